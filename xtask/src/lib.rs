@@ -1,0 +1,12 @@
+//! The pipeline behind `cargo xtask`: plan boot media as data, build them through one store, boot them.
+//!
+//! `docs/architecture.md` shows the house: `plan`, `stage`, `params`, `config` and `machine` decide and touch
+//! nothing; `exec`, `serve` and `cmd` act; only `report` prints.
+
+pub mod error;
+pub mod exec;
+pub mod iso;
+pub mod machine;
+pub mod params;
+pub mod plan;
+pub mod serve;
