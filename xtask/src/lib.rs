@@ -3,10 +3,14 @@
 //! `docs/architecture.md` shows the house: `plan`, `stage`, `params`, `config` and `machine` decide and touch
 //! nothing; `exec`, `serve` and `cmd` act; only `report` prints.
 
+pub mod cli;
+pub mod cmd;
+pub mod ctx;
 pub mod error;
 pub mod exec;
 pub mod iso;
 pub mod machine;
 pub mod params;
 pub mod plan;
+pub mod report;
 pub mod serve;

@@ -1,1 +1,4 @@
-//! To come.
+//! Effects: running commands, fetching, the store, the scheduler.
+
+pub mod run;
+pub mod signals;

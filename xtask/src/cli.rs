@@ -1,0 +1,52 @@
+//! The command line: clap types and nothing else. Each command's arguments stand beside its code in `cmd/`.
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::{cmd, ctx::Globals};
+
+/// Makes small, customised, verified boot media.
+///
+/// `cargo xtask dist --install` on a fresh Debian 12 or Ubuntu 24.04 builds the default profile.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", max_term_width = 100)]
+pub struct Cli {
+    /// Options of every command.
+    #[command(flatten)]
+    pub globals: GlobalArgs,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of every command.
+#[derive(Args, Debug)]
+pub struct GlobalArgs {
+    /// Print results as JSON on standard output, and events as JSON lines on standard error.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Print only results, warnings and errors.
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// Use no network: take everything from the store and from given folders, or say what is missing.
+    #[arg(long, global = true)]
+    pub offline: bool,
+    /// Run this many jobs at once (0: one a core).
+    #[arg(short, long, global = true, default_value_t = 0, value_name = "N")]
+    pub jobs: usize,
+    /// Keep the folder of a node that failed, and say where it is.
+    #[arg(long, global = true)]
+    pub keep_failed: bool,
+}
+
+impl From<&GlobalArgs> for Globals {
+    fn from(a: &GlobalArgs) -> Self {
+        Self { json: a.json, quiet: a.quiet, offline: a.offline, jobs: a.jobs, keep_failed: a.keep_failed }
+    }
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// List the tools that are needed, with the versions found and how to install what is missing.
+    Doctor(cmd::doctor::DoctorArgs),
+}

@@ -1,0 +1,187 @@
+//! What every command is given: folders, environment, reporter, runner. The only reader of the environment.
+
+use std::{collections::BTreeMap, io::IsTerminal as _};
+
+use anyhow::{Context as _, Result};
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::{
+    exec::{run::Runner, signals::Interrupt},
+    report::{Mode, Reporter},
+};
+
+/// The environment at the start of the process.
+#[derive(Clone, Debug, Default)]
+pub struct Env(BTreeMap<String, String>);
+
+impl Env {
+    /// Takes the process's environment; variables that are not UTF-8 are left out.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "this is the one reader")]
+    pub fn read() -> Self {
+        let pairs =
+            std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
+        Self(pairs.collect())
+    }
+
+    /// An environment of these variables alone, for tests.
+    #[must_use]
+    pub fn of(pairs: &[(&str, &str)]) -> Self {
+        Self(pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect())
+    }
+
+    /// The value of `name`, when it is set and not empty.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str).filter(|v| !v.is_empty())
+    }
+
+    /// Whether `name` is set to something other than nothing, `0` or `false`.
+    #[must_use]
+    pub fn flag(&self, name: &str) -> bool {
+        self.get(name).is_some_and(|v| v != "0" && !v.eq_ignore_ascii_case("false"))
+    }
+}
+
+/// Options that every command has.
+#[derive(Clone, Debug, Default)]
+pub struct Globals {
+    /// Results as JSON, events as JSON lines.
+    pub json: bool,
+    /// Only results, warnings and errors.
+    pub quiet: bool,
+    /// No network.
+    pub offline: bool,
+    /// Parallel jobs; 0 is one a core.
+    pub jobs: usize,
+    /// Keep the folder of a failed node.
+    pub keep_failed: bool,
+}
+
+/// The context of one run.
+#[derive(Clone)]
+pub struct Ctx {
+    /// The repository.
+    pub root: Utf8PathBuf,
+    /// Our part of the target folder: store, logs, temporary folders.
+    pub work: Utf8PathBuf,
+    /// Where outputs land, a folder a profile.
+    pub dist: Utf8PathBuf,
+    /// The environment.
+    pub env: Env,
+    /// Options that every command has.
+    pub globals: Globals,
+    /// Prints.
+    pub report: Reporter,
+    /// Starts processes.
+    pub runner: Runner,
+}
+
+impl Ctx {
+    /// Finds the folders and sets up reporter, signals and runner.
+    ///
+    /// The repository is `MEDIA_ROOT`, else the folder of `Cargo.toml` that the binary was built in, else the
+    /// nearest folder upwards with a `media.toml`.
+    ///
+    /// # Errors
+    /// When no repository is found or signal handlers cannot be installed.
+    pub fn new(globals: Globals, env: Env) -> Result<Self> {
+        let root = find_root(&env)?;
+        let target = env.get("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |t| root.join(t));
+        let dist = env.get("MEDIA_DIST_DIR").map_or_else(|| root.join("dist"), |d| root.join(d));
+        let report = Reporter::new(mode(&globals, &env), globals.quiet);
+        let runner =
+            Runner { base_env: base_env(&env), root: root.clone(), interrupt: Interrupt::install()? };
+        Ok(Self { work: target.join("media"), dist, root, env, globals, report, runner })
+    }
+
+    /// Parallel jobs.
+    #[must_use]
+    pub fn jobs(&self) -> usize {
+        match self.globals.jobs {
+            0 => std::thread::available_parallelism().map_or(2, usize::from),
+            n => n,
+        }
+    }
+
+    /// The search path for programs. Debian keeps some tools in `sbin`, which users' paths leave out.
+    #[must_use]
+    pub fn search_path(&self) -> &str {
+        self.runner.base_env.iter().find(|(k, _)| k == "PATH").map_or("", |(_, v)| v)
+    }
+
+    /// Where `program` is, if anywhere.
+    #[must_use]
+    pub fn find_program(&self, program: &str) -> Option<Utf8PathBuf> {
+        crate::exec::run::find_program(program, self.search_path())
+    }
+
+    /// Fails once Ctrl-C came.
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::Interrupted`].
+    pub fn check_interrupt(&self) -> Result<()> {
+        self.runner.interrupt.check()
+    }
+}
+
+/// What each child gets of our environment: where programs and the home folder are, and proxies and
+/// certificates, without which a download behind a company's gateway fails. Locale and time zone are fixed,
+/// since they change the output of tools.
+fn base_env(env: &Env) -> Vec<(String, String)> {
+    let path = env.get("PATH").unwrap_or("/usr/bin:/bin");
+    let path = if cfg!(unix) { format!("{path}:/usr/local/sbin:/usr/sbin:/sbin") } else { path.to_owned() };
+    let mut base = vec![("PATH".to_owned(), path)];
+    for (name, value) in [("LC_ALL", "C"), ("TZ", "UTC")] {
+        base.push((name.to_owned(), value.to_owned()));
+    }
+    let passed = [
+        "HOME",
+        "USER",
+        "TMPDIR",
+        "SSL_CERT_FILE",
+        "http_proxy",
+        "https_proxy",
+        "no_proxy",
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "NO_PROXY",
+        "SystemRoot",
+        "TEMP",
+        "USERPROFILE",
+    ];
+    for name in passed {
+        base.extend(env.get(name).map(|v| (name.to_owned(), v.to_owned())));
+    }
+    base
+}
+
+fn mode(globals: &Globals, env: &Env) -> Mode {
+    if globals.json {
+        Mode::Json
+    } else if env.flag("GITHUB_ACTIONS") {
+        Mode::GitHub
+    } else {
+        Mode::Human { terminal: std::io::stderr().is_terminal() && env.get("TERM") != Some("dumb") }
+    }
+}
+
+fn find_root(env: &Env) -> Result<Utf8PathBuf> {
+    if let Some(root) = env.get("MEDIA_ROOT") {
+        return Ok(Utf8Path::new(root).canonicalize_utf8()?);
+    }
+    if let Some(manifest) = env.get("CARGO_MANIFEST_DIR") {
+        let parent = Utf8Path::new(manifest).parent().filter(|p| p.join("media.toml").exists());
+        if let Some(parent) = parent {
+            return Ok(parent.to_owned());
+        }
+    }
+    #[expect(clippy::disallowed_methods, reason = "part of the environment")]
+    let here = Utf8PathBuf::try_from(std::env::current_dir()?).context("the working folder is not UTF-8")?;
+    let found = here.ancestors().find(|a| a.join("media.toml").exists());
+    found.map(Utf8Path::to_owned).ok_or_else(|| {
+        crate::error::Failure::new(crate::error::Kind::Usage, format!("no media.toml in {here} or above"))
+            .help("run this inside the repository")
+            .into()
+    })
+}

@@ -1,0 +1,319 @@
+//! The only place that starts processes.
+//!
+//! Every child gets a process group of its own, a cleared environment and a deadline, and writes to files
+//! rather than pipes: a grandchild that keeps a pipe open would block the wait (duct's documentation of
+//! `kill`, and measured). Whoever drops a [`Job`] kills its whole group.
+
+use std::{
+    fs::File,
+    io::{Read as _, Seek as _, SeekFrom},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result};
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::signals::Interrupt;
+use crate::{
+    error::{Explain as _, Failure, Kind},
+    plan::Cmd,
+};
+
+/// How often a wait looks at the child, its log and the interrupt flag.
+const TICK: Duration = Duration::from_millis(20);
+/// How much of a failed command's output an error shows.
+const TAIL_LINES: usize = 15;
+
+/// What every child inherits, and what stops it.
+#[derive(Clone)]
+pub struct Runner {
+    /// Variables each child gets besides its own, such as `PATH`.
+    pub base_env: Vec<(String, String)>,
+    /// Working folder of commands that name none.
+    pub root: Utf8PathBuf,
+    /// Ctrl-C.
+    pub interrupt: Interrupt,
+}
+
+/// How a command ended.
+#[derive(Debug)]
+pub struct Output {
+    /// The exit code; `None` after a signal.
+    pub code: Option<i32>,
+    /// Standard output.
+    pub stdout: Vec<u8>,
+    /// Standard error.
+    pub stderr: Vec<u8>,
+}
+
+impl Output {
+    /// Whether the command exited with 0.
+    #[must_use]
+    pub fn success(&self) -> bool {
+        self.code == Some(0)
+    }
+
+    /// Standard output as text, damaged characters replaced.
+    #[must_use]
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.stdout).into_owned()
+    }
+
+    /// Standard error as text, damaged characters replaced.
+    #[must_use]
+    pub fn error_text(&self) -> String {
+        String::from_utf8_lossy(&self.stderr).into_owned()
+    }
+}
+
+/// Where a job's two output streams go.
+pub struct Streams {
+    /// Standard output.
+    pub stdout: File,
+    /// Standard error.
+    pub stderr: File,
+}
+
+impl Runner {
+    /// Runs `cmd` and returns what it printed, whatever its exit code.
+    ///
+    /// # Errors
+    /// When it cannot be started, passes its deadline or is interrupted.
+    pub fn output(&self, cmd: &Cmd) -> Result<Output> {
+        let (stdout, stderr) = (tempfile::tempfile()?, tempfile::tempfile()?);
+        let streams = Streams { stdout: stdout.try_clone()?, stderr: stderr.try_clone()? };
+        let mut job = self.spawn(cmd, streams)?;
+        let code = job.wait(cmd.deadline, &mut || Ok(()))?;
+        Ok(Output { code, stdout: read_back(stdout)?, stderr: read_back(stderr)? })
+    }
+
+    /// Runs `cmd` and returns what it printed.
+    ///
+    /// # Errors
+    /// As [`Self::output`], and [`Kind::Command`] with the last lines it printed when it does not exit with 0.
+    pub fn run(&self, cmd: &Cmd) -> Result<Output> {
+        let output = self.output(cmd)?;
+        if output.success() {
+            return Ok(output);
+        }
+        let said = if output.stderr.is_empty() { output.text() } else { output.error_text() };
+        Err(failed(cmd, output.code, &said, None))
+    }
+
+    /// Runs `cmd` with both streams merged into the file `log`, and hands each line to `on_line` as it comes.
+    ///
+    /// # Errors
+    /// As [`Self::run`]; the error names the log.
+    pub fn logged(&self, cmd: &Cmd, log: &Utf8Path, on_line: &mut dyn FnMut(&str)) -> Result<()> {
+        let file = fs_err::OpenOptions::new().create(true).append(true).open(log)?.into_file();
+        let mut tail = Tail::at_end(log)?;
+        let mut job = self.spawn(cmd, Streams { stdout: file.try_clone()?, stderr: file })?;
+        let code = job.wait(cmd.deadline, &mut || tail.lines(on_line))?;
+        tail.lines(on_line)?;
+        if code == Some(0) {
+            return Ok(());
+        }
+        let said = fs_err::read(log).map(|b| String::from_utf8_lossy(&b).into_owned()).unwrap_or_default();
+        Err(failed(cmd, code, &said, Some(log)))
+    }
+
+    /// Starts `cmd` and returns while it runs.
+    ///
+    /// # Errors
+    /// When it cannot be started; [`Kind::MissingTool`] when the program does not exist.
+    pub fn spawn(&self, cmd: &Cmd, streams: Streams) -> Result<Job> {
+        self.interrupt.check()?;
+        let cwd = cmd.cwd.as_ref().unwrap_or(&self.root);
+        let env = self.base_env.iter().cloned().chain(cmd.env.clone());
+        let mut expr = duct::cmd(&cmd.program, &cmd.args)
+            .dir(cwd)
+            .full_env(env.collect::<std::collections::HashMap<_, _>>())
+            .stdout_file(streams.stdout)
+            .stderr_file(streams.stderr)
+            .unchecked();
+        expr = match &cmd.stdin {
+            Some(bytes) => expr.stdin_bytes(bytes.clone()),
+            None => expr.stdin_null(),
+        };
+        let handle = own_group(expr).start().map_err(|e| {
+            let kind =
+                if e.kind() == std::io::ErrorKind::NotFound { Kind::MissingTool } else { Kind::Command };
+            Failure::new(kind, format!("could not {}: cannot start `{}`", cmd.why, cmd.program)).source(e)
+        })?;
+        Ok(Job { handle, why: cmd.why.clone(), interrupt: self.interrupt.clone(), ended: false })
+    }
+}
+
+#[cfg(unix)]
+fn own_group(expr: duct::Expression) -> duct::Expression {
+    use std::os::unix::process::CommandExt as _;
+    expr.before_spawn(|c| {
+        c.process_group(0);
+        Ok(())
+    })
+}
+
+#[cfg(not(unix))]
+fn own_group(expr: duct::Expression) -> duct::Expression {
+    expr
+}
+
+/// A running command.
+pub struct Job {
+    handle: duct::Handle,
+    why: String,
+    interrupt: Interrupt,
+    ended: bool,
+}
+
+impl Job {
+    /// The process id, which is also its group's.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.handle.pids().first().copied()
+    }
+
+    /// The exit code once it has ended: `Some(None)` after a signal.
+    ///
+    /// # Errors
+    /// When the child cannot be waited for.
+    pub fn try_wait(&mut self) -> Result<Option<Option<i32>>> {
+        let ended = self.handle.try_wait().with_context(|| format!("could not {}", self.why))?;
+        self.ended |= ended.is_some();
+        Ok(ended.map(|o| o.status.code()))
+    }
+
+    /// Waits for the end, calling `on_tick` about fifty times a second.
+    ///
+    /// # Errors
+    /// When the deadline passes or an interrupt comes; the whole group is killed then.
+    pub fn wait(
+        &mut self,
+        deadline: Duration,
+        on_tick: &mut dyn FnMut() -> Result<()>,
+    ) -> Result<Option<i32>> {
+        let start = Instant::now();
+        loop {
+            if let Some(code) = self.try_wait()? {
+                return Ok(code);
+            }
+            on_tick()?;
+            self.interrupt.check()?;
+            if start.elapsed() >= deadline {
+                self.kill();
+                let message = format!("could not {}: no end after {} s", self.why, deadline.as_secs());
+                return Err(Failure::new(Kind::Command, message).into());
+            }
+            // Short commands are common: look often at first.
+            std::thread::sleep(TICK.min(start.elapsed() / 4 + Duration::from_millis(1)));
+        }
+    }
+
+    /// Kills the whole group and waits until it is gone.
+    pub fn kill(&mut self) {
+        if self.ended {
+            return;
+        }
+        self.signal_group();
+        _ = self.handle.kill();
+        _ = self.handle.wait();
+        self.ended = true;
+    }
+
+    #[cfg(unix)]
+    fn signal_group(&self) {
+        let pid = self.pid().and_then(|p| i32::try_from(p).ok()).and_then(rustix::process::Pid::from_raw);
+        if let Some(pid) = pid {
+            // The group may be gone already; that is what we want.
+            _ = rustix::process::kill_process_group(pid, rustix::process::Signal::KILL);
+        }
+    }
+
+    #[cfg(not(unix))]
+    fn signal_group(&self) {}
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Reads what was appended to a file, line by line.
+pub struct Tail {
+    file: File,
+    partial: Vec<u8>,
+}
+
+impl Tail {
+    /// Starts behind what `path` holds now.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub fn at_end(path: &Utf8Path) -> Result<Self> {
+        let mut file = fs_err::File::open(path)?.into_parts().0;
+        file.seek(SeekFrom::End(0))?;
+        Ok(Self { file, partial: Vec::new() })
+    }
+
+    /// Hands over each whole line that came since the last call, without its line end.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn lines(&mut self, on_line: &mut dyn FnMut(&str)) -> Result<()> {
+        self.file.read_to_end(&mut self.partial)?;
+        while let Some(end) = self.partial.iter().position(|b| *b == b'\n') {
+            let line: Vec<u8> = self.partial.drain(..=end).collect();
+            on_line(String::from_utf8_lossy(&line).trim_end());
+        }
+        Ok(())
+    }
+
+    /// What came after the last line end.
+    #[must_use]
+    pub fn partial(&self) -> String {
+        String::from_utf8_lossy(&self.partial).into_owned()
+    }
+}
+
+fn read_back(mut file: File) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.seek(SeekFrom::Start(0))?;
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn failed(cmd: &Cmd, code: Option<i32>, said: &str, log: Option<&Utf8Path>) -> anyhow::Error {
+    let end = code.map_or("was killed by a signal".to_owned(), |c| format!("exited with {c}"));
+    let lines: Vec<&str> = said.lines().collect();
+    let tail = lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n");
+    let failure = Failure::new(Kind::Command, format!("could not {}: `{}` {end}", cmd.why, cmd.program));
+    let failure = match log {
+        Some(log) => failure.help(format!("the whole output is in {log}")),
+        None => failure,
+    };
+    if tail.is_empty() { failure.into() } else { failure.source(anyhow::anyhow!("it said:\n{tail}")).into() }
+}
+
+/// Where `program` is on the search path of `base_env`, if anywhere.
+#[must_use]
+pub fn find_program(program: &str, search_path: &str) -> Option<Utf8PathBuf> {
+    let found = which::which_in(program, Some(search_path), ".").ok()?;
+    Utf8PathBuf::from_path_buf(found).ok()
+}
+
+/// Reads a whole file, refusing more than `limit` bytes.
+///
+/// # Errors
+/// When it cannot be read, or [`Kind::Input`] when it is larger.
+pub fn read_limited(path: &Utf8Path, limit: u64) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    fs_err::File::open(path)?
+        .take(limit + 1)
+        .read_to_end(&mut bytes)
+        .explain(Kind::Input, || format!("cannot read {path}"))?;
+    if bytes.len() as u64 > limit {
+        return Err(Failure::new(Kind::Input, format!("{path} is larger than {limit} bytes")).into());
+    }
+    Ok(bytes)
+}

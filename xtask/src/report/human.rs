@@ -1,0 +1,117 @@
+//! Events for a person: moving bars on a terminal, plain lines elsewhere.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::Event;
+use crate::error;
+
+/// Without a terminal, progress is a line at most this often.
+const PLAIN_EVERY: Duration = Duration::from_secs(10);
+
+pub(super) struct Human {
+    bars: MultiProgress,
+    running: BTreeMap<String, Task>,
+    terminal: bool,
+    quiet: bool,
+}
+
+struct Task {
+    bar: ProgressBar,
+    last_line: std::time::Instant,
+}
+
+impl Human {
+    pub(super) fn new(terminal: bool, quiet: bool) -> Self {
+        let target =
+            if terminal && !quiet { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        Self { bars: MultiProgress::with_draw_target(target), running: BTreeMap::new(), terminal, quiet }
+    }
+
+    pub(super) fn event(&mut self, event: &Event) {
+        match event {
+            Event::Warning { text } => self.line(&format!("warning: {text}")),
+            _ if self.quiet => {}
+            Event::Started { label } => self.start(label),
+            Event::Progress { label, done, total } => self.progress(label, *done, *total),
+            Event::Finished { label, seconds } => {
+                self.end(label);
+                self.line(&format!("{:>9} {label}  {seconds:.1} s", "built"));
+            }
+            Event::Failed { label } => {
+                self.end(label);
+                self.line(&format!("{:>9} {label}", "failed"));
+            }
+            Event::Cached { label } => self.line(&format!("{:>9} {label}", "cached")),
+            Event::Note { text } => self.line(text),
+        }
+    }
+
+    fn start(&mut self, label: &str) {
+        let bar = self.bars.add(ProgressBar::new_spinner().with_message(label.to_owned()));
+        bar.set_style(style("{spinner} {msg} {elapsed}"));
+        bar.enable_steady_tick(Duration::from_millis(120));
+        self.running.insert(label.to_owned(), Task { bar, last_line: std::time::Instant::now() });
+    }
+
+    fn progress(&mut self, label: &str, done: u64, total: Option<u64>) {
+        let Some(task) = self.running.get_mut(label) else { return };
+        if let Some(total) = total.filter(|t| task.bar.length() != Some(*t)) {
+            task.bar.set_style(style("{spinner} {msg} [{bar:24}] {pos}/{len} {elapsed}"));
+            task.bar.set_length(total);
+        }
+        task.bar.set_position(done);
+        if !self.terminal && task.last_line.elapsed() >= PLAIN_EVERY {
+            task.last_line = std::time::Instant::now();
+            let of = total.map(|t| format!(" of {t}")).unwrap_or_default();
+            self.line(&format!("{:>9} {label}: {done}{of}", "…"));
+        }
+    }
+
+    fn end(&mut self, label: &str) {
+        if let Some(task) = self.running.remove(label) {
+            task.bar.finish_and_clear();
+            self.bars.remove(&task.bar);
+        }
+    }
+
+    pub(super) fn line(&mut self, line: &str) {
+        self.pause(|| write_stderr(line));
+    }
+
+    pub(super) fn pause(&mut self, f: impl FnOnce()) {
+        self.bars.suspend(f);
+    }
+
+    pub(super) fn clear(&mut self) {
+        for (_, task) in std::mem::take(&mut self.running) {
+            task.bar.finish_and_clear();
+        }
+    }
+}
+
+fn write_stderr(line: &str) {
+    use std::io::Write as _;
+    // Standard error may be closed; there is nowhere left to say so.
+    _ = writeln!(std::io::stderr().lock(), "{line}");
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template)
+        .expect("the templates are literals")
+        .progress_chars("=> ")
+        .tick_chars("|/-\\ ")
+}
+
+/// `error:`, its causes, and a `help:` line for each known next step.
+pub(super) fn error_text(error: &anyhow::Error) -> String {
+    let mut text = format!("error: {error}");
+    for cause in error.chain().skip(1) {
+        text += &format!("\n  because: {}", cause.to_string().replace('\n', "\n    "));
+    }
+    for help in error::helps_of(error) {
+        text += &format!("\n  help: {}", help.replace('\n', "\n        "));
+    }
+    text
+}

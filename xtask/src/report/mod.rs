@@ -1,0 +1,194 @@
+//! The only place that prints: results go to standard output, everything else to standard error.
+//!
+//! Code elsewhere hands over [`Event`]s and texts. [`Reporter`] shows them to a person (progress bars on a
+//! terminal, plain lines otherwise), to GitHub Actions (groups and annotations) or to a script (one JSON
+//! object a line on standard error).
+
+mod human;
+pub mod table;
+
+use std::{
+    io::Write as _,
+    sync::{Arc, Mutex},
+};
+
+use serde::Serialize;
+
+use crate::error;
+
+/// Who reads the output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// A person; `terminal` says whether bars may move.
+    Human {
+        /// Whether standard error is a terminal.
+        terminal: bool,
+    },
+    /// A GitHub Actions log.
+    GitHub,
+    /// A script: one JSON object a line.
+    Json,
+}
+
+/// Something that happened.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// Work on a node or another long task began.
+    Started {
+        /// What it is, for people.
+        label: String,
+    },
+    /// It got further. `done` and `total` share a unit the label implies (bytes, objects).
+    Progress {
+        /// The label it started with.
+        label: String,
+        /// How far.
+        done: u64,
+        /// Out of how much, when known.
+        total: Option<u64>,
+    },
+    /// It ended well.
+    Finished {
+        /// The label it started with.
+        label: String,
+        /// How long it took.
+        seconds: f64,
+    },
+    /// It ended badly; the error itself follows at the end.
+    Failed {
+        /// The label it started with.
+        label: String,
+    },
+    /// Nothing had to be done.
+    Cached {
+        /// What was found ready.
+        label: String,
+    },
+    /// A remark.
+    Note {
+        /// The text.
+        text: String,
+    },
+    /// A remark that wants attention.
+    Warning {
+        /// The text.
+        text: String,
+    },
+}
+
+/// Prints. Cheap to clone; clones share one terminal.
+#[derive(Clone)]
+pub struct Reporter {
+    mode: Mode,
+    human: Arc<Mutex<human::Human>>,
+}
+
+impl Reporter {
+    /// A reporter for `mode`; `quiet` drops everything but results, warnings and errors.
+    #[must_use]
+    pub fn new(mode: Mode, quiet: bool) -> Self {
+        let terminal = matches!(mode, Mode::Human { terminal: true });
+        Self { mode, human: Arc::new(Mutex::new(human::Human::new(terminal, quiet))) }
+    }
+
+    /// Who reads.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// Shows an event.
+    pub fn event(&self, event: &Event) {
+        match self.mode {
+            Mode::Json => self.err_line(&serde_json::to_string(event).expect("events are plain data")),
+            Mode::GitHub => {
+                if let Event::Warning { text } = event {
+                    self.err_line(&format!("::warning::{}", escape_github(text)));
+                } else {
+                    self.with(|h| h.event(event));
+                }
+            }
+            Mode::Human { .. } => self.with(|h| h.event(event)),
+        }
+    }
+
+    /// Shows a remark on standard error.
+    pub fn note(&self, text: impl Into<String>) {
+        self.event(&Event::Note { text: text.into() });
+    }
+
+    /// Shows a remark that wants attention.
+    pub fn warn(&self, text: impl Into<String>) {
+        self.event(&Event::Warning { text: text.into() });
+    }
+
+    /// Prints a result on standard output, with a final newline.
+    ///
+    /// A reader that has gone away (`| head`) is no error of ours.
+    pub fn out(&self, text: &str) {
+        self.with(|h| {
+            h.pause(|| {
+                let mut out = std::io::stdout().lock();
+                _ = out.write_all(text.as_bytes());
+                if !text.ends_with('\n') {
+                    _ = out.write_all(b"\n");
+                }
+                _ = out.flush();
+            })
+        });
+    }
+
+    /// Prints raw bytes on standard output.
+    ///
+    /// # Errors
+    /// When standard output cannot be written.
+    pub fn out_bytes(&self, bytes: &[u8]) -> std::io::Result<()> {
+        let mut out = std::io::stdout().lock();
+        out.write_all(bytes)?;
+        out.flush()
+    }
+
+    /// Prints a value as JSON on standard output.
+    pub fn out_json(&self, value: &impl Serialize) {
+        self.out(&serde_json::to_string_pretty(value).expect("results are plain data"));
+    }
+
+    /// Prints one line on standard error as it is, above any bars.
+    pub fn err_line(&self, line: &str) {
+        self.with(|h| h.line(line));
+    }
+
+    /// Prints an error with its causes and the next steps.
+    pub fn error(&self, error: &anyhow::Error) {
+        if self.mode == Mode::Json {
+            let causes: Vec<String> = error.chain().skip(1).map(ToString::to_string).collect();
+            let value = serde_json::json!({
+                "event": "error",
+                "kind": error::kind_of(error).map(|k| format!("{k:?}")),
+                "message": error.to_string(),
+                "causes": causes,
+                "help": error::helps_of(error),
+            });
+            return self.err_line(&value.to_string());
+        }
+        if self.mode == Mode::GitHub {
+            self.err_line(&format!("::error::{}", escape_github(&error.to_string())));
+        }
+        self.err_line(&human::error_text(error));
+    }
+
+    /// Removes all bars, so that what follows starts on a clean line.
+    pub fn clear(&self) {
+        self.with(human::Human::clear);
+    }
+
+    fn with<T>(&self, f: impl FnOnce(&mut human::Human) -> T) -> T {
+        f(&mut self.human.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+}
+
+/// GitHub reads `%`, CR and LF of a workflow command's text in escaped form.
+fn escape_github(text: &str) -> String {
+    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+}
