@@ -1,7 +1,21 @@
 //! The plan: what to make out of what, as data. Pure; it knows nothing of the rest of the crate.
+//!
+//! A *stage* (kind of work, equal to its parameters) plans *nodes*; a node has actions with symbolic paths and
+//! names its outputs; an *artifact* is one output of one node. Dependencies and keys are read out of the
+//! actions' arguments, so nobody can forget one.
 
+mod action;
+mod arg;
 pub mod cmd;
 pub mod digest;
+mod key;
+mod planner;
+mod render;
 
+pub use action::{Action, CmdSpec, Effect, FetchSpec, Progress, Resource, Source};
+pub use arg::{Arg, Artifact, NodeId};
 pub use cmd::Cmd;
 pub use digest::Digest;
+pub use key::{Input, Keys, Missing, ToolId, World};
+pub use planner::{Node, NodeBuilder, Plan, Planner, Stage};
+pub use render::{Format, render};

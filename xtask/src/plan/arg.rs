@@ -1,0 +1,101 @@
+//! Arguments with symbolic paths: what an action reads and writes, visible to the planner.
+
+use std::fmt;
+
+/// A node's place in its plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NodeId(pub(super) usize);
+
+impl NodeId {
+    /// The index into [`super::Plan::nodes`].
+    #[must_use]
+    pub fn index(self) -> usize {
+        self.0
+    }
+}
+
+/// One output of one node: a file, or a folder where the node says so.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Artifact {
+    /// Who makes it.
+    pub node: NodeId,
+    /// Its name inside the node's outputs.
+    pub name: String,
+}
+
+/// An argument of an action.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub enum Arg {
+    /// Text as it is.
+    Lit(String),
+    /// A file of this repository, by its path from the root; its content enters the key.
+    Src(String),
+    /// A file of the machine, by absolute path; its content enters the key.
+    Host(String),
+    /// What another node made.
+    In(Artifact),
+    /// An output of this node.
+    Out(String),
+    /// A file in this node's scratch folder, which goes when the node is done.
+    Work(String),
+    /// Text that is never shown.
+    Secret(String),
+    /// Several parts as one argument.
+    Join(Vec<Arg>),
+}
+
+impl Arg {
+    /// Several parts as one argument: `Arg::join(["-map ", …])`.
+    #[must_use]
+    pub fn join<A: Into<Arg>>(parts: impl IntoIterator<Item = A>) -> Self {
+        Self::Join(parts.into_iter().map(Into::into).collect())
+    }
+
+    /// Calls `f` for each part that is not a [`Arg::Join`].
+    pub(super) fn leaves<'a>(&'a self, f: &mut dyn FnMut(&'a Arg)) {
+        match self {
+            Self::Join(parts) => parts.iter().for_each(|p| p.leaves(f)),
+            leaf => f(leaf),
+        }
+    }
+}
+
+impl From<&str> for Arg {
+    fn from(text: &str) -> Self {
+        Self::Lit(text.to_owned())
+    }
+}
+
+impl From<String> for Arg {
+    fn from(text: String) -> Self {
+        Self::Lit(text)
+    }
+}
+
+impl From<&Artifact> for Arg {
+    fn from(artifact: &Artifact) -> Self {
+        Self::In(artifact.clone())
+    }
+}
+
+/// Secrets are not printed, whoever prints.
+impl fmt::Debug for Arg {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Display for Arg {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Lit(text) => f.write_str(text),
+            Self::Src(path) => write!(f, "{{src:{path}}}"),
+            Self::Host(path) => write!(f, "{{host:{path}}}"),
+            Self::In(a) => write!(f, "{{node{}:{}}}", a.node.0, a.name),
+            Self::Out(name) => write!(f, "{{out:{name}}}"),
+            Self::Work(name) => write!(f, "{{work:{name}}}"),
+            Self::Secret(text) => write!(f, "{{secret, {} bytes}}", text.len()),
+            Self::Join(parts) => parts.iter().try_for_each(|p| fmt::Display::fmt(p, f)),
+        }
+    }
+}
