@@ -1,4 +1,11 @@
 //! Effects: running commands, fetching, the store, the scheduler.
 
+pub mod action;
+pub mod builtin;
+pub mod fetch;
 pub mod run;
+pub mod schedule;
 pub mod signals;
+pub mod store;
+pub mod tree;
+pub mod world;

@@ -1,0 +1,138 @@
+//! Carries out the actions of one node in its scratch folder.
+
+use std::time::Instant;
+
+use anyhow::{Result, bail};
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::{builtin, fetch, store, tree};
+use crate::{
+    ctx::Ctx,
+    error::{Explain as _, Kind},
+    plan::{Action, Arg, Artifact, Cmd, CmdSpec, Keys, NodeId, Plan},
+    report::Event,
+};
+
+/// A node under way.
+pub struct Job<'a> {
+    /// The run's context.
+    pub ctx: &'a Ctx,
+    /// The plan it belongs to.
+    pub plan: &'a Plan,
+    /// The keys of the plan.
+    pub keys: &'a Keys,
+    /// Which node.
+    pub id: NodeId,
+    /// Its folder, with `out` and `work`.
+    pub scratch: &'a Utf8Path,
+    /// Seconds since 1970 that stand for now.
+    pub epoch: u64,
+}
+
+impl Job<'_> {
+    /// Carries out every action.
+    ///
+    /// # Errors
+    /// The first that fails.
+    pub fn run(&self) -> Result<()> {
+        self.plan.node(self.id).actions.iter().try_for_each(|action| {
+            self.ctx.check_interrupt()?;
+            self.action(action)
+        })
+    }
+
+    fn action(&self, action: &Action) -> Result<()> {
+        match action {
+            Action::Run(cmd) => self.command(cmd),
+            Action::Fetch(spec) => fetch::fetch(self.ctx, spec, &self.path(&spec.to)?, self.label()),
+            Action::Copy { from, to } => {
+                let (from, to) = (self.path(from)?, self.path(to)?);
+                tree::copy(&from, &to).explain(Kind::Storage, || format!("cannot copy {from}"))
+            }
+            Action::Write { to, text } => {
+                let path = self.path(to)?;
+                let text: Result<String> = text.iter().map(|part| self.text(part)).collect();
+                if let Some(parent) = path.parent() {
+                    fs_err::create_dir_all(parent)?;
+                }
+                fs_err::write(&path, text?).explain(Kind::Storage, || format!("cannot write {path}"))
+            }
+            Action::Builtin { name, args } => {
+                let resolved: Result<Vec<_>> =
+                    args.iter().map(|(label, arg)| Ok((*label, self.text(arg)?))).collect();
+                builtin::call(name, &builtin::Call { job: self, args: resolved? })
+            }
+        }
+    }
+
+    /// The node's label.
+    #[must_use]
+    pub fn label(&self) -> &str {
+        &self.plan.node(self.id).label
+    }
+
+    fn command(&self, spec: &CmdSpec) -> Result<()> {
+        let mut cmd = Cmd::new(&spec.program, &spec.why).deadline(spec.deadline);
+        cmd.cwd = Some(match &spec.cwd {
+            Some(cwd) => self.path(cwd)?,
+            None => self.scratch.join("work"),
+        });
+        for arg in &spec.args {
+            cmd.args.push(self.text(arg)?);
+        }
+        cmd.env.insert("SOURCE_DATE_EPOCH".to_owned(), self.epoch.to_string());
+        for (name, value) in &spec.env {
+            cmd.env.insert(name.clone(), self.text(value)?);
+        }
+        let started = Instant::now();
+        let mut done = 0;
+        let mut last = started;
+        self.ctx.runner.logged(&cmd, &self.scratch.join("log"), &mut |line| {
+            let Some(progress) = spec.progress.as_ref().filter(|p| line.trim_start().starts_with(&p.marker))
+            else {
+                return;
+            };
+            done += 1;
+            if last.elapsed().as_millis() > 50 || done == 1 {
+                last = Instant::now();
+                let total = Some(progress.expected.max(done));
+                self.ctx.report.event(&Event::Progress { label: self.label().to_owned(), done, total });
+            }
+        })
+    }
+
+    /// An argument as text: paths resolved, parts joined.
+    ///
+    /// # Errors
+    /// When the scratch folder has a name that cannot be made absolute.
+    pub fn text(&self, arg: &Arg) -> Result<String> {
+        Ok(match arg {
+            Arg::Lit(text) | Arg::Secret(text) => text.clone(),
+            Arg::Join(parts) => parts.iter().map(|p| self.text(p)).collect::<Result<String>>()?,
+            Arg::Src(path) => self.ctx.root.join(path).into_string(),
+            Arg::Host(path) => path.clone(),
+            Arg::In(artifact) => self.artifact(artifact).into_string(),
+            Arg::Out(name) => self.scratch.join("out").join(name).into_string(),
+            Arg::Work(name) => self.scratch.join("work").join(name).into_string(),
+        })
+    }
+
+    /// Where an input is.
+    #[must_use]
+    pub fn artifact(&self, artifact: &Artifact) -> Utf8PathBuf {
+        let dir =
+            store::entry_dir(&self.ctx.work, self.plan.node(artifact.node), self.keys.key(artifact.node));
+        dir.join("out").join(&artifact.name)
+    }
+
+    fn path(&self, arg: &Arg) -> Result<Utf8PathBuf> {
+        if matches!(arg, Arg::Lit(_) | Arg::Secret(_)) {
+            bail!("`{arg}` in `{}` is text where a path is needed", self.label());
+        }
+        let path = Utf8PathBuf::from(self.text(arg)?);
+        if let Some(parent) = path.parent().filter(|_| matches!(arg, Arg::Out(_) | Arg::Work(_))) {
+            fs_err::create_dir_all(parent)?;
+        }
+        Ok(path)
+    }
+}

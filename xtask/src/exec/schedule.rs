@@ -1,0 +1,249 @@
+//! Runs what a plan needs, as much at once as the machine allows.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
+
+use anyhow::Result;
+
+use super::{action::Job, store::Store, tree};
+use crate::{
+    ctx::Ctx,
+    error::{self, Failure, Kind},
+    plan::{Effect, Keys, NodeId, Plan, Resource},
+    report::Event,
+};
+
+/// Downloads at once.
+const NET: usize = 4;
+
+/// What a run did.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Summary {
+    /// Nodes whose outputs were made, in order of completion.
+    pub built: Vec<NodeId>,
+    /// Nodes that the store had.
+    pub cached: Vec<NodeId>,
+}
+
+/// Makes `goals` and whatever they need that the store does not have.
+///
+/// # Errors
+/// The first failure; others that were under way are shown as warnings. No node starts after it.
+pub fn realize(
+    ctx: &Ctx,
+    plan: &Plan,
+    keys: &Keys,
+    goals: &[NodeId],
+    epoch: u64,
+    store: &Store,
+) -> Result<Summary> {
+    let (todo, cached) = missing(ctx, plan, keys, goals, store)?;
+    let shared = Shared {
+        run: Run { ctx, plan, keys, epoch, store },
+        state: Mutex::new(State::new(plan, &todo, ctx.jobs())),
+        changed: Condvar::new(),
+    };
+    let workers = (ctx.jobs() + NET + 1).min(todo.len());
+    std::thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| shared.work());
+        }
+    });
+    let state = shared.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+    finish(ctx, state).map(|built| Summary { built, cached })
+}
+
+/// Walks from the goals: what the store has ends a branch.
+fn missing(
+    ctx: &Ctx,
+    plan: &Plan,
+    keys: &Keys,
+    goals: &[NodeId],
+    store: &Store,
+) -> Result<(BTreeSet<NodeId>, Vec<NodeId>)> {
+    let mut todo = BTreeSet::new();
+    let mut cached = BTreeSet::new();
+    let mut queue: Vec<NodeId> = goals.to_vec();
+    while let Some(id) = queue.pop() {
+        if todo.contains(&id) || cached.contains(&id) {
+            continue;
+        }
+        let node = plan.node(id);
+        if node.effect == Effect::Pure && store.find(node, keys.key(id), &ctx.report)?.is_some() {
+            cached.insert(id);
+            continue;
+        }
+        todo.insert(id);
+        queue.extend(node.inputs());
+    }
+    Ok((todo, cached.into_iter().collect()))
+}
+
+fn finish(ctx: &Ctx, state: State) -> Result<Vec<NodeId>> {
+    let mut errors = state.errors.into_iter();
+    let Some(first) = errors.next() else { return Ok(state.built) };
+    for other in errors.filter(|e| error::kind_of(e) != Some(Kind::Interrupted)) {
+        ctx.report.warn(format!("also: {other:#}"));
+    }
+    Err(first)
+}
+
+struct Run<'a> {
+    ctx: &'a Ctx,
+    plan: &'a Plan,
+    keys: &'a Keys,
+    epoch: u64,
+    store: &'a Store,
+}
+
+struct State {
+    /// Nodes to run, with the inputs each still waits for.
+    waiting: BTreeMap<NodeId, BTreeSet<NodeId>>,
+    running: usize,
+    free: BTreeMap<Resource, usize>,
+    built: Vec<NodeId>,
+    errors: Vec<anyhow::Error>,
+}
+
+impl State {
+    fn new(plan: &Plan, todo: &BTreeSet<NodeId>, jobs: usize) -> Self {
+        let waits = |id: &NodeId| plan.node(*id).inputs().intersection(todo).copied().collect();
+        Self {
+            waiting: todo.iter().map(|id| (*id, waits(id))).collect(),
+            running: 0,
+            // One `make -jN` at a time; it does not keep small nodes from running beside it.
+            free: BTreeMap::from([(Resource::Cpu, jobs), (Resource::AllCpus, 1), (Resource::Net, NET)]),
+            built: Vec::new(),
+            errors: Vec::new(),
+        }
+    }
+
+    fn next(&mut self, plan: &Plan) -> Option<NodeId> {
+        let free = &self.free;
+        let ready =
+            |id: &NodeId, waits: &BTreeSet<NodeId>| waits.is_empty() && free[&plan.node(*id).resource] > 0;
+        let id = self.waiting.iter().find(|(id, waits)| ready(id, waits)).map(|(id, _)| *id)?;
+        self.waiting.remove(&id);
+        self.running += 1;
+        *self.free.get_mut(&plan.node(id).resource)? -= 1;
+        Some(id)
+    }
+
+    fn done(&mut self, plan: &Plan, id: NodeId, result: Result<()>) {
+        self.running -= 1;
+        *self.free.entry(plan.node(id).resource).or_default() += 1;
+        match result {
+            Ok(()) => {
+                self.built.push(id);
+                self.waiting.values_mut().for_each(|waits| {
+                    waits.remove(&id);
+                });
+            }
+            Err(e) => {
+                self.errors.push(e);
+                self.waiting.clear();
+            }
+        }
+    }
+}
+
+struct Shared<'a> {
+    run: Run<'a>,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+impl Shared<'_> {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn work(&self) {
+        let mut state = self.lock();
+        loop {
+            if let Some(id) = state.next(self.run.plan) {
+                drop(state);
+                let result = self.run.node(id);
+                state = self.lock();
+                state.done(self.run.plan, id, result);
+                self.changed.notify_all();
+            } else if state.waiting.is_empty() {
+                return;
+            } else {
+                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            }
+        }
+    }
+}
+
+impl Run<'_> {
+    fn node(&self, id: NodeId) -> Result<()> {
+        let node = self.plan.node(id);
+        let label = node.label.clone();
+        let report = &self.ctx.report;
+        report.event(&Event::Started { label: label.clone() });
+        let start = Instant::now();
+        let scratch = self.store.scratch(&format!("{}-{}", node.stage, self.keys.key(id).short(16)))?;
+        let job =
+            Job { ctx: self.ctx, plan: self.plan, keys: self.keys, id, scratch: &scratch, epoch: self.epoch };
+        let result = job.run().and_then(|()| match node.effect {
+            Effect::Pure => self.store.keep(&scratch, node, id, self.keys).map(drop),
+            Effect::Observe | Effect::Publish => tree::remove(&scratch),
+        });
+        match result {
+            Ok(()) => {
+                report.event(&Event::Finished { label, seconds: start.elapsed().as_secs_f64() });
+                Ok(())
+            }
+            Err(e) => {
+                report.event(&Event::Failed { label });
+                Err(self.failed(id, &scratch, e))
+            }
+        }
+    }
+
+    /// Removes what a failed node left, or says where it is. Its log stays in either case.
+    fn failed(&self, id: NodeId, scratch: &camino::Utf8Path, e: anyhow::Error) -> anyhow::Error {
+        let node = self.plan.node(id);
+        let e = if disk_full(&e) {
+            Failure::new(Kind::Storage, format!("no space left on the disk while making {}", node.label))
+                .help("free some space (`cargo xtask gc` removes old store entries) and run it again")
+                .source(e)
+                .into()
+        } else {
+            e
+        };
+        let logs = self.ctx.work.join("logs");
+        let log = logs.join(format!("{}.log", node.stage));
+        if fs_err::create_dir_all(&logs).is_ok() {
+            _ = fs_err::rename(scratch.join("log"), &log);
+        }
+        if self.ctx.globals.keep_failed {
+            let kept = scratch.with_file_name(format!("failed-{}", scratch.file_name().unwrap_or("node")));
+            _ = tree::remove(&kept);
+            if fs_err::rename(scratch, &kept).is_ok() {
+                self.ctx.report.note(format!("kept {kept}"));
+            }
+        } else {
+            _ = tree::remove(scratch);
+        }
+        if log.exists() && error::kind_of(&e) == Some(Kind::Command) {
+            return Failure::new(Kind::Command, format!("{} failed", node.label))
+                .help(format!("the whole output is in {log}"))
+                .source(e)
+                .into();
+        }
+        e
+    }
+}
+
+/// Whether an error says that the disk is full: ours by its kind, a program's by its words.
+fn disk_full(e: &anyhow::Error) -> bool {
+    e.chain().any(|cause| {
+        cause.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::StorageFull)
+            || cause.to_string().contains("No space left on device")
+    })
+}

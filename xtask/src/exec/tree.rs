@@ -1,0 +1,152 @@
+//! Files and folders: digests, stamps, copies, removal. Links are never followed.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, Result};
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::plan::{Digest, digest::Fields};
+
+/// Size and modification time (nanoseconds since 1970) of each file below a folder.
+pub type Stamp = BTreeMap<String, (u64, u128)>;
+
+/// All files and links below `root` (or `root` itself when it is a file), sorted, relative to it.
+///
+/// # Errors
+/// When a folder cannot be read or a name is not UTF-8.
+pub fn files(root: &Utf8Path) -> Result<Vec<Utf8PathBuf>> {
+    let mut found = Vec::new();
+    let mut todo = vec![Utf8PathBuf::new()];
+    while let Some(rel) = todo.pop() {
+        let path = root.join(&rel);
+        if !fs_err::symlink_metadata(&path)?.is_dir() {
+            found.push(rel);
+            continue;
+        }
+        for entry in fs_err::read_dir(&path)? {
+            let name = entry?.file_name().into_string();
+            let name =
+                name.map_err(|n| anyhow::anyhow!("{path} has a name that is not UTF-8: {}", n.display()))?;
+            todo.push(rel.join(name));
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// The digest and size of a file, or of a folder: of a sorted listing of its files with kind and digest.
+///
+/// # Errors
+/// When something cannot be read.
+pub fn digest(path: &Utf8Path) -> Result<(Digest, u64)> {
+    if fs_err::symlink_metadata(path)?.is_file() {
+        let mut file = fs_err::File::open(path)?;
+        return Ok(Digest::read(&mut file)?);
+    }
+    let mut fields = Fields::default();
+    let mut total = 0;
+    for rel in files(path)? {
+        let full = path.join(&rel);
+        let meta = fs_err::symlink_metadata(&full)?;
+        if meta.is_symlink() {
+            let target = fs_err::read_link(&full)?;
+            fields.add("link", rel.as_str().as_bytes());
+            fields.add("target", target.as_os_str().as_encoded_bytes());
+            continue;
+        }
+        let (sha256, size) = Digest::read(&mut fs_err::File::open(&full)?)?;
+        total += size;
+        fields.add(if executable(&meta) { "program" } else { "file" }, rel.as_str().as_bytes());
+        fields.add("sha256", sha256.bytes());
+    }
+    Ok((fields.finish(), total))
+}
+
+#[cfg(unix)]
+fn executable(meta: &std::fs::Metadata) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    meta.permissions().mode() & 0o100 != 0
+}
+
+#[cfg(not(unix))]
+fn executable(_: &std::fs::Metadata) -> bool {
+    false
+}
+
+/// The stamp of a folder.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn stamp(root: &Utf8Path) -> Result<Stamp> {
+    let mut stamp = Stamp::new();
+    for rel in files(root)? {
+        let meta = fs_err::symlink_metadata(root.join(&rel))?;
+        let time = meta.modified()?.duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_nanos());
+        stamp.insert(rel.into_string(), (meta.len(), time));
+    }
+    Ok(stamp)
+}
+
+/// Bytes of all files below `root`.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn size(root: &Utf8Path) -> Result<u64> {
+    files(root)?.iter().map(|rel| Ok(fs_err::symlink_metadata(root.join(rel))?.len())).sum()
+}
+
+/// Copies a file or folder. Modification times stay, since make looks at them; links stay links. Files become
+/// reflinks where the file system can (`std::fs::copy` asks the kernel to). `fs_extra` is for trees without
+/// links and modes: it follows the former and loses the latter.
+///
+/// # Errors
+/// When something cannot be read or written.
+pub fn copy(from: &Utf8Path, to: &Utf8Path) -> Result<()> {
+    for rel in files(from)? {
+        let (source, target) = if rel.as_str().is_empty() {
+            (from.to_owned(), to.to_owned())
+        } else {
+            (from.join(&rel), to.join(&rel))
+        };
+        if let Some(parent) = target.parent() {
+            fs_err::create_dir_all(parent)?;
+        }
+        let meta = fs_err::symlink_metadata(&source)?;
+        if meta.is_symlink() {
+            link(&fs_err::read_link(&source)?, &target)?;
+            continue;
+        }
+        fs_err::copy(&source, &target)?;
+        fs_err::OpenOptions::new()
+            .append(true)
+            .open(&target)
+            .and_then(|f| f.file().set_modified(meta.modified()?))
+            .with_context(|| format!("cannot set the time of {target}"))?;
+    }
+    Ok(())
+}
+
+#[cfg(unix)]
+fn link(target: &std::path::Path, at: &Utf8Path) -> Result<()> {
+    Ok(fs_err::os::unix::fs::symlink(target, at)?)
+}
+
+#[cfg(not(unix))]
+fn link(target: &std::path::Path, at: &Utf8Path) -> Result<()> {
+    anyhow::bail!("cannot make the link {at} to {}", target.display())
+}
+
+/// Removes a file or folder, if it is there.
+///
+/// # Errors
+/// When it cannot be removed.
+pub fn remove(path: &Utf8Path) -> Result<()> {
+    match fs_err::symlink_metadata(path) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(e) => Err(e.into()),
+        Ok(meta) if meta.is_dir() => {
+            Ok(fs_extra::dir::remove(path).with_context(|| format!("cannot remove {path}"))?)
+        }
+        Ok(_) => Ok(fs_err::remove_file(path)?),
+    }
+}

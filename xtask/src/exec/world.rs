@@ -1,0 +1,96 @@
+//! The machine and the repository as the planner sees them: file digests and tool versions.
+
+use std::{cell::RefCell, collections::BTreeMap, time::Duration};
+
+use camino::Utf8PathBuf;
+use serde::{Deserialize, Serialize};
+
+use super::{store::write_json, tree};
+use crate::{
+    ctx::Ctx,
+    plan::{Cmd, Digest, Missing, ToolId, World},
+};
+
+/// The real [`World`]. Tool versions are remembered in `target/media/tools.json` as long as the program's size
+/// and time stay the same, so that a run without work starts no program.
+pub struct Machine<'c> {
+    ctx: &'c Ctx,
+    epoch: u64,
+    tools: RefCell<BTreeMap<String, Known>>,
+    digests: RefCell<BTreeMap<String, Digest>>,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+struct Known {
+    path: Utf8PathBuf,
+    size: u64,
+    time: u128,
+    version: String,
+}
+
+impl<'c> Machine<'c> {
+    /// Reads what is remembered of the tools; `epoch` comes from the lock.
+    #[must_use]
+    pub fn new(ctx: &'c Ctx, epoch: u64) -> Self {
+        let known = fs_err::read(ctx.work.join("tools.json")).ok();
+        let tools = known.and_then(|b| serde_json::from_slice(&b).ok()).unwrap_or_default();
+        Self { ctx, epoch, tools: RefCell::new(tools), digests: RefCell::default() }
+    }
+
+    fn digest(&self, path: Utf8PathBuf) -> Option<Digest> {
+        if let Some(digest) = self.digests.borrow().get(path.as_str()) {
+            return Some(*digest);
+        }
+        let (digest, _) = tree::digest(&path).ok()?;
+        self.digests.borrow_mut().insert(path.into_string(), digest);
+        Some(digest)
+    }
+
+    fn look_up(&self, program: &str) -> Option<Known> {
+        let path = self.ctx.find_program(program)?;
+        let meta = fs_err::metadata(&path).ok()?;
+        let time = meta.modified().ok()?.duration_since(std::time::UNIX_EPOCH).ok()?.as_nanos();
+        let old = self.tools.borrow().get(program).cloned();
+        if let Some(old) = old.filter(|k| k.path == path && k.size == meta.len() && k.time == time) {
+            return Some(old);
+        }
+        let version = format!("{} ({})", self.said(program), self.digest(path.clone())?.short(8));
+        let known = Known { path, size: meta.len(), time, version };
+        self.tools.borrow_mut().insert(program.to_owned(), known.clone());
+        // Not being able to remember costs time, nothing else.
+        _ = fs_err::create_dir_all(&self.ctx.work);
+        _ = write_json(&self.ctx.work.join("tools.json"), &*self.tools.borrow());
+        Some(known)
+    }
+
+    /// The first line of what the program says of itself. The digest beside it tells apart builds that say the
+    /// same.
+    fn said(&self, program: &str) -> String {
+        let flag = if matches!(program, "xorriso") { "-version" } else { "--version" };
+        let cmd = Cmd::new(program, "ask for a version").arg(flag).deadline(Duration::from_secs(20));
+        let Ok(output) = self.ctx.runner.output(&cmd) else { return String::new() };
+        let all = output.text() + &output.error_text();
+        let lines = || all.lines().map(str::trim).filter(|l| !l.is_empty());
+        let numbered = lines().find(|l| l.chars().any(|c| c.is_ascii_digit()));
+        numbered.or(lines().next()).unwrap_or("").chars().take(100).collect()
+    }
+}
+
+impl World for Machine<'_> {
+    fn source(&self, path: &str) -> Result<Digest, Missing> {
+        self.digest(self.ctx.root.join(path)).ok_or_else(|| Missing::Source(path.to_owned()))
+    }
+
+    fn host(&self, path: &str) -> Result<Digest, Missing> {
+        self.digest(path.into()).ok_or_else(|| Missing::Host(path.to_owned()))
+    }
+
+    fn tool(&self, program: &str) -> Result<ToolId, Missing> {
+        let known = self.look_up(program).ok_or_else(|| Missing::Tool(program.to_owned()))?;
+        Ok(ToolId { version: known.version })
+    }
+
+    fn epoch(&self) -> u64 {
+        self.epoch
+    }
+}
