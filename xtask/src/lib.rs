@@ -5,6 +5,7 @@
 
 pub mod cli;
 pub mod cmd;
+pub mod config;
 pub mod ctx;
 pub mod error;
 pub mod exec;
@@ -14,3 +15,4 @@ pub mod params;
 pub mod plan;
 pub mod report;
 pub mod serve;
+pub mod stage;

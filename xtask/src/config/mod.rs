@@ -1,0 +1,1 @@
+//! What `media.toml` and `media.lock` say: raw text to checked types. Pure.

@@ -1,0 +1,1 @@
+//! Stages: checked parameters to nodes. Pure.
