@@ -47,6 +47,12 @@ impl From<&GlobalArgs> for Globals {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Build a profile's media into dist/: ISO, iPXE, netboot tree, checksums, manifest.
+    Dist(cmd::dist::DistArgs),
     /// List the tools that are needed, with the versions found and how to install what is missing.
     Doctor(cmd::doctor::DoctorArgs),
+    /// Remove what the store keeps and no profile needs any more.
+    Gc(cmd::gc::GcArgs),
+    /// Print what `dist` would do, as text, JSON or DOT; nothing is built.
+    Plan(cmd::plan::PlanArgs),
 }

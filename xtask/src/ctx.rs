@@ -116,6 +116,16 @@ impl Ctx {
         crate::exec::run::find_program(program, self.search_path())
     }
 
+    /// A path from where the person stands, made absolute; it must exist.
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::Usage`] when it does not.
+    pub fn absolute(&self, path: Utf8PathBuf) -> Result<Utf8PathBuf> {
+        path.canonicalize_utf8().map_err(|e| {
+            crate::error::Failure::new(crate::error::Kind::Usage, format!("there is no {path}")).source(e).into()
+        })
+    }
+
     /// Fails once Ctrl-C came.
     ///
     /// # Errors

@@ -6,6 +6,7 @@
 pub mod cli;
 pub mod cmd;
 pub mod config;
+pub mod cpio;
 pub mod ctx;
 pub mod error;
 pub mod exec;

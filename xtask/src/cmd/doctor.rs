@@ -2,17 +2,50 @@
 
 use anyhow::Result;
 
-use crate::ctx::Ctx;
+use crate::{
+    ctx::Ctx,
+    exec::{preflight, world::Machine},
+    plan::World as _,
+    report::table::table,
+    stage::needs::{self, Need},
+};
 
 /// Arguments of `doctor`.
 #[derive(Debug, clap::Args)]
-pub struct DoctorArgs {}
+pub struct DoctorArgs {
+    /// Install what is missing with apt, as root or through sudo.
+    #[arg(long)]
+    pub install: bool,
+}
 
-/// Lists the tools.
+/// Lists everything that any command needs, with the versions found.
 ///
 /// # Errors
-/// None yet.
-pub fn run(ctx: &Ctx, _args: &DoctorArgs) -> Result<()> {
-    ctx.report.out("");
-    Ok(())
+/// [`crate::error::Kind::MissingTool`] when something is missing, with the command that installs it.
+pub fn run(ctx: &Ctx, args: &DoctorArgs) -> Result<()> {
+    let needs = needs::all();
+    if args.install {
+        preflight::check(ctx, &needs, true)?;
+    }
+    let machine = Machine::new(ctx, 0);
+    let found = |need: &Need| -> Option<String> {
+        if need.what.starts_with('/') {
+            return preflight::is_there(ctx, need).then(|| "found".to_owned());
+        }
+        machine.tool(&need.what).ok().map(|t| t.version)
+    };
+    let rows: Vec<(Need, Option<String>)> = needs.into_iter().map(|n| (n.clone(), found(&n))).collect();
+    if ctx.globals.json {
+        let list = rows.iter().map(|(n, f)| {
+            serde_json::json!({ "what": n.what, "package": n.package, "found": f })
+        });
+        ctx.report.out_json(&list.collect::<Vec<_>>());
+    } else {
+        let cells = rows.iter().map(|(n, f)| {
+            vec![n.what.clone(), n.package.to_owned(), f.clone().unwrap_or_else(|| "MISSING".to_owned())]
+        });
+        ctx.report.out(&table(&["NEEDED", "PACKAGE", "FOUND"], &cells.collect::<Vec<_>>()));
+    }
+    let missing: Vec<&Need> = rows.iter().filter(|(_, f)| f.is_none()).map(|(n, _)| n).collect();
+    if missing.is_empty() { Ok(()) } else { Err(preflight::failure(&missing)) }
 }

@@ -4,7 +4,12 @@ use anyhow::Result;
 
 use crate::{cli::Command, ctx::Ctx};
 
+pub mod build;
+pub mod dist;
 pub mod doctor;
+mod explain;
+pub mod gc;
+pub mod plan;
 
 /// Runs a command.
 ///
@@ -12,6 +17,9 @@ pub mod doctor;
 /// Whatever the command meets.
 pub fn run(ctx: &Ctx, command: &Command) -> Result<()> {
     match command {
+        Command::Dist(args) => dist::run(ctx, args),
         Command::Doctor(args) => doctor::run(ctx, args),
+        Command::Gc(args) => gc::run(ctx, args),
+        Command::Plan(args) => plan::run(ctx, args),
     }
 }

@@ -1,1 +1,246 @@
-//! What `media.toml` and `media.lock` say: raw text to checked types. Pure.
+//! What `media.toml` and `media.lock` say: raw text to checked types. Pure; who reads the files is `exec/load.rs`.
+
+mod base_url;
+pub mod lock;
+pub mod raw;
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+pub use base_url::BaseUrl;
+pub use lock::{Lock, Locked};
+pub use raw::{Engine, KernelFlavour};
+
+use crate::error::{Failure, Kind};
+
+/// `media.toml`, checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The profile that commands take when none is named.
+    pub default_profile: String,
+    /// Where iPXE comes from.
+    pub ipxe: IpxePin,
+    profiles: BTreeMap<String, Profile>,
+}
+
+/// The pinned iPXE.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct IpxePin {
+    /// For people.
+    pub version: String,
+    /// 40 hex digits.
+    pub commit: String,
+    /// Tried in order.
+    pub repositories: Vec<String>,
+}
+
+/// A profile, checked.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Profile {
+    /// Its name: lower-case letters, digits and `-`.
+    pub name: String,
+    /// One line for people.
+    pub about: String,
+    /// Whose rules the parameters follow.
+    pub os: String,
+    /// The version in file names; `None` takes the kernel's.
+    pub version: Option<String>,
+    /// How iPXE is had unless the command line says otherwise.
+    pub engine: Engine,
+    /// Kernel parameters, in order.
+    pub params: Vec<String>,
+    /// Where the netboot tree is served.
+    pub base_url: BaseUrl,
+    /// The interface iPXE asks on.
+    pub nic: Option<String>,
+    /// Milliseconds iPXE waits for the failsafe key.
+    pub timeout: u32,
+    /// The cloud-config's path from the repository's root.
+    pub cloud_config: Option<String>,
+    /// Lets secrets into published artifacts.
+    pub publish_secrets: bool,
+    /// Where kernel and initrd come from.
+    pub media: Media,
+    /// Files of `isofs/<profile>/`, by their path in it; whoever reads the disk fills it in.
+    pub overlay: Vec<String>,
+}
+
+/// Where kernel and initrd come from, checked.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Media {
+    /// The distribution's kernel.
+    Distribution {
+        /// Which.
+        kernel: KernelFlavour,
+    },
+    /// Out of a released ISO.
+    Iso {
+        /// The ISO.
+        file: Released,
+        /// Pattern of the kernel's path.
+        kernel: String,
+        /// Pattern of the initrd's path.
+        initrd: String,
+    },
+    /// Two released files.
+    Files {
+        /// The kernel.
+        kernel: Released,
+        /// The initrd.
+        initrd: Released,
+    },
+}
+
+/// A released file and what the lock has on it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Released {
+    /// Its name.
+    pub name: String,
+    /// Addresses with the version filled in.
+    pub urls: Vec<String>,
+}
+
+impl Media {
+    /// The released files it needs.
+    #[must_use]
+    pub fn released(&self) -> Vec<&Released> {
+        match self {
+            Self::Distribution { .. } => Vec::new(),
+            Self::Iso { file, .. } => vec![file],
+            Self::Files { kernel, initrd } => vec![kernel, initrd],
+        }
+    }
+}
+
+impl Config {
+    /// Reads the text of `media.toml`.
+    ///
+    /// # Errors
+    /// [`Kind::Config`] with line and column, or with all that is wrong with the values.
+    pub fn parse(text: &str) -> Result<Self> {
+        let raw: raw::File = toml::from_str(text)
+            .map_err(|e| Failure::new(Kind::Config, "media.toml cannot be read").source(e))?;
+        let mut wrong = Vec::new();
+        let profiles: BTreeMap<_, _> =
+            raw.profiles.iter().map(|(name, p)| (name.clone(), checked(name, p, &mut wrong))).collect();
+        if !profiles.contains_key(&raw.default_profile) {
+            wrong.push(format!("default-profile `{}` is not a profile", raw.default_profile));
+        }
+        if raw.ipxe.commit.len() != 40 || !raw.ipxe.commit.bytes().all(|b| b.is_ascii_hexdigit()) {
+            wrong.push(format!("ipxe.commit `{}` is not 40 hex digits", raw.ipxe.commit));
+        }
+        if !wrong.is_empty() {
+            let all = anyhow::anyhow!(wrong.join("\n"));
+            return Err(Failure::new(Kind::Config, "media.toml has values that cannot be").source(all).into());
+        }
+        let raw::Ipxe { version, commit, repositories } = raw.ipxe;
+        let ipxe = IpxePin { version, commit, repositories };
+        Ok(Self { default_profile: raw.default_profile, ipxe, profiles })
+    }
+
+    /// The profile `name`, or the default one.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] when there is none of that name.
+    pub fn profile(&self, name: Option<&str>) -> Result<&Profile> {
+        let name = name.unwrap_or(&self.default_profile);
+        self.profiles.get(name).ok_or_else(|| {
+            let names: Vec<_> = self.profiles.keys().map(String::as_str).collect();
+            Failure::new(Kind::Usage, format!("there is no profile `{name}` in media.toml"))
+                .help(format!("the profiles are: {}", names.join(", ")))
+                .into()
+        })
+    }
+
+    /// All profiles, by name.
+    pub fn profiles(&self) -> impl Iterator<Item = &Profile> {
+        self.profiles.values()
+    }
+
+    /// All profiles, to fill in what the disk knows.
+    pub fn profiles_mut(&mut self) -> impl Iterator<Item = &mut Profile> {
+        self.profiles.values_mut()
+    }
+}
+
+/// Checks one profile; what is wrong goes to `wrong`, so that all of it is shown at once.
+fn checked(name: &str, raw: &raw::Profile, wrong: &mut Vec<String>) -> Profile {
+    let mut check = |ok: bool, text: String| {
+        if !ok {
+            wrong.push(format!("profile.{name}: {text}"));
+        }
+    };
+    check(is_name(name), "the name may hold lower-case letters, digits and `-`".to_owned());
+    let version = raw.version.clone();
+    let version_text = version.as_deref().unwrap_or("");
+    check(version_text.chars().all(is_version), format!("version `{version_text}` cannot be a file name"));
+    let needs_version = !matches!(raw.media, raw::Media::Distribution { .. });
+    check(!needs_version || version.is_some(), "version is missing".to_owned());
+    let nic = raw.nic.as_deref().unwrap_or("net0");
+    check(nic.chars().all(|c| c.is_ascii_alphanumeric()), format!("nic `{nic}` is no interface of iPXE"));
+    let base_url = BaseUrl::parse(&raw.base_url);
+    if let Err(e) = &base_url {
+        check(false, format!("base-url `{}`: {e}", raw.base_url));
+    }
+    let plain = raw.cloud_config.as_deref().is_none_or(is_plain_path);
+    check(plain, "cloud-config must be a path below isofs/<profile>/".to_owned());
+    for released in released(&raw.media) {
+        check(is_plain_path(&released.name), format!("`{}` cannot be a file name", released.name));
+    }
+    Profile {
+        name: name.to_owned(),
+        about: raw.about.clone(),
+        os: raw.os.clone(),
+        engine: raw.engine,
+        params: raw.params.clone(),
+        base_url: base_url.unwrap_or_default(),
+        nic: raw.nic.clone(),
+        timeout: raw.timeout,
+        cloud_config: raw.cloud_config.as_ref().map(|f| format!("isofs/{name}/{f}")),
+        publish_secrets: raw.publish_secrets,
+        media: media(&raw.media, version_text),
+        version,
+        overlay: Vec::new(),
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    let mut chars = name.chars();
+    chars.next().is_some_and(|c| c.is_ascii_lowercase())
+        && chars.all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+}
+
+fn is_version(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '+' | '~' | '_')
+}
+
+/// No way out of the folder it is in, and nothing that make, iPXE or a shell would split.
+fn is_plain_path(path: &str) -> bool {
+    !path.is_empty()
+        && path.split('/').all(|part| !part.is_empty() && part != "." && part != "..")
+        && path.chars().all(|c| is_version(c) || c == '/')
+}
+
+fn released(media: &raw::Media) -> Vec<&raw::Released> {
+    match media {
+        raw::Media::Distribution { .. } => Vec::new(),
+        raw::Media::Iso { file, .. } => vec![file],
+        raw::Media::Files { kernel, initrd } => vec![kernel, initrd],
+    }
+}
+
+fn media(raw: &raw::Media, version: &str) -> Media {
+    let released = |r: &raw::Released| Released {
+        name: r.name.clone(),
+        urls: r.urls.iter().map(|u| u.replace("{version}", version)).collect(),
+    };
+    match raw {
+        raw::Media::Distribution { kernel } => Media::Distribution { kernel: *kernel },
+        raw::Media::Iso { file, kernel, initrd } => {
+            Media::Iso { file: released(file), kernel: kernel.clone(), initrd: initrd.clone() }
+        }
+        raw::Media::Files { kernel, initrd } => {
+            Media::Files { kernel: released(kernel), initrd: released(initrd) }
+        }
+    }
+}

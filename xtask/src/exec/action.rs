@@ -107,10 +107,12 @@ impl Job<'_> {
     /// When the scratch folder has a name that cannot be made absolute.
     pub fn text(&self, arg: &Arg) -> Result<String> {
         Ok(match arg {
-            Arg::Lit(text) | Arg::Secret(text) => text.clone(),
+            Arg::Lit(text) | Arg::Secret(text) | Arg::Origin(text) => text.clone(),
+            Arg::Jobs => format!("-j{}", self.ctx.jobs()),
             Arg::Join(parts) => parts.iter().map(|p| self.text(p)).collect::<Result<String>>()?,
             Arg::Src(path) => self.ctx.root.join(path).into_string(),
-            Arg::Host(path) => path.clone(),
+            // Distributions link such files here and there; what is meant is the file.
+            Arg::Host(path) => Utf8Path::new(path).canonicalize_utf8()?.into_string(),
             Arg::In(artifact) => self.artifact(artifact).into_string(),
             Arg::Out(name) => self.scratch.join("out").join(name).into_string(),
             Arg::Work(name) => self.scratch.join("work").join(name).into_string(),
@@ -126,7 +128,7 @@ impl Job<'_> {
     }
 
     fn path(&self, arg: &Arg) -> Result<Utf8PathBuf> {
-        if matches!(arg, Arg::Lit(_) | Arg::Secret(_)) {
+        if matches!(arg, Arg::Lit(_) | Arg::Secret(_) | Arg::Origin(_) | Arg::Jobs) {
             bail!("`{arg}` in `{}` is text where a path is needed", self.label());
         }
         let path = Utf8PathBuf::from(self.text(arg)?);

@@ -3,6 +3,10 @@
 pub mod action;
 pub mod builtin;
 pub mod fetch;
+pub mod load;
+pub mod observe;
+pub mod preflight;
+pub mod publish;
 pub mod run;
 pub mod schedule;
 pub mod signals;

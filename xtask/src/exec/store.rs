@@ -168,6 +168,21 @@ impl Store {
         Ok(all)
     }
 
+    /// Every entry's manifest, oldest first.
+    ///
+    /// # Errors
+    /// When the disk cannot be read.
+    pub fn all(&self) -> Result<Vec<Entry>> {
+        let mut all = Vec::new();
+        for item in fs_err::read_dir(&self.dir)? {
+            let dir = self.dir.join(item?.file_name().to_string_lossy().as_ref());
+            let time = fs_err::metadata(&dir)?.modified()?;
+            all.extend(read_entry(&dir).map(|entry| (time, entry)));
+        }
+        all.sort_by_key(|(time, _)| *time);
+        Ok(all.into_iter().map(|(_, entry)| entry).collect())
+    }
+
     fn path(&self, node: &Node, key: Digest) -> Utf8PathBuf {
         self.dir.join(format!("{}-{}", node.stage, key.short(16)))
     }

@@ -18,7 +18,8 @@ pub fn files(root: &Utf8Path) -> Result<Vec<Utf8PathBuf>> {
     let mut found = Vec::new();
     let mut todo = vec![Utf8PathBuf::new()];
     while let Some(rel) = todo.pop() {
-        let path = root.join(&rel);
+        // Joining nothing would end the path in a slash, which no file has.
+        let path = if rel.as_str().is_empty() { root.to_owned() } else { root.join(&rel) };
         if !fs_err::symlink_metadata(&path)?.is_dir() {
             found.push(rel);
             continue;

@@ -82,7 +82,8 @@ impl World for Machine<'_> {
     }
 
     fn host(&self, path: &str) -> Result<Digest, Missing> {
-        self.digest(path.into()).ok_or_else(|| Missing::Host(path.to_owned()))
+        let real = camino::Utf8Path::new(path).canonicalize_utf8().ok();
+        real.and_then(|p| self.digest(p)).ok_or_else(|| Missing::Host(path.to_owned()))
     }
 
     fn tool(&self, program: &str) -> Result<ToolId, Missing> {

@@ -73,6 +73,8 @@ pub struct CmdSpec {
     pub deadline: Duration,
     /// Whether its version changes the bytes it makes, and so enters the key.
     pub identity: bool,
+    /// Programs that it calls in turn and whose versions change the bytes as well.
+    pub uses: Vec<String>,
     /// How to read progress off its output.
     pub progress: Option<Progress>,
 }
@@ -97,6 +99,7 @@ impl CmdSpec {
             why: why.into(),
             deadline: Duration::from_secs(600),
             identity: true,
+            uses: Vec::new(),
             progress: None,
         }
     }
@@ -140,6 +143,13 @@ impl CmdSpec {
     #[must_use]
     pub fn any_version(mut self) -> Self {
         self.identity = false;
+        self
+    }
+
+    /// Names a program that it calls in turn.
+    #[must_use]
+    pub fn uses(mut self, program: &str) -> Self {
+        self.uses.push(program.to_owned());
         self
     }
 

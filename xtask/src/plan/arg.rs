@@ -40,6 +40,10 @@ pub enum Arg {
     Work(String),
     /// Text that is never shown.
     Secret(String),
+    /// Where something comes from, which does not change what it is: shown, and left out of the key.
+    Origin(String),
+    /// `-jN`: how much at once, which must not change what is made; left out of the key.
+    Jobs,
     /// Several parts as one argument.
     Join(Vec<Arg>),
 }
@@ -94,6 +98,8 @@ impl fmt::Display for Arg {
             Self::In(a) => write!(f, "{{node{}:{}}}", a.node.0, a.name),
             Self::Out(name) => write!(f, "{{out:{name}}}"),
             Self::Work(name) => write!(f, "{{work:{name}}}"),
+            Self::Origin(text) => write!(f, "{{from:{text}}}"),
+            Self::Jobs => f.write_str("{-jN}"),
             Self::Secret(text) => write!(f, "{{secret, {} bytes}}", text.len()),
             Self::Join(parts) => parts.iter().try_for_each(|p| fmt::Display::fmt(p, f)),
         }

@@ -151,13 +151,15 @@ impl Hasher<'_> {
 
     fn run(&mut self, f: &mut Fields, cmd: &CmdSpec) {
         f.add("program", cmd.program.as_bytes());
-        match self.world.tool(&cmd.program) {
-            Ok(tool) if cmd.identity => {
-                f.add("version", tool.version.as_bytes());
-                self.input(format!("tool {}", cmd.program), tool.version);
+        for program in std::iter::once(&cmd.program).chain(&cmd.uses) {
+            match self.world.tool(program) {
+                Ok(tool) if cmd.identity => {
+                    f.add("version", tool.version.as_bytes());
+                    self.input(format!("tool {program}"), tool.version);
+                }
+                Ok(_) => {}
+                Err(missing) => self.missing.push(missing),
             }
-            Ok(_) => {}
-            Err(missing) => self.missing.push(missing),
         }
         cmd.args.iter().for_each(|a| self.arg(f, "arg", a));
         for (name, value) in &cmd.env {
@@ -186,6 +188,7 @@ impl Hasher<'_> {
                 let stage = self.plan.node(artifact.node).stage;
                 self.input(format!("node {stage} {}", artifact.name), key.to_string());
             }
+            Arg::Origin(_) | Arg::Jobs => {}
             Arg::Out(name) => f.add("out", name.as_bytes()),
             Arg::Work(name) => f.add("work", name.as_bytes()),
             Arg::Join(parts) => {

@@ -113,6 +113,22 @@ impl Reporter {
         }
     }
 
+    /// Shows that `f` is under way, and how it ended.
+    ///
+    /// # Errors
+    /// Those of `f`.
+    pub fn task<T>(&self, label: &str, f: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
+        let start = std::time::Instant::now();
+        let label = label.to_owned();
+        self.event(&Event::Started { label: label.clone() });
+        let result = f();
+        self.event(&match &result {
+            Ok(_) => Event::Finished { label, seconds: start.elapsed().as_secs_f64() },
+            Err(_) => Event::Failed { label },
+        });
+        result
+    }
+
     /// Shows a remark on standard error.
     pub fn note(&self, text: impl Into<String>) {
         self.event(&Event::Note { text: text.into() });

@@ -1,5 +1,18 @@
 //! Plain text tables: columns as wide as their widest cell, two spaces between.
 
+/// A number of bytes with a unit: `14.1 MB`.
+#[must_use]
+pub fn bytes(n: u64) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "it is rounded to three digits anyway")]
+    let float = n as f64;
+    match n {
+        0..1_000 => format!("{n} B"),
+        1_000..1_000_000 => format!("{:.1} kB", float / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.1} MB", float / 1e6),
+        _ => format!("{:.2} GB", float / 1e9),
+    }
+}
+
 /// Lays out `rows` under `head`; numbers and words alike are left-aligned.
 #[must_use]
 pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {

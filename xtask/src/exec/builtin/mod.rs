@@ -1,5 +1,12 @@
 //! Actions that are functions of ours, by the name that plans call them.
 
+mod apt;
+mod fat;
+mod git;
+mod initrd;
+mod kernel;
+mod template;
+
 use anyhow::{Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
@@ -61,7 +68,15 @@ impl Call<'_> {
 type Builtin = fn(&Call<'_>) -> Result<()>;
 
 /// Every builtin.
-const BUILTINS: &[(&str, Builtin)] = &[];
+const BUILTINS: &[(&str, Builtin)] = &[
+    ("apt-download", apt::download),
+    ("fat-image", fat::image),
+    ("git-apply", git::apply),
+    ("git-checkout", git::checkout),
+    ("pick-kernel", kernel::pick),
+    ("smoke-initrd", initrd::smoke),
+    ("template", template::template),
+];
 
 /// Whether a plan may call `name`.
 #[must_use]

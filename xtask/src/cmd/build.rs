@@ -1,0 +1,149 @@
+//! From a selection on the command line to a plan with its keys: what `dist`, `plan` and `verify` share.
+
+use anyhow::Result;
+use camino::Utf8PathBuf;
+
+use crate::{
+    config::{Engine, IpxePin, Profile},
+    ctx::Ctx,
+    error::{Failure, Kind},
+    exec::{load::Loaded, observe, preflight, publish::Publish, world::Machine},
+    plan::{Keys, NodeId},
+    stage::{
+        host::Host,
+        media::{self, Order, Planned},
+        needs, os,
+    },
+};
+
+/// What to build, and from where.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Selection {
+    /// The profile; the default one of media.toml unless named.
+    pub profile: Option<String>,
+    /// How iPXE is had; the profile says unless given.
+    #[arg(long, value_enum)]
+    pub engine: Option<Engine>,
+    /// A clone of iPXE's repository, tried instead of those in media.toml. The pinned commit still holds.
+    #[arg(long, value_name = "PATH|URL")]
+    pub ipxe_repo: Option<String>,
+    /// A folder that is searched for released files before the network is.
+    #[arg(long, value_name = "DIR")]
+    pub artifacts: Option<Utf8PathBuf>,
+}
+
+/// A plan of one profile's media.
+pub struct Build<'a> {
+    ctx: &'a Ctx,
+    loaded: &'a Loaded,
+    profile: &'a Profile,
+    engine: Engine,
+    /// The plan and where its outputs land.
+    pub planned: Planned,
+}
+
+impl<'a> Build<'a> {
+    /// Observes the machine and plans.
+    ///
+    /// # Errors
+    /// When the profile cannot be made here.
+    pub fn new(ctx: &'a Ctx, loaded: &'a Loaded, profile: &'a Profile, selection: &Selection) -> Result<Self> {
+        let host = observe::observe(ctx, profile)?;
+        Self::on(ctx, loaded, profile, selection, &host)
+    }
+
+    /// Plans for a machine that was observed, or made up.
+    ///
+    /// # Errors
+    /// When the profile cannot be made there.
+    pub fn on(
+        ctx: &'a Ctx,
+        loaded: &'a Loaded,
+        profile: &'a Profile,
+        selection: &Selection,
+        host: &Host,
+    ) -> Result<Self> {
+        let engine = selection.engine.unwrap_or(profile.engine);
+        let pin = pin(ctx, loaded, selection)?;
+        let planned = media::plan(&Order {
+            profile,
+            engine,
+            pin: &pin,
+            bootscripts: &loaded.bootscripts,
+            host,
+            supply: supply(ctx, loaded, profile, selection, host)?,
+        })?;
+        Ok(Self { ctx, loaded, profile, engine, planned })
+    }
+
+    /// The nodes behind the outputs.
+    #[must_use]
+    pub fn goals(&self) -> Vec<NodeId> {
+        self.planned.outputs.iter().map(|(_, a)| a.node).collect()
+    }
+
+    /// Seconds since 1970 that stand for "now".
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.loaded.lock.epoch
+    }
+
+    /// The keys of all nodes.
+    ///
+    /// # Errors
+    /// [`Kind::MissingTool`] with everything that is missing.
+    pub fn keys(&self) -> Result<Keys> {
+        let machine = Machine::new(self.ctx, self.epoch());
+        Keys::compute(&self.planned.plan, &self.goals(), &machine).map_err(|missing| {
+            let needs: Vec<_> = missing.iter().filter_map(needs::of_missing).collect();
+            if needs.is_empty() {
+                return Failure::new(Kind::Config, format!("the repository lacks files: {missing:?}")).into();
+            }
+            preflight::failure(&needs.iter().collect::<Vec<_>>())
+        })
+    }
+
+    /// What puts the outputs into `dist/`.
+    #[must_use]
+    pub fn publish(&'a self, keys: &'a Keys) -> Publish<'a> {
+        Publish {
+            ctx: self.ctx,
+            planned: &self.planned,
+            keys,
+            profile: &self.profile.name,
+            engine: self.engine,
+            epoch: self.epoch(),
+        }
+    }
+}
+
+fn pin(ctx: &Ctx, loaded: &Loaded, selection: &Selection) -> Result<IpxePin> {
+    let mut pin = loaded.config.ipxe.clone();
+    if let Some(repository) = &selection.ipxe_repo {
+        let local = !repository.contains("://");
+        let path = if local { ctx.absolute(repository.into())?.into_string() } else { repository.clone() };
+        pin.repositories = vec![path];
+    }
+    Ok(pin)
+}
+
+fn supply<'s>(
+    ctx: &Ctx,
+    loaded: &'s Loaded,
+    profile: &'s Profile,
+    selection: &Selection,
+    host: &'s Host,
+) -> Result<os::Supply<'s>> {
+    let version = profile.version.as_deref().unwrap_or("");
+    let released = profile.media.released();
+    let locked = released.iter().filter_map(|r| {
+        Some((r.name.as_str(), loaded.lock.get(&profile.name, &r.name, version)?))
+    });
+    let artifacts = selection.artifacts.clone().map(|dir| ctx.absolute(dir)).transpose()?;
+    Ok(os::Supply {
+        profile: &profile.name,
+        locked: locked.collect(),
+        artifacts: artifacts.map(Utf8PathBuf::into_string),
+        packages: host.packages.as_ref(),
+    })
+}

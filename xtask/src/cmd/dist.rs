@@ -1,0 +1,72 @@
+//! `cargo xtask dist`: the main job.
+
+use anyhow::Result;
+use camino::Utf8PathBuf;
+
+use super::build::{Build, Selection};
+use crate::{
+    ctx::Ctx,
+    exec::{preflight, publish::Published, schedule, store::Store},
+    report::Event,
+    stage::needs,
+};
+
+/// Arguments of `dist`.
+#[derive(Debug, clap::Args)]
+pub struct DistArgs {
+    /// What to build.
+    #[command(flatten)]
+    pub selection: Selection,
+    /// Install missing programs with apt, as root or through sudo.
+    #[arg(long)]
+    pub install: bool,
+    /// Say for each node what changed since it was last built, and build nothing.
+    #[arg(long)]
+    pub explain: bool,
+}
+
+/// Builds a profile's media into `dist/<profile>/`.
+///
+/// # Errors
+/// Whatever stands in the way; `dist/<profile>/` is then as it was.
+pub fn run(ctx: &Ctx, args: &DistArgs) -> Result<()> {
+    let loaded = crate::exec::load::load(ctx)?;
+    let profile = loaded.config.profile(args.selection.profile.as_deref())?;
+    let engine = args.selection.engine.unwrap_or(profile.engine);
+    preflight::check(ctx, &needs::dist(&profile.media, engine), args.install)?;
+    let build = Build::new(ctx, &loaded, profile, &args.selection)?;
+    let keys = build.keys()?;
+    if args.explain {
+        return super::explain::run(ctx, &build, &keys);
+    }
+    let store = Store::open(&ctx.work, &ctx.report, &ctx.runner.interrupt)?;
+    let summary = schedule::realize(ctx, &build.planned.plan, &keys, &build.goals(), build.epoch(), &store)?;
+    for id in &summary.cached {
+        ctx.report.event(&Event::Cached { label: build.planned.plan.node(*id).label.clone() });
+    }
+    let publish = build.publish(&keys);
+    let published = publish.run()?;
+    show(ctx, &publish.dir(), published)
+}
+
+/// The result: where it is, and what it holds.
+fn show(ctx: &Ctx, dir: &Utf8PathBuf, published: Published) -> Result<()> {
+    let sums = fs_err::read_to_string(dir.join("SHA256SUMS"))?;
+    if ctx.globals.json {
+        let manifest: serde_json::Value = serde_json::from_slice(&fs_err::read(dir.join("manifest.json"))?)?;
+        ctx.report.out_json(&serde_json::json!({
+            "dir": dir, "changed": published == Published::Written, "manifest": manifest,
+        }));
+        return Ok(());
+    }
+    let shown = dir.strip_prefix(&ctx.root).unwrap_or(dir);
+    let state = if published == Published::Written { "" } else { " (unchanged)" };
+    let mut text = format!("{shown}/{state}\n");
+    for line in sums.lines() {
+        let (sha256, path) = line.split_once("  ").unwrap_or(("", line));
+        let size = fs_err::metadata(dir.join(path))?.len();
+        text += &format!("  {:>9}  {}…  {path}\n", crate::report::table::bytes(size), &sha256[..12]);
+    }
+    ctx.report.out(&text);
+    Ok(())
+}

@@ -1,0 +1,72 @@
+//! `cargo xtask gc`: removes store entries that no current plan needs.
+
+use std::collections::BTreeSet;
+
+use anyhow::Result;
+
+use super::build::{Build, Selection};
+use crate::{
+    config::Engine,
+    ctx::Ctx,
+    exec::{load, store::{Store, entry_dir}, tree},
+    report::table::bytes,
+};
+
+/// Arguments of `gc`.
+#[derive(Debug, clap::Args)]
+pub struct GcArgs {
+    /// Remove everything that is kept between runs, downloads included.
+    #[arg(long)]
+    pub all: bool,
+    /// Only say what would go.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// Removes what is not needed any more and says how much that was.
+///
+/// # Errors
+/// When the configuration or the disk cannot be read.
+pub fn run(ctx: &Ctx, args: &GcArgs) -> Result<()> {
+    let store = Store::open(&ctx.work, &ctx.report, &ctx.runner.interrupt)?;
+    let needed = if args.all { BTreeSet::new() } else { needed(ctx)? };
+    let mut freed = 0;
+    let mut gone = 0;
+    let mut remove = |path: &camino::Utf8Path, size: u64| -> Result<()> {
+        freed += size;
+        gone += 1;
+        if args.dry_run {
+            ctx.report.note(format!("would remove {path} ({})", bytes(size)));
+            return Ok(());
+        }
+        tree::remove(path)
+    };
+    for (path, size) in store.entries()?.iter().filter(|(p, _)| !needed.contains(p)) {
+        remove(path, *size)?;
+    }
+    for rest in ["downloads", "tmp"] {
+        let dir = ctx.work.join(rest);
+        if dir.exists() && (args.all || rest == "tmp") {
+            remove(&dir, tree::size(&dir)?)?;
+        }
+    }
+    let verb = if args.dry_run { "would remove" } else { "removed" };
+    ctx.report.out(&format!("{verb} {gone} folders, {}", bytes(freed)));
+    Ok(())
+}
+
+/// The entries that the profiles need as they stand, by either engine. A profile that cannot be planned here keeps
+/// nothing.
+fn needed(ctx: &Ctx) -> Result<BTreeSet<camino::Utf8PathBuf>> {
+    let loaded = load::load(ctx)?;
+    let mut needed = BTreeSet::new();
+    for profile in loaded.config.profiles() {
+        for engine in [Engine::Source, Engine::Prebuilt] {
+            let selection = Selection { engine: Some(engine), ..Selection::default() };
+            let Ok(build) = Build::new(ctx, &loaded, profile, &selection) else { continue };
+            let Ok(keys) = build.keys() else { continue };
+            needed.extend(keys.ids().map(|id| entry_dir(&ctx.work, build.planned.plan.node(id), keys.key(id))));
+        }
+    }
+    Ok(needed)
+}

@@ -1,0 +1,34 @@
+//! `cargo xtask plan`.
+
+use anyhow::Result;
+
+use super::build::{Build, Selection};
+use crate::{
+    ctx::Ctx,
+    exec::load,
+    plan::{Format, render},
+};
+
+/// Arguments of `plan`.
+#[derive(Debug, clap::Args)]
+pub struct PlanArgs {
+    /// What to plan.
+    #[command(flatten)]
+    pub selection: Selection,
+    /// As what.
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: Format,
+}
+
+/// Prints the plan of a profile's media, and does nothing.
+///
+/// # Errors
+/// When the profile cannot be made here.
+pub fn run(ctx: &Ctx, args: &PlanArgs) -> Result<()> {
+    let loaded = load::load(ctx)?;
+    let profile = loaded.config.profile(args.selection.profile.as_deref())?;
+    let build = Build::new(ctx, &loaded, profile, &args.selection)?;
+    let format = if ctx.globals.json { Format::Json } else { args.format };
+    ctx.report.out(&render(&build.planned.plan, format));
+    Ok(())
+}

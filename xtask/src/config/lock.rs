@@ -1,0 +1,59 @@
+//! `media.lock`: what `media.toml` means, byte for byte. Only `fetch --update` writes it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::plan::Digest;
+
+/// The whole file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Lock {
+    /// Seconds since 1970 that stand for "now" in all outputs.
+    pub epoch: u64,
+    /// Files, by profile and name.
+    #[serde(default, rename = "file")]
+    pub files: BTreeMap<String, BTreeMap<String, Locked>>,
+}
+
+/// What one file must be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Locked {
+    /// The version it was recorded for.
+    pub version: String,
+    /// Its digest.
+    pub sha256: Digest,
+    /// Its length in bytes, when that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    /// Who says so.
+    pub vouched_by: String,
+}
+
+const HEAD: &str = "\
+# What media.toml means, byte for byte. `cargo xtask fetch --update PROFILE` writes this file, nothing else does.
+";
+
+impl Lock {
+    /// Reads the text of a lock.
+    ///
+    /// # Errors
+    /// When it is not TOML of this shape; the message has line and column.
+    pub fn parse(text: &str) -> Result<Self, toml::de::Error> {
+        toml::from_str(text)
+    }
+
+    /// The text of this lock.
+    #[must_use]
+    pub fn render(&self) -> String {
+        format!("{HEAD}\n{}", toml::to_string(self).expect("a lock is plain data"))
+    }
+
+    /// What `name` of `profile` must be, when it is recorded for `version`.
+    #[must_use]
+    pub fn get(&self, profile: &str, name: &str, version: &str) -> Option<&Locked> {
+        self.files.get(profile)?.get(name).filter(|l| l.version == version)
+    }
+}

@@ -1,0 +1,128 @@
+//! `media.toml` as it is written: serde types, no checks beyond their shape.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+/// The whole file.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct File {
+    /// The profile that commands take when none is named.
+    pub default_profile: String,
+    /// Where iPXE comes from.
+    pub ipxe: Ipxe,
+    /// The profiles, by name.
+    #[serde(rename = "profile")]
+    pub profiles: BTreeMap<String, Profile>,
+}
+
+/// `[ipxe]`: the pinned source.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Ipxe {
+    /// The version the commit stands for, for people.
+    pub version: String,
+    /// The commit, 40 hex digits. Tags of iPXE are not signed: this is all that can be verified.
+    pub commit: String,
+    /// Repositories, tried in order.
+    pub repositories: Vec<String>,
+}
+
+/// `[profile.NAME]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Profile {
+    /// One line for people.
+    pub about: String,
+    /// Whose rules the parameters follow: `rancheros-1.5.8`, `burmillaos-1.9.3`, `smoke`, `linux`.
+    pub os: String,
+    /// The version in file names; `smoke` takes its kernel's.
+    pub version: Option<String>,
+    /// How iPXE is had.
+    pub engine: Engine,
+    /// Kernel parameters, in order.
+    #[serde(default)]
+    pub params: Vec<String>,
+    /// Where the netboot tree is served.
+    #[serde(default = "default_base_url")]
+    pub base_url: String,
+    /// The network interface iPXE asks on: `net0`; unset, all are tried.
+    pub nic: Option<String>,
+    /// Milliseconds that iPXE waits for its failsafe key.
+    #[serde(default = "default_timeout")]
+    pub timeout: u32,
+    /// The cloud-config carried in the medium, a file below `isofs/<profile>/`.
+    pub cloud_config: Option<String>,
+    /// Lets a password or key into artifacts that are published.
+    #[serde(default)]
+    pub publish_secrets: bool,
+    /// Where kernel and initrd come from.
+    pub media: Media,
+}
+
+fn default_base_url() -> String {
+    "http://192.168.56.1:8089".to_owned()
+}
+
+fn default_timeout() -> u32 {
+    2000
+}
+
+/// How iPXE is had.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Hash, clap::ValueEnum, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Engine {
+    /// Compiled from the pinned commit, patched, the script embedded.
+    Source,
+    /// The distribution's package, the script beside it: no compiler, under a second.
+    Prebuilt,
+}
+
+/// `[profile.NAME.media]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", tag = "kind")]
+pub enum Media {
+    /// The distribution's own kernel, and an initrd of ours around its BusyBox.
+    Distribution {
+        /// Which kernel.
+        kernel: KernelFlavour,
+    },
+    /// A released ISO that holds kernel and initrd.
+    Iso {
+        /// The ISO.
+        file: Released,
+        /// Where the kernel is in it; a final `*` stands for anything.
+        kernel: String,
+        /// Where the initrd is in it.
+        initrd: String,
+    },
+    /// Kernel and initrd as files of their own.
+    Files {
+        /// The kernel.
+        kernel: Released,
+        /// The initrd.
+        initrd: Released,
+    },
+}
+
+/// Which of the distribution's kernels.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Hash)]
+#[serde(rename_all = "kebab-case")]
+pub enum KernelFlavour {
+    /// For virtual machines: small, virtio and IDE only.
+    Cloud,
+    /// For all machines.
+    Generic,
+}
+
+/// A file that somebody releases. Its digest is in `media.lock`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Released {
+    /// Its name, also in a folder given by `--artifacts`.
+    pub name: String,
+    /// Addresses, tried in order; `{version}` is the profile's.
+    #[serde(default)]
+    pub urls: Vec<String>,
+}

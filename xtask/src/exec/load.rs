@@ -1,0 +1,61 @@
+//! Reads `media.toml`, `media.lock` and the lists of files beside them.
+
+use anyhow::Result;
+use camino::Utf8Path;
+
+use crate::{
+    config::{Config, Lock},
+    ctx::Ctx,
+    error::{Explain as _, Failure, Kind},
+    exec::tree,
+    stage::media::Bootscripts,
+};
+
+/// What the repository says.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// `media.toml`.
+    pub config: Config,
+    /// `media.lock`.
+    pub lock: Lock,
+    /// What `bootscripts/` holds for iPXE.
+    pub bootscripts: Bootscripts,
+}
+
+/// Reads everything.
+///
+/// # Errors
+/// [`Kind::Config`] with file, line and reason.
+pub fn load(ctx: &Ctx) -> Result<Loaded> {
+    let mut config = Config::parse(&text(&ctx.root.join("media.toml"))?)?;
+    for profile in config.profiles_mut() {
+        profile.overlay = list(&ctx.root.join("isofs").join(&profile.name))?;
+        if let Some(file) = profile.cloud_config.as_ref().filter(|f| !ctx.root.join(f).is_file()) {
+            return Err(Failure::new(Kind::Config, format!("profile.{}: there is no {file}", profile.name)).into());
+        }
+    }
+    let lock = Lock::parse(&text(&ctx.root.join("media.lock"))?)
+        .map_err(|e| Failure::new(Kind::Config, "media.lock cannot be read").source(e))?;
+    let bootscripts = Bootscripts {
+        patches: below(ctx, "bootscripts/patches", "patch")?,
+        config: below(ctx, "bootscripts/config", "h")?,
+    };
+    Ok(Loaded { config, lock, bootscripts })
+}
+
+fn text(path: &Utf8Path) -> Result<String> {
+    fs_err::read_to_string(path).explain(Kind::Config, || format!("cannot read {path}"))
+}
+
+fn list(dir: &Utf8Path) -> Result<Vec<String>> {
+    if !dir.is_dir() {
+        return Ok(Vec::new());
+    }
+    Ok(tree::files(dir)?.into_iter().map(camino::Utf8PathBuf::into_string).collect())
+}
+
+fn below(ctx: &Ctx, dir: &str, extension: &str) -> Result<Vec<String>> {
+    let mut files = list(&ctx.root.join(dir))?;
+    files.retain(|f| f.rsplit_once('.').is_some_and(|(_, e)| e == extension));
+    Ok(files.into_iter().map(|f| format!("{dir}/{f}")).collect())
+}

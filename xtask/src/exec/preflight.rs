@@ -1,0 +1,118 @@
+//! Before any work: is everything there? What is missing is listed at once, with the one command that installs it.
+
+use std::collections::BTreeSet;
+
+use anyhow::Result;
+use camino::Utf8Path;
+
+use crate::{
+    ctx::Ctx,
+    error::{Failure, Kind},
+    plan::Cmd,
+    stage::needs::Need,
+};
+
+/// Where apt keeps the indices it has fetched and verified.
+const APT_LISTS: &str = "/var/lib/apt/lists";
+
+/// Whether `need` is there.
+#[must_use]
+pub fn is_there(ctx: &Ctx, need: &Need) -> bool {
+    if need.what.starts_with('/') {
+        Utf8Path::new(&need.what).exists()
+    } else {
+        ctx.find_program(&need.what).is_some()
+    }
+}
+
+/// Fails, naming everything that is missing, unless `install` is set: then it is installed.
+///
+/// # Errors
+/// [`Kind::MissingTool`]; what apt says when it fails.
+pub fn check(ctx: &Ctx, needs: &[Need], install: bool) -> Result<()> {
+    let missing: Vec<&Need> = needs.iter().filter(|n| !is_there(ctx, n)).collect();
+    if !missing.is_empty() {
+        if !install {
+            return Err(failure(&missing));
+        }
+        install_packages(ctx, &packages(&missing))?;
+        let still: Vec<&Need> = missing.into_iter().filter(|n| !is_there(ctx, n)).collect();
+        if !still.is_empty() {
+            return Err(failure(&still));
+        }
+    } else if install && !has_index() && ctx.find_program("apt-get").is_some() {
+        apt(ctx, &["update"])?;
+    }
+    Ok(())
+}
+
+/// The failure that lists `missing`.
+#[must_use]
+pub fn failure(missing: &[&Need]) -> anyhow::Error {
+    let list: Vec<String> =
+        missing.iter().map(|n| format!("{} (package {})", n.what, or_unknown(n.package))).collect();
+    let message = format!("{} programs or files are missing: {}", list.len(), list.join(", "));
+    let sudo = if is_root() { "" } else { "sudo " };
+    let help = format!(
+        "install them with `{sudo}apt-get install --no-install-recommends {}`, or let `--install` do it",
+        packages(missing).join(" ")
+    );
+    Failure::new(Kind::MissingTool, message).help(help).into()
+}
+
+fn or_unknown(package: &str) -> &str {
+    if package.is_empty() { "unknown" } else { package }
+}
+
+fn packages(missing: &[&Need]) -> Vec<String> {
+    let set: BTreeSet<&str> = missing.iter().map(|n| n.package).filter(|p| !p.is_empty()).collect();
+    set.into_iter().map(str::to_owned).collect()
+}
+
+fn has_index() -> bool {
+    let Ok(entries) = fs_err::read_dir(APT_LISTS) else { return false };
+    entries.flatten().any(|e| e.file_name().to_string_lossy().contains("Packages"))
+}
+
+/// Installs packages with apt, saying which; as root, or through sudo.
+///
+/// # Errors
+/// [`Kind::MissingTool`] without apt; what apt says when it fails.
+pub fn install_packages(ctx: &Ctx, packages: &[String]) -> Result<()> {
+    if ctx.find_program("apt-get").is_none() {
+        return Err(Failure::new(Kind::MissingTool, "--install works with apt, which is not here")
+            .help("install what `cargo xtask doctor` lists by your system's own means")
+            .into());
+    }
+    ctx.report.note(format!("installing with apt: {}", packages.join(" ")));
+    apt(ctx, &["update"])?;
+    let mut args = vec!["install", "--yes", "--no-install-recommends"];
+    args.extend(packages.iter().map(String::as_str));
+    apt(ctx, &args)
+}
+
+fn apt(ctx: &Ctx, args: &[&str]) -> Result<()> {
+    if ctx.globals.offline {
+        return Err(Failure::new(Kind::Network, "--install needs the network, and --offline forbids it").into());
+    }
+    let words = ["apt-get", "-q", "-o", "Acquire::Retries=3"].iter().chain(args).copied();
+    let words: Vec<&str> = if is_root() { words.collect() } else { ["sudo"].into_iter().chain(words).collect() };
+    let label = words.iter().filter(|w| !w.starts_with('-')).take(3).copied().collect::<Vec<_>>().join(" ");
+    let cmd = Cmd::new(words[0], "install packages with apt")
+        .args(words[1..].iter().copied())
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .deadline(std::time::Duration::from_secs(20 * 60));
+    let logs = ctx.work.join("logs");
+    fs_err::create_dir_all(&logs)?;
+    ctx.report.task(&label, || ctx.runner.logged(&cmd, &logs.join("apt.log"), &mut |_| {}))
+}
+
+#[cfg(unix)]
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+#[cfg(not(unix))]
+fn is_root() -> bool {
+    false
+}

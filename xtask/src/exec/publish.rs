@@ -1,0 +1,230 @@
+//! Puts a profile's outputs where people take them from: `dist/<profile>/`, whole or not at all.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context as _, Result};
+use camino::{Utf8Path, Utf8PathBuf};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    store::{self, Entry, entry_dir, write_json},
+    tree::{self, Stamp},
+};
+use crate::{
+    ctx::Ctx,
+    error::{Explain as _, Kind},
+    plan::{Digest, Input, Keys, NodeId},
+    stage::media::Planned,
+};
+
+/// `manifest.json`: every output and what it came from. It names no folder, host or time, so that the same inputs
+/// give the same manifest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// 1.
+    pub format: u32,
+    /// The profile.
+    pub profile: String,
+    /// The version in file names.
+    pub version: String,
+    /// How iPXE was had.
+    pub engine: crate::config::Engine,
+    /// Seconds since 1970 that stood for "now".
+    pub epoch: u64,
+    /// The files, `SHA256SUMS` and this one left out, by path.
+    pub outputs: BTreeMap<String, Output>,
+    /// The nodes that the outputs came from, by key.
+    pub nodes: BTreeMap<Digest, Made>,
+}
+
+/// One file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Output {
+    /// Bytes.
+    pub size: u64,
+    /// Its digest.
+    pub sha256: Digest,
+    /// The key of the node that made it.
+    pub key: Digest,
+}
+
+/// One node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Made {
+    /// Its stage.
+    pub stage: String,
+    /// What it made, for people.
+    pub label: String,
+    /// Sources by digest, tools by version, nodes by key.
+    pub inputs: Vec<Input>,
+}
+
+/// Everything that `publish` needs to know.
+pub struct Publish<'a> {
+    /// The run's context.
+    pub ctx: &'a Ctx,
+    /// What was planned and made.
+    pub planned: &'a Planned,
+    /// Its keys.
+    pub keys: &'a Keys,
+    /// The profile's name.
+    pub profile: &'a str,
+    /// How iPXE was had.
+    pub engine: crate::config::Engine,
+    /// Seconds since 1970 that stood for "now".
+    pub epoch: u64,
+}
+
+/// What became of `dist/<profile>/`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Published {
+    /// It was so already.
+    Unchanged,
+    /// It is new.
+    Written,
+}
+
+impl Publish<'_> {
+    /// Where the outputs land.
+    #[must_use]
+    pub fn dir(&self) -> Utf8PathBuf {
+        self.ctx.dist.join(self.profile)
+    }
+
+    /// Brings `dist/<profile>/` up to date: written beside it, then renamed, so that a run that fails or is
+    /// stopped leaves what was there.
+    ///
+    /// # Errors
+    /// When the store lacks an output or the disk cannot be written.
+    pub fn run(&self) -> Result<Published> {
+        let dir = self.dir();
+        if self.is_current(&dir)? {
+            return Ok(Published::Unchanged);
+        }
+        fs_err::create_dir_all(&self.ctx.dist)
+            .explain(Kind::Storage, || format!("cannot create {}", self.ctx.dist))?;
+        let new = self.ctx.dist.join(format!(".{}.new", self.profile));
+        tree::remove(&new)?;
+        let written = self.write(&new);
+        if written.is_err() {
+            _ = tree::remove(&new);
+        }
+        written.explain(Kind::Storage, || format!("cannot write {dir}"))?;
+        self.swap(&new, &dir)?;
+        write_json(&self.stamp_file(), &(self.goal(), tree::stamp(&dir)?))?;
+        Ok(Published::Written)
+    }
+
+    fn stamp_file(&self) -> Utf8PathBuf {
+        self.ctx.work.join(format!("dist-{}.json", self.profile))
+    }
+
+    /// What is wanted, as one digest.
+    fn goal(&self) -> Digest {
+        let mut fields = crate::plan::digest::Fields::default();
+        fields.add("engine", format!("{:?}", self.engine).as_bytes());
+        for (path, artifact) in &self.planned.outputs {
+            fields.add(path, self.keys.key(artifact.node).bytes());
+        }
+        fields.finish()
+    }
+
+    /// Whether the folder holds what is wanted, untouched since it was written.
+    fn is_current(&self, dir: &Utf8Path) -> Result<bool> {
+        if !dir.is_dir() {
+            return Ok(false);
+        }
+        let known = fs_err::read(self.stamp_file()).ok();
+        let known: Option<(Digest, Stamp)> = known.and_then(|b| serde_json::from_slice(&b).ok());
+        Ok(known == Some((self.goal(), tree::stamp(dir)?)))
+    }
+
+    fn write(&self, new: &Utf8Path) -> Result<()> {
+        let manifest = self.manifest()?;
+        for (path, artifact) in &self.planned.outputs {
+            let dir = self.entry(artifact.node);
+            tree::copy(&dir.join("out").join(&artifact.name), &new.join(path))?;
+        }
+        write_json(&new.join("manifest.json"), &manifest)?;
+        let (own, _) = tree::digest(&new.join("manifest.json"))?;
+        let mut sums: Vec<(&str, Digest)> =
+            manifest.outputs.iter().map(|(path, o)| (path.as_str(), o.sha256)).collect();
+        sums.push(("manifest.json", own));
+        let lines: String = sums.iter().map(|(path, sha256)| format!("{sha256}  {path}\n")).collect();
+        fs_err::write(new.join("SHA256SUMS"), lines)?;
+        readable_by_all(new)
+    }
+
+    fn entry(&self, node: NodeId) -> Utf8PathBuf {
+        entry_dir(&self.ctx.work, self.planned.plan.node(node), self.keys.key(node))
+    }
+
+    fn read_entry(&self, node: NodeId) -> Result<Entry> {
+        store::read_entry(&self.entry(node)).with_context(|| format!("the store has no {}", self.entry(node)))
+    }
+
+    fn manifest(&self) -> Result<Manifest> {
+        let mut outputs = BTreeMap::new();
+        for (path, artifact) in &self.planned.outputs {
+            let entry = self.read_entry(artifact.node)?;
+            let made = entry.outputs.get(&artifact.name).with_context(|| format!("no output {path}"))?;
+            outputs.insert(path.clone(), Output { size: made.size, sha256: made.sha256, key: entry.key });
+        }
+        Ok(Manifest {
+            format: 1,
+            profile: self.profile.to_owned(),
+            version: self.planned.version.clone(),
+            engine: self.engine,
+            epoch: self.epoch,
+            outputs,
+            nodes: self.nodes(),
+        })
+    }
+
+    fn nodes(&self) -> BTreeMap<Digest, Made> {
+        let goals: Vec<NodeId> = self.planned.outputs.iter().map(|(_, a)| a.node).collect();
+        let needed: BTreeSet<NodeId> = self.planned.plan.needed(&goals);
+        let made = |id: &NodeId| {
+            let node = self.planned.plan.node(*id);
+            let inputs = self.keys.inputs(*id).to_vec();
+            (self.keys.key(*id), Made { stage: node.stage.to_owned(), label: node.label.clone(), inputs })
+        };
+        needed.iter().map(made).collect()
+    }
+
+    /// Two renames: for a moment there is no `dist/<profile>`, but never half of one.
+    fn swap(&self, new: &Utf8Path, dir: &Utf8Path) -> Result<()> {
+        let old = self.ctx.dist.join(format!(".{}.old", self.profile));
+        tree::remove(&old)?;
+        if dir.exists() {
+            fs_err::rename(dir, &old)?;
+        }
+        if let Err(e) = fs_err::rename(new, dir) {
+            _ = fs_err::rename(&old, dir);
+            return Err(e.into());
+        }
+        tree::remove(&old)
+    }
+}
+
+/// A web server under another user reads these, whatever the umask was.
+#[cfg(unix)]
+fn readable_by_all(dir: &Utf8Path) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = |path: &Utf8Path, mode| fs_err::set_permissions(path, std::fs::Permissions::from_mode(mode));
+    let mut folders = BTreeSet::from([dir.to_owned()]);
+    for file in tree::files(dir)? {
+        let path = dir.join(file);
+        mode(&path, 0o644)?;
+        folders.extend(path.parent().map(Utf8Path::to_owned));
+    }
+    Ok(folders.iter().try_for_each(|f| mode(f, 0o755))?)
+}
+
+#[cfg(not(unix))]
+fn readable_by_all(_: &Utf8Path) -> Result<()> {
+    Ok(())
+}

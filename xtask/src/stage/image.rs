@@ -1,0 +1,166 @@
+//! Images: FAT for UEFI firmware, GRUB in it, ISO 9660 around everything.
+
+use anyhow::Result;
+
+use crate::plan::{Arg, Artifact, CmdSpec, Planner, Stage};
+
+const ISOLINUX: &str = "/usr/lib/ISOLINUX/isolinux.bin";
+const LDLINUX: &str = "/usr/lib/syslinux/modules/bios/ldlinux.c32";
+const ISOHYBRID_MBR: &str = "/usr/lib/ISOLINUX/isohdpfx.bin";
+const GRUB_DIR: &str = "/usr/lib/grub/x86_64-efi";
+
+/// What GRUB must know to find the ISO on a CD or a partitioned stick and start a kernel from it (0.7 MB).
+const GRUB_MODULES: &[&str] = &[
+    "part_gpt", "part_msdos", "fat", "iso9660", "normal", "linux", "search", "search_fs_file", "configfile",
+    "serial", "terminal", "echo", "efi_gop",
+];
+
+/// A FAT image with the files UEFI firmware looks for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct EfiImage {
+    files: Vec<(&'static str, Arg)>,
+}
+
+impl EfiImage {
+    /// An image of these files, by path.
+    pub fn new(files: impl IntoIterator<Item = (&'static str, Arg)>) -> Self {
+        Self { files: files.into_iter().collect() }
+    }
+}
+
+impl Stage for EfiImage {
+    type Out = Artifact;
+    const NAME: &'static str = "efi-image";
+    const FORMAT: u32 = 1;
+
+    fn plan(&self, p: &mut Planner) -> Result<Artifact> {
+        let mut node = p.node::<Self>("FAT image for UEFI");
+        let mut args = vec![("to", node.out("efi.img"))];
+        for (path, content) in &self.files {
+            args.push(("path", (*path).into()));
+            args.push(("content", content.clone()));
+        }
+        node.builtin("fat-image", args);
+        Ok(node.finish_one())
+    }
+}
+
+/// GRUB as one EFI program that looks for the file `marker` and runs the `grub.cfg` beside it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Grub {
+    /// A file that only this ISO has, from its root.
+    pub marker: String,
+}
+
+impl Stage for Grub {
+    type Out = Artifact;
+    const NAME: &'static str = "grub";
+    const FORMAT: u32 = 1;
+
+    fn plan(&self, p: &mut Planner) -> Result<Artifact> {
+        let mut node = p.node::<Self>("GRUB for UEFI");
+        let (early, to) = (Arg::Work("early.cfg".to_owned()), node.out("BOOTX64.EFI"));
+        let text = format!(
+            "search --no-floppy --set=root --file {}\nset prefix=($root)/boot/grub\nconfigfile /boot/grub/grub.cfg\n",
+            self.marker
+        );
+        node.write(early.clone(), [text]);
+        node.run(
+            CmdSpec::new("grub-mkimage", "make the GRUB image")
+                .args(["-O", "x86_64-efi", "-p", "/boot/grub", "-d"])
+                .arg(Arg::Host(GRUB_DIR.to_owned()))
+                .arg("-c")
+                .arg(early)
+                .arg("-o")
+                .arg(to)
+                .args(GRUB_MODULES.iter().copied()),
+        );
+        Ok(node.finish_one())
+    }
+}
+
+/// An ISO that starts from CD and stick, under BIOS (isolinux) and, with an EFI image, under UEFI.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Iso {
+    /// The file's name.
+    pub name: String,
+    /// The volume id: up to 32 characters.
+    pub volume: String,
+    /// Files by their path in the ISO, sorted by xorriso.
+    pub files: Vec<(String, Arg)>,
+    /// The FAT image for UEFI.
+    pub efi: Option<Artifact>,
+}
+
+impl Stage for Iso {
+    type Out = Artifact;
+    const NAME: &'static str = "iso";
+    const FORMAT: u32 = 1;
+
+    fn plan(&self, p: &mut Planner) -> Result<Artifact> {
+        let mut node = p.node::<Self>(self.name.clone());
+        let to = node.out(&self.name);
+        let mut files = self.files.clone();
+        files.push(("/isolinux/isolinux.bin".to_owned(), Arg::Host(ISOLINUX.to_owned())));
+        files.push(("/isolinux/ldlinux.c32".to_owned(), Arg::Host(LDLINUX.to_owned())));
+        files.extend(self.efi.iter().map(|efi| ("/efi.img".to_owned(), Arg::from(efi))));
+        files.sort_by(|a, b| a.0.cmp(&b.0));
+        node.run(self.xorriso(files, to));
+        Ok(node.finish_one())
+    }
+}
+
+impl Iso {
+    /// `-r` gives root's ownership and modes that no umask changes; dates and GUIDs follow `SOURCE_DATE_EPOCH`.
+    fn xorriso(&self, files: Vec<(String, Arg)>, to: Arg) -> CmdSpec {
+        let mut cmd = CmdSpec::new("xorriso", format!("make {}", self.name))
+            .args(["-as", "mkisofs", "-quiet", "-r", "-J", "-V"])
+            .arg(self.volume.as_str())
+            .arg("-isohybrid-mbr")
+            .arg(Arg::Host(ISOHYBRID_MBR.to_owned()))
+            .args(["-b", "isolinux/isolinux.bin", "-c", "isolinux/boot.cat"])
+            .args(["-no-emul-boot", "-boot-load-size", "4", "-boot-info-table"]);
+        if self.efi.is_some() {
+            cmd = cmd
+                .args(["-eltorito-alt-boot", "-e", "efi.img", "-no-emul-boot", "-isohybrid-gpt-basdat"]);
+        }
+        cmd = cmd.arg("-o").arg(to).arg("-graft-points");
+        cmd.args(files.into_iter().map(|(path, from)| Arg::join([Arg::Lit(format!("{path}=")), from])))
+    }
+}
+
+/// iPXE as an ISO of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct IpxeIso {
+    /// iPXE as isolinux starts it.
+    pub lkrn: Arg,
+    /// The script given to it as initrd; `None` when it is embedded.
+    pub script: Option<Artifact>,
+    /// iPXE for UEFI in a FAT image.
+    pub efi: Option<Artifact>,
+}
+
+impl Stage for IpxeIso {
+    type Out = Artifact;
+    const NAME: &'static str = "ipxe-iso";
+    const FORMAT: u32 = 1;
+
+    fn plan(&self, p: &mut Planner) -> Result<Artifact> {
+        let mut node = p.node::<Self>("isolinux.cfg of ipxe.iso");
+        let to = node.out("isolinux.cfg");
+        let mut text = "DEFAULT ipxe\nPROMPT 0\nLABEL ipxe\n  KERNEL /ipxe.lkrn\n".to_owned();
+        let mut files = vec![("/ipxe.lkrn".to_owned(), self.lkrn.clone())];
+        if let Some(script) = &self.script {
+            text += "  INITRD /embed.ipxe\n";
+            files.push(("/embed.ipxe".to_owned(), Arg::from(script)));
+        }
+        node.write(to, [text]);
+        files.push(("/isolinux.cfg".to_owned(), Arg::from(&node.finish_one())));
+        p.ensure(&Iso {
+            name: "ipxe.iso".to_owned(),
+            volume: "IPXE".to_owned(),
+            files,
+            efi: self.efi.clone(),
+        })
+    }
+}

@@ -1,0 +1,200 @@
+//! iPXE by its two engines.
+//!
+//! *source* compiles the pinned commit: `checkout → tree (patched, configured) → objects → link`. The objects are
+//! compiled once around an empty script; a changed script then costs a relink of seconds, since make sees what is
+//! up to date. *prebuilt* puts the script beside the distribution's binaries.
+
+use anyhow::Result;
+
+use super::{
+    image::{EfiImage, IpxeIso},
+    script::Script,
+};
+use crate::{
+    config::IpxePin,
+    plan::{Arg, Artifact, CmdSpec, Planner, Resource, Stage},
+};
+
+/// What an engine made: names in `dist/` and artifacts.
+pub type Made = Vec<(&'static str, Artifact)>;
+
+/// Where the distribution keeps its binaries.
+pub const PACKAGE_DIR: &str = "/usr/lib/ipxe";
+
+/// The targets that `make` is asked for, with their names in `dist/`.
+const TARGETS: &[(&str, &str)] = &[
+    ("bin/ipxe.lkrn", "ipxe.lkrn"),
+    ("bin/undionly.kpxe", "undionly.kpxe"),
+    ("bin-x86_64-efi/ipxe.efi", "ipxe.efi"),
+    ("bin-x86_64-efi/snponly.efi", "snponly.efi"),
+];
+/// Object files of all targets, about: what a progress bar counts to.
+const OBJECTS: u64 = 1700;
+
+/// The pinned commit's files, verified.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Checkout(IpxePin);
+
+impl Stage for Checkout {
+    type Out = Artifact;
+    const NAME: &'static str = "ipxe-src";
+    const FORMAT: u32 = 1;
+
+    fn plan(&self, p: &mut Planner) -> Result<Artifact> {
+        let pin = &self.0;
+        let mut node = p.node::<Self>(format!("iPXE {} sources", pin.version));
+        let to = node.out("ipxe");
+        let mut args = vec![("commit", pin.commit.as_str().into()), ("to", to)];
+        args.extend(pin.repositories.iter().map(|r| ("repository", Arg::Origin(r.clone()))));
+        node.resource(Resource::Net).builtin("git-checkout", args);
+        Ok(node.finish_one())
+    }
+}
+
+/// The sources with our patches and our configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Tree {
+    pin: IpxePin,
+    patches: Vec<String>,
+    config: Vec<String>,
+}
+
+impl Stage for Tree {
+    type Out = Artifact;
+    const NAME: &'static str = "ipxe-tree";
+    const FORMAT: u32 = 1;
+
+    fn plan(&self, p: &mut Planner) -> Result<Artifact> {
+        let sources = p.ensure(&Checkout(self.pin.clone()))?;
+        let mut node = p.node::<Self>("iPXE patched and configured");
+        let to = node.out("ipxe");
+        node.copy(&sources, to.clone());
+        for patch in &self.patches {
+            node.builtin("git-apply", [("tree", to.clone()), ("patch", Arg::Src(patch.clone()))]);
+        }
+        for header in &self.config {
+            let name = header.rsplit('/').next().unwrap_or(header);
+            node.copy(
+                Arg::Src(header.clone()),
+                Arg::join([to.clone(), format!("/src/config/local/{name}").into()]),
+            );
+        }
+        Ok(node.finish_one())
+    }
+}
+
+/// iPXE compiled from source around a script.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Source {
+    /// Which commit, from where.
+    pub pin: IpxePin,
+    /// Patches, in order, from the repository's root.
+    pub patches: Vec<String>,
+    /// Headers for `config/local`, from the repository's root.
+    pub config: Vec<String>,
+    /// The script to embed; `None` compiles the objects that all scripts share.
+    pub script: Option<Script>,
+}
+
+impl Stage for Source {
+    type Out = Made;
+    const NAME: &'static str = "ipxe";
+    const FORMAT: u32 = 1;
+
+    fn plan(&self, p: &mut Planner) -> Result<Made> {
+        let Some(script) = &self.script else { return self.objects(p) };
+        let compiled = p.ensure(&Self { script: None, ..self.clone() })?;
+        let objects = &compiled[0].1;
+        let script = p.ensure(script)?;
+        let mut node = p.node::<Self>("iPXE linked around the script");
+        let tree = Arg::Work("ipxe".to_owned());
+        let embed = Arg::join([tree.clone(), "/src/bootscript".into()]);
+        node.copy(objects, tree.clone()).copy(&script, embed);
+        node.run(self.make(&tree, "link iPXE around the script"));
+        for (target, name) in TARGETS {
+            let out = node.out(*name);
+            node.copy(Arg::join([tree.clone(), format!("/src/{target}").into()]), out);
+        }
+        node.resource(Resource::AllCpus);
+        let id = node.finish();
+        let mut made: Made = TARGETS.iter().map(|(_, name)| (*name, id.artifact(*name))).collect();
+        let program = Arg::from(&id.artifact("ipxe.efi"));
+        let efi = p.ensure(&EfiImage::new([("EFI/BOOT/BOOTX64.EFI", program)]))?;
+        let lkrn = Arg::from(&id.artifact("ipxe.lkrn"));
+        let iso = p.ensure(&IpxeIso { lkrn, script: None, efi: Some(efi) })?;
+        made.insert(0, ("ipxe.iso", iso));
+        Ok(made)
+    }
+}
+
+impl Source {
+    fn objects(&self, p: &mut Planner) -> Result<Made> {
+        let tree = Tree { pin: self.pin.clone(), patches: self.patches.clone(), config: self.config.clone() };
+        let sources = p.ensure(&tree)?;
+        let mut node = p.node::<Self>("iPXE compiled");
+        let tree = node.out("ipxe");
+        node.copy(&sources, tree.clone());
+        node.write(Arg::join([tree.clone(), "/src/bootscript".into()]), ["#!ipxe\n"]);
+        node.run(self.make(&tree, "compile iPXE").progress("[", OBJECTS));
+        node.resource(Resource::AllCpus);
+        Ok(vec![("ipxe", node.finish_one())])
+    }
+
+    /// `make` for all targets at once. The compiler's identity matters as much as make's; `HOST_CC` builds the
+    /// tools that pack the binaries.
+    fn make(&self, tree: &Arg, why: &str) -> CmdSpec {
+        CmdSpec::new("make", why)
+            .cwd(Arg::join([tree.clone(), "/src".into()]))
+            .deadline(std::time::Duration::from_secs(45 * 60))
+            .arg(Arg::Jobs)
+            .args(TARGETS.iter().map(|(target, _)| *target))
+            .arg("EMBED=bootscript")
+            .arg(format!("GITVERSION={}", &self.pin.commit[..8]))
+            .uses("gcc")
+            .uses("ld")
+            .uses("perl")
+    }
+}
+
+/// The distribution's binaries with the script beside them.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Prebuilt {
+    /// The script that they run.
+    pub script: Script,
+    /// Whether `ipxe.efi` reads `autoexec.ipxe`.
+    pub efi: bool,
+}
+
+impl Stage for Prebuilt {
+    type Out = Made;
+    const NAME: &'static str = "ipxe-package";
+    const FORMAT: u32 = 1;
+
+    fn plan(&self, p: &mut Planner) -> Result<Made> {
+        let script = p.ensure(&self.script)?;
+        let package = |name: &str| Arg::Host(format!("{PACKAGE_DIR}/{name}"));
+        let efi = if self.efi {
+            let files = [
+                ("EFI/BOOT/BOOTX64.EFI", package("ipxe.efi")),
+                ("autoexec.ipxe", Arg::from(&script)),
+            ];
+            Some(p.ensure(&EfiImage::new(files))?)
+        } else {
+            None
+        };
+        let iso = IpxeIso { lkrn: package("ipxe.lkrn"), script: Some(script), efi };
+        let mut made = vec![("ipxe.iso", p.ensure(&iso)?)];
+        let mut names = vec!["ipxe.lkrn", "undionly.kpxe"];
+        if self.efi {
+            names.extend(["ipxe.efi", "snponly.efi"]);
+        }
+        let mut node = p.node::<Self>("iPXE of the distribution");
+        for name in &names {
+            let out = node.out(*name);
+            node.copy(package(name), out);
+        }
+        let id = node.finish();
+        made.extend(names.into_iter().map(|name| (name, id.artifact(name))));
+        Ok(made)
+    }
+}

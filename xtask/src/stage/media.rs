@@ -1,0 +1,174 @@
+//! The media of a profile: its own ISO, the iPXE binaries, the netboot tree.
+
+use anyhow::Result;
+
+use super::{
+    host::Host,
+    image::{EfiImage, Grub, Iso},
+    ipxe, os,
+    script::{Script, Value},
+};
+use crate::{
+    config::{Engine, IpxePin, Media, Profile},
+    plan::{Arg, Artifact, Plan, Planner},
+};
+
+/// What is asked for: a profile, how, and out of what.
+#[derive(Clone, Debug)]
+pub struct Order<'a> {
+    /// The profile.
+    pub profile: &'a Profile,
+    /// How iPXE is had.
+    pub engine: Engine,
+    /// The pinned iPXE; its repositories may have been replaced.
+    pub pin: &'a IpxePin,
+    /// Patches and headers for iPXE, from the repository's root, sorted.
+    pub bootscripts: &'a Bootscripts,
+    /// The build machine.
+    pub host: &'a Host,
+    /// What the lock and the person supply.
+    pub supply: os::Supply<'a>,
+}
+
+/// What `bootscripts/` holds besides the templates.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Bootscripts {
+    /// `bootscripts/patches/*.patch`, sorted.
+    pub patches: Vec<String>,
+    /// `bootscripts/config/*.h`, sorted.
+    pub config: Vec<String>,
+}
+
+/// A plan and where its outputs land.
+#[derive(Clone, Debug)]
+pub struct Planned {
+    /// The nodes.
+    pub plan: Plan,
+    /// Artifacts by their path in `dist/<profile>/`, in the order that people read them.
+    pub outputs: Vec<(String, Artifact)>,
+    /// The version in file names.
+    pub version: String,
+}
+
+/// Plans everything that `dist/<profile>/` holds.
+///
+/// # Errors
+/// When the profile cannot be made of what there is.
+pub fn plan(order: &Order<'_>) -> Result<Planned> {
+    let mut p = Planner::new();
+    let profile = order.profile;
+    let version = version(order);
+    let os = os::plan(&mut p, &profile.media, &order.supply)?;
+    let iso = iso(&mut p, order, &os, &version)?;
+    let made = engine(&mut p, order)?;
+    let boot = p.ensure(&boot_script(profile))?;
+    let mut outputs = vec![(iso.name.clone(), iso)];
+    outputs.extend(made.into_iter().map(|(name, artifact)| (name.to_owned(), artifact)));
+    for (name, artifact) in
+        [("boot.html", &boot), ("boot.ipxe", &boot), ("vmlinuz", &os.kernel), ("initrd", &os.initrd)]
+    {
+        outputs.push((format!("netboot/{name}"), artifact.clone()));
+    }
+    Ok(Planned { plan: p.finish(), outputs, version })
+}
+
+fn version(order: &Order<'_>) -> String {
+    let kernel = || order.supply.packages.map(super::host::Packages::kernel_version);
+    order.profile.version.clone().or_else(kernel).unwrap_or_else(|| "0".to_owned())
+}
+
+/// `ros install` of RancherOS looks for the label; everyone else gets the profile's name.
+fn volume(profile: &Profile) -> String {
+    match profile.name.as_str() {
+        "rancheros" => "RancherOS".to_owned(),
+        "burmillaos" => "BurmillaOS".to_owned(),
+        name => name.to_uppercase().replace('-', "_").chars().take(32).collect(),
+    }
+}
+
+fn iso(p: &mut Planner, order: &Order<'_>, os: &os::Os, version: &str) -> Result<Artifact> {
+    let profile = order.profile;
+    let marker = format!("/boot/grub/{}-{version}.id", profile.name);
+    let grub = p.ensure(&Grub { marker: marker.clone() })?;
+    let efi = p.ensure(&EfiImage::new([("EFI/BOOT/BOOTX64.EFI", Arg::from(&grub))]))?;
+    let mut files = vec![
+        ("/vmlinuz".to_owned(), Arg::from(&os.kernel)),
+        ("/initrd".to_owned(), Arg::from(&os.initrd)),
+    ];
+    for (path, name) in [("/isolinux.cfg", "isolinux.cfg"), ("/boot/grub/grub.cfg", "grub.cfg")] {
+        let script = Script {
+            template: template(profile, name),
+            name,
+            variables: vec![("title", title(profile)), ("args", args(profile))],
+        };
+        files.push((path.to_owned(), Arg::from(&p.ensure(&script)?)));
+    }
+    files.push((marker, Arg::from(&p.ensure(&Script { template: "isofs/common/marker.cfg".to_owned(), name: "marker.cfg", variables: vec![("title", title(profile))] })?)));
+    let name = format!("{}-{version}-x86_64.iso", profile.name);
+    p.ensure(&Iso { name, volume: volume(profile), files, efi: Some(efi) })
+}
+
+/// A profile's own template, or the one that all share.
+fn template(profile: &Profile, name: &str) -> String {
+    let own = profile.overlay.iter().any(|f| f == name);
+    let folder = if own { profile.name.as_str() } else { "common" };
+    format!("isofs/{folder}/{name}")
+}
+
+fn title(profile: &Profile) -> Value {
+    let version = profile.version.as_deref().map(|v| format!(" {v}")).unwrap_or_default();
+    Value::Text(format!("{}{version}", profile.name))
+}
+
+fn args(profile: &Profile) -> Value {
+    Value::Text(profile.params.join(" "))
+}
+
+fn engine(p: &mut Planner, order: &Order<'_>) -> Result<ipxe::Made> {
+    let script = embed_script(order.profile);
+    match order.engine {
+        Engine::Source => p.ensure(&ipxe::Source {
+            pin: order.pin.clone(),
+            patches: order.bootscripts.patches.clone(),
+            config: order.bootscripts.config.clone(),
+            script: Some(script),
+        }),
+        Engine::Prebuilt => {
+            p.ensure(&ipxe::Prebuilt { script, efi: order.host.ipxe_efi_reads_autoexec })
+        }
+    }
+}
+
+/// What iPXE carries: an address, then the boot script of the server.
+fn embed_script(profile: &Profile) -> Script {
+    let nic = profile.nic.clone().unwrap_or_default();
+    Script {
+        template: "bootscripts/embed.ipxe".to_owned(),
+        name: "embed.ipxe",
+        variables: vec![
+            ("title", title(profile)),
+            ("base-url", Value::Text(profile.base_url.to_string())),
+            ("nic", Value::Text(nic)),
+            ("timeout", Value::Text(profile.timeout.to_string())),
+        ],
+    }
+}
+
+/// What the server gives: kernel, initrd, parameters.
+fn boot_script(profile: &Profile) -> Script {
+    Script {
+        template: "bootscripts/boot.ipxe".to_owned(),
+        name: "boot.ipxe",
+        variables: vec![
+            ("title", title(profile)),
+            ("base-url", Value::Text(profile.base_url.to_string())),
+            ("args", args(profile)),
+        ],
+    }
+}
+
+/// Whether a profile's media are made of the distribution's packages.
+#[must_use]
+pub fn needs_packages(media: &Media) -> bool {
+    matches!(media, Media::Distribution { .. })
+}

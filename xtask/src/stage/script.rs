@@ -1,0 +1,55 @@
+//! iPXE scripts and loader configurations, filled in from templates.
+
+use anyhow::Result;
+
+use crate::plan::{Arg, Artifact, Planner, Stage};
+
+/// A template with its variables. What the template names and nobody gives, or the other way round, is refused
+/// when it is filled in, with the line.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Script {
+    /// The template, from the repository's root.
+    pub template: String,
+    /// The file that comes out.
+    pub name: &'static str,
+    /// Variables and their values, in order.
+    pub variables: Vec<(&'static str, Value)>,
+}
+
+/// The value of a variable.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Value {
+    /// For all to see.
+    Text(String),
+    /// Not to be shown in plans.
+    Secret(String),
+}
+
+impl Value {
+    fn arg(&self) -> Arg {
+        match self {
+            Self::Text(text) => Arg::Lit(text.clone()),
+            Self::Secret(text) => Arg::Secret(text.clone()),
+        }
+    }
+}
+
+impl Stage for Script {
+    type Out = Artifact;
+    const NAME: &'static str = "script";
+    const FORMAT: u32 = 1;
+
+    fn plan(&self, p: &mut Planner) -> Result<Artifact> {
+        let mut node = p.node::<Self>(format!("{} from {}", self.name, self.template));
+        let to = node.out(self.name);
+        let kind = if self.name.ends_with(".cfg") { "config" } else { "ipxe" };
+        let mut args =
+            vec![("template", Arg::Src(self.template.clone())), ("kind", kind.into()), ("to", to)];
+        for (name, value) in &self.variables {
+            args.push(("name", (*name).into()));
+            args.push(("value", value.arg()));
+        }
+        node.builtin("template", args);
+        Ok(node.finish_one())
+    }
+}
