@@ -122,7 +122,9 @@ impl Ctx {
     /// [`crate::error::Kind::Usage`] when it does not.
     pub fn absolute(&self, path: Utf8PathBuf) -> Result<Utf8PathBuf> {
         path.canonicalize_utf8().map_err(|e| {
-            crate::error::Failure::new(crate::error::Kind::Usage, format!("there is no {path}")).source(e).into()
+            crate::error::Failure::new(crate::error::Kind::Usage, format!("there is no {path}"))
+                .source(e)
+                .into()
         })
     }
 

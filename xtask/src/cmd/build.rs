@@ -47,7 +47,12 @@ impl<'a> Build<'a> {
     ///
     /// # Errors
     /// When the profile cannot be made here.
-    pub fn new(ctx: &'a Ctx, loaded: &'a Loaded, profile: &'a Profile, selection: &Selection) -> Result<Self> {
+    pub fn new(
+        ctx: &'a Ctx,
+        loaded: &'a Loaded,
+        profile: &'a Profile,
+        selection: &Selection,
+    ) -> Result<Self> {
         let host = observe::observe(ctx, profile)?;
         Self::on(ctx, loaded, profile, selection, &host)
     }
@@ -136,9 +141,9 @@ fn supply<'s>(
 ) -> Result<os::Supply<'s>> {
     let version = profile.version.as_deref().unwrap_or("");
     let released = profile.media.released();
-    let locked = released.iter().filter_map(|r| {
-        Some((r.name.as_str(), loaded.lock.get(&profile.name, &r.name, version)?))
-    });
+    let locked = released
+        .iter()
+        .filter_map(|r| Some((r.name.as_str(), loaded.lock.get(&profile.name, &r.name, version)?)));
     let artifacts = selection.artifacts.clone().map(|dir| ctx.absolute(dir)).transpose()?;
     Ok(os::Supply {
         profile: &profile.name,

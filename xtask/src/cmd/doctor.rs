@@ -36,9 +36,8 @@ pub fn run(ctx: &Ctx, args: &DoctorArgs) -> Result<()> {
     };
     let rows: Vec<(Need, Option<String>)> = needs.into_iter().map(|n| (n.clone(), found(&n))).collect();
     if ctx.globals.json {
-        let list = rows.iter().map(|(n, f)| {
-            serde_json::json!({ "what": n.what, "package": n.package, "found": f })
-        });
+        let list =
+            rows.iter().map(|(n, f)| serde_json::json!({ "what": n.what, "package": n.package, "found": f }));
         ctx.report.out_json(&list.collect::<Vec<_>>());
     } else {
         let cells = rows.iter().map(|(n, f)| {

@@ -40,7 +40,8 @@ fn changes(last: &Entry, now: &[Input]) -> String {
         match last.inputs.iter().find(|i| i.label == input.label) {
             None => text += &format!("          new: {}\n", input.label),
             Some(old) if old.value != input.value => {
-                text += &format!("          {}: {} → {}\n", input.label, short(&old.value), short(&input.value));
+                text +=
+                    &format!("          {}: {} → {}\n", input.label, short(&old.value), short(&input.value));
             }
             Some(_) => {}
         }

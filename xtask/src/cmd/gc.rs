@@ -8,7 +8,11 @@ use super::build::{Build, Selection};
 use crate::{
     config::Engine,
     ctx::Ctx,
-    exec::{load, store::{Store, entry_dir}, tree},
+    exec::{
+        load,
+        store::{Store, entry_dir},
+        tree,
+    },
     report::table::bytes,
 };
 
@@ -65,7 +69,8 @@ fn needed(ctx: &Ctx) -> Result<BTreeSet<camino::Utf8PathBuf>> {
             let selection = Selection { engine: Some(engine), ..Selection::default() };
             let Ok(build) = Build::new(ctx, &loaded, profile, &selection) else { continue };
             let Ok(keys) = build.keys() else { continue };
-            needed.extend(keys.ids().map(|id| entry_dir(&ctx.work, build.planned.plan.node(id), keys.key(id))));
+            needed
+                .extend(keys.ids().map(|id| entry_dir(&ctx.work, build.planned.plan.node(id), keys.key(id))));
         }
     }
     Ok(needed)

@@ -72,7 +72,9 @@ mod tests {
 
     #[test]
     fn an_address_comes_back_as_it_was() {
-        for url in ["http://192.168.56.1:8089", "http://boot", "https://boot.example/media", "http://a:81/b/c"] {
+        for url in
+            ["http://192.168.56.1:8089", "http://boot", "https://boot.example/media", "http://a:81/b/c"]
+        {
             assert_eq!(BaseUrl::parse(url).unwrap().to_string(), url);
         }
         assert_eq!(BaseUrl::parse("http://a/").unwrap().to_string(), "http://a");
@@ -80,7 +82,9 @@ mod tests {
 
     #[test]
     fn what_ipxe_would_misread_is_refused() {
-        for url in ["ftp://a", "http://", "http://a b", "http://${x}", "http://a:0", "http://a:99999", "http://a,b"] {
+        for url in
+            ["ftp://a", "http://", "http://a b", "http://${x}", "http://a:0", "http://a:99999", "http://a,b"]
+        {
             assert!(BaseUrl::parse(url).is_err(), "{url}");
         }
     }

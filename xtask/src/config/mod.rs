@@ -131,7 +131,9 @@ impl Config {
         }
         if !wrong.is_empty() {
             let all = anyhow::anyhow!(wrong.join("\n"));
-            return Err(Failure::new(Kind::Config, "media.toml has values that cannot be").source(all).into());
+            return Err(Failure::new(Kind::Config, "media.toml has values that cannot be")
+                .source(all)
+                .into());
         }
         let raw::Ipxe { version, commit, repositories } = raw.ipxe;
         let ipxe = IpxePin { version, commit, repositories };

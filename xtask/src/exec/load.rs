@@ -31,7 +31,9 @@ pub fn load(ctx: &Ctx) -> Result<Loaded> {
     for profile in config.profiles_mut() {
         profile.overlay = list(&ctx.root.join("isofs").join(&profile.name))?;
         if let Some(file) = profile.cloud_config.as_ref().filter(|f| !ctx.root.join(f).is_file()) {
-            return Err(Failure::new(Kind::Config, format!("profile.{}: there is no {file}", profile.name)).into());
+            return Err(
+                Failure::new(Kind::Config, format!("profile.{}: there is no {file}", profile.name)).into()
+            );
         }
     }
     let lock = Lock::parse(&text(&ctx.root.join("media.lock"))?)

@@ -177,7 +177,9 @@ mod tests {
     #[test]
     fn a_line_of_print_uris_gives_version_size_and_digest() {
         let digest = "00be21c0c17f08ddf26e82d3b53fe7a41efa4a288938da6bb69e89c4b25c281d";
-        let line = format!("'http://h/busybox.deb' busybox-static_1%3a1.35.0-4+deb12u1_amd64.deb 928188 SHA256:{digest}");
+        let line = format!(
+            "'http://h/busybox.deb' busybox-static_1%3a1.35.0-4+deb12u1_amd64.deb 928188 SHA256:{digest}"
+        );
         let package = package("busybox-static", &line).unwrap();
         assert_eq!((package.version.as_str(), package.size), ("1:1.35.0-4+deb12u1", 928_188));
         assert_eq!(package.sha256.to_string(), digest);

@@ -93,10 +93,13 @@ pub fn install_packages(ctx: &Ctx, packages: &[String]) -> Result<()> {
 
 fn apt(ctx: &Ctx, args: &[&str]) -> Result<()> {
     if ctx.globals.offline {
-        return Err(Failure::new(Kind::Network, "--install needs the network, and --offline forbids it").into());
+        return Err(
+            Failure::new(Kind::Network, "--install needs the network, and --offline forbids it").into()
+        );
     }
     let words = ["apt-get", "-q", "-o", "Acquire::Retries=3"].iter().chain(args).copied();
-    let words: Vec<&str> = if is_root() { words.collect() } else { ["sudo"].into_iter().chain(words).collect() };
+    let words: Vec<&str> =
+        if is_root() { words.collect() } else { ["sudo"].into_iter().chain(words).collect() };
     let label = words.iter().filter(|w| !w.starts_with('-')).take(3).copied().collect::<Vec<_>>().join(" ");
     let cmd = Cmd::new(words[0], "install packages with apt")
         .args(words[1..].iter().copied())

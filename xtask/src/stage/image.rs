@@ -11,8 +11,19 @@ const GRUB_DIR: &str = "/usr/lib/grub/x86_64-efi";
 
 /// What GRUB must know to find the ISO on a CD or a partitioned stick and start a kernel from it (0.7 MB).
 const GRUB_MODULES: &[&str] = &[
-    "part_gpt", "part_msdos", "fat", "iso9660", "normal", "linux", "search", "search_fs_file", "configfile",
-    "serial", "terminal", "echo", "efi_gop",
+    "part_gpt",
+    "part_msdos",
+    "fat",
+    "iso9660",
+    "normal",
+    "linux",
+    "search",
+    "search_fs_file",
+    "configfile",
+    "serial",
+    "terminal",
+    "echo",
+    "efi_gop",
 ];
 
 /// A FAT image with the files UEFI firmware looks for.
@@ -121,8 +132,7 @@ impl Iso {
             .args(["-b", "isolinux/isolinux.bin", "-c", "isolinux/boot.cat"])
             .args(["-no-emul-boot", "-boot-load-size", "4", "-boot-info-table"]);
         if self.efi.is_some() {
-            cmd = cmd
-                .args(["-eltorito-alt-boot", "-e", "efi.img", "-no-emul-boot", "-isohybrid-gpt-basdat"]);
+            cmd = cmd.args(["-eltorito-alt-boot", "-e", "efi.img", "-no-emul-boot", "-isohybrid-gpt-basdat"]);
         }
         cmd = cmd.arg("-o").arg(to).arg("-graft-points");
         cmd.args(files.into_iter().map(|(path, from)| Arg::join([Arg::Lit(format!("{path}=")), from])))

@@ -174,10 +174,8 @@ impl Stage for Prebuilt {
         let script = p.ensure(&self.script)?;
         let package = |name: &str| Arg::Host(format!("{PACKAGE_DIR}/{name}"));
         let efi = if self.efi {
-            let files = [
-                ("EFI/BOOT/BOOTX64.EFI", package("ipxe.efi")),
-                ("autoexec.ipxe", Arg::from(&script)),
-            ];
+            let files =
+                [("EFI/BOOT/BOOTX64.EFI", package("ipxe.efi")), ("autoexec.ipxe", Arg::from(&script))];
             Some(p.ensure(&EfiImage::new(files))?)
         } else {
             None

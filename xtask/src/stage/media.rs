@@ -91,10 +91,8 @@ fn iso(p: &mut Planner, order: &Order<'_>, os: &os::Os, version: &str) -> Result
     let marker = format!("/boot/grub/{}-{version}.id", profile.name);
     let grub = p.ensure(&Grub { marker: marker.clone() })?;
     let efi = p.ensure(&EfiImage::new([("EFI/BOOT/BOOTX64.EFI", Arg::from(&grub))]))?;
-    let mut files = vec![
-        ("/vmlinuz".to_owned(), Arg::from(&os.kernel)),
-        ("/initrd".to_owned(), Arg::from(&os.initrd)),
-    ];
+    let mut files =
+        vec![("/vmlinuz".to_owned(), Arg::from(&os.kernel)), ("/initrd".to_owned(), Arg::from(&os.initrd))];
     for (path, name) in [("/isolinux.cfg", "isolinux.cfg"), ("/boot/grub/grub.cfg", "grub.cfg")] {
         let script = Script {
             template: template(profile, name),
@@ -103,7 +101,14 @@ fn iso(p: &mut Planner, order: &Order<'_>, os: &os::Os, version: &str) -> Result
         };
         files.push((path.to_owned(), Arg::from(&p.ensure(&script)?)));
     }
-    files.push((marker, Arg::from(&p.ensure(&Script { template: "isofs/common/marker.cfg".to_owned(), name: "marker.cfg", variables: vec![("title", title(profile))] })?)));
+    files.push((
+        marker,
+        Arg::from(&p.ensure(&Script {
+            template: "isofs/common/marker.cfg".to_owned(),
+            name: "marker.cfg",
+            variables: vec![("title", title(profile))],
+        })?),
+    ));
     let name = format!("{}-{version}-x86_64.iso", profile.name);
     p.ensure(&Iso { name, volume: volume(profile), files, efi: Some(efi) })
 }
@@ -133,9 +138,7 @@ fn engine(p: &mut Planner, order: &Order<'_>) -> Result<ipxe::Made> {
             config: order.bootscripts.config.clone(),
             script: Some(script),
         }),
-        Engine::Prebuilt => {
-            p.ensure(&ipxe::Prebuilt { script, efi: order.host.ipxe_efi_reads_autoexec })
-        }
+        Engine::Prebuilt => p.ensure(&ipxe::Prebuilt { script, efi: order.host.ipxe_efi_reads_autoexec }),
     }
 }
 

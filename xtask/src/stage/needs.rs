@@ -2,7 +2,7 @@
 
 use crate::{
     config::{Engine, Media},
-    plan::{Arg, Action, Missing, Plan},
+    plan::{Action, Arg, Missing, Plan},
 };
 
 /// One thing that must be there.

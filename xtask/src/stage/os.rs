@@ -57,9 +57,8 @@ struct Kernel {
 
 /// The modules that find a disk, a CD and a network card, in words of `modules.dep`. Those a kernel has built in
 /// or not at all are passed over; what they need comes along.
-const MODULES: &[&str] = &[
-    "virtio_pci", "virtio_blk", "virtio_scsi", "virtio_net", "ata_piix", "sd_mod", "sr_mod", "isofs",
-];
+const MODULES: &[&str] =
+    &["virtio_pci", "virtio_blk", "virtio_scsi", "virtio_net", "ata_piix", "sd_mod", "sr_mod", "isofs"];
 /// What real machines need on top of that.
 const MORE_MODULES: &[&str] =
     &["ahci", "nvme", "xhci_pci", "ehci_pci", "uas", "usb_storage", "e1000", "e1000e", "igb", "r8169"];
@@ -77,7 +76,8 @@ impl Stage for Kernel {
         for deb in &debs? {
             node.run(unpack(deb));
         }
-        let mut args = vec![("root", Arg::Work("root".to_owned())), ("kernel", vmlinuz), ("modules", modules)];
+        let mut args =
+            vec![("root", Arg::Work("root".to_owned())), ("kernel", vmlinuz), ("modules", modules)];
         args.extend(MODULES.iter().map(|m| ("module", (*m).into())));
         if self.flavour == KernelFlavour::Generic {
             args.extend(MORE_MODULES.iter().map(|m| ("module", (*m).into())));
@@ -109,7 +109,7 @@ pub struct Smoke {
 impl Stage for Smoke {
     type Out = Os;
     const NAME: &'static str = "initrd";
-    const FORMAT: u32 = 1;
+    const FORMAT: u32 = 2;
 
     fn plan(&self, p: &mut Planner) -> Result<Os> {
         let kernel = Kernel { packages: self.packages.kernel.clone(), flavour: self.flavour };
@@ -207,9 +207,15 @@ impl Supply<'_> {
     fn download(&self, released: &Released) -> Result<Download> {
         let found = self.locked.iter().find(|(name, _)| *name == released.name);
         let Some((_, locked)) = found else {
-            return Err(Failure::new(Kind::Config, format!("media.lock has no digest for `{}`", released.name))
-                .help(format!("record it, and see what vouches for it, with `cargo xtask fetch --update {}`", self.profile))
-                .into());
+            return Err(Failure::new(
+                Kind::Config,
+                format!("media.lock has no digest for `{}`", released.name),
+            )
+            .help(format!(
+                "record it, and see what vouches for it, with `cargo xtask fetch --update {}`",
+                self.profile
+            ))
+            .into());
         };
         Ok(Download {
             name: released.name.clone(),
@@ -230,17 +236,18 @@ pub fn plan(p: &mut Planner, media: &Media, supply: &Supply<'_>) -> Result<Os> {
     match media {
         Media::Distribution { kernel } => {
             let Some(packages) = supply.packages else {
-                return Err(Failure::new(Kind::MissingTool, "this profile is made of Debian's or Ubuntu's packages")
-                    .help("run it on Debian 12 or Ubuntu 24.04, or choose another profile")
-                    .into());
+                return Err(Failure::new(
+                    Kind::MissingTool,
+                    "this profile is made of Debian's or Ubuntu's packages",
+                )
+                .help("run it on Debian 12 or Ubuntu 24.04, or choose another profile")
+                .into());
             };
             p.ensure(&Smoke { packages: packages.clone(), flavour: *kernel })
         }
-        Media::Iso { file, kernel, initrd } => p.ensure(&FromIso {
-            iso: supply.download(file)?,
-            kernel: kernel.clone(),
-            initrd: initrd.clone(),
-        }),
+        Media::Iso { file, kernel, initrd } => {
+            p.ensure(&FromIso { iso: supply.download(file)?, kernel: kernel.clone(), initrd: initrd.clone() })
+        }
         Media::Files { kernel, initrd } => {
             let (kernel, initrd) = (supply.download(kernel)?, supply.download(initrd)?);
             Ok(Os { kernel: p.ensure(&kernel)?, initrd: p.ensure(&initrd)? })

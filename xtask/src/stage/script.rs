@@ -43,8 +43,7 @@ impl Stage for Script {
         let mut node = p.node::<Self>(format!("{} from {}", self.name, self.template));
         let to = node.out(self.name);
         let kind = if self.name.ends_with(".cfg") { "config" } else { "ipxe" };
-        let mut args =
-            vec![("template", Arg::Src(self.template.clone())), ("kind", kind.into()), ("to", to)];
+        let mut args = vec![("template", Arg::Src(self.template.clone())), ("kind", kind.into()), ("to", to)];
         for (name, value) in &self.variables {
             args.push(("name", (*name).into()));
             args.push(("value", value.arg()));

@@ -35,7 +35,9 @@ pub(super) fn download(call: &Call<'_>) -> Result<()> {
         let (have, _) = tree::digest(&file)?;
         if have != want {
             let message = format!("apt gave another {name} than its index promised: SHA-256 {have}");
-            return Err(Failure::new(Kind::Digest, message).help("run `apt-get update` and try again").into());
+            return Err(Failure::new(Kind::Digest, message)
+                .help("run `apt-get update` and try again")
+                .into());
         }
         fs_err::rename(file, call.out("to")?)?;
         return Ok(());

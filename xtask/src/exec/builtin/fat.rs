@@ -62,6 +62,9 @@ impl fatfs::TimeProvider for Fixed {
     }
 
     fn get_current_date_time(&self) -> fatfs::DateTime {
-        fatfs::DateTime { date: self.get_current_date(), time: fatfs::Time { hour: 0, min: 0, sec: 0, millis: 0 } }
+        fatfs::DateTime {
+            date: self.get_current_date(),
+            time: fatfs::Time { hour: 0, min: 0, sec: 0, millis: 0 },
+        }
     }
 }

@@ -69,7 +69,14 @@ fn clone(ctx: &Ctx, repository: &str, commit: &str, to: &Utf8Path, call: &Call<'
     };
     fetch(&["--depth=1", &repository, commit])
         .or_else(|_| fetch(&[&repository, "+refs/*:refs/remotes/all/*"]))?;
-    run(git(to, "check out the pinned commit").args(["-c", "core.autocrlf=false", "checkout", "--quiet", "--detach", commit]))
+    run(git(to, "check out the pinned commit").args([
+        "-c",
+        "core.autocrlf=false",
+        "checkout",
+        "--quiet",
+        "--detach",
+        commit,
+    ]))
 }
 
 fn finish(ctx: &Ctx, commit: &str, to: &Utf8Path) -> Result<()> {

@@ -40,11 +40,13 @@ pub(super) fn smoke(call: &Call<'_>) -> Result<()> {
             .map_err(|e| Failure::new(Kind::Input, "the smoke system lacks a file").source(e).into())
     };
     let mut archive = Archive::new();
-    for dir in ["bin", "dev", "etc", "lib", "lib/modules", "lib64", "proc", "root", "sys", "tmp", "mnt", "var"] {
+    for dir in
+        ["bin", "dev", "etc", "lib", "lib/modules", "lib64", "proc", "root", "sys", "tmp", "mnt", "var"]
+    {
         archive.dir(dir);
     }
     archive.file("bin/busybox", Mode::Program, fs_err::read(find("busybox")?)?)?;
-    archive.file("bin/mke2fs", Mode::Program, fs_err::read(find("mke2fs")?)?)?;
+    archive.file("sbin/mke2fs", Mode::Program, fs_err::read(find("mke2fs")?)?)?;
     for library in LIBRARIES {
         let dir = if library.starts_with("ld-") { "lib64" } else { "lib" };
         archive.file(&format!("{dir}/{library}"), Mode::Program, fs_err::read(find(library)?)?)?;

@@ -90,7 +90,9 @@ fn decompressed(path: &Utf8Path) -> Result<Vec<u8>> {
     let bytes = read_limited(path, MODULE_LIMIT)?;
     let limited = |reader: &mut dyn std::io::Read| -> Result<Vec<u8>> {
         let mut out = Vec::new();
-        std::io::Read::take(reader, MODULE_LIMIT).read_to_end(&mut out).with_context(|| format!("cannot unpack {path}"))?;
+        std::io::Read::take(reader, MODULE_LIMIT)
+            .read_to_end(&mut out)
+            .with_context(|| format!("cannot unpack {path}"))?;
         Ok(out)
     };
     match path.extension() {
@@ -102,7 +104,6 @@ fn decompressed(path: &Utf8Path) -> Result<Vec<u8>> {
         _ => Ok(bytes),
     }
 }
-
 
 #[cfg(test)]
 mod tests {

@@ -16,7 +16,11 @@ pub(super) fn template(call: &Call<'_>) -> Result<()> {
     let variables: Vec<(&str, &str)> = call.all("name").zip(call.all("value")).collect();
     let name = path.strip_prefix(&call.job.ctx.root).unwrap_or(path);
     if call.text("kind")? == "ipxe" && text.lines().next() != Some("#!ipxe") {
-        return Err(Failure::new(Kind::Config, format!("{name}, line 1: an iPXE script begins with `#!ipxe`")).into());
+        return Err(Failure::new(
+            Kind::Config,
+            format!("{name}, line 1: an iPXE script begins with `#!ipxe`"),
+        )
+        .into());
     }
     let filled = fill(&text, &variables).map_err(|e| Failure::new(Kind::Config, format!("{name}, {e}")))?;
     fs_err::write(call.out("to")?, filled).explain(Kind::Storage, || "cannot write a script".to_owned())
@@ -45,7 +49,9 @@ fn fill(text: &str, variables: &[(&str, &str)]) -> Result<String, String> {
         filled += rest;
     }
     match used.iter().position(|u| !u) {
-        Some(unused) => Err(format!("line {}: `{{{{{}}}}}` is not used", text.lines().count(), variables[unused].0)),
+        Some(unused) => {
+            Err(format!("line {}: `{{{{{}}}}}` is not used", text.lines().count(), variables[unused].0))
+        }
         None => Ok(filled),
     }
 }
