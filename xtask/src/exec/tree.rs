@@ -18,8 +18,7 @@ pub fn files(root: &Utf8Path) -> Result<Vec<Utf8PathBuf>> {
     let mut found = Vec::new();
     let mut todo = vec![Utf8PathBuf::new()];
     while let Some(rel) = todo.pop() {
-        // Joining nothing would end the path in a slash, which no file has.
-        let path = if rel.as_str().is_empty() { root.to_owned() } else { root.join(&rel) };
+        let path = below(root, &rel);
         if !fs_err::symlink_metadata(&path)?.is_dir() {
             found.push(rel);
             continue;
@@ -35,6 +34,11 @@ pub fn files(root: &Utf8Path) -> Result<Vec<Utf8PathBuf>> {
     Ok(found)
 }
 
+/// `rel` below `root`; joining nothing would end the path in a slash, which no file has.
+fn below(root: &Utf8Path, rel: &Utf8Path) -> Utf8PathBuf {
+    if rel.as_str().is_empty() { root.to_owned() } else { root.join(rel) }
+}
+
 /// The digest and size of a file, or of a folder: of a sorted listing of its files with kind and digest.
 ///
 /// # Errors
@@ -47,7 +51,7 @@ pub fn digest(path: &Utf8Path) -> Result<(Digest, u64)> {
     let mut fields = Fields::default();
     let mut total = 0;
     for rel in files(path)? {
-        let full = path.join(&rel);
+        let full = below(path, &rel);
         let meta = fs_err::symlink_metadata(&full)?;
         if meta.is_symlink() {
             let target = fs_err::read_link(&full)?;
@@ -81,7 +85,7 @@ fn executable(_: &std::fs::Metadata) -> bool {
 pub fn stamp(root: &Utf8Path) -> Result<Stamp> {
     let mut stamp = Stamp::new();
     for rel in files(root)? {
-        let meta = fs_err::symlink_metadata(root.join(&rel))?;
+        let meta = fs_err::symlink_metadata(below(root, &rel))?;
         let time = meta.modified()?.duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_nanos());
         stamp.insert(rel.into_string(), (meta.len(), time));
     }
@@ -93,7 +97,7 @@ pub fn stamp(root: &Utf8Path) -> Result<Stamp> {
 /// # Errors
 /// When it cannot be read.
 pub fn size(root: &Utf8Path) -> Result<u64> {
-    files(root)?.iter().map(|rel| Ok(fs_err::symlink_metadata(root.join(rel))?.len())).sum()
+    files(root)?.iter().map(|rel| Ok(fs_err::symlink_metadata(below(root, rel))?.len())).sum()
 }
 
 /// Copies a file or folder. Modification times stay, since make looks at them; links stay links. Files become
@@ -104,11 +108,7 @@ pub fn size(root: &Utf8Path) -> Result<u64> {
 /// When something cannot be read or written.
 pub fn copy(from: &Utf8Path, to: &Utf8Path) -> Result<()> {
     for rel in files(from)? {
-        let (source, target) = if rel.as_str().is_empty() {
-            (from.to_owned(), to.to_owned())
-        } else {
-            (from.join(&rel), to.join(&rel))
-        };
+        let (source, target) = (below(from, &rel), below(to, &rel));
         if let Some(parent) = target.parent() {
             fs_err::create_dir_all(parent)?;
         }

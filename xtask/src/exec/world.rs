@@ -54,7 +54,8 @@ impl<'c> Machine<'c> {
         if let Some(old) = old.filter(|k| k.path == path && k.size == meta.len() && k.time == time) {
             return Some(old);
         }
-        let version = format!("{} ({})", self.said(program), self.digest(path.clone())?.short(8));
+        let version =
+            format!("{} ({})", self.said(program), self.digest(path.canonicalize_utf8().ok()?)?.short(8));
         let known = Known { path, size: meta.len(), time, version };
         self.tools.borrow_mut().insert(program.to_owned(), known.clone());
         // Not being able to remember costs time, nothing else.
