@@ -1,1 +1,206 @@
-//! To come.
+//! ISO images: a checked reader, the room that we leave for kernel arguments, and edits in place.
+//!
+//! An image comes from anywhere, so nothing in it is trusted: each read is checked against the length of the
+//! file, both-endian copies are compared, and depth, entries and bytes read are limited, so that the reader
+//! always ends. What is wrong is an error of [`crate::error::Kind::Input`] that names the byte. Writing whole
+//! images is xorriso's work, not done here; symbolic links are shown and never followed.
+
+mod dir;
+mod eltorito;
+mod hybrid;
+pub mod room;
+pub mod seed;
+mod source;
+mod susp;
+mod volume;
+
+pub use dir::{Entry, Extent, Kind};
+pub use eltorito::BootEntry;
+pub use hybrid::{Partition, Scheme};
+pub use source::Source;
+
+use std::io;
+
+use anyhow::Result;
+use camino::Utf8Path;
+
+use crate::error::{self, Explain as _, Failure};
+
+/// Bytes of a sector. Every image on the market uses this size; others are refused.
+pub const SECTOR: u64 = 2048;
+
+/// An opened image.
+pub struct Iso {
+    source: Box<dyn Source + Send + Sync>,
+    volumes: volume::Volumes,
+}
+
+impl Iso {
+    /// Opens the image at `path` and reads its descriptors.
+    ///
+    /// # Errors
+    /// [`error::Kind::Input`] when it is no ISO 9660 image or is shorter than it says; else what the file
+    /// system says.
+    pub fn open(path: &Utf8Path) -> Result<Self> {
+        let file = fs_err::File::open(path)?.into_parts().0;
+        Self::new(Box::new(file))
+            .explain(error::Kind::Input, || format!("cannot read {path} as an ISO image"))
+    }
+
+    /// Reads the descriptors of an image that is at hand in some other way.
+    ///
+    /// # Errors
+    /// As [`Iso::open`].
+    pub fn new(source: Box<dyn Source + Send + Sync>) -> Result<Self> {
+        let volumes = volume::read(&*source)?;
+        Ok(Self { source, volumes })
+    }
+
+    /// The length of the file in bytes, which may be more than the volume's.
+    ///
+    /// # Errors
+    /// When the file system does not tell.
+    pub fn size(&self) -> Result<u64> {
+        Ok(self.source.size()?)
+    }
+
+    /// The volume's name, without trailing spaces.
+    #[must_use]
+    pub fn label(&self) -> &str {
+        &self.volumes.label
+    }
+
+    /// How names are recorded: `rock ridge`, `joliet` or `iso 9660`.
+    ///
+    /// # Errors
+    /// As [`Iso::walk`].
+    pub fn naming(&self) -> Result<&'static str> {
+        Ok(dir::best(&*self.source, &self.volumes)?.naming())
+    }
+
+    /// Every entry below the root, folders before what they hold, each folder in the order of the image.
+    ///
+    /// # Errors
+    /// When a record is malformed, lies outside the file, or there are too many.
+    pub fn walk(&self) -> Result<Vec<Entry>> {
+        dir::best(&*self.source, &self.volumes)?.walk()
+    }
+
+    /// What [`Iso::walk`] finds in each tree of the image: an edit of a record must change all of them.
+    ///
+    /// # Errors
+    /// As [`Iso::walk`].
+    pub fn walk_all(&self) -> Result<Vec<Vec<Entry>>> {
+        dir::all(&*self.source, &self.volumes)?.iter().map(dir::Tree::walk).collect()
+    }
+
+    /// The one entry at `pattern`, such as `/boot/vmlinuz-*`: upper and lower case are equal, and a `*` at the
+    /// end of a name stands for anything. Reads only the folders on the way.
+    ///
+    /// # Errors
+    /// When nothing or more than one entry matches (a name in exactly this case goes first), or a record on
+    /// the way is malformed.
+    pub fn find(&self, pattern: &str) -> Result<Entry> {
+        let mut found = dir::best(&*self.source, &self.volumes)?.matching(pattern)?;
+        match found.len() {
+            0 => Err(Failure::new(error::Kind::Input, format!("{pattern} is not in the image"))
+                .help("`cargo xtask iso ls` lists what is")
+                .into()),
+            1 => Ok(found.remove(0)),
+            _ => {
+                let names: Vec<_> = found.iter().map(|e| e.path.as_str()).collect();
+                let text = format!("{pattern} may mean any of {}", names.join(", "));
+                Err(Failure::new(error::Kind::Input, text).into())
+            }
+        }
+    }
+
+    /// The entry at `pattern` as [`Iso::find`] looks it up, or nothing when there is none.
+    ///
+    /// # Errors
+    /// As [`Iso::find`], but for an entry that is missing.
+    pub fn find_opt(&self, pattern: &str) -> Result<Option<Entry>> {
+        let found = dir::best(&*self.source, &self.volumes)?.matching(pattern)?;
+        if found.is_empty() { Ok(None) } else { self.find(pattern).map(Some) }
+    }
+
+    /// Streams the contents of a file.
+    #[must_use]
+    pub fn reader<'a>(&'a self, entry: &'a Entry) -> Reader<'a> {
+        Reader { source: &*self.source, extents: &entry.extents, done: 0 }
+    }
+
+    /// The contents of a file of at most `limit` bytes.
+    ///
+    /// # Errors
+    /// When it is no file, is longer, or cannot be read.
+    pub fn read(&self, entry: &Entry, limit: u64) -> Result<Vec<u8>> {
+        let path = &entry.path;
+        if entry.kind != Kind::File {
+            return Err(Failure::new(error::Kind::Input, format!("{path} is no file")).into());
+        }
+        if entry.size > limit {
+            let text = format!("{path} has {} bytes, more than the {limit} allowed", entry.size);
+            return Err(Failure::new(error::Kind::Input, text).into());
+        }
+        let mut bytes = Vec::new();
+        io::Read::read_to_end(&mut self.reader(entry), &mut bytes)
+            .explain(error::Kind::Input, || format!("cannot read {path} from the image"))?;
+        Ok(bytes)
+    }
+
+    /// `length` bytes from `offset` of the image.
+    ///
+    /// # Errors
+    /// When they are not all inside the image.
+    pub fn bytes(&self, offset: u64, length: u64) -> Result<Vec<u8>> {
+        source::bytes(&*self.source, offset, length)
+    }
+
+    /// What firmware may start, as the El Torito catalog lists it; none without a catalog.
+    ///
+    /// # Errors
+    /// When the catalog is malformed or an image lies outside the file.
+    pub fn boot_entries(&self) -> Result<Vec<BootEntry>> {
+        eltorito::read(&*self.source, self.volumes.catalog)
+    }
+
+    /// The partitions that the image shows when it is written to a disk.
+    ///
+    /// # Errors
+    /// When the file cannot be read. A table that contradicts itself is not listed: the image is usable as
+    /// a disc without it.
+    pub fn partitions(&self) -> Result<Vec<Partition>> {
+        hybrid::read(&*self.source)
+    }
+}
+
+/// Reads the extents of a file one after the other.
+pub struct Reader<'a> {
+    source: &'a (dyn Source + Send + Sync),
+    extents: &'a [Extent],
+    /// Bytes of the first extent that were read.
+    done: u64,
+}
+
+impl io::Read for Reader<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        while let Some(extent) = self.extents.first() {
+            let left = extent.length.saturating_sub(self.done);
+            if left > 0 {
+                let n = usize::try_from(left).unwrap_or(usize::MAX).min(buf.len());
+                self.source.read_exact_at(&mut buf[..n], extent.offset + self.done)?;
+                self.done += n as u64;
+                return Ok(n);
+            }
+            self.extents = &self.extents[1..];
+            self.done = 0;
+        }
+        Ok(0)
+    }
+}
+
+/// What is wrong with an image, and at which byte.
+fn bad(offset: u64, what: impl std::fmt::Display) -> anyhow::Error {
+    Failure::new(error::Kind::Input, format!("malformed image at byte {offset}: {what}")).into()
+}

@@ -1,0 +1,119 @@
+//! Partitions of an image that is also a disk: MBR and GPT, in sectors of 512.
+
+use anyhow::Result;
+use serde::Serialize;
+
+use super::source::{self, Field, Source};
+
+const BLOCK: u64 = 512;
+
+/// Where a partition is listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scheme {
+    /// The table in the first sector.
+    Mbr,
+    /// The GUID table, whose checksums are right.
+    Gpt,
+}
+
+/// A partition. Hybrid images often list some that overlap, or that end beyond the file at a whole cylinder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Partition {
+    /// Where it is listed.
+    pub scheme: Scheme,
+    /// Its number, from 1.
+    pub number: usize,
+    /// The type: two hexadecimal digits, or a GUID.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The first byte.
+    pub offset: u64,
+    /// How many bytes.
+    pub length: u64,
+    /// The active flag of an MBR.
+    pub active: bool,
+}
+
+pub(super) fn read(source: &dyn Source) -> Result<Vec<Partition>> {
+    let bytes = source::bytes(source, 0, 2 * BLOCK)?;
+    let head = Field::new(&bytes, 0);
+    let mut found = mbr(head)?;
+    found.extend(gpt(source, head.part(BLOCK as usize, BLOCK as usize)?)?);
+    Ok(found)
+}
+
+fn mbr(head: Field<'_>) -> Result<Vec<Partition>> {
+    let mut found = Vec::new();
+    if head.le16(510)? != 0xAA55 {
+        return Ok(found);
+    }
+    for number in 1..=4 {
+        let entry = head.part(446 + 16 * (number - 1), 16)?;
+        let (active, kind) = (entry.byte(0)?, entry.byte(4)?);
+        // Code in place of a table would show as nonsense flags.
+        if kind == 0 || active & 0x7F != 0 {
+            continue;
+        }
+        found.push(Partition {
+            scheme: Scheme::Mbr,
+            number,
+            kind: format!("{kind:02x}"),
+            offset: u64::from(entry.le32(8)?) * BLOCK,
+            length: u64::from(entry.le32(12)?) * BLOCK,
+            active: active == 0x80,
+        });
+    }
+    Ok(found)
+}
+
+fn gpt(source: &dyn Source, head: Field<'_>) -> Result<Vec<Partition>> {
+    let size = head.le32(12)? as usize;
+    if head.part(0, 8)?.bytes != b"EFI PART" || !(92..=512).contains(&size) {
+        return Ok(Vec::new());
+    }
+    let mut bare = head.part(0, size)?.bytes.to_vec();
+    bare[16..20].fill(0);
+    let (count, width) = (u64::from(head.le32(80)?), u64::from(head.le32(84)?));
+    let table = head.le64(72)?.checked_mul(BLOCK);
+    let sane = (1..=1024).contains(&count) && (128..=4096).contains(&width);
+    let (Some(table), true, true) = (table, sane, crc(&bare) == head.le32(16)?) else {
+        return Ok(Vec::new());
+    };
+    let Ok(bytes) = source::bytes(source, table, count * width) else { return Ok(Vec::new()) };
+    if crc(&bytes) != head.le32(88)? {
+        return Ok(Vec::new());
+    }
+    let mut found = Vec::new();
+    for (i, entry) in bytes.chunks_exact(width as usize).enumerate() {
+        let entry = Field::new(entry, table + i as u64 * width);
+        let kind = entry.part(0, 16)?.bytes;
+        let (first, last) = (entry.le64(32)?, entry.le64(40)?);
+        let length = last.checked_sub(first).and_then(|n| n.checked_add(1)?.checked_mul(BLOCK));
+        let (Some(offset), Some(length)) = (first.checked_mul(BLOCK), length) else { continue };
+        if kind.iter().any(|b| *b != 0) {
+            let kind = guid(kind);
+            found.push(Partition { scheme: Scheme::Gpt, number: i + 1, kind, offset, length, active: false });
+        }
+    }
+    Ok(found)
+}
+
+fn crc(bytes: &[u8]) -> u32 {
+    let mut crc = flate2::Crc::new();
+    crc.update(bytes);
+    crc.sum()
+}
+
+/// The first three groups of a GUID are stored little-endian.
+fn guid(b: &[u8]) -> String {
+    let order = [3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15];
+    let mut text = String::new();
+    for (i, from) in order.into_iter().enumerate() {
+        if matches!(i, 4 | 6 | 8 | 10) {
+            text.push('-');
+        }
+        text += &format!("{:02x}", b[from]);
+    }
+    text
+}

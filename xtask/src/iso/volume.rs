@@ -1,0 +1,83 @@
+//! Volume descriptors: where the trees of names and the boot catalog begin (ECMA-119, 8; Joliet; El Torito).
+
+use anyhow::Result;
+
+use super::{
+    SECTOR, bad,
+    dir::Extent,
+    source::{self, Field, Source},
+};
+
+/// Real images have three or four descriptors.
+const MOST_DESCRIPTORS: u64 = 64;
+
+/// What the descriptors say.
+pub(super) struct Volumes {
+    pub(super) label: String,
+    /// The root folder of the primary tree.
+    pub(super) primary: Extent,
+    /// The root folder of the tree with Unicode names.
+    pub(super) joliet: Option<Extent>,
+    /// The sector of the El Torito catalog.
+    pub(super) catalog: Option<u32>,
+}
+
+pub(super) fn read(source: &dyn Source) -> Result<Volumes> {
+    let (mut primary, mut joliet, mut catalog) = (None, None, None);
+    for sector in 16..16 + MOST_DESCRIPTORS {
+        let at = sector * SECTOR;
+        let bytes = source::bytes(source, at, SECTOR)?;
+        let field = Field::new(&bytes, at);
+        if field.part(1, 5)?.bytes != b"CD001" {
+            return Err(bad(at + 1, "no volume descriptor (`CD001`) is here"));
+        }
+        match field.byte(0)? {
+            0 if field.part(7, 23)?.bytes == b"EL TORITO SPECIFICATION" => {
+                catalog = catalog.or(Some(field.le32(71)?));
+            }
+            1 if primary.is_none() => primary = Some((label(field)?, root(source, field)?)),
+            2 if joliet.is_none() && is_joliet(field)? => joliet = Some(root(source, field)?),
+            255 => {
+                let (label, primary) = primary.ok_or_else(|| bad(at, "there is no primary descriptor"))?;
+                return Ok(Volumes { label, primary, joliet, catalog });
+            }
+            _ => {}
+        }
+    }
+    Err(bad(16 * SECTOR, format!("{MOST_DESCRIPTORS} volume descriptors without an end")))
+}
+
+/// Checks a descriptor's sizes and hands back its root folder.
+fn root(source: &dyn Source, field: Field<'_>) -> Result<Extent> {
+    let block = field.both16(128)?;
+    if u64::from(block) != SECTOR {
+        return Err(bad(
+            field.at + 128,
+            format!("logical blocks have {block} bytes, only {SECTOR} is known"),
+        ));
+    }
+    let length = u64::from(field.both32(80)?) * SECTOR;
+    let real = source.size()?;
+    if length > real {
+        let text = format!("the volume says {length} bytes, the file has {real}: it is truncated");
+        return Err(bad(field.at + 80, text));
+    }
+    let record = field.part(156, 34)?;
+    if record.byte(25)? & 2 == 0 {
+        return Err(bad(record.at + 25, "the root is no folder"));
+    }
+    let offset = u64::from(record.both32(2)?) * SECTOR;
+    let extent = Extent { offset, length: u64::from(record.both32(10)?) };
+    source::inside(source, extent.offset, extent.length)?;
+    Ok(extent)
+}
+
+fn label(field: Field<'_>) -> Result<String> {
+    Ok(String::from_utf8_lossy(field.part(40, 32)?.bytes).trim_end_matches([' ', '\0']).to_owned())
+}
+
+/// UCS-2 levels 1 to 3.
+fn is_joliet(field: Field<'_>) -> Result<bool> {
+    let escapes = field.part(88, 32)?.bytes;
+    Ok([b"%/@", b"%/C", b"%/E"].iter().any(|e| escapes.starts_with(*e)))
+}
