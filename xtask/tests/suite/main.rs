@@ -2,4 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
 
+mod fixtures;
+mod iso;
 mod tidy;
