@@ -23,7 +23,7 @@ const CHECK: usize = "\n#00000000\n".len();
 const LINE: usize = 64;
 
 /// Who reads a region.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Loader {
     /// ISOLINUX and its relatives.

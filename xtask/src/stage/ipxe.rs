@@ -135,7 +135,7 @@ impl Source {
         let tree = node.out("ipxe");
         node.copy(&sources, tree.clone());
         node.write(Arg::join([tree.clone(), "/src/bootscript".into()]), ["#!ipxe\n"]);
-        node.run(self.make(&tree, "compile iPXE").progress("[", OBJECTS));
+        node.run(self.make(&tree, "compile iPXE").progress("[BUILD]", OBJECTS));
         node.resource(Resource::AllCpus);
         Ok(vec![("ipxe", node.finish_one())])
     }

@@ -3,14 +3,15 @@
 use anyhow::Result;
 
 use super::{
+    boot_iso::{BootIso, seed},
     host::Host,
-    image::{EfiImage, Grub, Iso},
     ipxe, os,
+    room::CloudConfig,
     script::{Script, Value},
 };
 use crate::{
     config::{Engine, IpxePin, Media, Profile},
-    plan::{Arg, Artifact, Plan, Planner},
+    plan::{Artifact, Plan, Planner},
 };
 
 /// What is asked for: a profile, how, and out of what.
@@ -59,7 +60,8 @@ pub fn plan(order: &Order<'_>) -> Result<Planned> {
     let profile = order.profile;
     let version = version(order);
     let os = os::plan(&mut p, &profile.media, &order.supply)?;
-    let iso = iso(&mut p, order, &os, &version)?;
+    let iso = BootIso { profile: profile.clone(), os: os.clone(), version: version.clone() };
+    let iso = p.ensure(&iso)?;
     let made = engine(&mut p, order)?;
     let boot = p.ensure(&boot_script(profile))?;
     let mut outputs = vec![(iso.name.clone(), iso)];
@@ -69,6 +71,10 @@ pub fn plan(order: &Order<'_>) -> Result<Planned> {
     {
         outputs.push((format!("netboot/{name}"), artifact.clone()));
     }
+    if let (Some(seed), Some(config)) = (seed(profile), &profile.cloud_config) {
+        outputs.push(("netboot/seed.cpio".to_owned(), p.ensure(&seed)?));
+        outputs.push(("netboot/cloud-config.yml".to_owned(), p.ensure(&CloudConfig(config.clone()))?));
+    }
     Ok(Planned { plan: p.finish(), outputs, version })
 }
 
@@ -77,56 +83,15 @@ fn version(order: &Order<'_>) -> String {
     order.profile.version.clone().or_else(kernel).unwrap_or_else(|| "0".to_owned())
 }
 
-/// `ros install` of RancherOS looks for the label; everyone else gets the profile's name.
-fn volume(profile: &Profile) -> String {
-    match profile.name.as_str() {
-        "rancheros" => "RancherOS".to_owned(),
-        "burmillaos" => "BurmillaOS".to_owned(),
-        name => name.to_uppercase().replace('-', "_").chars().take(32).collect(),
-    }
-}
-
-fn iso(p: &mut Planner, order: &Order<'_>, os: &os::Os, version: &str) -> Result<Artifact> {
-    let profile = order.profile;
-    let marker = format!("/boot/grub/{}-{version}.id", profile.name);
-    let grub = p.ensure(&Grub { marker: marker.clone() })?;
-    let efi = p.ensure(&EfiImage::new([("EFI/BOOT/BOOTX64.EFI", Arg::from(&grub))]))?;
-    let mut files =
-        vec![("/vmlinuz".to_owned(), Arg::from(&os.kernel)), ("/initrd".to_owned(), Arg::from(&os.initrd))];
-    for (path, name) in [("/isolinux.cfg", "isolinux.cfg"), ("/boot/grub/grub.cfg", "grub.cfg")] {
-        let script = Script {
-            template: template(profile, name),
-            name,
-            variables: vec![("title", title(profile)), ("args", args(profile))],
-        };
-        files.push((path.to_owned(), Arg::from(&p.ensure(&script)?)));
-    }
-    files.push((
-        marker,
-        Arg::from(&p.ensure(&Script {
-            template: "isofs/common/marker.cfg".to_owned(),
-            name: "marker.cfg",
-            variables: vec![("title", title(profile))],
-        })?),
-    ));
-    let name = format!("{}-{version}-x86_64.iso", profile.name);
-    p.ensure(&Iso { name, volume: volume(profile), files, efi: Some(efi) })
-}
-
-/// A profile's own template, or the one that all share.
-fn template(profile: &Profile, name: &str) -> String {
-    let own = profile.overlay.iter().any(|f| f == name);
-    let folder = if own { profile.name.as_str() } else { "common" };
-    format!("isofs/{folder}/{name}")
-}
-
-fn title(profile: &Profile) -> Value {
+/// What people see: name and version.
+pub(super) fn title(profile: &Profile) -> Value {
     let version = profile.version.as_deref().map(|v| format!(" {v}")).unwrap_or_default();
     Value::Text(format!("{}{version}", profile.name))
 }
 
-fn args(profile: &Profile) -> Value {
-    Value::Text(profile.params.join(" "))
+/// The kernel parameters as one line.
+pub(super) fn args(profile: &Profile) -> String {
+    profile.params.join(" ")
 }
 
 fn engine(p: &mut Planner, order: &Order<'_>) -> Result<ipxe::Made> {
@@ -159,13 +124,19 @@ fn embed_script(profile: &Profile) -> Script {
 
 /// What the server gives: kernel, initrd, parameters.
 fn boot_script(profile: &Profile) -> Script {
+    let load_seed = if profile.cloud_config.is_some() {
+        "initrd ${base-url}/seed.cpio || goto failed"
+    } else {
+        "# No cloud-config: nothing comes before the initrd."
+    };
     Script {
         template: "bootscripts/boot.ipxe".to_owned(),
         name: "boot.ipxe",
         variables: vec![
             ("title", title(profile)),
             ("base-url", Value::Text(profile.base_url.to_string())),
-            ("args", args(profile)),
+            ("seed", Value::Text(load_seed.to_owned())),
+            ("args", Value::Text(args(profile))),
         ],
     }
 }

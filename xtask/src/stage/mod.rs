@@ -1,9 +1,11 @@
 //! Stages: checked parameters to nodes. Pure.
 
+pub mod boot_iso;
 pub mod host;
 pub mod image;
 pub mod ipxe;
 pub mod media;
 pub mod needs;
 pub mod os;
+pub mod room;
 pub mod script;

@@ -1,0 +1,45 @@
+//! The parts of an ISO that stay changeable: the seed, and the list of regions.
+
+use anyhow::{Context as _, Result};
+
+use super::Call;
+use crate::{
+    error::{Explain as _, Kind},
+    iso::room::{Layout, Loader, REGION, Seed},
+};
+
+/// `path`, `length`, maybe `config`, `to`.
+///
+/// # Errors
+/// [`Kind::Config`] when the cloud-config cannot be read or does not fit.
+pub(super) fn seed(call: &Call<'_>) -> Result<()> {
+    let Some(seed) = read_seed(call)? else { return Ok(()) };
+    let bytes = seed.archive(seed.config.as_deref())?;
+    fs_err::write(call.out("to")?, bytes).explain(Kind::Storage, || "cannot write the seed".to_owned())
+}
+
+fn read_seed(call: &Call<'_>) -> Result<Option<Seed>> {
+    let Some(path) = call.find("path") else { return Ok(None) };
+    let read = |file: &str| {
+        fs_err::read_to_string(file).explain(Kind::Config, || format!("cannot read the cloud-config {file}"))
+    };
+    let config = call.find("config").map(read).transpose()?;
+    let length = call.text("length")?.parse()?;
+    Ok(Some(Seed { file: "/seed.cpio".to_owned(), length, path: path.to_owned(), config }))
+}
+
+/// `file`, `content`, `loader` and `args` for each of the loaders' files; the seed's arguments; `to`.
+///
+/// # Errors
+/// [`Kind::Config`] when a file, made from a template of the profile's own, has no region.
+pub(super) fn layout(call: &Call<'_>) -> Result<()> {
+    let mut layout = Layout::default();
+    layout.seed = read_seed(call)?;
+    let fields = call.all("file").zip(call.all("content")).zip(call.all("loader").zip(call.all("args")));
+    for ((file, content), (loader, args)) in fields {
+        let text = fs_err::read_to_string(content).with_context(|| format!("cannot read {file}"))?;
+        let loader = if loader == "grub" { Loader::Grub } else { Loader::Isolinux };
+        layout.add(file, loader, &text, args, REGION)?;
+    }
+    fs_err::write(call.out("to")?, layout.to_json()).explain(Kind::Storage, || "cannot write it".to_owned())
+}

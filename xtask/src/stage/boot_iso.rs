@@ -1,0 +1,125 @@
+//! A profile's own ISO: kernel, initrd and parameters behind isolinux and GRUB.
+
+use anyhow::Result;
+
+use super::{
+    image::{EfiImage, Grub, Iso},
+    media::{args, title},
+    os::Os,
+    room::{self, Layout, Seed},
+    script::{Script, Value},
+};
+use crate::{
+    config::Profile,
+    iso::room::Loader,
+    plan::{Arg, Artifact, Planner, Stage},
+};
+
+/// The ISO of a profile at a version.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct BootIso {
+    /// The profile.
+    pub profile: Profile,
+    /// Kernel and initrd.
+    pub os: Os,
+    /// The version in its name.
+    pub version: String,
+}
+
+impl Stage for BootIso {
+    type Out = Artifact;
+    const NAME: &'static str = "boot-iso";
+    const FORMAT: u32 = 1;
+
+    fn plan(&self, p: &mut Planner) -> Result<Artifact> {
+        let profile = &self.profile;
+        let marker = format!("/boot/grub/{}-{}.id", profile.name, self.version);
+        let grub = p.ensure(&Grub { marker: marker.clone() })?;
+        let efi = p.ensure(&EfiImage::new([("EFI/BOOT/BOOTX64.EFI", Arg::from(&grub))]))?;
+        let seed = seed(profile);
+        let loaders = loaders(p, profile, seed.is_some())?;
+        let layout = Layout { files: loaders.clone(), seed: seed.clone() };
+        let mut files = self.overlay();
+        let mut add = |path: &str, artifact: &Artifact| files.push((path.to_owned(), Arg::from(artifact)));
+        add("/vmlinuz", &self.os.kernel);
+        add("/initrd", &self.os.initrd);
+        add("/media.json", &p.ensure(&layout)?);
+        add(&marker, &p.ensure(&marker_file(profile))?);
+        loaders.iter().for_each(|(path, file, ..)| add(path, file));
+        if let Some(seed) = &seed {
+            add("/seed.cpio", &p.ensure(seed)?);
+        }
+        let name = format!("{}-{}-x86_64.iso", profile.name, self.version);
+        p.ensure(&Iso { name, volume: volume(profile), files, efi: Some(efi) })
+    }
+}
+
+impl BootIso {
+    /// `isofs/<profile>/root/` lands in the ISO's root.
+    fn overlay(&self) -> Vec<(String, Arg)> {
+        let name = &self.profile.name;
+        let files = self.profile.overlay.iter().filter_map(|f| Some((f, f.strip_prefix("root/")?)));
+        files.map(|(f, path)| (format!("/{path}"), Arg::Src(format!("isofs/{name}/{f}")))).collect()
+    }
+}
+
+/// `ros install` looks for these labels (install.go of 1.2.0 and later); everyone else gets the profile's name.
+fn volume(profile: &Profile) -> String {
+    match profile.os.split('-').next() {
+        Some("rancheros") => "RancherOS".to_owned(),
+        Some("burmillaos") => "BurmillaOS".to_owned(),
+        _ => profile.name.to_uppercase().replace('-', "_").chars().take(32).collect(),
+    }
+}
+
+fn marker_file(profile: &Profile) -> Script {
+    Script {
+        template: "isofs/common/marker.cfg".to_owned(),
+        name: "marker.cfg",
+        variables: vec![("title", title(profile))],
+    }
+}
+
+/// `isolinux.cfg` and `grub.cfg` out of one list of parameters, each with room behind them.
+fn loaders(
+    p: &mut Planner,
+    profile: &Profile,
+    seed: bool,
+) -> Result<Vec<(&'static str, Artifact, Loader, Arg)>> {
+    let initrd = |separator: &str| match seed {
+        true => format!("/seed.cpio{separator}/initrd"),
+        false => "/initrd".to_owned(),
+    };
+    let each = [
+        ("/isolinux.cfg", "isolinux.cfg", Loader::Isolinux, initrd(",")),
+        ("/boot/grub/grub.cfg", "grub.cfg", Loader::Grub, initrd(" ")),
+    ];
+    let each = each.map(|(path, name, loader, initrd)| {
+        let args = args(profile);
+        let region = Value::Text(room::text(&args)?);
+        let script = Script {
+            template: template(profile, name),
+            name,
+            variables: vec![("title", title(profile)), ("args", region), ("initrd", Value::Text(initrd))],
+        };
+        Ok((path, p.ensure(&script)?, loader, Arg::Lit(args)))
+    });
+    each.into_iter().collect()
+}
+
+/// Where the profile's system looks for a cloud-config in its initrd; none for a system that knows none.
+#[must_use]
+pub fn seed(profile: &Profile) -> Option<Seed> {
+    let path = match profile.os.as_str() {
+        "linux" => return None,
+        _ => "var/lib/rancher/conf/cloud-config.d/boot.yml",
+    };
+    Some(Seed { path, config: profile.cloud_config.clone() })
+}
+
+/// A profile's own template, or the one that all share.
+fn template(profile: &Profile, name: &str) -> String {
+    let own = profile.overlay.iter().any(|f| f == name);
+    let folder = if own { profile.name.as_str() } else { "common" };
+    format!("isofs/{folder}/{name}")
+}

@@ -1,0 +1,95 @@
+//! What stays changeable in a finished ISO: room for kernel parameters and for a cloud-config.
+
+use anyhow::Result;
+
+use crate::{
+    iso::room::{Loader, REGION, region},
+    plan::{Arg, Artifact, Planner, Stage},
+};
+
+/// The seed's length in bytes: a cloud-config with a few keys and files, and small beside any initrd.
+const SEED: usize = 16 << 10;
+
+/// An archive that loaders put in front of the initrd, which stays as it was released: the cloud-config, and zeros.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Seed {
+    /// Where the system looks for it, from its root.
+    pub path: &'static str,
+    /// The cloud-config, from the repository's root.
+    pub config: Option<String>,
+}
+
+impl Stage for Seed {
+    type Out = Artifact;
+    const NAME: &'static str = "seed";
+    const FORMAT: u32 = 1;
+
+    fn plan(&self, p: &mut Planner) -> Result<Artifact> {
+        let mut node = p.node::<Self>("seed with the cloud-config");
+        let mut args = self.args();
+        args.push(("to", node.out("seed.cpio")));
+        node.builtin("seed", args);
+        Ok(node.finish_one())
+    }
+}
+
+impl Seed {
+    fn args(&self) -> Vec<(&'static str, Arg)> {
+        let mut args = vec![("path", self.path.into()), ("length", SEED.to_string().into())];
+        args.extend(self.config.iter().map(|c| ("config", Arg::Src(c.clone()))));
+        args
+    }
+}
+
+/// The cloud-config as a file of its own, for web servers.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct CloudConfig(pub String);
+
+impl Stage for CloudConfig {
+    type Out = Artifact;
+    const NAME: &'static str = "cloud-config";
+    const FORMAT: u32 = 1;
+
+    fn plan(&self, p: &mut Planner) -> Result<Artifact> {
+        let mut node = p.node::<Self>("cloud-config");
+        let to = node.out("cloud-config.yml");
+        node.copy(Arg::Src(self.0.clone()), to);
+        Ok(node.finish_one())
+    }
+}
+
+/// The loaders' files of an ISO, and `/media.json`, which says where in them the room is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Layout {
+    /// Path in the ISO, file, who reads it, the parameters as written in it.
+    pub files: Vec<(&'static str, Artifact, Loader, Arg)>,
+    /// The seed in the ISO's root.
+    pub seed: Option<Seed>,
+}
+
+impl Stage for Layout {
+    type Out = Artifact;
+    const NAME: &'static str = "room";
+    const FORMAT: u32 = 1;
+
+    fn plan(&self, p: &mut Planner) -> Result<Artifact> {
+        let mut node = p.node::<Self>("media.json: where the room for parameters is");
+        let mut args = vec![("to", node.out("media.json"))];
+        for (path, file, loader, text) in &self.files {
+            let loader = if *loader == Loader::Grub { "grub" } else { "isolinux" };
+            args.extend([("file", (*path).into()), ("content", file.into())]);
+            args.extend([("loader", loader.into()), ("args", text.clone())]);
+        }
+        args.extend(self.seed.iter().flat_map(Seed::args));
+        node.builtin("room", args);
+        Ok(node.finish_one())
+    }
+}
+
+/// The text of a region that holds `args`, to put into a loader's template.
+///
+/// # Errors
+/// [`crate::error::Kind::Params`] when they are too long.
+pub fn text(args: &str) -> Result<String> {
+    region(args, REGION)
+}
