@@ -110,7 +110,7 @@ impl Stage for Source {
         let tree = Arg::Work("ipxe".to_owned());
         let embed = Arg::join([tree.clone(), "/src/bootscript".into()]);
         node.copy(objects, tree.clone()).copy(&script, embed);
-        node.run(self.make(&tree, "link iPXE around the script"));
+        node.run(self.make(&tree, "bootscript", "link iPXE around the script"));
         for (target, name) in TARGETS {
             let out = node.out(*name);
             node.copy(Arg::join([tree.clone(), format!("/src/{target}").into()]), out);
@@ -134,21 +134,22 @@ impl Source {
         let mut node = p.node::<Self>("iPXE compiled");
         let tree = node.out("ipxe");
         node.copy(&sources, tree.clone());
-        node.write(Arg::join([tree.clone(), "/src/bootscript".into()]), ["#!ipxe\n"]);
-        node.run(self.make(&tree, "compile iPXE").progress("[BUILD]", OBJECTS));
+        node.write(Arg::join([tree.clone(), "/src/noscript".into()]), ["#!ipxe\n"]);
+        node.run(self.make(&tree, "noscript", "compile iPXE").progress("[BUILD]", OBJECTS));
         node.resource(Resource::AllCpus);
         Ok(vec![("ipxe", node.finish_one())])
     }
 
     /// `make` for all targets at once. The compiler's identity matters as much as make's; `HOST_CC` builds the
-    /// tools that pack the binaries.
-    fn make(&self, tree: &Arg, why: &str) -> CmdSpec {
+    /// tools that pack the binaries. make compares times and the name in EMBED: a script out of the store may be older
+    /// than the objects, so another script needs another name.
+    fn make(&self, tree: &Arg, script: &str, why: &str) -> CmdSpec {
         CmdSpec::new("make", why)
             .cwd(Arg::join([tree.clone(), "/src".into()]))
             .deadline(std::time::Duration::from_secs(45 * 60))
             .arg(Arg::Jobs)
             .args(TARGETS.iter().map(|(target, _)| *target))
-            .arg("EMBED=bootscript")
+            .arg(format!("EMBED={script}"))
             .arg(format!("GITVERSION={}", &self.pin.commit[..8]))
             .uses("gcc")
             .uses("ld")
