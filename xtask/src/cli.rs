@@ -55,4 +55,8 @@ pub enum Command {
     Gc(cmd::gc::GcArgs),
     /// Print what `dist` would do, as text, JSON or DOT; nothing is built.
     Plan(cmd::plan::PlanArgs),
+    /// List and take out what is in an ISO image, whoever made it.
+    Iso(cmd::iso::IsoArgs),
+    /// Show and change the kernel arguments of a finished ISO image, in place.
+    Kargs(cmd::kargs::KargsArgs),
 }

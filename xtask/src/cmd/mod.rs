@@ -9,6 +9,8 @@ pub mod dist;
 pub mod doctor;
 mod explain;
 pub mod gc;
+pub mod iso;
+pub mod kargs;
 pub mod plan;
 
 /// Runs a command.
@@ -21,5 +23,7 @@ pub fn run(ctx: &Ctx, command: &Command) -> Result<()> {
         Command::Doctor(args) => doctor::run(ctx, args),
         Command::Gc(args) => gc::run(ctx, args),
         Command::Plan(args) => plan::run(ctx, args),
+        Command::Iso(args) => iso::run(ctx, args),
+        Command::Kargs(args) => kargs::run(ctx, args),
     }
 }

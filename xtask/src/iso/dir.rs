@@ -305,7 +305,7 @@ impl<'a> Record<'a> {
         let name_length = usize::from(record.byte(32)?);
         let name = record.part(33, name_length)?.bytes;
         // The name is padded to an even length.
-        let rest = (33 + name_length + (name_length + 1) % 2).min(length);
+        let rest = (33 + name_length + usize::from(name_length.is_multiple_of(2))).min(length);
         let sector = u64::from(record.both32(2)?) + u64::from(record.byte(1)?);
         let extent = Extent { offset: sector * SECTOR, length: u64::from(record.both32(10)?) };
         let system_use = record.part(rest, length - rest)?;

@@ -7,7 +7,9 @@
 
 mod dir;
 mod eltorito;
+mod fat;
 mod hybrid;
+pub mod kargs;
 pub mod room;
 pub mod seed;
 mod source;
@@ -19,7 +21,7 @@ pub use eltorito::BootEntry;
 pub use hybrid::{Partition, Scheme};
 pub use source::Source;
 
-use std::io;
+use std::{io, sync::Arc};
 
 use anyhow::Result;
 use camino::Utf8Path;
@@ -31,7 +33,7 @@ pub const SECTOR: u64 = 2048;
 
 /// An opened image.
 pub struct Iso {
-    source: Box<dyn Source + Send + Sync>,
+    source: Arc<dyn Source + Send + Sync>,
     volumes: volume::Volumes,
 }
 
@@ -43,7 +45,7 @@ impl Iso {
     /// system says.
     pub fn open(path: &Utf8Path) -> Result<Self> {
         let file = fs_err::File::open(path)?.into_parts().0;
-        Self::new(Box::new(file))
+        Self::over(Arc::new(file))
             .explain(error::Kind::Input, || format!("cannot read {path} as an ISO image"))
     }
 
@@ -51,7 +53,7 @@ impl Iso {
     ///
     /// # Errors
     /// As [`Iso::open`].
-    pub fn new(source: Box<dyn Source + Send + Sync>) -> Result<Self> {
+    pub fn over(source: Arc<dyn Source + Send + Sync>) -> Result<Self> {
         let volumes = volume::read(&*source)?;
         Ok(Self { source, volumes })
     }

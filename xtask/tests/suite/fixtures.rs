@@ -5,6 +5,11 @@
     clippy::disallowed_methods,
     reason = "the tools that write fixtures are run by the tests themselves"
 )]
+#![expect(
+    clippy::disallowed_macros,
+    clippy::print_stdout,
+    reason = "a test says on its own output what it skips"
+)]
 
 use std::{
     fs,

@@ -4,4 +4,5 @@
 
 mod fixtures;
 mod iso;
+mod kargs;
 mod tidy;

@@ -1,0 +1,212 @@
+//! `cargo xtask iso`: what is in an image, and taking it out.
+
+use std::io::Read as _;
+
+use anyhow::Result;
+use camino::{Utf8Path, Utf8PathBuf};
+use clap::{Args, Subcommand};
+
+use crate::{
+    ctx::Ctx,
+    error::{Explain as _, Failure, Kind},
+    iso::{self, Entry, Iso},
+    report::table::table,
+};
+
+/// Arguments of `iso`.
+#[derive(Args, Debug)]
+pub struct IsoArgs {
+    #[command(subcommand)]
+    command: IsoCommand,
+}
+
+/// What to do with an image.
+#[derive(Debug, Subcommand)]
+enum IsoCommand {
+    /// List names and sizes, what firmware may start, and the partitions of a hybrid image.
+    Ls {
+        /// The image.
+        iso: Utf8PathBuf,
+    },
+    /// Print a file of the image.
+    Cat {
+        /// The image.
+        iso: Utf8PathBuf,
+        /// The file; case does not matter, and a `*` at the end of a name stands for anything.
+        path: String,
+    },
+    /// Take the files of the image out into a new folder.
+    Extract {
+        /// The image.
+        iso: Utf8PathBuf,
+        /// Take out this file or folder alone, by the rules of `cat`.
+        path: Option<String>,
+        /// The folder; it must not exist yet, or be empty.
+        #[arg(short = 'C', long, value_name = "DIR")]
+        to: Utf8PathBuf,
+    },
+}
+
+/// Runs `iso`.
+///
+/// # Errors
+/// When the image is malformed, has no such file, or something cannot be written.
+pub fn run(ctx: &Ctx, args: &IsoArgs) -> Result<()> {
+    match &args.command {
+        IsoCommand::Ls { iso } => ls(ctx, &Iso::open(iso)?),
+        IsoCommand::Cat { iso, path } => {
+            let iso = Iso::open(iso)?;
+            let entry = iso.find(path)?;
+            copy(ctx, &iso, &entry, &mut |bytes| Ok(ctx.report.out_bytes(bytes)?))
+        }
+        IsoCommand::Extract { iso, path, to } => extract(ctx, &Iso::open(iso)?, path.as_deref(), to),
+    }
+}
+
+fn ls(ctx: &Ctx, iso: &Iso) -> Result<()> {
+    let (entries, boot, partitions) = (iso.walk()?, iso.boot_entries()?, iso.partitions()?);
+    if ctx.globals.json {
+        ctx.report.out_json(&serde_json::json!({
+            "label": iso.label(),
+            "size": iso.size()?,
+            "names": iso.naming()?,
+            "entries": entries,
+            "boot": boot,
+            "partitions": partitions,
+        }));
+        return Ok(());
+    }
+    let row = |e: &Entry| match &e.kind {
+        iso::Kind::File => vec![e.size.to_string(), shown(&e.path)],
+        iso::Kind::Folder => vec![String::new(), shown(&e.path) + "/"],
+        iso::Kind::Link(target) => vec![String::new(), format!("{} -> {}", shown(&e.path), shown(target))],
+    };
+    let mut text = format!("{} ({} names, {} bytes)\n\n", shown(iso.label()), iso.naming()?, iso.size()?);
+    text += &table(&["size", "path"], &entries.iter().map(row).collect::<Vec<_>>());
+    if !boot.is_empty() {
+        let name = |offset: u64| {
+            let at = |e: &&Entry| e.size > 0 && e.extents.first().is_some_and(|x| x.offset == offset);
+            entries.iter().find(at).map_or_else(String::new, |e| shown(&e.path))
+        };
+        let row = |b: &iso::BootEntry| {
+            let bootable = if b.bootable { "yes" } else { "no" };
+            let numbers = [b.offset.to_string(), b.length.to_string()];
+            [
+                vec![b.platform.clone(), bootable.to_owned(), b.emulation.clone()],
+                numbers.into(),
+                vec![name(b.offset)],
+            ]
+            .concat()
+        };
+        let rows: Vec<_> = boot.iter().map(row).collect();
+        text += "\n";
+        text += &table(&["boot", "bootable", "emulation", "offset", "loaded", "file"], &rows);
+    }
+    if !partitions.is_empty() {
+        let row = |p: &iso::Partition| {
+            let scheme = if p.scheme == iso::Scheme::Mbr { "mbr" } else { "gpt" };
+            vec![format!("{scheme} {}", p.number), p.offset.to_string(), p.length.to_string(), p.kind.clone()]
+        };
+        text += "\n";
+        text += &table(
+            &["partition", "offset", "length", "type"],
+            &partitions.iter().map(row).collect::<Vec<_>>(),
+        );
+    }
+    ctx.report.out(&text);
+    Ok(())
+}
+
+/// A name for a terminal: an image may have control sequences in its names.
+fn shown(name: &str) -> String {
+    name.chars().map(|c| if c.is_control() { '\u{FFFD}' } else { c }).collect()
+}
+
+/// Hands a file over in pieces.
+fn copy(ctx: &Ctx, iso: &Iso, entry: &Entry, to: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+    if entry.kind != iso::Kind::File {
+        return Err(Failure::new(Kind::Usage, format!("{} is no file", entry.path)).into());
+    }
+    let mut reader = iso.reader(entry);
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        ctx.check_interrupt()?;
+        let n = reader.read(&mut buffer).explain(Kind::Input, || format!("cannot read {}", entry.path))?;
+        if n == 0 {
+            return Ok(());
+        }
+        to(&buffer[..n])?;
+    }
+}
+
+/// Fills a temporary folder beside the target, and gives it the target's name when it is complete.
+fn extract(ctx: &Ctx, iso: &Iso, path: Option<&str>, to: &Utf8Path) -> Result<()> {
+    let chosen = chosen(iso, path)?;
+    check_total(iso, &chosen)?;
+    if fs_err::symlink_metadata(to).is_ok() && !to.read_dir_utf8().is_ok_and(|mut d| d.next().is_none()) {
+        let text = format!("{to} exists and is no empty folder");
+        return Err(Failure::new(Kind::Usage, text).help("name a new folder with --to").into());
+    }
+    let cannot = || format!("cannot write {to}");
+    let parent = to.parent().filter(|p| !p.as_str().is_empty()).unwrap_or(Utf8Path::new("."));
+    let temp =
+        tempfile::Builder::new().prefix(".extract-").tempdir_in(parent).explain(Kind::Storage, cannot)?;
+    let root =
+        Utf8Path::from_path(temp.path()).ok_or_else(|| Failure::new(Kind::Storage, cannot()))?.join("tree");
+    fs_err::create_dir(&root).explain(Kind::Storage, cannot)?;
+    let mut links = 0;
+    for entry in &chosen {
+        match &entry.kind {
+            iso::Kind::Folder => {
+                fs_err::create_dir_all(inside(&root, &entry.path)?).explain(Kind::Storage, cannot)?
+            }
+            iso::Kind::Link(_) => links += 1,
+            iso::Kind::File => {
+                write_file(ctx, iso, entry, &inside(&root, &entry.path)?).explain(Kind::Storage, cannot)?
+            }
+        }
+    }
+    fs_err::rename(&root, to).explain(Kind::Storage, cannot)?;
+    if links > 0 {
+        ctx.report.warn(format!("{links} symbolic links were left out: they could lead out of {to}"));
+    }
+    ctx.report.note(format!("{} entries in {to}", chosen.len() - links));
+    Ok(())
+}
+
+fn write_file(ctx: &Ctx, iso: &Iso, entry: &Entry, path: &Utf8Path) -> Result<()> {
+    if let Some(folder) = path.parent() {
+        fs_err::create_dir_all(folder)?;
+    }
+    let mut file = fs_err::OpenOptions::new().write(true).create_new(true).open(path)?;
+    copy(ctx, iso, entry, &mut |bytes| Ok(std::io::Write::write_all(&mut file, bytes)?))
+}
+
+fn chosen(iso: &Iso, path: Option<&str>) -> Result<Vec<Entry>> {
+    let all = iso.walk()?;
+    let Some(path) = path else { return Ok(all) };
+    let top = iso.find(path)?.path;
+    let below = format!("{top}/");
+    Ok(all.into_iter().filter(|e| e.path == top || e.path.starts_with(&below)).collect())
+}
+
+/// Files may share their bytes, as hard links do; thousands that all do are there to fill a disk.
+fn check_total(iso: &Iso, chosen: &[Entry]) -> Result<()> {
+    const MOST_TIMES: u64 = 8;
+    let total = chosen.iter().fold(0u64, |sum, e| sum.saturating_add(e.size));
+    let size = iso.size()?;
+    if total / MOST_TIMES > size {
+        let text = format!("the files add up to {total} bytes, in an image of {size}");
+        return Err(Failure::new(Kind::Input, text).into());
+    }
+    Ok(())
+}
+
+/// The place of an entry below `root`. The reader lets no `..` and no `/` through; what else a system takes for
+/// a separator or a drive is refused here.
+fn inside(root: &Utf8Path, path: &str) -> Result<Utf8PathBuf> {
+    if cfg!(windows) && path.contains(['\\', ':']) {
+        return Err(Failure::new(Kind::Input, format!("{path} cannot be a file's name on Windows")).into());
+    }
+    Ok(root.join(path.trim_start_matches('/')))
+}

@@ -1,0 +1,196 @@
+//! `cargo xtask kargs`: kernel arguments and cloud-config of a finished image, changed in place.
+
+use anyhow::Result;
+use camino::{Utf8Path, Utf8PathBuf};
+use clap::{Args, Subcommand};
+
+use crate::{
+    ctx::Ctx,
+    error::{Explain as _, Failure, Kind},
+    iso::{
+        Iso,
+        kargs::{self, Edit, Flush, Plan, Slot, State},
+    },
+    plan::Digest,
+    report::table::table,
+};
+
+/// Arguments of `kargs`.
+#[derive(Args, Debug)]
+pub struct KargsArgs {
+    #[command(subcommand)]
+    command: KargsCommand,
+}
+
+/// What to do with the arguments.
+#[derive(Debug, Subcommand)]
+enum KargsCommand {
+    /// Print the kernel arguments of each loader, and the cloud-config in the image.
+    Show {
+        /// The image.
+        iso: Utf8PathBuf,
+    },
+    /// Put words at the end.
+    Append(WordsArgs),
+    /// Remove words, each named exactly or by its key.
+    Delete(WordsArgs),
+    /// Give words another value: `key=new`, or `key=old=new` where a key is there more than once.
+    Replace(WordsArgs),
+    /// Put back arguments and cloud-config as they were built.
+    Reset(TargetArgs),
+    /// Put a cloud-config into the image's seed.
+    EmbedConfig {
+        /// The target.
+        #[command(flatten)]
+        target: TargetArgs,
+        /// The cloud-config.
+        file: Utf8PathBuf,
+    },
+}
+
+/// An edit with words.
+#[derive(Args, Debug)]
+struct WordsArgs {
+    /// The target.
+    #[command(flatten)]
+    target: TargetArgs,
+    /// Words as the kernel reads them, each an argument of its own.
+    #[arg(required = true, value_name = "WORD", allow_hyphen_values = true)]
+    words: Vec<String>,
+}
+
+/// The image to change, and where the result goes.
+#[derive(Args, Debug)]
+struct TargetArgs {
+    /// The image; it is changed in place.
+    iso: Utf8PathBuf,
+    /// Write a changed copy here and leave the image; `-` is standard output.
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<Utf8PathBuf>,
+    /// Bring SHA256SUMS and manifest.json beside the result up to date.
+    #[arg(long)]
+    update_sums: bool,
+}
+
+/// Runs `kargs`.
+///
+/// # Errors
+/// When the image is malformed, has no room, nothing matches, or it cannot be written.
+pub fn run(ctx: &Ctx, args: &KargsArgs) -> Result<()> {
+    let words = |w: &WordsArgs| w.words.clone();
+    match &args.command {
+        KargsCommand::Show { iso } => show(ctx, iso),
+        KargsCommand::Append(w) => edit(ctx, &w.target, &Edit::Append(words(w))),
+        KargsCommand::Delete(w) => edit(ctx, &w.target, &Edit::Delete(words(w))),
+        KargsCommand::Replace(w) => edit(ctx, &w.target, &Edit::Replace(words(w))),
+        KargsCommand::Reset(target) => edit(ctx, target, &Edit::Reset),
+        KargsCommand::EmbedConfig { target, file } => {
+            let config = String::from_utf8(crate::exec::run::read_limited(file, 1 << 20)?)
+                .explain(Kind::Input, || format!("{file} is not UTF-8"))?;
+            let iso = Iso::open(&target.iso)?;
+            write(ctx, target, &iso, &kargs::embed(&iso, &config)?)
+        }
+    }
+}
+
+fn show(ctx: &Ctx, path: &Utf8Path) -> Result<()> {
+    let state = kargs::show(&Iso::open(path)?)?;
+    if !agree(&state.slots) {
+        ctx.report.warn("the loaders do not say the same");
+    }
+    if ctx.globals.json {
+        ctx.report.out_json(&state);
+    } else {
+        ctx.report.out(&text(&state));
+    }
+    Ok(())
+}
+
+fn text(state: &State) -> String {
+    let row = |s: &Slot| vec![s.file.clone(), s.entry.clone(), s.args.clone()];
+    let mut text = table(&["file", "entry", "arguments"], &state.slots.iter().map(row).collect::<Vec<_>>());
+    match state.pristine {
+        Some(true) => text += "\nas built\n",
+        Some(false) => text += "\nchanged since it was built; `kargs reset` takes that back\n",
+        None => {}
+    }
+    if let Some(config) = &state.cloud_config {
+        text += &format!("\ncloud-config:\n{config}");
+    }
+    text
+}
+
+/// Whether all places say the same to the kernel, as those of our images do.
+fn agree(slots: &[Slot]) -> bool {
+    slots.windows(2).all(|w| w[0].words() == w[1].words())
+}
+
+fn edit(ctx: &Ctx, target: &TargetArgs, edit: &Edit) -> Result<()> {
+    let iso = Iso::open(&target.iso)?;
+    write(ctx, target, &iso, &kargs::plan(&iso, edit)?)
+}
+
+fn write(ctx: &Ctx, target: &TargetArgs, iso: &Iso, plan: &Plan) -> Result<()> {
+    let path = match &target.output {
+        Some(o) if o == "-" => return plan.stream(iso, &mut |bytes| Ok(ctx.report.out_bytes(bytes)?)),
+        Some(output) => {
+            plan.copy(&target.iso, output)?;
+            output
+        }
+        None => {
+            plan.apply(&target.iso, Flush::Yes)?;
+            &target.iso
+        }
+    };
+    sums(ctx, path, target.update_sums)?;
+    if ctx.globals.json {
+        ctx.report.out_json(&plan.after);
+    } else {
+        ctx.report.note(format!("{path} is changed"));
+    }
+    Ok(())
+}
+
+/// Deals with the lists of digests beside an image: brings them up to date, or says that they are not.
+///
+/// The old digest is looked up in SHA256SUMS and replaced wherever the two files have it.
+fn sums(ctx: &Ctx, path: &Utf8Path, update: bool) -> Result<()> {
+    let folder = path.parent().unwrap_or(Utf8Path::new(""));
+    let Some(name) = path.file_name() else { return Ok(()) };
+    let Ok(list) = fs_err::read_to_string(folder.join("SHA256SUMS")) else { return Ok(()) };
+    let listed = list.lines().filter_map(|l| l.split_once([' ', '\t']));
+    let Some(old) = listed.filter(|(_, n)| n.trim_start_matches([' ', '*']) == name).map(|(d, _)| d).next()
+    else {
+        return Ok(());
+    };
+    if !update {
+        ctx.report.warn(format!(
+            "SHA256SUMS and manifest.json beside {path} may no longer match it; --update-sums makes them"
+        ));
+        return Ok(());
+    }
+    let old: Digest = old.parse().explain(Kind::Input, || format!("SHA256SUMS has no digest for {name}"))?;
+    let new = crate::exec::tree::digest(path)?.0;
+    for file in ["SHA256SUMS", "manifest.json"] {
+        let file = folder.join(file);
+        let Ok(text) = fs_err::read_to_string(&file) else { continue };
+        replace_file(&file, &text.replace(&old.to_string(), &new.to_string()))?;
+        if file.with_extension("minisig").exists() || Utf8PathBuf::from(format!("{file}.minisig")).exists() {
+            ctx.report.warn(format!("the signature of {file} no longer matches"));
+        }
+    }
+    Ok(())
+}
+
+/// Writes beside, then renames.
+fn replace_file(path: &Utf8Path, text: &str) -> Result<()> {
+    let folder = path.parent().filter(|p| !p.as_str().is_empty()).unwrap_or(Utf8Path::new("."));
+    let cannot = || format!("cannot write {path}");
+    let mut temp =
+        tempfile::Builder::new().prefix(".sums-").tempfile_in(folder).explain(Kind::Storage, cannot)?;
+    std::io::Write::write_all(&mut temp, text.as_bytes()).explain(Kind::Storage, cannot)?;
+    let permissions = fs_err::metadata(path)?.permissions();
+    temp.as_file().set_permissions(permissions).explain(Kind::Storage, cannot)?;
+    temp.persist(path).map_err(|e| Failure::new(Kind::Storage, cannot()).source(e.error))?;
+    Ok(())
+}

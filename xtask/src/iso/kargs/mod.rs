@@ -1,0 +1,189 @@
+//! Kernel arguments of a finished image, changed in place: in all of its loader files or in none.
+//!
+//! All edits are prepared first, laid over the image and read back; only then is anything written. Images of
+//! ours have room for it (`room`); in others, blanks at a file's end, its last sector and comments are used.
+//! What arguments mean is not this module's business: `params` checks that.
+
+mod config;
+mod foreign;
+mod grub;
+mod ours;
+mod patch;
+mod words;
+
+use anyhow::Result;
+use camino::Utf8Path;
+use serde::Serialize;
+
+use super::{Iso, room::Loader};
+use crate::error::{Failure, Kind};
+
+pub use patch::Flush;
+pub use words::Edit;
+
+/// The kernel arguments at one place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Slot {
+    /// The file, with the FAT image that it is in: `/efi.img:/EFI/BOOT/grub.cfg`.
+    pub file: String,
+    /// The menu entry, where it has a name.
+    pub entry: String,
+    /// Who reads it.
+    pub loader: Loader,
+    /// The arguments as they are written there, in the loader's language.
+    pub args: String,
+}
+
+impl Slot {
+    /// The words that the kernel gets, without quotes.
+    #[must_use]
+    pub fn words(&self) -> Vec<String> {
+        words::words(self.loader, &self.args).into_iter().map(|w| w.value).collect()
+    }
+}
+
+/// What an image says to the kernel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct State {
+    /// Whether the image has room for arguments, as ours have.
+    pub has_room: bool,
+    /// Whether it is as it was built; known only where there is room.
+    pub pristine: Option<bool>,
+    /// Each place with arguments.
+    pub slots: Vec<Slot>,
+    /// The cloud-config in the seed.
+    pub cloud_config: Option<String>,
+    /// Whether there is an area for a cloud-config.
+    pub has_seed: bool,
+}
+
+/// Reads the arguments of an image.
+///
+/// # Errors
+/// When the image is malformed, an edit of it was interrupted, or no loader file with arguments is found.
+pub fn show(iso: &Iso) -> Result<State> {
+    if let Some(ours) = ours::open(iso)? {
+        return Ok(State {
+            has_room: true,
+            pristine: Some(ours.is_pristine()?),
+            slots: ours.slots()?,
+            cloud_config: ours.config()?,
+            has_seed: ours.layout.seed.is_some(),
+        });
+    }
+    let slots: Vec<_> = foreign::find(iso)?.iter().flat_map(foreign::ConfigFile::slots).collect();
+    if slots.is_empty() {
+        let text = "no ISOLINUX or GRUB configuration that starts Linux is in the image";
+        return Err(Failure::new(Kind::Input, text).into());
+    }
+    Ok(State { has_room: false, pristine: None, slots, cloud_config: None, has_seed: false })
+}
+
+/// A prepared change of one image.
+pub struct Plan {
+    patches: Vec<patch::Patch>,
+    /// The image as it will be, read back through the patches.
+    pub after: State,
+}
+
+/// Prepares an edit.
+///
+/// # Errors
+/// When nothing matches it, there is no room, a loader's language cannot say it, or as [`show`].
+pub fn plan(iso: &Iso, edit: &Edit) -> Result<Plan> {
+    let patches = match (ours::open(iso)?, edit) {
+        (Some(ours), _) => ours.patches(edit)?,
+        (None, Edit::Reset) => {
+            let text = "the image does not say what its arguments were when it was built";
+            return Err(Failure::new(Kind::Input, text).help("only images of this program do").into());
+        }
+        (None, _) => foreign_patches(iso, edit)?,
+    };
+    if *edit == Edit::Reset {
+        return planned(iso, patches);
+    }
+    let before = show(iso)?;
+    if patches.is_empty() {
+        let text = "no kernel argument of the image matches";
+        return Err(Failure::new(Kind::Usage, text).help("`cargo xtask kargs show` lists them").into());
+    }
+    let plan = planned(iso, patches)?;
+    for (old, new) in before.slots.iter().zip(&plan.after.slots) {
+        let wanted = words::edited(old.loader, &old.args, edit)?.unwrap_or_else(|| old.args.clone());
+        if new.args != wanted || before.slots.len() != plan.after.slots.len() {
+            let text = format!("{} would not read back as `{wanted}`; nothing is changed", old.file);
+            return Err(Failure::new(Kind::Input, text).into());
+        }
+    }
+    Ok(plan)
+}
+
+fn foreign_patches(iso: &Iso, edit: &Edit) -> Result<Vec<patch::Patch>> {
+    let mut all = Vec::new();
+    for file in foreign::find(iso)? {
+        all.extend(file.patches(iso, edit)?);
+    }
+    // Lengths last, over all files: until then, every file is at least as long as it says.
+    all.sort_by_key(|p: &patch::Patch| p.is_length);
+    Ok(all)
+}
+
+/// Prepares putting a cloud-config into the seed.
+///
+/// # Errors
+/// When there is no seed or it is too short.
+pub fn embed(iso: &Iso, config: &str) -> Result<Plan> {
+    let Some(ours) = ours::open(iso)? else {
+        let text = "the image has no area for a cloud-config";
+        return Err(Failure::new(Kind::Input, text).help("only images of this program have one").into());
+    };
+    planned(iso, vec![ours.embed(config)?])
+}
+
+fn planned(iso: &Iso, patches: Vec<patch::Patch>) -> Result<Plan> {
+    let after = show(&patch::overlaid(iso, &patches)?)?;
+    Ok(Plan { patches, after })
+}
+
+impl Plan {
+    /// Changes the image at `path`, the one that was planned for.
+    ///
+    /// # Errors
+    /// When it cannot be written, or was changed meanwhile; it is then as it was.
+    pub fn apply(&self, path: &Utf8Path, flush: Flush) -> Result<()> {
+        patch::write(path, &self.patches, flush)
+    }
+
+    /// Writes a changed copy of `from` to `to`, complete or not at all.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn copy(&self, from: &Utf8Path, to: &Utf8Path) -> Result<()> {
+        patch::copy(from, to, &self.patches)
+    }
+
+    /// Hands the changed image over in pieces.
+    ///
+    /// # Errors
+    /// When it cannot be read, or what `out` says.
+    pub fn stream(&self, iso: &Iso, out: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        patch::stream(iso, &self.patches, out)
+    }
+}
+
+/// Appends words to the arguments of the image at `path`, in place.
+///
+/// # Errors
+/// As [`plan`] and [`Plan::apply`].
+pub fn append(path: &Utf8Path, words: &[&str]) -> Result<()> {
+    let words = words.iter().map(|w| (*w).to_owned()).collect();
+    plan(&Iso::open(path)?, &Edit::Append(words))?.apply(path, Flush::Yes)
+}
+
+/// Puts back the arguments and the cloud-config of the built image at `path`.
+///
+/// # Errors
+/// As [`plan`] and [`Plan::apply`].
+pub fn reset(path: &Utf8Path) -> Result<()> {
+    plan(&Iso::open(path)?, &Edit::Reset)?.apply(path, Flush::Yes)
+}

@@ -1,0 +1,139 @@
+//! Images that we built: regions and the seed, as `/media.json` lists them.
+
+use anyhow::Result;
+
+use super::{
+    Slot,
+    patch::Patch,
+    words::{self, Edit},
+};
+use crate::{
+    error::{Failure, Kind},
+    iso::{
+        Entry, Iso,
+        room::{self, Layout, Region, Seed},
+        seed,
+    },
+};
+
+/// The layout is a few KiB, unless the built cloud-config is in it.
+const LONGEST: u64 = 1 << 20;
+
+/// An image with room.
+pub(super) struct Ours {
+    pub(super) layout: Layout,
+    /// The bytes of each region, in the layout's order, with where they are in the image.
+    regions: Vec<(u64, Vec<u8>)>,
+    seed: Option<(u64, Vec<u8>)>,
+}
+
+/// Reads the layout and what is in the regions; nothing when the image has no layout.
+pub(super) fn open(iso: &Iso) -> Result<Option<Ours>> {
+    let Some(entry) = iso.find_opt(room::LAYOUT)? else { return Ok(None) };
+    let layout = Layout::from_json(&iso.read(&entry, LONGEST)?)?;
+    let mut files: Vec<Entry> = Vec::new();
+    let mut file = |name: &str| -> Result<Entry> {
+        if let Some(known) = files.iter().find(|e| e.path == name) {
+            return Ok(known.clone());
+        }
+        let entry = iso.find(name)?;
+        files.push(entry.clone());
+        Ok(entry)
+    };
+    let mut regions = Vec::new();
+    for region in &layout.regions {
+        let entry = file(&region.file)?;
+        regions.push(area(iso, &entry, region.offset, region.length)?);
+    }
+    let seed = match &layout.seed {
+        Some(s) => Some(area(iso, &file(&s.file)?, 0, s.length)?),
+        None => None,
+    };
+    let mut ends: Vec<_> = regions.iter().chain(&seed).map(|(at, b)| (*at, *at + b.len() as u64)).collect();
+    ends.sort_unstable();
+    if ends.windows(2).any(|w| w[0].1 > w[1].0) {
+        return Err(Failure::new(Kind::Input, format!("{} lists areas that overlap", room::LAYOUT)).into());
+    }
+    Ok(Some(Ours { layout, regions, seed }))
+}
+
+/// A part of a file, with where it is in the image.
+fn area(iso: &Iso, entry: &Entry, offset: u64, length: u64) -> Result<(u64, Vec<u8>)> {
+    let end = offset.checked_add(length);
+    let ([extent], true) =
+        (entry.extents.as_slice(), end.is_some_and(|e| e <= entry.size && length <= LONGEST))
+    else {
+        let text = format!(
+            "{} says {length} bytes at {offset} of {}, which has {}",
+            room::LAYOUT,
+            entry.path,
+            entry.size
+        );
+        return Err(Failure::new(Kind::Input, text).into());
+    };
+    let at = extent.offset + offset;
+    Ok((at, iso.bytes(at, length)?))
+}
+
+impl Ours {
+    /// The arguments of each region. A region that is torn shows as an error.
+    pub(super) fn slots(&self) -> Result<Vec<Slot>> {
+        let slot = |(region, (_, bytes)): (&Region, &(u64, Vec<u8>))| {
+            let args = room::args(bytes).ok_or_else(|| torn(&region.file, region.offset))?;
+            let file = region.file.clone();
+            Ok(Slot { file, entry: String::new(), loader: region.loader, args: args.to_owned() })
+        };
+        self.layout.regions.iter().zip(&self.regions).map(slot).collect()
+    }
+
+    /// The cloud-config in the seed, when there is a seed with one.
+    pub(super) fn config(&self) -> Result<Option<String>> {
+        let (Some((_, bytes)), Some(layout)) = (&self.seed, &self.layout.seed) else { return Ok(None) };
+        let files = seed::list(bytes)?;
+        let config = files.into_iter().find(|f| f.path == layout.path);
+        Ok(config.map(|f| String::from_utf8_lossy(&f.bytes).into_owned()))
+    }
+
+    /// Whether regions and seed are those of the built image.
+    pub(super) fn is_pristine(&self) -> Result<bool> {
+        Ok(self.patches(&Edit::Reset)?.is_empty())
+    }
+
+    /// The patches that make `edit`; none when there is nothing to change.
+    pub(super) fn patches(&self, edit: &Edit) -> Result<Vec<Patch>> {
+        let mut patches = Vec::new();
+        for (region, (offset, old)) in self.layout.regions.iter().zip(&self.regions) {
+            let args = if *edit == Edit::Reset {
+                Some(region.args.clone())
+            } else {
+                let args = room::args(old).ok_or_else(|| torn(&region.file, region.offset))?;
+                words::edited(region.loader, args, edit)?
+            };
+            let Some(args) = args else { continue };
+            patches.push(Patch::new(*offset, old.clone(), room::region(&args, old.len())?.into()));
+        }
+        if let (Edit::Reset, Some((offset, old)), Some(seed)) = (edit, &self.seed, &self.layout.seed) {
+            let new = seed.archive(seed.config.as_deref())?;
+            patches.push(Patch::new(*offset, old.clone(), new));
+        }
+        patches.retain(|p| p.old != p.new);
+        Ok(patches)
+    }
+
+    /// The patch that puts another cloud-config into the seed.
+    pub(super) fn embed(&self, config: &str) -> Result<Patch> {
+        let (Some((offset, old)), Some(seed)) = (&self.seed, &self.layout.seed) else {
+            let text = "the image has no area for a cloud-config";
+            return Err(Failure::new(Kind::Input, text).help("build it with a seed").into());
+        };
+        Ok(Patch::new(*offset, old.clone(), Seed::archive(seed, Some(config))?))
+    }
+}
+
+fn torn(file: &str, offset: u64) -> Failure {
+    let text = format!(
+        "the room for kernel arguments at byte {offset} of {file} is damaged: an edit was interrupted"
+    );
+    Failure::new(Kind::Input, text)
+        .help("`cargo xtask kargs reset` puts back the arguments of the built image")
+}

@@ -1,0 +1,223 @@
+//! Kernel arguments changed in images of our layout and of other writers.
+
+use camino::Utf8Path;
+use fs_err as fs;
+use xtask::{
+    error::{self, Kind},
+    iso::{
+        Iso,
+        kargs::{self, Edit, Flush, State},
+        room::{self, Layout, Loader, Seed},
+        seed,
+    },
+    plan::Digest,
+};
+
+use super::fixtures::Lab;
+
+fn list(words: &[&str]) -> Vec<String> {
+    words.iter().map(|w| (*w).to_owned()).collect()
+}
+
+fn apply(path: &Utf8Path, edit: &Edit) -> anyhow::Result<State> {
+    let plan = kargs::plan(&Iso::open(path)?, edit)?;
+    plan.apply(path, Flush::No)?;
+    let after = kargs::show(&Iso::open(path)?)?;
+    assert_eq!(after, plan.after);
+    Ok(after)
+}
+
+fn args(state: &State) -> Vec<&str> {
+    state.slots.iter().map(|s| s.args.as_str()).collect()
+}
+
+fn digest(path: &Utf8Path) -> Digest {
+    Digest::of(&fs::read(path).unwrap())
+}
+
+/// An image as we lay it out: a region in each loader's file, a seed, and the layout.
+fn our_image(lab: &Lab) -> bool {
+    let built = "quiet console=ttyS0";
+    let region = room::region(built, room::REGION).unwrap();
+    let isolinux =
+        format!("default a\nlabel a\n kernel /vmlinuz\n initrd /seed.cpio,/initrd\n append {region}");
+    let grub = format!("menuentry a {{\n linux /vmlinuz {region} initrd /seed.cpio /initrd\n}}\n");
+    let mut layout = Layout::default();
+    layout.add("/isolinux.cfg", Loader::Isolinux, &isolinux, built, room::REGION).unwrap();
+    layout.add("/boot/grub/grub.cfg", Loader::Grub, &grub, built, room::REGION).unwrap();
+    let config = Some("#cloud-config\nhostname: built\n".to_owned());
+    let seed = Seed {
+        file: "/seed.cpio".into(),
+        length: seed::LENGTH as u64,
+        path: seed::CLOUD_CONFIG.into(),
+        config: config.clone(),
+    };
+    fs::create_dir_all(lab.path("ours")).unwrap();
+    fs::write(lab.path("ours/seed.cpio"), seed.archive(config.as_deref()).unwrap()).unwrap();
+    layout.seed = Some(seed);
+    lab.write("ours/isolinux.cfg", &isolinux);
+    lab.write("ours/boot/grub/grub.cfg", &grub);
+    lab.write("ours/media.json", &layout.to_json());
+    lab.run("genisoimage", &["-quiet", "-o", "ours.iso", "-R", "-J", "ours"])
+}
+
+#[test]
+fn an_edit_of_our_image_changes_both_loaders_and_reset_gives_the_pristine_bytes_back() {
+    let lab = Lab::new();
+    if !our_image(&lab) {
+        return;
+    }
+    let path = lab.utf8("ours.iso");
+    let pristine = digest(&path);
+    let state = apply(&path, &Edit::Append(list(&["media.nonce=abc", "a=\"b c\""]))).unwrap();
+    assert_eq!(
+        args(&state),
+        ["quiet console=ttyS0 media.nonce=abc a=\"b c\"", "quiet console=ttyS0 media.nonce=abc 'a=b c'"]
+    );
+    assert_eq!((state.has_room, state.pristine), (true, Some(false)));
+    apply(&path, &Edit::Replace(list(&["console=tty0"]))).unwrap();
+    let state = apply(&path, &Edit::Delete(list(&["quiet", "a"]))).unwrap();
+    assert_eq!(args(&state), ["console=tty0 media.nonce=abc"; 2]);
+    kargs::embed(&Iso::open(&path).unwrap(), "hostname: other\n").unwrap().apply(&path, Flush::No).unwrap();
+    assert_eq!(kargs::show(&Iso::open(&path).unwrap()).unwrap().cloud_config.unwrap(), "hostname: other\n");
+    assert_ne!(digest(&path), pristine);
+    assert_eq!(apply(&path, &Edit::Reset).unwrap().pristine, Some(true));
+    assert_eq!(digest(&path), pristine);
+}
+
+#[test]
+fn a_copy_and_a_stream_are_what_an_edit_in_place_makes() {
+    let lab = Lab::new();
+    if !our_image(&lab) {
+        return;
+    }
+    let (path, copied) = (lab.utf8("ours.iso"), lab.utf8("copy.iso"));
+    let pristine = digest(&path);
+    let iso = Iso::open(&path).unwrap();
+    let plan = kargs::plan(&iso, &Edit::Append(list(&["x=y"]))).unwrap();
+    plan.copy(&path, &copied).unwrap();
+    let mut streamed = Vec::new();
+    let mut take = |bytes: &[u8]| {
+        streamed.extend_from_slice(bytes);
+        Ok(())
+    };
+    plan.stream(&iso, &mut take).unwrap();
+    assert_eq!(digest(&path), pristine);
+    plan.apply(&path, Flush::Yes).unwrap();
+    assert_eq!((Digest::of(&streamed), digest(&copied)), (digest(&path), digest(&path)));
+}
+
+#[test]
+fn what_cannot_be_done_leaves_our_image_untouched() {
+    let lab = Lab::new();
+    if !our_image(&lab) {
+        return;
+    }
+    let path = lab.utf8("ours.iso");
+    let pristine = digest(&path);
+    let wrong = |edit: Edit| {
+        let error = apply(&path, &edit).unwrap_err();
+        assert_eq!(digest(&path), pristine);
+        (error::kind_of(&error).unwrap(), error.to_string())
+    };
+    let long = format!("a={}", "x".repeat(2048));
+    assert!(matches!(wrong(Edit::Append(vec![long])), (Kind::Params, text) if text.contains("do not fit")));
+    assert!(
+        matches!(wrong(Edit::Delete(list(&["nothing"]))), (Kind::Usage, text) if text.contains("no kernel argument"))
+    );
+    // ISOLINUX could say this one; GRUB cannot, so neither is changed.
+    assert!(matches!(wrong(Edit::Append(list(&["a=it's"]))), (Kind::Params, text) if text.contains("GRUB")));
+    let iso = Iso::open(&path).unwrap();
+    assert!(kargs::embed(&iso, &"x".repeat(20_000)).err().unwrap().to_string().contains("does not fit"));
+}
+
+#[test]
+fn an_interrupted_edit_is_seen_and_reset_repairs_it() {
+    let lab = Lab::new();
+    if !our_image(&lab) {
+        return;
+    }
+    let path = lab.utf8("ours.iso");
+    let pristine = digest(&path);
+    let offset = Iso::open(&path).unwrap().find("/isolinux.cfg").unwrap().extents[0].offset;
+    let mut bytes = fs::read(&path).unwrap();
+    let at = usize::try_from(offset).unwrap() + 90;
+    bytes[at..at + 20].copy_from_slice(b"half of another word");
+    fs::write(&path, bytes).unwrap();
+    let iso = Iso::open(&path).unwrap();
+    assert!(kargs::show(&iso).unwrap_err().to_string().contains("an edit was interrupted"));
+    assert!(kargs::plan(&iso, &Edit::Append(list(&["x"]))).is_err());
+    kargs::reset(&path).unwrap();
+    assert_eq!(digest(&path), pristine);
+}
+
+/// Edits an image of another writer there and back; what it says in the end is what it said.
+fn there_and_back(lab: &Lab, name: &str, places: usize) {
+    let path = lab.utf8(name);
+    let before = kargs::show(&Iso::open(&path).unwrap()).unwrap();
+    assert_eq!((before.slots.len(), before.has_room), (places, false), "{before:#?}");
+    let state = apply(&path, &Edit::Append(list(&["media.nonce=0123456789"]))).unwrap();
+    assert!(args(&state).iter().all(|a| a.ends_with(" media.nonce=0123456789")), "{state:#?}");
+    let state = apply(&path, &Edit::Delete(list(&["media.nonce"]))).unwrap();
+    assert_eq!(state, before);
+    assert!(
+        apply(&path, &Edit::Reset).unwrap_err().to_string().contains("does not say what its arguments were")
+    );
+}
+
+#[test]
+fn every_loader_file_of_an_image_of_genisoimage_is_changed() {
+    let lab = Lab::new();
+    if !lab.genisoimage() {
+        return;
+    }
+    there_and_back(&lab, "gen.iso", 3);
+    // The Joliet tree says the same length as the other.
+    let iso = Iso::open(&lab.utf8("gen.iso")).unwrap();
+    let sizes = |t: &Vec<xtask::iso::Entry>| {
+        t.iter().find(|e| e.path.eq_ignore_ascii_case("/isolinux/txt.cfg")).unwrap().size
+    };
+    let sizes: Vec<_> = iso.walk_all().unwrap().iter().map(sizes).collect();
+    assert_eq!(sizes[0], sizes[1]);
+}
+
+#[test]
+fn the_configuration_in_the_fat_image_of_an_image_of_xorriso_is_changed_too() {
+    let lab = Lab::new();
+    if !lab.xorriso() {
+        return;
+    }
+    // isolinux.cfg, txt.cfg, grub.cfg, and grub.cfg in the FAT image, which is there twice.
+    there_and_back(&lab, "xor.iso", 5);
+    if lab.run("mtype", &["-i", "tree/efi.img", "::EFI/BOOT/grub.cfg"]) {
+        let iso = Iso::open(&lab.utf8("xor.iso")).unwrap();
+        let efi = iso.find("/efi.img").unwrap();
+        fs::write(lab.path("after.img"), iso.read(&efi, 2 << 20).unwrap()).unwrap();
+        assert!(lab.run("mtype", &["-i", "after.img", "::EFI/BOOT/grub.cfg"]));
+    }
+}
+
+#[test]
+fn an_image_of_grub_mkrescue_is_changed_within_its_comments_since_it_has_another_tree() {
+    let lab = Lab::new();
+    if !lab.grub_mkrescue() {
+        return;
+    }
+    there_and_back(&lab, "grub.iso", 1);
+    let path = lab.utf8("grub.iso");
+    let before = digest(&path);
+    let long = format!("a={}", "x".repeat(400));
+    let error = apply(&path, &Edit::Append(vec![long])).unwrap_err().to_string();
+    assert!(error.contains("bytes too little room") && error.contains("HFS tree"), "{error}");
+    assert_eq!(digest(&path), before);
+}
+
+#[test]
+fn an_image_without_a_loader_for_linux_says_so() {
+    let lab = Lab::new();
+    lab.write("bare/file", "x");
+    if lab.run("genisoimage", &["-quiet", "-o", "bare.iso", "bare"]) {
+        let error = apply(&lab.utf8("bare.iso"), &Edit::Append(list(&["x"]))).unwrap_err().to_string();
+        assert!(error.contains("no ISOLINUX or GRUB configuration"), "{error}");
+    }
+}
