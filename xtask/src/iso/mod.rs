@@ -8,6 +8,7 @@
 mod dir;
 mod eltorito;
 mod fat;
+pub mod fuzz;
 mod hybrid;
 pub mod kargs;
 pub mod room;

@@ -17,6 +17,11 @@ use std::{
     process::Command,
 };
 
+use xtask::iso::{
+    room::{self, Layout, Loader, Seed},
+    seed,
+};
+
 /// A folder that goes away, with a tree to make images of.
 pub(crate) struct Lab {
     dir: tempfile::TempDir,
@@ -80,6 +85,32 @@ impl Lab {
         self.run("mformat", &["-i", "tree/efi.img", "-f", "1440", "::"])
             && self.run("mmd", &["-i", "tree/efi.img", "::EFI", "::EFI/BOOT"])
             && self.run("mcopy", &["-i", "tree/efi.img", "grub-in-fat.cfg", "::EFI/BOOT/grub.cfg"])
+    }
+
+    /// An image as we lay it out: a region in each loader's file, a seed, and the layout.
+    pub(crate) fn ours(&self) -> bool {
+        let built = "quiet console=ttyS0";
+        let region = room::region(built, room::REGION).unwrap();
+        let isolinux =
+            format!("default a\nlabel a\n kernel /vmlinuz\n initrd /seed.cpio,/initrd\n append {region}");
+        let grub = format!("menuentry a {{\n linux /vmlinuz {region} initrd /seed.cpio /initrd\n}}\n");
+        let mut layout = Layout::default();
+        layout.add("/isolinux.cfg", Loader::Isolinux, &isolinux, built, room::REGION).unwrap();
+        layout.add("/boot/grub/grub.cfg", Loader::Grub, &grub, built, room::REGION).unwrap();
+        let config = Some("#cloud-config\nhostname: built\n".to_owned());
+        let seed = Seed {
+            file: "/seed.cpio".into(),
+            length: seed::LENGTH as u64,
+            path: seed::CLOUD_CONFIG.into(),
+            config: config.clone(),
+        };
+        fs::create_dir_all(self.path("ours")).unwrap();
+        fs::write(self.path("ours/seed.cpio"), seed.archive(config.as_deref()).unwrap()).unwrap();
+        layout.seed = Some(seed);
+        self.write("ours/isolinux.cfg", &isolinux);
+        self.write("ours/boot/grub/grub.cfg", &grub);
+        self.write("ours/media.json", &layout.to_json());
+        self.run("genisoimage", &["-quiet", "-o", "ours.iso", "-R", "-J", "ours"])
     }
 
     /// genisoimage: Rock Ridge and Joliet, BIOS only.

@@ -7,8 +7,6 @@ use xtask::{
     iso::{
         Iso,
         kargs::{self, Edit, Flush, State},
-        room::{self, Layout, Loader, Seed},
-        seed,
     },
     plan::Digest,
 };
@@ -35,36 +33,10 @@ fn digest(path: &Utf8Path) -> Digest {
     Digest::of(&fs::read(path).unwrap())
 }
 
-/// An image as we lay it out: a region in each loader's file, a seed, and the layout.
-fn our_image(lab: &Lab) -> bool {
-    let built = "quiet console=ttyS0";
-    let region = room::region(built, room::REGION).unwrap();
-    let isolinux =
-        format!("default a\nlabel a\n kernel /vmlinuz\n initrd /seed.cpio,/initrd\n append {region}");
-    let grub = format!("menuentry a {{\n linux /vmlinuz {region} initrd /seed.cpio /initrd\n}}\n");
-    let mut layout = Layout::default();
-    layout.add("/isolinux.cfg", Loader::Isolinux, &isolinux, built, room::REGION).unwrap();
-    layout.add("/boot/grub/grub.cfg", Loader::Grub, &grub, built, room::REGION).unwrap();
-    let config = Some("#cloud-config\nhostname: built\n".to_owned());
-    let seed = Seed {
-        file: "/seed.cpio".into(),
-        length: seed::LENGTH as u64,
-        path: seed::CLOUD_CONFIG.into(),
-        config: config.clone(),
-    };
-    fs::create_dir_all(lab.path("ours")).unwrap();
-    fs::write(lab.path("ours/seed.cpio"), seed.archive(config.as_deref()).unwrap()).unwrap();
-    layout.seed = Some(seed);
-    lab.write("ours/isolinux.cfg", &isolinux);
-    lab.write("ours/boot/grub/grub.cfg", &grub);
-    lab.write("ours/media.json", &layout.to_json());
-    lab.run("genisoimage", &["-quiet", "-o", "ours.iso", "-R", "-J", "ours"])
-}
-
 #[test]
 fn an_edit_of_our_image_changes_both_loaders_and_reset_gives_the_pristine_bytes_back() {
     let lab = Lab::new();
-    if !our_image(&lab) {
+    if !lab.ours() {
         return;
     }
     let path = lab.utf8("ours.iso");
@@ -88,7 +60,7 @@ fn an_edit_of_our_image_changes_both_loaders_and_reset_gives_the_pristine_bytes_
 #[test]
 fn a_copy_and_a_stream_are_what_an_edit_in_place_makes() {
     let lab = Lab::new();
-    if !our_image(&lab) {
+    if !lab.ours() {
         return;
     }
     let (path, copied) = (lab.utf8("ours.iso"), lab.utf8("copy.iso"));
@@ -110,7 +82,7 @@ fn a_copy_and_a_stream_are_what_an_edit_in_place_makes() {
 #[test]
 fn what_cannot_be_done_leaves_our_image_untouched() {
     let lab = Lab::new();
-    if !our_image(&lab) {
+    if !lab.ours() {
         return;
     }
     let path = lab.utf8("ours.iso");
@@ -134,7 +106,7 @@ fn what_cannot_be_done_leaves_our_image_untouched() {
 #[test]
 fn an_interrupted_edit_is_seen_and_reset_repairs_it() {
     let lab = Lab::new();
-    if !our_image(&lab) {
+    if !lab.ours() {
         return;
     }
     let path = lab.utf8("ours.iso");

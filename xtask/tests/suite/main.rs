@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
 
 mod fixtures;
+mod hostile;
 mod iso;
 mod kargs;
 mod tidy;

@@ -1,0 +1,168 @@
+//! Images made to break a reader: each is an error that names the byte and the reason.
+
+#![expect(clippy::disallowed_methods, reason = "the long run is asked for by the environment")]
+
+use std::{sync::Arc, time::Duration};
+
+use proptest::prelude::*;
+use xtask::{
+    error::{self, Kind},
+    iso::{Iso, fuzz},
+};
+
+use super::fixtures::Lab;
+
+const SECTOR: usize = 2048;
+const ROOT: u32 = 18;
+
+/// A field in both byte orders.
+fn both32(to: &mut [u8], n: u32) {
+    to[..4].copy_from_slice(&n.to_le_bytes());
+    to[4..8].copy_from_slice(&n.to_be_bytes());
+}
+
+fn record(name: &[u8], sector: u32, size: u32, flags: u8) -> Vec<u8> {
+    let length = (33 + name.len()).next_multiple_of(2);
+    let mut r = vec![0; length];
+    r[0] = u8::try_from(length).unwrap();
+    both32(&mut r[2..], sector);
+    both32(&mut r[10..], size);
+    r[25] = flags;
+    r[32] = u8::try_from(name.len()).unwrap();
+    r[33..33 + name.len()].copy_from_slice(name);
+    r
+}
+
+/// An image of 24 sectors with these records in its root, the smallest that is one.
+fn image(records: &[Vec<u8>]) -> Vec<u8> {
+    let mut image = vec![0; 24 * SECTOR];
+    let pvd = &mut image[16 * SECTOR..17 * SECTOR];
+    pvd[..6].copy_from_slice(b"\x01CD001");
+    both32(&mut pvd[80..], 24);
+    pvd[128..132].copy_from_slice(&[0, 8, 8, 0]);
+    pvd[156..190].copy_from_slice(&record(&[0], ROOT, SECTOR as u32, 2));
+    image[17 * SECTOR..17 * SECTOR + 6].copy_from_slice(b"\xFFCD001");
+    let mut at = ROOT as usize * SECTOR;
+    for r in
+        [record(&[0], ROOT, SECTOR as u32, 2), record(&[1], ROOT, SECTOR as u32, 2)].iter().chain(records)
+    {
+        image[at..at + r.len()].copy_from_slice(r);
+        at += r.len();
+    }
+    image
+}
+
+fn open(image: Vec<u8>) -> anyhow::Result<Iso> {
+    Iso::over(Arc::new(image))
+}
+
+fn walk_error(image: Vec<u8>) -> String {
+    let error = open(image).and_then(|iso| iso.walk()).unwrap_err();
+    assert_eq!(error::kind_of(&error), Some(Kind::Input));
+    let text = error.to_string();
+    assert!(text.contains("at byte "), "{text}");
+    text
+}
+
+#[test]
+fn a_file_in_several_extents_is_one_file() {
+    let mut image =
+        image(&[record(b"A.;1", 19, 2048, 0x80), record(b"A.;1", 21, 10, 0), record(b"B.TXT;1", 22, 3, 0)]);
+    image[19 * SECTOR..20 * SECTOR].fill(b'x');
+    image[21 * SECTOR..21 * SECTOR + 10].copy_from_slice(b"0123456789");
+    let iso = open(image).unwrap();
+    let a = iso.find("/a").unwrap();
+    assert_eq!((a.path.as_str(), a.size, a.extents.len()), ("/A", 2058, 2));
+    assert!(iso.read(&a, 4096).unwrap().ends_with(b"xx0123456789"));
+    assert!(iso.read(&a, 100).unwrap_err().to_string().contains("more than the 100 allowed"));
+    assert_eq!(iso.walk().unwrap().len(), 2);
+}
+
+#[test]
+fn a_file_whose_last_extent_is_missing_is_an_error() {
+    assert!(walk_error(image(&[record(b"A.;1", 19, 2048, 0x80)])).contains("last part of /A is missing"));
+    let other = image(&[record(b"A.;1", 19, 2048, 0x80), record(b"B.;1", 20, 1, 0)]);
+    assert!(walk_error(other).contains("next part of /A should be here"));
+}
+
+#[test]
+fn a_folder_that_contains_itself_is_an_error() {
+    assert!(walk_error(image(&[record(b"LOOP", ROOT, SECTOR as u32, 2)])).contains("inside itself"));
+}
+
+#[test]
+fn bytes_beyond_the_end_are_an_error() {
+    let text = walk_error(image(&[record(b"A.;1", 23, 2049, 0)]));
+    assert!(text.contains("2049 bytes are said to be here, but the file ends at byte 49152"), "{text}");
+    assert!(walk_error(image(&[record(b"A.;1", u32::MAX, u32::MAX, 0)])).contains("are said to be here"));
+    let empty = image(&[record(b"A.;1", u32::MAX, 0, 0)]);
+    assert_eq!(open(empty).unwrap().walk().unwrap()[0].size, 0);
+}
+
+#[test]
+fn copies_that_differ_are_an_error() {
+    let mut bad = record(b"A.;1", 19, 1, 0);
+    bad[17] = 9;
+    assert!(walk_error(image(&[bad])).contains("the little-endian copy says 1, the big-endian 9"));
+}
+
+#[test]
+fn records_that_are_too_short_or_cross_a_sector_are_errors() {
+    let mut short = record(b"A.;1", 19, 1, 0);
+    short[0] = 20;
+    assert!(walk_error(image(&[short])).contains("a directory record of 20 bytes"));
+    let mut name = record(b"A.;1", 19, 1, 0);
+    name[32] = 200;
+    assert!(walk_error(image(&[name])).contains("ends beyond its record"));
+    let filler = vec![record(&[b'F'; 200], 19, 1, 0); 8];
+    let mut long = filler;
+    long.push(vec![0xFF; 30]);
+    assert!(walk_error(image(&long)).contains("a directory record of 255 bytes"));
+}
+
+#[test]
+fn names_that_lead_out_of_a_folder_are_errors() {
+    for name in [&b"../x"[..], b"..", b"a/b", b"a\0b"] {
+        assert!(walk_error(image(&[record(name, 19, 1, 0)])).contains("cannot be a name"));
+    }
+}
+
+#[test]
+fn what_is_no_image_is_an_error() {
+    let kind = |bytes: Vec<u8>| error::kind_of(&open(bytes).err().unwrap());
+    assert_eq!(kind(Vec::new()), Some(Kind::Input));
+    assert_eq!(kind(vec![0; 1 << 20]), Some(Kind::Input));
+    let mut endless = vec![0; 200 * SECTOR];
+    endless.chunks_mut(SECTOR).for_each(|s| s[..6].copy_from_slice(b"\x05CD001"));
+    assert!(open(endless).err().unwrap().to_string().contains("volume descriptors without an end"));
+}
+
+#[test]
+fn damage_to_images_of_others_is_survived() {
+    let lab = Lab::new();
+    let mut images = Vec::new();
+    for (made, name) in [(lab.genisoimage(), "gen.iso"), (lab.xorriso(), "xor.iso"), (lab.ours(), "ours.iso")]
+    {
+        images.extend(made.then(|| fs_err::read(lab.path(name)).unwrap()));
+    }
+    // `cargo xtask test --long` asks for a minute, and for other damage each time.
+    let seconds = std::env::var("MEDIA_FUZZ_SECONDS").ok().and_then(|s| s.parse().ok());
+    let seed = seconds.map_or(1, |_| std::process::id().into());
+    let rounds = fuzz::run(&images, seed, Duration::from_secs(seconds.unwrap_or(2))).unwrap();
+    assert!(images.is_empty() || rounds > 20, "{rounds} rounds");
+}
+
+proptest! {
+    #[test]
+    fn arbitrary_records_are_survived(bytes in proptest::collection::vec(any::<u8>(), 0..1500)) {
+        fuzz::exercise(Arc::new(image(&[bytes])));
+    }
+
+    #[test]
+    fn arbitrary_bytes_are_survived(bytes in proptest::collection::vec(any::<u8>(), 0..4000), at in 0usize..24 * SECTOR) {
+        let mut image = image(&[record(b"ISOLINUX.CFG;1", 20, 2048, 0), record(b"D", 21, 2048, 2)]);
+        let end = image.len().min(at + bytes.len());
+        image[at..end].copy_from_slice(&bytes[..end - at]);
+        fuzz::exercise(Arc::new(image));
+    }
+}
