@@ -54,8 +54,8 @@ struct WordsArgs {
     /// The target.
     #[command(flatten)]
     target: TargetArgs,
-    /// Words as the kernel reads them, each an argument of its own.
-    #[arg(required = true, value_name = "WORD", allow_hyphen_values = true)]
+    /// Words as the kernel reads them, each an argument of its own; `--` in front of one that starts with `-`.
+    #[arg(required = true, value_name = "WORD")]
     words: Vec<String>,
 }
 

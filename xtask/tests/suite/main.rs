@@ -5,5 +5,6 @@
 mod fixtures;
 mod hostile;
 mod iso;
+mod iso_cli;
 mod kargs;
 mod tidy;

@@ -1,0 +1,155 @@
+//! `cargo xtask iso` and `cargo xtask kargs` as a person calls them: output, exit codes, nothing half-written.
+
+#![expect(clippy::disallowed_methods, reason = "the binary is run as a shell would")]
+
+use std::process::{Command, Output};
+
+use fs_err as fs;
+use xtask::plan::Digest;
+
+use super::fixtures::Lab;
+
+fn xtask(lab: &Lab, args: &[&str]) -> Output {
+    fs::write(lab.path("media.toml"), "default-profile = \"smoke\"\n").unwrap();
+    Command::new(env!("CARGO_BIN_EXE_xtask"))
+        .args(args)
+        .current_dir(lab.path(""))
+        .env("MEDIA_ROOT", lab.path(""))
+        .output()
+        .unwrap()
+}
+
+fn ok(lab: &Lab, args: &[&str]) -> String {
+    let output = xtask(lab, args);
+    assert!(output.status.success(), "{args:?}: {}", err(&output));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn err(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn an_image_is_listed_printed_and_taken_out() {
+    let lab = Lab::new();
+    if !lab.xorriso() {
+        return;
+    }
+    let text = ok(&lab, &["iso", "ls", "xor.iso"]);
+    for wanted in
+        ["XOR (rock ridge names", "/boot/grub/grub.cfg", "/link -> boot/../boot/initrd", "efi   yes", "gpt 2"]
+    {
+        assert!(text.contains(wanted), "{wanted} in {text}");
+    }
+    let json: serde_json::Value =
+        serde_json::from_str(&ok(&lab, &["iso", "ls", "xor.iso", "--json"])).unwrap();
+    assert_eq!((&json["label"], &json["boot"][1]["platform"]), (&"XOR".into(), &"efi".into()));
+    assert_eq!(ok(&lab, &["iso", "cat", "xor.iso", "/BOOT/vmlinuz*"]), "kernel");
+    ok(&lab, &["iso", "extract", "xor.iso", "--to", "out"]);
+    assert_eq!(fs::read_to_string(lab.path("out/d1/d2/d3/d4/d5/d6/d7/d8/d9/deep.txt")).unwrap(), "deep");
+    assert!(fs::symlink_metadata(lab.path("out/link")).is_err());
+    ok(&lab, &["iso", "extract", "xor.iso", "/boot", "-C", "part"]);
+    assert_eq!(fs::read_dir(lab.path("part")).unwrap().count(), 1);
+    let again = xtask(&lab, &["iso", "extract", "xor.iso", "--to", "out"]);
+    assert_eq!((again.status.code(), err(&again).contains("no empty folder")), (Some(2), true));
+}
+
+#[test]
+fn a_failed_extraction_leaves_nothing() {
+    let lab = Lab::new();
+    if !lab.genisoimage() {
+        return;
+    }
+    let file = fs::OpenOptions::new().write(true).open(lab.path("gen.iso")).unwrap();
+    file.set_len(file.metadata().unwrap().len() - 400_000.min(file.metadata().unwrap().len() / 2)).unwrap();
+    let output = xtask(&lab, &["iso", "extract", "gen.iso", "--to", "out"]);
+    assert_eq!((output.status.code(), err(&output).contains("truncated")), (Some(6), true));
+    let left: Vec<_> = fs::read_dir(lab.path("")).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert!(!left.iter().any(|n| n == "out" || n.to_string_lossy().starts_with(".extract-")), "{left:?}");
+}
+
+#[test]
+fn digests_beside_a_changed_image_are_brought_up_to_date_or_said_to_be_wrong() {
+    let lab = Lab::new();
+    if !lab.ours() {
+        return;
+    }
+    let digest = || Digest::of(&fs::read(lab.path("ours.iso")).unwrap()).to_string();
+    let built = digest();
+    let other = format!("{}  other.iso\n", Digest::of(b"other"));
+    lab.write("SHA256SUMS", &format!("{built}  ours.iso\n{other}"));
+    lab.write(
+        "manifest.json",
+        &format!("{{\"outputs\": [{{\"name\": \"ours.iso\", \"sha256\": \"{built}\"}}]}}\n"),
+    );
+    let (sums, manifest) =
+        (fs::read(lab.path("SHA256SUMS")).unwrap(), fs::read(lab.path("manifest.json")).unwrap());
+    let output = xtask(&lab, &["kargs", "append", "ours.iso", "x=1"]);
+    assert!(output.status.success() && err(&output).contains("--update-sums"), "{}", err(&output));
+    assert_eq!(fs::read(lab.path("SHA256SUMS")).unwrap(), sums);
+    ok(&lab, &["kargs", "append", "ours.iso", "y=1", "--update-sums"]);
+    assert_eq!(
+        fs::read_to_string(lab.path("SHA256SUMS")).unwrap(),
+        format!("{}  ours.iso\n{other}", digest())
+    );
+    assert!(fs::read_to_string(lab.path("manifest.json")).unwrap().contains(&digest()));
+    ok(&lab, &["kargs", "reset", "ours.iso", "--update-sums"]);
+    assert_eq!(digest(), built);
+    assert_eq!(
+        (fs::read(lab.path("SHA256SUMS")).unwrap(), fs::read(lab.path("manifest.json")).unwrap()),
+        (sums, manifest)
+    );
+}
+
+#[test]
+fn arguments_are_shown_streamed_and_copied() {
+    let lab = Lab::new();
+    if !lab.ours() {
+        return;
+    }
+    let built = fs::read(lab.path("ours.iso")).unwrap();
+    let text = ok(&lab, &["kargs", "show", "ours.iso"]);
+    assert!(
+        text.contains("quiet console=ttyS0") && text.contains("as built") && text.contains("hostname: built"),
+        "{text}"
+    );
+    let streamed = xtask(&lab, &["kargs", "delete", "ours.iso", "quiet", "-o", "-"]);
+    ok(&lab, &["kargs", "delete", "ours.iso", "quiet", "-o", "copy.iso"]);
+    assert!(streamed.status.success() && streamed.stdout == fs::read(lab.path("copy.iso")).unwrap());
+    assert_eq!(fs::read(lab.path("ours.iso")).unwrap(), built);
+    let json: serde_json::Value =
+        serde_json::from_str(&ok(&lab, &["kargs", "show", "copy.iso", "--json"])).unwrap();
+    assert_eq!((&json["pristine"], &json["slots"][1]["args"]), (&false.into(), &"console=ttyS0".into()));
+    lab.write("cloud.yml", "#cloud-config\nhostname: embedded\n");
+    ok(&lab, &["kargs", "embed-config", "copy.iso", "cloud.yml"]);
+    assert!(ok(&lab, &["kargs", "show", "copy.iso"]).contains("hostname: embedded"));
+}
+
+#[test]
+fn what_is_wrong_has_its_exit_code_and_changes_nothing() {
+    let lab = Lab::new();
+    if !lab.ours() {
+        return;
+    }
+    let built = fs::read(lab.path("ours.iso")).unwrap();
+    lab.write("none.iso", "not an image");
+    let long = format!("a={}", "x".repeat(3000));
+    let wrong: [(&[&str], i32, &str); 6] = [
+        (&["kargs", "show", "none.iso"], 6, "none.iso"),
+        (&["kargs", "append", "ours.iso", "a b"], 11, "not one word"),
+        (&["kargs", "append", "ours.iso", &long], 11, "do not fit"),
+        (&["kargs", "delete", "ours.iso", "nothing"], 2, "no kernel argument"),
+        (&["iso", "cat", "ours.iso", "/nothing"], 6, "/nothing is not in the image"),
+        (&["kargs", "append", "ours.iso", "x", "-o", "no/such/folder/x.iso"], 8, "no/such/folder"),
+    ];
+    for (args, code, text) in wrong {
+        let output = xtask(&lab, args);
+        assert_eq!(
+            (output.status.code(), err(&output).contains(text)),
+            (Some(code), true),
+            "{args:?}: {}",
+            err(&output)
+        );
+    }
+    assert_eq!(fs::read(lab.path("ours.iso")).unwrap(), built);
+}
