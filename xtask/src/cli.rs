@@ -53,6 +53,8 @@ pub enum Command {
     Doctor(cmd::doctor::DoctorArgs),
     /// Remove what the store keeps and no profile needs any more.
     Gc(cmd::gc::GcArgs),
+    /// Parse, check, explain and look up kernel parameters.
+    Params(cmd::params::ParamsArgs),
     /// Print what `dist` would do, as text, JSON or DOT; nothing is built.
     Plan(cmd::plan::PlanArgs),
     /// List and take out what is in an ISO image, whoever made it.

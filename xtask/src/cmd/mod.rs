@@ -11,6 +11,7 @@ mod explain;
 pub mod gc;
 pub mod iso;
 pub mod kargs;
+pub mod params;
 pub mod plan;
 
 /// Runs a command.
@@ -22,6 +23,7 @@ pub fn run(ctx: &Ctx, command: &Command) -> Result<()> {
         Command::Dist(args) => dist::run(ctx, args),
         Command::Doctor(args) => doctor::run(ctx, args),
         Command::Gc(args) => gc::run(ctx, args),
+        Command::Params(args) => params::run(ctx, args),
         Command::Plan(args) => plan::run(ctx, args),
         Command::Iso(args) => iso::run(ctx, args),
         Command::Kargs(args) => kargs::run(ctx, args),

@@ -7,4 +7,5 @@ mod hostile;
 mod iso;
 mod iso_cli;
 mod kargs;
+mod params;
 mod tidy;

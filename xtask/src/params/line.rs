@@ -1,0 +1,289 @@
+//! A line → words → a tree.
+
+use std::{borrow::Cow, collections::BTreeMap, ops::Range};
+
+use super::{
+    os::{Dialect, Os},
+    tree::{Crash, Node},
+    yaml::{self, Stop},
+};
+
+/// Eight times what an x86 kernel keeps.
+pub const MAX_LINE: usize = 16 * 1024;
+
+/// One word of a line, as the OS splits it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Word {
+    /// Where it stands in the line as written, in bytes.
+    pub span: Range<usize>,
+    /// Its text, after `\"` and `\'` lost their backslash where the OS does that.
+    pub text: String,
+}
+
+impl Word {
+    /// The part before the first `=`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.text.split_once('=').map_or(self.text.as_str(), |(name, _)| name)
+    }
+
+    /// The part behind the first `=`, if there is one.
+    #[must_use]
+    pub fn value(&self) -> Option<&str> {
+        self.text.split_once('=').map(|(_, value)| value)
+    }
+
+    /// The path of keys that the OS sets by this word; none when it takes no notice of it.
+    #[must_use]
+    pub fn path(&self, dialect: Dialect) -> Option<&str> {
+        let name = self.name();
+        match name.strip_prefix("cc.").filter(|_| dialect.cc()) {
+            Some(rest) => Some(rest),
+            // The whole word is asked, so that `rancher.` may even stand with nothing behind it.
+            None => name.starts_with("rancher.").then_some(name),
+        }
+    }
+}
+
+/// Reads a line as `os` does.
+///
+/// # Errors
+/// When reading it would kill or stop the reader; see [`Crash`].
+pub fn parse(line: &str, os: Os) -> Result<Node, Crash> {
+    match os.dialect() {
+        Some(dialect) => parse_words(&words(line, dialect), dialect),
+        None => Ok(Node::map()),
+    }
+}
+
+/// Reads words into a tree: first `=` splits, dots make maps, the last one wins, a key below a scalar is
+/// dropped.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_words(words: &[Word], dialect: Dialect) -> Result<Node, Crash> {
+    let mut root = BTreeMap::new();
+    for word in words {
+        let Some(path) = word.path(dialect) else { continue };
+        if let Some((map, last)) = target(&mut root, path) {
+            map.insert(last.to_owned(), value(word.value().unwrap_or("true"), dialect)?);
+        }
+    }
+    Ok(Node::Map(root))
+}
+
+/// The map that the path's last key goes into; none when a scalar stands in the way.
+fn target<'a, 'p>(
+    root: &'a mut BTreeMap<String, Node>,
+    path: &'p str,
+) -> Option<(&'a mut BTreeMap<String, Node>, &'p str)> {
+    let (parents, last) = path.rsplit_once('.').map_or((None, path), |(p, l)| (Some(p), l));
+    let mut map = root;
+    for key in parents.into_iter().flat_map(|p| p.split('.')) {
+        match map.entry(key.to_owned()).or_insert_with(Node::map) {
+            Node::Map(inner) => map = inner,
+            _ => return None,
+        }
+    }
+    Some((map, last))
+}
+
+/// Reads one value.
+///
+/// # Errors
+/// As [`parse`].
+pub fn value(text: &str, dialect: Dialect) -> Result<Node, Crash> {
+    if !dialect.yaml {
+        return simple_value(text);
+    }
+    let hidden = hide(text, dialect);
+    match yaml::read(&hidden) {
+        Ok(mut node) => {
+            reveal(&mut node, dialect);
+            Ok(node)
+        }
+        Err(Stop::Bad(_)) => Ok(Node::Str(reveal_text(&hidden, dialect))),
+        Err(Stop::Crash(crash)) => Err(crash),
+    }
+}
+
+/// Up to 0.4.4.
+fn simple_value(text: &str) -> Result<Node, Crash> {
+    if text.len() > 1
+        && let Some(inner) = text.strip_prefix('[').and_then(|t| t.strip_suffix(']'))
+    {
+        return Ok(Node::List(inner.split(',').map(|e| Node::Str(e.trim().to_owned())).collect()));
+    }
+    match text {
+        "true" => Ok(Node::Bool(true)),
+        "false" => Ok(Node::Bool(false)),
+        _ if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) => {
+            text.parse().map(Node::Int).map_err(|_| Crash::Panic)
+        }
+        _ => Ok(Node::Str(text.to_owned())),
+    }
+}
+
+/// Stand-ins that the parser itself swaps in, so that YAML does not see the characters.
+const NEWLINE: &str = "9XsJcx6dR5EERYCC";
+const COLON: &str = "V0Rc21pIVknMm2rr";
+const QUESTION: &str = "FoPL6JLMAaJqKMJT";
+
+fn swaps(dialect: Dialect) -> impl Iterator<Item = (&'static str, &'static str)> {
+    [(true, "\n", NEWLINE), (dialect.hides_colon, ":", COLON), (dialect.hides_question, "?", QUESTION)]
+        .into_iter()
+        .filter_map(|(on, plain, hidden)| on.then_some((plain, hidden)))
+}
+
+fn hide(text: &str, dialect: Dialect) -> Cow<'_, str> {
+    swaps(dialect).fold(Cow::Borrowed(text), |text, (plain, hidden)| replace(text, plain, hidden))
+}
+
+fn reveal_text(text: &str, dialect: Dialect) -> String {
+    swaps(dialect)
+        .fold(Cow::Borrowed(text), |text, (plain, hidden)| replace(text, hidden, plain))
+        .into_owned()
+}
+
+fn replace<'a>(text: Cow<'a, str>, from: &str, to: &str) -> Cow<'a, str> {
+    if text.contains(from) { Cow::Owned(text.replace(from, to)) } else { text }
+}
+
+/// Values get their characters back, keys do not.
+fn reveal(node: &mut Node, dialect: Dialect) {
+    match node {
+        Node::Str(text) => *text = reveal_text(text, dialect),
+        Node::List(list) => list.iter_mut().for_each(|n| reveal(n, dialect)),
+        Node::Map(map) => map.values_mut().for_each(|n| reveal(n, dialect)),
+        _ => {}
+    }
+}
+
+/// Splits a line into words.
+#[must_use]
+pub fn words(line: &str, dialect: Dialect) -> Vec<Word> {
+    let unescaped = if dialect.unescape { Unescaped::of(line) } else { None };
+    let text = unescaped.as_ref().map_or(line, |u| &u.text);
+    let origin = |at: usize| unescaped.as_ref().map_or(at, |u| u.origins[at]);
+    let inner = text.trim_end();
+    let start = inner.len() - inner.trim_start().len();
+    split(&inner[start..], dialect.groups)
+        .map(|r| (r.start + start)..(r.end + start))
+        .map(|r| Word { span: origin(r.start)..origin(r.end - 1) + 1, text: text[r].to_owned() })
+        .collect()
+}
+
+/// A line without the backslashes of `\"` and `\'`, and where each of its bytes came from.
+struct Unescaped {
+    text: String,
+    origins: Vec<usize>,
+}
+
+impl Unescaped {
+    /// None when there is nothing to drop.
+    fn of(line: &str) -> Option<Self> {
+        if !line.contains("\\\"") && !line.contains("\\'") {
+            return None;
+        }
+        // Two passes, as the OS does it: what the first one brings together counts in the second.
+        let mut chars: Vec<(usize, char)> = line.char_indices().collect();
+        for quote in ['"', '\''] {
+            let next: Vec<Option<char>> = chars.iter().skip(1).map(|(_, c)| Some(*c)).chain([None]).collect();
+            let mut next = next.into_iter();
+            chars.retain(|(_, c)| next.next().flatten() != Some(quote) || *c != '\\');
+        }
+        let origins = chars.iter().flat_map(|(at, c)| (0..c.len_utf8()).map(move |i| at + i)).collect();
+        Some(Self { text: chars.into_iter().map(|(_, c)| c).collect(), origins })
+    }
+}
+
+/// The ranges of words between blanks; `groups` keeps blanks inside quotes and brackets.
+fn split(text: &str, groups: bool) -> impl Iterator<Item = Range<usize>> + '_ {
+    let mut closer = None;
+    let mut is_gap = move |c: char| {
+        if !groups {
+            return c == ' ';
+        }
+        if closer == Some(c) {
+            closer = None;
+        } else if closer.is_none() {
+            match c {
+                '[' => closer = Some(']'),
+                c if is_quotation_mark(c) => closer = Some(c),
+                c => return c == ' ',
+            }
+        }
+        false
+    };
+    let mut chars = text.char_indices().chain([(text.len(), ' ')]);
+    let mut start = None;
+    std::iter::from_fn(move || {
+        for (at, c) in chars.by_ref() {
+            let gap = at == text.len() || is_gap(c);
+            match (gap, start) {
+                (true, Some(from)) => {
+                    start = None;
+                    return Some(from..at);
+                }
+                (false, None) => start = Some(at),
+                _ => {}
+            }
+        }
+        None
+    })
+}
+
+/// Unicode's property Quotation_Mark.
+pub(super) fn is_quotation_mark(c: char) -> bool {
+    matches!(
+        c,
+        '"' | '\''
+            | '\u{ab}'
+            | '\u{bb}'
+            | '\u{2018}'..='\u{201f}'
+            | '\u{2039}'
+            | '\u{203a}'
+            | '\u{2e42}'
+            | '\u{300c}'..='\u{300f}'
+            | '\u{301d}'..='\u{301f}'
+            | '\u{fe41}'..='\u{fe44}'
+            | '\u{ff02}'
+            | '\u{ff07}'
+            | '\u{ff62}'
+            | '\u{ff63}'
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tree(line: &str, os: &str) -> String {
+        parse(line, os.parse().unwrap()).map_or_else(|c| format!("{:?}", c.word()), |t| t.to_json())
+    }
+
+    #[test]
+    fn spans_point_into_the_line_as_written() {
+        let line = r#"  quiet rancher.a=\"b c\" x"#;
+        let words = words(line, Os::Smoke.dialect().unwrap());
+        let shown: Vec<&str> = words.iter().map(|w| &line[w.span.clone()]).collect();
+        assert_eq!(shown, ["quiet", r#"rancher.a=\"b c\""#, "x"]);
+        assert_eq!(words[1].text, r#"rancher.a="b c""#);
+    }
+
+    #[test]
+    fn an_older_parser_panics_on_a_number_that_does_not_fit() {
+        assert_eq!(tree("rancher.a=99999999999999999999", "rancheros-0.4.4"), r#""PANIC""#);
+    }
+
+    #[test]
+    fn a_list_as_a_maps_key_takes_the_process_down() {
+        assert_eq!(tree("rancher.a={[b]}", "rancheros-1.5.8"), r#""PANIC""#);
+        assert_eq!(tree("rancher.a=[&a x,*a]", "rancheros-1.5.8"), r#""PANIC""#);
+    }
+
+    #[test]
+    fn a_plain_kernel_reads_nothing() {
+        assert_eq!(tree("rancher.a=1 quiet", "linux"), "{}");
+    }
+}

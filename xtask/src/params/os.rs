@@ -1,0 +1,171 @@
+//! Which OS reads the line: its version, and the steps its parser takes.
+
+use std::{fmt, str::FromStr};
+
+/// A version of RancherOS or BurmillaOS. Both share one order: BurmillaOS went on where RancherOS ended, at
+/// 1.9.0, so a number alone says which of the two is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Version {
+    /// The first number.
+    pub major: u16,
+    /// The second number.
+    pub minor: u16,
+    /// The third number.
+    pub patch: u16,
+}
+
+impl Version {
+    /// `v(1, 5, 8)`.
+    #[must_use]
+    pub const fn new(major: u16, minor: u16, patch: u16) -> Self {
+        Self { major, minor, patch }
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.major, self.minor, self.patch)
+    }
+}
+
+impl FromStr for Version {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let bare = text.strip_prefix('v').unwrap_or(text);
+        // A pre-release reads its line as the release does.
+        let numbers = bare.split_once('-').map_or(bare, |(numbers, _)| numbers);
+        let mut parts = numbers.split('.').map(str::parse::<u16>);
+        let mut part = || parts.next().and_then(Result::ok);
+        match (part(), part(), part(), parts.next()) {
+            (Some(major), Some(minor), Some(patch), None) => Ok(Self { major, minor, patch }),
+            _ => Err(format!("`{text}` is no version such as 1.5.8")),
+        }
+    }
+}
+
+/// What reads the kernel's command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Os {
+    /// RancherOS.
+    Rancher(Version),
+    /// BurmillaOS, its continuation.
+    Burmilla(Version),
+    /// Our test guest: reads `rancher.` as RancherOS 1.5.8 does.
+    Smoke,
+    /// Any other kernel and initrd: nothing under `rancher.` is read.
+    Linux,
+}
+
+impl Os {
+    /// The version that decides about parser and schema; none where neither is there.
+    #[must_use]
+    pub fn version(self) -> Option<Version> {
+        match self {
+            Self::Rancher(v) | Self::Burmilla(v) => Some(v),
+            Self::Smoke => Some(Version::new(1, 5, 8)),
+            Self::Linux => None,
+        }
+    }
+
+    /// Whether the version is `major.minor.patch` or later.
+    #[must_use]
+    pub fn since(self, major: u16, minor: u16, patch: u16) -> bool {
+        self.version().is_some_and(|v| v >= Version::new(major, minor, patch))
+    }
+
+    /// The parser's steps; none where nothing is read.
+    #[must_use]
+    pub fn dialect(self) -> Option<Dialect> {
+        self.version().map(Dialect::of)
+    }
+}
+
+impl fmt::Display for Os {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rancher(v) => write!(f, "rancheros-{v}"),
+            Self::Burmilla(v) => write!(f, "burmillaos-{v}"),
+            Self::Smoke => f.write_str("smoke"),
+            Self::Linux => f.write_str("linux"),
+        }
+    }
+}
+
+impl FromStr for Os {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let known = "`rancheros-1.5.8`, `burmillaos-1.9.3`, `smoke` or `linux`";
+        let os = match text.split_once('-') {
+            None if text == "smoke" => Self::Smoke,
+            None if text == "linux" => Self::Linux,
+            Some(("rancheros", version)) => Self::Rancher(version.parse()?),
+            Some(("burmillaos", version)) => Self::Burmilla(version.parse()?),
+            _ => return Err(format!("unknown OS `{text}`; give {known}")),
+        };
+        let first = match os {
+            Self::Rancher(_) => Version::new(0, 4, 0),
+            _ => Version::new(1, 9, 0),
+        };
+        let too_late = matches!(os, Self::Rancher(v) if v > Version::new(1, 5, 8));
+        if too_late || os.version().is_some_and(|v| os != Self::Smoke && v < first) {
+            return Err(format!(
+                "`{text}` never was released: RancherOS ends at 1.5.8, BurmillaOS begins at 1.9.0, \
+                                and nothing before 0.4.0 is known here"
+            ));
+        }
+        Ok(os)
+    }
+}
+
+impl serde::Serialize for Os {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Os {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        String::deserialize(d)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// The steps of a parser; each came with a release and stayed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dialect {
+    /// 0.4.5: values are YAML. Before: `[a,b]`, `true`, `false`, digits, else text.
+    pub yaml: bool,
+    /// 0.6.0: `\"` and `\'` lose their backslash all over the line.
+    pub unescape: bool,
+    /// 0.7.0: `:` is hidden from YAML.
+    pub hides_colon: bool,
+    /// 0.8.0: so is `?`, and `cc.` is read.
+    pub hides_question: bool,
+    /// 0.9.0: what the kernel hands to init after `--` is read as well.
+    pub after_dashes: bool,
+    /// 1.5.5: quotes and brackets keep blanks together.
+    pub groups: bool,
+}
+
+impl Dialect {
+    /// The dialect of a version.
+    #[must_use]
+    pub fn of(version: Version) -> Self {
+        let since = |major, minor, patch| version >= Version::new(major, minor, patch);
+        Self {
+            yaml: since(0, 4, 5),
+            unescape: since(0, 6, 0),
+            hides_colon: since(0, 7, 0),
+            hides_question: since(0, 8, 0),
+            after_dashes: since(0, 9, 0),
+            groups: since(1, 5, 5),
+        }
+    }
+
+    /// Whether `cc.` is read.
+    #[must_use]
+    pub fn cc(self) -> bool {
+        self.hides_question
+    }
+}

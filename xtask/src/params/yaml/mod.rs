@@ -1,0 +1,45 @@
+//! The YAML of one command-line value, as candiedyaml reads it.
+//!
+//! RancherOS and BurmillaOS give each value to candiedyaml, a libyaml port with habits of its own: quoted
+//! nulls, anchors that lose events, maps with lists as keys that crash the process. A general YAML library
+//! would be right where they are wrong, so this is the same machine in the same four steps: characters →
+//! tokens ([`scan`]) → events ([`parse`]) → values ([`decode`]), with scalars resolved in [`resolve`].
+//!
+//! Directives (`%YAML`, `%TAG`) are left out: candiedyaml loops over its first directive token until it calls
+//! it a duplicate, so a text with a directive never parses.
+
+mod block;
+mod decode;
+pub(super) mod gonum;
+pub(super) mod gotime;
+mod parse;
+mod resolve;
+mod scalar;
+mod scan;
+mod tag;
+
+use super::tree::{Crash, Node};
+
+/// Why a text is no YAML; the real parser then keeps the raw text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Bad(pub(super) &'static str);
+
+/// What stops a reading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// A YAML error: the caller keeps the raw text.
+    Bad(Bad),
+    /// The process dies or never answers.
+    Crash(Crash),
+}
+
+impl From<Bad> for Stop {
+    fn from(bad: Bad) -> Self {
+        Self::Bad(bad)
+    }
+}
+
+/// Reads `text` as one YAML document.
+pub(super) fn read(text: &str) -> Result<Node, Stop> {
+    decode::Decoder::new(text)?.document()
+}

@@ -1,0 +1,376 @@
+//! Tokens → events: libyaml's state machine.
+
+use super::{
+    Bad,
+    scan::{Scanner, Token},
+};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    StreamStart,
+    StreamEnd,
+    DocumentStart,
+    DocumentEnd,
+    SequenceStart,
+    SequenceEnd,
+    MappingStart,
+    MappingEnd,
+    Alias,
+    Scalar,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Event {
+    pub(super) kind: Kind,
+    pub(super) anchor: String,
+    pub(super) tag: String,
+    pub(super) value: String,
+    /// The scalar was written plainly, so its text decides its type.
+    pub(super) implicit: bool,
+}
+
+impl Event {
+    fn of(kind: Kind) -> Self {
+        Self { kind, anchor: String::new(), tag: String::new(), value: String::new(), implicit: false }
+    }
+
+    fn empty_scalar() -> Self {
+        Self { implicit: true, ..Self::of(Kind::Scalar) }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    StreamStart,
+    DocumentStart { implicit: bool },
+    DocumentContent,
+    DocumentEnd,
+    BlockNode,
+    BlockSequence { first: bool },
+    IndentlessSequence,
+    BlockKey { first: bool },
+    BlockValue,
+    FlowSequence { first: bool },
+    FlowPairKey,
+    FlowPairValue,
+    FlowPairEnd,
+    FlowKey { first: bool },
+    FlowValue,
+    FlowEmptyValue,
+    End,
+}
+
+pub(super) struct Parser {
+    scanner: Scanner,
+    state: State,
+    states: Vec<State>,
+}
+
+type Parsed = Result<Event, Bad>;
+
+impl Parser {
+    pub(super) fn new(text: &str) -> Result<Self, Bad> {
+        Ok(Self { scanner: Scanner::new(text)?, state: State::StreamStart, states: Vec::new() })
+    }
+
+    pub(super) fn next(&mut self) -> Parsed {
+        match self.state {
+            State::StreamStart => self.stream_start(),
+            State::DocumentStart { implicit } => self.document_start(implicit),
+            State::DocumentContent => self.document_content(),
+            State::DocumentEnd => self.document_end(),
+            State::BlockNode => self.node(true, false),
+            State::BlockSequence { first } => self.block_sequence(first),
+            State::IndentlessSequence => self.indentless_sequence(),
+            State::BlockKey { first } => self.block_key(first),
+            State::BlockValue => self.block_value(),
+            State::FlowSequence { first } => self.flow_sequence(first),
+            State::FlowPairKey => self.flow_pair_key(),
+            State::FlowPairValue => self.flow_pair_value(),
+            State::FlowPairEnd => {
+                self.scanner.peek()?;
+                self.state = State::FlowSequence { first: false };
+                Ok(Event::of(Kind::MappingEnd))
+            }
+            State::FlowKey { first } => self.flow_key(first),
+            State::FlowValue => self.flow_value(),
+            State::FlowEmptyValue => {
+                self.scanner.peek()?;
+                self.empty(State::FlowKey { first: false })
+            }
+            State::End => Err(Bad("the stream is closed")),
+        }
+    }
+
+    fn empty(&mut self, state: State) -> Parsed {
+        self.state = state;
+        Ok(Event::empty_scalar())
+    }
+
+    fn pop(&mut self, kind: Kind) -> Parsed {
+        self.state = self.states.pop().ok_or(Bad("invalid parser state"))?;
+        Ok(Event::of(kind))
+    }
+
+    fn node_then(&mut self, then: State, block: bool, indentless: bool) -> Parsed {
+        self.states.push(then);
+        self.node(block, indentless)
+    }
+
+    fn stream_start(&mut self) -> Parsed {
+        self.scanner.peek()?;
+        self.scanner.next();
+        self.state = State::DocumentStart { implicit: true };
+        Ok(Event::of(Kind::StreamStart))
+    }
+
+    fn document_start(&mut self, implicit: bool) -> Parsed {
+        while !implicit && *self.scanner.peek()? == Token::DocumentEnd {
+            self.scanner.next();
+        }
+        match self.scanner.peek()? {
+            Token::StreamEnd => {
+                self.scanner.next();
+                self.state = State::End;
+                Ok(Event::of(Kind::StreamEnd))
+            }
+            Token::DocumentStart => {
+                self.scanner.next();
+                self.states.push(State::DocumentEnd);
+                self.state = State::DocumentContent;
+                Ok(Event::of(Kind::DocumentStart))
+            }
+            _ if implicit => {
+                self.states.push(State::DocumentEnd);
+                self.state = State::BlockNode;
+                Ok(Event::of(Kind::DocumentStart))
+            }
+            _ => Err(Bad("did not find expected <document start>")),
+        }
+    }
+
+    fn document_content(&mut self) -> Parsed {
+        match self.scanner.peek()? {
+            Token::DocumentStart | Token::DocumentEnd | Token::StreamEnd => {
+                self.pop(Kind::Scalar)?;
+                Ok(Event::empty_scalar())
+            }
+            _ => self.node(true, false),
+        }
+    }
+
+    fn document_end(&mut self) -> Parsed {
+        if *self.scanner.peek()? == Token::DocumentEnd {
+            self.scanner.next();
+        }
+        self.state = State::DocumentStart { implicit: false };
+        Ok(Event::of(Kind::DocumentEnd))
+    }
+
+    fn node(&mut self, block: bool, indentless: bool) -> Parsed {
+        if let Token::Alias(name) = self.scanner.peek()? {
+            let anchor = name.clone();
+            self.scanner.next();
+            return Ok(Event { anchor, ..self.pop(Kind::Alias)? });
+        }
+        let (anchor, tag) = self.properties()?;
+        let start = |kind, state| Some((kind, state));
+        let collection = match self.scanner.peek()? {
+            Token::BlockEntry if indentless => start(Kind::SequenceStart, State::IndentlessSequence),
+            Token::FlowSequenceStart => start(Kind::SequenceStart, State::FlowSequence { first: true }),
+            Token::FlowMappingStart => start(Kind::MappingStart, State::FlowKey { first: true }),
+            Token::BlockSequenceStart if block => {
+                start(Kind::SequenceStart, State::BlockSequence { first: true })
+            }
+            Token::BlockMappingStart if block => start(Kind::MappingStart, State::BlockKey { first: true }),
+            _ => None,
+        };
+        if let Some((kind, state)) = collection {
+            self.state = state;
+            return Ok(Event { anchor, tag, ..Event::of(kind) });
+        }
+        if let Token::Scalar { value, plain } = self.scanner.peek()? {
+            let implicit = (*plain && tag.is_empty()) || tag == "!";
+            let value = value.clone();
+            self.scanner.next();
+            return Ok(Event { anchor, tag, value, implicit, ..self.pop(Kind::Scalar)? });
+        }
+        if anchor.is_empty() && tag.is_empty() {
+            return Err(Bad("did not find expected node content"));
+        }
+        let implicit = tag.is_empty();
+        Ok(Event { anchor, tag, implicit, ..self.pop(Kind::Scalar)? })
+    }
+
+    /// An anchor and a tag, in either order.
+    fn properties(&mut self) -> Result<(String, String), Bad> {
+        let (mut anchor, mut tag) = (None, None);
+        loop {
+            match self.scanner.peek()? {
+                Token::Anchor(name) if anchor.is_none() => anchor = Some(name.clone()),
+                Token::Tag { handle, suffix } if tag.is_none() => {
+                    tag = Some((handle.clone(), suffix.clone()));
+                }
+                _ => break,
+            }
+            self.scanner.next();
+        }
+        let tag = match tag {
+            Some((Some(handle), suffix)) => match handle.as_str() {
+                "!" => handle + &suffix,
+                "!!" => format!("tag:yaml.org,2002:{suffix}"),
+                _ => return Err(Bad("found undefined tag handle")),
+            },
+            _ => String::new(),
+        };
+        Ok((anchor.unwrap_or_default(), tag))
+    }
+
+    fn block_sequence(&mut self, first: bool) -> Parsed {
+        if first {
+            self.scanner.next();
+        }
+        let again = State::BlockSequence { first: false };
+        match self.scanner.peek()? {
+            Token::BlockEntry => {
+                self.scanner.next();
+                match self.scanner.peek()? {
+                    Token::BlockEntry | Token::BlockEnd => self.empty(again),
+                    _ => self.node_then(again, true, false),
+                }
+            }
+            Token::BlockEnd => {
+                self.scanner.next();
+                self.pop(Kind::SequenceEnd)
+            }
+            _ => Err(Bad("did not find expected '-' indicator")),
+        }
+    }
+
+    fn indentless_sequence(&mut self) -> Parsed {
+        if *self.scanner.peek()? != Token::BlockEntry {
+            return self.pop(Kind::SequenceEnd);
+        }
+        self.scanner.next();
+        match self.scanner.peek()? {
+            Token::BlockEntry | Token::Key | Token::Value | Token::BlockEnd => {
+                self.empty(State::IndentlessSequence)
+            }
+            _ => self.node_then(State::IndentlessSequence, true, false),
+        }
+    }
+
+    fn block_key(&mut self, first: bool) -> Parsed {
+        if first {
+            self.scanner.next();
+        }
+        match self.scanner.peek()? {
+            Token::Key => {
+                self.scanner.next();
+                match self.scanner.peek()? {
+                    Token::Key | Token::Value | Token::BlockEnd => self.empty(State::BlockValue),
+                    _ => self.node_then(State::BlockValue, true, true),
+                }
+            }
+            Token::BlockEnd => {
+                self.scanner.next();
+                self.pop(Kind::MappingEnd)
+            }
+            _ => Err(Bad("did not find expected key")),
+        }
+    }
+
+    fn block_value(&mut self) -> Parsed {
+        let again = State::BlockKey { first: false };
+        if *self.scanner.peek()? != Token::Value {
+            return self.empty(again);
+        }
+        self.scanner.next();
+        match self.scanner.peek()? {
+            Token::Key | Token::Value | Token::BlockEnd => self.empty(again),
+            _ => self.node_then(again, true, true),
+        }
+    }
+
+    fn flow_sequence(&mut self, first: bool) -> Parsed {
+        if first {
+            self.scanner.next();
+        } else {
+            match self.scanner.peek()? {
+                Token::FlowEntry => _ = self.scanner.next(),
+                Token::FlowSequenceEnd => {}
+                _ => return Err(Bad("did not find expected ',' or ']'")),
+            }
+        }
+        match self.scanner.peek()? {
+            Token::FlowSequenceEnd => {
+                self.scanner.next();
+                self.pop(Kind::SequenceEnd)
+            }
+            Token::Key => {
+                self.scanner.next();
+                self.state = State::FlowPairKey;
+                Ok(Event { implicit: true, ..Event::of(Kind::MappingStart) })
+            }
+            _ => self.node_then(State::FlowSequence { first: false }, false, false),
+        }
+    }
+
+    fn flow_pair_key(&mut self) -> Parsed {
+        match self.scanner.peek()? {
+            Token::Value | Token::FlowEntry | Token::FlowSequenceEnd => {
+                // candiedyaml takes the token away here, where libyaml leaves it for the next state.
+                self.scanner.next();
+                self.empty(State::FlowPairValue)
+            }
+            _ => self.node_then(State::FlowPairValue, false, false),
+        }
+    }
+
+    fn flow_pair_value(&mut self) -> Parsed {
+        if *self.scanner.peek()? == Token::Value {
+            self.scanner.next();
+            if !matches!(self.scanner.peek()?, Token::FlowEntry | Token::FlowSequenceEnd) {
+                return self.node_then(State::FlowPairEnd, false, false);
+            }
+        }
+        self.empty(State::FlowPairEnd)
+    }
+
+    fn flow_key(&mut self, first: bool) -> Parsed {
+        if first {
+            self.scanner.next();
+        } else {
+            match self.scanner.peek()? {
+                Token::FlowEntry => _ = self.scanner.next(),
+                Token::FlowMappingEnd => {}
+                _ => return Err(Bad("did not find expected ',' or '}'")),
+            }
+        }
+        match self.scanner.peek()? {
+            Token::FlowMappingEnd => {
+                self.scanner.next();
+                self.pop(Kind::MappingEnd)
+            }
+            Token::Key => {
+                self.scanner.next();
+                match self.scanner.peek()? {
+                    Token::Value | Token::FlowEntry | Token::FlowMappingEnd => self.empty(State::FlowValue),
+                    _ => self.node_then(State::FlowValue, false, false),
+                }
+            }
+            _ => self.node_then(State::FlowEmptyValue, false, false),
+        }
+    }
+
+    fn flow_value(&mut self) -> Parsed {
+        let again = State::FlowKey { first: false };
+        if *self.scanner.peek()? == Token::Value {
+            self.scanner.next();
+            if !matches!(self.scanner.peek()?, Token::FlowEntry | Token::FlowMappingEnd) {
+                return self.node_then(again, false, false);
+            }
+        }
+        self.empty(again)
+    }
+}

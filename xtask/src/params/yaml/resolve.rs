@@ -1,0 +1,64 @@
+//! What a scalar's text means.
+
+use base64::Engine as _;
+
+use super::{gonum, gotime::GoTime, parse::Event};
+use crate::params::tree::Node;
+
+const BINARY_TAGS: [&str; 2] = ["!binary", "tag:yaml.org,2002:binary"];
+
+pub(super) fn is_null(text: &str) -> bool {
+    matches!(text, "~" | "null" | "Null" | "NULL")
+}
+
+/// The value of a scalar event inside a collection.
+pub(super) fn event(event: &Event) -> Node {
+    if event.tag.is_empty() && !event.implicit {
+        return Node::Str(event.value.clone());
+    }
+    if let Some(node) = typed(&event.value) {
+        return node;
+    }
+    if BINARY_TAGS.contains(&event.tag.as_str())
+        && let Ok(bytes) = base64::engine::general_purpose::STANDARD.decode(go_base64(&event.value))
+    {
+        return Node::Bytes(bytes);
+    }
+    Node::Str(event.value.clone())
+}
+
+/// Go's decoder skips line breaks inside the text.
+fn go_base64(text: &str) -> String {
+    text.replace(['\r', '\n'], "")
+}
+
+fn typed(text: &str) -> Option<Node> {
+    let first = text.bytes().next().unwrap_or(b'~');
+    match first {
+        _ if text.is_empty() || is_null(text) => Some(Node::Null),
+        b'-' | b'+' | b'0'..=b'9' => number(text),
+        b'.' => gonum::float(text).map(Node::Float),
+        b't' | b'T' | b'f' | b'F' | b'y' | b'Y' | b'n' | b'N' | b'o' | b'O' => boolean(text).map(Node::Bool),
+        _ => None,
+    }
+}
+
+fn number(text: &str) -> Option<Node> {
+    if let Some(n) = gonum::int(text) {
+        return Some(Node::Int(n));
+    }
+    if let Some(f) = gonum::float(text) {
+        return Some(Node::Float(f));
+    }
+    if text.starts_with(['-', '+']) { None } else { GoTime::parse(text).map(Node::Time) }
+}
+
+/// A truth value in any letter case.
+pub(in crate::params) fn boolean(text: &str) -> Option<bool> {
+    // Go lowers the Kelvin sign and its like too, but no truth value has a letter with such a twin.
+    match text.to_lowercase().as_str() {
+        "y" | "yes" | "true" | "on" => Some(true),
+        "n" | "no" | "false" | "off" => Some(false),
+        _ => None,
+    }
+}
