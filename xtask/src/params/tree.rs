@@ -153,7 +153,7 @@ fn go_bytes(bytes: &[u8]) -> String {
     format!("[{}]", items.join(" "))
 }
 
-/// Go's `%v` of a float: shortest digits, an exponent of at least two digits from 1e21 on and below 1e-4.
+/// Go's `%v` of a float: shortest digits, an exponent of at least two digits from 1e6 on and below 1e-4.
 pub(super) fn go_float(x: f64) -> String {
     if x.is_nan() {
         return "NaN".to_owned();
@@ -164,7 +164,7 @@ pub(super) fn go_float(x: f64) -> String {
     let scientific = format!("{x:e}");
     let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);
-    if (-4..21).contains(&exponent) {
+    if (-4..6).contains(&exponent) {
         return format!("{x}");
     }
     let sign = if exponent < 0 { '-' } else { '+' };
