@@ -2,11 +2,19 @@
 //!
 //! Pure: texts in, values out. `os` says which parser, `line` and `yaml` are that parser, quirk for quirk.
 
+pub mod kernel;
 pub mod line;
 pub mod os;
+pub mod render;
+pub mod schema;
+pub mod target;
 pub mod tree;
+pub mod value;
 mod yaml;
 
 pub use line::{Word, parse, words};
 pub use os::{Dialect, Os, Version};
+pub use render::{RenderError, render};
+pub use target::Target;
 pub use tree::{Crash, Node};
+pub use value::{Param, Params, Value};

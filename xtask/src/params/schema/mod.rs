@@ -1,0 +1,305 @@
+//! The configuration schema as data: every key, when it came and went, what it accepts, and what it is when
+//! nobody sets it.
+//!
+//! The tables hold one row a key with `since` and `until` columns; [`Schema::of`] is the table of one version.
+//! Rows were read off the Go structures and default files of the tags; `rancher.password` and
+//! `rancher.autologin` are missing from the schema upstream and are added here.
+
+mod docker;
+mod network;
+mod rancher;
+
+use std::collections::BTreeMap;
+
+use super::os::{Os, Version};
+
+/// What a key accepts at boot. The OS is looser than its own JSON schema, and these are the OS's rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Type {
+    /// True, false, yes, no, on, off, y, n in any case, quoted too, or null; not 1 or 0.
+    Bool,
+    /// An integer, quoted too, or null.
+    Int,
+    /// Any scalar; what is not a text by itself is turned into one.
+    Text,
+    /// A list of scalars, or null.
+    List,
+    /// A list whose elements are texts or lists of texts.
+    Commands,
+    /// A list of maps.
+    Maps,
+    /// Sub-keys; null erases what the defaults hold below.
+    Map,
+    /// Sub-keys of any shape: services and the like, which other programs read.
+    Free,
+    /// A scalar that becomes the password, whatever type it has.
+    Password,
+    /// A terminal's name, found by searching the raw line.
+    Terminal,
+}
+
+impl Type {
+    /// For people.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Bool => "boolean",
+            Self::Int => "integer",
+            Self::Text => "text",
+            Self::List => "list of texts",
+            Self::Commands => "list of commands",
+            Self::Maps => "list of maps",
+            Self::Map => "map",
+            Self::Free => "free map",
+            Self::Password => "text (command line only)",
+            Self::Terminal => "terminal (command line only)",
+        }
+    }
+}
+
+/// How the command line can set a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnLine {
+    /// `key=value`.
+    Yes,
+    /// `key=[a,b]`.
+    Bracketed,
+    /// Only its sub-keys, with dots.
+    SubKeys,
+    /// Not at all; the reason.
+    No(&'static str),
+}
+
+impl OnLine {
+    /// For people.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Yes => "yes",
+            Self::Bracketed => "in [ ]",
+            Self::SubKeys => "by sub-keys",
+            Self::No(_) => "no",
+        }
+    }
+}
+
+/// A row of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    /// The path below its table; `*` stands for any one key.
+    pub path: &'static str,
+    /// What it accepts.
+    pub ty: Type,
+    /// The first stable release that has it. 0.4.0 stands for "or earlier".
+    pub since: Version,
+    /// The first release that no longer has it.
+    pub until: Option<Version>,
+    /// Defaults as YAML, each from a release on; empty is unset. The last that applies counts.
+    pub defaults: &'static [(Version, &'static str)],
+    /// How the command line sets it.
+    pub on_line: OnLine,
+    /// One line for people.
+    pub about: &'static str,
+}
+
+const V0_4: Version = Version::new(0, 4, 0);
+
+impl Row {
+    const fn new(path: &'static str, ty: Type, about: &'static str) -> Self {
+        let on_line = match ty {
+            Type::List | Type::Commands => OnLine::Bracketed,
+            Type::Maps => OnLine::No("a list of maps cannot be written on a command line"),
+            Type::Map | Type::Free => OnLine::SubKeys,
+            _ => OnLine::Yes,
+        };
+        Self { path, ty, since: V0_4, until: None, defaults: &[], on_line, about }
+    }
+
+    const fn since(mut self, major: u16, minor: u16, patch: u16) -> Self {
+        self.since = Version::new(major, minor, patch);
+        self
+    }
+
+    const fn until(mut self, major: u16, minor: u16, patch: u16) -> Self {
+        self.until = Some(Version::new(major, minor, patch));
+        self
+    }
+
+    const fn defaults(mut self, defaults: &'static [(Version, &'static str)]) -> Self {
+        self.defaults = defaults;
+        self
+    }
+
+    const fn not_on_line(mut self, why: &'static str) -> Self {
+        self.on_line = OnLine::No(why);
+        self
+    }
+}
+
+/// A key of one OS's schema.
+#[derive(Clone, Debug)]
+pub struct Key {
+    /// The whole path, as it is written on the command line; `*` stands for any one key.
+    pub path: String,
+    /// The row it comes from.
+    pub row: &'static Row,
+}
+
+impl Key {
+    /// Whether this OS knows the key.
+    #[must_use]
+    pub fn known_to(&self, os: Os) -> bool {
+        os.version().is_some_and(|v| v >= self.row.since && self.row.until.is_none_or(|u| v < u))
+    }
+
+    /// The default in this OS, as YAML.
+    #[must_use]
+    pub fn default(&self, os: Os) -> Option<&'static str> {
+        let version = os.version()?;
+        let applies = self.row.defaults.iter().rfind(|(since, _)| version >= *since);
+        applies.map(|(_, text)| *text).filter(|text| !text.is_empty())
+    }
+}
+
+/// All tables: the prefix their paths go below, the rows, and the releases that have them there.
+fn tables() -> Vec<(&'static str, &'static [Row])> {
+    vec![
+        ("cc.", rancher::TOP),
+        ("rancher.", rancher::ROWS),
+        ("rancher.bootstrap_docker.", docker::COMMON),
+        ("rancher.bootstrap_docker.", docker::BOOTSTRAP),
+        ("rancher.system_docker.", docker::COMMON),
+        ("rancher.system_docker.", docker::SYSTEM),
+        ("rancher.docker.", docker::COMMON),
+        ("rancher.docker.", docker::USER),
+        ("rancher.defaults.docker.", docker::COMMON),
+        ("rancher.defaults.docker.", docker::USER),
+        ("rancher.network.", network::ROWS),
+        ("rancher.defaults.network.", network::ROWS),
+        ("rancher.default_network.", network::ROWS),
+    ]
+}
+
+/// Every key of every version, in the order of the tables.
+#[must_use]
+pub fn keys() -> Vec<Key> {
+    let mut keys: Vec<Key> = Vec::new();
+    for (prefix, rows) in tables() {
+        for row in rows {
+            let key = Key { path: format!("{prefix}{}", row.path), row };
+            // A table of one place comes behind the common one and says more.
+            match keys.iter_mut().find(|k| k.path == key.path) {
+                Some(old) => *old = key,
+                None => keys.push(key),
+            }
+        }
+    }
+    keys
+}
+
+/// All keys as a tree, to look paths up.
+#[derive(Debug, Default)]
+pub struct Schema {
+    key: Option<Key>,
+    children: BTreeMap<String, Schema>,
+}
+
+/// What a path is.
+#[derive(Clone, Debug)]
+pub enum Found<'a> {
+    /// A key of the schema, in this version or another.
+    Key(&'a Key),
+    /// Below a key that takes sub-keys of any shape.
+    Free,
+    /// Below a key that takes a value, not sub-keys.
+    Below(&'a Key),
+    /// No key. The segments up to here are known; the keys that would be known next.
+    Unknown {
+        /// How many segments lead to a known map.
+        known: usize,
+        /// The names that are known there.
+        siblings: Vec<&'a str>,
+    },
+}
+
+impl Schema {
+    /// The tree of all keys.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut root = Self::default();
+        for key in keys() {
+            let mut at = &mut root;
+            for segment in key.path.split('.') {
+                at = at.children.entry(segment.to_owned()).or_default();
+            }
+            at.key = Some(key);
+        }
+        root
+    }
+
+    /// Looks a path up: `rancher.…`, or `cc.…` for the top level.
+    #[must_use]
+    pub fn find(&self, path: &str) -> Found<'_> {
+        let mut at = self;
+        for (depth, segment) in path.split('.').enumerate() {
+            let next = at.children.get(segment).or_else(|| at.children.get("*").filter(|_| !segment.is_empty()));
+            match (next, &at.key) {
+                (Some(next), _) => at = next,
+                (None, Some(key)) if key.row.ty == Type::Free => return Found::Free,
+                (None, Some(key)) if key.row.ty != Type::Map => return Found::Below(key),
+                _ => {
+                    let siblings = at.children.keys().map(String::as_str).filter(|s| *s != "*").collect();
+                    return Found::Unknown { known: depth, siblings };
+                }
+            }
+        }
+        match &at.key {
+            Some(key) => Found::Key(key),
+            // `cc` itself and the like: a map that no row describes.
+            None => Found::Unknown { known: path.split('.').count(), siblings: Vec::new() },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_selector_stands_for_any_interface() {
+        let schema = Schema::new();
+        let Found::Key(key) = schema.find("rancher.network.interfaces.eth0.dhcp") else { panic!("not found") };
+        assert_eq!((key.row.ty, key.path.as_str()), (Type::Bool, "rancher.network.interfaces.*.dhcp"));
+        assert!(matches!(schema.find("rancher.sysctl.net.ipv4"), Found::Below(_)));
+        assert!(matches!(schema.find("rancher.services.x.image"), Found::Free));
+        assert!(matches!(schema.find("rancher.nope.x"), Found::Unknown { known: 1, .. }));
+    }
+
+    #[test]
+    fn a_key_has_the_default_of_its_version() {
+        let schema = Schema::new();
+        let default = |path: &str, os: &str| {
+            let Found::Key(key) = schema.find(path) else { panic!("{path}") };
+            let os: Os = os.parse().unwrap();
+            key.known_to(os).then(|| key.default(os).unwrap_or("unset"))
+        };
+        assert_eq!(default("rancher.state.dev", "rancheros-0.4.4"), Some("LABEL=RANCHER_STATE"));
+        assert_eq!(default("rancher.state.dev", "rancheros-1.5.8"), Some("unset"));
+        assert_eq!(default("rancher.state.formatzero", "rancheros-0.7.0"), None);
+        assert_eq!(default("rancher.docker.graph", "burmillaos-2.0.0"), None);
+        assert_eq!(default("rancher.system_docker.data_root", "burmillaos-2.0.5"), Some("/var/lib/system-docker"));
+    }
+
+    #[test]
+    fn every_path_is_there_once_and_every_key_says_what_it_is_for() {
+        let keys = keys();
+        let mut paths: Vec<_> = keys.iter().map(|k| &k.path).collect();
+        paths.sort();
+        paths.dedup();
+        assert_eq!(paths.len(), keys.len());
+        for key in keys {
+            assert!(!key.row.about.is_empty(), "{}", key.path);
+            assert!(key.row.until.is_none_or(|u| u > key.row.since), "{}", key.path);
+        }
+    }
+}

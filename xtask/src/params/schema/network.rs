@@ -1,0 +1,40 @@
+//! The network: `rancher.network`, and the same shape where a default is given.
+
+use super::{Row, Type::*};
+
+/// A VLAN's or bond's name with a dot cannot be a key on the command line; its values can.
+pub(super) const ROWS: &[Row] = &[
+    Row::new("pre_cmds", List, "commands before the interfaces are set up").since(0, 4, 3),
+    Row::new("post_cmds", List, "commands after it").since(0, 4, 3),
+    Row::new("dns", Map, "name servers"),
+    Row::new("dns.nameservers", List, "their addresses"),
+    Row::new("dns.search", List, "domains to search"),
+    Row::new("dns.override", Bool, "put these in front of what DHCP gives").since(0, 4, 2).until(0, 4, 5),
+    Row::new("http_proxy", Text, "proxy for HTTP").since(0, 4, 5),
+    Row::new("https_proxy", Text, "proxy for HTTPS").since(0, 4, 5),
+    Row::new("no_proxy", Text, "hosts reached without a proxy").since(0, 4, 5),
+    Row::new("dhcp_timeout", Int, "seconds to wait for DHCP").since(1, 5, 0),
+    Row::new("wifi_networks", Map, "wireless networks").since(1, 5, 0),
+    Row::new("wifi_networks.*", Free, "a wireless network").since(1, 5, 0),
+    Row::new("modem_networks", Map, "mobile networks").since(1, 5, 0),
+    Row::new("modem_networks.*", Free, "a mobile network").since(1, 5, 0),
+    Row::new("interfaces", Map, "interfaces; any at all replaces the default, DHCP on eth*"),
+    Row::new("interfaces.*", Map, "a name, a pattern (`eth*`) or `mac:aa:bb:cc:dd:ee:ff`"),
+    Row::new("interfaces.*.match", Text, "the selector, where it is not the key"),
+    Row::new("interfaces.*.dhcp", Bool, "ask by DHCP"),
+    Row::new("interfaces.*.dhcp_args", Text, "options of the DHCP client").since(0, 4, 3),
+    Row::new("interfaces.*.address", Text, "an address, as address/length"),
+    Row::new("interfaces.*.addresses", List, "more addresses").since(0, 4, 3),
+    Row::new("interfaces.*.ipv4ll", Bool, "a link-local address"),
+    Row::new("interfaces.*.gateway", Text, "the gateway"),
+    Row::new("interfaces.*.gateway_ipv6", Text, "the gateway for IPv6").since(0, 4, 3),
+    Row::new("interfaces.*.mtu", Int, "largest packet, in bytes"),
+    Row::new("interfaces.*.bridge", Text, "the bridge it belongs to, or `true` for a bridge"),
+    Row::new("interfaces.*.bond", Text, "the bond it belongs to").since(0, 4, 3),
+    Row::new("interfaces.*.bond_opts", Map, "options of a bond").since(0, 4, 3),
+    Row::new("interfaces.*.bond_opts.*", Text, "an option of a bond").since(0, 4, 3),
+    Row::new("interfaces.*.vlans", Text, "VLANs, as id:name").since(0, 4, 3),
+    Row::new("interfaces.*.pre_up", List, "commands before it is up").since(0, 4, 3),
+    Row::new("interfaces.*.post_up", List, "commands after it is up").since(0, 4, 3),
+    Row::new("interfaces.*.wifi_network", Text, "the wireless network it joins").since(1, 5, 0),
+];

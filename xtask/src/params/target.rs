@@ -1,0 +1,268 @@
+//! One line, three loaders: how each must be given the words so that the kernel receives them, and what each
+//! would make of a text.
+//!
+//! ISOLINUX passes its APPEND on as it is. GRUB splits its command into arguments, puts a backslash before each
+//! quote and backslash, and double quotes around a whole argument with a blank (`grub-core/lib/cmdline.c`):
+//! `a="b c"` becomes `"a=b c"`, which RancherOS takes no notice of. iPXE splits at blanks, expands `${…}` and
+//! has no quoting at all.
+
+use super::{
+    kernel,
+    line::{self, Word},
+    os::Os,
+};
+
+/// Who starts the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Target {
+    /// ISOLINUX: the ISO under a BIOS.
+    Isolinux,
+    /// GRUB: the ISO under UEFI.
+    Grub,
+    /// iPXE: netboot.
+    Ipxe,
+}
+
+/// Why a loader cannot be given a line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Obstacle {
+    /// The bytes of the line that it cannot carry.
+    pub span: std::ops::Range<usize>,
+    /// Why not.
+    pub reason: &'static str,
+}
+
+impl Target {
+    /// Every target.
+    pub const ALL: [Self; 3] = [Self::Isolinux, Self::Grub, Self::Ipxe];
+
+    /// For people.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Isolinux => "ISOLINUX",
+            Self::Grub => "GRUB",
+            Self::Ipxe => "iPXE",
+        }
+    }
+
+    /// The bytes that this loader and our scripts put around the words.
+    #[must_use]
+    pub fn around(self) -> usize {
+        match self {
+            Self::Isolinux => "BOOT_IMAGE=/vmlinuz ".len() + " initrd=/initrd".len(),
+            Self::Grub => "BOOT_IMAGE=/vmlinuz ".len(),
+            Self::Ipxe => "initrd=initrd.magic ".len(),
+        }
+    }
+
+    /// The longest line of words that arrives whole. Measured with ISOLINUX: 2043 bytes in all arrive, 2053 are
+    /// cut without a word.
+    #[must_use]
+    pub fn room(self) -> usize {
+        let all = if self == Self::Isolinux { 2043 } else { kernel::MAX_LINE };
+        all - self.around()
+    }
+
+    /// The text for this loader's configuration: for ISOLINUX behind `APPEND`, for GRUB behind `linux /vmlinuz`,
+    /// for iPXE behind `kernel URL`.
+    ///
+    /// # Errors
+    /// What of the line this loader cannot carry.
+    pub fn write(self, line: &str, os: Os) -> Result<String, Obstacle> {
+        if let Some(at) = line.find(|c| c == '\n' || c == '\r' || c == '\0') {
+            let reason = "a line break would end the loader's own line";
+            return Err(Obstacle { span: at..at + 1, reason });
+        }
+        match self {
+            Self::Isolinux => Ok(line.trim().to_owned()),
+            Self::Grub => write_grub(line, os),
+            Self::Ipxe => write_ipxe(line, os),
+        }
+    }
+
+    /// What the kernel receives of such a text, without what the loader adds at the ends.
+    #[must_use]
+    pub fn read(self, text: &str) -> String {
+        match self {
+            Self::Isolinux => text.trim().to_owned(),
+            Self::Grub => grub_line(&grub_arguments(text)),
+            Self::Ipxe => text.split_whitespace().collect::<Vec<_>>().join(" "),
+        }
+    }
+}
+
+/// The words of a line as whoever reads it splits it.
+fn split(line: &str, os: Os) -> Vec<Word> {
+    match os.dialect() {
+        Some(dialect) => line::words(line, dialect),
+        None => kernel::args(line)
+            .map(|a| Word { span: a.span.clone(), text: line[a.span].to_owned() })
+            .collect(),
+    }
+}
+
+fn write_grub(line: &str, os: Os) -> Result<String, Obstacle> {
+    let mut out = Vec::new();
+    for word in split(line, os) {
+        let raw = &line[word.span.clone()];
+        let ours = os.dialect().is_some_and(|d| word.path(d).is_some());
+        let pieces = if ours {
+            // Each blank ends an argument, so that no argument has one and GRUB adds no quotes. The quotes get
+            // their backslash, and the OS takes it off again.
+            word.text.split(' ').map(grub_quote).collect::<Vec<_>>().join(" ")
+        } else {
+            grub_quote(&raw.replace('"', ""))
+        };
+        let arrives = Target::Grub.read(&pieces);
+        let same = if ours { same_to_os(raw, &arrives, os) } else { same_to_kernel(raw, &arrives) };
+        if !same {
+            let reason = "GRUB puts a backslash before each quote and backslash, which is not undone here";
+            return Err(Obstacle { span: word.span, reason });
+        }
+        out.push(pieces);
+    }
+    Ok(out.join(" "))
+}
+
+fn write_ipxe(line: &str, os: Os) -> Result<String, Obstacle> {
+    if let Some(at) = line.find("${") {
+        return Err(Obstacle { span: at..at + 2, reason: "iPXE takes `${` for the name of a setting" });
+    }
+    let mut from = 0;
+    for token in line.split_whitespace() {
+        let at = from + line[from..].find(token).unwrap_or(0);
+        from = at + token.len();
+        if token.starts_with('#') || ["||", "&&", ";"].contains(&token) {
+            let reason = "iPXE takes this token for the end of the command";
+            return Err(Obstacle { span: at..from, reason });
+        }
+    }
+    let arrives = Target::Ipxe.read(line);
+    if same_to_os(line, &arrives, os) && same_to_kernel(line, &arrives) {
+        return Ok(arrives);
+    }
+    let word = split(line, os).into_iter().find(|w| w.text != Target::Ipxe.read(&w.text));
+    let span = word.map_or(0..line.len(), |w| w.span);
+    Err(Obstacle { span, reason: "iPXE makes one blank of several, even in quotes" })
+}
+
+fn same_to_os(a: &str, b: &str, os: Os) -> bool {
+    line::parse(a, os) == line::parse(b, os)
+}
+
+fn same_to_kernel(a: &str, b: &str) -> bool {
+    kernel::args(a).map(|a| (a.name, a.value)).eq(kernel::args(b).map(|b| (b.name, b.value)))
+}
+
+/// A word of a GRUB script that stands for exactly this argument.
+fn grub_quote(argument: &str) -> String {
+    let safe = |c: char| c.is_ascii_alphanumeric() || "-_./:=@+,%".contains(c);
+    if !argument.is_empty() && argument.chars().all(safe) {
+        argument.to_owned()
+    } else {
+        format!("'{}'", argument.replace('\'', r"'\''"))
+    }
+}
+
+/// The arguments of a GRUB command's text. Variables and patterns are left as they are.
+fn grub_arguments(text: &str) -> Vec<String> {
+    let mut arguments = Vec::new();
+    let mut current: Option<String> = None;
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            ' ' | '\t' => arguments.extend(current.take()),
+            '\'' => current.get_or_insert_default().extend(chars.by_ref().take_while(|c| *c != '\'')),
+            '"' => grub_double_quoted(&mut chars, current.get_or_insert_default()),
+            '\\' => current.get_or_insert_default().extend(chars.next()),
+            c => current.get_or_insert_default().push(c),
+        }
+    }
+    arguments.extend(current);
+    arguments
+}
+
+fn grub_double_quoted(chars: &mut std::str::Chars<'_>, into: &mut String) {
+    while let Some(c) = chars.next() {
+        match c {
+            '"' => return,
+            '\\' => match chars.next() {
+                Some(c @ ('"' | '\\' | '$')) => into.push(c),
+                Some(c) => into.extend(['\\', c]),
+                None => {}
+            },
+            c => into.push(c),
+        }
+    }
+}
+
+/// What GRUB hands to the kernel.
+fn grub_line(arguments: &[String]) -> String {
+    let argument = |a: &String| {
+        let escaped: String =
+            a.chars().flat_map(|c| matches!(c, '\\' | '\'' | '"').then_some('\\').into_iter().chain([c])).collect();
+        if a.contains(' ') { format!("\"{escaped}\"") } else { escaped }
+    };
+    arguments.iter().map(argument).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const OS: Os = Os::Smoke;
+
+    #[test]
+    fn grub_alone_makes_a_word_that_rancheros_ignores() {
+        let arrives = Target::Grub.read(r#"rancher.a="b c" quiet"#);
+        assert_eq!(arrives, r#""rancher.a=b c" quiet"#);
+        assert_eq!(line::parse(&arrives, OS).unwrap().to_json(), "{}");
+    }
+
+    #[test]
+    fn grub_is_given_words_that_the_os_reads_as_meant() {
+        let line = r#"quiet rancher.a="b  c" cc.k=["ssh-rsa AA me@h"] dyndbg="file x +p" rancher.b=it's"#;
+        let text = Target::Grub.write(line, OS).unwrap();
+        assert_eq!(
+            text,
+            r#"quiet 'rancher.a="b' '' 'c"' 'cc.k=["ssh-rsa' AA 'me@h"]' 'dyndbg=file x +p' 'rancher.b=it'\''s'"#
+        );
+        let arrives = Target::Grub.read(&text);
+        assert_eq!(
+            arrives,
+            r#"quiet rancher.a=\"b  c\" cc.k=[\"ssh-rsa AA me@h\"] "dyndbg=file x +p" rancher.b=it\'s"#
+        );
+        assert_eq!(line::parse(&arrives, OS), line::parse(line, OS));
+    }
+
+    #[test]
+    fn what_a_loader_cannot_carry_is_named() {
+        let span = |target: Target, line: &str, os: &str| {
+            let obstacle = target.write(line, os.parse().unwrap()).unwrap_err();
+            line[obstacle.span].to_owned()
+        };
+        assert_eq!(span(Target::Grub, r#"quiet rancher.a=b\c x"#, "smoke"), r"rancher.a=b\c");
+        assert_eq!(span(Target::Grub, r#"rancher.a="007""#, "rancheros-0.5.0"), r#"rancher.a="007""#);
+        assert_eq!(span(Target::Ipxe, "a=${x}", "linux"), "${");
+        assert_eq!(span(Target::Ipxe, "a || b", "linux"), "||");
+        assert_eq!(span(Target::Ipxe, "a #b", "linux"), "#b");
+        assert_eq!(span(Target::Ipxe, "a rancher.b=\"c  d\"", "smoke"), "rancher.b=\"c  d\"");
+        assert_eq!(span(Target::Isolinux, "a\nb", "smoke"), "\n");
+    }
+
+    proptest! {
+        #[test]
+        fn what_a_loader_is_given_arrives(words in prop::collection::vec("(rancher\\.[a-c]|cc\\.h|x)=[ -~]{0,8}", 0..4)) {
+            let line = words.join(" ");
+            for target in Target::ALL {
+                if let Ok(text) = target.write(&line, OS) {
+                    let arrives = target.read(&text);
+                    prop_assert_eq!(line::parse(&arrives, OS), line::parse(&line, OS), "{:?}: {}", target, text);
+                }
+            }
+        }
+    }
+}
