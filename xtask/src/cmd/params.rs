@@ -7,8 +7,8 @@ use clap::{Args, Subcommand};
 
 use crate::{
     ctx::Ctx,
-    error::{Explain as _, Kind},
-    params::{self, Os},
+    error::{Explain as _, Failure, Kind},
+    params::{self, Context, Diagnostic, Os, Severity, Source, Target},
 };
 
 /// Arguments of `params`.
@@ -21,10 +21,22 @@ pub struct ParamsArgs {
 
 #[derive(Debug, Subcommand)]
 enum Action {
+    /// Say what is wrong with parameters, what the boot would make of it, and what to do.
+    Check(CheckArgs),
     /// Read command lines from standard input; print what the OS makes of each, one JSON tree a line.
     ///
     /// A line that takes the parser's process down gives "PANIC", one that it never finishes "HANG".
     Parse(ParseArgs),
+}
+
+#[derive(Args, Debug)]
+struct CheckArgs {
+    /// The line.
+    #[arg(long, requires = "os", allow_hyphen_values = true)]
+    line: String,
+    /// Who reads it: `rancheros-1.5.8`, `burmillaos-1.9.3`, `smoke`, `linux`.
+    #[arg(long)]
+    os: Option<Os>,
 }
 
 #[derive(Args, Debug)]
@@ -40,8 +52,37 @@ struct ParseArgs {
 /// When standard input cannot be read.
 pub fn run(ctx: &Ctx, args: &ParamsArgs) -> Result<()> {
     match &args.action {
+        Action::Check(args) => check(ctx, args),
         Action::Parse(args) => parse(ctx, args),
     }
+}
+
+fn check(ctx: &Ctx, args: &CheckArgs) -> Result<()> {
+    let os = args.os.unwrap_or(Os::Linux);
+    let context = Context { targets: Target::ALL.to_vec(), on_medium: true, nics: Vec::new() };
+    let found = params::check(&args.line, os, &context);
+    let name = os.to_string();
+    // The line is its writer's own, so that nothing in it need be hidden on this terminal.
+    show(ctx, Source { name: &name, text: &args.line }, &found)
+}
+
+/// Prints diagnostics and fails when there are errors among them.
+fn show(ctx: &Ctx, source: Source<'_>, found: &[Diagnostic]) -> Result<()> {
+    if ctx.globals.json {
+        let reports: Vec<_> = found.iter().map(|d| source.report(d)).collect();
+        ctx.report.out_json(&reports);
+    } else {
+        let texts: Vec<String> = found.iter().map(|d| source.show(d)).collect();
+        ctx.report.out(&texts.join("\n"));
+    }
+    let count = |severity| found.iter().filter(|d| d.severity() == severity).count();
+    let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+    if errors > 0 {
+        let message = format!("{errors} errors and {warnings} warnings in the parameters of {}", source.name);
+        return Err(Failure::new(Kind::Params, message).help("docs/params.md explains each code").into());
+    }
+    ctx.report.note(format!("no errors, {warnings} warnings"));
+    Ok(())
 }
 
 fn parse(ctx: &Ctx, args: &ParseArgs) -> Result<()> {

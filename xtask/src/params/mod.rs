@@ -2,6 +2,10 @@
 //!
 //! Pure: texts in, values out. `os` says which parser, `line` and `yaml` are that parser, quirk for quirk.
 
+pub mod check;
+pub mod codes;
+pub mod diagnostic;
+pub mod docs;
 pub mod kernel;
 pub mod line;
 pub mod os;
@@ -12,6 +16,8 @@ pub mod tree;
 pub mod value;
 mod yaml;
 
+pub use check::{Context, check, masked};
+pub use diagnostic::{Diagnostic, Severity, Source};
 pub use line::{Word, parse, words};
 pub use os::{Dialect, Os, Version};
 pub use render::{RenderError, render};

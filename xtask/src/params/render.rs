@@ -95,7 +95,9 @@ fn kernel_word(key: &str, value: &Value) -> Result<String, String> {
             Err("its quotes or brackets would swallow the words behind it".to_owned())
         }
         Value::Text(text) => Ok(format!("{key}={text}")),
-        Value::List(_) | Value::Table(_) => Err("only the kernel's own forms are known for this key".to_owned()),
+        Value::List(_) | Value::Table(_) => {
+            Err("only the kernel's own forms are known for this key".to_owned())
+        }
     }
 }
 
@@ -200,7 +202,9 @@ fn reason(value: &Value, dialect: Dialect) -> String {
         _ => None,
     };
     match value {
-        _ if dialect.yaml && matches!(text, Some(t) if ["~", "null", "Null", "NULL"].contains(&t.as_str())) => {
+        _ if dialect.yaml
+            && matches!(text, Some(t) if ["~", "null", "Null", "NULL"].contains(&t.as_str())) =>
+        {
             "the text is read as null even in quotes"
         }
         _ if dialect.yaml => "no spelling of the value is read back as it is",
@@ -258,7 +262,10 @@ mod tests {
         assert_eq!(one("quiet", Value::Bool(true), os).unwrap(), "quiet");
         assert_eq!(one("dyndbg", text("file a.c +p"), os).unwrap(), r#"dyndbg="file a.c +p""#);
         assert_eq!(one("panic", Value::Int(10), "linux").unwrap(), "panic=10");
-        assert_eq!(one("quiet", Value::Bool(false), os), Err("the kernel has no form for `false`; leave it out".to_owned()));
+        assert_eq!(
+            one("quiet", Value::Bool(false), os),
+            Err("the kernel has no form for `false`; leave it out".to_owned())
+        );
         assert!(one("x", text("it's"), os).unwrap_err().contains("swallow"));
     }
 
@@ -288,8 +295,10 @@ mod tests {
             "[ -~]{0,12}",
             "\\PC{0,8}",
             "[\\[\\]{}\"'\\\\,: #&*!|>?%@`\n\t-]{0,8}",
-            prop::sample::select(&["yes", "007", "1.10", "null", "~", "2015-01-01", "0x1F", ".inf", "", "true"][..])
-                .prop_map(str::to_owned),
+            prop::sample::select(
+                &["yes", "007", "1.10", "null", "~", "2015-01-01", "0x1F", ".inf", "", "true"][..]
+            )
+            .prop_map(str::to_owned),
         ]
         .prop_map(Value::Text);
         let leaf = prop_oneof![3 => text, 1 => any::<i64>().prop_map(Value::Int), 1 => any::<bool>().prop_map(Value::Bool)];

@@ -70,7 +70,7 @@ impl Target {
     /// # Errors
     /// What of the line this loader cannot carry.
     pub fn write(self, line: &str, os: Os) -> Result<String, Obstacle> {
-        if let Some(at) = line.find(|c| c == '\n' || c == '\r' || c == '\0') {
+        if let Some(at) = line.find(['\n', '\r', '\0']) {
             let reason = "a line break would end the loader's own line";
             return Err(Obstacle { span: at..at + 1, reason });
         }
@@ -96,9 +96,9 @@ impl Target {
 fn split(line: &str, os: Os) -> Vec<Word> {
     match os.dialect() {
         Some(dialect) => line::words(line, dialect),
-        None => kernel::args(line)
-            .map(|a| Word { span: a.span.clone(), text: line[a.span].to_owned() })
-            .collect(),
+        None => {
+            kernel::args(line).map(|a| Word { span: a.span.clone(), text: line[a.span].to_owned() }).collect()
+        }
     }
 }
 
@@ -200,8 +200,10 @@ fn grub_double_quoted(chars: &mut std::str::Chars<'_>, into: &mut String) {
 /// What GRUB hands to the kernel.
 fn grub_line(arguments: &[String]) -> String {
     let argument = |a: &String| {
-        let escaped: String =
-            a.chars().flat_map(|c| matches!(c, '\\' | '\'' | '"').then_some('\\').into_iter().chain([c])).collect();
+        let escaped: String = a
+            .chars()
+            .flat_map(|c| matches!(c, '\\' | '\'' | '"').then_some('\\').into_iter().chain([c]))
+            .collect();
         if a.contains(' ') { format!("\"{escaped}\"") } else { escaped }
     };
     arguments.iter().map(argument).collect::<Vec<_>>().join(" ")

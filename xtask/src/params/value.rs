@@ -107,7 +107,9 @@ impl<'de> Deserialize<'de> for Value {
             type Value = Value;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a text, an integer, a boolean, a list or a table (write a float or a date as a text)")
+                f.write_str(
+                    "a text, an integer, a boolean, a list or a table (write a float or a date as a text)",
+                )
             }
 
             fn visit_str<E>(self, text: &str) -> Result<Value, E> {
@@ -160,7 +162,8 @@ mod tests {
         struct File {
             params: Params,
         }
-        let text = r#"params = ["quiet", { z = 1, a = [true, "x"] }, { rancher = { state = { dev = "none" } } }]"#;
+        let text =
+            r#"params = ["quiet", { z = 1, a = [true, "x"] }, { rancher = { state = { dev = "none" } } }]"#;
         let file: File = toml::from_str(text).unwrap();
         let dev = Value::Table(vec![("dev".to_owned(), Value::Text("none".to_owned()))]);
         assert_eq!(
@@ -168,7 +171,10 @@ mod tests {
             [
                 Param::Verbatim("quiet".to_owned()),
                 Param::Typed("z".to_owned(), Value::Int(1)),
-                Param::Typed("a".to_owned(), Value::List(vec![Value::Bool(true), Value::Text("x".to_owned())])),
+                Param::Typed(
+                    "a".to_owned(),
+                    Value::List(vec![Value::Bool(true), Value::Text("x".to_owned())])
+                ),
                 Param::Typed("rancher".to_owned(), Value::Table(vec![("state".to_owned(), dev)])),
             ]
         );

@@ -3,7 +3,11 @@
 use std::{fs, path::Path};
 
 use serde_json::Value as Json;
-use xtask::params::{Node, Os, line};
+use xtask::params::{
+    Context, Node, Os, Source, check,
+    codes::{self, Code},
+    line,
+};
 
 fn fixture(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/params").join(name);
@@ -72,4 +76,38 @@ fn plain(value: Json) -> Json {
         }
         other => other,
     }
+}
+
+/// What the rule's own example raises of it.
+fn shown(code: &Code) -> String {
+    let os: Os = code.example.os.parse().unwrap();
+    let text = code.example.line();
+    let context =
+        Context { targets: code.example.target.into_iter().collect(), on_medium: true, nics: Vec::new() };
+    let found = check(&text, os, &context);
+    let source = Source { name: code.example.os, text: &text };
+    let of_this = found.iter().filter(|d| d.code.id == code.id);
+    of_this.map(|d| source.show(d)).collect()
+}
+
+#[test]
+fn every_rule_is_raised_by_its_example_and_shows_this_text() {
+    let texts: Vec<String> = codes::ALL.iter().map(|code| shown(code)).collect();
+    let silent: Vec<_> =
+        codes::ALL.iter().zip(&texts).filter(|(_, t)| t.is_empty()).map(|(c, _)| c.id).collect();
+    assert!(silent.is_empty(), "not raised by their examples: {silent:?}");
+    insta::assert_snapshot!("diagnostics", texts.join("\n"));
+}
+
+/// `UPDATE_DOCS=1 cargo test` writes it.
+#[test]
+fn docs_params_md_is_what_the_tables_say() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/params.md");
+    let text = xtask::params::docs::markdown();
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, &text).unwrap();
+    }
+    let there = fs::read_to_string(&path).unwrap_or_default();
+    assert!(there == text, "docs/params.md is out of date; UPDATE_DOCS=1 cargo test docs_params writes it");
 }

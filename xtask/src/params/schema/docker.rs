@@ -53,10 +53,9 @@ pub(super) const COMMON: &[Row] = &[
 
 /// What the user's Docker has as defaults.
 pub(super) const USER: &[Row] = &[
-    Row::new("engine", Text, "which engine").since(0, 6, 0).defaults(&[
-        (v(1, 5, 8), "docker-19.03.15"),
-        (v(2, 0, 0), "latest"),
-    ]),
+    Row::new("engine", Text, "which engine")
+        .since(0, 6, 0)
+        .defaults(&[(v(1, 5, 8), "docker-19.03.15"), (v(2, 0, 0), "latest")]),
     Row::new("group", Text, "group of the socket").since(0, 7, 0).defaults(&[(v(0, 7, 0), "docker")]),
     Row::new("host", List, "sockets to listen on")
         .since(0, 7, 0)
@@ -67,16 +66,19 @@ pub(super) const USER: &[Row] = &[
 
 /// What system Docker has as defaults.
 pub(super) const SYSTEM: &[Row] = &[
-    Row::new("exec", Bool, "replace the process instead of starting a child").since(0, 4, 3).defaults(&[(
-        V0_4, "true",
-    )]),
+    Row::new("exec", Bool, "replace the process instead of starting a child")
+        .since(0, 4, 3)
+        .defaults(&[(V0_4, "true")]),
     Row::new("storage_driver", Text, "how layers are kept").since(0, 7, 0).defaults(OVERLAY),
     Row::new("bridge", Text, "the network bridge").since(0, 7, 0).defaults(&[(v(2, 0, 0), "none")]),
     Row::new("bip", Text, "address of the bridge, as address/length")
         .since(1, 4, 0)
         .defaults(&[(v(1, 4, 0), "172.18.42.1/16"), (v(2, 0, 0), "")]),
     Row::new("restart", Bool, "restart containers at the start").since(0, 7, 0).defaults(FALSE),
-    Row::new("graph", Text, "folder of images and containers").since(0, 7, 0).until(2, 0, 0).defaults(SYSTEM_ROOT),
+    Row::new("graph", Text, "folder of images and containers")
+        .since(0, 7, 0)
+        .until(2, 0, 0)
+        .defaults(SYSTEM_ROOT),
     Row::new("data_root", Text, "folder of images and containers").since(2, 0, 0).defaults(SYSTEM_ROOT),
     Row::new("group", Text, "group of the socket").since(0, 7, 0).defaults(ROOT),
     Row::new("config_file", Text, "the daemon's configuration file")
@@ -90,7 +92,10 @@ pub(super) const BOOTSTRAP: &[Row] = &[
     Row::new("bridge", Text, "the network bridge").since(0, 7, 0).defaults(&[(v(0, 7, 0), "none")]),
     Row::new("storage_driver", Text, "how layers are kept").since(0, 7, 0).defaults(OVERLAY),
     Row::new("restart", Bool, "restart containers at the start").since(0, 7, 0).defaults(FALSE),
-    Row::new("graph", Text, "folder of images and containers").since(0, 7, 0).until(2, 0, 0).defaults(SYSTEM_ROOT),
+    Row::new("graph", Text, "folder of images and containers")
+        .since(0, 7, 0)
+        .until(2, 0, 0)
+        .defaults(SYSTEM_ROOT),
     Row::new("data_root", Text, "folder of images and containers").since(2, 0, 0).defaults(SYSTEM_ROOT),
     Row::new("group", Text, "group of the socket").since(0, 7, 0).defaults(ROOT),
     Row::new("userland_proxy", Bool, "a process for each published port").since(0, 7, 0).defaults(FALSE),

@@ -57,6 +57,22 @@ impl Type {
     }
 }
 
+impl Type {
+    /// What is wanted, for a sentence.
+    #[must_use]
+    pub fn wanted(self) -> &'static str {
+        match self {
+            Self::Bool => "a boolean",
+            Self::Int => "an integer",
+            Self::Text | Self::Password | Self::Terminal => "a text",
+            Self::List => "a list of texts",
+            Self::Commands => "a list of commands",
+            Self::Maps => "a list of maps",
+            Self::Map | Self::Free => "sub-keys",
+        }
+    }
+}
+
 /// How the command line can set a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnLine {
@@ -242,7 +258,8 @@ impl Schema {
     pub fn find(&self, path: &str) -> Found<'_> {
         let mut at = self;
         for (depth, segment) in path.split('.').enumerate() {
-            let next = at.children.get(segment).or_else(|| at.children.get("*").filter(|_| !segment.is_empty()));
+            let next =
+                at.children.get(segment).or_else(|| at.children.get("*").filter(|_| !segment.is_empty()));
             match (next, &at.key) {
                 (Some(next), _) => at = next,
                 (None, Some(key)) if key.row.ty == Type::Free => return Found::Free,
@@ -268,7 +285,9 @@ mod tests {
     #[test]
     fn a_selector_stands_for_any_interface() {
         let schema = Schema::new();
-        let Found::Key(key) = schema.find("rancher.network.interfaces.eth0.dhcp") else { panic!("not found") };
+        let Found::Key(key) = schema.find("rancher.network.interfaces.eth0.dhcp") else {
+            panic!("not found")
+        };
         assert_eq!((key.row.ty, key.path.as_str()), (Type::Bool, "rancher.network.interfaces.*.dhcp"));
         assert!(matches!(schema.find("rancher.sysctl.net.ipv4"), Found::Below(_)));
         assert!(matches!(schema.find("rancher.services.x.image"), Found::Free));
@@ -287,7 +306,10 @@ mod tests {
         assert_eq!(default("rancher.state.dev", "rancheros-1.5.8"), Some("unset"));
         assert_eq!(default("rancher.state.formatzero", "rancheros-0.7.0"), None);
         assert_eq!(default("rancher.docker.graph", "burmillaos-2.0.0"), None);
-        assert_eq!(default("rancher.system_docker.data_root", "burmillaos-2.0.5"), Some("/var/lib/system-docker"));
+        assert_eq!(
+            default("rancher.system_docker.data_root", "burmillaos-2.0.5"),
+            Some("/var/lib/system-docker")
+        );
     }
 
     #[test]

@@ -11,10 +11,15 @@ pub(super) const TOP: &[Row] = &[
     Row::new("ssh_authorized_keys", List, "public keys of the users rancher and docker"),
     Row::new("hostname", Text, "the host's name").defaults(&[(V0_4, "rancher"), (v(0, 5, 0), "")]),
     Row::new("write_files", Maps, "files to write: path, content, owner, permissions, encoding, container"),
-    Row::new("mounts", Commands, "mounts as lists of four texts: device, folder, type, options").since(0, 5, 0),
+    Row::new("mounts", Commands, "mounts as lists of four texts: device, folder, type, options")
+        .since(0, 5, 0),
     Row::new("runcmd", Commands, "commands run at the end of the boot").since(0, 6, 0),
-    Row::new("bootcmd", Commands, "commands run early, in the bootstrap container, which they make run always")
-        .since(0, 8, 0),
+    Row::new(
+        "bootcmd",
+        Commands,
+        "commands run early, in the bootstrap container, which they make run always",
+    )
+    .since(0, 8, 0),
     Row::new("default_hostname", Text, "the host's name unless one is set").since(0, 4, 5).until(0, 5, 0),
     Row::new("rancher", Map, "everything else"),
 ];
@@ -25,12 +30,17 @@ pub(super) const ROWS: &[Row] = &[
         .defaults(&[(V0_4, "rancher"), (v(0, 6, 0), "")]),
     Row::new("autologin", Terminal, "log in on this terminal without a password; once for each terminal")
         .since(0, 6, 0),
-    Row::new("console", Text, "which console image: default, alpine, centos, debian, fedora, ubuntu; no terminal")
-        .since(0, 5, 0)
-        .defaults(&[(v(0, 5, 0), "default")]),
+    Row::new(
+        "console",
+        Text,
+        "which console image: default, alpine, centos, debian, fedora, ubuntu; no terminal",
+    )
+    .since(0, 5, 0)
+    .defaults(&[(v(0, 5, 0), "default")]),
     Row::new("environment", Map, "variables for services and their images"),
     Row::new("environment.*", Text, "a variable"),
-    Row::new("environment.REGISTRY_DOMAIN", Text, "the registry of system images").defaults(&[(V0_4, "docker.io")]),
+    Row::new("environment.REGISTRY_DOMAIN", Text, "the registry of system images")
+        .defaults(&[(V0_4, "docker.io")]),
     Row::new("services", Free, "system services, in compose's first format"),
     Row::new("bootstrap", Free, "services that run before the state is mounted"),
     Row::new("cloud_init_services", Free, "services that run cloud-init").since(0, 8, 0),
@@ -44,14 +54,16 @@ pub(super) const ROWS: &[Row] = &[
         .defaults(&[(V0_4, "[\"configdrive:/media/config-2\"]")]),
     Row::new("debug", Bool, "debug messages of the system and of all Dockers").defaults(&[(V0_4, "false")]),
     Row::new("rm_usr", Bool, "delete the state's copy of /usr at each boot").defaults(&[(V0_4, "false")]),
-    Row::new("no_sharedroot", Bool, "do not make / a shared mount").since(0, 5, 0).defaults(&[(V0_4, "false")]),
+    Row::new("no_sharedroot", Bool, "do not make / a shared mount")
+        .since(0, 5, 0)
+        .defaults(&[(V0_4, "false")]),
     Row::new("log", Bool, "messages of services on the console").defaults(&[(V0_4, "false")]),
-    Row::new("force_console_rebuild", Bool, "make the console container anew").since(0, 4, 5).defaults(&[(
-        V0_4, "false",
-    )]),
-    Row::new("recovery", Bool, "a root shell early, without network and state").since(1, 0, 4).defaults(&[(
-        V0_4, "false",
-    )]),
+    Row::new("force_console_rebuild", Bool, "make the console container anew")
+        .since(0, 4, 5)
+        .defaults(&[(V0_4, "false")]),
+    Row::new("recovery", Bool, "a root shell early, without network and state")
+        .since(1, 0, 4)
+        .defaults(&[(V0_4, "false")]),
     Row::new("disable", List, "`password`, `autologin`: honoured since 1.5.0"),
     Row::new("services_include", Map, "services of the repositories to run"),
     Row::new("services_include.*", Bool, "whether the service runs"),
@@ -68,31 +80,41 @@ pub(super) const ROWS: &[Row] = &[
     Row::new("ssh.port", Int, "its port, 1 to 65354").since(1, 3, 0),
     Row::new("ssh.listen_address", Text, "its address").since(1, 3, 0),
     Row::new("state", Map, "the disk that keeps state"),
-    Row::new("state.dev", Text, "the device: path, LABEL=, UUID=, PARTUUID= or PARTLABEL=; unset runs in RAM")
-        .defaults(&[(V0_4, "LABEL=RANCHER_STATE"), (v(0, 6, 0), "")]),
+    Row::new(
+        "state.dev",
+        Text,
+        "the device: path, LABEL=, UUID=, PARTUUID= or PARTLABEL=; unset runs in RAM",
+    )
+    .defaults(&[(V0_4, "LABEL=RANCHER_STATE"), (v(0, 6, 0), "")]),
     Row::new("state.fstype", Text, "its file system, to mount; never to format").defaults(&[(V0_4, "auto")]),
     Row::new("state.required", Bool, "stop the boot when it cannot be mounted").defaults(&[(V0_4, "false")]),
-    Row::new("state.wait", Bool, "wait for it, up to a minute, before autoformat").since(0, 6, 0).defaults(&[(
-        V0_4, "false",
-    )]),
+    Row::new("state.wait", Bool, "wait for it, up to a minute, before autoformat")
+        .since(0, 6, 0)
+        .defaults(&[(V0_4, "false")]),
     Row::new("state.autoformat", List, "disks of which the first blank one is formatted, whole")
         .defaults(&[(V0_4, "[\"/dev/sda\", \"/dev/vda\"]"), (v(0, 6, 0), "")]),
-    Row::new("state.formatzero", Bool, "format a disk whose first MiB is zero").until(0, 7, 0).defaults(&[(
-        V0_4, "false",
-    )]),
+    Row::new("state.formatzero", Bool, "format a disk whose first MiB is zero")
+        .until(0, 7, 0)
+        .defaults(&[(V0_4, "false")]),
     Row::new("state.directory", Text, "a folder of it to use as root").since(0, 4, 3),
-    Row::new("state.mdadm_scan", Bool, "assemble RAID arrays first").since(0, 4, 3).defaults(&[(V0_4, "false")]),
-    Row::new("state.lvm_scan", Bool, "activate volume groups first").since(1, 5, 0).defaults(&[(V0_4, "false")]),
+    Row::new("state.mdadm_scan", Bool, "assemble RAID arrays first")
+        .since(0, 4, 3)
+        .defaults(&[(V0_4, "false")]),
+    Row::new("state.lvm_scan", Bool, "activate volume groups first")
+        .since(1, 5, 0)
+        .defaults(&[(V0_4, "false")]),
     Row::new("state.cryptsetup", Bool, "open LUKS devices first, asking on /dev/console")
         .since(1, 5, 0)
         .defaults(&[(V0_4, "false")]),
     Row::new("state.rngd", Bool, "feed the kernel's entropy").since(1, 4, 1).defaults(&[(V0_4, "true")]),
     Row::new("state.script", Text, "a whole script, run in the bootstrap container").since(0, 4, 3),
-    Row::new("state.oem_dev", Text, "mounted at /usr/share/ros/oem").since(0, 4, 3).defaults(&[(
-        V0_4, "LABEL=RANCHER_OEM",
-    )]),
+    Row::new("state.oem_dev", Text, "mounted at /usr/share/ros/oem")
+        .since(0, 4, 3)
+        .defaults(&[(V0_4, "LABEL=RANCHER_OEM")]),
     Row::new("state.oem_fstype", Text, "its file system").since(0, 4, 3).defaults(&[(V0_4, "auto")]),
-    Row::new("state.boot_dev", Text, "mounted at /boot").since(1, 5, 0).defaults(&[(V0_4, "LABEL=RANCHER_BOOT")]),
+    Row::new("state.boot_dev", Text, "mounted at /boot")
+        .since(1, 5, 0)
+        .defaults(&[(V0_4, "LABEL=RANCHER_BOOT")]),
     Row::new("state.boot_fstype", Text, "its file system").since(1, 5, 0).defaults(&[(V0_4, "auto")]),
     Row::new("upgrade", Map, "where releases come from"),
     Row::new("upgrade.url", Text, "the list of releases"),
@@ -104,16 +126,14 @@ pub(super) const ROWS: &[Row] = &[
     Row::new("registry_auths.*", Map, "a registry").since(0, 5, 0),
     Row::new("registry_auths.*.*", Text, "username, password, auth, email, …").since(0, 5, 0),
     Row::new("defaults", Map, "values unless others are set").since(0, 5, 0),
-    Row::new("defaults.hostname", Text, "the host's name unless one is set").since(0, 5, 0).defaults(&[
-        (V0_4, "rancher"),
-        (v(1, 9, 0), "burmilla"),
-    ]),
+    Row::new("defaults.hostname", Text, "the host's name unless one is set")
+        .since(0, 5, 0)
+        .defaults(&[(V0_4, "rancher"), (v(1, 9, 0), "burmilla")]),
     Row::new("defaults.network", Map, "the network unless one is set").since(0, 5, 0),
     Row::new("defaults.docker", Map, "the user's Docker unless one is set").since(0, 6, 0),
-    Row::new("defaults.system_docker_logs", Text, "where system Docker logs").since(1, 4, 2).defaults(&[(
-        V0_4,
-        "/var/log/system-docker.log",
-    )]),
+    Row::new("defaults.system_docker_logs", Text, "where system Docker logs")
+        .since(1, 4, 2)
+        .defaults(&[(V0_4, "/var/log/system-docker.log")]),
     Row::new("resize_device", Text, "grow this device's last partition; fails on a whole-disk state")
         .since(0, 5, 0),
     Row::new("sysctl", Map, "kernel settings")
@@ -124,7 +144,13 @@ pub(super) const ROWS: &[Row] = &[
     Row::new("hypervisor_service", Bool, "start the guest tools of the hypervisor found")
         .since(1, 0, 4)
         .defaults(&[(V0_4, "true")]),
-    Row::new("shutdown_timeout", Int, "seconds containers have to stop").since(1, 0, 4).defaults(&[(V0_4, "60")]),
-    Row::new("preload_wait", Bool, "wait until images are loaded").since(1, 4, 0).defaults(&[(V0_4, "false")]),
-    Row::new("http_load_retries", Int, "tries to load a file by HTTP").since(1, 5, 5).defaults(&[(V0_4, "6")]),
+    Row::new("shutdown_timeout", Int, "seconds containers have to stop")
+        .since(1, 0, 4)
+        .defaults(&[(V0_4, "60")]),
+    Row::new("preload_wait", Bool, "wait until images are loaded")
+        .since(1, 4, 0)
+        .defaults(&[(V0_4, "false")]),
+    Row::new("http_load_retries", Int, "tries to load a file by HTTP")
+        .since(1, 5, 5)
+        .defaults(&[(V0_4, "6")]),
 ];

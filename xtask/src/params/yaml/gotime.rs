@@ -45,6 +45,22 @@ impl GoTime {
     }
 }
 
+impl GoTime {
+    /// Go's RFC 3339 with as many digits of a second as are needed.
+    #[must_use]
+    pub fn rfc3339(&self) -> String {
+        let text = self.to_string();
+        let mut words = text.split(' ');
+        let mut next = || words.next().unwrap_or_default().to_owned();
+        let (date, time, zone) = (next(), next(), next());
+        let zone = match (self.offset, zone.as_str()) {
+            (None | Some(0), _) => "Z".to_owned(),
+            (_, zone) => format!("{}:{}", &zone[..3], &zone[3..]),
+        };
+        format!("{date}T{time}{zone}")
+    }
+}
+
 struct Cursor<'a>(&'a str);
 
 impl Cursor<'_> {

@@ -18,6 +18,8 @@ mod scalar;
 mod scan;
 mod tag;
 
+pub(super) use resolve::boolean;
+
 use super::tree::{Crash, Node};
 
 /// Why a text is no YAML; the real parser then keeps the raw text.

@@ -1,0 +1,255 @@
+//! Settings that are well formed and still do not do what they say: state, terminals, datasources.
+
+use super::Checker;
+use crate::params::{codes, kernel, os::Version, tree::Node};
+
+/// The label that formatting writes.
+const LABEL: &str = "LABEL=RANCHER_STATE";
+
+impl Checker<'_> {
+    pub(super) fn meaning(&mut self) {
+        self.state();
+        self.autoformat();
+        self.terminals();
+        self.datasources();
+        self.init_asserts();
+    }
+
+    fn state(&mut self) {
+        let Some(dev) = self.last("rancher.state.dev") else { return };
+        let text = dev.text().unwrap_or_default();
+        if text != LABEL && text.eq_ignore_ascii_case(LABEL) {
+            let span = dev.span();
+            let message = format!("the label is `RANCHER_STATE`, not `{}`", &text["LABEL=".len()..]);
+            self.say(
+                &codes::STATE_CASE,
+                span,
+                message,
+                "the state is not found",
+                format!("write `rancher.state.dev={LABEL}`"),
+            );
+        }
+    }
+
+    fn autoformat(&mut self) {
+        let Some(setting) = self.last("rancher.state.autoformat").filter(|s| s.fits()) else { return };
+        let (span, disks) = (setting.span(), setting.list().map_or(0, <[Node]>::len));
+        let blank = setting.written() == Some("[]") && !self.dialect.is_some_and(|d| d.yaml);
+        if blank {
+            let help = "take the word out, or give `[none]`";
+            return self.say(
+                &codes::EMPTY_LIST,
+                span,
+                "an empty list here is not empty",
+                "/dev/sda and /dev/vda are tried",
+                help,
+            );
+        }
+        if disks == 0 {
+            return;
+        }
+        let dev = self.last("rancher.state.dev").map(|s| (s.span(), s.text().unwrap_or_default()));
+        let help = format!("add `rancher.state.dev={LABEL}`");
+        let in_ram = "nothing is formatted, and the system runs in RAM";
+        match dev {
+            None if self.os.since(0, 6, 0) => {
+                self.say(&codes::NO_STATE, span.clone(), "`rancher.state.dev` is missing", in_ram, help);
+            }
+            Some((span, dev)) if dev.starts_with('/') => {
+                let message = format!("`{dev}` is a path, which counts as found even when nothing is there");
+                self.say(
+                    &codes::STATE_PATH,
+                    span,
+                    message,
+                    in_ram,
+                    format!("write `rancher.state.dev={LABEL}`"),
+                );
+            }
+            Some((span, dev)) if dev != LABEL && !dev.eq_ignore_ascii_case(LABEL) => {
+                let message =
+                    format!("a formatted disk is labelled RANCHER_STATE, and this looks for `{dev}`");
+                self.say(
+                    &codes::STATE_LABEL,
+                    span,
+                    message,
+                    "the system runs in RAM",
+                    format!("write `rancher.state.dev={LABEL}`"),
+                );
+            }
+            _ => {}
+        }
+        self.autoformat_notes(span, disks);
+    }
+
+    fn autoformat_notes(&mut self, span: std::ops::Range<usize>, disks: usize) {
+        if self.os.since(1, 5, 0)
+            && let Some(wait) =
+                self.last("rancher.state.wait").filter(|s| s.text().as_deref() == Some("true"))
+        {
+            let wait = wait.span();
+            let message = "`rancher.state.wait` looks for the state before autoformat has made it";
+            self.say(
+                &codes::WAITS,
+                wait,
+                message,
+                "the first boot waits for 30 s",
+                "take it out unless the disk comes late",
+            );
+        }
+        if disks > 1 {
+            let message = "of these disks the first blank one is formatted, and no other";
+            self.say(
+                &codes::FIRST_BLANK,
+                span.clone(),
+                message,
+                "",
+                "put them in the order in which they shall be tried",
+            );
+        }
+        if self.os.since(0, 7, 0) {
+            let message = "a disk here is formatted when its first MiB is zero, whatever lies behind it";
+            self.say(&codes::WIPES, span, message, "its data is gone", "name only disks that may be wiped");
+        }
+    }
+
+    fn terminals(&mut self) {
+        let consoles: Vec<_> = kernel::args(self.line).filter(|a| a.name == "console").collect();
+        let named = |tty: &str| consoles.iter().any(|a| a.value.is_some_and(|v| v.starts_with(tty)));
+        let missing: Vec<_> = self
+            .settings
+            .iter()
+            .filter(|s| s.path == "rancher.autologin" && self.os.since(0, 6, 0))
+            .filter_map(|s| Some((s.span(), s.written()?.to_owned())))
+            .filter(|(_, tty)| {
+                tty == "tty0" || ((tty.starts_with("ttyS") || tty.starts_with("ttyA")) && !named(tty))
+            })
+            .collect();
+        for (span, tty) in missing {
+            let help = if tty == "tty0" { "write `tty1`".to_owned() } else { format!("add `console={tty}`") };
+            self.say(
+                &codes::NO_CONSOLE,
+                span,
+                format!("there is no login on `{tty}`"),
+                "nobody is logged in there",
+                help,
+            );
+        }
+        if let [.., _, last] = consoles.as_slice() {
+            let tty = last.value.unwrap_or_default().split(',').next().unwrap_or_default();
+            let (span, message) =
+                (last.span.clone(), format!("`{tty}` is /dev/console, since it comes last"));
+            self.say(
+                &codes::CONSOLE_ORDER,
+                span,
+                message,
+                "early messages go there",
+                "put the terminal that you watch last",
+            );
+        }
+    }
+
+    fn datasources(&mut self) {
+        let listed = self.last("rancher.cloud_init.datasources");
+        let (span, list) = match listed {
+            Some(s) => (s.span(), s.list().map(<[Node]>::to_vec).unwrap_or_default()),
+            None => (0..0, Vec::new()),
+        };
+        let sources: Vec<String> = list.iter().filter_map(super::types::as_text).collect();
+        for source in &sources {
+            if let Some((message, help)) = self.datasource(source) {
+                let quoted = source.starts_with(['"', '\'']);
+                let code = if quoted { &codes::URL_QUOTES } else { &codes::DATASOURCE };
+                self.say(code, span.clone(), message, "it is skipped without a word", help);
+            }
+        }
+        let url = kernel::args(self.line).find(|a| a.name.replace('_', "-") == "cloud-config-url");
+        if let Some(url) = url.filter(|_| !sources.iter().any(|s| s == "cmdline")) {
+            let help = "add `rancher.cloud_init.datasources=[cmdline]`, or give `[url:…]` there";
+            self.say(
+                &codes::CONFIG_URL,
+                url.span,
+                "the datasource `cmdline` is not listed",
+                "the address is not asked",
+                help,
+            );
+        }
+    }
+
+    /// What is wrong with a datasource in this version, and what to do.
+    fn datasource(&self, source: &str) -> Option<(String, String)> {
+        let (name, argument) = source.split_once(':').map_or((source, None), |(n, a)| (n, Some(a)));
+        if let Some(bare) = source.strip_prefix(['"', '\'']) {
+            let bare = bare.trim_end_matches(['"', '\'']);
+            return Some((format!("quotes stay part of `{source}` here"), format!("write `[{bare}]`")));
+        }
+        let names: Vec<&str> = DATASOURCES.iter().map(|(n, _)| *n).collect();
+        let Some((_, since)) = DATASOURCES.iter().find(|(n, _)| *n == name) else {
+            let near = super::types::nearest(name, &names).map(|n| format!("did you mean `{n}`?"));
+            let help = near.unwrap_or_else(|| format!("the datasources are {}", names.join(", ")));
+            return Some((format!("`{name}` is no datasource"), help));
+        };
+        if self.os.version().is_some_and(|v| v < *since) {
+            return Some((
+                format!("the datasource `{name}` came with {since}"),
+                "take another one".to_owned(),
+            ));
+        }
+        let wrong = match (name, argument) {
+            ("url", a) if !a.is_some_and(|a| a.starts_with("http://") || a.starts_with("https://")) => {
+                "`url:` wants an address that begins with http:// or https://"
+            }
+            ("tftp", a) if !a.is_some_and(|a| a.contains('/')) => "`tftp:` wants HOST/PATH",
+            ("file", None | Some("")) => "`file:` wants a path",
+            ("cmdline", Some(_)) => "`cmdline` takes no argument; the address stands in cloud-config-url=",
+            ("configdrive", None) if !self.os.since(0, 8, 1) => "`configdrive` wants `:/media/config-2` here",
+            _ => return None,
+        };
+        Some((wrong.to_owned(), format!("see `{name}` in the list of datasources")))
+    }
+
+    /// `root` and `netconsole` are asserted to be texts.
+    fn init_asserts(&mut self) {
+        if !self.os.since(1, 0, 0) {
+            return;
+        }
+        for word in self.words.iter().filter(|w| w.name() == "root" || w.name() == "netconsole") {
+            let Some(dialect) = self.dialect else { return };
+            let node = crate::params::line::value(word.value().unwrap_or("true"), dialect);
+            if !matches!(node, Ok(Node::Str(_))) {
+                let message = format!("`{}` is not read as a text", word.name());
+                let help = format!("write `{}=TEXT`", word.name());
+                self.say(
+                    &codes::NOT_TEXT,
+                    word.span.clone(),
+                    message,
+                    "init panics, and the kernel with it",
+                    help,
+                );
+            }
+        }
+    }
+}
+
+const fn v(major: u16, minor: u16, patch: u16) -> Version {
+    Version::new(major, minor, patch)
+}
+
+/// Datasources and the release that brought each.
+const DATASOURCES: &[(&str, Version)] = &[
+    ("configdrive", v(0, 4, 0)),
+    ("file", v(0, 4, 0)),
+    ("url", v(0, 4, 0)),
+    ("cmdline", v(0, 4, 0)),
+    ("ec2", v(0, 4, 0)),
+    ("digitalocean", v(0, 4, 0)),
+    ("gce", v(0, 4, 0)),
+    ("packet", v(0, 4, 3)),
+    ("*", v(1, 0, 3)),
+    ("vmware", v(1, 0, 4)),
+    ("aliyun", v(1, 1, 2)),
+    ("cloudstack", v(1, 4, 0)),
+    ("tftp", v(1, 5, 2)),
+    ("azure", v(1, 5, 2)),
+    ("exoscale", v(1, 5, 5)),
+    ("proxmox", v(1, 5, 5)),
+];

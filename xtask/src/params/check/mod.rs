@@ -1,0 +1,160 @@
+//! Is this line what its writer means? Says so before it boots.
+
+mod limits;
+mod meaning;
+mod network;
+mod secrets;
+mod shape;
+mod types;
+
+use std::{ops::Range, sync::LazyLock};
+
+pub use secrets::masked;
+
+use super::{
+    codes::Code,
+    diagnostic::Diagnostic,
+    kernel,
+    line::{self, Word},
+    os::{Dialect, Os},
+    schema::{Found, Schema},
+    target::Target,
+    tree::{Crash, Node},
+};
+
+/// What else is known about the boot.
+#[derive(Clone, Debug, Default)]
+pub struct Context {
+    /// The loaders that will carry the line.
+    pub targets: Vec<Target>,
+    /// The line ends up in a medium that others hold.
+    pub on_medium: bool,
+    /// The interfaces of the machine, by name or `mac:…`; empty when they are not known.
+    pub nics: Vec<String>,
+}
+
+pub(super) static SCHEMA: LazyLock<Schema> = LazyLock::new(Schema::new);
+
+/// A word that sets something.
+struct Setting<'a> {
+    /// Which word.
+    word: &'a Word,
+    /// The path, as the schema writes it: `rancher.…` or `cc.…`.
+    path: String,
+    /// What the OS makes of the value.
+    node: Result<Node, Crash>,
+    /// What the path is.
+    found: Found<'static>,
+    /// A later word has taken its place, or it has none.
+    lost: bool,
+}
+
+impl Setting<'_> {
+    /// The value as it is written; none for a bare key.
+    fn written(&self) -> Option<&str> {
+        self.word.value()
+    }
+
+    fn span(&self) -> Range<usize> {
+        self.word.span.clone()
+    }
+
+    fn list(&self) -> Option<&[Node]> {
+        match &self.node {
+            Ok(Node::List(list)) => Some(list),
+            _ => None,
+        }
+    }
+
+    fn text(&self) -> Option<String> {
+        self.node.as_ref().ok().and_then(types::as_text)
+    }
+}
+
+struct Checker<'a> {
+    line: &'a str,
+    os: Os,
+    context: &'a Context,
+    dialect: Option<Dialect>,
+    words: &'a [Word],
+    settings: Vec<Setting<'a>>,
+    found: Vec<Diagnostic>,
+}
+
+/// Checks a line. The diagnostics stand in the order of the words.
+#[must_use]
+pub fn check(line: &str, os: Os, context: &Context) -> Vec<Diagnostic> {
+    let dialect = os.dialect();
+    let words = match dialect {
+        Some(dialect) => line::words(line, dialect),
+        None => {
+            let word = |a: kernel::Arg<'_>| Word { text: line[a.span.clone()].to_owned(), span: a.span };
+            kernel::args(line).map(word).collect()
+        }
+    };
+    let settings = dialect.map(|d| settings(&words, d)).unwrap_or_default();
+    let mut c = Checker { line, os, context, dialect, words: &words, settings, found: Vec::new() };
+    if dialect.is_some() {
+        c.shape();
+        c.overlaps();
+        c.types();
+        c.secrets();
+        c.meaning();
+        c.network();
+    }
+    c.limits();
+    c.found.sort_by_key(|d| (d.span.start, d.code.id));
+    c.found
+}
+
+fn settings(words: &[Word], dialect: Dialect) -> Vec<Setting<'_>> {
+    let setting = |word| {
+        let path = schema_path(word, dialect)?;
+        let node = line::value(word.value().unwrap_or("true"), dialect);
+        let found = SCHEMA.find(&path);
+        Some(Setting { word, path, node, found, lost: false })
+    };
+    words.iter().filter_map(setting).collect()
+}
+
+/// The path as the schema writes it. `cc.rancher.x` is `rancher.x`.
+fn schema_path(word: &Word, dialect: Dialect) -> Option<String> {
+    let path = word.path(dialect)?;
+    let top = word.name().starts_with("cc.") && !path.starts_with("rancher.");
+    Some(if top { format!("cc.{path}") } else { path.to_owned() })
+}
+
+impl Checker<'_> {
+    fn say(
+        &mut self,
+        code: &'static Code,
+        span: Range<usize>,
+        message: impl Into<String>,
+        at_boot: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        let (message, at_boot, help) = (message.into(), at_boot.into(), help.into());
+        self.found.push(Diagnostic { code, span, message, at_boot, help });
+    }
+
+    /// The setting of a path that counts in the end.
+    fn last(&self, path: &str) -> Option<&Setting<'_>> {
+        self.settings.iter().rfind(|s| s.path == path && !s.lost)
+    }
+
+    /// How a value of the wrong type ends.
+    fn mismatch(&self) -> &'static str {
+        mismatch(self.os)
+    }
+}
+
+/// What a value of the wrong type on the command line does to a boot.
+pub(super) fn mismatch(os: Os) -> &'static str {
+    if os.since(1, 0, 4) {
+        "PID 1 exits, the kernel panics, and so it goes at each boot"
+    } else if os.since(0, 5, 0) {
+        "the whole configuration is dropped, and the system runs with none"
+    } else {
+        "every setting of the command line is dropped"
+    }
+}

@@ -1,0 +1,225 @@
+//! Every diagnostic's code, in one table: `docs/params.md` is made of it, and each example is checked to raise
+//! its code.
+
+use super::{diagnostic::Severity, target::Target};
+
+/// A rule.
+#[derive(Debug)]
+pub struct Code {
+    /// `E0201`: E is an error, W a warning, N a note.
+    pub id: &'static str,
+    /// How bad it is.
+    pub severity: Severity,
+    /// The rule in a few words.
+    pub title: &'static str,
+    /// Why, for people.
+    pub why: &'static str,
+    /// A line that breaks it.
+    pub example: Example,
+}
+
+/// What breaks a rule.
+#[derive(Clone, Copy, Debug)]
+pub struct Example {
+    /// Who reads it.
+    pub os: &'static str,
+    /// The text: a line, or a cloud-config for the rules about those.
+    pub text: &'static str,
+    /// How often the text stands there.
+    pub times: usize,
+    /// The loader that matters.
+    pub target: Option<Target>,
+}
+
+impl Example {
+    /// The whole text.
+    #[must_use]
+    pub fn line(&self) -> String {
+        self.text.repeat(self.times)
+    }
+}
+
+macro_rules! codes {
+    ($($name:ident $id:literal $title:literal $why:literal $os:literal $text:literal
+        $(* $times:literal)? $(@ $target:ident)?;)*) => {
+        $(
+            #[doc = $title]
+            pub static $name: Code = Code {
+                id: $id,
+                severity: severity($id),
+                title: $title,
+                why: $why,
+                example: Example {
+                    os: $os,
+                    text: $text,
+                    times: codes!(@times $($times)?),
+                    target: codes!(@target $($target)?),
+                },
+            };
+        )*
+        /// All rules, in order.
+        pub static ALL: &[&Code] = &[$(&$name),*];
+    };
+    (@times) => { 1 };
+    (@times $times:literal) => { $times };
+    (@target) => { None };
+    (@target $target:ident) => { Some(Target::$target) };
+}
+
+const fn severity(id: &str) -> Severity {
+    match id.as_bytes()[0] {
+        b'E' => Severity::Error,
+        b'W' => Severity::Warning,
+        _ => Severity::Note,
+    }
+}
+
+codes! {
+    SWALLOWED "E0101" "a quote or bracket takes in what follows"
+        "From 1.5.5 on a quotation mark or `[` anywhere, also in somebody else's parameter, keeps everything up to its partner in one word. Before, nothing keeps words together, and a value is cut at its first blank."
+        "rancheros-1.5.8" "foo=it's rancher.debug=true";
+    CONTROL "E0102" "a tab or line break does not separate words"
+        "The kernel splits at any white space, RancherOS only at U+0020: what stands behind a tab belongs to the word before it."
+        "rancheros-1.5.8" "quiet\trancher.debug=true";
+    QUOTED_WORD "E0103" "a word that begins with a quote is ignored"
+        "The OS looks for words that begin with `rancher.` or `cc.`. GRUB makes `\"rancher.a=b c\"` of `rancher.a=\"b c\"`, which is how such words come about."
+        "rancheros-1.5.8" "\"rancher.password=a b\"";
+    BRACES "E0104" "a map in braces does not work on the command line"
+        "Up to 0.6.1 it stays a text. From 0.7.0 on the colon is hidden from YAML and put back in values only, so the key is garbled. Write each key with dots."
+        "rancheros-1.5.8" "rancher.environment={A:b}";
+    CRASH "E0105" "reading this value takes PID 1 down"
+        "The parser panics: up to 0.4.4 on an integer beyond 64 bits, later on a list or map as a map's key and on some anchors. Other anchors multiply until memory ends."
+        "rancheros-0.4.4" "rancher.ssh.port=99999999999999999999";
+    AFTER_DASHES "E0106" "lost behind `--`"
+        "What stands behind `--` goes to init, and the kernels of RancherOS try to hide it from /proc/cmdline, which is the only place where a password and an autologin are looked for."
+        "rancheros-1.5.8" "quiet -- rancher.password=x1y2z3";
+    DASHES_QUOTES "E0107" "the kernel takes the quotes off behind `--`"
+        "The kernel gives init `cc.hostname=a b` for `cc.hostname=\"a b\"`, and then it splits at the blank. Quotes inside brackets stay."
+        "rancheros-1.5.8" "-- cc.hostname=\"a b\"";
+    DROPPED "E0108" "dropped, since a value stands above it"
+        "A key below one that already has a value is dropped without a word."
+        "rancheros-1.5.8" "rancher.network=x rancher.network.mtu=1";
+    LIST "E0201" "a list is wanted"
+        "A list is written in brackets, with commas: `[a,b]`. A text, a bare key (`true`) or nothing is of the wrong type."
+        "rancheros-1.5.8" "rancher.state.dev=LABEL=RANCHER_STATE rancher.state.autoformat=/dev/sda";
+    BOOLEAN "E0202" "a boolean is wanted"
+        "true, false, yes, no, on, off, y and n in any case are booleans; 1, 0 and nothing are not."
+        "rancheros-1.5.8" "rancher.debug=1";
+    INTEGER "E0203" "an integer is wanted"
+        "A bare key is `true`, which is no integer; nothing at all (`key=`) even crashes the YAML library."
+        "rancheros-1.5.8" "rancher.ssh.port=ssh";
+    TEXT "E0204" "a text is wanted"
+        "A list or a map cannot become a text."
+        "rancheros-1.5.8" "rancher.state.dev=[/dev/sda]";
+    MAP "E0205" "sub-keys are wanted"
+        "This key holds others. Give them one by one, with dots."
+        "rancheros-1.5.8" "rancher.services_include=[kernel-headers]";
+    DOTTED "E0206" "a name with dots cannot be written"
+        "Each dot in a key is a level, and there is no escape: names of kernel settings, VLANs (`eth0.100`) and hosts become maps where a value is wanted."
+        "rancheros-1.5.8" "rancher.sysctl.net.ipv4.ip_forward=1";
+    NOT_ON_LINE "E0207" "cannot be written on the command line"
+        "Lists of maps have no form there."
+        "rancheros-1.5.8" "cc.write_files=[/etc/motd]";
+    URL_QUOTES "E0208" "these quotes do not suit this version"
+        "Up to 0.4.4 quotes stay in the element; 0.4.5 to 0.7.1 want them around a URL; outer quotes around the brackets make one text of the list in every version."
+        "rancheros-0.4.4" "rancher.cloud_init.datasources=[\"url:http://h/c.yml\"]";
+    NOT_TEXT "E0301" "init takes this for a text and panics"
+        "`root` and `netconsole` are read by the same parser, and then asserted to be texts: a number or a bare word ends init."
+        "rancheros-1.5.8" "root=254";
+    TOO_LONG "E0302" "longer than the kernel keeps"
+        "An x86 kernel keeps 2047 bytes, with what the loader adds. ISOLINUX and iPXE cut the rest without a word."
+        "rancheros-1.5.8" "rancher.environment.A=1234567890 " * 80 @ Isolinux;
+    TOO_MANY "E0303" "more words than the kernel hands to init"
+        "Words that the kernel does not know and that have no dot become arguments and variables of init, 32 at most of each; one more is a panic. Words cut out of an unquoted value count, too."
+        "rancheros-1.5.8" "word " * 33;
+    LOADER "E0304" "this loader cannot pass it on"
+        "iPXE has no quoting: `${` begins a setting, and a token `||`, `&&`, `;` or one that begins with `#` ends the command. GRUB puts a backslash before each backslash and quote; RancherOS takes those before quotes off from 0.6.0 on."
+        "rancheros-1.5.8" "rancher.environment.A=${b}" @ Ipxe;
+    NO_STATE "E0401" "autoformat does nothing without state.dev"
+        "From 0.6.0 on `rancher.state.dev` has no default, and disks are formatted only when it is set and cannot be found."
+        "rancheros-1.5.8" "rancher.state.autoformat=[/dev/sda]";
+    STATE_PATH "E0402" "a path in state.dev keeps autoformat from running"
+        "A path counts as found, even when nothing is there. Only a tag that no disk has, `LABEL=RANCHER_STATE`, lets disks be formatted."
+        "rancheros-1.5.8" "rancher.state.dev=/dev/sda rancher.state.autoformat=[/dev/sda]";
+    STATE_LABEL "E0403" "the formatted disk will not be found"
+        "The file system is labelled `RANCHER_STATE`, in capitals; a state.dev that says anything else never finds it, and the system stays in RAM."
+        "rancheros-1.5.8" "rancher.state.dev=LABEL=DATA rancher.state.autoformat=[/dev/sda]";
+    UNKNOWN "W0101" "unknown key"
+        "Unknown keys are ignored without a word."
+        "rancheros-1.5.8" "rancher.state.autofromat=[/dev/sda]";
+    TOO_NEW "W0102" "a later version brought this key"
+        "This version ignores it."
+        "rancheros-0.7.1" "rancher.ssh.port=2222";
+    GONE "W0103" "this version no longer has the key"
+        "It is ignored. `formatzero` went with 0.7.0, where a first MiB of zeros is enough; `docker.args` with it."
+        "rancheros-1.5.8" "rancher.state.formatzero=true";
+    DUPLICATE "W0104" "set again further on"
+        "The last one counts; lists are not joined."
+        "rancheros-1.5.8" "rancher.ssh.port=22 rancher.ssh.port=2222";
+    MANGLED "W0105" "the OS sees another text"
+        "A value goes through YAML first: a leading 0 makes it octal, `1.10` is a float, `yes` is true, a date is a moment, `~` is nothing. Double quotes keep it as it is, from 0.4.5 on."
+        "rancheros-1.5.8" "rancher.environment.V=1.10";
+    RAW "W0106" "kept as it stands, quotes and brackets included"
+        "The value begins like YAML's quotes or lists, but is none; then the OS takes the raw text."
+        "rancheros-1.5.8" "cc.hostname='a'b";
+    ERASES "W0107" "null erases the defaults below"
+        "`~`, `null`, an anchor or a tag alone empties the whole map."
+        "rancheros-1.5.8" "rancher.system_docker=~";
+    REPLACED "W0108" "replaced further on"
+        "A value given to a key throws away what was set below it."
+        "rancheros-1.5.8" "rancher.environment.A=b rancher.environment=~";
+    NO_PREFIX "W0109" "read only with `cc.` in front"
+        "Keys of the top level are read as `cc.hostname` and so on, from 0.8.0 on; without it the OS takes no notice."
+        "rancheros-1.5.8" "hostname=box";
+    CASE "W0110" "not read in this spelling"
+        "`rancher.` and `cc.` are read in lower case only, and `cc.` from 0.8.0 on."
+        "rancheros-1.5.8" "Rancher.debug=true";
+    FIXED_PASSWORD "W0201" "the password that everybody tries first"
+        "`rancher` was the password of early releases, and every scanner knows it."
+        "rancheros-1.5.8" "rancher.password=rancher";
+    CLEAR_SECRET "W0202" "a secret in clear text on the medium"
+        "Whoever holds the medium, or the machine, reads it: /proc/cmdline is open to every process."
+        "rancheros-1.5.8" "rancher.password=correct-horse";
+    HASHED "W0203" "a hash is taken as the password itself"
+        "The value goes to chpasswd without -e: to log in one would have to type the hash."
+        "rancheros-1.5.8" "rancher.password=$6$salt$hash";
+    NO_PASSWORD "W0204" "no password is set"
+        "An empty value leaves the password as it is."
+        "rancheros-1.5.8" "rancher.password=";
+    STATE_CASE "W0401" "labels are compared letter by letter"
+        "The label is `RANCHER_STATE`. BurmillaOS's own iPXE script has it in the wrong case."
+        "burmillaos-1.9.3" "rancher.state.dev=LABEL=rancher_STATE";
+    WAITS "W0402" "the first boot waits half a minute"
+        "state.wait looks for the device before autoformat has made it."
+        "rancheros-1.5.8" "rancher.state.dev=LABEL=RANCHER_STATE rancher.state.wait rancher.state.autoformat=[/dev/sda]";
+    EMPTY_LIST "W0403" "an empty list formats the usual disks"
+        "Up to 0.4.4 `[]` has one empty element, and the script falls back to /dev/sda and /dev/vda."
+        "rancheros-0.4.4" "rancher.state.autoformat=[]";
+    NO_CONSOLE "W0501" "no login on this terminal"
+        "A serial line has a login only when its `console=` is there as well; of tty0 there never is one: the screens are tty1 to tty6."
+        "rancheros-1.5.8" "rancher.autologin=ttyS0";
+    DATASOURCE "W0502" "not a datasource of this version"
+        "Unknown names are skipped without a word."
+        "rancheros-1.4.3" "rancher.cloud_init.datasources=[proxmox]";
+    CONFIG_URL "W0503" "cloud-config-url is not looked at"
+        "It is read only by the datasource `cmdline`."
+        "rancheros-1.5.8" "cloud-config-url=http://h/c.yml";
+    NIC_TWICE "W0504" "two selectors for one interface"
+        "A name or pattern and an address (`mac:`) can both be true of one interface; which settings it gets is then not said anywhere."
+        "rancheros-1.5.8" "rancher.network.interfaces.eth0.dhcp=true rancher.network.interfaces.mac:00:11:22:33:44:55.mtu=9000";
+    NIC_NONE "W0505" "no interface gets an address"
+        "Any selector replaces the default, which is DHCP on eth*. None of these asks for DHCP or sets an address, or none of them is an interface of this machine."
+        "rancheros-1.5.8" "rancher.network.interfaces.eth0.mtu=9000";
+    NIC_GLOB "W0506" "this selector matches nothing"
+        "Patterns of addresses (`mac:00:11:*`) are known from 1.5.2 on; before, and with `mac=`, nothing matches."
+        "rancheros-1.5.0" "rancher.network.interfaces.mac:00:11:*.dhcp=true";
+    FIRST_BLANK "N0401" "only the first blank disk is formatted"
+        "The disks are tried in order, and the first that may be formatted ends it."
+        "rancheros-1.5.8" "rancher.state.dev=LABEL=RANCHER_STATE rancher.state.autoformat=[/dev/sda,/dev/vda]";
+    WIPES "N0402" "a disk whose first MiB is zero is wiped"
+        "From 0.7.0 on that is enough; what lies behind it is not looked at."
+        "rancheros-1.5.8" "rancher.state.dev=LABEL=RANCHER_STATE rancher.state.autoformat=[/dev/sda]";
+    CONSOLE_ORDER "N0501" "the last console= is /dev/console"
+        "Early messages and the passphrase prompt of encrypted disks go there and nowhere else."
+        "rancheros-1.5.8" "console=tty1 console=ttyS0,115200n8";
+}

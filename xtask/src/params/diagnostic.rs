@@ -1,0 +1,232 @@
+//! Diagnostics and how they look: the source line, a caret under the word, what happens at boot, what to do.
+
+use std::{fmt::Write as _, ops::Range};
+
+use serde::Serialize;
+use unicode_width::UnicodeWidthChar as _;
+
+use super::codes::Code;
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// Will panic, be dropped, or cannot be expressed.
+    Error,
+    /// Changes meaning, or is ignored by this version.
+    Warning,
+    /// Good to know.
+    Note,
+}
+
+impl Severity {
+    /// The word that begins a diagnostic.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+            Self::Note => "note",
+        }
+    }
+}
+
+/// A finding about a text.
+#[derive(Clone, Debug)]
+pub struct Diagnostic {
+    /// Which rule.
+    pub code: &'static Code,
+    /// The bytes of the text it is about.
+    pub span: Range<usize>,
+    /// What is wrong; holds no secret.
+    pub message: String,
+    /// What the boot makes of it.
+    pub at_boot: String,
+    /// What to do.
+    pub help: String,
+}
+
+impl Diagnostic {
+    /// How bad it is.
+    #[must_use]
+    pub fn severity(&self) -> Severity {
+        self.code.severity
+    }
+}
+
+/// A text that diagnostics are about. Secrets in it must have been masked by the caller, unless the text is the
+/// reader's own.
+#[derive(Clone, Copy, Debug)]
+pub struct Source<'a> {
+    /// What it is: the OS whose line this is, or a file.
+    pub name: &'a str,
+    /// The text.
+    pub text: &'a str,
+}
+
+/// The widest part of a source line that is shown.
+const WIDTH: usize = 90;
+
+impl Source<'_> {
+    /// Line and column of a byte, both from 1; columns count characters.
+    #[must_use]
+    pub fn place(&self, at: usize) -> (usize, usize) {
+        let before = &self.text[..floor(self.text, at)];
+        let line_start = before.rfind('\n').map_or(0, |n| n + 1);
+        (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+    }
+
+    /// A diagnostic as text.
+    #[must_use]
+    pub fn show(&self, diagnostic: &Diagnostic) -> String {
+        let Diagnostic { code, span, message, at_boot, help } = diagnostic;
+        let (line, column) = self.place(span.start);
+        let (text, carets) = self.excerpt(span);
+        let mut out = format!("{}[{}]: {message}\n", code.severity.name(), code.id);
+        let place = if self.text.contains('\n') { format!("{line}:{column}") } else { column.to_string() };
+        _ = writeln!(out, "  --> {}:{place}", self.name);
+        _ = writeln!(out, "   |\n   | {}\n   | {carets}", text.trim_end());
+        for (label, text) in [("at boot", at_boot), ("help", help)] {
+            if !text.is_empty() {
+                _ = writeln!(out, "   = {label}: {text}");
+            }
+        }
+        out
+    }
+
+    /// The part of the line around a span, and carets below it.
+    fn excerpt(&self, span: &Range<usize>) -> (String, String) {
+        let start = floor(self.text, span.start);
+        let end = floor(self.text, span.end.max(span.start));
+        let line_start = self.text[..start].rfind('\n').map_or(0, |n| n + 1);
+        let line_end = self.text[start..].find('\n').map_or(self.text.len(), |n| start + n);
+        let end = end.min(line_end);
+        let (before, lead) = tail(&self.text[line_start..start], WIDTH / 3);
+        let (word, more) = head(&self.text[start..end], WIDTH / 2);
+        let (after, rest) = head(&self.text[end..line_end], if more { 0 } else { WIDTH / 3 });
+        let (before, word, after) = (visible(before), visible(word), visible(after));
+        let mut text = String::from(if lead { "…" } else { "" });
+        let indent = width(&text) + width(&before);
+        text = text + &before + &word + if more || rest { "" } else { &after };
+        if !more && rest {
+            text += &after;
+        }
+        if more || rest {
+            text.push('…');
+        }
+        (text, format!("{}{}", " ".repeat(indent), "^".repeat(width(&word).max(1))))
+    }
+}
+
+/// The nearest boundary of a character at or before `at`.
+fn floor(text: &str, at: usize) -> usize {
+    let mut at = at.min(text.len());
+    while !text.is_char_boundary(at) {
+        at -= 1;
+    }
+    at
+}
+
+fn head(text: &str, most: usize) -> (&str, bool) {
+    match text.char_indices().nth(most) {
+        Some((at, _)) => (&text[..at], true),
+        None => (text, false),
+    }
+}
+
+fn tail(text: &str, most: usize) -> (&str, bool) {
+    match text.char_indices().rev().nth(most) {
+        Some((at, c)) => (&text[at + c.len_utf8()..], true),
+        None => (text, false),
+    }
+}
+
+/// Control characters as their pictures, so that columns hold and a terminal obeys nobody.
+fn visible(text: &str) -> String {
+    text.chars()
+        .map(|c| match u32::from(c) {
+            code @ 0..0x20 => char::from_u32(0x2400 + code).unwrap_or('?'),
+            0x7f => '\u{2421}',
+            0x80..0xa0 => '\u{fffd}',
+            _ if c.width().unwrap_or(0) == 0 => '\u{fffd}',
+            _ => c,
+        })
+        .collect()
+}
+
+fn width(text: &str) -> usize {
+    text.chars().map(|c| c.width().unwrap_or(1)).sum()
+}
+
+/// A diagnostic for a script: place, code, texts; never the source itself.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report<'a> {
+    /// The rule, such as `E0201`.
+    pub code: &'static str,
+    /// How bad it is.
+    pub severity: Severity,
+    /// The line, from 1.
+    pub line: usize,
+    /// The column in characters, from 1.
+    pub column: usize,
+    /// The span in bytes.
+    pub span: [usize; 2],
+    /// What is wrong.
+    pub message: &'a str,
+    /// What the boot makes of it.
+    pub at_boot: &'a str,
+    /// What to do.
+    pub help: &'a str,
+}
+
+impl Source<'_> {
+    /// A diagnostic for a script.
+    #[must_use]
+    pub fn report<'d>(&self, d: &'d Diagnostic) -> Report<'d> {
+        let (line, column) = self.place(d.span.start);
+        Report {
+            code: d.code.id,
+            severity: d.severity(),
+            line,
+            column,
+            span: [d.span.start, d.span.end],
+            message: &d.message,
+            at_boot: &d.at_boot,
+            help: &d.help,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(text: &str, word: &str) -> String {
+        let at = text.find(word).unwrap();
+        let diagnostic = Diagnostic {
+            code: super::super::codes::ALL[0],
+            span: at..at + word.len(),
+            message: "m".to_owned(),
+            at_boot: String::new(),
+            help: String::new(),
+        };
+        let text = Source { name: "x", text }.show(&diagnostic);
+        text.lines().skip(3).map(|l| l.strip_prefix("   | ").unwrap().to_owned() + "\n").collect()
+    }
+
+    #[test]
+    fn the_caret_stands_under_the_word_whatever_comes_before() {
+        assert_eq!(shown("ü\t漢 bad x", "bad"), "ü␉漢 bad x\n     ^^^\n");
+        assert_eq!(shown("first\nsecond bad\nthird", "bad"), "second bad\n       ^^^\n");
+    }
+
+    #[test]
+    fn a_long_line_is_shown_around_the_word() {
+        let line = format!("{} bad {}", "a".repeat(100), "b".repeat(100));
+        let text = shown(&line, "bad");
+        let (source, carets) = text.split_once('\n').unwrap();
+        assert!(source.starts_with('…') && source.ends_with('…') && source.chars().count() < WIDTH);
+        let at = carets.find('^').unwrap();
+        assert_eq!(source.chars().skip(at).take(3).collect::<String>(), "bad");
+    }
+}
