@@ -3,15 +3,18 @@
 use anyhow::Result;
 use camino::Utf8PathBuf;
 
+use super::password::PasswordArgs;
 use crate::{
     config::{Engine, IpxePin, Profile},
     ctx::Ctx,
     error::{Failure, Kind},
+    params::{Severity, Source},
     exec::{load::Loaded, observe, preflight, publish::Publish, world::Machine},
     plan::{Keys, NodeId},
     stage::{
         host::Host,
         media::{self, Order, Planned},
+        line::Line,
         needs, os,
     },
 };
@@ -27,6 +30,9 @@ pub struct Selection {
     /// A clone of iPXE's repository, tried instead of those in media.toml. The pinned commit still holds.
     #[arg(long, value_name = "PATH|URL")]
     pub ipxe_repo: Option<String>,
+    /// Where the login password comes from; none is set unless it is given.
+    #[command(flatten)]
+    pub password: PasswordArgs,
     /// A folder that is searched for released files before the network is.
     #[arg(long, value_name = "DIR")]
     pub artifacts: Option<Utf8PathBuf>,
@@ -38,6 +44,7 @@ pub struct Build<'a> {
     loaded: &'a Loaded,
     profile: &'a Profile,
     engine: Engine,
+    line: Line,
     /// The plan and where its outputs land.
     pub planned: Planned,
 }
@@ -69,6 +76,7 @@ impl<'a> Build<'a> {
         host: &Host,
     ) -> Result<Self> {
         let engine = selection.engine.unwrap_or(profile.engine);
+        let line = Line::new(profile, selection.password.get(ctx)?.as_deref())?;
         let pin = pin(ctx, loaded, selection)?;
         let planned = media::plan(&Order {
             profile,
@@ -76,9 +84,29 @@ impl<'a> Build<'a> {
             pin: &pin,
             bootscripts: &loaded.bootscripts,
             host,
+            line: line.clone(),
             supply: supply(ctx, loaded, profile, selection, host)?,
         })?;
-        Ok(Self { ctx, loaded, profile, engine, planned })
+        Ok(Self { ctx, loaded, profile, engine, line, planned })
+    }
+
+    /// Has the parameters checked: shows every remark, and stops at errors.
+    ///
+    /// # Errors
+    /// [`Kind::Params`] when one of them would not do what it says.
+    pub fn check_params(&self) -> Result<()> {
+        let found = self.line.check();
+        let (name, text) = (format!("profile {}", self.profile.name), self.line.shown());
+        let source = Source { name: &name, text: &text };
+        for diagnostic in found.iter().filter(|d| d.severity() != Severity::Note) {
+            self.ctx.report.err_line(&source.show(diagnostic));
+        }
+        let errors = found.iter().filter(|d| d.severity() == Severity::Error).count();
+        if errors == 0 {
+            return Ok(());
+        }
+        let message = format!("{errors} of the parameters would not do what they say");
+        Err(Failure::new(Kind::Params, message).help("docs/params.md explains each code").into())
     }
 
     /// The nodes behind the outputs.

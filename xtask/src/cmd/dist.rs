@@ -35,6 +35,7 @@ pub fn run(ctx: &Ctx, args: &DistArgs) -> Result<()> {
     let engine = args.selection.engine.unwrap_or(profile.engine);
     preflight::check(ctx, &needs::dist(&profile.media, engine), args.install)?;
     let build = Build::new(ctx, &loaded, profile, &args.selection)?;
+    build.check_params()?;
     let keys = build.keys()?;
     if args.explain {
         return super::explain::run(ctx, &build, &keys);

@@ -12,6 +12,7 @@ pub mod gc;
 pub mod iso;
 pub mod kargs;
 pub mod params;
+pub mod password;
 pub mod plan;
 
 /// Runs a command.

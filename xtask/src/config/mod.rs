@@ -11,7 +11,10 @@ pub use base_url::BaseUrl;
 pub use lock::{Lock, Locked};
 pub use raw::{Engine, KernelFlavour};
 
-use crate::error::{Failure, Kind};
+use crate::{
+    error::{Failure, Kind},
+    params::{Os, Params},
+};
 
 /// `media.toml`, checked.
 #[derive(Clone, Debug)]
@@ -42,13 +45,13 @@ pub struct Profile {
     /// One line for people.
     pub about: String,
     /// Whose rules the parameters follow.
-    pub os: String,
+    pub os: Os,
     /// The version in file names; `None` takes the kernel's.
     pub version: Option<String>,
     /// How iPXE is had unless the command line says otherwise.
     pub engine: Engine,
     /// Kernel parameters, in order.
-    pub params: Vec<String>,
+    pub params: Params,
     /// Where the netboot tree is served.
     pub base_url: BaseUrl,
     /// The interface iPXE asks on.
@@ -180,6 +183,10 @@ fn checked(name: &str, raw: &raw::Profile, wrong: &mut Vec<String>) -> Profile {
     check(!needs_version || version.is_some(), "version is missing".to_owned());
     let nic = raw.nic.as_deref().unwrap_or("net0");
     check(nic.chars().all(|c| c.is_ascii_alphanumeric()), format!("nic `{nic}` is no interface of iPXE"));
+    let os = raw.os.parse::<Os>();
+    if let Err(e) = &os {
+        check(false, format!("os: {e}"));
+    }
     let base_url = BaseUrl::parse(&raw.base_url);
     if let Err(e) = &base_url {
         check(false, format!("base-url `{}`: {e}", raw.base_url));
@@ -192,7 +199,7 @@ fn checked(name: &str, raw: &raw::Profile, wrong: &mut Vec<String>) -> Profile {
     Profile {
         name: name.to_owned(),
         about: raw.about.clone(),
-        os: raw.os.clone(),
+        os: os.unwrap_or(Os::Linux),
         engine: raw.engine,
         params: raw.params.clone(),
         base_url: base_url.unwrap_or_default(),

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use crate::params::Params;
+
 /// The whole file.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -43,7 +45,7 @@ pub struct Profile {
     pub engine: Engine,
     /// Kernel parameters, in order.
     #[serde(default)]
-    pub params: Vec<String>,
+    pub params: Params,
     /// Where the netboot tree is served.
     #[serde(default = "default_base_url")]
     pub base_url: String,

@@ -44,6 +44,14 @@ pub fn fetch(ctx: &Ctx, spec: &FetchSpec, to: &Utf8Path, label: &str) -> Result<
     Err(none(spec, said))
 }
 
+/// How long a download is, and may be.
+pub(super) struct Bounds {
+    /// Bytes, when that is known.
+    pub(super) size: Option<u64>,
+    /// Bytes at most.
+    pub(super) limit: u64,
+}
+
 fn none(spec: &FetchSpec, said: Vec<(String, anyhow::Error)>) -> anyhow::Error {
     let digest = said.iter().any(|(_, e)| crate::error::kind_of(e) == Some(Kind::Digest));
     let kind = if digest { Kind::Digest } else { Kind::Network };
@@ -76,7 +84,8 @@ fn one(ctx: &Ctx, spec: &FetchSpec, source: &Source, part: &Utf8Path, label: &st
         }
         Source::Url(url) => {
             for attempt in 1.. {
-                match download(ctx, spec, url, part, label) {
+                let want = Bounds { size: spec.size, limit: spec.limit };
+                match download(ctx, &want, url, part, label) {
                     Ok(()) => break,
                     Err(e) if attempt < TRIES && can_get_better(&e) => pause(ctx, attempt)?,
                     Err(e) => return Err(e),
@@ -132,10 +141,14 @@ pub(crate) fn agent() -> ureq::Agent {
     config.build().into()
 }
 
-fn download(ctx: &Ctx, spec: &FetchSpec, url: &str, part: &Utf8Path, label: &str) -> Result<()> {
+/// Downloads `url` to `part`, going on where an earlier try ended. What came is not checked.
+///
+/// # Errors
+/// What the server or the disk said; more than the limit.
+pub(super) fn download(ctx: &Ctx, want: &Bounds, url: &str, part: &Utf8Path, label: &str) -> Result<()> {
     let mut file = fs_err::OpenOptions::new().create(true).write(true).truncate(false).open(part)?;
     let have = file.seek(SeekFrom::End(0))?;
-    if spec.size == Some(have) {
+    if want.size == Some(have) {
         return Ok(());
     }
     let mut request = agent().get(url);
@@ -155,7 +168,7 @@ fn download(ctx: &Ctx, spec: &FetchSpec, url: &str, part: &Utf8Path, label: &str
     file.set_len(done)?;
     file.seek(SeekFrom::Start(done))?;
     let body = response.into_body();
-    let total = spec.size.or_else(|| body.content_length().map(|n| n + done));
+    let total = want.size.or_else(|| body.content_length().map(|n| n + done));
     let mut reader = body.into_reader();
     let mut buffer = vec![0; 1 << 18];
     loop {
@@ -165,8 +178,8 @@ fn download(ctx: &Ctx, spec: &FetchSpec, url: &str, part: &Utf8Path, label: &str
             break;
         }
         done += n as u64;
-        if done > spec.limit {
-            bail!("larger than {} bytes", spec.limit);
+        if done > want.limit {
+            bail!("larger than {} bytes", want.limit);
         }
         file.write_all(&buffer[..n]).explain(Kind::Storage, || format!("cannot write {part}"))?;
         ctx.report.event(&Event::Progress { label: label.to_owned(), done, total });

@@ -4,14 +4,16 @@ use anyhow::Result;
 
 use super::{
     image::{EfiImage, Grub, Iso},
-    media::{args, title},
-    os::Os,
-    room::{self, Layout, Seed},
+    line::Line,
+    media::title,
+    os,
+    room::{Layout, Seed},
     script::{Script, Value},
 };
 use crate::{
     config::Profile,
     iso::room::Loader,
+    params::{Os, Target},
     plan::{Arg, Artifact, Planner, Stage},
 };
 
@@ -20,8 +22,10 @@ use crate::{
 pub struct BootIso {
     /// The profile.
     pub profile: Profile,
+    /// Its parameters.
+    pub line: Line,
     /// Kernel and initrd.
-    pub os: Os,
+    pub os: os::Os,
     /// The version in its name.
     pub version: String,
 }
@@ -37,7 +41,7 @@ impl Stage for BootIso {
         let grub = p.ensure(&Grub { marker: marker.clone() })?;
         let efi = p.ensure(&EfiImage::new([("EFI/BOOT/BOOTX64.EFI", Arg::from(&grub))]))?;
         let seed = seed(profile);
-        let loaders = loaders(p, profile, seed.is_some())?;
+        let loaders = loaders(p, profile, &self.line, seed.is_some())?;
         let layout = Layout { files: loaders.clone(), seed: seed.clone() };
         let mut files = self.overlay();
         let mut add = |path: &str, artifact: &Artifact| files.push((path.to_owned(), Arg::from(artifact)));
@@ -65,10 +69,10 @@ impl BootIso {
 
 /// `ros install` looks for these labels (install.go of 1.2.0 and later); everyone else gets the profile's name.
 fn volume(profile: &Profile) -> String {
-    match profile.os.split('-').next() {
-        Some("rancheros") => "RancherOS".to_owned(),
-        Some("burmillaos") => "BurmillaOS".to_owned(),
-        _ => profile.name.to_uppercase().replace('-', "_").chars().take(32).collect(),
+    match profile.os {
+        Os::Rancher(_) => "RancherOS".to_owned(),
+        Os::Burmilla(_) => "BurmillaOS".to_owned(),
+        Os::Smoke | Os::Linux => profile.name.to_uppercase().replace('-', "_").chars().take(32).collect(),
     }
 }
 
@@ -77,6 +81,7 @@ fn marker_file(profile: &Profile) -> Script {
         template: "isofs/common/marker.cfg".to_owned(),
         name: "marker.cfg",
         variables: vec![("title", title(profile))],
+        room: None,
     }
 }
 
@@ -84,6 +89,7 @@ fn marker_file(profile: &Profile) -> Script {
 fn loaders(
     p: &mut Planner,
     profile: &Profile,
+    line: &Line,
     seed: bool,
 ) -> Result<Vec<(&'static str, Artifact, Loader, Arg)>> {
     let initrd = |separator: &str| match seed {
@@ -91,18 +97,18 @@ fn loaders(
         false => "/initrd".to_owned(),
     };
     let each = [
-        ("/isolinux.cfg", "isolinux.cfg", Loader::Isolinux, initrd(",")),
-        ("/boot/grub/grub.cfg", "grub.cfg", Loader::Grub, initrd(" ")),
+        ("/isolinux.cfg", "isolinux.cfg", Loader::Isolinux, Target::Isolinux, initrd(",")),
+        ("/boot/grub/grub.cfg", "grub.cfg", Loader::Grub, Target::Grub, initrd(" ")),
     ];
-    let each = each.map(|(path, name, loader, initrd)| {
-        let args = args(profile);
-        let region = Value::Text(room::text(&args)?);
+    let each = each.map(|(path, name, loader, target, initrd)| {
+        let args = line.spelled(target)?;
         let script = Script {
             template: template(profile, name),
             name,
-            variables: vec![("title", title(profile)), ("args", region), ("initrd", Value::Text(initrd))],
+            variables: vec![("title", title(profile)), ("args", line.value(args.clone())), ("initrd", Value::Text(initrd))],
+            room: Some("args"),
         };
-        Ok((path, p.ensure(&script)?, loader, Arg::Lit(args)))
+        Ok((path, p.ensure(&script)?, loader, line.value(args).arg()))
     });
     each.into_iter().collect()
 }
@@ -110,9 +116,11 @@ fn loaders(
 /// Where the profile's system looks for a cloud-config in its initrd; none for a system that knows none.
 #[must_use]
 pub fn seed(profile: &Profile) -> Option<Seed> {
-    let path = match profile.os.as_str() {
-        "linux" => return None,
-        _ => "var/lib/rancher/conf/cloud-config.d/boot.yml",
+    // Until 0.8 the system wipes or loses the first at boot, and reads the second (cmd/cloudinit of v0.4.4).
+    let path = match profile.os {
+        Os::Linux => return None,
+        os if os.since(0, 8, 0) => "var/lib/rancher/conf/cloud-config.d/boot.yml",
+        _ => "usr/share/ros/oem/oem-config.yml",
     };
     Some(Seed { path, config: profile.cloud_config.clone() })
 }

@@ -5,11 +5,14 @@ use anyhow::Result;
 use super::{
     boot_iso::{BootIso, seed},
     host::Host,
-    ipxe, os,
+    ipxe,
+    line::Line,
+    os,
     room::CloudConfig,
     script::{Script, Value},
 };
 use crate::{
+    params::Target,
     config::{Engine, IpxePin, Media, Profile},
     plan::{Artifact, Plan, Planner},
 };
@@ -27,6 +30,8 @@ pub struct Order<'a> {
     pub bootscripts: &'a Bootscripts,
     /// The build machine.
     pub host: &'a Host,
+    /// The kernel parameters.
+    pub line: Line,
     /// What the lock and the person supply.
     pub supply: os::Supply<'a>,
 }
@@ -60,10 +65,10 @@ pub fn plan(order: &Order<'_>) -> Result<Planned> {
     let profile = order.profile;
     let version = version(order);
     let os = os::plan(&mut p, &profile.media, &order.supply)?;
-    let iso = BootIso { profile: profile.clone(), os: os.clone(), version: version.clone() };
+    let iso = BootIso { profile: profile.clone(), line: order.line.clone(), os: os.clone(), version: version.clone() };
     let iso = p.ensure(&iso)?;
     let made = engine(&mut p, order)?;
-    let boot = p.ensure(&boot_script(profile))?;
+    let boot = p.ensure(&boot_script(profile, &order.line)?)?;
     let mut outputs = vec![(iso.name.clone(), iso)];
     outputs.extend(made.into_iter().map(|(name, artifact)| (name.to_owned(), artifact)));
     for (name, artifact) in
@@ -87,11 +92,6 @@ fn version(order: &Order<'_>) -> String {
 pub(super) fn title(profile: &Profile) -> Value {
     let version = profile.version.as_deref().map(|v| format!(" {v}")).unwrap_or_default();
     Value::Text(format!("{}{version}", profile.name))
-}
-
-/// The kernel parameters as one line.
-pub(super) fn args(profile: &Profile) -> String {
-    profile.params.join(" ")
 }
 
 fn engine(p: &mut Planner, order: &Order<'_>) -> Result<ipxe::Made> {
@@ -119,26 +119,28 @@ fn embed_script(profile: &Profile) -> Script {
             ("nic", Value::Text(nic)),
             ("timeout", Value::Text(profile.timeout.to_string())),
         ],
+        room: None,
     }
 }
 
 /// What the server gives: kernel, initrd, parameters.
-fn boot_script(profile: &Profile) -> Script {
+fn boot_script(profile: &Profile, line: &Line) -> Result<Script> {
     let load_seed = if profile.cloud_config.is_some() {
         "initrd ${base-url}/seed.cpio || goto failed"
     } else {
         "# No cloud-config: nothing comes before the initrd."
     };
-    Script {
+    Ok(Script {
         template: "bootscripts/boot.ipxe".to_owned(),
         name: "boot.ipxe",
         variables: vec![
             ("title", title(profile)),
             ("base-url", Value::Text(profile.base_url.to_string())),
             ("seed", Value::Text(load_seed.to_owned())),
-            ("args", Value::Text(args(profile))),
+            ("args", line.value(line.spelled(Target::Ipxe)?)),
         ],
-    }
+        room: None,
+    })
 }
 
 /// Whether a profile's media are made of the distribution's packages.

@@ -4,6 +4,7 @@ pub mod boot_iso;
 pub mod host;
 pub mod image;
 pub mod ipxe;
+pub mod line;
 pub mod media;
 pub mod needs;
 pub mod os;

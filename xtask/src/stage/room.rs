@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::{
-    iso::room::{Loader, REGION, region},
+    iso::room::Loader,
     plan::{Arg, Artifact, Planner, Stage},
 };
 
@@ -84,12 +84,4 @@ impl Stage for Layout {
         node.builtin("room", args);
         Ok(node.finish_one())
     }
-}
-
-/// The text of a region that holds `args`, to put into a loader's template.
-///
-/// # Errors
-/// [`crate::error::Kind::Params`] when they are too long.
-pub fn text(args: &str) -> Result<String> {
-    region(args, REGION)
 }

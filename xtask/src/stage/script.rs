@@ -14,6 +14,8 @@ pub struct Script {
     pub name: &'static str,
     /// Variables and their values, in order.
     pub variables: Vec<(&'static str, Value)>,
+    /// The variable that gets room behind it, for edits of the finished file.
+    pub room: Option<&'static str>,
 }
 
 /// The value of a variable.
@@ -26,7 +28,7 @@ pub enum Value {
 }
 
 impl Value {
-    fn arg(&self) -> Arg {
+    pub(super) fn arg(&self) -> Arg {
         match self {
             Self::Text(text) => Arg::Lit(text.clone()),
             Self::Secret(text) => Arg::Secret(text.clone()),
@@ -44,6 +46,7 @@ impl Stage for Script {
         let to = node.out(self.name);
         let kind = if self.name.ends_with(".cfg") { "config" } else { "ipxe" };
         let mut args = vec![("template", Arg::Src(self.template.clone())), ("kind", kind.into()), ("to", to)];
+        args.extend(self.room.map(|name| ("room", name.into())));
         for (name, value) in &self.variables {
             args.push(("name", (*name).into()));
             args.push(("value", value.arg()));

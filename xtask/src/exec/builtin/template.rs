@@ -3,9 +3,13 @@
 use anyhow::Result;
 
 use super::Call;
-use crate::error::{Explain as _, Failure, Kind};
+use crate::{
+    error::{Explain as _, Failure, Kind},
+    iso::room::{REGION, region},
+};
 
-/// `template`, pairs of `name` and `value`, `kind` (`ipxe` or `config`), `to`.
+/// `template`, pairs of `name` and `value`, `kind` (`ipxe` or `config`), maybe `room` (the name of the variable
+/// whose value gets room behind it), `to`.
 ///
 /// # Errors
 /// [`Kind::Config`] with file and line: an unknown or unused variable, an iPXE script that does not begin with
@@ -13,7 +17,12 @@ use crate::error::{Explain as _, Failure, Kind};
 pub(super) fn template(call: &Call<'_>) -> Result<()> {
     let path = call.path("template")?;
     let text = fs_err::read_to_string(path).explain(Kind::Config, || format!("cannot read {path}"))?;
-    let variables: Vec<(&str, &str)> = call.all("name").zip(call.all("value")).collect();
+    let room = call.find("room");
+    let values = call.all("name").zip(call.all("value")).map(|(name, value)| {
+        let value = if room == Some(name) { region(value, REGION)? } else { value.to_owned() };
+        Ok((name, value))
+    });
+    let variables: Vec<(&str, String)> = values.collect::<Result<_>>()?;
     let name = path.strip_prefix(&call.job.ctx.root).unwrap_or(path);
     if call.text("kind")? == "ipxe" && text.lines().next() != Some("#!ipxe") {
         return Err(Failure::new(
@@ -27,7 +36,7 @@ pub(super) fn template(call: &Call<'_>) -> Result<()> {
 }
 
 /// Fills in `variables`; the error says which line and what.
-fn fill(text: &str, variables: &[(&str, &str)]) -> Result<String, String> {
+fn fill(text: &str, variables: &[(&str, impl AsRef<str>)]) -> Result<String, String> {
     let mut used = vec![false; variables.len()];
     let mut filled = String::with_capacity(text.len());
     for (number, line) in text.split_inclusive('\n').enumerate() {
@@ -43,7 +52,7 @@ fn fill(text: &str, variables: &[(&str, &str)]) -> Result<String, String> {
             };
             used[found] = true;
             filled += before;
-            filled += variables[found].1;
+            filled += variables[found].1.as_ref();
             rest = after;
         }
         filled += rest;

@@ -1,0 +1,152 @@
+//! Where a login password comes from: a prompt, the environment, a file, or chance. Never the command line, which
+//! every process of the machine can read.
+
+use std::io::{BufRead as _, IsTerminal as _};
+
+use anyhow::Result;
+use camino::Utf8PathBuf;
+
+use crate::{
+    ctx::Ctx,
+    error::{Explain as _, Failure, Kind},
+    exec::run::read_limited,
+};
+
+/// Sources of a password; one at most.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[group(multiple = false)]
+pub struct PasswordArgs {
+    /// Ask for the password of the user `rancher` on the terminal.
+    #[arg(long)]
+    pub password_prompt: bool,
+    /// Take the password from this environment variable.
+    #[arg(long, value_name = "NAME")]
+    pub password_env: Option<String>,
+    /// Take the password from this file's first line.
+    #[arg(long, value_name = "FILE")]
+    pub password_file: Option<Utf8PathBuf>,
+    /// Make a password of 20 letters and digits, and print it once.
+    #[arg(long)]
+    pub generate_password: bool,
+}
+
+impl PasswordArgs {
+    /// The password, if one was asked for.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] when the source has none; [`Kind::Params`] for `rancher`, which everyone knows.
+    pub fn get(&self, ctx: &Ctx) -> Result<Option<String>> {
+        let password = if self.generate_password {
+            let made = generate()?;
+            ctx.report.err_line(&format!("password of the user rancher: {made}"));
+            made
+        } else if self.password_prompt {
+            prompt(ctx)?
+        } else if let Some(name) = &self.password_env {
+            let value = ctx.env.get(name).map(str::to_owned);
+            value.ok_or_else(|| Failure::new(Kind::Usage, format!("the variable {name} is not set")))?
+        } else if let Some(file) = &self.password_file {
+            let text = String::from_utf8(read_limited(file, 4096)?);
+            let text = text.explain(Kind::Usage, || format!("{file} is not UTF-8"))?;
+            text.lines().next().unwrap_or("").to_owned()
+        } else {
+            return Ok(None);
+        };
+        check(&password)?;
+        Ok(Some(password))
+    }
+}
+
+fn check(password: &str) -> Result<()> {
+    if password.is_empty() {
+        return Err(Failure::new(Kind::Usage, "the password is empty").into());
+    }
+    if password == "rancher" {
+        return Err(Failure::new(Kind::Params, "the password `rancher` is the first that anyone tries")
+            .help("choose another, or let --generate-password make one")
+            .into());
+    }
+    Ok(())
+}
+
+/// 20 characters out of 57 that cannot be mistaken for one another: 116 bits.
+fn generate() -> Result<String> {
+    const LETTERS: &[u8] = b"23456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
+    let mut password = String::new();
+    while password.len() < 20 {
+        let mut bytes = [0; 32];
+        getrandom::fill(&mut bytes).map_err(|e| anyhow::anyhow!("no random numbers: {e}"))?;
+        // Bytes past the last whole multiple would make some letters likelier.
+        let whole = 256 / LETTERS.len() * LETTERS.len();
+        let fair = bytes.iter().map(|b| usize::from(*b)).filter(|b| *b < whole);
+        password.extend(fair.map(|b| char::from(LETTERS[b % LETTERS.len()])));
+    }
+    password.truncate(20);
+    Ok(password)
+}
+
+/// Reads a line from the terminal, which does not show it.
+fn prompt(ctx: &Ctx) -> Result<String> {
+    let input = std::io::stdin();
+    if !input.is_terminal() {
+        return Err(Failure::new(Kind::Usage, "--password-prompt needs a terminal")
+            .help("use --password-env or --password-file in scripts")
+            .into());
+    }
+    ctx.report.err_line("Password of the user rancher (it is not shown):");
+    let _hidden = Hidden::new()?;
+    let mut line = String::new();
+    input.lock().read_line(&mut line)?;
+    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+/// Keeps the terminal from showing what is typed, until dropped.
+#[cfg(unix)]
+struct Hidden(rustix::termios::Termios);
+
+#[cfg(unix)]
+impl Hidden {
+    fn new() -> Result<Self> {
+        use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+        let before = tcgetattr(std::io::stdin())?;
+        let mut hidden = before.clone();
+        hidden.local_modes.remove(LocalModes::ECHO);
+        tcsetattr(std::io::stdin(), OptionalActions::Now, &hidden)?;
+        Ok(Self(before))
+    }
+}
+
+#[cfg(unix)]
+impl Drop for Hidden {
+    fn drop(&mut self) {
+        _ = rustix::termios::tcsetattr(std::io::stdin(), rustix::termios::OptionalActions::Now, &self.0);
+    }
+}
+
+#[cfg(not(unix))]
+struct Hidden;
+
+#[cfg(not(unix))]
+impl Hidden {
+    fn new() -> Result<Self> {
+        Err(Failure::new(Kind::Usage, "--password-prompt is not known on this system")
+            .help("use --password-env or --password-file")
+            .into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_generated_password_has_twenty_plain_letters_and_is_new_each_time() {
+        let (a, b) = (generate().unwrap(), generate().unwrap());
+        assert!(a.len() == 20 && a.bytes().all(|b| b.is_ascii_alphanumeric()) && a != b, "{a} {b}");
+    }
+
+    #[test]
+    fn the_password_everyone_knows_is_refused() {
+        assert!(check("rancher").is_err() && check("").is_err() && check("s3cret").is_ok());
+    }
+}
