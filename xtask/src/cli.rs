@@ -51,6 +51,8 @@ pub enum Command {
     Dist(cmd::dist::DistArgs),
     /// List the tools that are needed, with the versions found and how to install what is missing.
     Doctor(cmd::doctor::DoctorArgs),
+    /// Download and verify what a profile is made of; with --update, record it in media.lock.
+    Fetch(cmd::fetch::FetchArgs),
     /// Remove what the store keeps and no profile needs any more.
     Gc(cmd::gc::GcArgs),
     /// Parse, check, explain and look up kernel parameters.

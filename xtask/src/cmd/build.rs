@@ -8,13 +8,13 @@ use crate::{
     config::{Engine, IpxePin, Profile},
     ctx::Ctx,
     error::{Failure, Kind},
-    params::{Severity, Source},
     exec::{load::Loaded, observe, preflight, publish::Publish, world::Machine},
+    params::{Severity, Source},
     plan::{Keys, NodeId},
     stage::{
         host::Host,
-        media::{self, Order, Planned},
         line::Line,
+        media::{self, Order, Planned},
         needs, os,
     },
 };
@@ -126,8 +126,16 @@ impl<'a> Build<'a> {
     /// # Errors
     /// [`Kind::MissingTool`] with everything that is missing.
     pub fn keys(&self) -> Result<Keys> {
+        self.keys_of(&self.goals())
+    }
+
+    /// The keys of some nodes and all they need.
+    ///
+    /// # Errors
+    /// As [`Self::keys`].
+    pub fn keys_of(&self, goals: &[NodeId]) -> Result<Keys> {
         let machine = Machine::new(self.ctx, self.epoch());
-        Keys::compute(&self.planned.plan, &self.goals(), &machine).map_err(|missing| {
+        Keys::compute(&self.planned.plan, goals, &machine).map_err(|missing| {
             let needs: Vec<_> = missing.iter().filter_map(needs::of_missing).collect();
             if needs.is_empty() {
                 return Failure::new(Kind::Config, format!("the repository lacks files: {missing:?}")).into();

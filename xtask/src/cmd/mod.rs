@@ -8,6 +8,7 @@ pub mod build;
 pub mod dist;
 pub mod doctor;
 mod explain;
+pub mod fetch;
 pub mod gc;
 pub mod iso;
 pub mod kargs;
@@ -23,6 +24,7 @@ pub fn run(ctx: &Ctx, command: &Command) -> Result<()> {
     match command {
         Command::Dist(args) => dist::run(ctx, args),
         Command::Doctor(args) => doctor::run(ctx, args),
+        Command::Fetch(args) => fetch::run(ctx, args),
         Command::Gc(args) => gc::run(ctx, args),
         Command::Params(args) => params::run(ctx, args),
         Command::Plan(args) => plan::run(ctx, args),

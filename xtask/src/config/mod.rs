@@ -194,7 +194,10 @@ fn checked(name: &str, raw: &raw::Profile, wrong: &mut Vec<String>) -> Profile {
     let plain = raw.cloud_config.as_deref().is_none_or(is_plain_path);
     check(plain, "cloud-config must be a path below isofs/<profile>/".to_owned());
     for released in released(&raw.media) {
-        check(is_plain_path(&released.name), format!("`{}` cannot be a file name", released.name));
+        check(
+            is_plain_path(&released.name.replace("{version}", "")),
+            format!("`{}` cannot be a file name", released.name),
+        );
     }
     Profile {
         name: name.to_owned(),
@@ -240,7 +243,7 @@ fn released(media: &raw::Media) -> Vec<&raw::Released> {
 
 fn media(raw: &raw::Media, version: &str) -> Media {
     let released = |r: &raw::Released| Released {
-        name: r.name.clone(),
+        name: r.name.replace("{version}", version),
         urls: r.urls.iter().map(|u| u.replace("{version}", version)).collect(),
     };
     match raw {

@@ -120,12 +120,21 @@ fn pause(ctx: &Ctx, attempt: u32) -> Result<()> {
 fn can_get_better(e: &anyhow::Error) -> bool {
     match e.downcast_ref::<ureq::Error>() {
         Some(ureq::Error::StatusCode(code)) => matches!(code, 408 | 429 | 500 | 502 | 503 | 504),
-        Some(ureq::Error::Io(_) | ureq::Error::Timeout(_) | ureq::Error::ConnectionFailed) => true,
+        Some(ureq::Error::Io(e)) => !unknown_name(e),
+        Some(ureq::Error::Timeout(_) | ureq::Error::ConnectionFailed) => true,
         Some(_) => false,
         None => {
             e.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() != std::io::ErrorKind::StorageFull)
         }
     }
+}
+
+/// `EAI_NONAME` in the words of glibc, musl, macOS and Windows; std gives it no kind of its own.
+fn unknown_name(e: &std::io::Error) -> bool {
+    let said = e.to_string();
+    ["Name or service not known", "Name does not resolve", "nodename nor servname", "No such host"]
+        .iter()
+        .any(|words| said.contains(words))
 }
 
 /// The client: system certificates (a company's own among them), no transparent decompression, a limit on

@@ -12,4 +12,5 @@ pub mod schedule;
 pub mod signals;
 pub mod store;
 pub mod tree;
+pub mod update;
 pub mod world;

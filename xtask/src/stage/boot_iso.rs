@@ -105,7 +105,11 @@ fn loaders(
         let script = Script {
             template: template(profile, name),
             name,
-            variables: vec![("title", title(profile)), ("args", line.value(args.clone())), ("initrd", Value::Text(initrd))],
+            variables: vec![
+                ("title", title(profile)),
+                ("args", line.value(args.clone())),
+                ("initrd", Value::Text(initrd)),
+            ],
             room: Some("args"),
         };
         Ok((path, p.ensure(&script)?, loader, line.value(args).arg()))

@@ -35,7 +35,9 @@ impl Line {
             Failure::new(Kind::Params, format!("profile {}: parameters cannot be expressed", profile.name))
                 .source(anyhow!(all.join("\n")))
         })?;
-        let secret = words.last().filter(|w| w.starts_with("rancher.password=") && list.len() > profile.params.0.len());
+        let secret = words
+            .last()
+            .filter(|w| w.starts_with("rancher.password=") && list.len() > profile.params.0.len());
         let secret = secret.and_then(|w| w.split_once('=')).map(|(_, value)| value.to_owned());
         Ok(Self { text: words.join(" "), os: profile.os, secret })
     }

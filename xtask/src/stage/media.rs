@@ -12,8 +12,8 @@ use super::{
     script::{Script, Value},
 };
 use crate::{
-    params::Target,
     config::{Engine, IpxePin, Media, Profile},
+    params::Target,
     plan::{Artifact, Plan, Planner},
 };
 
@@ -65,7 +65,12 @@ pub fn plan(order: &Order<'_>) -> Result<Planned> {
     let profile = order.profile;
     let version = version(order);
     let os = os::plan(&mut p, &profile.media, &order.supply)?;
-    let iso = BootIso { profile: profile.clone(), line: order.line.clone(), os: os.clone(), version: version.clone() };
+    let iso = BootIso {
+        profile: profile.clone(),
+        line: order.line.clone(),
+        os: os.clone(),
+        version: version.clone(),
+    };
     let iso = p.ensure(&iso)?;
     let made = engine(&mut p, order)?;
     let boot = p.ensure(&boot_script(profile, &order.line)?)?;

@@ -1,0 +1,91 @@
+//! `cargo xtask fetch`: released files, and with `--update` their entries in `media.lock`.
+
+use anyhow::Result;
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::build::{Build, Selection};
+use crate::{
+    config::Profile,
+    ctx::Ctx,
+    error::{Explain as _, Kind},
+    exec::{
+        load::{self, Loaded},
+        schedule,
+        store::Store,
+        update,
+    },
+    plan::{Action, NodeId},
+};
+
+/// Arguments of `fetch`.
+#[derive(Debug, clap::Args)]
+pub struct FetchArgs {
+    /// The profile; the default one of media.toml unless named.
+    pub profile: Option<String>,
+    /// Record what media.toml asks for and media.lock does not have yet, and say what vouches for it.
+    #[arg(long)]
+    pub update: bool,
+    /// A folder that is searched for released files before the network is.
+    #[arg(long, value_name = "DIR")]
+    pub artifacts: Option<Utf8PathBuf>,
+}
+
+/// Downloads and verifies what a profile needs, so that `dist --offline` works afterwards.
+///
+/// # Errors
+/// When a file cannot be had or is not what the lock says.
+pub fn run(ctx: &Ctx, args: &FetchArgs) -> Result<()> {
+    let mut loaded = load::load(ctx)?;
+    let profile = loaded.config.profile(args.profile.as_deref())?.clone();
+    if args.update {
+        record(ctx, &mut loaded, &profile, args.artifacts.as_deref())?;
+    }
+    let selection = Selection {
+        profile: args.profile.clone(),
+        artifacts: args.artifacts.clone(),
+        ..Selection::default()
+    };
+    let build = Build::new(ctx, &loaded, &profile, &selection)?;
+    let downloads = downloads(&build);
+    let keys = build.keys_of(&downloads)?;
+    let store = Store::open(&ctx.work, &ctx.report, &ctx.runner.interrupt)?;
+    let done = schedule::realize(ctx, &build.planned.plan, &keys, &downloads, build.epoch(), &store)?;
+    ctx.report.out(&format!(
+        "{}: {} fetched, {} there already",
+        profile.name,
+        done.built.len(),
+        done.cached.len()
+    ));
+    Ok(())
+}
+
+/// The nodes that need the network and nothing else.
+fn downloads(build: &Build<'_>) -> Vec<NodeId> {
+    let plan = &build.planned.plan;
+    let from_outside = |action: &Action| match action {
+        Action::Fetch(_) => true,
+        Action::Builtin { name, .. } => matches!(*name, "apt-download" | "git-checkout"),
+        _ => false,
+    };
+    plan.ids().filter(|id| plan.node(*id).actions.iter().any(from_outside)).collect()
+}
+
+fn record(ctx: &Ctx, loaded: &mut Loaded, profile: &Profile, artifacts: Option<&Utf8Path>) -> Result<()> {
+    let version = profile.version.as_deref().unwrap_or("");
+    let artifacts = artifacts.map(|dir| ctx.absolute(dir.to_owned())).transpose()?;
+    for released in profile.media.released() {
+        let known = loaded.lock.get(&profile.name, &released.name, version);
+        let locked = update::update(ctx, released, version, artifacts.as_deref(), known)?;
+        ctx.report.out(&format!(
+            "{}: {} SHA-256 {}\n  vouched for by {}",
+            profile.name, released.name, locked.sha256, locked.vouched_by
+        ));
+        let files = loaded.lock.files.entry(profile.name.clone()).or_default();
+        files.insert(released.name.clone(), locked);
+    }
+    let path = ctx.root.join("media.lock");
+    let new = ctx.root.join(".media.lock.new");
+    fs_err::write(&new, loaded.lock.render())
+        .and_then(|()| fs_err::rename(&new, &path))
+        .explain(Kind::Storage, || format!("cannot write {path}"))
+}
