@@ -22,7 +22,7 @@ pub(super) fn run(ctx: &Ctx, build: &Build<'_>, keys: &Keys) -> Result<()> {
         let state = if store.find(node, keys.key(id), &ctx.report)?.is_some() { "cached" } else { "build" };
         text += &format!("{state:>7} {}: {}\n", node.stage, node.label);
         if state == "build" {
-            let last = old.iter().filter(|e| e.stage == node.stage && e.label == node.label).next_back();
+            let last = old.iter().rfind(|e| e.stage == node.stage && e.label == node.label);
             text += &match last {
                 None => "          never built here\n".to_owned(),
                 Some(last) => changes(last, keys.inputs(id)),

@@ -27,20 +27,28 @@ pub struct Loaded {
 /// # Errors
 /// [`Kind::Config`] with file, line and reason.
 pub fn load(ctx: &Ctx) -> Result<Loaded> {
-    let mut config = Config::parse(&text(&ctx.root.join("media.toml"))?)?;
+    read(&ctx.root)
+}
+
+/// Reads everything below `root`.
+///
+/// # Errors
+/// As [`load`].
+pub fn read(root: &Utf8Path) -> Result<Loaded> {
+    let mut config = Config::parse(&text(&root.join("media.toml"))?)?;
     for profile in config.profiles_mut() {
-        profile.overlay = list(&ctx.root.join("isofs").join(&profile.name))?;
-        if let Some(file) = profile.cloud_config.as_ref().filter(|f| !ctx.root.join(f).is_file()) {
+        profile.overlay = list(&root.join("isofs").join(&profile.name))?;
+        if let Some(file) = profile.cloud_config.as_ref().filter(|f| !root.join(f).is_file()) {
             return Err(
                 Failure::new(Kind::Config, format!("profile.{}: there is no {file}", profile.name)).into()
             );
         }
     }
-    let lock = Lock::parse(&text(&ctx.root.join("media.lock"))?)
+    let lock = Lock::parse(&text(&root.join("media.lock"))?)
         .map_err(|e| Failure::new(Kind::Config, "media.lock cannot be read").source(e))?;
     let bootscripts = Bootscripts {
-        patches: below(ctx, "bootscripts/patches", "patch")?,
-        config: below(ctx, "bootscripts/config", "h")?,
+        patches: below(root, "bootscripts/patches", "patch")?,
+        config: below(root, "bootscripts/config", "h")?,
     };
     Ok(Loaded { config, lock, bootscripts })
 }
@@ -56,8 +64,8 @@ fn list(dir: &Utf8Path) -> Result<Vec<String>> {
     Ok(tree::files(dir)?.into_iter().map(camino::Utf8PathBuf::into_string).collect())
 }
 
-fn below(ctx: &Ctx, dir: &str, extension: &str) -> Result<Vec<String>> {
-    let mut files = list(&ctx.root.join(dir))?;
+fn below(root: &Utf8Path, dir: &str, extension: &str) -> Result<Vec<String>> {
+    let mut files = list(&root.join(dir))?;
     files.retain(|f| f.rsplit_once('.').is_some_and(|(_, e)| e == extension));
     Ok(files.into_iter().map(|f| format!("{dir}/{f}")).collect())
 }

@@ -121,7 +121,7 @@ fn vouched(ctx: &Ctx, released: &Released, url: &str, sha256: Digest) -> Result<
         }
         let text = String::from_utf8_lossy(&read_limited(&list, LIST_LIMIT)?).into_owned();
         match listed(&text, &released.name) {
-            Some(said) if said == sha256 => return Ok(format!("{address}")),
+            Some(said) if said == sha256 => return Ok(address),
             Some(said) => {
                 let message = format!("{url} has SHA-256 {sha256}, and {address} says {said}");
                 return Err(Failure::new(Kind::Digest, message)

@@ -8,4 +8,11 @@ mod iso;
 mod iso_cli;
 mod kargs;
 mod params;
+mod plans;
 mod tidy;
+
+/// The repository that is tested.
+fn repository() -> camino::Utf8PathBuf {
+    let package = camino::Utf8Path::new(env!("CARGO_MANIFEST_DIR"));
+    package.parent().unwrap().to_owned()
+}

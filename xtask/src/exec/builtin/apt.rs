@@ -30,17 +30,14 @@ pub(super) fn download(call: &Call<'_>) -> Result<()> {
         .arg(format!("{name}={version}"))
         .cwd(&folder);
     ctx.runner.logged(&cmd, &call.job.scratch.join("log"), &mut |_| {})?;
-    for file in tree::files(&folder)? {
-        let file = folder.join(file);
-        let (have, _) = tree::digest(&file)?;
-        if have != want {
-            let message = format!("apt gave another {name} than its index promised: SHA-256 {have}");
-            return Err(Failure::new(Kind::Digest, message)
-                .help("run `apt-get update` and try again")
-                .into());
-        }
-        fs_err::rename(file, call.out("to")?)?;
-        return Ok(());
+    let Some(file) = tree::files(&folder)?.pop().map(|f| folder.join(f)) else {
+        return Err(Failure::new(Kind::Network, format!("apt downloaded no file for {name}")).into());
+    };
+    let (have, _) = tree::digest(&file)?;
+    if have != want {
+        let message = format!("apt gave another {name} than its index promised: SHA-256 {have}");
+        return Err(Failure::new(Kind::Digest, message).help("run `apt-get update` and try again").into());
     }
-    Err(Failure::new(Kind::Network, format!("apt downloaded no file for {name}")).into())
+    fs_err::rename(file, call.out("to")?)?;
+    Ok(())
 }

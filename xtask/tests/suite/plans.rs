@@ -1,0 +1,207 @@
+//! Plans of every profile by both engines, on a made-up machine: no tool, no network and no package is needed.
+
+use std::collections::BTreeMap;
+
+use xtask::{
+    config::{Engine, Profile},
+    exec::load::{self, Loaded},
+    plan::{Digest, Keys, Missing, NodeId, Plan, ToolId, World},
+    stage::{
+        host::Host,
+        line::Line,
+        media::{self, Order, Planned},
+        needs, os,
+    },
+};
+
+use crate::repository;
+
+/// The repository as it stands, with digests for what the lock leaves to the person.
+fn loaded() -> Loaded {
+    let mut loaded = load::read(&repository()).unwrap();
+    let profiles: Vec<Profile> = loaded.config.profiles().cloned().collect();
+    for profile in profiles {
+        let version = profile.version.clone().unwrap_or_default();
+        for released in profile.media.released() {
+            let files = loaded.lock.files.entry(profile.name.clone()).or_default();
+            files.entry(released.name.clone()).or_insert_with(|| xtask::config::Locked {
+                version: version.clone(),
+                sha256: Digest::of(released.name.as_bytes()),
+                size: None,
+                vouched_by: "this test".to_owned(),
+            });
+        }
+    }
+    loaded
+}
+
+fn planned(loaded: &Loaded, profile: &Profile, engine: Engine) -> Planned {
+    let host = Host::sample();
+    let version = profile.version.as_deref().unwrap_or("");
+    let released = profile.media.released();
+    let locked = released
+        .iter()
+        .map(|r| (r.name.as_str(), loaded.lock.get(&profile.name, &r.name, version).unwrap()))
+        .collect();
+    let packages = host.packages.as_ref();
+    media::plan(&Order {
+        profile,
+        engine,
+        pin: &loaded.config.ipxe,
+        bootscripts: &loaded.bootscripts,
+        host: &host,
+        line: Line::new(profile, None).unwrap(),
+        supply: os::Supply { profile: &profile.name, locked, artifacts: None, packages },
+    })
+    .unwrap()
+}
+
+fn each(mut f: impl FnMut(&Loaded, &Profile, Engine)) {
+    let loaded = loaded();
+    for profile in loaded.config.profiles() {
+        for engine in [Engine::Source, Engine::Prebuilt] {
+            f(&loaded, profile, engine);
+        }
+    }
+}
+
+#[test]
+fn every_profile_by_every_engine_has_the_plan_in_its_snapshot() {
+    each(|loaded, profile, engine| {
+        let planned = planned(loaded, profile, engine);
+        let mut text = xtask::plan::render(&planned.plan, xtask::plan::Format::Text);
+        for (path, artifact) in &planned.outputs {
+            text += &format!("dist/{}/{path} = {artifact:?}\n", profile.name);
+        }
+        let name = format!("{}_{engine:?}", profile.name).to_lowercase();
+        insta::with_settings!({ prepend_module_to_snapshot => false, snapshot_path => "../snapshots/plans" }, {
+            insta::assert_snapshot!(name, text);
+        });
+    });
+}
+
+#[test]
+fn the_list_of_needs_has_everything_that_a_plan_uses() {
+    each(|loaded, profile, engine| {
+        let needs = needs::dist(&profile.media, engine);
+        assert!(needs.iter().all(|n| !n.package.is_empty()), "{needs:?}");
+        for used in needs::used_by(&planned(loaded, profile, engine).plan) {
+            let named = needs.iter().any(|n| n.what == used || same_package(&n.what, &used));
+            assert!(named, "{} by {engine:?} uses {used}, which `doctor` does not know", profile.name);
+        }
+    });
+}
+
+/// One file stands for all that its package puts into the folder.
+fn same_package(need: &str, used: &str) -> bool {
+    need.starts_with('/') && need.rsplit_once('/').map(|(f, _)| f) == used.rsplit_once('/').map(|(f, _)| f)
+}
+
+/// A world in which every file is what its name says, but for those that were edited.
+#[derive(Default)]
+struct Edited(Vec<&'static str>);
+
+impl World for Edited {
+    fn source(&self, path: &str) -> Result<Digest, Missing> {
+        let edits = if self.0.contains(&path) { " edited" } else { "" };
+        Ok(Digest::of(format!("{path}{edits}").as_bytes()))
+    }
+
+    fn host(&self, path: &str) -> Result<Digest, Missing> {
+        self.source(path)
+    }
+
+    fn tool(&self, program: &str) -> Result<ToolId, Missing> {
+        let version = if self.0.contains(&program) { "2" } else { "1" };
+        Ok(ToolId { version: version.to_owned() })
+    }
+
+    fn epoch(&self) -> u64 {
+        0
+    }
+}
+
+/// The labels of the nodes whose keys an edit changes.
+fn rebuilt(plan: &Plan, edits: &[&'static str]) -> Vec<String> {
+    let goals: Vec<NodeId> = plan.ids().collect();
+    let keys = |world: &Edited| Keys::compute(plan, &goals, world).unwrap();
+    let (before, after) = (keys(&Edited::default()), keys(&Edited(edits.to_vec())));
+    let changed = plan.ids().filter(|id| before.key(*id) != after.key(*id));
+    changed.map(|id| plan.node(id).label.clone()).collect()
+}
+
+#[test]
+fn an_edit_rebuilds_the_nodes_that_depend_on_it_and_no_others() {
+    let loaded = loaded();
+    let smoke = loaded.config.profile(Some("smoke")).unwrap();
+    let source = planned(&loaded, smoke, Engine::Source).plan;
+    let prebuilt = planned(&loaded, smoke, Engine::Prebuilt).plan;
+    let iso = "smoke-6.1.192-2-x86_64.iso";
+    let cases: BTreeMap<&'static str, (&Plan, Vec<&str>)> = BTreeMap::from([
+        (
+            "bootscripts/embed.ipxe",
+            (
+                &source,
+                vec![
+                    "embed.ipxe from bootscripts/embed.ipxe",
+                    "iPXE linked around the script",
+                    "FAT image for UEFI",
+                    "ipxe.iso",
+                ],
+            ),
+        ),
+        ("bootscripts/boot.ipxe", (&source, vec!["boot.ipxe from bootscripts/boot.ipxe"])),
+        (
+            "bootscripts/config/console.h",
+            (
+                &source,
+                vec![
+                    "iPXE patched and configured",
+                    "iPXE compiled",
+                    "iPXE linked around the script",
+                    "FAT image for UEFI",
+                    "ipxe.iso",
+                ],
+            ),
+        ),
+        ("isofs/smoke/init", (&prebuilt, vec!["initrd of the smoke system", iso])),
+        (
+            "isofs/common/grub.cfg",
+            (
+                &prebuilt,
+                vec![
+                    "grub.cfg from isofs/common/grub.cfg",
+                    "media.json: where the room for parameters is",
+                    iso,
+                ],
+            ),
+        ),
+        (
+            "isofs/smoke/cloud-config.yml",
+            (
+                &prebuilt,
+                vec![
+                    "seed with the cloud-config",
+                    "media.json: where the room for parameters is",
+                    iso,
+                    "cloud-config",
+                ],
+            ),
+        ),
+        ("/usr/lib/ISOLINUX/isohdpfx.bin", (&prebuilt, vec![iso, "ipxe.iso"])),
+        ("grub-mkimage", (&prebuilt, vec!["GRUB for UEFI", "FAT image for UEFI", iso])),
+    ]);
+    for (edit, (plan, expected)) in cases {
+        assert_eq!(
+            sorted(rebuilt(plan, &[edit])),
+            sorted(expected.iter().map(ToString::to_string).collect()),
+            "{edit}"
+        );
+    }
+    assert!(rebuilt(&source, &["no such file"]).is_empty());
+}
+
+fn sorted(mut list: Vec<String>) -> Vec<String> {
+    list.sort();
+    list
+}
