@@ -47,6 +47,8 @@ impl From<&GlobalArgs> for Globals {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Measure what the documentation claims.
+    Bench(cmd::bench::BenchArgs),
     /// Build a profile's media into dist/: ISO, iPXE, netboot tree, checksums, manifest.
     Dist(cmd::dist::DistArgs),
     /// List the tools that are needed, with the versions found and how to install what is missing.

@@ -4,6 +4,8 @@ use anyhow::Result;
 
 use crate::{cli::Command, ctx::Ctx};
 
+pub mod bench;
+mod bench_kargs;
 pub mod build;
 pub mod dist;
 pub mod doctor;
@@ -22,6 +24,7 @@ pub mod plan;
 /// Whatever the command meets.
 pub fn run(ctx: &Ctx, command: &Command) -> Result<()> {
     match command {
+        Command::Bench(args) => bench::run(ctx, args),
         Command::Dist(args) => dist::run(ctx, args),
         Command::Doctor(args) => doctor::run(ctx, args),
         Command::Fetch(args) => fetch::run(ctx, args),
