@@ -82,7 +82,7 @@ fn ls(ctx: &Ctx, iso: &Iso) -> Result<()> {
         iso::Kind::Link(target) => vec![String::new(), format!("{} -> {}", shown(&e.path), shown(target))],
     };
     let mut text = format!("{} ({} names, {} bytes)\n\n", shown(iso.label()), iso.naming()?, iso.size()?);
-    text += &table(&["size", "path"], &entries.iter().map(row).collect::<Vec<_>>());
+    text += &table(&["SIZE", "PATH"], &entries.iter().map(row).collect::<Vec<_>>());
     if !boot.is_empty() {
         let name = |offset: u64| {
             let at = |e: &&Entry| e.size > 0 && e.extents.first().is_some_and(|x| x.offset == offset);
@@ -100,7 +100,7 @@ fn ls(ctx: &Ctx, iso: &Iso) -> Result<()> {
         };
         let rows: Vec<_> = boot.iter().map(row).collect();
         text += "\n";
-        text += &table(&["boot", "bootable", "emulation", "offset", "loaded", "file"], &rows);
+        text += &table(&["BOOT", "BOOTABLE", "EMULATION", "OFFSET", "LOADED", "FILE"], &rows);
     }
     if !partitions.is_empty() {
         let row = |p: &iso::Partition| {
@@ -109,7 +109,7 @@ fn ls(ctx: &Ctx, iso: &Iso) -> Result<()> {
         };
         text += "\n";
         text += &table(
-            &["partition", "offset", "length", "type"],
+            &["PARTITION", "OFFSET", "LENGTH", "TYPE"],
             &partitions.iter().map(row).collect::<Vec<_>>(),
         );
     }

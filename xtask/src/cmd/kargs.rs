@@ -95,7 +95,7 @@ pub fn run(ctx: &Ctx, args: &KargsArgs) -> Result<()> {
 
 fn show(ctx: &Ctx, path: &Utf8Path) -> Result<()> {
     let state = kargs::show(&Iso::open(path)?)?;
-    if !agree(&state.slots) {
+    if !state.agree {
         ctx.report.warn("the loaders do not say the same");
     }
     if ctx.globals.json {
@@ -108,7 +108,7 @@ fn show(ctx: &Ctx, path: &Utf8Path) -> Result<()> {
 
 fn text(state: &State) -> String {
     let row = |s: &Slot| vec![s.file.clone(), s.entry.clone(), s.args.clone()];
-    let mut text = table(&["file", "entry", "arguments"], &state.slots.iter().map(row).collect::<Vec<_>>());
+    let mut text = table(&["FILE", "ENTRY", "ARGUMENTS"], &state.slots.iter().map(row).collect::<Vec<_>>());
     match state.pristine {
         Some(true) => text += "\nas built\n",
         Some(false) => text += "\nchanged since it was built; `kargs reset` takes that back\n",
@@ -118,11 +118,6 @@ fn text(state: &State) -> String {
         text += &format!("\ncloud-config:\n{config}");
     }
     text
-}
-
-/// Whether all places say the same to the kernel, as those of our images do.
-fn agree(slots: &[Slot]) -> bool {
-    slots.windows(2).all(|w| w[0].words() == w[1].words())
 }
 
 fn edit(ctx: &Ctx, target: &TargetArgs, edit: &Edit) -> Result<()> {

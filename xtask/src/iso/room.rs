@@ -78,6 +78,9 @@ impl Seed {
 #[serde(deny_unknown_fields)]
 pub struct Layout {
     format: u32,
+    /// The system that reads the arguments, as `media.toml` names it: `rancheros-1.5.8`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub os: Option<String>,
     /// The regions, in the order they were added.
     pub regions: Vec<Region>,
     /// The seed, when the image has one.
@@ -86,7 +89,7 @@ pub struct Layout {
 
 impl Default for Layout {
     fn default() -> Self {
-        Self { format: FORMAT, regions: Vec::new(), seed: None }
+        Self { format: FORMAT, os: None, regions: Vec::new(), seed: None }
     }
 }
 

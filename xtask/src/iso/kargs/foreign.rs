@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use anyhow::Result;
 
 use super::{
-    Slot,
+    Change, Slot,
     config::{self, Config},
     patch::Patch,
     words::{self, Edit},
@@ -195,26 +195,30 @@ impl ConfigFile {
         })
     }
 
-    /// The patches that make `edit`; none when the file has nothing to change.
-    pub(super) fn patches(&self, iso: &Iso, edit: &Edit) -> Result<Vec<Patch>> {
+    /// Adds what `edit` makes of this file.
+    pub(super) fn change(&self, iso: &Iso, edit: &Edit, change: &mut Change) -> Result<()> {
         let mut text = self.text.text.clone();
-        let mut changed = false;
+        let mut matched = false;
+        let first = change.expected.len();
         for line in self.config.lines.iter().rev() {
-            let args = arguments(self.loader, &text[line.range.clone()]);
-            let Some(mut args) = words::edited(self.loader, args, edit)? else { continue };
-            changed = true;
+            let old = arguments(self.loader, &text[line.range.clone()]).to_owned();
+            let new = words::edited(self.loader, &old, edit)?;
+            change.expected.insert(first, new.clone().unwrap_or(old));
+            let Some(mut args) = new else { continue };
+            matched = true;
             if args.is_empty() && self.loader == Loader::Isolinux && line.lead.is_empty() {
                 // Without a `-`, the arguments for all labels would apply.
                 "-".clone_into(&mut args);
             }
             text.replace_range(line.range.clone(), &format!("{}{args}", line.lead));
         }
-        if !changed {
-            return Ok(Vec::new());
+        if matched {
+            let new = self.fitted(text, &self.slack(iso)?)?;
+            let old = self.text.encode(&self.text.text)?;
+            change.patches.extend(self.place.patches(iso, &old, &new)?);
+            change.matched = true;
         }
-        let slack = self.slack(iso)?;
-        let new = self.fitted(text, &slack)?;
-        self.place.patches(iso, &self.text.encode(&self.text.text)?, &new)
+        Ok(())
     }
 
     /// How far the file may grow, or why not.

@@ -35,10 +35,10 @@ pub struct Slot {
 }
 
 impl Slot {
-    /// The words that the kernel gets, without quotes.
+    /// The line that the kernel reads, without what the loader adds at the ends.
     #[must_use]
-    pub fn words(&self) -> Vec<String> {
-        words::words(self.loader, &self.args).into_iter().map(|w| w.value).collect()
+    pub fn line(&self) -> String {
+        words::read(self.loader, &self.args)
     }
 }
 
@@ -47,6 +47,10 @@ impl Slot {
 pub struct State {
     /// Whether the image has room for arguments, as ours have.
     pub has_room: bool,
+    /// The system that reads the arguments, where the image says it.
+    pub os: Option<String>,
+    /// Whether all places say the same to the kernel, as those of our images do.
+    pub agree: bool,
     /// Whether it is as it was built; known only where there is room.
     pub pristine: Option<bool>,
     /// Each place with arguments.
@@ -65,7 +69,9 @@ pub fn show(iso: &Iso) -> Result<State> {
     if let Some(ours) = ours::open(iso)? {
         return Ok(State {
             has_room: true,
+            os: ours.layout.os.clone(),
             pristine: Some(ours.is_pristine()?),
+            agree: ours.agrees()?,
             slots: ours.slots()?,
             cloud_config: ours.config()?,
             has_seed: ours.layout.seed.is_some(),
@@ -76,7 +82,10 @@ pub fn show(iso: &Iso) -> Result<State> {
         let text = "no ISOLINUX or GRUB configuration that starts Linux is in the image";
         return Err(Failure::new(Kind::Input, text).into());
     }
-    Ok(State { has_room: false, pristine: None, slots, cloud_config: None, has_seed: false })
+    let words = |s: &Slot| words::words(s.loader, &s.args).into_iter().map(|w| w.value).collect::<Vec<_>>();
+    let agree = slots.windows(2).all(|w| words(&w[0]) == words(&w[1]));
+    let (pristine, cloud_config) = (None, None);
+    Ok(State { has_room: false, os: None, pristine, agree, slots, cloud_config, has_seed: false })
 }
 
 /// A prepared change of one image.
@@ -86,46 +95,53 @@ pub struct Plan {
     pub after: State,
 }
 
+/// What an edit makes of an image's places.
+#[derive(Default)]
+struct Change {
+    patches: Vec<patch::Patch>,
+    /// The arguments that each place will have, in the order of [`State::slots`].
+    expected: Vec<String>,
+    /// Whether the edit met anything.
+    matched: bool,
+}
+
 /// Prepares an edit.
 ///
 /// # Errors
 /// When nothing matches it, there is no room, a loader's language cannot say it, or as [`show`].
 pub fn plan(iso: &Iso, edit: &Edit) -> Result<Plan> {
-    let patches = match (ours::open(iso)?, edit) {
-        (Some(ours), _) => ours.patches(edit)?,
+    let change = match (ours::open(iso)?, edit) {
+        (Some(ours), _) => ours.change(edit)?,
         (None, Edit::Reset) => {
             let text = "the image does not say what its arguments were when it was built";
             return Err(Failure::new(Kind::Input, text).help("only images of this program do").into());
         }
-        (None, _) => foreign_patches(iso, edit)?,
+        (None, _) => foreign_change(iso, edit)?,
     };
-    if *edit == Edit::Reset {
-        return planned(iso, patches);
-    }
-    let before = show(iso)?;
-    if patches.is_empty() {
+    if !change.matched && *edit != Edit::Reset {
         let text = "no kernel argument of the image matches";
         return Err(Failure::new(Kind::Usage, text).help("`cargo xtask kargs show` lists them").into());
     }
-    let plan = planned(iso, patches)?;
-    for (old, new) in before.slots.iter().zip(&plan.after.slots) {
-        let wanted = words::edited(old.loader, &old.args, edit)?.unwrap_or_else(|| old.args.clone());
-        if new.args != wanted || before.slots.len() != plan.after.slots.len() {
-            let text = format!("{} would not read back as `{wanted}`; nothing is changed", old.file);
-            return Err(Failure::new(Kind::Input, text).into());
-        }
+    let after = show(&patch::overlaid(iso, &change.patches)?)?;
+    if after.slots.iter().map(|s| &s.args).ne(&change.expected) {
+        let text = "the changed image would not read back as it should, so nothing is changed";
+        return Err(Failure::new(Kind::Input, text).into());
     }
-    Ok(plan)
+    Ok(Plan { patches: change.patches, after })
 }
 
-fn foreign_patches(iso: &Iso, edit: &Edit) -> Result<Vec<patch::Patch>> {
-    let mut all = Vec::new();
-    for file in foreign::find(iso)? {
-        all.extend(file.patches(iso, edit)?);
+fn foreign_change(iso: &Iso, edit: &Edit) -> Result<Change> {
+    let mut change = Change::default();
+    let files = foreign::find(iso)?;
+    for file in &files {
+        file.change(iso, edit, &mut change)?;
+    }
+    if files.is_empty() {
+        show(iso)?;
     }
     // Lengths last, over all files: until then, every file is at least as long as it says.
-    all.sort_by_key(|p: &patch::Patch| p.is_length);
-    Ok(all)
+    change.patches.sort_by_key(|p| p.is_length);
+    Ok(change)
 }
 
 /// Prepares putting a cloud-config into the seed.
@@ -137,10 +153,7 @@ pub fn embed(iso: &Iso, config: &str) -> Result<Plan> {
         let text = "the image has no area for a cloud-config";
         return Err(Failure::new(Kind::Input, text).help("only images of this program have one").into());
     };
-    planned(iso, vec![ours.embed(config)?])
-}
-
-fn planned(iso: &Iso, patches: Vec<patch::Patch>) -> Result<Plan> {
+    let patches = vec![ours.embed(config)?];
     let after = show(&patch::overlaid(iso, &patches)?)?;
     Ok(Plan { patches, after })
 }

@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::{
-    Slot,
+    Change, Slot,
     patch::Patch,
     words::{self, Edit},
 };
@@ -11,7 +11,7 @@ use crate::{
     error::{Failure, Kind},
     iso::{
         Entry, Iso,
-        room::{self, Layout, Region, Seed},
+        room::{self, Layout, Loader, Region, Seed},
         seed,
     },
 };
@@ -94,30 +94,48 @@ impl Ours {
         Ok(config.map(|f| String::from_utf8_lossy(&f.bytes).into_owned()))
     }
 
-    /// Whether regions and seed are those of the built image.
-    pub(super) fn is_pristine(&self) -> Result<bool> {
-        Ok(self.patches(&Edit::Reset)?.is_empty())
+    /// Whether all regions say the same.
+    pub(super) fn agrees(&self) -> Result<bool> {
+        let slots = self.slots()?;
+        let line = line(&slots);
+        Ok(slots.iter().all(|s| is_written_as(s, &line)))
     }
 
-    /// The patches that make `edit`; none when there is nothing to change.
-    pub(super) fn patches(&self, edit: &Edit) -> Result<Vec<Patch>> {
-        let mut patches = Vec::new();
-        for (region, (offset, old)) in self.layout.regions.iter().zip(&self.regions) {
-            let args = if *edit == Edit::Reset {
-                Some(region.args.clone())
-            } else {
-                let args = room::args(old).ok_or_else(|| torn(&region.file, region.offset))?;
-                words::edited(region.loader, args, edit)?
-            };
-            let Some(args) = args else { continue };
-            patches.push(Patch::new(*offset, old.clone(), room::region(&args, old.len())?.into()));
+    /// Whether regions and seed are those of the built image.
+    pub(super) fn is_pristine(&self) -> Result<bool> {
+        Ok(self.change(&Edit::Reset)?.patches.is_empty())
+    }
+
+    /// What `edit` makes of the regions, and of the seed when it is a reset.
+    ///
+    /// The image was built from one list, so the list is edited, and each loader is given it in its own language.
+    /// A region that somebody has changed alone is edited by itself.
+    pub(super) fn change(&self, edit: &Edit) -> Result<Change> {
+        let mut change = Change::default();
+        if *edit == Edit::Reset {
+            for (region, area) in self.layout.regions.iter().zip(&self.regions) {
+                change.region(area, &region.args)?;
+            }
+            if let (Some((offset, old)), Some(seed)) = (&self.seed, &self.layout.seed) {
+                let new = seed.archive(seed.config.as_deref())?;
+                change.patches.push(Patch::new(*offset, old.clone(), new));
+            }
+        } else {
+            let slots = self.slots()?;
+            let line = line(&slots);
+            let new_line = words::edited(Loader::Isolinux, &line, edit)?;
+            for (slot, area) in slots.iter().zip(&self.regions) {
+                let new = if is_written_as(slot, &line) {
+                    new_line.as_ref().map(|l| words::write(slot.loader, l)).transpose()?
+                } else {
+                    words::edited(slot.loader, &slot.args, edit)?
+                };
+                change.region(area, new.as_ref().unwrap_or(&slot.args))?;
+                change.matched |= new.is_some();
+            }
         }
-        if let (Edit::Reset, Some((offset, old)), Some(seed)) = (edit, &self.seed, &self.layout.seed) {
-            let new = seed.archive(seed.config.as_deref())?;
-            patches.push(Patch::new(*offset, old.clone(), new));
-        }
-        patches.retain(|p| p.old != p.new);
-        Ok(patches)
+        change.patches.retain(|p| p.old != p.new);
+        Ok(change)
     }
 
     /// The patch that puts another cloud-config into the seed.
@@ -130,10 +148,29 @@ impl Ours {
     }
 }
 
+/// The list that the image's arguments were built from: ISOLINUX has it word for word.
+fn line(slots: &[Slot]) -> String {
+    let slot = slots.iter().find(|s| s.loader == Loader::Isolinux).or(slots.first());
+    slot.map_or_else(String::new, |s| words::read(s.loader, &s.args))
+}
+
+/// Whether a place says what the others do.
+fn is_written_as(slot: &Slot, line: &str) -> bool {
+    words::write(slot.loader, line).is_ok_and(|text| text == slot.args)
+}
+
 fn torn(file: &str, offset: u64) -> Failure {
     let text = format!(
         "the room for kernel arguments at byte {offset} of {file} is damaged: an edit was interrupted"
     );
     Failure::new(Kind::Input, text)
         .help("`cargo xtask kargs reset` puts back the arguments of the built image")
+}
+
+impl Change {
+    fn region(&mut self, (offset, old): &(u64, Vec<u8>), args: &str) -> Result<()> {
+        self.patches.push(Patch::new(*offset, old.clone(), room::region(args, old.len())?.into()));
+        self.expected.push(args.to_owned());
+        Ok(())
+    }
 }

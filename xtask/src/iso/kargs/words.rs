@@ -149,6 +149,25 @@ fn value(word: &str) -> &str {
     word.split_once('=').map_or("", |(_, v)| v)
 }
 
+/// A whole line, as the kernel is to read it, in the language of `loader`.
+pub(super) fn write(loader: Loader, line: &str) -> Result<String> {
+    match loader {
+        Loader::Isolinux => Ok(line.trim().to_owned()),
+        Loader::Grub => {
+            let words = kernel_words(line).into_iter().map(|w| escape(loader, &line[w.range]));
+            Ok(words.collect::<Result<Vec<_>>>()?.join(" "))
+        }
+    }
+}
+
+/// What the kernel reads of a loader's text.
+pub(super) fn read(loader: Loader, text: &str) -> String {
+    match loader {
+        Loader::Isolinux => text.trim().to_owned(),
+        Loader::Grub => grub::line(text),
+    }
+}
+
 /// A word in the language of `loader`.
 pub(super) fn escape(loader: Loader, word: &str) -> Result<String> {
     let wrong = |what: &str| Failure::new(Kind::Params, format!("`{}` {what}", word.escape_debug()));
