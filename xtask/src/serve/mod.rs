@@ -1,1 +1,18 @@
-//! To come.
+//! The HTTP server of a netboot tree, and what it tells about the machines that boot from it.
+//!
+//! A lab and CI server: one folder, read-only, HTTP/1.1. Pure parts (`range`, `target`, `script`, `timeline`,
+//! `fleet`) decide; `tree` reads files, `wire` moves bytes, `answer` joins them, `server` holds limits and
+//! threads. TLS, uploads and listings are left out: a fleet puts nginx in front of the same folder, with the
+//! configuration that `fleet` prints.
+
+mod answer;
+pub mod event;
+mod range;
+pub mod script;
+pub mod server;
+mod target;
+mod tree;
+mod wire;
+
+pub use event::{Event, Role, What};
+pub use server::{Config, Fault, Limits, Server};

@@ -9,6 +9,7 @@ mod iso_cli;
 mod kargs;
 mod params;
 mod plans;
+mod serve;
 mod tidy;
 
 /// The repository that is tested.

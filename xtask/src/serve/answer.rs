@@ -1,0 +1,223 @@
+//! One request to one answer.
+
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::SystemTime};
+
+use hyper::{
+    HeaderMap, Method, Request, Response, StatusCode,
+    body::{Bytes, Incoming},
+    header::{self, HeaderName, HeaderValue},
+};
+
+use super::{
+    event::{Asked, Machine, Role, What},
+    range::{self, Current, Outcome},
+    script,
+    server::{Fault, Shared},
+    target, tree,
+    wire::{Link, Meter, Reply, Segment, Source},
+};
+use crate::plan::Digest;
+
+/// Longer paths are cut in events; nothing of ours is so long.
+const SHOWN_PATH: usize = 200;
+
+/// What a path names.
+struct Content {
+    source: Source,
+    len: u64,
+    etag: String,
+    modified: Option<SystemTime>,
+    media_type: &'static str,
+}
+
+impl Content {
+    fn made(bytes: Vec<u8>, media_type: &'static str) -> Self {
+        let (len, etag) = (bytes.len() as u64, tree::etag(&Digest::of(&bytes)));
+        Self { source: Source::Bytes(bytes.into()), len, etag, modified: None, media_type }
+    }
+}
+
+/// The answer's head, and which bytes follow.
+struct Head {
+    status: StatusCode,
+    headers: HeaderMap,
+    start: u64,
+    len: u64,
+    size: u64,
+}
+
+impl Head {
+    fn new(status: StatusCode) -> Self {
+        Self { status, headers: HeaderMap::new(), start: 0, len: 0, size: 0 }
+    }
+
+    fn set(&mut self, name: HeaderName, value: impl AsRef<str>) {
+        // Every value is made of digits, checked names and literals.
+        if let Ok(value) = HeaderValue::from_str(value.as_ref()) {
+            self.headers.insert(name, value);
+        }
+    }
+}
+
+/// Answers `request`.
+pub(super) async fn answer(
+    shared: Arc<Shared>,
+    link: Arc<Link>,
+    local: SocketAddr,
+    request: Request<Incoming>,
+) -> Result<Response<Reply>, Infallible> {
+    let path = target::tree_path(request.uri().path());
+    let machine = target::machine(request.uri().query().unwrap_or_default());
+    let host = field(request.headers(), &header::HOST);
+    let fault = path.as_ref().and_then(|p| shared.config.faults.get(p)).copied();
+    let get = request.method() == Method::GET;
+    let result = match (&path, target::host(host, local), fault) {
+        _ if !get && request.method() != Method::HEAD => Err(StatusCode::METHOD_NOT_ALLOWED),
+        (_, None, _) => Err(StatusCode::BAD_REQUEST),
+        (_, _, Some(Fault::Status(status))) => {
+            Err(StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR))
+        }
+        (Some(path), Some(host), _) => {
+            find(&shared, path, &machine, link.peer, &host).await.ok_or(StatusCode::NOT_FOUND)
+        }
+        (None, ..) => Err(StatusCode::NOT_FOUND),
+    };
+    let (head, source) = match result {
+        Ok(content) => (head_of(&content, request.headers(), get), content.source),
+        Err(status) => refusal(status),
+    };
+    let asked = Asked {
+        request: shared.hub.next_request(),
+        method: request.method().to_string(),
+        path: request.uri().path().chars().take(SHOWN_PATH).collect(),
+        role: path.as_deref().map_or(Role::Other, target::role),
+        machine,
+        status: head.status.as_u16(),
+        start: head.start,
+        len: if request.method() == Method::HEAD { 0 } else { head.len },
+        size: head.size,
+    };
+    Ok(respond(&link, asked, head, source, fault))
+}
+
+fn respond(
+    link: &Arc<Link>,
+    asked: Asked,
+    head: Head,
+    source: Source,
+    fault: Option<Fault>,
+) -> Response<Reply> {
+    let meter = Meter::new(link, asked.request, asked.len);
+    let stop = match fault {
+        Some(Fault::StallAfter(stop)) => stop.saturating_sub(head.start),
+        _ => u64::MAX,
+    };
+    let segment = Segment { source, offset: head.start, left: asked.len.min(stop), meter };
+    let reply = Reply::new(link, segment, asked.len);
+    link.tell(What::Asked(asked));
+    let mut response = Response::new(reply);
+    *response.status_mut() = head.status;
+    *response.headers_mut() = head.headers;
+    response
+}
+
+/// The thing at a checked path.
+async fn find(
+    shared: &Shared,
+    path: &str,
+    machine: &Machine,
+    peer: std::net::IpAddr,
+    host: &str,
+) -> Option<Content> {
+    let media_type = target::media_type(path);
+    let names = || target::machine_names(machine, peer);
+    let made = shared.config.overrides.get(path).cloned();
+    match target::role(path) {
+        Role::Script => {
+            // One script under two names, in whichever form the tree has it.
+            let either = || ["boot.html", "boot.ipxe"].into_iter();
+            let text = made
+                .or_else(|| either().find_map(|n| shared.config.overrides.get(n).cloned()))
+                .or_else(|| shared.tree.machine_text(&names(), "ipxe"))
+                .or_else(|| shared.tree.text(path))
+                .or_else(|| either().find_map(|n| shared.tree.text(n)))?;
+            let text = script::for_host(&String::from_utf8(text).ok()?, host);
+            return Some(Content::made(text.into_bytes(), media_type));
+        }
+        Role::CloudConfig => {
+            if let Some(text) = made.or_else(|| shared.tree.machine_text(&names(), "yml")) {
+                return Some(Content::made(text, media_type));
+            }
+        }
+        _ => {
+            if let Some(bytes) = made {
+                return Some(Content::made(bytes, media_type));
+            }
+        }
+    }
+    let entry = shared.tree.find(path)?;
+    let etag = entry.etag().await.ok()?;
+    let source = Source::File(Arc::clone(&entry.file));
+    Some(Content { source, len: entry.len, etag, modified: entry.modified, media_type })
+}
+
+fn head_of(content: &Content, headers: &HeaderMap, get: bool) -> Head {
+    let asked = range::Asked {
+        range: field(headers, &header::RANGE).filter(|_| get),
+        if_range: field(headers, &header::IF_RANGE),
+        if_match: field(headers, &header::IF_MATCH),
+        if_none_match: field(headers, &header::IF_NONE_MATCH),
+        if_modified_since: field(headers, &header::IF_MODIFIED_SINCE),
+        if_unmodified_since: field(headers, &header::IF_UNMODIFIED_SINCE),
+    };
+    let current = Current { etag: &content.etag, modified: content.modified, len: content.len };
+    let (status, part) = match range::decide(&asked, &current) {
+        Outcome::Whole => (StatusCode::OK, 0..content.len),
+        Outcome::Part(part) => (StatusCode::PARTIAL_CONTENT, part),
+        Outcome::NotModified => (StatusCode::NOT_MODIFIED, 0..0),
+        Outcome::Failed => (StatusCode::PRECONDITION_FAILED, 0..0),
+        Outcome::Unsatisfiable => (StatusCode::RANGE_NOT_SATISFIABLE, 0..0),
+    };
+    let mut head = Head::new(status);
+    (head.start, head.len, head.size) = (part.start, part.end - part.start, content.len);
+    head.set(header::ETAG, &content.etag);
+    // Ask again before using a copy: a rebuild changes files in place.
+    head.set(header::CACHE_CONTROL, "no-cache");
+    if let Some(modified) = content.modified {
+        head.set(header::LAST_MODIFIED, httpdate::fmt_http_date(modified));
+    }
+    match status {
+        StatusCode::NOT_MODIFIED => return head,
+        StatusCode::PARTIAL_CONTENT => {
+            let (first, last) = (part.start, part.end - 1);
+            head.set(header::CONTENT_RANGE, format!("bytes {first}-{last}/{}", content.len));
+        }
+        StatusCode::RANGE_NOT_SATISFIABLE => {
+            head.set(header::CONTENT_RANGE, format!("bytes */{}", content.len));
+        }
+        _ => {}
+    }
+    head.set(header::ACCEPT_RANGES, "bytes");
+    head.set(header::CONTENT_TYPE, content.media_type);
+    head.set(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    head.set(header::CONTENT_LENGTH, head.len.to_string());
+    head
+}
+
+fn refusal(status: StatusCode) -> (Head, Source) {
+    let text = format!("{status}\n");
+    let mut head = Head::new(status);
+    head.len = text.len() as u64;
+    head.size = head.len;
+    head.set(header::CONTENT_TYPE, "text/plain; charset=utf-8");
+    head.set(header::CONTENT_LENGTH, head.len.to_string());
+    if status == StatusCode::METHOD_NOT_ALLOWED {
+        head.set(header::ALLOW, "GET, HEAD");
+    }
+    (head, Source::Bytes(Bytes::from(text)))
+}
+
+/// A field that is there once and is plain text.
+fn field<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}

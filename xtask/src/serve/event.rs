@@ -1,0 +1,113 @@
+//! What the server tells while it runs: plain data, in the order it happened.
+
+use std::{net::IpAddr, time::Duration};
+
+use serde::Serialize;
+
+/// Something a client did or got.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Event {
+    /// Since the server started ([`super::Server::started`]).
+    #[serde(rename = "seconds", serialize_with = "seconds")]
+    pub at: Duration,
+    /// Number of the connection; 0 where there is none.
+    pub connection: u64,
+    /// Who it came from.
+    pub peer: IpAddr,
+    /// What it is.
+    #[serde(flatten)]
+    pub what: What,
+}
+
+/// The kinds of events.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum What {
+    /// A request was understood and its answer begins.
+    Asked(Asked),
+    /// More of the answer to `request` was handed to the network.
+    Moved {
+        /// The request.
+        request: u64,
+        /// Bytes of the body so far.
+        sent: u64,
+    },
+    /// The answer to `request` is over.
+    Ended {
+        /// The request.
+        request: u64,
+        /// Bytes of the body.
+        sent: u64,
+        /// Whether that is all that was to be sent.
+        whole: bool,
+    },
+    /// A machine's DHCP request was seen.
+    Dhcp {
+        /// Who.
+        machine: Machine,
+    },
+    /// A machine said it is up.
+    Up {
+        /// Who, when it said so.
+        machine: Machine,
+    },
+    /// A connection was refused or cut.
+    Refused {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// A request with the head of its answer.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Asked {
+    /// Number of the request.
+    pub request: u64,
+    /// `GET` or `HEAD`, or what was refused.
+    pub method: String,
+    /// The path as asked for, cut to a sane length.
+    pub path: String,
+    /// What the path is to a booting machine.
+    pub role: Role,
+    /// Who asks, when the query says so.
+    pub machine: Machine,
+    /// The answer's status code.
+    pub status: u16,
+    /// First byte of the file that is sent.
+    pub start: u64,
+    /// Bytes to send.
+    pub len: u64,
+    /// Length of the whole file.
+    pub size: u64,
+}
+
+/// How a machine names itself: by our boot scripts' query, or by DHCP.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Machine {
+    /// Network address, lower case, with colons.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mac: Option<String>,
+    /// SMBIOS UUID, lower case.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uuid: Option<String>,
+}
+
+/// What a file is to a booting machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// `boot.html` or `boot.ipxe`.
+    Script,
+    /// `vmlinuz`.
+    Kernel,
+    /// `initrd` or `seed.cpio`.
+    Initrd,
+    /// `cloud-config.yml`.
+    CloudConfig,
+    /// Anything else.
+    Other,
+}
+
+fn seconds<S: serde::Serializer>(at: &Duration, s: S) -> Result<S::Ok, S::Error> {
+    s.serialize_f64((at.as_secs_f64() * 1000.0).round() / 1000.0)
+}

@@ -1,0 +1,306 @@
+//! The running server: its threads, its limits, and the way to start and stop it.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::{IpAddr, SocketAddr},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use anyhow::Result;
+use camino::{Utf8Path, Utf8PathBuf};
+use hyper::{server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::{
+    net::{TcpListener, TcpSocket, TcpStream},
+    runtime::Runtime,
+};
+
+use super::{
+    answer::answer,
+    event::{Event, What},
+    tree::Tree,
+    wire::{Link, Stream},
+};
+use crate::error::{Failure, Kind};
+
+/// Told of every event, on one of the server's threads: hand it over (a channel) and return.
+pub type Observer = Arc<dyn Fn(&Event) + Send + Sync>;
+
+/// What to serve, where, and with which limits.
+#[derive(Clone)]
+pub struct Config {
+    /// Where to listen; port 0 takes a free one.
+    pub addr: SocketAddr,
+    /// The folder to serve.
+    pub tree: Utf8PathBuf,
+    /// Folder of per-machine scripts and cloud-configs (`<mac|uuid|ip>.{ipxe,yml}`), if there is one.
+    pub machines: Option<Utf8PathBuf>,
+    /// Bytes served instead of the file at a path such as `boot.html`; scripts still get the requester's host.
+    pub overrides: BTreeMap<String, Vec<u8>>,
+    /// Answers that go wrong on purpose, by path such as `vmlinuz`.
+    pub faults: BTreeMap<String, Fault>,
+    /// What clients may take.
+    pub limits: Limits,
+    /// Told of every event.
+    pub observer: Option<Observer>,
+}
+
+impl Config {
+    /// Serves `tree` on `addr`, with nothing special.
+    pub fn new(addr: SocketAddr, tree: impl AsRef<Utf8Path>) -> Self {
+        Self {
+            addr,
+            tree: tree.as_ref().to_owned(),
+            machines: None,
+            overrides: BTreeMap::new(),
+            faults: BTreeMap::new(),
+            limits: Limits::default(),
+            observer: None,
+        }
+    }
+}
+
+/// A way to go wrong on purpose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Answer with this status code and no file.
+    Status(u16),
+    /// Send nothing of the file from this byte on, and keep the connection open.
+    StallAfter(u64),
+}
+
+/// What clients may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Connections at once. When all are in use, the one that was silent for longest makes room.
+    pub connections: usize,
+    /// A request's head must be complete after this long; an idle connection is closed as late.
+    pub head: Duration,
+    /// A reader that takes nothing for this long is cut.
+    pub patience: Duration,
+    /// A connection silent for less is not cut to make room for another.
+    pub grace: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 4096,
+            head: Duration::from_secs(30),
+            // A person who looks at a hanging machine wants to see it hang, so this is longer than nginx's.
+            patience: Duration::from_secs(180),
+            grace: Duration::from_secs(2),
+        }
+    }
+}
+
+/// A request's head may be this long, and hold this many fields. iPXE sends five.
+const HEAD_BYTES: usize = 16 << 10;
+const HEAD_FIELDS: usize = 64;
+/// Bounds what the system buffers for a slow reader; also how far a count may run ahead of the network.
+const SEND_BUFFER: u32 = 512 << 10;
+
+/// Where events come together.
+pub(super) struct Hub {
+    started: Instant,
+    requests: AtomicU64,
+    observer: Option<Observer>,
+}
+
+impl Hub {
+    pub(super) fn tell(&self, connection: u64, peer: IpAddr, what: What) {
+        let event = Event { at: self.started.elapsed(), connection, peer: peer.to_canonical(), what };
+        if let Some(observer) = &self.observer {
+            observer(&event);
+        }
+    }
+
+    pub(super) fn next_request(&self) -> u64 {
+        self.requests.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    pub(super) fn millis(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// What all connections share.
+pub(super) struct Shared {
+    pub(super) config: Config,
+    pub(super) tree: Tree,
+    pub(super) hub: Arc<Hub>,
+    links: Mutex<HashMap<u64, Arc<Link>>>,
+}
+
+/// A running server. Dropping it closes every connection and ends its threads.
+pub struct Server {
+    addr: SocketAddr,
+    shared: Arc<Shared>,
+    runtime: Option<Runtime>,
+}
+
+impl Server {
+    /// Starts serving and returns.
+    ///
+    /// # Errors
+    /// [`Kind::Port`] when the address is taken or is not this host's, [`Kind::Usage`] when there is no folder.
+    pub fn start(config: Config) -> Result<Self> {
+        raise_file_limit();
+        let tree = Tree::new(&config.tree, config.machines.as_deref())?;
+        let hub =
+            Hub { started: Instant::now(), requests: AtomicU64::new(0), observer: config.observer.clone() };
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(std::thread::available_parallelism().map_or(2, usize::from).min(4))
+            .thread_name("serve")
+            .enable_all()
+            .build()?;
+        let listener = {
+            let _in = runtime.enter();
+            listen(config.addr).map_err(|e| unusable(config.addr, e))?
+        };
+        let addr = listener.local_addr()?;
+        let shared = Arc::new(Shared { config, tree, hub: Arc::new(hub), links: Mutex::default() });
+        runtime.spawn(accept(listener, Arc::clone(&shared)));
+        Ok(Self { addr, shared, runtime: Some(runtime) })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// The instant that [`Event::at`] counts from.
+    #[must_use]
+    pub fn started(&self) -> Instant {
+        self.shared.hub.started
+    }
+
+    /// Connections that are open now.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.shared.links.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            // Only hashing a large file can take longer than an instant.
+            runtime.shutdown_timeout(Duration::from_secs(5));
+        }
+    }
+}
+
+fn listen(addr: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if addr.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // On Windows this option would let two servers share the port.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.set_send_buffer_size(SEND_BUFFER)?;
+    socket.bind(addr)?;
+    socket.listen(1024)
+}
+
+fn unusable(addr: SocketAddr, e: std::io::Error) -> anyhow::Error {
+    let (what, help) = match e.kind() {
+        std::io::ErrorKind::AddrInUse => (
+            format!("{addr} is in use by another program"),
+            format!(
+                "stop it (`ss -ltnp 'sport = :{}'` names it) or choose another with --listen",
+                addr.port()
+            ),
+        ),
+        std::io::ErrorKind::AddrNotAvailable => (
+            format!("{} is no address of this host", addr.ip()),
+            "choose one with --listen ADDRESS:PORT (`ip address` lists them)".to_owned(),
+        ),
+        _ => (format!("cannot listen on {addr}"), "choose another with --listen ADDRESS:PORT".to_owned()),
+    };
+    Failure::new(Kind::Port, what).help(help).source(e).into()
+}
+
+/// Each client is a file descriptor, and 1,024 is a common soft limit.
+fn raise_file_limit() {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        let limit = getrlimit(Resource::Nofile);
+        // Refused only where something forbids it; then fewer clients fit.
+        _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+    }
+}
+
+async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+    for id in 1.. {
+        match listener.accept().await {
+            Ok((tcp, peer)) => admit(&shared, id, tcp, peer),
+            // Out of descriptors, or the client is gone already: neither gets better by asking at once.
+            Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+        }
+    }
+}
+
+fn admit(shared: &Arc<Shared>, id: u64, tcp: TcpStream, peer: SocketAddr) {
+    let link = Link::new(id, peer.ip(), Arc::clone(&shared.hub));
+    if !make_room(shared) {
+        return link.tell(What::Refused { reason: "all connections are in use".to_owned() });
+    }
+    let Ok(local) = tcp.local_addr() else { return };
+    // The last packet of an answer must not wait for an acknowledgement.
+    _ = tcp.set_nodelay(true);
+    shared.links.lock().unwrap_or_else(PoisonError::into_inner).insert(id, Arc::clone(&link));
+    tokio::spawn(converse(Arc::clone(shared), link, tcp, local));
+}
+
+/// Cuts the connection that was silent for longest when there is no room. Whether there is room then.
+fn make_room(shared: &Shared) -> bool {
+    let mut links = shared.links.lock().unwrap_or_else(PoisonError::into_inner);
+    if links.len() < shared.config.limits.connections {
+        return true;
+    }
+    let Some((&id, _)) = links.iter().max_by_key(|(_, l)| l.silent()) else { return false };
+    if links[&id].silent() < shared.config.limits.grace {
+        return false;
+    }
+    if let Some(link) = links.remove(&id) {
+        link.cut.notify_one();
+    }
+    true
+}
+
+async fn converse(shared: Arc<Shared>, link: Arc<Link>, tcp: TcpStream, local: SocketAddr) {
+    let limits = shared.config.limits;
+    let io = TokioIo::new(Stream::new(tcp, Arc::clone(&link), limits.patience));
+    let service = service_fn(|request| answer(Arc::clone(&shared), Arc::clone(&link), local, request));
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.head)
+        .max_buf_size(HEAD_BYTES)
+        .max_header_size(HEAD_BYTES)
+        .max_headers(HEAD_FIELDS)
+        .serve_connection(io, service);
+    let reason = tokio::select! {
+        end = connection => end.err().map(|e| reason(&e)),
+        () = link.cut.notified() => Some("made room for another after a long silence".to_owned()),
+    };
+    if let Some(reason) = reason {
+        link.tell(What::Refused { reason });
+    }
+    shared.links.lock().unwrap_or_else(PoisonError::into_inner).remove(&link.id);
+}
+
+/// An error with its causes; hyper's own text names only the outermost.
+fn reason(e: &hyper::Error) -> String {
+    let mut text = e.to_string();
+    let mut cause = std::error::Error::source(e);
+    while let Some(c) = cause {
+        text += &format!(": {c}");
+        cause = c.source();
+    }
+    text
+}
