@@ -51,10 +51,10 @@ pub enum What {
         /// Who, when it said so.
         machine: Machine,
     },
-    /// A connection was refused or cut.
-    Refused {
-        /// Why.
-        reason: String,
+    /// A connection is over.
+    Closed {
+        /// Why, when it was refused or cut rather than closed.
+        trouble: Option<String>,
     },
 }
 

@@ -6,13 +6,18 @@
 //! configuration that `fleet` prints.
 
 mod answer;
+pub mod boot;
+mod covered;
 pub mod event;
 mod range;
 pub mod script;
 pub mod server;
 mod target;
+pub mod timeline;
 mod tree;
 mod wire;
 
-pub use event::{Event, Role, What};
+pub use boot::{Line, Stage, State};
+pub use event::{Event, Machine, Role, What};
 pub use server::{Config, Fault, Limits, Server};
+pub use timeline::Timeline;

@@ -21,7 +21,9 @@ use tokio::{
 
 use super::{
     answer::answer,
+    boot::Line,
     event::{Event, What},
+    timeline::Timeline,
     tree::Tree,
     wire::{Link, Stream},
 };
@@ -108,15 +110,21 @@ const SEND_BUFFER: u32 = 512 << 10;
 pub(super) struct Hub {
     started: Instant,
     requests: AtomicU64,
+    timeline: Mutex<Timeline>,
     observer: Option<Observer>,
 }
 
 impl Hub {
     pub(super) fn tell(&self, connection: u64, peer: IpAddr, what: What) {
         let event = Event { at: self.started.elapsed(), connection, peer: peer.to_canonical(), what };
+        self.timeline.lock().unwrap_or_else(PoisonError::into_inner).apply(&event);
         if let Some(observer) = &self.observer {
             observer(&event);
         }
+    }
+
+    pub(super) fn lines(&self) -> Vec<Line> {
+        self.timeline.lock().unwrap_or_else(PoisonError::into_inner).lines(self.started.elapsed())
     }
 
     pub(super) fn next_request(&self) -> u64 {
@@ -151,8 +159,12 @@ impl Server {
     pub fn start(config: Config) -> Result<Self> {
         raise_file_limit();
         let tree = Tree::new(&config.tree, config.machines.as_deref())?;
-        let hub =
-            Hub { started: Instant::now(), requests: AtomicU64::new(0), observer: config.observer.clone() };
+        let hub = Hub {
+            started: Instant::now(),
+            requests: AtomicU64::new(0),
+            timeline: Mutex::default(),
+            observer: config.observer.clone(),
+        };
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(std::thread::available_parallelism().map_or(2, usize::from).min(4))
             .thread_name("serve")
@@ -178,6 +190,17 @@ impl Server {
     #[must_use]
     pub fn started(&self) -> Instant {
         self.shared.hub.started
+    }
+
+    /// Every machine that was seen, and how far it is.
+    #[must_use]
+    pub fn lines(&self) -> Vec<Line> {
+        self.shared.hub.lines()
+    }
+
+    /// Takes in what came by another way than HTTP: a DHCP request, a line on a console.
+    pub fn tell(&self, peer: IpAddr, what: What) {
+        self.shared.hub.tell(0, peer, what);
     }
 
     /// Connections that are open now.
@@ -248,7 +271,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
 fn admit(shared: &Arc<Shared>, id: u64, tcp: TcpStream, peer: SocketAddr) {
     let link = Link::new(id, peer.ip(), Arc::clone(&shared.hub));
     if !make_room(shared) {
-        return link.tell(What::Refused { reason: "all connections are in use".to_owned() });
+        return link.tell(What::Closed { trouble: Some("all connections are in use".to_owned()) });
     }
     let Ok(local) = tcp.local_addr() else { return };
     // The last packet of an answer must not wait for an acknowledgement.
@@ -284,13 +307,11 @@ async fn converse(shared: Arc<Shared>, link: Arc<Link>, tcp: TcpStream, local: S
         .max_header_size(HEAD_BYTES)
         .max_headers(HEAD_FIELDS)
         .serve_connection(io, service);
-    let reason = tokio::select! {
+    let trouble = tokio::select! {
         end = connection => end.err().map(|e| reason(&e)),
         () = link.cut.notified() => Some("made room for another after a long silence".to_owned()),
     };
-    if let Some(reason) = reason {
-        link.tell(What::Refused { reason });
-    }
+    link.tell(What::Closed { trouble });
     shared.links.lock().unwrap_or_else(PoisonError::into_inner).remove(&link.id);
 }
 

@@ -1,0 +1,249 @@
+//! One machine's boot: how far it is, how fast, and the words for it. Pure.
+
+use std::{collections::VecDeque, fmt, net::IpAddr, time::Duration};
+
+use serde::Serialize;
+
+use super::{
+    covered::Covered,
+    event::{Asked, Machine},
+};
+
+/// A machine that got nothing for this long, while something must follow, is called silent.
+pub const SILENT_AFTER: Duration = Duration::from_secs(5);
+/// Rates are over this long.
+const RATE_OVER: Duration = Duration::from_secs(2);
+/// Samples kept for a rate.
+const MAX_SAMPLES: usize = 64;
+
+/// How far a boot is, in the order of a boot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stage {
+    /// Its DHCP request was seen.
+    Dhcp,
+    /// It asked for the boot script.
+    Script,
+    /// It asked for the kernel.
+    Kernel,
+    /// It asked for the initrd.
+    Initrd,
+    /// Its operating system asked for the cloud-config.
+    CloudConfig,
+    /// It said that it is up.
+    Up,
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Dhcp => "DHCP seen",
+            Self::Script => "script",
+            Self::Kernel => "kernel",
+            Self::Initrd => "initrd",
+            Self::CloudConfig => "cloud-config",
+            Self::Up => "up",
+        })
+    }
+}
+
+/// Whether a boot goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// Bytes move.
+    Moving,
+    /// Everything it asked for was sent, and it works on that.
+    Waiting,
+    /// Nothing moved for long although more must follow.
+    Silent,
+    /// It was refused what it needs.
+    Failed,
+    /// It is up.
+    Up,
+}
+
+/// One machine, as people and pages see it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Line {
+    /// Its network address, else its IP address.
+    pub name: String,
+    /// Its IP address, once it asked over HTTP.
+    pub address: Option<IpAddr>,
+    /// How far it is.
+    pub stage: Stage,
+    /// Whether it goes on.
+    pub state: State,
+    /// Stage and state in words: `kernel 62 %`, `initrd 38.0/41.2 MB, silent for 12 s`.
+    pub text: String,
+    /// Bytes of the current file that were sent.
+    pub done: u64,
+    /// Length of the current file.
+    pub size: u64,
+    /// Bytes a second, over the last two.
+    pub rate: u64,
+    /// Seconds since this boot was first seen.
+    pub age: f64,
+    /// Seconds since anything moved.
+    pub silent: f64,
+    /// Boots seen, this one included.
+    pub boots: u32,
+    /// When each stage of this boot was reached, in seconds since the server started.
+    pub reached: Vec<(Stage, f64)>,
+}
+
+/// The present boot of one machine.
+#[derive(Debug)]
+pub(super) struct Boot {
+    pub(super) machine: Machine,
+    pub(super) address: Option<IpAddr>,
+    pub(super) stage: Stage,
+    reached: Vec<(Stage, Duration)>,
+    pub(super) last: Duration,
+    files: Vec<FileState>,
+    failed: Option<String>,
+    samples: VecDeque<(Duration, u64)>,
+    boots: u32,
+}
+
+#[derive(Debug)]
+struct FileState {
+    path: String,
+    size: u64,
+    covered: Covered,
+}
+
+impl Boot {
+    pub(super) fn new(at: Duration) -> Self {
+        Self {
+            machine: Machine::default(),
+            address: None,
+            stage: Stage::Dhcp,
+            reached: Vec::new(),
+            last: at,
+            files: Vec::new(),
+            failed: None,
+            samples: VecDeque::new(),
+            boots: 1,
+        }
+    }
+
+    /// Begins another boot, unless this one has only just begun.
+    pub(super) fn start(&mut self, stage: Stage, at: Duration) {
+        if self.reached.iter().any(|(s, _)| *s > stage) {
+            let (machine, address, boots) = (std::mem::take(&mut self.machine), self.address, self.boots);
+            *self = Self { machine, address, boots: boots + 1, ..Self::new(at) };
+        }
+        self.reach(stage, at);
+    }
+
+    /// A stage is left only forwards: an operating system may fetch the kernel again for its own use.
+    pub(super) fn reach(&mut self, stage: Stage, at: Duration) {
+        self.last = at;
+        if !self.reached.iter().any(|(s, _)| *s == stage) {
+            self.reached.push((stage, at));
+        }
+        self.stage = self.stage.max(stage);
+    }
+
+    /// The state of the file that is asked for; it becomes the current one.
+    pub(super) fn file(&mut self, asked: &Asked) {
+        self.failed = None;
+        let known = self.files.iter().position(|f| f.path == asked.path && f.size == asked.size);
+        let mut file = known.map(|i| self.files.remove(i)).unwrap_or_else(|| FileState {
+            path: asked.path.clone(),
+            size: asked.size,
+            covered: Covered::default(),
+        });
+        match asked.status {
+            // Everything again from the start: what came before was thrown away.
+            200 => file.covered = Covered::default(),
+            304 => file.covered.add(0, asked.size),
+            _ => {}
+        }
+        self.files.retain(|f| f.path != asked.path);
+        self.files.push(file);
+    }
+
+    /// More of a file was sent.
+    pub(super) fn got(&mut self, at: Duration, path: &str, start: u64, len: u64) {
+        self.last = at;
+        if let Some(file) = self.files.iter_mut().find(|f| f.path == path) {
+            file.covered.add(start, start + len);
+        }
+        self.samples.push_back((at, len));
+        if self.samples.len() > MAX_SAMPLES {
+            self.samples.pop_front();
+        }
+    }
+
+    /// It cannot have what it needs.
+    pub(super) fn refuse(&mut self, stage: Stage, asked: &Asked) {
+        self.failed = Some(format!("{stage} refused: {} for {}", asked.status, asked.path));
+    }
+
+    fn rate(&self, now: Duration) -> u64 {
+        let from = now.saturating_sub(RATE_OVER);
+        let bytes: u64 = self.samples.iter().filter(|(at, _)| *at > from).map(|(_, n)| n).sum();
+        bytes / RATE_OVER.as_secs()
+    }
+
+    pub(super) fn line(&self, now: Duration) -> Line {
+        let silent = now.saturating_sub(self.last);
+        let (done, size) = self.files.last().map_or((0, 0), |f| (f.covered.total(), f.size));
+        let state = self.state(done, size, silent);
+        let begin = self.reached.first().map_or(self.last, |(_, at)| *at);
+        let address = self.address.map(|a| a.to_string());
+        let name = self.machine.mac.clone().or(address).or(self.machine.uuid.clone()).unwrap_or_default();
+        Line {
+            name,
+            address: self.address,
+            stage: self.stage,
+            state,
+            text: self.text(state, done, size, silent),
+            done,
+            size,
+            rate: self.rate(now),
+            age: now.saturating_sub(begin).as_secs_f64(),
+            silent: silent.as_secs_f64(),
+            boots: self.boots,
+            reached: self.reached.iter().map(|(s, at)| (*s, at.as_secs_f64())).collect(),
+        }
+    }
+
+    fn state(&self, done: u64, size: u64, silent: Duration) -> State {
+        let unfinished = done < size;
+        // Behind the initrd the kernel starts, and is silent as long as it likes.
+        let started = self.stage >= Stage::Initrd && !unfinished;
+        match () {
+            () if self.stage == Stage::Up => State::Up,
+            () if self.failed.is_some() => State::Failed,
+            () if silent >= SILENT_AFTER && !started => State::Silent,
+            () if unfinished => State::Moving,
+            () => State::Waiting,
+        }
+    }
+
+    fn text(&self, state: State, done: u64, size: u64, silent: Duration) -> String {
+        let stage = self.stage;
+        let far = || match size {
+            0 => stage.to_string(),
+            _ if done >= size => format!("{stage} {:.1} MB sent", megabytes(size)),
+            _ => format!("{stage} {:.1}/{:.1} MB", megabytes(done), megabytes(size)),
+        };
+        match state {
+            State::Up => "up".to_owned(),
+            State::Failed => self.failed.clone().unwrap_or_default(),
+            State::Silent => format!("{}, silent for {} s", far(), silent.as_secs()),
+            State::Moving => format!("{stage} {} %", done * 100 / size.max(1)),
+            State::Waiting if stage >= Stage::Initrd => format!("{stage} sent, starting"),
+            State::Waiting if stage == Stage::Dhcp => stage.to_string(),
+            State::Waiting => format!("{stage} sent"),
+        }
+    }
+}
+
+/// Millions of bytes, as boot loaders and disks count.
+fn megabytes(bytes: u64) -> f64 {
+    bytes as f64 / 1e6
+}
