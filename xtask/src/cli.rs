@@ -65,4 +65,6 @@ pub enum Command {
     Iso(cmd::iso::IsoArgs),
     /// Show and change the kernel arguments of a finished ISO image, in place.
     Kargs(cmd::kargs::KargsArgs),
+    /// Serve a profile's netboot tree over HTTP, and show which machine is how far in its boot.
+    Serve(cmd::serve::ServeArgs),
 }

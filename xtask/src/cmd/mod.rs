@@ -17,6 +17,7 @@ pub mod kargs;
 pub mod params;
 pub mod password;
 pub mod plan;
+pub mod serve;
 
 /// Runs a command.
 ///
@@ -33,5 +34,6 @@ pub fn run(ctx: &Ctx, command: &Command) -> Result<()> {
         Command::Plan(args) => plan::run(ctx, args),
         Command::Iso(args) => iso::run(ctx, args),
         Command::Kargs(args) => kargs::run(ctx, args),
+        Command::Serve(args) => serve::run(ctx, args),
     }
 }

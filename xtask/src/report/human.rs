@@ -13,6 +13,7 @@ const PLAIN_EVERY: Duration = Duration::from_secs(10);
 pub(super) struct Human {
     bars: MultiProgress,
     running: BTreeMap<String, Task>,
+    live: super::live::Block,
     terminal: bool,
     quiet: bool,
 }
@@ -26,7 +27,13 @@ impl Human {
     pub(super) fn new(terminal: bool, quiet: bool) -> Self {
         let target =
             if terminal && !quiet { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        Self { bars: MultiProgress::with_draw_target(target), running: BTreeMap::new(), terminal, quiet }
+        Self {
+            bars: MultiProgress::with_draw_target(target),
+            running: BTreeMap::new(),
+            live: super::live::Block::default(),
+            terminal,
+            quiet,
+        }
     }
 
     pub(super) fn event(&mut self, event: &Event) {
@@ -76,6 +83,10 @@ impl Human {
         }
     }
 
+    pub(super) fn live(&mut self, lines: &[String]) {
+        self.live.set(&self.bars, lines);
+    }
+
     pub(super) fn line(&mut self, line: &str) {
         self.pause(|| write_stderr(line));
     }
@@ -88,6 +99,7 @@ impl Human {
         for (_, task) in std::mem::take(&mut self.running) {
             task.bar.finish_and_clear();
         }
+        self.live.set(&self.bars, &[]);
     }
 }
 

@@ -5,6 +5,7 @@
 //! object a line on standard error).
 
 mod human;
+mod live;
 pub mod table;
 
 use std::{
@@ -153,6 +154,27 @@ impl Reporter {
                 _ = out.flush();
             })
         });
+    }
+
+    /// Shows `lines` below everything else, in place of those shown before. Without a terminal nothing moves, and
+    /// the caller prints news as they come ([`Self::is_live`]).
+    pub fn live(&self, lines: &[String]) {
+        if self.is_live() {
+            self.with(|h| h.live(lines));
+        }
+    }
+
+    /// Whether [`Self::live`] shows anything.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        self.mode == Mode::Human { terminal: true }
+    }
+
+    /// Prints an event of another kind than [`Event`] to a script; people see it in another form.
+    pub fn data(&self, event: &impl Serialize) {
+        if self.mode == Mode::Json {
+            self.err_line(&serde_json::to_string(event).expect("events are plain data"));
+        }
     }
 
     /// Prints raw bytes on standard output.

@@ -10,6 +10,7 @@ use hyper::{
 
 use super::{
     event::{Asked, Machine, Role, What},
+    page,
     range::{self, Current, Outcome},
     script,
     server::{Fault, Shared},
@@ -66,7 +67,7 @@ pub(super) async fn answer(
     local: SocketAddr,
     request: Request<Incoming>,
 ) -> Result<Response<Reply>, Infallible> {
-    let path = target::tree_path(request.uri().path());
+    let path = target::tree_path(request.uri().path()).map(|p| shared.below_prefix(p));
     let machine = target::machine(request.uri().query().unwrap_or_default());
     let host = field(request.headers(), &header::HOST);
     let fault = path.as_ref().and_then(|p| shared.config.faults.get(p)).copied();
@@ -86,6 +87,9 @@ pub(super) async fn answer(
         Ok(content) => (head_of(&content, request.headers(), get), content.source),
         Err(status) => refusal(status),
     };
+    if path.as_deref() == Some("_/up") {
+        link.tell(What::Up { machine: machine.clone() });
+    }
     let asked = Asked {
         request: shared.hub.next_request(),
         method: request.method().to_string(),
@@ -121,6 +125,16 @@ fn respond(
     response
 }
 
+/// What is the server's own: the page and what it shows.
+fn own(shared: &Shared, path: &str) -> Option<Content> {
+    match path {
+        "_" => Some(Content::made(page::HTML.into(), "text/html; charset=utf-8")),
+        "_/events.json" => Some(Content::made(page::json(&shared.hub.lines()), "application/json")),
+        "_/up" => Some(Content::made(b"welcome\n".to_vec(), "text/plain; charset=utf-8")),
+        _ => None,
+    }
+}
+
 /// The thing at a checked path.
 async fn find(
     shared: &Shared,
@@ -129,6 +143,9 @@ async fn find(
     peer: std::net::IpAddr,
     host: &str,
 ) -> Option<Content> {
+    if let Some(content) = own(shared, path) {
+        return Some(content);
+    }
     let media_type = target::media_type(path);
     let names = || target::machine_names(machine, peer);
     let made = shared.config.overrides.get(path).cloned();
@@ -200,6 +217,7 @@ fn head_of(content: &Content, headers: &HeaderMap, get: bool) -> Head {
     head.set(header::ACCEPT_RANGES, "bytes");
     head.set(header::CONTENT_TYPE, content.media_type);
     head.set(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    head.set(header::CONTENT_SECURITY_POLICY, page::POLICY);
     head.set(header::CONTENT_LENGTH, head.len.to_string());
     head
 }

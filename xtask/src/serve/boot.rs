@@ -63,6 +63,14 @@ pub enum State {
     Up,
 }
 
+impl State {
+    /// Whether a person should look.
+    #[must_use]
+    pub fn is_trouble(self) -> bool {
+        matches!(self, Self::Silent | Self::Failed)
+    }
+}
+
 /// One machine, as people and pages see it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Line {

@@ -9,6 +9,8 @@ mod answer;
 pub mod boot;
 mod covered;
 pub mod event;
+pub mod log;
+mod page;
 mod range;
 pub mod script;
 pub mod server;

@@ -6,17 +6,31 @@ pub fn base_url(script: &str) -> Option<&str> {
     script.lines().find_map(|l| split(l).map(|(_, url, _)| url))
 }
 
-/// Replaces the address in each line that sets `base-url` plainly by `http://<host>`.
+/// Puts `http://<host>` before the path of each address that `base-url` is plainly set to.
 ///
-/// A value made of other settings (`${…}`) is computed by iPXE itself and stays. The path goes too: our tree
-/// is served at the root.
+/// A value made of other settings (`${…}`) is computed by iPXE itself and stays.
 #[must_use]
 pub fn for_host(script: &str, host: &str) -> String {
     let line = |l: &str| match split(l) {
-        Some((before, _, after)) => format!("{before}http://{host}{after}"),
+        Some((before, url, after)) => format!("{before}http://{host}{}{after}", path(url)),
         None => l.to_owned(),
     };
     script.split_inclusive('\n').map(line).collect()
+}
+
+/// Host and port of an address, the port being 80 unless said.
+#[must_use]
+pub fn host(url: &str) -> Option<String> {
+    let rest = url.strip_prefix("http://")?;
+    let host = rest.split('/').next().filter(|h| !h.is_empty())?;
+    Some(if host.contains(':') { host.to_owned() } else { format!("{host}:80") })
+}
+
+/// What follows the host in an address: empty, or beginning with a slash.
+#[must_use]
+pub fn path(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    rest.find('/').map_or("", |at| &rest[at..])
 }
 
 /// Parts of a line around the address: `isset ${x} || set base-url ` + address + the rest.
@@ -45,16 +59,19 @@ mod tests {
     fn only_the_address_changes() {
         let script = "#!ipxe\n# set base-url http://comment\nset base-url http://192.168.56.1:8089/x\nkernel ${base-url}/vmlinuz\n";
         let made = for_host(script, "10.0.0.1:80");
-        let want = "#!ipxe\n# set base-url http://comment\nset base-url http://10.0.0.1:80\nkernel ${base-url}/vmlinuz\n";
+        let want = "#!ipxe\n# set base-url http://comment\nset base-url http://10.0.0.1:80/x\nkernel ${base-url}/vmlinuz\n";
         assert_eq!(made, want);
-        assert_eq!(base_url(script), Some("http://192.168.56.1:8089/x"));
+        let url = base_url(script).unwrap();
+        assert_eq!((url, path(url)), ("http://192.168.56.1:8089/x", "/x"));
+        assert_eq!(host(url).as_deref(), Some("192.168.56.1:8089"));
+        assert_eq!(host("http://boot.lan").as_deref(), Some("boot.lan:80"));
     }
 
     #[test]
     fn a_guarded_setting_and_odd_line_ends_survive() {
         assert_eq!(
             for_host("isset ${base-url} || set base-url http://a/b \r\nend", "h"),
-            "isset ${base-url} || set base-url http://h \r\nend"
+            "isset ${base-url} || set base-url http://h/b \r\nend"
         );
     }
 

@@ -39,6 +39,8 @@ pub struct Config {
     pub addr: SocketAddr,
     /// The folder to serve.
     pub tree: Utf8PathBuf,
+    /// The path of the profile's base-url, such as `media`: the tree is served below it as well as at the root.
+    pub prefix: String,
     /// Folder of per-machine scripts and cloud-configs (`<mac|uuid|ip>.{ipxe,yml}`), if there is one.
     pub machines: Option<Utf8PathBuf>,
     /// Bytes served instead of the file at a path such as `boot.html`; scripts still get the requester's host.
@@ -57,6 +59,7 @@ impl Config {
         Self {
             addr,
             tree: tree.as_ref().to_owned(),
+            prefix: String::new(),
             machines: None,
             overrides: BTreeMap::new(),
             faults: BTreeMap::new(),
@@ -144,6 +147,15 @@ pub(super) struct Shared {
     links: Mutex<HashMap<u64, Arc<Link>>>,
 }
 
+impl Shared {
+    /// A checked path without the prefix.
+    pub(super) fn below_prefix(&self, path: String) -> String {
+        let prefix = self.config.prefix.trim_matches('/');
+        let below = path.strip_prefix(prefix).and_then(|p| p.strip_prefix('/'));
+        below.filter(|_| !prefix.is_empty()).map_or(path.clone(), str::to_owned)
+    }
+}
+
 /// A running server. Dropping it closes every connection and ends its threads.
 pub struct Server {
     addr: SocketAddr,
@@ -217,6 +229,12 @@ impl Drop for Server {
             runtime.shutdown_timeout(Duration::from_secs(5));
         }
     }
+}
+
+/// Whether `ip` is an address of this host.
+#[must_use]
+pub fn has_address(ip: IpAddr) -> bool {
+    std::net::UdpSocket::bind((ip, 0)).is_ok()
 }
 
 fn listen(addr: SocketAddr) -> std::io::Result<TcpListener> {
