@@ -2,7 +2,10 @@
 
 use anyhow::Result;
 
-use super::bench_kargs::{self, KargsBench};
+use super::{
+    bench_kargs::{self, KargsBench},
+    bench_serve::{self, ServeBench},
+};
 use crate::ctx::Ctx;
 
 /// Arguments of `bench`.
@@ -18,6 +21,8 @@ pub struct BenchArgs {
 pub enum Bench {
     /// Kernel parameters of a large image are changed in place, and by a rebuild with xorriso.
     Kargs(KargsBench),
+    /// Many clients fetch one file from `serve` and, where it is installed, from nginx with `sendfile`.
+    Serve(ServeBench),
 }
 
 /// Measures.
@@ -27,5 +32,6 @@ pub enum Bench {
 pub fn run(ctx: &Ctx, args: &BenchArgs) -> Result<()> {
     match &args.what {
         Bench::Kargs(args) => bench_kargs::run(ctx, args),
+        Bench::Serve(args) => bench_serve::run(ctx, args),
     }
 }

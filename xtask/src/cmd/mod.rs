@@ -6,6 +6,7 @@ use crate::{cli::Command, ctx::Ctx};
 
 pub mod bench;
 mod bench_kargs;
+mod bench_serve;
 pub mod build;
 pub mod dist;
 pub mod doctor;

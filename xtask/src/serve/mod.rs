@@ -6,6 +6,7 @@
 //! configuration that `fleet` prints.
 
 mod answer;
+pub mod bench;
 pub mod boot;
 mod covered;
 pub mod event;

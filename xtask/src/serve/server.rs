@@ -266,7 +266,7 @@ fn unusable(addr: SocketAddr, e: std::io::Error) -> anyhow::Error {
 }
 
 /// Each client is a file descriptor, and 1,024 is a common soft limit.
-fn raise_file_limit() {
+pub(super) fn raise_file_limit() {
     #[cfg(unix)]
     {
         use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
