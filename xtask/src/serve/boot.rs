@@ -236,7 +236,7 @@ impl Boot {
         let stage = self.stage;
         let far = || match size {
             0 => stage.to_string(),
-            _ if done >= size => format!("{stage} {:.1} MB sent", megabytes(size)),
+            _ if done >= size => format!("{stage} sent"),
             _ => format!("{stage} {:.1}/{:.1} MB", megabytes(done), megabytes(size)),
         };
         match state {

@@ -107,7 +107,7 @@ impl Default for Limits {
 const HEAD_BYTES: usize = 16 << 10;
 const HEAD_FIELDS: usize = 64;
 /// Bounds what the system buffers for a slow reader; also how far a count may run ahead of the network.
-const SEND_BUFFER: u32 = 512 << 10;
+const SEND_BUFFER: u32 = 256 << 10;
 
 /// Where events come together.
 pub(super) struct Hub {

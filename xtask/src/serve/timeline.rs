@@ -264,7 +264,7 @@ mod tests {
             "an end moves nothing"
         );
         lab.whole(20.0, 2, Role::Script);
-        assert_eq!(lab.text(30.0)[1], "10.0.0.2: script 0.0 MB sent, silent for 10 s");
+        assert_eq!(lab.text(30.0)[1], "10.0.0.2: script sent, silent for 10 s");
     }
 
     #[test]
