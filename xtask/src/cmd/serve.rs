@@ -1,7 +1,7 @@
 //! `cargo xtask serve`.
 
 use std::{
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::{Ipv4Addr, SocketAddr},
     sync::{Arc, mpsc},
     time::{Duration, Instant},
 };
@@ -10,15 +10,15 @@ use anyhow::Result;
 use camino::Utf8PathBuf;
 
 use crate::{
+    config::BaseUrl,
     ctx::Ctx,
+    exec::load,
     report::{Mode, table::table},
     serve::{Config, Event, Line, Server, log::Log, script, server::has_address},
 };
 
 /// How often the live view is drawn.
 const DRAW_EVERY: Duration = Duration::from_millis(200);
-/// Where the boot scripts of this project look unless told otherwise.
-const USUAL: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 168, 56, 1)), 8089);
 
 /// Arguments of `serve`.
 #[derive(Debug, clap::Args)]
@@ -38,7 +38,7 @@ pub struct ServeArgs {
 /// # Errors
 /// When the address is taken or there is nothing to serve.
 pub fn run(ctx: &Ctx, args: &ServeArgs) -> Result<()> {
-    let mut config = config(ctx, args)?;
+    let mut config = Site::new(ctx, args)?.config(ctx, args);
     let (tx, events) = mpsc::channel();
     config.observer = Some(Arc::new(move |e| _ = tx.send(e.clone())));
     let tree = config.tree.clone();
@@ -51,29 +51,51 @@ pub fn run(ctx: &Ctx, args: &ServeArgs) -> Result<()> {
     Ok(())
 }
 
-fn config(ctx: &Ctx, args: &ServeArgs) -> Result<Config> {
-    let profile = args.profile.as_deref().unwrap_or("smoke");
-    let tree = args.tree.clone().unwrap_or_else(|| ctx.dist.join(profile).join("netboot"));
-    let script = fs_err::read_to_string(tree.join("boot.html")).unwrap_or_default();
-    let base_url = script::base_url(&script).unwrap_or_default();
-    let mut config = Config::new(args.listen.unwrap_or_else(|| usual_address(ctx, base_url)), tree);
-    config.prefix = script::path(base_url).to_owned();
-    config.machines = Some(ctx.root.join("isofs").join(profile).join("machines"));
-    Ok(config)
+/// What is served, and the address under which its scripts expect it.
+struct Site {
+    tree: Utf8PathBuf,
+    machines: Option<Utf8PathBuf>,
+    base_url: BaseUrl,
 }
 
-/// The host of the boot script's base-url, when it is one of ours.
-fn usual_address(ctx: &Ctx, base_url: &str) -> SocketAddr {
-    let wanted = script::host(base_url).and_then(|h| h.parse().ok()).unwrap_or(USUAL);
-    if has_address(wanted.ip()) {
-        return wanted;
+impl Site {
+    fn new(ctx: &Ctx, args: &ServeArgs) -> Result<Self> {
+        if let Some(tree) = args.tree.clone() {
+            let script = fs_err::read_to_string(tree.join("boot.html")).unwrap_or_default();
+            let base_url = script::base_url(&script).and_then(|u| BaseUrl::parse(u).ok());
+            return Ok(Self { tree, machines: None, base_url: base_url.unwrap_or_default() });
+        }
+        let loaded = load::load(ctx)?;
+        let profile = loaded.config.profile(args.profile.as_deref())?;
+        Ok(Self {
+            tree: ctx.dist.join(&profile.name).join("netboot"),
+            machines: Some(ctx.root.join("isofs").join(&profile.name).join("machines")),
+            base_url: profile.base_url.clone(),
+        })
     }
-    let local = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), wanted.port());
-    ctx.report.note(format!(
-        "{} is no address of this host, so only this host can boot from {local}; --listen chooses another",
-        wanted.ip()
-    ));
-    local
+
+    fn config(self, ctx: &Ctx, args: &ServeArgs) -> Config {
+        let addr = args.listen.unwrap_or_else(|| usual_address(ctx, &self.base_url));
+        let mut config = Config::new(addr, self.tree);
+        config.prefix = self.base_url.path().to_owned();
+        config.machines = self.machines;
+        config
+    }
+}
+
+/// The host of the base-url when it is one of ours, else this host for itself.
+fn usual_address(ctx: &Ctx, base_url: &BaseUrl) -> SocketAddr {
+    let local = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), base_url.port);
+    match base_url.host.parse() {
+        Ok(ip) if has_address(ip) => SocketAddr::new(ip, base_url.port),
+        _ => {
+            ctx.report.note(format!(
+                "{} is no address of this host, so only this host reaches {local}; --listen chooses another",
+                base_url.host
+            ));
+            local
+        }
+    }
 }
 
 /// Shows what happens until Ctrl-C.

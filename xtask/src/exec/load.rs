@@ -38,6 +38,8 @@ pub fn read(root: &Utf8Path) -> Result<Loaded> {
     let mut config = Config::parse(&text(&root.join("media.toml"))?)?;
     for profile in config.profiles_mut() {
         profile.overlay = list(&root.join("isofs").join(&profile.name))?;
+        // Scripts and cloud-configs of single machines are for `serve`; an ISO is for any.
+        profile.overlay.retain(|f| !f.starts_with("machines/"));
         if let Some(file) = profile.cloud_config.as_ref().filter(|f| !root.join(f).is_file()) {
             return Err(
                 Failure::new(Kind::Config, format!("profile.{}: there is no {file}", profile.name)).into()

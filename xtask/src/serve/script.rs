@@ -18,17 +18,8 @@ pub fn for_host(script: &str, host: &str) -> String {
     script.split_inclusive('\n').map(line).collect()
 }
 
-/// Host and port of an address, the port being 80 unless said.
-#[must_use]
-pub fn host(url: &str) -> Option<String> {
-    let rest = url.strip_prefix("http://")?;
-    let host = rest.split('/').next().filter(|h| !h.is_empty())?;
-    Some(if host.contains(':') { host.to_owned() } else { format!("{host}:80") })
-}
-
 /// What follows the host in an address: empty, or beginning with a slash.
-#[must_use]
-pub fn path(url: &str) -> &str {
+fn path(url: &str) -> &str {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     rest.find('/').map_or("", |at| &rest[at..])
 }
@@ -61,10 +52,7 @@ mod tests {
         let made = for_host(script, "10.0.0.1:80");
         let want = "#!ipxe\n# set base-url http://comment\nset base-url http://10.0.0.1:80/x\nkernel ${base-url}/vmlinuz\n";
         assert_eq!(made, want);
-        let url = base_url(script).unwrap();
-        assert_eq!((url, path(url)), ("http://192.168.56.1:8089/x", "/x"));
-        assert_eq!(host(url).as_deref(), Some("192.168.56.1:8089"));
-        assert_eq!(host("http://boot.lan").as_deref(), Some("boot.lan:80"));
+        assert_eq!(base_url(script), Some("http://192.168.56.1:8089/x"));
     }
 
     #[test]
