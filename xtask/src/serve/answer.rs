@@ -129,7 +129,9 @@ fn respond(
 fn own(shared: &Shared, path: &str) -> Option<Content> {
     match path {
         "_" => Some(Content::made(page::HTML.into(), "text/html; charset=utf-8")),
-        "_/events.json" => Some(Content::made(page::json(&shared.hub.lines()), "application/json")),
+        "_/events.json" => {
+            Some(Content::made(page::json(&shared.hub.lines(shared.hub.now())), "application/json"))
+        }
         "_/up" => Some(Content::made(b"welcome\n".to_vec(), "text/plain; charset=utf-8")),
         _ => None,
     }

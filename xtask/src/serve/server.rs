@@ -126,8 +126,12 @@ impl Hub {
         }
     }
 
-    pub(super) fn lines(&self) -> Vec<Line> {
-        self.timeline.lock().unwrap_or_else(PoisonError::into_inner).lines(self.started.elapsed())
+    pub(super) fn lines(&self, now: Duration) -> Vec<Line> {
+        self.timeline.lock().unwrap_or_else(PoisonError::into_inner).lines(now)
+    }
+
+    pub(super) fn now(&self) -> Duration {
+        self.started.elapsed()
     }
 
     pub(super) fn next_request(&self) -> u64 {
@@ -207,7 +211,13 @@ impl Server {
     /// Every machine that was seen, and how far it is.
     #[must_use]
     pub fn lines(&self) -> Vec<Line> {
-        self.shared.hub.lines()
+        self.lines_at(self.started().elapsed())
+    }
+
+    /// The same, as it would look at another time if nothing more happened.
+    #[must_use]
+    pub fn lines_at(&self, now: Duration) -> Vec<Line> {
+        self.shared.hub.lines(now)
     }
 
     /// Takes in what came by another way than HTTP: a DHCP request, a line on a console.
@@ -244,7 +254,8 @@ fn listen(addr: SocketAddr) -> std::io::Result<TcpListener> {
     socket.set_reuseaddr(true)?;
     socket.set_send_buffer_size(SEND_BUFFER)?;
     socket.bind(addr)?;
-    socket.listen(1024)
+    // A full queue makes a client wait a second for its next try.
+    socket.listen(4096)
 }
 
 fn unusable(addr: SocketAddr, e: std::io::Error) -> anyhow::Error {
@@ -304,7 +315,7 @@ fn make_room(shared: &Shared) -> bool {
     if links.len() < shared.config.limits.connections {
         return true;
     }
-    let Some((&id, _)) = links.iter().max_by_key(|(_, l)| l.silent()) else { return false };
+    let Some((&id, _)) = links.iter().min_by_key(|(_, l)| l.last()) else { return false };
     if links[&id].silent() < shared.config.limits.grace {
         return false;
     }

@@ -116,9 +116,14 @@ impl Link {
         self.last.store(self.hub.millis(), Ordering::Relaxed);
     }
 
+    /// When something last moved, in milliseconds since the server started.
+    pub(super) fn last(&self) -> u64 {
+        self.last.load(Ordering::Relaxed)
+    }
+
     /// For how long nothing moved.
     pub(super) fn silent(&self) -> Duration {
-        Duration::from_millis(self.hub.millis().saturating_sub(self.last.load(Ordering::Relaxed)))
+        Duration::from_millis(self.hub.millis().saturating_sub(self.last()))
     }
 }
 
