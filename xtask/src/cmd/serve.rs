@@ -1,7 +1,7 @@
 //! `cargo xtask serve`.
 
 use std::{
-    net::{Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::{Arc, mpsc},
     time::{Duration, Instant},
 };
@@ -12,9 +12,17 @@ use camino::Utf8PathBuf;
 use crate::{
     config::BaseUrl,
     ctx::Ctx,
+    error::{Failure, Kind},
     exec::load,
     report::{Mode, table::table},
-    serve::{Config, Event, Line, Server, log::Log, script, server::has_address},
+    serve::{
+        Config, Event, Line, Server,
+        dhcp::{self, Dhcp},
+        fleet,
+        log::Log,
+        script,
+        server::has_address,
+    },
 };
 
 /// How often the live view is drawn.
@@ -31,6 +39,25 @@ pub struct ServeArgs {
     /// Serve this folder instead of a profile's.
     #[arg(long, value_name = "FOLDER", conflicts_with = "profile")]
     pub tree: Option<Utf8PathBuf>,
+    /// Also answer PXE requests on the network of the address listened on (proxy DHCP and TFTP, by dnsmasq), for
+    /// machines that boot without our ISO. Addresses still come from the network's own DHCP server.
+    #[arg(long)]
+    pub dhcp: bool,
+    /// Be the DHCP server of a network that has none, and give out these addresses.
+    #[arg(long, value_name = "FIRST-LAST", requires = "dhcp")]
+    pub dhcp_range: Option<fleet::Range>,
+    /// Print the configuration with which another server does the same for a fleet, and serve nothing.
+    #[arg(long, value_enum, conflicts_with = "dhcp")]
+    pub print: Option<Print>,
+}
+
+/// Servers whose configuration can be printed.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub enum Print {
+    /// Proxy DHCP and TFTP.
+    Dnsmasq,
+    /// HTTP.
+    Nginx,
 }
 
 /// Serves until Ctrl-C.
@@ -38,22 +65,30 @@ pub struct ServeArgs {
 /// # Errors
 /// When the address is taken or there is nothing to serve.
 pub fn run(ctx: &Ctx, args: &ServeArgs) -> Result<()> {
-    let mut config = Site::new(ctx, args)?.config(ctx, args);
+    let site = Site::new(ctx, args)?;
+    if let Some(server) = args.print {
+        ctx.report.out(&site.print(server, args)?);
+        return Ok(());
+    }
+    let mut config = site.config(ctx, args);
     let (tx, events) = mpsc::channel();
     config.observer = Some(Arc::new(move |e| _ = tx.send(e.clone())));
     let tree = config.tree.clone();
     let server = Server::start(config)?;
     let addr = server.addr();
     ctx.report.note(format!("serving {tree} on http://{addr}/boot.html; the live view is http://{addr}/_/"));
+    let dhcp = args.dhcp.then(|| site.dhcp(ctx, addr, args.dhcp_range)).transpose()?;
     ctx.report.note("Ctrl-C ends it");
-    watch(ctx, &server, &events);
+    let end = watch(ctx, &server, dhcp, &events);
     ctx.report.clear();
-    Ok(())
+    end
 }
 
 /// What is served, and the address under which its scripts expect it.
 struct Site {
     tree: Utf8PathBuf,
+    /// iPXE's programs.
+    programs: Utf8PathBuf,
     machines: Option<Utf8PathBuf>,
     base_url: BaseUrl,
 }
@@ -63,23 +98,55 @@ impl Site {
         if let Some(tree) = args.tree.clone() {
             let script = fs_err::read_to_string(tree.join("boot.html")).unwrap_or_default();
             let base_url = script::base_url(&script).and_then(|u| BaseUrl::parse(u).ok());
-            return Ok(Self { tree, machines: None, base_url: base_url.unwrap_or_default() });
+            let programs = tree.clone();
+            return Ok(Self { tree, programs, machines: None, base_url: base_url.unwrap_or_default() });
         }
         let loaded = load::load(ctx)?;
         let profile = loaded.config.profile(args.profile.as_deref())?;
         Ok(Self {
             tree: ctx.dist.join(&profile.name).join("netboot"),
+            programs: ctx.dist.join(&profile.name),
             machines: Some(ctx.root.join("isofs").join(&profile.name).join("machines")),
             base_url: profile.base_url.clone(),
         })
     }
 
-    fn config(self, ctx: &Ctx, args: &ServeArgs) -> Config {
+    fn config(&self, ctx: &Ctx, args: &ServeArgs) -> Config {
         let addr = args.listen.unwrap_or_else(|| usual_address(ctx, &self.base_url));
-        let mut config = Config::new(addr, self.tree);
+        let mut config = Config::new(addr, &self.tree);
         config.prefix = self.base_url.path().to_owned();
-        config.machines = self.machines;
+        config.machines = self.machines.clone();
         config
+    }
+
+    fn dhcp(&self, ctx: &Ctx, http: SocketAddr, range: Option<fleet::Range>) -> Result<Dhcp> {
+        let order = dhcp::Order { programs: &self.programs, http, prefix: self.base_url.path(), range };
+        let dhcp = Dhcp::start(ctx, &order)?;
+        ctx.report.note(format!("answering PXE requests on the network of {}", http.ip()));
+        Ok(dhcp)
+    }
+
+    /// For a fleet's own servers, with the folders that such servers usually have.
+    fn print(&self, server: Print, args: &ServeArgs) -> Result<String> {
+        let named = || self.base_url.host.parse().ok().map(|ip| SocketAddr::new(ip, self.base_url.port));
+        let listen = args.listen.or_else(named).ok_or_else(|| {
+            Failure::new(
+                Kind::Usage,
+                format!("{} is a name, and the server needs an address", self.base_url.host),
+            )
+            .help("give it with --listen ADDRESS:PORT")
+        })?;
+        let base_url = self.base_url.to_string();
+        Ok(match (server, listen.ip()) {
+            (Print::Nginx, _) => fleet::Nginx { listen, base_url, root: "/srv/netboot".to_owned() }.render(),
+            (Print::Dnsmasq, IpAddr::V4(address)) => {
+                let (script, tftp) = (format!("{base_url}/boot.html"), "/srv/tftp".to_owned());
+                fleet::Dnsmasq { address, script, tftp, uefi: true, range: None }.render()
+            }
+            (Print::Dnsmasq, ip) => {
+                return Err(Failure::new(Kind::Usage, format!("PXE is for IPv4, and {ip} is not")).into());
+            }
+        })
     }
 }
 
@@ -99,7 +166,7 @@ fn usual_address(ctx: &Ctx, base_url: &BaseUrl) -> SocketAddr {
 }
 
 /// Shows what happens until Ctrl-C.
-fn watch(ctx: &Ctx, server: &Server, events: &mpsc::Receiver<Event>) {
+fn watch(ctx: &Ctx, server: &Server, mut dhcp: Option<Dhcp>, events: &mpsc::Receiver<Event>) -> Result<()> {
     let (report, mut log, mut drawn) = (&ctx.report, Log::default(), Instant::now());
     while !ctx.runner.interrupt.is_set() {
         if let Ok(event) = events.recv_timeout(DRAW_EVERY) {
@@ -109,6 +176,9 @@ fn watch(ctx: &Ctx, server: &Server, events: &mpsc::Receiver<Event>) {
             continue;
         }
         drawn = Instant::now();
+        for what in dhcp.as_mut().map_or(Ok(Vec::new()), Dhcp::news)? {
+            server.tell(Ipv4Addr::UNSPECIFIED.into(), what);
+        }
         let lines = server.lines();
         if report.is_live() {
             report.live(&shown(&lines));
@@ -117,6 +187,7 @@ fn watch(ctx: &Ctx, server: &Server, events: &mpsc::Receiver<Event>) {
             log.news(&lines, now).into_iter().for_each(|l| report.note(l));
         }
     }
+    Ok(())
 }
 
 /// The live view: machines that stopped first, since a terminal may be too small for all.

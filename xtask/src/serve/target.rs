@@ -58,7 +58,8 @@ pub(super) fn machine(query: &str) -> Machine {
 }
 
 /// Six pairs of hex digits joined by `:` or `-`, as `52:54:00:12:34:56`.
-fn mac(text: &str) -> Option<String> {
+pub(super) fn mac(text: &str) -> Option<String> {
+    let text = text.to_ascii_lowercase();
     let pairs: Vec<&str> = text.split([':', '-']).collect();
     let good =
         pairs.len() == 6 && pairs.iter().all(|p| p.len() == 2 && p.bytes().all(|b| b.is_ascii_hexdigit()));

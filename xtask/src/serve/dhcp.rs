@@ -1,0 +1,199 @@
+//! DHCP and TFTP beside the HTTP server, with dnsmasq as the engine.
+//!
+//! Only ever started because someone asked for it, and as the network's only DHCP server only after nobody
+//! answered a request of ours.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result};
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::{
+    event::{Machine, What},
+    fleet::{BIOS, Dnsmasq, Range, UEFI},
+    offer, target,
+};
+use crate::{
+    ctx::Ctx,
+    error::{Explain as _, Failure, Kind},
+    exec::run::{Job, Streams, Tail},
+    plan::Cmd,
+};
+
+/// How long dnsmasq may take to say that it started.
+const START: Duration = Duration::from_secs(5);
+
+/// A running dnsmasq; dropping it ends it and removes its folder.
+pub struct Dhcp {
+    job: Job,
+    tail: Tail,
+    log: Utf8PathBuf,
+    _dir: tempfile::TempDir,
+}
+
+/// What to start.
+pub struct Order<'a> {
+    /// The folder that iPXE's programs are taken from.
+    pub programs: &'a Utf8Path,
+    /// Where the HTTP server listens; DHCP is answered on that network.
+    pub http: SocketAddr,
+    /// The base-url's path.
+    pub prefix: &'a str,
+    /// Addresses to give out.
+    pub range: Option<Range>,
+}
+
+impl Dhcp {
+    /// Starts dnsmasq.
+    ///
+    /// # Errors
+    /// [`Kind::MissingTool`] without dnsmasq, [`Kind::Port`] when the network has a DHCP server and `range` asks for
+    /// another, [`Kind::Usage`] when the address or the programs do not fit.
+    pub fn start(ctx: &Ctx, order: &Order<'_>) -> Result<Self> {
+        let address = network_address(order.http)?;
+        let program = ctx.find_program("dnsmasq").ok_or_else(|| {
+            Failure::new(Kind::MissingTool, "--dhcp needs dnsmasq, which is not installed")
+                .help("install it (`apt install dnsmasq-base`)")
+        })?;
+        if order.range.is_some() {
+            refuse_a_second_server(address)?;
+        }
+        let dir = tempfile::Builder::new().prefix("serve-dhcp-").tempdir()?;
+        let root = Utf8Path::from_path(dir.path()).context("the temporary folder is not UTF-8")?;
+        let uefi = copy_programs(order.programs, root)?;
+        let script = format!("http://{}{}/boot.html", order.http, order.prefix);
+        let config = Dnsmasq { address, script, tftp: root.join("tftp").into(), uefi, range: order.range };
+        fs_err::write(root.join("dnsmasq.conf"), config.render())?;
+        let log = root.join("log");
+        let file = fs_err::File::create(&log)?.into_parts().0;
+        let tail = Tail::at_end(&log)?;
+        let cmd = Cmd::new(program.as_str(), "answer DHCP requests").args([
+            format!("--conf-file={root}/dnsmasq.conf"),
+            "--keep-in-foreground".to_owned(),
+            "--log-facility=-".to_owned(),
+            "--pid-file=".to_owned(),
+            format!("--dhcp-leasefile={root}/leases"),
+        ]);
+        let job = ctx.runner.spawn(&cmd, Streams { stdout: file.try_clone()?, stderr: file })?;
+        let mut this = Self { job, tail, log, _dir: dir };
+        this.wait_until_it_runs(ctx)?;
+        Ok(this)
+    }
+
+    fn wait_until_it_runs(&mut self, ctx: &Ctx) -> Result<()> {
+        let begin = Instant::now();
+        loop {
+            ctx.check_interrupt()?;
+            let said = fs_err::read_to_string(&self.log)?;
+            if self.job.try_wait()?.is_some() || begin.elapsed() > START {
+                let text = format!("dnsmasq did not start; it said:\n{}", said.trim_end());
+                return Err(Failure::new(Kind::Command, text)
+                    .help("DHCP needs root and a free port 67 (`ss -lunp` shows who has it)")
+                    .into());
+            }
+            if said.contains("DHCP, ") {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// What it saw since the last call.
+    ///
+    /// # Errors
+    /// When it ended, with what it said.
+    pub fn news(&mut self) -> Result<Vec<What>> {
+        let mut seen = Vec::new();
+        self.tail.lines(&mut |line| seen.extend(request(line)))?;
+        if self.job.try_wait()?.is_some() {
+            let said = fs_err::read_to_string(&self.log).unwrap_or_default();
+            let last = said.lines().last().unwrap_or("nothing").to_owned();
+            return Err(Failure::new(Kind::Command, format!("dnsmasq ended; it said: {last}")).into());
+        }
+        Ok(seen)
+    }
+}
+
+/// A machine that firmware or iPXE asks for, in a line of dnsmasq's log: `PXE(eth0) 52:54:00:12:34:56 proxy` or
+/// `DHCPDISCOVER(eth0) 52:54:00:12:34:56`.
+fn request(line: &str) -> Option<What> {
+    let (_, rest) = line.split_once(" PXE(").or_else(|| line.split_once(" DHCPDISCOVER("))?;
+    let mac = rest.split_once(')')?.1.split_whitespace().find_map(target::mac)?;
+    Some(What::Dhcp { machine: Machine { mac: Some(mac), uuid: None } })
+}
+
+/// The address of the machines' network.
+fn network_address(http: SocketAddr) -> Result<Ipv4Addr> {
+    match http.ip() {
+        IpAddr::V4(ip) if !ip.is_loopback() && !ip.is_unspecified() => Ok(ip),
+        ip => Err(Failure::new(Kind::Usage, format!("--dhcp cannot answer on {ip}: no machine is there"))
+            .help("name this host's address on the machines' network with --listen ADDRESS:PORT")
+            .into()),
+    }
+}
+
+/// Copies iPXE's programs to a folder of their own, so that TFTP gives out nothing else. Whether there is one for UEFI.
+fn copy_programs(from: &Utf8Path, root: &Utf8Path) -> Result<bool> {
+    let tftp = root.join("tftp");
+    fs_err::create_dir(&tftp)?;
+    fs_err::copy(from.join(BIOS), tftp.join(BIOS))
+        .explain(Kind::Usage, || format!("there is no {BIOS} to give out in {from}"))?;
+    let uefi = from.join(UEFI).is_file();
+    if uefi {
+        fs_err::copy(from.join(UEFI), tftp.join(UEFI))?;
+    }
+    // dnsmasq gives up root, and must still read them.
+    #[cfg(unix)]
+    for path in [root, &tftp, &tftp.join(BIOS), &tftp.join(UEFI)] {
+        use std::os::unix::fs::PermissionsExt as _;
+        if path.exists() {
+            fs_err::set_permissions(path, std::fs::Permissions::from_mode(0o755))?;
+        }
+    }
+    Ok(uefi)
+}
+
+fn refuse_a_second_server(address: Ipv4Addr) -> Result<()> {
+    let found = offer::ask(address).explain(Kind::Port, || {
+        format!("cannot find out whether the network of {address} has a DHCP server already")
+    })?;
+    match found {
+        None => Ok(()),
+        Some(server) => {
+            let text = format!("the network of {address} has a DHCP server already: {server}");
+            Err(Failure::new(Kind::Port, text)
+                .help("leave out --dhcp-range: --dhcp alone adds boot information to that server's answers")
+                .into())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_found_in_the_log() {
+        let mac = |line| match request(line) {
+            Some(What::Dhcp { machine }) => machine.mac,
+            _ => None,
+        };
+        let line = "dnsmasq-dhcp: 2468 PXE(veth0) 52:54:00:12:34:56 proxy";
+        assert_eq!(mac(line).as_deref(), Some("52:54:00:12:34:56"));
+        assert!(mac("dnsmasq-dhcp: 1 DHCPDISCOVER(eth0) 10.0.0.5 52:54:00:12:34:56 ").is_some());
+        for other in ["dnsmasq-dhcp: 1 DHCPACK(eth0) 10.0.0.5 52:54:00:12:34:56", " PXE(eth0", "", " PXE() x"]
+        {
+            assert_eq!(mac(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn loopback_and_everywhere_are_no_network_of_machines() {
+        for addr in ["127.0.0.1:1", "0.0.0.0:1", "[::1]:1"] {
+            assert!(network_address(addr.parse().unwrap()).is_err(), "{addr}");
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Configurations of the servers that do at scale what `serve` does in a lab: dnsmasq and nginx. Pure.
+//!
+//! `serve --dhcp` runs dnsmasq with the same text that `serve --print dnsmasq` prints, so what is tried in the
+//! lab is what a fleet gets.
+
+use std::{
+    fmt::Write as _,
+    net::{Ipv4Addr, SocketAddr},
+};
+
+/// Where iPXE for BIOS lies in the TFTP folder.
+pub const BIOS: &str = "undionly.kpxe";
+/// Where iPXE for UEFI lies in the TFTP folder.
+pub const UEFI: &str = "ipxe.efi";
+
+/// Boot information over DHCP and TFTP.
+#[derive(Clone, Debug)]
+pub struct Dnsmasq {
+    /// This server's address on the network of the machines.
+    pub address: Ipv4Addr,
+    /// The boot script's address.
+    pub script: String,
+    /// The folder with [`BIOS`] and [`UEFI`].
+    pub tftp: String,
+    /// Whether there is a program for UEFI in it.
+    pub uefi: bool,
+    /// Addresses to give out, for a network without a DHCP server of its own; `None` only adds boot information
+    /// to the answers of the one there is.
+    pub range: Option<Range>,
+}
+
+/// Addresses to give out, both ends included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Range {
+    /// The lowest.
+    pub first: Ipv4Addr,
+    /// The highest.
+    pub last: Ipv4Addr,
+}
+
+impl std::str::FromStr for Range {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (first, last) = text.split_once('-').ok_or("write it as FIRST-LAST, two IPv4 addresses")?;
+        let address = |t: &str| t.trim().parse().map_err(|_| format!("`{}` is no IPv4 address", t.trim()));
+        let (first, last): (Ipv4Addr, Ipv4Addr) = (address(first)?, address(last)?);
+        if first > last {
+            return Err(format!("the range goes from high to low: did you mean {last}-{first}?"));
+        }
+        Ok(Self { first, last })
+    }
+}
+
+impl Dnsmasq {
+    /// The configuration file.
+    #[must_use]
+    pub fn render(&self) -> String {
+        let mut text = String::from("# DHCP and TFTP for netboot; no DNS.\nport=0\nlog-dhcp\n");
+        // Answer on one network only: boot information on a network that did not ask for it breaks other people's
+        // machines.
+        _ = writeln!(text, "bind-interfaces\nexcept-interface=lo\nlisten-address={}", self.address);
+        match self.range {
+            None => {
+                text += "# Proxy DHCP: addresses come from the network's own server, boot information from here.\n";
+                _ = writeln!(text, "dhcp-range={},proxy", self.address);
+            }
+            Some(Range { first, last }) => {
+                text += "# The only DHCP server of this network.\n";
+                _ = writeln!(text, "dhcp-range={first},{last},1h");
+                // No router and no name server: machines must not lose the ones of another network card.
+                text += "dhcp-option=option:router\ndhcp-option=option:dns-server\n";
+            }
+        }
+        _ = writeln!(text, "enable-tftp\ntftp-root={}", self.tftp);
+        text += "# iPXE itself asks again and gets the script; firmware gets iPXE.\ndhcp-userclass=set:ipxe,iPXE\n";
+        self.firmware(&mut text);
+        text
+    }
+
+    fn firmware(&self, text: &mut String) {
+        // BIOS, then the two numbers that UEFI firmware for x86-64 uses (RFC 4578 and its erratum).
+        let mut programs = vec![("x86PC", 0, BIOS)];
+        if self.uefi {
+            programs.extend([("BC_EFI", 7, UEFI), ("X86-64_EFI", 9, UEFI)]);
+        }
+        for (name, number, program) in programs {
+            if self.range.is_none() {
+                _ = writeln!(text, "pxe-service=tag:!ipxe,{name},\"Loading iPXE\",{program}");
+            } else {
+                _ = writeln!(text, "dhcp-match=set:{name},option:client-arch,{number}");
+                _ = writeln!(text, "dhcp-boot=tag:!ipxe,tag:{name},{program}");
+            }
+        }
+        _ = writeln!(text, "dhcp-boot=tag:ipxe,{}", self.script);
+    }
+}
+
+/// A site of nginx for the netboot tree.
+#[derive(Clone, Debug)]
+pub struct Nginx {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// The address in the boot script, which is replaced by the one the requester used.
+    pub base_url: String,
+    /// The folder with the tree.
+    pub root: String,
+}
+
+impl Nginx {
+    /// The configuration file, for a folder that nginx includes inside `http`.
+    #[must_use]
+    pub fn render(&self) -> String {
+        // Braces are nginx's own here, so the few values are put in by name.
+        include_str!("nginx.conf")
+            .replace("{{listen}}", &self.listen.to_string())
+            .replace("{{base-url}}", &self.base_url)
+            .replace("{{root}}", &self.root)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dnsmasq(range: Option<Range>) -> String {
+        let address = Ipv4Addr::new(10, 0, 0, 1);
+        let script = "http://10.0.0.1:8089/boot.html".to_owned();
+        Dnsmasq { address, script, tftp: "/srv/tftp".to_owned(), uefi: true, range }.render()
+    }
+
+    #[test]
+    fn beside_another_server_no_address_is_given_out() {
+        let text = dnsmasq(None);
+        assert!(text.contains("\ndhcp-range=10.0.0.1,proxy\n"));
+        assert!(text.contains("\npxe-service=tag:!ipxe,X86-64_EFI,\"Loading iPXE\",ipxe.efi\n"));
+        assert!(!text.contains("1h"));
+    }
+
+    #[test]
+    fn a_range_is_given_out_where_it_was_asked_for() {
+        let text = dnsmasq(Some("10.0.0.100-10.0.0.199".parse().unwrap()));
+        assert!(text.contains("\ndhcp-range=10.0.0.100,10.0.0.199,1h\n") && !text.contains("proxy"));
+    }
+
+    #[test]
+    fn a_range_from_high_to_low_is_refused_with_the_swap() {
+        let error = "10.0.0.9-10.0.0.2".parse::<Range>().unwrap_err();
+        assert!(error.contains("10.0.0.2-10.0.0.9"), "{error}");
+        assert!("10.0.0.9".parse::<Range>().is_err() && "a-b".parse::<Range>().is_err());
+    }
+
+    #[test]
+    fn nginx_has_every_value_put_in() {
+        let listen = "192.168.56.1:8089".parse().unwrap();
+        let nginx = Nginx { listen, base_url: "http://a".to_owned(), root: "/srv/x".to_owned() };
+        let text = nginx.render();
+        assert!(
+            !text.contains("{{") && text.contains("listen 192.168.56.1:8089;") && text.contains("/srv/x")
+        );
+    }
+}
