@@ -13,6 +13,8 @@ use super::{
 pub const SILENT_AFTER: Duration = Duration::from_secs(5);
 /// Rates are over this long.
 const RATE_OVER: Duration = Duration::from_secs(2);
+/// By how much news of a DHCP request may come late. No machine resets and asks again as fast.
+const TOLD_LATE: Duration = Duration::from_secs(2);
 /// Samples kept for a rate.
 const MAX_SAMPLES: usize = 64;
 
@@ -143,6 +145,16 @@ impl Boot {
             *self = Self { machine, address, boots: boots + 1, ..Self::new(at) };
         }
         self.reach(stage, at);
+    }
+
+    /// A DHCP request: another boot, unless it is the one before this boot's script, told late by a log.
+    pub(super) fn asked_for_address(&mut self, at: Duration) {
+        let since =
+            self.reached.iter().find(|(s, _)| *s > Stage::Dhcp).map(|(_, script)| at.saturating_sub(*script));
+        match since {
+            Some(since) if since < TOLD_LATE => {}
+            _ => self.start(Stage::Dhcp, at),
+        }
     }
 
     /// A stage is left only forwards: an operating system may fetch the kernel again for its own use.

@@ -79,6 +79,8 @@ impl Dnsmasq {
     }
 
     fn firmware(&self, text: &mut String) {
+        // iPXE fills in who it is, as our own embedded script does.
+        let script = format!("{}?mac=${{netX/mac:hexhyp}}&uuid=${{uuid}}", self.script);
         // BIOS, then the two numbers that UEFI firmware for x86-64 uses (RFC 4578 and its erratum).
         let mut programs = vec![("x86PC", 0, BIOS)];
         if self.uefi {
@@ -87,12 +89,15 @@ impl Dnsmasq {
         for (name, number, program) in programs {
             if self.range.is_none() {
                 _ = writeln!(text, "pxe-service=tag:!ipxe,{name},\"Loading iPXE\",{program}");
+                _ = writeln!(text, "pxe-service=tag:ipxe,{name},\"Loading the boot script\",{script}");
             } else {
                 _ = writeln!(text, "dhcp-match=set:{name},option:client-arch,{number}");
                 _ = writeln!(text, "dhcp-boot=tag:!ipxe,tag:{name},{program}");
             }
         }
-        _ = writeln!(text, "dhcp-boot=tag:ipxe,{}", self.script);
+        if self.range.is_some() {
+            _ = writeln!(text, "dhcp-boot=tag:ipxe,{script}");
+        }
     }
 }
 

@@ -41,7 +41,7 @@ impl Timeline {
             }
             What::Dhcp { machine } => {
                 let index = self.find(event, machine, None);
-                self.machines[index].start(Stage::Dhcp, event.at);
+                self.machines[index].asked_for_address(event.at);
                 Some(index)
             }
             What::Up { machine } => {
@@ -300,6 +300,19 @@ mod tests {
         lab.whole(9.0, 1, Role::Script);
         let line = lab.timeline.line(0, Duration::from_secs(10)).unwrap();
         assert_eq!((line.boots, line.stage, line.age), (2, Stage::Script, 1.0));
+    }
+
+    #[test]
+    fn a_request_for_an_address_is_another_boot_unless_it_is_told_late() {
+        let mut lab = Lab::default();
+        let dhcp = || What::Dhcp { machine: Machine { mac: Some("m".to_owned()), uuid: None } };
+        lab.tell(0.0, 0, 0, dhcp());
+        lab.ask_on(1.0, 1, 1, Role::Script, (200, 0, 1000), Some("m"));
+        lab.tell(1.5, 0, 0, dhcp());
+        assert_eq!(lab.timeline.line(0, Duration::ZERO).unwrap().boots, 1);
+        lab.tell(60.0, 0, 0, dhcp());
+        let line = lab.timeline.line(0, Duration::from_secs(60)).unwrap();
+        assert_eq!((line.boots, line.stage), (2, Stage::Dhcp));
     }
 
     #[test]
