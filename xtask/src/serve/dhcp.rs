@@ -13,7 +13,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{
     event::{Machine, What},
-    fleet::{BIOS, Dnsmasq, Range, UEFI},
+    fleet::{AUTOEXEC, BIOS, Dnsmasq, Range, UEFI},
     offer, target,
 };
 use crate::{
@@ -66,6 +66,8 @@ impl Dhcp {
         let uefi = copy_programs(order.programs, root)?;
         let script = format!("http://{}{}/boot.html", order.http, order.prefix);
         let config = Dnsmasq { address, script, tftp: root.join("tftp").into(), uefi, range: order.range };
+        fs_err::write(root.join("tftp").join(AUTOEXEC), config.autoexec())?;
+        readable(root)?;
         fs_err::write(root.join("dnsmasq.conf"), config.render())?;
         let log = root.join("log");
         let file = fs_err::File::create(&log)?.into_parts().0;
@@ -145,15 +147,20 @@ fn copy_programs(from: &Utf8Path, root: &Utf8Path) -> Result<bool> {
     if uefi {
         fs_err::copy(from.join(UEFI), tftp.join(UEFI))?;
     }
-    // dnsmasq gives up root, and must still read them.
+    Ok(uefi)
+}
+
+/// dnsmasq gives up root, and must still read what it sends.
+fn readable(root: &Utf8Path) -> Result<()> {
     #[cfg(unix)]
-    for path in [root, &tftp, &tftp.join(BIOS), &tftp.join(UEFI)] {
+    for path in [root, &root.join("tftp")] {
         use std::os::unix::fs::PermissionsExt as _;
-        if path.exists() {
-            fs_err::set_permissions(path, std::fs::Permissions::from_mode(0o755))?;
+        fs_err::set_permissions(path, std::fs::Permissions::from_mode(0o755))?;
+        for file in path.read_dir_utf8()?.flatten().filter(|f| f.path().is_file()) {
+            fs_err::set_permissions(file.path(), std::fs::Permissions::from_mode(0o644))?;
         }
     }
-    Ok(uefi)
+    Ok(())
 }
 
 fn refuse_a_second_server(address: Ipv4Addr) -> Result<()> {

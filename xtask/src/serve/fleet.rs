@@ -13,6 +13,9 @@ pub const BIOS: &str = "undionly.kpxe";
 /// Where iPXE for UEFI lies in the TFTP folder.
 pub const UEFI: &str = "ipxe.efi";
 
+/// The script that iPXE for UEFI looks for beside itself.
+pub const AUTOEXEC: &str = "autoexec.ipxe";
+
 /// Boot information over DHCP and TFTP.
 #[derive(Clone, Debug)]
 pub struct Dnsmasq {
@@ -53,6 +56,17 @@ impl std::str::FromStr for Range {
 }
 
 impl Dnsmasq {
+    /// What an iPXE for UEFI without a script inside reads from the TFTP folder, under [`AUTOEXEC`].
+    #[must_use]
+    pub fn autoexec(&self) -> String {
+        format!("#!ipxe\n:retry\ndhcp && chain --autofree {} || sleep 5\ngoto retry\n", self.asking())
+    }
+
+    /// The script's address with who asks, which iPXE fills in as our own embedded script does.
+    fn asking(&self) -> String {
+        format!("{}?mac=${{netX/mac:hexhyp}}&uuid=${{uuid}}", self.script)
+    }
+
     /// The configuration file.
     #[must_use]
     pub fn render(&self) -> String {
@@ -72,15 +86,18 @@ impl Dnsmasq {
                 text += "dhcp-option=option:router\ndhcp-option=option:dns-server\n";
             }
         }
-        _ = writeln!(text, "enable-tftp\ntftp-root={}", self.tftp);
+        let programs = if self.uefi { format!("{BIOS}, {UEFI} and {AUTOEXEC}") } else { BIOS.to_owned() };
+        _ = writeln!(text, "# Holds {programs}.\nenable-tftp\ntftp-root={}", self.tftp);
+        if self.uefi {
+            self.autoexec().lines().for_each(|l| _ = writeln!(text, "#   {l}"));
+        }
         text += "# iPXE itself asks again and gets the script; firmware gets iPXE.\ndhcp-userclass=set:ipxe,iPXE\n";
         self.firmware(&mut text);
         text
     }
 
     fn firmware(&self, text: &mut String) {
-        // iPXE fills in who it is, as our own embedded script does.
-        let script = format!("{}?mac=${{netX/mac:hexhyp}}&uuid=${{uuid}}", self.script);
+        let script = self.asking();
         // BIOS, then the two numbers that UEFI firmware for x86-64 uses (RFC 4578 and its erratum).
         let mut programs = vec![("x86PC", 0, BIOS)];
         if self.uefi {
