@@ -1,1 +1,202 @@
-//! To come.
+//! Virtual machines as data, and what a back end makes of them.
+//!
+//! A [`Machine`] says what a machine has; [`VmSpec`] is how a profile of `media.toml` asks for one. Nothing here
+//! runs, opens or names anything of the host by itself: paths and facts about the host (is KVM usable, where
+//! is the UEFI firmware) are handed in, so that each command line is tested without the tool.
+
+pub mod spec;
+
+use std::net::Ipv4Addr;
+
+use camino::Utf8PathBuf;
+use serde::{Deserialize, Serialize};
+
+pub use spec::VmSpec;
+
+/// One virtual machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Machine {
+    /// Its name: unique on the host, safe as a file name.
+    pub name: String,
+    /// What starts the boot loader.
+    pub firmware: Firmware,
+    /// Memory in MiB.
+    pub memory_mib: u32,
+    /// Processors.
+    pub cpus: u8,
+    /// Disks, in the order the guest sees them.
+    pub disks: Vec<Disk>,
+    /// The boot medium, if any.
+    pub medium: Option<Medium>,
+    /// Network cards, in the order the guest sees them.
+    pub nics: Vec<Nic>,
+    /// The model of every network card.
+    pub nic_model: NicModel,
+    /// What the firmware tries, first to last.
+    pub boot: Vec<BootDevice>,
+    /// The file that takes what the guest writes to its first serial port (0x3f8, IRQ 4).
+    pub serial: Utf8PathBuf,
+    /// VirtualBox's name for the guest's operating system, such as `Linux_64`; QEMU has no use for it.
+    pub os_type: String,
+}
+
+/// What starts the boot loader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Firmware {
+    /// The PC BIOS (SeaBIOS in QEMU).
+    Bios,
+    /// UEFI (OVMF in QEMU), without Secure Boot.
+    Uefi,
+}
+
+/// A hard disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Disk {
+    /// Its image.
+    pub path: Utf8PathBuf,
+    /// What it hangs on.
+    pub bus: Bus,
+    /// Its size in MiB, for when it has to be made.
+    pub size_mib: u64,
+    /// The image's format.
+    pub format: DiskFormat,
+}
+
+/// What a disk hangs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Bus {
+    /// virtio: `/dev/vda` in Linux.
+    Virtio,
+    /// The PIIX IDE controller: `/dev/sda` in Linux.
+    Ide,
+}
+
+/// The format of a disk image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DiskFormat {
+    /// The bare bytes.
+    Raw,
+    /// QEMU's sparse format.
+    Qcow2,
+    /// VirtualBox's sparse format.
+    Vdi,
+}
+
+impl DiskFormat {
+    /// The file name extension, which is also what both back ends call the format.
+    #[must_use]
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Raw => "raw",
+            Self::Qcow2 => "qcow2",
+            Self::Vdi => "vdi",
+        }
+    }
+}
+
+/// A boot medium: an ISO that is never written to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Medium {
+    /// The ISO.
+    pub path: Utf8PathBuf,
+    /// How the machine sees it.
+    pub attach: Attach,
+}
+
+/// How a machine sees its medium.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attach {
+    /// A CD-ROM.
+    Cd,
+    /// A USB stick with the same bytes.
+    Usb,
+}
+
+/// A network card and what it is plugged into.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Nic {
+    /// A network of the host and its guests, where netboot happens.
+    ///
+    /// VirtualBox has such networks. QEMU imitates one without privileges: its user network with the same
+    /// addresses, in which the host's address leads to 127.0.0.1 of the host.
+    HostOnly(HostOnly),
+    /// The way out, and in through forwarded ports.
+    Nat {
+        /// Ports of the host that lead into the guest.
+        forwards: Vec<Forward>,
+    },
+    /// A card with its cable pulled.
+    Unplugged,
+}
+
+/// The model of a network card.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum NicModel {
+    /// virtio-net; distributions' cloud kernels know no other.
+    Virtio,
+    /// Intel's 82540EM, VirtualBox's own default.
+    E1000,
+}
+
+/// A host-only network. The ranges are checked: inside the network, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostOnly {
+    /// The host's address in it.
+    pub host: Ipv4Addr,
+    /// Bits of the network part, 1 to 30.
+    pub prefix: u8,
+    /// The DHCP server's own address.
+    pub dhcp_server: Ipv4Addr,
+    /// The first address it hands out.
+    pub dhcp_first: Ipv4Addr,
+    /// The last address it hands out.
+    pub dhcp_last: Ipv4Addr,
+}
+
+impl HostOnly {
+    /// The mask of the network part.
+    #[must_use]
+    pub fn netmask(&self) -> Ipv4Addr {
+        Ipv4Addr::from_bits(u32::MAX << (32 - u32::from(self.prefix)))
+    }
+
+    /// The address of the network itself.
+    #[must_use]
+    pub fn network(&self) -> Ipv4Addr {
+        Ipv4Addr::from_bits(self.host.to_bits() & self.netmask().to_bits())
+    }
+
+    /// Whether `address` belongs to a host or the host's own guests in this network.
+    #[must_use]
+    pub fn contains(&self, address: Ipv4Addr) -> bool {
+        let mask = self.netmask().to_bits();
+        let host_part = address.to_bits() & !mask;
+        address.to_bits() & mask == self.network().to_bits() && host_part != 0 && host_part != !mask
+    }
+}
+
+/// A TCP port of the host's loopback that leads to a port of the guest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Forward {
+    /// Its name, unique in the machine.
+    pub name: String,
+    /// The port on 127.0.0.1; never on all addresses, since the guest may have a password everyone knows.
+    pub host_port: u16,
+    /// The port in the guest.
+    pub guest_port: u16,
+}
+
+/// Something a firmware can boot from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum BootDevice {
+    /// The boot medium.
+    Medium,
+    /// The first disk.
+    Disk,
+    /// The first network card.
+    Network,
+}

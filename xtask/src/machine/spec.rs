@@ -1,0 +1,338 @@
+//! `[profile.X.vm]` of `media.toml`: the machine a profile's guest needs.
+//!
+//! What is not given is what the project's old scripts made: 512 MiB, a 10 GB IDE disk, a host-only card with
+//! the host at 192.168.56.1, a NAT card with SSH forwarded from port 2222.
+
+use std::net::Ipv4Addr;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use serde::Deserialize;
+
+use super::{BootDevice, Bus, Disk, DiskFormat, Firmware, Forward, HostOnly, Machine, Medium, Nic, NicModel};
+
+/// A profile's machine, checked.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "RawVm")]
+pub struct VmSpec {
+    /// Memory in MiB.
+    pub memory_mib: u32,
+    /// Processors.
+    pub cpus: u8,
+    /// What starts the boot loader.
+    pub firmware: Firmware,
+    /// Disks, in order.
+    pub disks: Vec<DiskSpec>,
+    /// Network cards, in order.
+    pub nics: Vec<NicKind>,
+    /// The model of the network cards.
+    pub nic_model: NicModel,
+    /// The host-only network.
+    pub host_only: HostOnly,
+    /// The port on 127.0.0.1 that leads to the guest's port 22; `None` forwards nothing.
+    pub ssh_port: Option<u16>,
+    /// What the firmware tries, first to last.
+    pub boot: Vec<BootDevice>,
+    /// VirtualBox's name of the operating system.
+    pub os_type: String,
+}
+
+/// A disk that a profile asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DiskSpec {
+    /// Its size in MiB.
+    pub size_mib: u64,
+    /// What it hangs on.
+    pub bus: Bus,
+}
+
+/// What a network card is plugged into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum NicKind {
+    /// The host-only network.
+    HostOnly,
+    /// NAT, with the forwarded SSH port.
+    Nat,
+    /// Nothing.
+    Unplugged,
+}
+
+/// `[profile.X.vm]` as written.
+#[derive(Clone, Debug, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct RawVm {
+    /// Memory in MiB.
+    pub memory: u32,
+    /// Processors.
+    pub cpus: u8,
+    /// `"bios"` or `"uefi"`.
+    pub firmware: Firmware,
+    /// Disks, such as `{ size = "10G", bus = "ide" }`.
+    pub disks: Vec<RawDisk>,
+    /// Network cards in order: `"host-only"`, `"nat"`, `"unplugged"`.
+    pub nics: Vec<NicKind>,
+    /// `"virtio"` or `"e1000"`.
+    pub nic_model: NicModel,
+    /// The host-only network.
+    pub host_only: RawHostOnly,
+    /// The port on 127.0.0.1 that leads to the guest's SSH; 0 forwards nothing.
+    pub ssh_port: u16,
+    /// What the firmware tries: `"medium"`, `"disk"`, `"network"`.
+    pub boot: Vec<BootDevice>,
+    /// VirtualBox's name of the operating system.
+    pub os_type: String,
+}
+
+impl Default for RawVm {
+    fn default() -> Self {
+        Self {
+            memory: 512,
+            cpus: 1,
+            firmware: Firmware::Bios,
+            disks: vec![RawDisk { size: "10000M".to_owned(), bus: Bus::Ide }],
+            nics: vec![NicKind::HostOnly, NicKind::Nat],
+            nic_model: NicModel::Virtio,
+            host_only: RawHostOnly::default(),
+            ssh_port: 2222,
+            boot: vec![BootDevice::Medium, BootDevice::Disk, BootDevice::Network],
+            os_type: "Linux_64".to_owned(),
+        }
+    }
+}
+
+/// A disk as written.
+#[derive(Clone, Debug, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct RawDisk {
+    /// A number of MiB or GiB, such as `512M` or `10G`.
+    pub size: String,
+    /// `"virtio"` or `"ide"`.
+    pub bus: Bus,
+}
+
+/// The host-only network as written.
+#[derive(Clone, Debug, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct RawHostOnly {
+    /// The host's address and the network's size, such as `192.168.56.1/24`.
+    pub host: String,
+    /// The DHCP server's own address.
+    pub dhcp_server: Ipv4Addr,
+    /// The first and the last address it hands out.
+    pub dhcp_range: [Ipv4Addr; 2],
+}
+
+impl Default for RawHostOnly {
+    fn default() -> Self {
+        Self {
+            host: "192.168.56.1/24".to_owned(),
+            dhcp_server: Ipv4Addr::new(192, 168, 56, 100),
+            dhcp_range: [Ipv4Addr::new(192, 168, 56, 101), Ipv4Addr::new(192, 168, 56, 254)],
+        }
+    }
+}
+
+impl Default for VmSpec {
+    fn default() -> Self {
+        RawVm::default().try_into().expect("the defaults are checked by a test")
+    }
+}
+
+/// What is wrong with a `[profile.X.vm]`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct WrongVm(String);
+
+impl TryFrom<RawVm> for VmSpec {
+    type Error = WrongVm;
+
+    fn try_from(raw: RawVm) -> Result<Self, WrongVm> {
+        within("memory", u64::from(raw.memory), 64, 1 << 20)?;
+        within("cpus", u64::from(raw.cpus), 1, 64)?;
+        within("disks", raw.disks.len() as u64, 0, 4)?;
+        within("nics", raw.nics.len() as u64, 0, 8)?;
+        if raw.nics.iter().filter(|n| **n == NicKind::HostOnly).count() > 1 {
+            return Err(WrongVm("nics: there is one host-only network, so one card at most".to_owned()));
+        }
+        if raw.os_type.is_empty() || !raw.os_type.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
+            return Err(WrongVm(format!("os-type `{}` is not a name such as `Linux_64`", raw.os_type)));
+        }
+        let repeated = (1..raw.boot.len()).find(|i| raw.boot[..*i].contains(&raw.boot[*i]));
+        if let Some(i) = repeated {
+            return Err(WrongVm(format!("boot names {:?} twice", raw.boot[i])));
+        }
+        Ok(Self {
+            memory_mib: raw.memory,
+            cpus: raw.cpus,
+            firmware: raw.firmware,
+            disks: raw.disks.iter().map(disk).collect::<Result<_, _>>()?,
+            nics: raw.nics,
+            nic_model: raw.nic_model,
+            host_only: host_only(&raw.host_only)?,
+            ssh_port: Some(raw.ssh_port).filter(|p| *p != 0),
+            boot: raw.boot,
+            os_type: raw.os_type,
+        })
+    }
+}
+
+fn within(what: &str, value: u64, least: u64, most: u64) -> Result<(), WrongVm> {
+    if (least..=most).contains(&value) {
+        return Ok(());
+    }
+    Err(WrongVm(format!("{what} is {value}, not between {least} and {most}")))
+}
+
+fn disk(raw: &RawDisk) -> Result<DiskSpec, WrongVm> {
+    let wrong = || WrongVm(format!("disk size `{}` is not a number of M or G, such as `10G`", raw.size));
+    let (number, unit) = raw.size.split_at_checked(raw.size.len().saturating_sub(1)).ok_or_else(wrong)?;
+    let factor = match unit {
+        "M" => 1,
+        "G" => 1024,
+        _ => return Err(wrong()),
+    };
+    let size_mib = number.parse::<u64>().ok().and_then(|n| n.checked_mul(factor)).ok_or_else(wrong)?;
+    within("disk size in MiB", size_mib, 1, 1 << 22)?;
+    Ok(DiskSpec { size_mib, bus: raw.bus })
+}
+
+fn host_only(raw: &RawHostOnly) -> Result<HostOnly, WrongVm> {
+    let parts =
+        raw.host.split_once('/').and_then(|(host, bits)| Some((host.parse().ok()?, bits.parse().ok()?)));
+    let (host, prefix) = parts
+        .ok_or_else(|| WrongVm(format!("host `{}` is not an address such as 192.168.56.1/24", raw.host)))?;
+    within("the prefix of host-only.host", u64::from(prefix), 1, 30)?;
+    let [dhcp_first, dhcp_last] = raw.dhcp_range;
+    if dhcp_first > dhcp_last {
+        // VirtualBox refuses this too, but leaves a half-made DHCP server behind that blocks the next try.
+        return Err(WrongVm(format!(
+            "dhcp-range runs from high to low; write [\"{dhcp_last}\", \"{dhcp_first}\"]"
+        )));
+    }
+    let net = HostOnly { host, prefix, dhcp_server: raw.dhcp_server, dhcp_first, dhcp_last };
+    for (what, address) in [
+        ("host", host),
+        ("dhcp-server", raw.dhcp_server),
+        ("dhcp-range", dhcp_first),
+        ("dhcp-range", dhcp_last),
+    ] {
+        if !net.contains(address) {
+            return Err(WrongVm(format!("{what} {address} is no host of {}/{prefix}", net.network())));
+        }
+    }
+    for (what, address) in [("host", host), ("dhcp-server", raw.dhcp_server)] {
+        if (dhcp_first..=dhcp_last).contains(&address) {
+            return Err(WrongVm(format!("{what} {address} is inside dhcp-range and could be given away")));
+        }
+    }
+    Ok(net)
+}
+
+impl VmSpec {
+    /// The machine `name` whose disks and serial log lie in `dir`.
+    #[must_use]
+    pub fn machine(&self, name: &str, dir: &Utf8Path, medium: Option<Medium>, format: DiskFormat) -> Machine {
+        let disk = |(i, d): (usize, &DiskSpec)| Disk {
+            path: dir.join(format!("disk{i}.{}", format.extension())),
+            bus: d.bus,
+            size_mib: d.size_mib,
+            format,
+        };
+        Machine {
+            name: name.to_owned(),
+            firmware: self.firmware,
+            memory_mib: self.memory_mib,
+            cpus: self.cpus,
+            disks: self.disks.iter().enumerate().map(disk).collect(),
+            medium,
+            nics: self.nics.iter().map(|kind| self.nic(*kind)).collect(),
+            nic_model: self.nic_model,
+            boot: self.boot.clone(),
+            serial: serial_log(dir),
+            os_type: self.os_type.clone(),
+        }
+    }
+
+    fn nic(&self, kind: NicKind) -> Nic {
+        match kind {
+            NicKind::HostOnly => Nic::HostOnly(self.host_only.clone()),
+            NicKind::Unplugged => Nic::Unplugged,
+            NicKind::Nat => Nic::Nat {
+                forwards: self
+                    .ssh_port
+                    .map(|host_port| Forward { name: "guestssh".to_owned(), host_port, guest_port: 22 })
+                    .into_iter()
+                    .collect(),
+            },
+        }
+    }
+}
+
+/// Where a machine that lives in `dir` keeps its serial log.
+#[must_use]
+pub fn serial_log(dir: &Utf8Path) -> Utf8PathBuf {
+    dir.join("serial.log")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<VmSpec, String> {
+        toml::from_str(text).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn an_empty_table_is_the_machine_of_the_old_scripts() {
+        let spec = parse("").unwrap();
+        assert_eq!(spec, VmSpec::default());
+        let m = spec.machine("m", "d".into(), None, DiskFormat::Vdi);
+        assert_eq!(
+            (m.memory_mib, m.disks[0].size_mib, m.disks[0].path.as_str()),
+            (512, 10_000, "d/disk0.vdi")
+        );
+        assert_eq!(spec.host_only.netmask(), Ipv4Addr::new(255, 255, 255, 0));
+        let Nic::Nat { forwards } = &m.nics[1] else { panic!("{:?}", m.nics) };
+        assert_eq!((forwards[0].host_port, forwards[0].guest_port), (2222, 22));
+    }
+
+    #[test]
+    fn what_a_profile_says_replaces_the_default() {
+        let spec = parse(
+            "memory = 1024\nfirmware = 'uefi'\ndisks = [{ size = '2G', bus = 'virtio' }]\nssh-port = 0\n\
+             nics = ['host-only']\nboot = ['network']",
+        )
+        .unwrap();
+        assert_eq!(spec.disks, [DiskSpec { size_mib: 2048, bus: Bus::Virtio }]);
+        assert_eq!((spec.memory_mib, spec.firmware, spec.ssh_port), (1024, Firmware::Uefi, None));
+    }
+
+    #[test]
+    fn wrong_values_are_named_with_what_would_be_right() {
+        let cases = [
+            ("memory = 3", "memory is 3, not between 64"),
+            ("memori = 512", "unknown field `memori`"),
+            ("disks = [{ size = '10T', bus = 'ide' }]", "disk size `10T`"),
+            ("disks = [{ size = '99999999999999999999G', bus = 'ide' }]", "disk size"),
+            ("disks = [{ size = 'é', bus = 'ide' }]", "disk size `é`"),
+            ("boot = ['disk', 'disk']", "boot names Disk twice"),
+            ("os-type = 'Linux; rm'", "os-type"),
+            ("ssh-port = 70000", "u16"),
+            ("nics = ['host-only', 'host-only']", "one host-only network"),
+            ("[host-only]\nhost = '192.168.56.1'", "is not an address"),
+            (
+                "[host-only]\ndhcp-range = ['192.168.56.254', '192.168.56.200']",
+                "write [\"192.168.56.200\", \"192.168.56.254\"]",
+            ),
+            (
+                "[host-only]\nhost = '192.168.57.1/24'",
+                "dhcp-server 192.168.56.100 is no host of 192.168.57.0/24",
+            ),
+            ("[host-only]\ndhcp-server = '192.168.56.150'", "inside dhcp-range"),
+        ];
+        for (text, expected) in cases {
+            let error = parse(text).unwrap_err();
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+    }
+}
