@@ -4,9 +4,15 @@
 //! runs, opens or names anything of the host by itself: paths and facts about the host (is KVM usable, where
 //! is the UEFI firmware) are handed in, so that each command line is tested without the tool.
 
+pub mod boot;
+pub mod qemu;
+pub mod quote;
+pub mod scenario;
 pub mod spec;
+pub mod trace;
 
-use std::net::Ipv4Addr;
+// `core` and not `std`: an address is data, and the pure modules name nothing that could open a socket.
+use core::net::Ipv4Addr;
 
 use camino::Utf8PathBuf;
 use serde::{Deserialize, Serialize};
@@ -14,7 +20,7 @@ use serde::{Deserialize, Serialize};
 pub use spec::VmSpec;
 
 /// One virtual machine.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Machine {
     /// Its name: unique on the host, safe as a file name.
     pub name: String,
@@ -41,7 +47,7 @@ pub struct Machine {
 }
 
 /// What starts the boot loader.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Firmware {
     /// The PC BIOS (SeaBIOS in QEMU).
@@ -51,7 +57,7 @@ pub enum Firmware {
 }
 
 /// A hard disk.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Disk {
     /// Its image.
     pub path: Utf8PathBuf,
@@ -64,7 +70,7 @@ pub struct Disk {
 }
 
 /// What a disk hangs on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Bus {
     /// virtio: `/dev/vda` in Linux.
@@ -74,7 +80,7 @@ pub enum Bus {
 }
 
 /// The format of a disk image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DiskFormat {
     /// The bare bytes.
     Raw,
@@ -97,7 +103,7 @@ impl DiskFormat {
 }
 
 /// A boot medium: an ISO that is never written to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Medium {
     /// The ISO.
     pub path: Utf8PathBuf,
@@ -106,7 +112,7 @@ pub struct Medium {
 }
 
 /// How a machine sees its medium.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Attach {
     /// A CD-ROM.
     Cd,
@@ -115,7 +121,7 @@ pub enum Attach {
 }
 
 /// A network card and what it is plugged into.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Nic {
     /// A network of the host and its guests, where netboot happens.
     ///
@@ -127,12 +133,12 @@ pub enum Nic {
         /// Ports of the host that lead into the guest.
         forwards: Vec<Forward>,
     },
-    /// A card with its cable pulled.
+    /// A card on which nobody answers.
     Unplugged,
 }
 
 /// The model of a network card.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum NicModel {
     /// virtio-net; distributions' cloud kernels know no other.
@@ -142,7 +148,7 @@ pub enum NicModel {
 }
 
 /// A host-only network. The ranges are checked: inside the network, in order.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct HostOnly {
     /// The host's address in it.
     pub host: Ipv4Addr,
@@ -179,7 +185,7 @@ impl HostOnly {
 }
 
 /// A TCP port of the host's loopback that leads to a port of the guest.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Forward {
     /// Its name, unique in the machine.
     pub name: String,
@@ -190,7 +196,7 @@ pub struct Forward {
 }
 
 /// Something a firmware can boot from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum BootDevice {
     /// The boot medium.

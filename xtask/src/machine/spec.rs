@@ -3,7 +3,7 @@
 //! What is not given is what the project's old scripts made: 512 MiB, a 10 GB IDE disk, a host-only card with
 //! the host at 192.168.56.1, a NAT card with SSH forwarded from port 2222.
 
-use std::net::Ipv4Addr;
+use core::net::Ipv4Addr;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Deserialize;
@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::{BootDevice, Bus, Disk, DiskFormat, Firmware, Forward, HostOnly, Machine, Medium, Nic, NicModel};
 
 /// A profile's machine, checked.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
 #[serde(try_from = "RawVm")]
 pub struct VmSpec {
     /// Memory in MiB.
@@ -34,10 +34,12 @@ pub struct VmSpec {
     pub boot: Vec<BootDevice>,
     /// VirtualBox's name of the operating system.
     pub os_type: String,
+    /// A part of the line by which the guest says on its console that it is up.
+    pub ready: String,
 }
 
 /// A disk that a profile asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct DiskSpec {
     /// Its size in MiB.
     pub size_mib: u64,
@@ -46,7 +48,7 @@ pub struct DiskSpec {
 }
 
 /// What a network card is plugged into.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum NicKind {
     /// The host-only network.
@@ -81,7 +83,12 @@ pub struct RawVm {
     pub boot: Vec<BootDevice>,
     /// VirtualBox's name of the operating system.
     pub os_type: String,
+    /// A part of the line by which the guest says on its console that it is up, such as `login:`.
+    pub ready: String,
 }
+
+/// What our own guest says when it is up; it also tells about nonce, state disk and cloud-config.
+const READY: &str = "media: done";
 
 impl Default for RawVm {
     fn default() -> Self {
@@ -96,6 +103,7 @@ impl Default for RawVm {
             ssh_port: 2222,
             boot: vec![BootDevice::Medium, BootDevice::Disk, BootDevice::Network],
             os_type: "Linux_64".to_owned(),
+            ready: READY.to_owned(),
         }
     }
 }
@@ -149,13 +157,16 @@ impl TryFrom<RawVm> for VmSpec {
     fn try_from(raw: RawVm) -> Result<Self, WrongVm> {
         within("memory", u64::from(raw.memory), 64, 1 << 20)?;
         within("cpus", u64::from(raw.cpus), 1, 64)?;
-        within("disks", raw.disks.len() as u64, 0, 4)?;
+        within("disks", raw.disks.len() as u64, 0, 3)?;
         within("nics", raw.nics.len() as u64, 0, 8)?;
         if raw.nics.iter().filter(|n| **n == NicKind::HostOnly).count() > 1 {
             return Err(WrongVm("nics: there is one host-only network, so one card at most".to_owned()));
         }
         if raw.os_type.is_empty() || !raw.os_type.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
             return Err(WrongVm(format!("os-type `{}` is not a name such as `Linux_64`", raw.os_type)));
+        }
+        if raw.ready.trim().is_empty() {
+            return Err(WrongVm("ready is empty, so every line would do".to_owned()));
         }
         let repeated = (1..raw.boot.len()).find(|i| raw.boot[..*i].contains(&raw.boot[*i]));
         if let Some(i) = repeated {
@@ -172,6 +183,7 @@ impl TryFrom<RawVm> for VmSpec {
             ssh_port: Some(raw.ssh_port).filter(|p| *p != 0),
             boot: raw.boot,
             os_type: raw.os_type,
+            ready: raw.ready,
         })
     }
 }
@@ -229,6 +241,12 @@ fn host_only(raw: &RawHostOnly) -> Result<HostOnly, WrongVm> {
 }
 
 impl VmSpec {
+    /// Whether the guest tells about nonce, state disk and cloud-config in `media: ` lines, as ours does.
+    #[must_use]
+    pub fn speaks(&self) -> bool {
+        self.ready == READY
+    }
+
     /// The machine `name` whose disks and serial log lie in `dir`.
     #[must_use]
     pub fn machine(&self, name: &str, dir: &Utf8Path, medium: Option<Medium>, format: DiskFormat) -> Machine {
@@ -318,6 +336,7 @@ mod tests {
             ("boot = ['disk', 'disk']", "boot names Disk twice"),
             ("os-type = 'Linux; rm'", "os-type"),
             ("ssh-port = 70000", "u16"),
+            ("ready = ' '", "ready is empty"),
             ("nics = ['host-only', 'host-only']", "one host-only network"),
             ("[host-only]\nhost = '192.168.56.1'", "is not an address"),
             (

@@ -1,0 +1,242 @@
+//! From facts to a verdict: is it up, can it still come up, and if not, what is it that hangs.
+
+use std::{fmt, time::Duration};
+
+use serde::Serialize;
+
+use super::{Boot, Fact, Mark, Role, Transfer, Verdict, words};
+
+/// Why a boot did not come to what was wanted. Each has a name for scripts and one for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Cause {
+    /// No boot loader ever spoke.
+    NoLoader,
+    /// A boot loader said that it cannot go on.
+    Loader,
+    /// Nobody gave the machine an address.
+    NoDhcp,
+    /// The machine has an address and never asked for the boot script.
+    NoScript,
+    /// The boot script is not on the server.
+    ScriptMissing,
+    /// Another file is not on the server.
+    FileMissing,
+    /// A transfer began and stopped half-way.
+    Stalled,
+    /// The kernel cannot use its initrd.
+    WrongInitrd,
+    /// The guest's kernel panicked.
+    Panic,
+    /// The kernel runs and its first process says nothing, or stopped talking.
+    Silent,
+    /// The guest found no cloud-config, or not the one that was meant.
+    NoCloudConfig,
+    /// The guest says something else than it should.
+    WrongWords,
+    /// The guest reset the machine.
+    Reset,
+    /// The virtual machine ended.
+    Exited,
+    /// It goes on, but too slowly.
+    Slow,
+}
+
+impl Cause {
+    /// Its name for scripts.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NoLoader => "no-loader",
+            Self::Loader => "loader",
+            Self::NoDhcp => "no-dhcp",
+            Self::NoScript => "no-script",
+            Self::ScriptMissing => "script-missing",
+            Self::FileMissing => "file-missing",
+            Self::Stalled => "stalled",
+            Self::WrongInitrd => "wrong-initrd",
+            Self::Panic => "panic",
+            Self::Silent => "silent",
+            Self::NoCloudConfig => "no-cloud-config",
+            Self::WrongWords => "wrong-words",
+            Self::Reset => "reset",
+            Self::Exited => "exited",
+            Self::Slow => "slow",
+        }
+    }
+}
+
+/// Why a boot did not come to what was wanted, and the evidence.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Diagnosis {
+    /// Why.
+    pub cause: Cause,
+    /// A sentence for people.
+    pub text: String,
+}
+
+impl fmt::Display for Diagnosis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.cause.name(), self.text)
+    }
+}
+
+/// A DHCP server that will answer has done so by then: clients ask again after 1, 2, 4 and 8 seconds.
+const DHCP_PATIENCE: Duration = Duration::from_secs(15);
+/// A transfer that moved nothing for so long has stopped.
+const STALL: Duration = Duration::from_secs(10);
+/// A script that was missing may be asked for under its second name, or again.
+const SECOND_TRY: Duration = Duration::from_secs(4);
+/// Lines that follow a fatal one, such as a panic's, make the transcript useful.
+const LAST_WORDS: Duration = Duration::from_millis(300);
+
+impl Boot {
+    /// What has become of the boot by `now`; `None` while it may still come up.
+    #[must_use]
+    pub fn verdict(&self, now: Duration) -> Option<Verdict> {
+        let hung = |cause, text: String| Some(Verdict::Hung(Diagnosis { cause, text }));
+        if let Some(verdict) = self.console(now) {
+            return Some(verdict);
+        }
+        if self.reached(Mark::Up) {
+            return Some(self.up().map_or(Verdict::Up, Verdict::Hung));
+        }
+        if let Some(diagnosis) = self.network(now) {
+            return Some(Verdict::Hung(diagnosis));
+        }
+        match &self.end {
+            Some(Fact::Exited { code }) => {
+                let code = code.map_or("by a signal".to_owned(), |c| format!("with {c}"));
+                return hung(Cause::Exited, format!("the virtual machine ended {code}, {}", self.where_()));
+            }
+            // UEFI firmware may reset once to settle its own memory map.
+            Some(Fact::Reset) if self.reached(Mark::Linux) => {
+                return hung(Cause::Reset, format!("the guest reset itself, {}", self.where_()));
+            }
+            _ => {}
+        }
+        (now >= self.want.limit).then(|| Verdict::Hung(self.at_the_limit(now)))
+    }
+
+    /// What the console says: fatal lines, and a word about cloud-config.
+    fn console(&self, now: Duration) -> Option<Verdict> {
+        let settled = now >= self.last + LAST_WORDS || self.end.is_some();
+        let hung = |cause, line: &str| Some(Verdict::Hung(Diagnosis { cause, text: quote(line) }));
+        let find = |is: fn(&str) -> bool| self.lines.iter().find(|l| is(l)).filter(|_| settled);
+        if let Some(line) = find(words::initrd_failure) {
+            return hung(Cause::WrongInitrd, line);
+        }
+        if let Some(line) = find(words::panic) {
+            return hung(Cause::Panic, line);
+        }
+        let line = find(words::loader_failure).filter(|_| !self.reached(Mark::Linux))?;
+        hung(Cause::Loader, line)
+    }
+
+    /// Whether the words of a guest that is up are the right ones.
+    fn up(&self) -> Option<Diagnosis> {
+        let wrong = |text: String| Some(Diagnosis { cause: Cause::WrongWords, text });
+        let has = |word: &str| {
+            let shown = |l: &String| l.contains("Command line:") || l.starts_with("media: cmdline ");
+            self.lines.iter().filter(|l| shown(l)).any(|l| format!("{l} ").contains(&format!(" {word} ")))
+        };
+        if let Some(nonce) = &self.want.nonce {
+            let said = self.said("nonce");
+            if !has(&format!("media.nonce={nonce}")) || said.is_some_and(|s| s != nonce) {
+                let text =
+                    format!("nonce {} instead of {nonce}: another boot's words", said.unwrap_or("(none)"));
+                return wrong(text);
+            }
+        }
+        if let Some(missing) = self.want.cmdline.iter().find(|w| !has(w)) {
+            return wrong(format!("`{missing}` is not on the guest's command line"));
+        }
+        let source = self.want.cloud_config?;
+        let said = |line: &String| words::said(line, "cloud-config").map(str::to_owned);
+        let (first, all) = (self.lines.iter().find_map(said), self.lines.iter().filter_map(said));
+        if all.clone().any(|s| s.split(' ').next() == Some(source)) {
+            return None;
+        }
+        let text = match first.as_deref() {
+            None | Some("none") => "the guest found none".to_owned(),
+            Some(other) => format!("from `{other}`, not from {source}"),
+        };
+        Some(Diagnosis { cause: Cause::NoCloudConfig, text })
+    }
+
+    /// What the network says: no address, missing files, transfers that stand still.
+    fn network(&self, now: Duration) -> Option<Diagnosis> {
+        if !self.want.netboot || self.reached(Mark::Linux) {
+            return None;
+        }
+        if let Some(missing) = self.missing(now) {
+            let cause =
+                if missing.role() == Role::Script { Cause::ScriptMissing } else { Cause::FileMissing };
+            return Some(Diagnosis {
+                cause,
+                text: format!("{} was answered with {}", missing.path, missing.status),
+            });
+        }
+        let still = |t: &&Transfer| !t.ended && t.sent < t.total && now >= t.moved + STALL;
+        if let Some(t) = self.transfers.iter().find(still) {
+            let text = format!(
+                "{} stopped at {} of {} bytes, silent for {} s",
+                t.path,
+                t.sent,
+                t.total,
+                (now - t.moved).as_secs()
+            );
+            return Some(Diagnosis { cause: Cause::Stalled, text });
+        }
+        let asked = self.dhcp_asked.filter(|_| !self.reached(Mark::Address) && self.transfers.is_empty())?;
+        let text = match self.dhcp_refused {
+            true => "the DHCP server refused".to_owned(),
+            false => format!("asked since {:.1} s, and nobody answered", asked.as_secs_f64()),
+        };
+        (now >= asked + DHCP_PATIENCE).then_some(Diagnosis { cause: Cause::NoDhcp, text })
+    }
+
+    /// A file that the boot needs, was refused, and was not had later.
+    fn missing(&self, now: Duration) -> Option<&Transfer> {
+        let needed = |t: &&Transfer| matches!(t.role(), Role::Script | Role::Kernel | Role::Initrd);
+        self.transfers.iter().filter(needed).find(|t| {
+            let had = |other: &Transfer| other.role() == t.role() && other.status < 400;
+            t.status >= 400 && now >= t.moved + SECOND_TRY && !self.transfers.iter().any(had)
+        })
+    }
+
+    /// The limit has passed: what was it waiting for.
+    fn at_the_limit(&self, now: Duration) -> Diagnosis {
+        let limit = self.want.limit.as_secs();
+        let quiet = (now - self.last).as_secs();
+        let (cause, text) = match self.furthest() {
+            Mark::Power => (Cause::NoLoader, format!("no boot loader spoke within {limit} s")),
+            Mark::Loader if self.want.netboot => {
+                (Cause::NoDhcp, format!("no DHCP request was seen within {limit} s"))
+            }
+            Mark::Address => {
+                (Cause::NoScript, format!("it has an address and asked for no script within {limit} s"))
+            }
+            _ if quiet < 5 => (Cause::Slow, format!("not up within {limit} s, {}", self.where_())),
+            Mark::Loader | Mark::Script | Mark::Kernel | Mark::Initrd => {
+                (Cause::Loader, format!("silent for {quiet} s, {}", self.where_()))
+            }
+            _ => (Cause::Silent, format!("silent for {quiet} s, {}", self.where_())),
+        };
+        Diagnosis { cause, text }
+    }
+
+    /// Where a boot is, in words.
+    fn where_(&self) -> String {
+        let after = format!("after {}", self.furthest().label());
+        self.lines.last().map_or(after.clone(), |l| format!("{after}; the last line was {}", quote(l)))
+    }
+}
+
+fn quote(line: &str) -> String {
+    let short: String = line.chars().take(160).collect();
+    format!("`{short}`")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,114 @@
+//! The words on a serial console, and what they mean.
+
+use super::Mark;
+
+/// A line as a person would read it: control sequences (ANSI), carriage returns and other control characters
+/// are removed. GRUB and UEFI firmware paint with them.
+#[must_use]
+pub fn clean(line: &str) -> String {
+    let mut out = String::with_capacity(line.len());
+    let mut chars = line.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '\u{1b}' => {
+                if chars.next_if_eq(&'[').is_some() {
+                    // A control sequence ends with its first letter or `@`…`~`.
+                    while chars.next().is_some_and(|c| !('@'..='~').contains(&c)) {}
+                } else {
+                    chars.next();
+                }
+            }
+            '\t' => out.push(' '),
+            c if c.is_control() => {}
+            c => out.push(c),
+        }
+    }
+    out.trim_end().to_owned()
+}
+
+/// The mark that a line shows.
+pub(super) fn mark(line: &str) -> Option<Mark> {
+    if line.contains("Linux version ") {
+        return Some(Mark::Linux);
+    }
+    let said = line.strip_prefix("media: ")?;
+    Some(match said.split(' ').next()? {
+        "state" => Mark::State,
+        "cloud-config" => Mark::CloudConfig,
+        "up" | "nonce" | "cmdline" | "boots" | "done" => Mark::Userspace,
+        // Our iPXE scripts speak in the same manner.
+        _ => return None,
+    })
+}
+
+/// What stands behind `media: <key> ` in a line.
+pub(super) fn said<'a>(line: &'a str, key: &str) -> Option<&'a str> {
+    let rest = line.strip_prefix("media: ")?.strip_prefix(key)?;
+    if rest.is_empty() { Some("") } else { rest.strip_prefix(' ') }
+}
+
+/// A line by which a boot loader says that it cannot go on.
+pub(super) fn loader_failure(line: &str) -> bool {
+    const WORDS: &[&str] = &[
+        // SeaBIOS, OVMF
+        "No bootable device",
+        "Boot failed: could not read the boot disk",
+        "BdsDxe: No bootable option",
+        // isolinux
+        "Could not find kernel image",
+        "Failed to load",
+        "Invalid or corrupt kernel image",
+        // GRUB
+        "error: file `",
+        "error: no such device",
+        "error: you need to load the kernel first",
+        "Entering rescue mode",
+    ];
+    WORDS.iter().any(|w| line.contains(w))
+}
+
+/// A line by which Linux says that its initrd is not what it should be.
+pub(super) fn initrd_failure(line: &str) -> bool {
+    const WORDS: &[&str] = &[
+        "Initramfs unpacking failed",
+        "VFS: Unable to mount root fs",
+        "VFS: Cannot open root device",
+        "No working init found",
+        "rootfs image is not initramfs",
+    ];
+    WORDS.iter().any(|w| line.contains(w))
+}
+
+/// A line by which Linux says that it stops for good.
+pub(super) fn panic(line: &str) -> bool {
+    line.contains("Kernel panic - not syncing")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paint_is_removed_and_words_stay() {
+        assert_eq!(clean("\u{1b}[2J\u{1b}[01;01Hmedia: up\r"), "media: up");
+        assert_eq!(clean("\u{1b}c\u{7}a\tb  "), "a b");
+        assert_eq!(clean("\u{1b}[31"), "");
+        assert_eq!(clean("\u{1b}"), "");
+    }
+
+    #[test]
+    fn facts_are_read_by_whole_keys() {
+        assert_eq!(said("media: boots 3", "boots"), Some("3"));
+        assert_eq!(said("media: bootstrap", "boots"), None);
+        assert_eq!(said("media: done", "done"), Some(""));
+        assert_eq!(said("x media: done", "done"), None);
+    }
+
+    #[test]
+    fn marks_are_read_off_lines() {
+        assert_eq!(mark("[    0.000000] Linux version 6.1.0"), Some(Mark::Linux));
+        assert_eq!(mark("media: state mounted /dev/vda"), Some(Mark::State));
+        assert_eq!(mark("media: up"), Some(Mark::Userspace));
+        assert_eq!(mark("media: asking for an address"), None);
+    }
+}

@@ -1,0 +1,276 @@
+//! A [`Machine`] as a QEMU command line.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::{Attach, BootDevice, Bus, Disk, Firmware, Forward, HostOnly, Machine, Medium, Nic, NicModel};
+use crate::{
+    error::{Failure, Kind},
+    plan::Cmd,
+};
+
+/// What QEMU can use of this host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Host {
+    /// `qemu-system-x86_64`, or where it is.
+    pub program: String,
+    /// What runs the guest's code.
+    pub accel: Accel,
+    /// The UEFI firmware, where there is one.
+    pub ovmf: Option<Ovmf>,
+}
+
+/// What runs the guest's code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Accel {
+    /// The processor, through Linux.
+    Kvm,
+    /// A translator; works everywhere, about ten times slower.
+    Tcg,
+}
+
+/// Files of the UEFI firmware for QEMU.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ovmf {
+    /// Code and variables in one file.
+    Whole(Utf8PathBuf),
+    /// As distributions ship it for machines that keep their variables.
+    Split {
+        /// The code.
+        code: Utf8PathBuf,
+        /// A template of the variables, which is not written to.
+        vars: Utf8PathBuf,
+    },
+}
+
+/// Where Debian and Ubuntu put [`Ovmf`], best first; a second name is the file of the variables.
+///
+/// One whole file goes first, because nothing here keeps UEFI variables between boots.
+pub const OVMF_PLACES: &[(&str, Option<&str>)] = &[
+    ("/usr/share/ovmf/OVMF.fd", None),
+    ("/usr/share/qemu/OVMF.fd", None),
+    ("/usr/share/OVMF/OVMF_CODE_4M.fd", Some("/usr/share/OVMF/OVMF_VARS_4M.fd")),
+    ("/usr/share/OVMF/OVMF_CODE.fd", Some("/usr/share/OVMF/OVMF_VARS.fd")),
+    ("/usr/share/edk2/x64/OVMF_CODE.4m.fd", Some("/usr/share/edk2/x64/OVMF_VARS.4m.fd")),
+];
+
+/// How a machine is watched while it runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Watch {
+    /// Speak QEMU's control protocol on standard input and output.
+    ///
+    /// Pipes and not a socket: nothing stays behind whatever happens, no path is too long for a socket
+    /// address (108 bytes), and it is the same on Windows.
+    pub control: bool,
+    /// Show a window.
+    pub window: bool,
+    /// Write the packets of the first network card to this file, cut to what DHCP needs.
+    pub trace: Option<Utf8PathBuf>,
+}
+
+/// The command that runs `machine`.
+///
+/// # Errors
+/// [`Kind::MissingTool`] when it has UEFI and the host has no firmware for it.
+pub fn command(machine: &Machine, host: &Host, watch: &Watch) -> Result<Cmd> {
+    let mut cmd = Cmd::new(&host.program, format!("run the machine {}", machine.name))
+        .deadline(Duration::from_secs(24 * 3600))
+        .args(["-name", &escape(&machine.name)])
+        // Only what is listed here: a distribution's default devices differ.
+        .args(["-no-user-config", "-nodefaults", "-machine", "pc", "-vga", "std"])
+        .args(["-accel", if host.accel == Accel::Kvm { "kvm" } else { "tcg" }])
+        .args(["-m", &machine.memory_mib.to_string(), "-smp", &machine.cpus.to_string()])
+        .args(["-rtc", "base=utc", "-boot", "strict=on"]);
+    if machine.firmware == Firmware::Uefi {
+        cmd = cmd.args(firmware(host)?);
+    }
+    for (i, disk) in machine.disks.iter().enumerate() {
+        cmd = cmd.args(disk_args(i, disk, index(machine, BootDevice::Disk).filter(|_| i == 0)));
+    }
+    if let Some(medium) = &machine.medium {
+        cmd = cmd.args(medium_args(medium, index(machine, BootDevice::Medium)));
+    }
+    for (i, nic) in machine.nics.iter().enumerate() {
+        let boot = index(machine, BootDevice::Network).filter(|_| i == 0);
+        cmd = cmd.args(nic_args(i, nic, machine.nic_model, boot));
+    }
+    if let (Some(trace), false) = (&watch.trace, machine.nics.is_empty()) {
+        // A DHCP message ends before byte 590 of its frame.
+        cmd = cmd.args([
+            "-object",
+            &format!("filter-dump,id=trace,netdev=net0,maxlen=600,file={}", path_arg(trace)),
+        ]);
+    }
+    cmd = cmd
+        .args(["-chardev", &format!("file,id=serial0,path={}", path_arg(&machine.serial))])
+        .args(["-serial", "chardev:serial0"]);
+    if !watch.window {
+        // Not -nographic: it mirrors the firmware's screen into the serial line, so letters arrive doubled.
+        cmd = cmd.args(["-display", "none"]);
+    }
+    Ok(if watch.control { cmd.args(["-qmp", "stdio"]) } else { cmd })
+}
+
+/// The command that makes a disk's image. A raw image is a sparse file, which the runner makes itself.
+#[must_use]
+pub fn create_disk(disk: &Disk) -> Cmd {
+    Cmd::new("qemu-img", format!("make the disk {}", disk.path)).args([
+        "create",
+        "-q",
+        "-f",
+        disk.format.extension(),
+        disk.path.as_str(),
+        &format!("{}M", disk.size_mib),
+    ])
+}
+
+fn firmware(host: &Host) -> Result<Vec<String>> {
+    let flash = |unit: u8, path: &Utf8Path, how: &str| {
+        ["-drive".to_owned(), format!("if=pflash,format=raw,unit={unit},{how}=on,file={}", path_arg(path))]
+    };
+    match &host.ovmf {
+        Some(Ovmf::Whole(path)) => Ok(vec!["-bios".to_owned(), path.to_string()]),
+        Some(Ovmf::Split { code, vars }) => {
+            Ok([flash(0, code, "readonly"), flash(1, vars, "snapshot")].concat())
+        }
+        None => Err(Failure::new(Kind::MissingTool, "no UEFI firmware for QEMU was found")
+            .help("apt-get install ovmf")
+            .into()),
+    }
+}
+
+/// The place of `device` in the boot order.
+fn index(machine: &Machine, device: BootDevice) -> Option<usize> {
+    machine.boot.iter().position(|d| *d == device)
+}
+
+fn boot_index(index: Option<usize>) -> String {
+    index.map(|i| format!(",bootindex={i}")).unwrap_or_default()
+}
+
+fn disk_args(i: usize, disk: &Disk, boot: Option<usize>) -> Vec<String> {
+    // VirtualBox's format is readable too, so one disk can be tried in both.
+    let drive =
+        format!("if=none,id=disk{i},format={},file={}", disk.format.extension(), path_arg(&disk.path));
+    let device = match disk.bus {
+        Bus::Virtio => format!("virtio-blk-pci,drive=disk{i}"),
+        // The CD has the secondary master, so disks take the other three places in order.
+        Bus::Ide => {
+            let (bus, unit) = [(0, 0), (0, 1), (1, 1)][i.min(2)];
+            format!("ide-hd,drive=disk{i},bus=ide.{bus},unit={unit}")
+        }
+    };
+    vec!["-drive".to_owned(), drive, "-device".to_owned(), device + &boot_index(boot)]
+}
+
+fn medium_args(medium: &Medium, boot: Option<usize>) -> Vec<String> {
+    let drive = format!("if=none,id=medium,format=raw,readonly=on,file={}", path_arg(&medium.path));
+    let mut args = vec!["-drive".to_owned(), drive];
+    match medium.attach {
+        Attach::Cd => args.extend([
+            "-device".to_owned(),
+            format!("ide-cd,drive=medium,bus=ide.1,unit=0{}", boot_index(boot)),
+        ]),
+        Attach::Usb => args.extend([
+            "-device".to_owned(),
+            "qemu-xhci,id=usb".to_owned(),
+            "-device".to_owned(),
+            format!("usb-storage,bus=usb.0,drive=medium{}", boot_index(boot)),
+        ]),
+    }
+    args
+}
+
+fn nic_args(i: usize, nic: &Nic, model: NicModel, boot: Option<usize>) -> Vec<String> {
+    let peer = match nic {
+        Nic::HostOnly(net) => format!("user,id=net{i},{}", host_only(net)),
+        Nic::Nat { forwards } => {
+            format!("user,id=net{i}{}", forwards.iter().map(forward).collect::<String>())
+        }
+        Nic::Unplugged => format!("hubport,id=net{i},hubid={i}"),
+    };
+    let model = match model {
+        NicModel::Virtio => "virtio-net-pci",
+        NicModel::E1000 => "e1000",
+    };
+    // QEMU's own network boot ROM would greet first and blur who it was that booted.
+    let rom = if boot.is_none() { ",romfile=" } else { "" };
+    vec![
+        "-netdev".to_owned(),
+        peer,
+        "-device".to_owned(),
+        format!("{model},netdev=net{i}{rom}{}", boot_index(boot)),
+    ]
+}
+
+/// QEMU's user network knows only the first address of the DHCP range; it hands out sixteen.
+fn host_only(net: &HostOnly) -> String {
+    format!("net={}/{},host={},dhcpstart={}", net.network(), net.prefix, net.host, net.dhcp_first)
+}
+
+fn forward(f: &Forward) -> String {
+    format!(",hostfwd=tcp:127.0.0.1:{}-:{}", f.host_port, f.guest_port)
+}
+
+/// A path as the value of an option: there, a comma is written twice.
+fn path_arg(path: &Utf8Path) -> String {
+    escape(path.as_str())
+}
+
+fn escape(text: &str) -> String {
+    text.replace(',', ",,")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::{DiskFormat, VmSpec, quote};
+
+    fn host() -> Host {
+        Host {
+            program: "qemu-system-x86_64".to_owned(),
+            accel: Accel::Tcg,
+            ovmf: Some(Ovmf::Split { code: "CODE.fd".into(), vars: "VARS.fd".into() }),
+        }
+    }
+
+    fn text(machine: &Machine, host: &Host) -> String {
+        let watch = Watch { control: true, window: false, trace: Some("d/net,0.pcap".into()) };
+        quote::line(&command(machine, host, &watch).unwrap(), quote::Shell::Sh).replace(" -", "\n-")
+    }
+
+    fn machine(attach: Attach) -> Machine {
+        let medium = Medium { path: "d/a, b.iso".into(), attach };
+        VmSpec::default().machine("m", "d".into(), Some(medium), DiskFormat::Qcow2)
+    }
+
+    #[test]
+    fn the_default_machine_with_a_cd() {
+        insta::assert_snapshot!(text(&machine(Attach::Cd), &host()));
+    }
+
+    #[test]
+    fn a_uefi_machine_with_a_stick_and_a_virtio_disk() {
+        let mut m = machine(Attach::Usb);
+        m.firmware = Firmware::Uefi;
+        m.disks[0].bus = Bus::Virtio;
+        m.nics = vec![Nic::Unplugged];
+        insta::assert_snapshot!(text(&m, &host()));
+    }
+
+    #[test]
+    fn uefi_without_firmware_is_a_missing_tool() {
+        let m = Machine { firmware: Firmware::Uefi, ..machine(Attach::Cd) };
+        let error = command(&m, &Host { ovmf: None, ..host() }, &Watch::default()).unwrap_err();
+        assert_eq!(crate::error::kind_of(&error), Some(Kind::MissingTool));
+    }
+
+    #[test]
+    fn a_disk_is_made_with_its_size() {
+        let line = quote::line(&create_disk(&machine(Attach::Cd).disks[0]), quote::Shell::Sh);
+        assert_eq!(line, "qemu-img create -q -f qcow2 d/disk0.qcow2 10000M");
+    }
+}

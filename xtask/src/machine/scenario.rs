@@ -1,0 +1,360 @@
+//! Scenarios: boots that prove, or must fail to prove, what was built. A table; `vm/` carries it out.
+
+use std::time::Duration;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::{
+    Attach, BootDevice, Disk, DiskFormat, Firmware, HostOnly, Machine, Medium, Nic, VmSpec,
+    boot::{Cause, Want},
+    qemu::Accel,
+    spec::serial_log,
+};
+
+/// One boot, or a row of boots, to prove.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scenario {
+    /// Its name, for `--scenario`.
+    pub name: &'static str,
+    /// What it shows.
+    pub about: &'static str,
+    /// The machine's firmware.
+    pub firmware: Firmware,
+    /// What it starts from.
+    pub start: Start,
+    /// What is shown with the started guest.
+    pub proof: Proof,
+}
+
+/// What a machine starts from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// The profile's ISO.
+    Iso(Attach),
+    /// `ipxe.iso`, then DHCP and HTTP.
+    Netboot,
+}
+
+/// What is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// It comes up.
+    Up,
+    /// The state disk is formatted once and counts this many boots, with a reset between them.
+    Counts(u64),
+    /// The counter survives so many power cuts in a row.
+    PowerCuts(u64),
+    /// Arguments that were added to the finished ISO arrive, and taking them away restores it.
+    Kargs,
+    /// The cloud-config inside the medium arrives, without any network.
+    CloudConfig,
+    /// It fails, and we say why.
+    Fails(Sabotage),
+}
+
+/// Something that is broken on purpose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sabotage {
+    /// Bytes of the initrd are flipped.
+    DamagedInitrd,
+    /// The boot script is not on the server.
+    NoScript,
+    /// Nobody answers DHCP.
+    NoDhcp,
+    /// The server stops in the middle of the kernel.
+    StalledKernel,
+    /// The cloud-config is not on the server.
+    NoCloudConfig,
+    /// The guest's first process ends at once, as RancherOS's does on a parameter of the wrong type.
+    Panic,
+}
+
+impl Sabotage {
+    /// What the diagnosis must be.
+    #[must_use]
+    pub fn cause(self) -> Cause {
+        match self {
+            Self::DamagedInitrd => Cause::WrongInitrd,
+            Self::NoScript => Cause::ScriptMissing,
+            Self::NoDhcp => Cause::NoDhcp,
+            Self::StalledKernel => Cause::Stalled,
+            Self::NoCloudConfig => Cause::NoCloudConfig,
+            Self::Panic => Cause::Panic,
+        }
+    }
+}
+
+const fn iso(
+    name: &'static str,
+    firmware: Firmware,
+    attach: Attach,
+    proof: Proof,
+    about: &'static str,
+) -> Scenario {
+    Scenario { name, about, firmware, start: Start::Iso(attach), proof }
+}
+
+const fn netboot(name: &'static str, firmware: Firmware, proof: Proof, about: &'static str) -> Scenario {
+    Scenario { name, about, firmware, start: Start::Netboot, proof }
+}
+
+/// All scenarios. Those that take long come first, so that two at a time end together.
+pub const ALL: &[Scenario] = &[
+    iso(
+        "power-cut",
+        BIOS,
+        Attach::Cd,
+        Proof::PowerCuts(10),
+        "ten power cuts in a row, and the state disk counts on",
+    ),
+    netboot("no-dhcp", BIOS, Proof::Fails(Sabotage::NoDhcp), "without a DHCP server: fails, and is named"),
+    iso("iso-usb-uefi", UEFI, Attach::Usb, Proof::Up, "the ISO as a USB stick under UEFI"),
+    iso("iso-cd-uefi", UEFI, Attach::Cd, Proof::Up, "the ISO as a CD under UEFI"),
+    iso("kargs-uefi", UEFI, Attach::Cd, Proof::Kargs, "arguments edited into the finished ISO, under UEFI"),
+    netboot("netboot-uefi", UEFI, Proof::Up, "ipxe.iso, DHCP, HTTP under UEFI"),
+    iso("state", BIOS, Attach::Cd, Proof::Counts(3), "the state disk is formatted once and counts boots"),
+    netboot("netboot-bios", BIOS, Proof::Up, "ipxe.iso, DHCP, HTTP under BIOS"),
+    netboot(
+        "stalled-kernel",
+        BIOS,
+        Proof::Fails(Sabotage::StalledKernel),
+        "the server stops half-way in the kernel: fails, and is named",
+    ),
+    netboot("script-missing", BIOS, Proof::Fails(Sabotage::NoScript), "no boot script: fails, and is named"),
+    netboot(
+        "no-cloud-config",
+        BIOS,
+        Proof::Fails(Sabotage::NoCloudConfig),
+        "no cloud-config on the server: fails, and is named",
+    ),
+    iso("iso-cd-bios", BIOS, Attach::Cd, Proof::Up, "the ISO as a CD under BIOS"),
+    iso("iso-usb-bios", BIOS, Attach::Usb, Proof::Up, "the ISO as a USB stick under BIOS"),
+    iso("kargs-bios", BIOS, Attach::Cd, Proof::Kargs, "arguments edited into the finished ISO, under BIOS"),
+    iso("cloud-config", BIOS, Attach::Cd, Proof::CloudConfig, "the medium's own cloud-config, network off"),
+    iso(
+        "damaged-initrd",
+        BIOS,
+        Attach::Cd,
+        Proof::Fails(Sabotage::DamagedInitrd),
+        "flipped bytes in the initrd: fails, and is named",
+    ),
+    iso(
+        "guest-panic",
+        BIOS,
+        Attach::Cd,
+        Proof::Fails(Sabotage::Panic),
+        "the guest's first process ends: fails, and is named",
+    ),
+];
+
+const BIOS: Firmware = Firmware::Bios;
+const UEFI: Firmware = Firmware::Uefi;
+
+/// What there is to boot, as found in `dist/<profile>/`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dist {
+    /// The profile's ISO.
+    pub iso: Utf8PathBuf,
+    /// The iPXE medium, when it was built.
+    pub ipxe_iso: Option<Utf8PathBuf>,
+    /// Whether `ipxe.iso` has something that UEFI can start.
+    pub ipxe_uefi: bool,
+    /// The network in which the profile's base URL leads to this host; without one, why not.
+    pub network: Result<HostOnly, String>,
+    /// Whether the ISO carries a cloud-config.
+    pub seed: bool,
+    /// Where a netbooted guest gets its cloud-config from: `seed` or `url`.
+    pub netboot_config: Option<&'static str>,
+    /// Whether the guest prints `media: ` facts about state and cloud-config.
+    pub speaks: bool,
+}
+
+impl Scenario {
+    /// Why this scenario cannot be shown with `dist`, if it cannot.
+    #[must_use]
+    pub fn obstacle(&self, dist: &Dist, uefi: bool) -> Option<String> {
+        let no = |text: &str| Some(text.to_owned());
+        if self.firmware == UEFI && !uefi {
+            return no("no UEFI firmware for QEMU was found (apt-get install ovmf)");
+        }
+        let speaks = matches!(self.proof, Proof::Up | Proof::Fails(_) | Proof::Kargs);
+        if !speaks && !dist.speaks {
+            return no("this guest prints no `media: ` facts");
+        }
+        if self.start == Start::Netboot {
+            if let Err(why) = &dist.network {
+                return Some(why.clone());
+            }
+            if dist.ipxe_iso.is_none() {
+                return no("there is no ipxe.iso");
+            }
+            if self.firmware == UEFI && !dist.ipxe_uefi {
+                return no("ipxe.iso has nothing for UEFI to start; build it with --engine source");
+            }
+        }
+        match self.proof {
+            Proof::CloudConfig if !dist.seed => no("the ISO carries no cloud-config"),
+            Proof::Fails(Sabotage::NoCloudConfig) if dist.netboot_config != Some("url") => {
+                no("netboot takes no cloud-config from the server")
+            }
+            Proof::Fails(Sabotage::Panic | Sabotage::NoCloudConfig) if !dist.speaks => {
+                no("this guest prints no `media: ` facts")
+            }
+            _ => None,
+        }
+    }
+
+    /// The machine, with its files in `dir` and `medium` as what it starts from.
+    #[must_use]
+    pub fn machine(
+        &self,
+        spec: &VmSpec,
+        network: Option<&HostOnly>,
+        dir: &Utf8Path,
+        medium: &Utf8Path,
+    ) -> Machine {
+        let attach = match self.start {
+            Start::Iso(attach) => attach,
+            Start::Netboot => Attach::Cd,
+        };
+        let keeps_state = matches!(self.proof, Proof::Counts(_) | Proof::PowerCuts(_));
+        let disks = spec.disks.first().filter(|_| keeps_state).map(|d| Disk {
+            path: dir.join("disk0.raw"),
+            bus: d.bus,
+            size_mib: d.size_mib,
+            format: DiskFormat::Raw,
+        });
+        let nic = match (self.start, self.proof) {
+            (Start::Iso(_), _) => None,
+            (Start::Netboot, Proof::Fails(Sabotage::NoDhcp)) => Some(Nic::Unplugged),
+            (Start::Netboot, _) => network.cloned().map(Nic::HostOnly),
+        };
+        Machine {
+            name: format!("media-{}", self.name),
+            firmware: self.firmware,
+            memory_mib: spec.memory_mib,
+            cpus: spec.cpus,
+            disks: disks.into_iter().collect(),
+            medium: Some(Medium { path: medium.to_owned(), attach }),
+            nics: nic.into_iter().collect(),
+            nic_model: spec.nic_model,
+            boot: vec![BootDevice::Medium],
+            serial: serial_log(dir),
+            os_type: spec.os_type.clone(),
+        }
+    }
+
+    /// What a boot of it must come to.
+    #[must_use]
+    pub fn want(&self, dist: &Dist, ready: &str, nonce: &str, accel: Accel) -> Want {
+        let cloud_config = match (self.start, self.proof) {
+            _ if !dist.speaks => None,
+            (Start::Iso(_), Proof::CloudConfig) => Some("seed"),
+            (Start::Netboot, _) => dist.netboot_config,
+            _ => None,
+        };
+        // TCG on a busy machine takes 5 to 25 s; what hangs for good is mostly named long before the limit.
+        let limit = match (self.firmware, accel) {
+            (Firmware::Bios, Accel::Tcg) => 120,
+            (Firmware::Uefi, Accel::Tcg) => 180,
+            (_, Accel::Kvm) => 60,
+        };
+        Want {
+            netboot: self.start == Start::Netboot,
+            nonce: Some(nonce.to_owned()),
+            ready: ready.to_owned(),
+            cloud_config,
+            cmdline: Vec::new(),
+            limit: Duration::from_secs(limit),
+        }
+    }
+
+    /// Kernel arguments that a boot of it is started with, besides the nonce.
+    #[must_use]
+    pub fn extra_args(&self) -> Option<&'static str> {
+        match self.proof {
+            // BusyBox without an applet's name prints its usage and ends.
+            Proof::Fails(Sabotage::Panic) => Some("rdinit=/bin/busybox"),
+            Proof::Kargs => Some("media.proof=edited-in-place"),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use core::net::Ipv4Addr;
+
+    use super::*;
+    use crate::machine::{qemu, quote};
+
+    fn dist() -> Dist {
+        Dist {
+            iso: "dist/smoke.iso".into(),
+            ipxe_iso: Some("dist/ipxe.iso".into()),
+            ipxe_uefi: true,
+            network: Ok(VmSpec::default().host_only),
+            seed: true,
+            netboot_config: Some("url"),
+            speaks: true,
+        }
+    }
+
+    #[test]
+    fn the_command_of_every_scenario() {
+        let host = qemu::Host {
+            program: "qemu-system-x86_64".to_owned(),
+            accel: Accel::Tcg,
+            ovmf: Some(qemu::Ovmf::Whole("OVMF.fd".into())),
+        };
+        let (spec, dist) = (VmSpec::default(), dist());
+        let mut text = String::new();
+        for scenario in ALL {
+            let machine =
+                scenario.machine(&spec, dist.network.as_ref().ok(), "run".into(), "run/medium.iso".into());
+            let watch = qemu::Watch { control: true, window: false, trace: Some("run/net.pcap".into()) };
+            let cmd = qemu::command(&machine, &host, &watch).unwrap();
+            text += &format!(
+                "# {}: {}\n{}\n",
+                scenario.name,
+                scenario.about,
+                quote::line(&cmd, quote::Shell::Sh)
+            );
+        }
+        insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn names_are_unique() {
+        let names: std::collections::BTreeSet<_> = ALL.iter().map(|s| s.name).collect();
+        assert_eq!(names.len(), ALL.len());
+    }
+
+    #[test]
+    fn what_cannot_be_shown_says_why() {
+        let find = |name| ALL.iter().find(|s| s.name == name).unwrap();
+        let cases: [(&str, Dist, bool, &str); 6] = [
+            ("iso-cd-uefi", dist(), false, "no UEFI firmware"),
+            ("netboot-uefi", Dist { ipxe_uefi: false, ..dist() }, true, "nothing for UEFI"),
+            ("netboot-bios", Dist { ipxe_iso: None, ..dist() }, true, "no ipxe.iso"),
+            ("netboot-bios", Dist { network: Err("a name".to_owned()), ..dist() }, true, "a name"),
+            ("state", Dist { speaks: false, ..dist() }, true, "no `media: ` facts"),
+            ("cloud-config", Dist { seed: false, ..dist() }, true, "no cloud-config"),
+        ];
+        for (name, dist, uefi, expected) in cases {
+            let why = find(name).obstacle(&dist, uefi).unwrap_or_default();
+            assert!(why.contains(expected), "{name}: {why}");
+        }
+        assert!(ALL.iter().all(|s| s.obstacle(&dist(), true).is_none()));
+    }
+
+    #[test]
+    fn only_the_machines_that_need_it_have_a_disk_or_a_network() {
+        let host = HostOnly { host: Ipv4Addr::new(10, 0, 0, 1), ..VmSpec::default().host_only };
+        for scenario in ALL {
+            let m = scenario.machine(&VmSpec::default(), Some(&host), "d".into(), "m".into());
+            assert_eq!(m.disks.len(), usize::from(["state", "power-cut"].contains(&scenario.name)));
+            assert_eq!(m.nics.is_empty(), scenario.start != Start::Netboot, "{}", scenario.name);
+        }
+    }
+}
