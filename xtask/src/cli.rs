@@ -67,4 +67,6 @@ pub enum Command {
     Kargs(cmd::kargs::KargsArgs),
     /// Serve a profile's netboot tree over HTTP, and show which machine is how far in its boot.
     Serve(cmd::serve::ServeArgs),
+    /// Run virtual machines from what was built, and prove that it boots.
+    Vm(cmd::vm::VmArgs),
 }

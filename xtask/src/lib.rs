@@ -17,3 +17,4 @@ pub mod plan;
 pub mod report;
 pub mod serve;
 pub mod stage;
+pub mod vm;

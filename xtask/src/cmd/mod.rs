@@ -19,6 +19,7 @@ pub mod params;
 pub mod password;
 pub mod plan;
 pub mod serve;
+pub mod vm;
 
 /// Runs a command.
 ///
@@ -36,5 +37,6 @@ pub fn run(ctx: &Ctx, command: &Command) -> Result<()> {
         Command::Iso(args) => iso::run(ctx, args),
         Command::Kargs(args) => kargs::run(ctx, args),
         Command::Serve(args) => serve::run(ctx, args),
+        Command::Vm(args) => vm::run(ctx, args),
     }
 }

@@ -14,6 +14,7 @@ pub use raw::{Engine, KernelFlavour};
 use crate::{
     error::{Failure, Kind},
     params::{Os, Params},
+    machine::VmSpec,
 };
 
 /// `media.toml`, checked.
@@ -64,6 +65,8 @@ pub struct Profile {
     pub publish_secrets: bool,
     /// Where kernel and initrd come from.
     pub media: Media,
+    /// The machine that its guest needs.
+    pub vm: VmSpec,
     /// Files of `isofs/<profile>/`, by their path in it; whoever reads the disk fills it in.
     pub overlay: Vec<String>,
 }
@@ -211,6 +214,7 @@ fn checked(name: &str, raw: &raw::Profile, wrong: &mut Vec<String>) -> Profile {
         cloud_config: raw.cloud_config.as_ref().map(|f| format!("isofs/{name}/{f}")),
         publish_secrets: raw.publish_secrets,
         media: media(&raw.media, version_text),
+        vm: raw.vm.clone(),
         version,
         overlay: Vec::new(),
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use crate::params::Params;
+use crate::machine::VmSpec;
 
 /// The whole file.
 #[derive(Clone, Debug, Deserialize)]
@@ -61,6 +62,9 @@ pub struct Profile {
     pub publish_secrets: bool,
     /// Where kernel and initrd come from.
     pub media: Media,
+    /// The machine that its guest needs.
+    #[serde(default)]
+    pub vm: VmSpec,
 }
 
 fn default_base_url() -> String {

@@ -122,20 +122,37 @@ impl Runner {
     /// # Errors
     /// When it cannot be started; [`Kind::MissingTool`] when the program does not exist.
     pub fn spawn(&self, cmd: &Cmd, streams: Streams) -> Result<Job> {
+        let input = cmd.stdin.clone();
+        self.start(cmd, streams, |expr| match input {
+            Some(bytes) => expr.stdin_bytes(bytes),
+            None => expr.stdin_null(),
+        })
+    }
+
+    /// As [`Self::spawn`], for a program that is spoken to while it runs: its input is the other end of `input`.
+    ///
+    /// # Errors
+    /// As [`Self::spawn`].
+    pub fn spawn_piped(&self, cmd: &Cmd, streams: Streams, input: std::io::PipeReader) -> Result<Job> {
+        self.start(cmd, streams, |expr| expr.stdin_file(input))
+    }
+
+    fn start(
+        &self,
+        cmd: &Cmd,
+        streams: Streams,
+        input: impl FnOnce(duct::Expression) -> duct::Expression,
+    ) -> Result<Job> {
         self.interrupt.check()?;
         let cwd = cmd.cwd.as_ref().unwrap_or(&self.root);
         let env = self.base_env.iter().cloned().chain(cmd.env.clone());
-        let mut expr = duct::cmd(&cmd.program, &cmd.args)
+        let expr = duct::cmd(&cmd.program, &cmd.args)
             .dir(cwd)
             .full_env(env.collect::<std::collections::HashMap<_, _>>())
             .stdout_file(streams.stdout)
             .stderr_file(streams.stderr)
             .unchecked();
-        expr = match &cmd.stdin {
-            Some(bytes) => expr.stdin_bytes(bytes.clone()),
-            None => expr.stdin_null(),
-        };
-        let handle = own_group(expr).start().map_err(|e| {
+        let handle = own_group(input(expr)).start().map_err(|e| {
             let kind =
                 if e.kind() == std::io::ErrorKind::NotFound { Kind::MissingTool } else { Kind::Command };
             Failure::new(kind, format!("could not {}: cannot start `{}`", cmd.why, cmd.program)).source(e)
@@ -251,9 +268,17 @@ impl Tail {
     /// # Errors
     /// When it cannot be opened.
     pub fn at_end(path: &Utf8Path) -> Result<Self> {
-        let mut file = fs_err::File::open(path)?.into_parts().0;
-        file.seek(SeekFrom::End(0))?;
-        Ok(Self { file, partial: Vec::new() })
+        let mut tail = Self::at_start(path)?;
+        tail.file.seek(SeekFrom::End(0))?;
+        Ok(tail)
+    }
+
+    /// Starts with what `path` holds now.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub fn at_start(path: &Utf8Path) -> Result<Self> {
+        Ok(Self { file: fs_err::File::open(path)?.into_parts().0, partial: Vec::new() })
     }
 
     /// Hands over each whole line that came since the last call, without its line end.

@@ -136,8 +136,9 @@ pub struct Want {
     pub nonce: Option<String>,
     /// A part of the line by which the guest says that it is up.
     pub ready: String,
-    /// Where the guest must say that its cloud-config came from (`seed`, `url`); `None` does not look.
-    pub cloud_config: Option<&'static str>,
+    /// What the guest must say of its cloud-config: where it came from (`seed`, `url`) and one line of it;
+    /// `None` does not look.
+    pub cloud_config: Option<String>,
     /// Arguments that must stand in `/proc/cmdline`, each as it is there.
     pub cmdline: Vec<String>,
     /// It must be up by then.
@@ -250,6 +251,8 @@ impl Boot {
             }
             Fact::HttpMoved { request, sent } => self.moved(*request, *sent, at, false),
             Fact::HttpEnded { request, sent } => self.moved(*request, *sent, at, true),
+            // Firmware resets on its own account: SeaBIOS does after each reset, OVMF to settle its memory map.
+            Fact::Reset if !self.reached(Mark::Linux) => {}
             Fact::Reset | Fact::Exited { .. } => {
                 self.end.get_or_insert_with(|| fact.clone());
             }

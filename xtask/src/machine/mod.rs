@@ -163,6 +163,15 @@ pub struct HostOnly {
 }
 
 impl HostOnly {
+    /// The network of 256 addresses around `host`, with the ranges that VirtualBox's own has.
+    #[must_use]
+    pub fn around(host: Ipv4Addr) -> Self {
+        let [a, b, c, d] = host.octets();
+        let at = |last| Ipv4Addr::new(a, b, c, last);
+        let (server, first, last) = if d < 100 { (100, 101, 254) } else { (9, 10, 99) };
+        Self { host, prefix: 24, dhcp_server: at(server), dhcp_first: at(first), dhcp_last: at(last) }
+    }
+
     /// The mask of the network part.
     #[must_use]
     pub fn netmask(&self) -> Ipv4Addr {

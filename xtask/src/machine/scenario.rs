@@ -150,6 +150,15 @@ pub const ALL: &[Scenario] = &[
 const BIOS: Firmware = Firmware::Bios;
 const UEFI: Firmware = Firmware::Uefi;
 
+/// The argument that shows an edit in place.
+const PROOF: &str = "media.proof=edited-in-place";
+
+/// The line of a cloud-config that shows which one it is.
+#[must_use]
+pub fn config_line(nonce: &str) -> String {
+    format!("# nonce {nonce}")
+}
+
 /// What there is to boot, as found in `dist/<profile>/`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dist {
@@ -161,10 +170,10 @@ pub struct Dist {
     pub ipxe_uefi: bool,
     /// The network in which the profile's base URL leads to this host; without one, why not.
     pub network: Result<HostOnly, String>,
-    /// Whether the ISO carries a cloud-config.
+    /// Whether the ISO has an area for a cloud-config.
     pub seed: bool,
-    /// Where a netbooted guest gets its cloud-config from: `seed` or `url`.
-    pub netboot_config: Option<&'static str>,
+    /// Whether the ISO has room for kernel arguments.
+    pub room: bool,
     /// Whether the guest prints `media: ` facts about state and cloud-config.
     pub speaks: bool,
 }
@@ -193,9 +202,9 @@ impl Scenario {
             }
         }
         match self.proof {
-            Proof::CloudConfig if !dist.seed => no("the ISO carries no cloud-config"),
-            Proof::Fails(Sabotage::NoCloudConfig) if dist.netboot_config != Some("url") => {
-                no("netboot takes no cloud-config from the server")
+            Proof::CloudConfig if !dist.seed => no("the ISO has no area for a cloud-config"),
+            Proof::Kargs | Proof::Fails(Sabotage::Panic) if !dist.room => {
+                no("the ISO has no room for kernel arguments")
             }
             Proof::Fails(Sabotage::Panic | Sabotage::NoCloudConfig) if !dist.speaks => {
                 no("this guest prints no `media: ` facts")
@@ -247,10 +256,10 @@ impl Scenario {
     /// What a boot of it must come to.
     #[must_use]
     pub fn want(&self, dist: &Dist, ready: &str, nonce: &str, accel: Accel) -> Want {
-        let cloud_config = match (self.start, self.proof) {
+        let source = match (self.start, self.proof) {
             _ if !dist.speaks => None,
             (Start::Iso(_), Proof::CloudConfig) => Some("seed"),
-            (Start::Netboot, _) => dist.netboot_config,
+            (Start::Netboot, _) => Some("url"),
             _ => None,
         };
         // TCG on a busy machine takes 5 to 25 s; what hangs for good is mostly named long before the limit.
@@ -263,8 +272,11 @@ impl Scenario {
             netboot: self.start == Start::Netboot,
             nonce: Some(nonce.to_owned()),
             ready: ready.to_owned(),
-            cloud_config,
-            cmdline: Vec::new(),
+            cloud_config: source.map(|s| format!("{s} {}", config_line(nonce))),
+            cmdline: match self.proof {
+                Proof::Kargs => vec![PROOF.to_owned()],
+                _ => Vec::new(),
+            },
             limit: Duration::from_secs(limit),
         }
     }
@@ -275,7 +287,7 @@ impl Scenario {
         match self.proof {
             // BusyBox without an applet's name prints its usage and ends.
             Proof::Fails(Sabotage::Panic) => Some("rdinit=/bin/busybox"),
-            Proof::Kargs => Some("media.proof=edited-in-place"),
+            Proof::Kargs => Some(PROOF),
             _ => None,
         }
     }
@@ -295,7 +307,7 @@ mod tests {
             ipxe_uefi: true,
             network: Ok(VmSpec::default().host_only),
             seed: true,
-            netboot_config: Some("url"),
+            room: true,
             speaks: true,
         }
     }
@@ -339,7 +351,7 @@ mod tests {
             ("netboot-bios", Dist { ipxe_iso: None, ..dist() }, true, "no ipxe.iso"),
             ("netboot-bios", Dist { network: Err("a name".to_owned()), ..dist() }, true, "a name"),
             ("state", Dist { speaks: false, ..dist() }, true, "no `media: ` facts"),
-            ("cloud-config", Dist { seed: false, ..dist() }, true, "no cloud-config"),
+            ("cloud-config", Dist { seed: false, ..dist() }, true, "no area"),
         ];
         for (name, dist, uefi, expected) in cases {
             let why = find(name).obstacle(&dist, uefi).unwrap_or_default();

@@ -109,8 +109,7 @@ impl Boot {
                 let code = code.map_or("by a signal".to_owned(), |c| format!("with {c}"));
                 return hung(Cause::Exited, format!("the virtual machine ended {code}, {}", self.where_()));
             }
-            // UEFI firmware may reset once to settle its own memory map.
-            Some(Fact::Reset) if self.reached(Mark::Linux) => {
+            Some(Fact::Reset) => {
                 return hung(Cause::Reset, format!("the guest reset itself, {}", self.where_()));
             }
             _ => {}
@@ -151,15 +150,20 @@ impl Boot {
         if let Some(missing) = self.want.cmdline.iter().find(|w| !has(w)) {
             return wrong(format!("`{missing}` is not on the guest's command line"));
         }
-        let source = self.want.cloud_config?;
-        let said = |line: &String| words::said(line, "cloud-config").map(str::to_owned);
-        let (first, all) = (self.lines.iter().find_map(said), self.lines.iter().filter_map(said));
-        if all.clone().any(|s| s.split(' ').next() == Some(source)) {
+        self.config()
+    }
+
+    /// Whether the cloud-config is the one that was meant.
+    fn config(&self) -> Option<Diagnosis> {
+        let wanted = self.want.cloud_config.as_deref()?;
+        let said: Vec<&str> = self.lines.iter().filter_map(|l| words::said(l, "cloud-config")).collect();
+        if said.contains(&wanted) {
             return None;
         }
-        let text = match first.as_deref() {
-            None | Some("none") => "the guest found none".to_owned(),
-            Some(other) => format!("from `{other}`, not from {source}"),
+        let found = said.iter().find(|s| **s != "none" && !s.starts_with("unreachable "));
+        let text = match found {
+            None => format!("the guest found none; `{wanted}` was meant"),
+            Some(other) => format!("the guest found {}; `{wanted}` was meant", quote(other)),
         };
         Some(Diagnosis { cause: Cause::NoCloudConfig, text })
     }

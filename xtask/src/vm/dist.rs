@@ -1,0 +1,90 @@
+//! What was built, as far as machines need to know.
+
+use core::net::Ipv4Addr;
+
+use anyhow::Result;
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::{
+    config::{BaseUrl, Profile},
+    ctx::Ctx,
+    error::{Failure, Kind},
+    iso::{Iso, room},
+    machine::{HostOnly, scenario::Dist},
+};
+
+/// Looks at `dist/<profile>/`.
+///
+/// # Errors
+/// [`Kind::Usage`] when it was not built.
+pub fn find(ctx: &Ctx, profile: &Profile) -> Result<Dist> {
+    let dir = ctx.dist.join(&profile.name);
+    let ipxe_iso = Some(dir.join("ipxe.iso")).filter(|p| p.exists());
+    let iso = image(&dir, &profile.name)?;
+    let layout = layout(&Iso::open(&iso)?)?;
+    Ok(Dist {
+        ipxe_uefi: ipxe_iso.as_deref().map(for_uefi).transpose()?.unwrap_or_default(),
+        ipxe_iso,
+        network: network(profile),
+        room: layout.as_ref().is_some_and(|l| !l.regions.is_empty()),
+        seed: layout.is_some_and(|l| l.seed.is_some()),
+        speaks: profile.vm.speaks(),
+        iso,
+    })
+}
+
+/// The folder that a web server would serve.
+#[must_use]
+pub fn tree(ctx: &Ctx, profile: &Profile) -> Utf8PathBuf {
+    ctx.dist.join(&profile.name).join("netboot")
+}
+
+/// The one image `<profile>-<version>-x86_64.iso`.
+fn image(dir: &Utf8Path, profile: &str) -> Result<Utf8PathBuf> {
+    let is_image = |name: &str| {
+        name.strip_prefix(profile).is_some_and(|r| r.starts_with('-')) && name.ends_with("-x86_64.iso")
+    };
+    let mut found = Vec::new();
+    if dir.exists() {
+        for entry in dir.read_dir_utf8()? {
+            let entry = entry?;
+            if is_image(entry.file_name()) {
+                found.push(entry.into_path());
+            }
+        }
+    }
+    found.sort();
+    found.pop().ok_or_else(|| {
+        Failure::new(Kind::Usage, format!("there is no image of {profile} in {dir}"))
+            .help(format!("build it first: cargo xtask dist {profile}"))
+            .into()
+    })
+}
+
+/// `media.json` of an image; a foreign one has none.
+pub(super) fn layout(iso: &Iso) -> Result<Option<room::Layout>> {
+    /// A real one has some hundred bytes.
+    const LIMIT: u64 = 1 << 20;
+    let Some(entry) = iso.find_opt(room::LAYOUT)? else { return Ok(None) };
+    room::Layout::from_json(&iso.read(&entry, LIMIT)?).map(Some)
+}
+
+/// Whether UEFI firmware finds something to start in `ipxe.iso`.
+fn for_uefi(iso: &Utf8Path) -> Result<bool> {
+    Ok(Iso::open(iso)?.boot_entries()?.iter().any(|e| e.bootable && e.platform == "efi"))
+}
+
+/// The network in which the base URL leads to this host.
+fn network(profile: &Profile) -> Result<HostOnly, String> {
+    let url: &BaseUrl = &profile.base_url;
+    if url.to_string().starts_with("https:") || !url.path().is_empty() {
+        return Err(format!("the server of these boots cannot stand in for {url}"));
+    }
+    let host: Ipv4Addr =
+        url.host.parse().map_err(|_| format!("base-url {url} names no address that QEMU could give us"))?;
+    if host == profile.vm.host_only.host {
+        Ok(profile.vm.host_only.clone())
+    } else {
+        Ok(HostOnly::around(host))
+    }
+}

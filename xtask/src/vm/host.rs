@@ -1,0 +1,135 @@
+//! What this host has for QEMU: the program, the UEFI firmware, and whether KVM works.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::Result;
+use camino::{Utf8Path, Utf8PathBuf};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    ctx::Ctx,
+    error::{Failure, Kind},
+    exec::run::Streams,
+    machine::qemu::{Accel, Host, OVMF_PLACES, Ovmf},
+    plan::Cmd,
+};
+
+/// The program that runs machines.
+pub const PROGRAM: &str = "qemu-system-x86_64";
+/// How long an answer of the probe is believed: a host's `/dev/kvm` changes with reboots and permissions.
+const BELIEVED: Duration = Duration::from_secs(3600);
+/// A guest that prints does so within some 0.3 s; one whose KVM hangs never does.
+const PROBE_LIMIT: Duration = Duration::from_secs(2);
+/// What the probe's guest prints.
+const PROBE_WORDS: &[u8] = b"media: alive\r\n";
+
+/// Looks at the host.
+///
+/// # Errors
+/// [`Kind::MissingTool`] without QEMU.
+pub fn find(ctx: &Ctx) -> Result<Host> {
+    let program = ctx.find_program(PROGRAM).ok_or_else(|| {
+        Failure::new(Kind::MissingTool, format!("`{PROGRAM}` is not installed"))
+            .help("apt-get install qemu-system-x86")
+    })?;
+    let accel = accel(ctx, &program)?;
+    Ok(Host { program: program.into_string(), accel, ovmf: ovmf() })
+}
+
+/// The first of the known places that exists.
+#[must_use]
+pub fn ovmf() -> Option<Ovmf> {
+    OVMF_PLACES.iter().find_map(|(code, vars)| {
+        let code = Utf8PathBuf::from(*code);
+        let vars = vars.map(Utf8PathBuf::from);
+        match vars {
+            None if code.exists() => Some(Ovmf::Whole(code)),
+            Some(vars) if code.exists() && vars.exists() => Some(Ovmf::Split { code, vars }),
+            _ => None,
+        }
+    })
+}
+
+/// The probe's answer, as kept on disk.
+#[derive(Serialize, Deserialize)]
+struct Known {
+    accel: Accel,
+    at: SystemTime,
+}
+
+/// KVM where it runs a guest, else TCG.
+///
+/// That `/dev/kvm` can be opened says little: under nested virtualisation it may open and then hang the guest in
+/// its firmware. So a guest of one sector must print a line first.
+fn accel(ctx: &Ctx, program: &Utf8Path) -> Result<Accel> {
+    if !Utf8Path::new("/dev/kvm").exists() {
+        return Ok(Accel::Tcg);
+    }
+    let cache = ctx.work.join("kvm.json");
+    let known = fs_err::read(&cache).ok().and_then(|b| serde_json::from_slice::<Known>(&b).ok());
+    if let Some(known) = known.filter(|k| k.at.elapsed().is_ok_and(|age| age < BELIEVED)) {
+        return Ok(known.accel);
+    }
+    let accel = if probe(ctx, program, Accel::Kvm)? { Accel::Kvm } else { Accel::Tcg };
+    fs_err::create_dir_all(&ctx.work)?;
+    let known = Known { accel, at: SystemTime::now() };
+    fs_err::write(&cache, serde_json::to_vec(&known)?)?;
+    Ok(accel)
+}
+
+/// Whether a guest that only prints a line does so with `accel`.
+///
+/// # Errors
+/// When the guest cannot be set up, or an interrupt comes.
+pub fn probe(ctx: &Ctx, program: &Utf8Path, accel: Accel) -> Result<bool> {
+    let dir = tempfile::tempdir()?;
+    let dir = Utf8Path::from_path(dir.path())
+        .ok_or_else(|| anyhow::anyhow!("the temporary folder is not UTF-8"))?;
+    let (disk, serial) = (dir.join("probe.img"), dir.join("serial"));
+    fs_err::write(&disk, boot_sector())?;
+    fs_err::write(&serial, "")?;
+    let cmd = Cmd::new(program.as_str(), "try KVM")
+        .args(["-accel", if accel == Accel::Kvm { "kvm" } else { "tcg" }])
+        .args(["-no-user-config", "-nodefaults", "-machine", "pc", "-m", "16", "-display", "none"])
+        .args(["-drive", &format!("if=floppy,format=raw,file={}", disk.as_str().replace(',', ",,"))])
+        .args(["-serial", &format!("file:{serial}")]);
+    let log = tempfile::tempfile()?;
+    let mut job = ctx.runner.spawn(&cmd, Streams { stdout: log.try_clone()?, stderr: log })?;
+    let start = Instant::now();
+    while start.elapsed() < PROBE_LIMIT {
+        if fs_err::read(&serial)?.starts_with(PROBE_WORDS) {
+            return Ok(true);
+        }
+        if job.try_wait()?.is_some() {
+            return Ok(false);
+        }
+        ctx.check_interrupt()?;
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(false)
+}
+
+/// A boot sector that writes [`PROBE_WORDS`] to the first serial port and halts. 16-bit code at 0x7c00:
+///
+/// ```text
+/// 00  31 c0      xor ax, ax
+/// 02  8e d8      mov ds, ax
+/// 04  be 14 7c   mov si, 0x7c14     ; the words
+/// 07  ba f8 03   mov dx, 0x3f8      ; COM1, ready without a set-up in a virtual machine
+/// 0a  ac         lodsb
+/// 0b  84 c0      test al, al
+/// 0d  74 03      jz 0x12
+/// 0f  ee         out dx, al
+/// 10  eb f8      jmp 0x0a
+/// 12  fa f4      cli; hlt
+/// ```
+fn boot_sector() -> Vec<u8> {
+    let mut sector = vec![
+        0x31, 0xc0, 0x8e, 0xd8, 0xbe, 0x14, 0x7c, 0xba, 0xf8, 0x03, 0xac, 0x84, 0xc0, 0x74, 0x03, 0xee, 0xeb,
+        0xf8, 0xfa, 0xf4,
+    ];
+    sector.extend_from_slice(PROBE_WORDS);
+    sector.resize(510, 0);
+    sector.extend([0x55, 0xaa]);
+    sector
+}

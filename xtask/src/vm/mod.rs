@@ -1,0 +1,14 @@
+//! Runs virtual machines and watches what their guests do.
+//!
+//! `machine/` decides (command lines, verdicts, scenarios); here they are carried out: a [`session`] is one
+//! running machine with everything that is seen of it joined on one clock.
+
+pub mod dist;
+pub mod host;
+pub mod media;
+pub mod netboot;
+pub mod qmp;
+pub mod scenario;
+pub mod server;
+pub mod session;
+pub mod test;

@@ -1,0 +1,81 @@
+//! The boot script of a netboot tree, changed for one boot.
+
+use crate::{
+    error::{Failure, Kind},
+    machine::scenario::Sabotage,
+    serve::Fault,
+    vm::server::Changes,
+};
+
+/// Names under which a boot script is asked for.
+const SCRIPTS: [&str; 2] = ["boot.html", "boot.ipxe"];
+/// The cloud-config on the server.
+pub const CONFIG: &str = "cloud-config.yml";
+
+/// `script` with `args` added to its kernel lines, before what follows a failure, and without a seed: the
+/// cloud-config comes from the server in these boots.
+///
+/// # Errors
+/// [`Kind::Input`] when it has no kernel line.
+pub fn with_args(script: &str, args: &str) -> anyhow::Result<String> {
+    let mut found = false;
+    let mut out = String::new();
+    for line in script.lines().filter(|l| !l.contains("seed.cpio")) {
+        let is_kernel = line.trim_start().starts_with("kernel ");
+        found |= is_kernel;
+        match line.split_once(" ||") {
+            Some((kernel, or)) if is_kernel => out += &format!("{kernel} {args} ||{or}\n"),
+            _ if is_kernel => out += &format!("{line} {args}\n"),
+            _ => out += &format!("{line}\n"),
+        }
+    }
+    if !found {
+        return Err(Failure::new(Kind::Input, "the boot script has no `kernel` line").into());
+    }
+    Ok(out)
+}
+
+/// What the server does differently for a boot with this script and this cloud-config.
+#[must_use]
+pub fn changes(script: &str, config: &str, kernel_size: u64, sabotage: Option<Sabotage>) -> Changes {
+    let mut changes = Changes::default();
+    for name in SCRIPTS {
+        changes.overrides.insert(name.to_owned(), script.as_bytes().to_vec());
+    }
+    changes.overrides.insert(CONFIG.to_owned(), config.as_bytes().to_vec());
+    let mut fault = |name: &str, fault| {
+        changes.faults.insert(name.to_owned(), fault);
+    };
+    match sabotage {
+        Some(Sabotage::NoScript) => SCRIPTS.iter().for_each(|s| fault(s, Fault::Status(404))),
+        Some(Sabotage::NoCloudConfig) => fault(CONFIG, Fault::Status(404)),
+        Some(Sabotage::StalledKernel) => fault("vmlinuz", Fault::StallAfter(kernel_size / 2)),
+        Some(Sabotage::NoDhcp | Sabotage::DamagedInitrd | Sabotage::Panic) | None => {}
+    }
+    changes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_go_in_front_of_the_way_out() {
+        let script = "#!ipxe\n  kernel ${base-url}/vmlinuz quiet || goto failed\ninitrd ${base-url}/seed.cpio\ninitrd i\nkernel k\n";
+        let made = with_args(script, "x=1").unwrap();
+        assert_eq!(
+            made,
+            "#!ipxe\n  kernel ${base-url}/vmlinuz quiet x=1 || goto failed\ninitrd i\nkernel k x=1\n"
+        );
+        assert!(with_args("#!ipxe\nboot\n", "x").is_err());
+    }
+
+    #[test]
+    fn each_sabotage_of_the_server_breaks_what_it_says() {
+        let faults = |s| changes("s", "c", 100, Some(s)).faults;
+        assert_eq!(faults(Sabotage::StalledKernel)["vmlinuz"], Fault::StallAfter(50));
+        assert_eq!(faults(Sabotage::NoScript).len(), 2);
+        assert_eq!(faults(Sabotage::NoCloudConfig)[CONFIG], Fault::Status(404));
+        assert!(faults(Sabotage::NoDhcp).is_empty());
+    }
+}

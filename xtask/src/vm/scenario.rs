@@ -1,0 +1,369 @@
+//! Carries out one scenario: prepares its medium, boots it as often as it needs, judges.
+
+use std::{
+    hash::{BuildHasher as _, RandomState},
+    sync::Mutex,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Result, bail};
+use camino::{Utf8Path, Utf8PathBuf};
+use serde::Serialize;
+
+use super::{
+    media, netboot,
+    server::Served,
+    session::{Session, make_disk},
+};
+use crate::{
+    ctx::Ctx,
+    machine::{
+        Machine, VmSpec,
+        boot::{Diagnosis, Mark, Verdict, Want},
+        qemu,
+        scenario::{Dist, Proof, Sabotage, Scenario, Start, config_line},
+        spec::serial_log,
+    },
+};
+
+/// What all scenarios of a run share.
+pub struct Setup {
+    /// QEMU here.
+    pub host: qemu::Host,
+    /// The profile's machine.
+    pub spec: VmSpec,
+    /// What was built.
+    pub dist: Dist,
+    /// The netboot tree.
+    pub tree: Utf8PathBuf,
+    /// The port of the base URL. There is one, so netboots go one after the other.
+    pub port: Mutex<u16>,
+}
+
+/// What came of a scenario.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "result", rename_all = "kebab-case")]
+pub enum Outcome {
+    /// It came as it must.
+    Passed {
+        /// How that was seen, when it is not plain.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        note: Option<String>,
+    },
+    /// It did not.
+    Failed {
+        /// In one line.
+        why: String,
+        /// The last lines of each source.
+        evidence: Vec<String>,
+    },
+    /// It could not be tried.
+    Skipped {
+        /// Why.
+        why: String,
+    },
+}
+
+/// A scenario that was carried out.
+#[derive(Clone, Debug, Serialize)]
+pub struct Done {
+    /// Its name.
+    pub scenario: &'static str,
+    /// What came of it.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+    /// How long it took, without the wait for another netboot's port.
+    pub seconds: f64,
+    /// The marks of its last boot, with seconds since power-on.
+    pub stages: Vec<(Mark, f64)>,
+    /// Its transcripts.
+    pub folder: Utf8PathBuf,
+}
+
+/// Carries out `scenario`, keeping transcripts in `dir`.
+///
+/// # Errors
+/// When it could not be carried out, which says nothing about what was built.
+pub fn run(ctx: &Ctx, setup: &Setup, scenario: &'static Scenario, dir: &Utf8Path) -> Result<Done> {
+    fs_err::create_dir_all(dir)?;
+    let start = Instant::now();
+    let mut trial = Trial { ctx, setup, scenario, dir, stages: Vec::new(), boots: 0, waited: Duration::ZERO };
+    let outcome = trial.run()?;
+    if matches!(outcome, Outcome::Passed { .. }) {
+        trial.tidy()?;
+    }
+    let seconds = |d: Duration| (d.as_secs_f64() * 100.0).round() / 100.0;
+    Ok(Done {
+        scenario: scenario.name,
+        outcome,
+        seconds: seconds(start.elapsed().saturating_sub(trial.waited)),
+        stages: trial.stages.iter().map(|(m, at)| (*m, seconds(*at))).collect(),
+        folder: dir.to_owned(),
+    })
+}
+
+struct Trial<'a> {
+    ctx: &'a Ctx,
+    setup: &'a Setup,
+    scenario: &'static Scenario,
+    dir: &'a Utf8Path,
+    stages: Vec<(Mark, Duration)>,
+    boots: u32,
+    /// How long it waited for the port.
+    waited: Duration,
+}
+
+impl Trial<'_> {
+    fn run(&mut self) -> Result<Outcome> {
+        match self.scenario.proof {
+            Proof::Up | Proof::Kargs | Proof::CloudConfig => self.comes_up(),
+            Proof::Fails(sabotage) => self.fails(sabotage),
+            Proof::Counts(boots) => self.counts(boots),
+            Proof::PowerCuts(cuts) => self.power_cuts(cuts),
+        }
+    }
+
+    fn comes_up(&mut self) -> Result<Outcome> {
+        let (mut session, verdict) = self.boot_once()?;
+        Ok(self.judge(&mut session, verdict))
+    }
+
+    fn fails(&mut self, sabotage: Sabotage) -> Result<Outcome> {
+        let (mut session, verdict) = self.boot_once()?;
+        let wanted = sabotage.cause();
+        match verdict {
+            Verdict::Hung(d) if d.cause == wanted => Ok(Outcome::Passed { note: Some(d.to_string()) }),
+            Verdict::Up => Ok(failed(&mut session, format!("it came up; {} was meant", wanted.name()))),
+            Verdict::Hung(d) => Ok(failed(&mut session, format!("{d}; {} was meant", wanted.name()))),
+        }
+    }
+
+    fn counts(&mut self, boots: u64) -> Result<Outcome> {
+        let nonce = nonce();
+        let medium = self.medium(&nonce)?;
+        let (machine, dir) = self.machine(&medium)?;
+        let mut session = self.start(&machine, &dir, self.want(&nonce))?;
+        for boot in 1..=boots {
+            if boot > 1 {
+                session.reset(self.want(&nonce))?;
+            }
+            let verdict = self.wait(&mut session, None)?;
+            let how = if boot == 1 { "formatted" } else { "mounted" };
+            let state = session.boot().said("state").unwrap_or("not told").to_owned();
+            let counted = session.boot().boots();
+            if let failure @ Outcome::Failed { .. } = self.judge(&mut session, verdict) {
+                return Ok(failure);
+            }
+            if !state.starts_with(how) || counted != Some(boot) {
+                let text =
+                    format!("boot {boot}: state {state}, counter {counted:?}; {how} and {boot} were meant");
+                return Ok(failed(&mut session, text));
+            }
+        }
+        Ok(Outcome::Passed { note: Some(format!("formatted once, counted to {boots}")) })
+    }
+
+    fn power_cuts(&mut self, cuts: u64) -> Result<Outcome> {
+        let mut counter = 0;
+        // The first boot formats. RancherOS never touches a disk again whose formatting was cut off, so that one
+        // is let through to its counter.
+        for cut in 0..=cuts {
+            let last = cut == cuts;
+            let nonce = nonce();
+            let medium = self.medium(&nonce)?;
+            let (machine, dir) = self.machine(&medium)?;
+            let mut want = self.want(&nonce);
+            let (line, delay) = moment(cut);
+            if !last {
+                line.clone_into(&mut want.ready);
+            }
+            let mut session = self.start(&machine, &dir, want)?;
+            let verdict = self.wait(&mut session, None)?;
+            if !last && verdict == Verdict::Up {
+                std::thread::sleep(delay);
+                session.cut();
+                session.look(None, &mut |_, _| {})?;
+            } else if let failure @ Outcome::Failed { .. } = self.judge(&mut session, verdict) {
+                return Ok(failure);
+            }
+            match next_count(counter, session.boot().boots(), session.boot().said("state"), cut) {
+                Ok(next) => counter = next,
+                Err(why) => return Ok(failed(&mut session, format!("after {cut} power cuts: {why}"))),
+            }
+        }
+        Ok(Outcome::Passed { note: Some(format!("{cuts} cuts, counter at {counter}")) })
+    }
+
+    /// One boot with all that the scenario changes.
+    fn boot_once(&mut self) -> Result<(Session, Verdict)> {
+        let nonce = nonce();
+        let medium = self.medium(&nonce)?;
+        let (machine, dir) = self.machine(&medium)?;
+        let want = self.want(&nonce);
+        // Declared before the server, so that the port is free again when the next one gets it.
+        let setup = self.setup;
+        let asked = Instant::now();
+        let port = (self.scenario.start == Start::Netboot)
+            .then(|| setup.port.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+        self.waited = asked.elapsed();
+        let served = port.as_ref().map(|port| self.serve(&nonce, **port)).transpose()?;
+        let mut session = self.start(&machine, &dir, want)?;
+        let verdict = self.wait(&mut session, served.as_ref())?;
+        Ok((session, verdict))
+    }
+
+    /// The medium with the nonce in its kernel arguments; iPXE's has none, the script brings them.
+    fn medium(&self, nonce: &str) -> Result<Utf8PathBuf> {
+        let dist = &self.setup.dist;
+        if self.scenario.start == Start::Netboot {
+            let Some(iso) = &dist.ipxe_iso else { bail!("there is no ipxe.iso") };
+            return Ok(iso.clone());
+        }
+        let copy = self.dir.join("medium.iso");
+        let config = (self.scenario.proof == Proof::CloudConfig).then(|| config(nonce));
+        media::copy(&dist.iso, &copy, &self.args(nonce), config.as_deref())?;
+        if self.scenario.proof == Proof::Fails(Sabotage::DamagedInitrd) {
+            media::damage_initrd(&copy)?;
+        }
+        Ok(copy)
+    }
+
+    fn args(&self, nonce: &str) -> String {
+        let more = self.scenario.extra_args().map(|a| format!(" {a}")).unwrap_or_default();
+        format!("media.nonce={nonce}{more}")
+    }
+
+    fn serve(&self, nonce: &str, port: u16) -> Result<Served> {
+        let tree = &self.setup.tree;
+        let script = fs_err::read_to_string(tree.join("boot.html"))?;
+        let host = self.setup.dist.network.as_ref().map_or(String::new(), |n| n.host.to_string());
+        let mut args = self.args(nonce);
+        if self.setup.dist.speaks {
+            args +=
+                &format!(" rancher.cloud_init.datasources=[url:http://{host}:{port}/{}]", netboot::CONFIG);
+        }
+        let script = netboot::with_args(&script, &args)?;
+        let sabotage = match self.scenario.proof {
+            Proof::Fails(sabotage) => Some(sabotage),
+            _ => None,
+        };
+        let kernel = fs_err::metadata(tree.join("vmlinuz"))?.len();
+        Served::start(tree, port, netboot::changes(&script, &config(nonce), kernel, sabotage))
+    }
+
+    /// The machine of the next boot, and the folder of its transcripts. Disks stay the same from boot to boot.
+    fn machine(&mut self, medium: &Utf8Path) -> Result<(Machine, Utf8PathBuf)> {
+        self.boots += 1;
+        let dir = self.dir.join(format!("boot-{:02}", self.boots));
+        fs_err::create_dir_all(&dir)?;
+        let network = self.setup.dist.network.as_ref().ok();
+        let mut machine = self.scenario.machine(&self.setup.spec, network, self.dir, medium);
+        machine.serial = serial_log(&dir);
+        machine.disks.iter().try_for_each(make_disk)?;
+        Ok((machine, dir))
+    }
+
+    fn want(&self, nonce: &str) -> Want {
+        let setup = self.setup;
+        let mut want = self.scenario.want(&setup.dist, &setup.spec.ready, nonce, setup.host.accel);
+        if matches!(self.scenario.start, Start::Iso(_)) && !setup.dist.room {
+            want.nonce = None;
+        }
+        want
+    }
+
+    fn start(&self, machine: &Machine, dir: &Utf8Path, want: Want) -> Result<Session> {
+        Session::start(self.ctx, machine, &self.setup.host, dir, want, false)
+    }
+
+    fn wait(&mut self, session: &mut Session, served: Option<&Served>) -> Result<Verdict> {
+        let verdict = session.wait(self.ctx, served, &mut |_, _| {})?;
+        self.stages = session.boot().marks();
+        Ok(verdict)
+    }
+
+    fn judge(&self, session: &mut Session, verdict: Verdict) -> Outcome {
+        match verdict {
+            Verdict::Up => Outcome::Passed { note: None },
+            Verdict::Hung(diagnosis) => failed(session, hang(session.boot().furthest(), &diagnosis)),
+        }
+    }
+
+    /// Removes what is large and can be made again; transcripts stay.
+    fn tidy(&self) -> Result<()> {
+        for name in ["medium.iso", "disk0.raw"] {
+            let path = self.dir.join(name);
+            if path.exists() {
+                fs_err::remove_file(path)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn hang(furthest: Mark, diagnosis: &Diagnosis) -> String {
+    format!("hung after {}: {diagnosis}", furthest.label())
+}
+
+fn failed(session: &mut Session, why: String) -> Outcome {
+    let evidence = session.evidence();
+    Outcome::Failed { why, evidence }
+}
+
+/// When to cut: after which line, and how long after it. Every other cut comes with the counter's line, the
+/// others anywhere between the first process and the end of the boot.
+fn moment(cut: u64) -> (&'static str, Duration) {
+    if cut.is_multiple_of(2) {
+        ("media: boots ", Duration::ZERO)
+    } else {
+        ("media: up", Duration::from_millis(97 * cut))
+    }
+}
+
+/// The counter after a boot that said so much.
+///
+/// A boot that was cut before it counted says nothing, and may have counted all the same: the line comes after
+/// the write. So the counter may be higher than what was heard of, never lower.
+fn next_count(before: u64, said: Option<u64>, state: Option<&str>, cut: u64) -> Result<u64, String> {
+    if cut > 0 && state.is_some_and(|s| !s.starts_with("mounted")) {
+        return Err(format!("state {}", state.unwrap_or_default()));
+    }
+    match said {
+        None => Ok(before),
+        Some(now) if now > before && now <= cut + 1 => Ok(now),
+        Some(now) => Err(format!("the counter says {now} after {before}")),
+    }
+}
+
+/// The cloud-config of a boot: one that does nothing but show which it is.
+fn config(nonce: &str) -> String {
+    format!("#cloud-config\n{}\n", config_line(nonce))
+}
+
+/// A number that no other boot has: the standard library's own random keys are enough, since nobody attacks.
+fn nonce() -> String {
+    format!("{:016x}", RandomState::new().hash_one(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_counter_may_be_silent_and_never_goes_back() {
+        assert_eq!(next_count(0, Some(1), Some("formatted /dev/vda"), 0), Ok(1));
+        assert_eq!(next_count(1, None, None, 1), Ok(1));
+        assert_eq!(next_count(1, Some(3), Some("mounted /dev/vda"), 2), Ok(3));
+        assert!(next_count(3, Some(3), Some("mounted /dev/vda"), 5).is_err());
+        assert!(next_count(3, Some(9), Some("mounted /dev/vda"), 5).is_err());
+        assert!(next_count(3, Some(1), Some("formatted /dev/vda"), 4).is_err());
+        assert!(next_count(3, None, Some("none"), 4).is_err());
+    }
+
+    #[test]
+    fn no_two_boots_have_one_nonce() {
+        let nonces: std::collections::BTreeSet<String> = (0..100).map(|_| nonce()).collect();
+        assert_eq!(nonces.len(), 100);
+        assert!(nonces.iter().all(|n| n.len() == 16));
+    }
+}

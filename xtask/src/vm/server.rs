@@ -1,0 +1,69 @@
+//! The netboot tree, served for one machine, with its requests as facts.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, mpsc},
+    time::Instant,
+};
+
+use anyhow::Result;
+use camino::Utf8Path;
+
+use crate::{
+    machine::boot::Fact,
+    serve::{Config, Fault, Server, What},
+};
+
+/// What is changed of the tree for this machine.
+#[derive(Clone, Debug, Default)]
+pub struct Changes {
+    /// Files that are served with other bytes, by name.
+    pub overrides: BTreeMap<String, Vec<u8>>,
+    /// Files that go wrong, by name.
+    pub faults: BTreeMap<String, Fault>,
+}
+
+/// A running server. It ends when it is dropped.
+pub struct Served {
+    _server: Server,
+    facts: mpsc::Receiver<(Instant, Fact)>,
+}
+
+impl Served {
+    /// Serves `tree` on `port` of this host's loopback, which is where QEMU's user network leads to.
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::Port`] when the port is taken.
+    pub fn start(tree: &Utf8Path, port: u16, changes: Changes) -> Result<Self> {
+        let (sender, facts) = mpsc::channel();
+        let mut config = Config::new(([127, 0, 0, 1], port).into(), tree);
+        config.overrides = changes.overrides;
+        config.faults = changes.faults;
+        config.observer = Some(Arc::new(move |event| {
+            if let Some(fact) = fact(&event.what) {
+                // The machine may have ended; then nobody wants to know.
+                _ = sender.send((Instant::now(), fact));
+            }
+        }));
+        Ok(Self { _server: Server::start(config)?, facts })
+    }
+
+    /// What was asked and sent since the last call.
+    pub fn facts(&self) -> Vec<(Instant, Fact)> {
+        self.facts.try_iter().collect()
+    }
+}
+
+fn fact(what: &What) -> Option<Fact> {
+    Some(match what {
+        What::Asked(a) => Fact::HttpAsked {
+            request: a.request,
+            path: a.path.clone(),
+            status: a.status,
+            total: if a.method == "HEAD" { 0 } else { a.len },
+        },
+        What::Moved { request, sent } => Fact::HttpMoved { request: *request, sent: *sent },
+        What::Ended { request, sent, .. } => Fact::HttpEnded { request: *request, sent: *sent },
+        What::Dhcp { .. } | What::Up { .. } | What::Closed { .. } => return None,
+    })
+}

@@ -1,0 +1,223 @@
+//! The scenario runner: which scenarios, two at a time, and what came of them.
+
+use std::sync::{Mutex, PoisonError};
+
+use anyhow::Result;
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::{
+    dist,
+    scenario::{self, Done, Outcome, Setup},
+    session,
+};
+use crate::{
+    config::Profile,
+    ctx::Ctx,
+    error::{Failure, Kind},
+    machine::scenario::{ALL, Scenario},
+    report::table::table,
+};
+
+/// Finished runs whose transcripts are kept.
+const KEPT: usize = 10;
+
+/// Boots `names` (all scenarios when there are none) of what was built for `profile`.
+///
+/// # Errors
+/// When nothing was built, QEMU is missing, or a scenario could not be carried out.
+pub fn run(ctx: &Ctx, profile: &Profile, names: &[String]) -> Result<Vec<Done>> {
+    let chosen = choose(names)?;
+    let setup = Setup {
+        dist: dist::find(ctx, profile)?,
+        tree: dist::tree(ctx, profile),
+        host: session::backend(ctx)?,
+        spec: profile.vm.clone(),
+        port: Mutex::new(profile.base_url.port),
+    };
+    if !setup.dist.room {
+        ctx.report
+            .warn(format!("{} has no room for kernel arguments: its boots have no nonce", setup.dist.iso));
+    }
+    let folder = new_run(ctx, &profile.name)?;
+    let queue = Mutex::new(chosen.into_iter());
+    let done = Mutex::new(Vec::new());
+    // A guest under TCG takes a core, and so does each netboot's server now and then.
+    let workers = ctx.jobs().min(2);
+    std::thread::scope(|scope| {
+        let work = || -> Result<()> {
+            loop {
+                let next = lock(&queue).next();
+                let Some(scenario) = next else { return Ok(()) };
+                let result = one(ctx, &setup, scenario, &folder)?;
+                show(ctx, &result);
+                lock(&done).push(result);
+            }
+        };
+        let threads: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+        // All are waited for, so that no machine outlives an error of another thread.
+        let ends: Vec<Result<()>> =
+            threads.into_iter().map(|t| t.join().unwrap_or_else(|p| std::panic::resume_unwind(p))).collect();
+        ends.into_iter().collect::<Result<()>>()
+    })?;
+    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    done.sort_by_key(|d| ALL.iter().position(|s| s.name == d.scenario));
+    Ok(done)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn choose(names: &[String]) -> Result<Vec<&'static Scenario>> {
+    if names.is_empty() {
+        return Ok(ALL.iter().collect());
+    }
+    let find = |name: &String| {
+        ALL.iter().find(|s| s.name == name).ok_or_else(|| {
+            let all: Vec<&str> = ALL.iter().map(|s| s.name).collect();
+            Failure::new(Kind::Usage, format!("there is no scenario `{name}`"))
+                .help(format!("the scenarios are: {}", all.join(", ")))
+                .into()
+        })
+    };
+    names.iter().map(find).collect()
+}
+
+fn one(ctx: &Ctx, setup: &Setup, scenario: &'static Scenario, folder: &Utf8Path) -> Result<Done> {
+    ctx.check_interrupt()?;
+    let folder = folder.join(scenario.name);
+    if let Some(why) = scenario.obstacle(&setup.dist, setup.host.ovmf.is_some()) {
+        let outcome = Outcome::Skipped { why };
+        return Ok(Done { scenario: scenario.name, outcome, seconds: 0.0, stages: Vec::new(), folder });
+    }
+    scenario::run(ctx, setup, scenario, &folder)
+}
+
+/// One line as soon as it is known; the table at the end has them in order.
+fn show(ctx: &Ctx, done: &Done) {
+    let (word, more) = words(&done.outcome);
+    ctx.report.note(format!("{word:>9} {:<16} {:>5.1} s  {more}", done.scenario, done.seconds).trim_end());
+    if let Outcome::Failed { evidence, .. } = &done.outcome {
+        for line in evidence {
+            ctx.report.note(format!("            {line}"));
+        }
+        ctx.report.note(format!("            everything is in {}", done.folder));
+    }
+}
+
+fn words(outcome: &Outcome) -> (&'static str, &str) {
+    match outcome {
+        Outcome::Passed { note } => ("passed", note.as_deref().unwrap_or_default()),
+        Outcome::Failed { why, .. } => ("FAILED", why),
+        Outcome::Skipped { why } => ("skipped", why),
+    }
+}
+
+/// The table of a run.
+#[must_use]
+pub fn summary(done: &[Done]) -> String {
+    let rows: Vec<Vec<String>> = done.iter().map(row).collect();
+    table(&["scenario", "result", "seconds", "stages of the last boot", ""], &rows)
+}
+
+fn row(done: &Done) -> Vec<String> {
+    let (word, more) = words(&done.outcome);
+    let stages: Vec<String> =
+        done.stages.iter().skip(1).map(|(mark, at)| format!("{} {at:.1}", mark.label())).collect();
+    vec![
+        done.scenario.to_owned(),
+        word.to_owned(),
+        format!("{:.1}", done.seconds),
+        stages.join(" · "),
+        more.chars().take(100).collect(),
+    ]
+}
+
+/// Whether a run proves what was built: nothing failed, and with `strict` nothing was left out for want of a
+/// tool.
+///
+/// # Errors
+/// [`Kind::Boot`] with the names of what failed.
+pub fn judge(done: &[Done], strict: bool) -> Result<()> {
+    let named = |want: fn(&Outcome) -> bool| -> Vec<&str> {
+        done.iter().filter(|d| want(&d.outcome)).map(|d| d.scenario).collect()
+    };
+    let failed = named(|o| matches!(o, Outcome::Failed { .. }));
+    let tool = |o: &Outcome| matches!(o, Outcome::Skipped { why } if why.contains("apt-get install"));
+    let untried = if strict { named(tool) } else { Vec::new() };
+    if failed.is_empty() && untried.is_empty() {
+        return Ok(());
+    }
+    let mut text = Vec::new();
+    if !failed.is_empty() {
+        text.push(format!("{} of {} scenarios failed: {}", failed.len(), done.len(), failed.join(", ")));
+    }
+    if !untried.is_empty() {
+        text.push(format!("not tried although MEDIA_REQUIRE_VM is set: {}", untried.join(", ")));
+    }
+    Err(Failure::new(Kind::Boot, text.join("; ")).into())
+}
+
+/// A new folder for a run's transcripts; the oldest runs beyond [`KEPT`] are removed.
+fn new_run(ctx: &Ctx, profile: &str) -> Result<Utf8PathBuf> {
+    let runs = ctx.work.join("vm").join("runs");
+    fs_err::create_dir_all(&runs)?;
+    let mut numbers: Vec<(u32, Utf8PathBuf)> = Vec::new();
+    for entry in runs.read_dir_utf8()? {
+        let entry = entry?;
+        let number = entry.file_name().split('-').next().and_then(|n| n.parse().ok());
+        numbers.extend(number.map(|n| (n, entry.into_path())));
+    }
+    numbers.sort_unstable();
+    let next = numbers.last().map_or(1, |(n, _)| n + 1);
+    for (_, old) in numbers.iter().rev().skip(KEPT - 1) {
+        fs_err::remove_dir_all(old)?;
+    }
+    let dir = runs.join(format!("{next:03}-{profile}"));
+    fs_err::create_dir(&dir)?;
+    Ok(dir)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{error, machine::boot::Mark};
+
+    fn done(scenario: &'static str, outcome: Outcome) -> Done {
+        let stages = vec![(Mark::Power, 0.0), (Mark::Loader, 0.41), (Mark::Up, 5.0)];
+        Done { scenario, outcome, seconds: 6.2, stages, folder: "f".into() }
+    }
+
+    fn skipped(why: &str) -> Outcome {
+        Outcome::Skipped { why: why.to_owned() }
+    }
+
+    #[test]
+    fn a_failure_decides_and_a_missing_tool_does_when_asked() {
+        let fine = [done("a", Outcome::Passed { note: None }), done("b", skipped("no ipxe.iso"))];
+        assert!(judge(&fine, true).is_ok());
+        let tool = [done("uefi", skipped("no firmware (apt-get install ovmf)"))];
+        assert!(judge(&tool, false).is_ok());
+        let error = judge(&tool, true).unwrap_err();
+        assert!(error.to_string().contains("not tried although MEDIA_REQUIRE_VM is set: uefi"));
+        let failed = [done("a", Outcome::Failed { why: "x".to_owned(), evidence: Vec::new() })];
+        assert_eq!(error::kind_of(&judge(&failed, false).unwrap_err()), Some(Kind::Boot));
+    }
+
+    #[test]
+    fn the_table_has_a_line_each_with_stages() {
+        let text = summary(&[done("iso-cd-bios", Outcome::Passed { note: None })]);
+        let line = text.lines().nth(1).unwrap();
+        assert_eq!(
+            line.split_whitespace().collect::<Vec<_>>().join(" "),
+            "iso-cd-bios passed 6.2 loader 0.4 · up 5.0"
+        );
+    }
+
+    #[test]
+    fn an_unknown_scenario_is_refused_with_the_list() {
+        let error = choose(&["nonsense".to_owned()]).unwrap_err();
+        assert!(error::helps_of(&error)[0].contains("iso-cd-bios"));
+        assert_eq!(choose(&["state".to_owned()]).unwrap()[0].name, "state");
+    }
+}
