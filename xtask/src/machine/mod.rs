@@ -10,6 +10,7 @@ pub mod quote;
 pub mod scenario;
 pub mod spec;
 pub mod trace;
+pub mod virtualbox;
 
 // `core` and not `std`: an address is data, and the pure modules name nothing that could open a socket.
 use core::net::Ipv4Addr;

@@ -1,0 +1,228 @@
+//! VirtualBox: what `VBoxManage` says, read; what it must be told, planned. Pure.
+//!
+//! [`State`] is what was read off the host, [`plan`] compares it with a [`Machine`](super::Machine) and returns
+//! only the commands for what differs. Every text, code and quirk was recorded from VirtualBox 7.2 on Linux or
+//! comes from its sources and bug reports for Windows and macOS; `vm/virtualbox/` runs the commands.
+//!
+//! VBoxManage accepts a lot in silence that fails later (an unknown operating system, a port above 65535, a
+//! network card 9), so [`check`] refuses before the first command. Left out: snapshots, clones, encryption.
+
+pub mod check;
+pub mod info;
+mod network;
+pub mod outcome;
+mod plan;
+pub mod records;
+mod settings;
+pub mod state;
+mod storage;
+
+use std::time::Duration;
+
+use crate::plan::{Cmd, Digest};
+
+pub use check::{Networks, check};
+pub use outcome::{Fault, Reaction, Rule};
+pub use plan::{look_at_machine, looks, plan, power_off, remove, reset, screenshot, start};
+pub use state::{Files, State};
+
+/// The host's operating system: host-only networks differ, and so do paths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum System {
+    /// Host-only interfaces with fixed names, `vboxnet0` first.
+    Linux,
+    /// Host-only interfaces whose names must be found.
+    Windows,
+    /// Host-only networks of the system's own, with DHCP built in.
+    MacOs,
+}
+
+impl System {
+    /// The system this program was built for; what is neither Windows nor macOS behaves as Linux does.
+    #[must_use]
+    pub fn current() -> Self {
+        if cfg!(windows) {
+            Self::Windows
+        } else if cfg!(target_os = "macos") {
+            Self::MacOs
+        } else {
+            Self::Linux
+        }
+    }
+
+    /// `folder` and `name` as one path, with the host's separator.
+    #[must_use]
+    pub fn join(self, folder: &str, name: &str) -> String {
+        let separator = if self == Self::Windows { '\\' } else { '/' };
+        format!("{}{separator}{name}", folder.trim_end_matches(['/', separator]))
+    }
+
+    /// Whether `path` is absolute; VirtualBox resolves others against the caller's folder.
+    #[must_use]
+    pub fn is_absolute(self, path: &str) -> bool {
+        match self {
+            Self::Windows => {
+                let bytes = path.as_bytes();
+                path.starts_with(r"\\")
+                    || (bytes.len() > 2
+                        && bytes[0].is_ascii_alphabetic()
+                        && bytes[1] == b':'
+                        && matches!(bytes[2], b'\\' | b'/'))
+            }
+            _ => path.starts_with('/'),
+        }
+    }
+
+    /// Whether two paths name the same file, as far as text can tell.
+    #[must_use]
+    pub fn same_path(self, a: &str, b: &str) -> bool {
+        self.comparable(a) == self.comparable(b)
+    }
+
+    /// Whether `path` lies in `folder`.
+    #[must_use]
+    pub fn is_inside(self, path: &str, folder: &str) -> bool {
+        let folder = self.comparable(folder);
+        self.comparable(path)
+            .strip_prefix(folder.trim_end_matches('/'))
+            .is_some_and(|rest| rest.len() > 1 && rest.starts_with('/'))
+    }
+
+    fn comparable(self, path: &str) -> String {
+        if self == Self::Windows { path.replace('\\', "/").to_lowercase() } else { path.to_owned() }
+    }
+}
+
+/// Which virtual machine is meant, and where it lives. Its folder is `base/name`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The host's system.
+    pub system: System,
+    /// How VBoxManage is called.
+    pub program: String,
+    /// The absolute folder that holds one folder a machine. It is ours alone.
+    pub base: String,
+    /// The machine's name, which is also its folder's.
+    pub name: String,
+    /// Its UUID. Names are ambiguous (VirtualBox takes two machines of one name) and `-x` would be an option.
+    pub uuid: String,
+}
+
+impl Place {
+    /// The machine's folder.
+    #[must_use]
+    pub fn folder(&self) -> String {
+        self.system.join(&self.base, &self.name)
+    }
+
+    /// The machine's settings file.
+    #[must_use]
+    pub fn settings_file(&self) -> String {
+        self.system.join(&self.folder(), &format!("{}.vbox", self.name))
+    }
+
+    /// A command of VBoxManage that completes "could not …" with `why`.
+    ///
+    /// The deadline is far above the 10 seconds that a command was seen to take when the server of VirtualBox
+    /// was just going away.
+    fn manage(&self, why: impl Into<String>) -> Cmd {
+        Cmd::new(&self.program, why).deadline(Duration::from_secs(120))
+    }
+}
+
+/// The UUID of the machine `name` of the repository at `root`: the same in each run, another in each repository.
+///
+/// It is a version 8 UUID (RFC 9562, 5.8) of a SHA-256.
+#[must_use]
+pub fn machine_uuid(root: &str, name: &str) -> String {
+    let hex = Digest::of(format!("virtualbox machine\0{root}\0{name}").as_bytes()).to_string();
+    format!("{}-{}-8{}-a{}-{}", &hex[..8], &hex[8..12], &hex[12..15], &hex[15..18], &hex[18..30])
+}
+
+/// One thing to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// What.
+    pub act: Act,
+    /// What a failure means.
+    pub rule: Rule,
+    /// Whether the host must be looked at again before the next step, since this one's result decides it.
+    pub look_again: bool,
+}
+
+/// What a step does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// Runs VBoxManage.
+    Manage(Cmd),
+    /// Renames a file of our own folder that is in the way.
+    SetAside {
+        /// Its path.
+        from: String,
+        /// Its new path, in the same folder.
+        to: String,
+        /// Completes "could not …".
+        why: String,
+    },
+}
+
+impl Step {
+    fn new(cmd: Cmd) -> Self {
+        Self { act: Act::Manage(cmd), rule: Rule::Plain, look_again: false }
+    }
+
+    fn rule(mut self, rule: Rule) -> Self {
+        self.rule = rule;
+        self
+    }
+
+    fn look_again(mut self) -> Self {
+        self.look_again = true;
+        self
+    }
+
+    /// Why: completes "could not …".
+    #[must_use]
+    pub fn why(&self) -> &str {
+        match &self.act {
+            Act::Manage(cmd) => &cmd.why,
+            Act::SetAside { why, .. } => why,
+        }
+    }
+}
+
+/// Steps, and remarks about what VirtualBox cannot give as asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Todo {
+    /// In order.
+    pub steps: Vec<Step>,
+    /// Sentences for the person.
+    pub notes: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_has_one_uuid_in_a_repository_and_another_in_the_next() {
+        let uuid = machine_uuid("/src/media", "smoke");
+        assert_eq!(uuid, machine_uuid("/src/media", "smoke"));
+        assert_ne!(uuid, machine_uuid("/src/media2", "smoke"));
+        assert_ne!(uuid, machine_uuid("/src/media", "smoke2"));
+        assert!(records::is_uuid(&uuid), "{uuid}");
+        assert_eq!((&uuid[14..15], &uuid[19..20]), ("8", "a"));
+    }
+
+    #[test]
+    fn paths_are_compared_as_the_host_does() {
+        assert!(System::Windows.same_path(r"C:\VMs\a.vdi", "c:/vms/A.vdi"));
+        assert!(!System::Linux.same_path("/vms/a.vdi", "/vms/A.vdi"));
+        assert!(System::Linux.is_inside("/vms/a/disk.vdi", "/vms/a/"));
+        assert!(!System::Linux.is_inside("/vms/ab/disk.vdi", "/vms/a"));
+        assert!(!System::Linux.is_inside("/vms/a", "/vms/a"));
+        assert!(System::Windows.is_absolute(r"C:\a") && !System::Windows.is_absolute("C:a"));
+        assert!(System::Windows.is_absolute(r"\\server\share") && !System::Windows.is_absolute("/a"));
+        assert_eq!(System::Windows.join(r"C:\", "a"), r"C:\a");
+    }
+}

@@ -1,0 +1,227 @@
+//! From what a host has to what a machine needs: the commands that are missing, in order.
+
+use std::time::Duration;
+
+use super::{
+    Act, Networks, Place, Rule, State, Step, System, Todo, check,
+    info::{Attached, Info},
+    network,
+    records::Registered,
+    settings,
+    state::Look,
+    storage,
+};
+use crate::{
+    error::{Failure, Kind},
+    machine::{Bus, HostOnly, Machine, Nic},
+    plan::Cmd,
+};
+
+/// What to ask before planning. The machine's own settings can be asked for only once it is known to be there
+/// ([`look_at_machine`]).
+#[must_use]
+pub fn looks(place: &Place, machine: Option<&Machine>) -> Vec<(Look, Cmd)> {
+    let ask =
+        |look, args: &[&str]| (look, place.manage("ask VirtualBox what it has").args(args.iter().copied()));
+    let mut asked = vec![ask(Look::Version, &["--version"]), ask(Look::Machines, &["list", "vms"])];
+    let Some(machine) = machine else { return asked };
+    asked.push(ask(Look::OsTypes, &["list", "ostypes"]));
+    asked.push(ask(Look::Disks, &["list", "hdds"]));
+    if host_only(machine).is_some() {
+        match place.system {
+            System::MacOs => asked.push(ask(Look::Networks, &["list", "hostonlynets"])),
+            System::Linux | System::Windows => {
+                asked.push(ask(Look::Interfaces, &["list", "hostonlyifs"]));
+                asked.push(ask(Look::DhcpServers, &["list", "dhcpservers"]));
+            }
+        }
+    }
+    asked
+}
+
+/// What to ask about a registered machine.
+#[must_use]
+pub fn look_at_machine(place: &Place) -> [(Look, Cmd); 2] {
+    let show = place.manage("ask VirtualBox about the machine").args(["showvminfo", &place.uuid]);
+    [(Look::Info, show.clone().arg("--machinereadable")), (Look::Cards, show)]
+}
+
+fn host_only(machine: &Machine) -> Option<&HostOnly> {
+    machine.nics.iter().find_map(|n| match n {
+        Nic::HostOnly(net) => Some(net),
+        Nic::Nat { .. } | Nic::Unplugged => None,
+    })
+}
+
+/// Plans what makes the machine ready to start: nothing, when all is as it should be.
+///
+/// Only the machine with our UUID is touched, and the host-only network with our address.
+///
+/// # Errors
+/// [`Kind::Config`] when VirtualBox cannot give what is asked, or something of someone else is in the way.
+pub fn plan(place: &Place, machine: &Machine, state: &State, allowed: &Networks) -> Result<Todo, Failure> {
+    check(place, machine)?;
+    os_type(machine, state)?;
+    let mut todo = Todo { steps: registration(place, machine, state)?, notes: notes(machine, state) };
+    if todo.steps.iter().any(|s| s.look_again) {
+        // What a machine that comes back from its old settings file needs is seen when it is back.
+        return Ok(todo);
+    }
+    let plug = host_only(machine).map(|net| network::plan(place, net, state, allowed)).transpose()?;
+    let name = plug.as_ref().map(|p| p.name.clone());
+    todo.steps.extend(plug.into_iter().flat_map(|p| p.steps));
+    let known = State { info: usable(place, state).then(|| state.info.clone()).flatten(), ..state.clone() };
+    let changes = settings::changes(place, machine, &known, name.as_deref());
+    if !changes.is_empty() {
+        let cmd = place.manage(format!("set up the machine `{}`", place.name));
+        todo.steps.push(Step::new(cmd.args(["modifyvm", &place.uuid]).args(changes)).rule(Rule::Unlock));
+    }
+    todo.steps.extend(storage::plan(place, machine, &known)?);
+    Ok(todo)
+}
+
+/// `modifyvm` stores any word as the operating system, and says nothing.
+fn os_type(machine: &Machine, state: &State) -> Result<(), Failure> {
+    if state.os_types.iter().any(|t| t.id == machine.os_type) {
+        return Ok(());
+    }
+    let message = format!("VirtualBox knows no operating system `{}`", machine.os_type);
+    Err(Failure::new(Kind::Config, message)
+        .help("`VBoxManage list ostypes` lists them; `Linux_64` fits any Linux"))
+}
+
+fn usable(place: &Place, state: &State) -> bool {
+    state.registered(&place.uuid).is_some_and(Registered::is_accessible)
+}
+
+/// Makes the machine known to VirtualBox, and off.
+fn registration(place: &Place, machine: &Machine, state: &State) -> Result<Vec<Step>, Failure> {
+    let mut steps = Vec::new();
+    match state.registered(&place.uuid) {
+        Some(entry) if entry.is_accessible() => return Ok(at_rest(place, state)),
+        Some(_) => steps.push(forget(place)),
+        None => {}
+    }
+    match &state.files.settings {
+        Some(Some(uuid)) if *uuid == place.uuid => {
+            let cmd = place.manage("bring the machine back from its settings file");
+            steps.push(Step::new(cmd.args(["registervm", &place.settings_file()])).look_again());
+            return Ok(steps);
+        }
+        Some(owner) => steps.push(set_aside(place, owner.as_deref(), state)?),
+        None => {}
+    }
+    let cmd = place.manage(format!("create the machine `{}`", place.name));
+    let cmd = cmd.args(["createvm", "--name", &place.name, "--platform-architecture", "x86"]);
+    let cmd = cmd.args(["--ostype", &machine.os_type, "--basefolder", &place.base]);
+    steps.push(Step::new(cmd.args(["--uuid", &place.uuid, "--register"])));
+    Ok(steps)
+}
+
+/// A machine whose settings file is gone can only be unregistered. With `--delete` that fails after it worked.
+fn forget(place: &Place) -> Step {
+    let cmd = place.manage("unregister the machine, whose settings file cannot be read");
+    Step::new(cmd.args(["unregistervm", &place.uuid])).rule(Rule::Forget)
+}
+
+/// A settings file without a registered machine of ours makes `createvm` fail. It is kept under another name,
+/// unless it belongs to a registered machine.
+fn set_aside(place: &Place, owner: Option<&str>, state: &State) -> Result<Step, Failure> {
+    let from = place.settings_file();
+    if let Some(other) = owner.and_then(|u| state.registered(u)).filter(|m| m.is_accessible()) {
+        let message = format!("{from} belongs to another machine, `{}` {{{}}}", other.name, other.uuid);
+        return Err(
+            Failure::new(Kind::Config, message).help("move that machine, or give this one another name")
+        );
+    }
+    let why = "set aside a settings file that is not this machine's".to_owned();
+    let act = Act::SetAside { to: format!("{from}.old"), from, why };
+    Ok(Step { act, rule: Rule::Plain, look_again: false })
+}
+
+/// A running machine is left over from a run that was killed: each run starts with the machine off.
+fn at_rest(place: &Place, state: &State) -> Vec<Step> {
+    let vm_state = state.info.as_ref().map(Info::vm_state).unwrap_or_default();
+    match vm_state.as_str() {
+        "" | "poweroff" | "aborted" | "teleported" => Vec::new(),
+        "saved" | "aborted-saved" => {
+            let cmd = place.manage("discard the machine's saved state").args(["discardstate", &place.uuid]);
+            vec![Step::new(cmd).rule(Rule::Unlock)]
+        }
+        _ => vec![power_off(place)],
+    }
+}
+
+fn notes(machine: &Machine, state: &State) -> Vec<String> {
+    let mut notes = Vec::new();
+    if machine.disks.iter().any(|d| d.bus == Bus::Virtio) {
+        notes.push(
+            "VirtualBox has no virtio disks: they are on IDE, so the guest calls the first one /dev/sda"
+                .to_owned(),
+        );
+    }
+    if state.version.is_some_and(|v| v < [7, 0, 0]) {
+        notes.push(
+            "this VirtualBox is older than 7.0, for which the commands are written; expect refused options"
+                .to_owned(),
+        );
+    }
+    notes
+}
+
+/// Starts the machine, with a window or without.
+#[must_use]
+pub fn start(place: &Place, window: bool) -> Step {
+    let kind = if window { "gui" } else { "headless" };
+    let cmd = place.manage(format!("start the machine `{}`", place.name)).deadline(Duration::from_secs(300));
+    Step::new(cmd.args(["startvm", &place.uuid, "--type", kind])).rule(Rule::Unlock)
+}
+
+/// Presses reset.
+#[must_use]
+pub fn reset(place: &Place) -> Step {
+    Step::new(place.manage("reset the machine").args(["controlvm", &place.uuid, "reset"]))
+}
+
+/// Takes a picture of the screen into the absolute path `file`, once the guest shows something.
+#[must_use]
+pub fn screenshot(place: &Place, file: &str) -> Step {
+    let cmd = place.manage("take a picture of the screen");
+    Step::new(cmd.args(["controlvm", &place.uuid, "screenshotpng", file])).rule(Rule::Picture)
+}
+
+/// Pulls the plug; a machine that is off stays so.
+#[must_use]
+pub fn power_off(place: &Place) -> Step {
+    Step::new(place.manage("power off the machine").args(["controlvm", &place.uuid, "poweroff"]))
+        .rule(Rule::Stop)
+}
+
+/// Plans the removal of the machine and of the disks in its own folder.
+///
+/// `unregistervm --delete` deletes every attached hard disk, wherever it lies, and an image that was attached as
+/// one, so whatever lies elsewhere is detached first.
+#[must_use]
+pub fn remove(place: &Place, state: &State) -> Vec<Step> {
+    let Some(entry) = state.registered(&place.uuid) else { return Vec::new() };
+    if !entry.is_accessible() {
+        return vec![forget(place)];
+    }
+    let mut steps = at_rest(place, state);
+    let attached = state.info.as_ref().map(Info::attached).unwrap_or_default();
+    let elsewhere =
+        |m: &&Attached| m.what != "emptydrive" && !place.system.is_inside(&m.what, &place.folder());
+    steps.extend(attached.iter().filter(elsewhere).map(|m| detach(place, m)));
+    let cmd = place.manage(format!("remove the machine `{}`", place.name));
+    steps.push(Step::new(cmd.args(["unregistervm", &place.uuid, "--delete"])).rule(Rule::Forget));
+    steps
+}
+
+fn detach(place: &Place, medium: &Attached) -> Step {
+    let kind = if medium.what.to_lowercase().ends_with(".iso") { "dvddrive" } else { "hdd" };
+    let (port, device) = (medium.port.to_string(), medium.device.to_string());
+    let cmd = place.manage(format!("detach `{}`, which is not to be deleted", medium.what));
+    let cmd = cmd.args(["storageattach", &place.uuid, "--storagectl", &medium.controller]);
+    let cmd = cmd.args(["--port", &port, "--device", &device, "--type", kind, "--medium", "none"]);
+    Step::new(cmd).rule(Rule::Unlock)
+}

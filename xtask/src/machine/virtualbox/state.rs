@@ -1,0 +1,307 @@
+//! What the host has: the answers of VBoxManage's lists, and which of our own files exist.
+
+use core::net::Ipv4Addr;
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    info::{self, Info},
+    records::{self, Record, Registered},
+};
+
+/// One thing to ask VBoxManage before planning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// `--version`.
+    Version,
+    /// `list vms`.
+    Machines,
+    /// `list ostypes`.
+    OsTypes,
+    /// `list hdds`.
+    Disks,
+    /// `list hostonlyifs`; not on macOS.
+    Interfaces,
+    /// `list dhcpservers`; not on macOS.
+    DhcpServers,
+    /// `list hostonlynets`; only macOS has it.
+    Networks,
+    /// `showvminfo --machinereadable`.
+    Info,
+    /// `showvminfo` for people.
+    Cards,
+}
+
+/// A host-only interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interface {
+    /// Its name, `vboxnet0` or `VirtualBox Host-Only Ethernet Adapter #2`.
+    pub name: String,
+    /// The host's address on it.
+    pub address: Option<Ipv4Addr>,
+    /// Its network mask.
+    pub netmask: Option<Ipv4Addr>,
+    /// Whether it is up; one that is down keeps an address that the host does not answer on.
+    pub up: bool,
+    /// What its DHCP server calls the network.
+    pub network: String,
+}
+
+/// A host-only network of macOS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Network {
+    /// Its name.
+    pub name: String,
+    /// Its lowest address, which is the host's.
+    pub lower: Option<Ipv4Addr>,
+    /// Its highest address.
+    pub upper: Option<Ipv4Addr>,
+    /// Its network mask.
+    pub netmask: Option<Ipv4Addr>,
+    /// Whether it can be used.
+    pub enabled: bool,
+}
+
+/// A DHCP server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DhcpServer {
+    /// The network it serves.
+    pub network: String,
+    /// Its own address.
+    pub server: Option<Ipv4Addr>,
+    /// The first address it gives.
+    pub lower: Option<Ipv4Addr>,
+    /// The last address it gives.
+    pub upper: Option<Ipv4Addr>,
+    /// Its network mask.
+    pub netmask: Option<Ipv4Addr>,
+    /// Whether it answers.
+    pub enabled: bool,
+}
+
+/// A hard disk that VirtualBox knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HardDisk {
+    /// Its image.
+    pub location: String,
+    /// Whether the image is there and is the one that was registered.
+    pub accessible: bool,
+    /// Its size in MiB.
+    pub mib: Option<u64>,
+}
+
+/// A kind of guest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OsType {
+    /// What `--os-type` takes.
+    pub id: String,
+    /// What `showvminfo` prints; empty when not known.
+    pub description: String,
+}
+
+/// What is on the disk where the machine lives.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Files {
+    /// Whether the machine's settings file exists, and whose it is when it says so.
+    pub settings: Option<Option<String>>,
+    /// Images among the wanted disks that exist.
+    pub disks: BTreeSet<String>,
+}
+
+/// The host, as far as it matters for one machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct State {
+    /// VirtualBox's version, when it was asked.
+    pub version: Option<[u32; 3]>,
+    /// Every registered machine.
+    pub machines: Vec<Registered>,
+    /// The settings of the machine that is meant.
+    pub info: Option<Info>,
+    /// The promiscuous policy of its network cards.
+    pub promiscuous: BTreeMap<usize, String>,
+    /// Host-only interfaces.
+    pub interfaces: Vec<Interface>,
+    /// The interface that this run made: it has no address yet that it could be known by.
+    pub created: Option<String>,
+    /// Host-only networks.
+    pub networks: Vec<Network>,
+    /// DHCP servers.
+    pub dhcp_servers: Vec<DhcpServer>,
+    /// Known hard disks.
+    pub disks: Vec<HardDisk>,
+    /// Kinds of guests.
+    pub os_types: Vec<OsType>,
+    /// Our own files.
+    pub files: Files,
+}
+
+impl Default for State {
+    /// A host where VirtualBox has nothing yet.
+    fn default() -> Self {
+        Self {
+            version: None,
+            machines: Vec::new(),
+            info: None,
+            promiscuous: BTreeMap::new(),
+            interfaces: Vec::new(),
+            created: None,
+            networks: Vec::new(),
+            dhcp_servers: Vec::new(),
+            disks: Vec::new(),
+            os_types: usual_os_types(),
+            files: Files::default(),
+        }
+    }
+}
+
+impl State {
+    /// Takes in what VBoxManage answered to `look`.
+    pub fn take(&mut self, look: Look, answer: &str) {
+        match look {
+            Look::Version => self.version = records::version(answer),
+            Look::Machines => self.machines = records::machines(answer),
+            Look::OsTypes => {
+                let types = os_types(answer);
+                if !types.is_empty() {
+                    self.os_types = types;
+                }
+            }
+            Look::Disks => self.disks = hard_disks(answer),
+            Look::Interfaces => self.interfaces = interfaces(answer),
+            Look::DhcpServers => self.dhcp_servers = dhcp_servers(answer),
+            Look::Networks => self.networks = networks(answer),
+            Look::Info => self.info = Some(Info::parse(answer)),
+            Look::Cards => self.promiscuous = info::promiscuous(answer),
+        }
+    }
+
+    /// The entry of the machine with this UUID.
+    #[must_use]
+    pub fn registered(&self, uuid: &str) -> Option<&Registered> {
+        self.machines.iter().find(|m| m.uuid == uuid)
+    }
+}
+
+fn address(record: &Record, names: &[&str]) -> Option<Ipv4Addr> {
+    record.get(names)?.parse().ok().filter(|a: &Ipv4Addr| !a.is_unspecified())
+}
+
+fn text(record: &Record, name: &str) -> String {
+    record.get(&[name]).unwrap_or_default().to_owned()
+}
+
+fn interfaces(answer: &str) -> Vec<Interface> {
+    let read = |r: &Record| Interface {
+        name: text(r, "Name"),
+        address: address(r, &["IPAddress"]),
+        netmask: address(r, &["NetworkMask"]),
+        up: r.get(&["Status"]) != Some("Down"),
+        network: text(r, "VBoxNetworkName"),
+    };
+    records::records(answer, "Name").iter().map(read).collect()
+}
+
+fn networks(answer: &str) -> Vec<Network> {
+    let read = |r: &Record| Network {
+        name: text(r, "Name"),
+        lower: address(r, &["LowerIP"]),
+        upper: address(r, &["UpperIP"]),
+        netmask: address(r, &["NetworkMask"]),
+        enabled: r.get(&["State"]) == Some("Enabled"),
+    };
+    records::records(answer, "Name").iter().map(read).collect()
+}
+
+fn dhcp_servers(answer: &str) -> Vec<DhcpServer> {
+    let read = |r: &Record| DhcpServer {
+        network: text(r, "NetworkName"),
+        server: address(r, &["Dhcpd IP", "IP"]),
+        lower: address(r, &["LowerIPAddress"]),
+        upper: address(r, &["UpperIPAddress"]),
+        netmask: address(r, &["NetworkMask"]),
+        enabled: r.get(&["Enabled"]) == Some("Yes"),
+    };
+    records::records(answer, "NetworkName").iter().map(read).collect()
+}
+
+fn hard_disks(answer: &str) -> Vec<HardDisk> {
+    let read = |r: &Record| HardDisk {
+        location: text(r, "Location"),
+        accessible: r.get(&["State"]) != Some("inaccessible"),
+        mib: r.get(&["Capacity"]).and_then(|c| c.strip_suffix(" MBytes")).and_then(|n| n.parse().ok()),
+    };
+    records::records(answer, "UUID").iter().map(read).collect()
+}
+
+fn os_types(answer: &str) -> Vec<OsType> {
+    let read =
+        |r: &Record| Some(OsType { id: r.get(&["ID"])?.to_owned(), description: text(r, "Description") });
+    records::records(answer, "ID").iter().filter_map(read).collect()
+}
+
+/// The kinds that a boot medium of ours may be, for when VirtualBox cannot be asked.
+fn usual_os_types() -> Vec<OsType> {
+    let known = [
+        ("Linux_64", "Other Linux (64-bit)"),
+        ("Linux", "Other Linux (32-bit)"),
+        ("Linux26_64", ""),
+        ("Linux26", ""),
+        ("Debian_64", ""),
+        ("Ubuntu_64", ""),
+        ("Fedora_64", ""),
+        ("ArchLinux_64", ""),
+        ("Gentoo_64", ""),
+        ("RedHat_64", ""),
+        ("OpenSUSE_64", ""),
+        ("Other_64", ""),
+        ("Other", ""),
+    ];
+    known.iter().map(|(id, d)| OsType { id: (*id).to_owned(), description: (*d).to_owned() }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interface_without_an_address_has_none() {
+        let answer = "Name:            vboxnet0\nGUID:            786f6276-656e-4074-8000-0a0027000000\nDHCP:            Disabled\n\
+            IPAddress:       0.0.0.0\nNetworkMask:     0.0.0.0\nIPV6Address:     \nIPV6NetworkMaskPrefixLength: 0\n\
+            HardwareAddress: 0a:00:27:00:00:00\nMediumType:      Ethernet\nWireless:        No\nStatus:          Down\n\
+            VBoxNetworkName: HostInterfaceNetworking-vboxnet0\n\n";
+        let mut state = State::default();
+        state.take(Look::Interfaces, answer);
+        let found = &state.interfaces[0];
+        assert_eq!((found.address, found.netmask, found.up), (None, None, false));
+        assert_eq!(found.network, "HostInterfaceNetworking-vboxnet0");
+        state.take(Look::Interfaces, "");
+        assert_eq!(state.interfaces, []);
+    }
+
+    #[test]
+    fn a_disk_that_was_replaced_is_not_accessible() {
+        let answer = "UUID:           1b1c0c0e-aaaa-4bbb-8ccc-0123456789ab\nParent UUID:    base\nState:          inaccessible\n\
+            Type:           normal (base)\nLocation:       /vms/a/disk0.vdi\nStorage format: VDI\nCapacity:       10000 MBytes\nEncryption:     disabled\n\n\
+            UUID:           2b1c0c0e-aaaa-4bbb-8ccc-0123456789ab\nParent UUID:    base\nState:          created\nLocation:       C:\\VMs\\b: c.vdi\nCapacity:       x\n";
+        let mut state = State::default();
+        state.take(Look::Disks, answer);
+        assert_eq!(
+            state.disks,
+            [
+                HardDisk { location: "/vms/a/disk0.vdi".to_owned(), accessible: false, mib: Some(10_000) },
+                HardDisk { location: r"C:\VMs\b: c.vdi".to_owned(), accessible: true, mib: None },
+            ]
+        );
+    }
+
+    #[test]
+    fn kinds_of_guests_are_those_that_virtualbox_lists_else_the_usual_ones() {
+        let mut state = State::default();
+        state.take(Look::OsTypes, "");
+        assert!(state.os_types.iter().any(|t| t.id == "Linux_64"));
+        state.take(Look::OsTypes, "ID:            Oracle_64\nDescription:   Oracle Linux (64-bit)\nFamily ID:     Linux\n64 bit:        true\n\n");
+        assert_eq!(
+            state.os_types,
+            [OsType { id: "Oracle_64".to_owned(), description: "Oracle Linux (64-bit)".to_owned() }]
+        );
+    }
+}
