@@ -12,3 +12,4 @@ pub mod scenario;
 pub mod server;
 pub mod session;
 pub mod test;
+pub mod virtualbox;

@@ -23,7 +23,9 @@ use crate::plan::{Cmd, Digest};
 
 pub use check::{Networks, check};
 pub use outcome::{Fault, Reaction, Rule};
-pub use plan::{look_at_machine, looks, plan, power_off, remove, reset, screenshot, start};
+pub use plan::{
+    boots_from_network, look_at_machine, looks, plan, power_off, remove, reset, screenshot, start,
+};
 pub use state::{Files, State};
 
 /// The host's operating system: host-only networks differ, and so do paths.
@@ -179,6 +181,12 @@ impl Step {
     fn look_again(mut self) -> Self {
         self.look_again = true;
         self
+    }
+
+    /// Whether it makes a host-only interface, which needs a module and, on Windows, an administrator.
+    #[must_use]
+    pub fn makes_interface(&self) -> bool {
+        matches!(&self.act, Act::Manage(cmd) if cmd.args.starts_with(&["hostonlyif".to_owned(), "create".to_owned()]))
     }
 
     /// Why: completes "could not …".

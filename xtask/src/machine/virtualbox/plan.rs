@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     error::{Failure, Kind},
-    machine::{Bus, HostOnly, Machine, Nic},
+    machine::{BootDevice, Bus, HostOnly, Machine, Nic},
     plan::Cmd,
 };
 
@@ -27,6 +27,9 @@ pub fn looks(place: &Place, machine: Option<&Machine>) -> Vec<(Look, Cmd)> {
     let Some(machine) = machine else { return asked };
     asked.push(ask(Look::OsTypes, &["list", "ostypes"]));
     asked.push(ask(Look::Disks, &["list", "hdds"]));
+    if boots_from_network(machine) {
+        asked.push(ask(Look::ExtensionPacks, &["list", "extpacks"]));
+    }
     if host_only(machine).is_some() {
         match place.system {
             System::MacOs => asked.push(ask(Look::Networks, &["list", "hostonlynets"])),
@@ -51,6 +54,17 @@ fn host_only(machine: &Machine) -> Option<&HostOnly> {
         Nic::HostOnly(net) => Some(net),
         Nic::Nat { .. } | Nic::Unplugged => None,
     })
+}
+
+/// Whether a boot ROM is asked for; behind a boot medium it is only a last resort.
+#[must_use]
+pub fn boots_from_network(machine: &Machine) -> bool {
+    let first = machine.boot.iter().find(|d| match d {
+        BootDevice::Medium => machine.medium.is_some(),
+        BootDevice::Network => true,
+        BootDevice::Disk => false,
+    });
+    first == Some(&BootDevice::Network)
 }
 
 /// Plans what makes the machine ready to start: nothing, when all is as it should be.

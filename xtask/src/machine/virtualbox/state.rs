@@ -19,6 +19,8 @@ pub enum Look {
     OsTypes,
     /// `list hdds`.
     Disks,
+    /// `list extpacks`; only where a boot ROM matters.
+    ExtensionPacks,
     /// `list hostonlyifs`; not on macOS.
     Interfaces,
     /// `list dhcpservers`; not on macOS.
@@ -130,6 +132,8 @@ pub struct State {
     pub disks: Vec<HardDisk>,
     /// Kinds of guests.
     pub os_types: Vec<OsType>,
+    /// Whether an Extension Pack is installed and usable.
+    pub extension_pack: bool,
     /// Our own files.
     pub files: Files,
 }
@@ -148,6 +152,7 @@ impl Default for State {
             dhcp_servers: Vec::new(),
             disks: Vec::new(),
             os_types: usual_os_types(),
+            extension_pack: false,
             files: Files::default(),
         }
     }
@@ -166,6 +171,7 @@ impl State {
                 }
             }
             Look::Disks => self.disks = hard_disks(answer),
+            Look::ExtensionPacks => self.extension_pack = extension_pack(answer),
             Look::Interfaces => self.interfaces = interfaces(answer),
             Look::DhcpServers => self.dhcp_servers = dhcp_servers(answer),
             Look::Networks => self.networks = networks(answer),
@@ -238,6 +244,11 @@ fn os_types(answer: &str) -> Vec<OsType> {
     records::records(answer, "ID").iter().filter_map(read).collect()
 }
 
+/// `Extension Packs: 1`, then `Pack no. 0:`, …, `Usable: true` for each.
+fn extension_pack(answer: &str) -> bool {
+    records::records(answer, "Pack no. 0").iter().any(|r| r.get(&["Usable"]) == Some("true"))
+}
+
 /// The kinds that a boot medium of ours may be, for when VirtualBox cannot be asked.
 fn usual_os_types() -> Vec<OsType> {
     let known = [
@@ -291,6 +302,25 @@ mod tests {
                 HardDisk { location: r"C:\VMs\b: c.vdi".to_owned(), accessible: true, mib: None },
             ]
         );
+    }
+
+    #[test]
+    fn an_extension_pack_counts_when_it_is_usable() {
+        let mut state = State::default();
+        for (answer, usable) in [
+            ("Extension Packs: 0\n", false),
+            (
+                "Extension Packs: 1\nPack no. 0:   Oracle VirtualBox Extension Pack\nVersion:        7.2.22\nUsable:         true\nWhy unusable:\n",
+                true,
+            ),
+            (
+                "Extension Packs: 1\nPack no. 0:   Old\nUsable:         false\nWhy unusable:   too old\n",
+                false,
+            ),
+        ] {
+            state.take(Look::ExtensionPacks, answer);
+            assert_eq!(state.extension_pack, usable, "{answer}");
+        }
     }
 
     #[test]

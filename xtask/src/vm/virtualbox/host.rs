@@ -1,0 +1,149 @@
+//! The host that VBoxManage runs on.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use camino::Utf8Path;
+
+use crate::{
+    ctx::Ctx,
+    error::{Explain as _, Kind},
+    exec::{
+        run::{Output, Runner, read_limited},
+        signals::Interrupt,
+    },
+    machine::{
+        Machine,
+        virtualbox::{Files, Place, records},
+    },
+    plan::Cmd,
+    report::Reporter,
+};
+
+/// No settings file of a machine of ours comes near this size.
+const SETTINGS_LIMIT: u64 = 1 << 20;
+
+/// What VirtualBox needs of a host; tests have their own.
+pub trait Host {
+    /// Runs VBoxManage and returns what it said, whatever its exit code.
+    ///
+    /// # Errors
+    /// When it cannot be started, or does not end.
+    fn call(&mut self, cmd: &Cmd) -> Result<Output>;
+
+    /// Waits.
+    ///
+    /// # Errors
+    /// When the person asks to stop.
+    fn pause(&mut self, time: Duration) -> Result<()>;
+
+    /// Which of the machine's files exist.
+    ///
+    /// # Errors
+    /// When the settings file cannot be read.
+    fn files(&mut self, place: &Place, machine: &Machine) -> Result<Files>;
+
+    /// Whether a path exists.
+    fn exists(&self, path: &str) -> bool;
+
+    /// Tells the person something.
+    fn note(&mut self, text: &str);
+
+    /// Tells the person something that wants attention.
+    fn warn(&mut self, text: &str);
+
+    /// Renames a file.
+    ///
+    /// # Errors
+    /// When that fails.
+    fn rename(&mut self, from: &str, to: &str) -> Result<()>;
+}
+
+/// This computer.
+pub struct Real {
+    runner: Runner,
+    env: Vec<(String, String)>,
+    report: Reporter,
+}
+
+/// Variables that VirtualBox finds its server, its settings and the screen by. Without the first three it would
+/// talk to another server than the person's own VirtualBox does.
+const PASSED: [&str; 17] = [
+    "VBOX_USER_HOME",
+    "VBOX_IPC_SOCKETID",
+    "LOGNAME",
+    "XDG_CONFIG_HOME",
+    "XDG_RUNTIME_DIR",
+    "DISPLAY",
+    "WAYLAND_DISPLAY",
+    "XAUTHORITY",
+    "APPDATA",
+    "LOCALAPPDATA",
+    "HOMEDRIVE",
+    "HOMEPATH",
+    "USERNAME",
+    "SystemDrive",
+    "ProgramData",
+    "ProgramFiles",
+    "TMP",
+];
+
+impl Real {
+    /// This computer, with what VirtualBox needs of the environment.
+    #[must_use]
+    pub fn new(ctx: &Ctx) -> Self {
+        let env = PASSED.iter().filter_map(|name| Some(((*name).to_owned(), ctx.env.get(name)?.to_owned())));
+        Self { runner: ctx.runner.clone(), env: env.collect(), report: ctx.report.clone() }
+    }
+
+    /// Lets commands run although the person asked to stop: they power off and clean up.
+    pub fn ignore_interrupt(&mut self) {
+        self.runner.interrupt = Interrupt::default();
+    }
+}
+
+impl Host for Real {
+    fn call(&mut self, cmd: &Cmd) -> Result<Output> {
+        let mut cmd = cmd.clone();
+        cmd.env.extend(self.env.iter().cloned());
+        self.runner.output(&cmd)
+    }
+
+    fn pause(&mut self, time: Duration) -> Result<()> {
+        let start = Instant::now();
+        while start.elapsed() < time {
+            self.runner.interrupt.check()?;
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+
+    fn files(&mut self, place: &Place, machine: &Machine) -> Result<Files> {
+        let settings = place.settings_file();
+        let settings = match Utf8Path::new(&settings).is_file() {
+            true => {
+                let bytes = read_limited(Utf8Path::new(&settings), SETTINGS_LIMIT)?;
+                Some(records::settings_uuid(&String::from_utf8_lossy(&bytes)))
+            }
+            false => None,
+        };
+        let disks = machine.disks.iter().map(|d| &d.path).filter(|p| p.exists());
+        Ok(Files { settings, disks: disks.map(ToString::to_string).collect() })
+    }
+
+    fn exists(&self, path: &str) -> bool {
+        Utf8Path::new(path).exists()
+    }
+
+    fn note(&mut self, text: &str) {
+        self.report.note(text);
+    }
+
+    fn warn(&mut self, text: &str) {
+        self.report.warn(text);
+    }
+
+    fn rename(&mut self, from: &str, to: &str) -> Result<()> {
+        fs_err::rename(from, to).explain(Kind::Storage, || format!("cannot set {from} aside"))
+    }
+}

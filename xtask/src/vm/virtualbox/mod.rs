@@ -1,0 +1,212 @@
+//! VirtualBox at work: looks at the host, runs what [`crate::machine::virtualbox`] plans, tries again what gets
+//! better by itself.
+//!
+//! Everything goes through a [`Host`], so that the tests play VBoxManage from recorded texts: it was never run
+//! against a live VirtualBox by its authors (`docs/virtualbox.md`).
+
+mod host;
+pub mod preflight;
+
+use anyhow::Result;
+use camino::Utf8Path;
+
+pub use host::{Host, Real};
+
+use crate::{
+    error::{Failure, Kind},
+    exec::run::Output,
+    machine::{
+        Machine,
+        virtualbox::{
+            self as planner, Act, Fault, Networks, Place, Reaction, Rule, State, Step, Todo, records,
+            state::Look,
+        },
+    },
+    plan::Cmd,
+};
+
+/// How often the host is looked at again before giving up. Three are needed: a settings file is registered, an
+/// interface made, the rest done.
+const ROUNDS: usize = 4;
+
+/// One machine in VirtualBox.
+pub struct VirtualBox<H> {
+    /// What commands run on.
+    pub host: H,
+    /// Which machine it is.
+    pub place: Place,
+    /// Host-only networks that the host allows.
+    pub allowed: Networks,
+}
+
+impl<H: Host> VirtualBox<H> {
+    /// Makes the machine ready to start. A second call does nothing.
+    ///
+    /// # Errors
+    /// When the machine is refused, or VBoxManage fails.
+    pub fn prepare(&mut self, machine: &Machine) -> Result<()> {
+        let mut created = None;
+        for round in 0..ROUNDS {
+            let state = State { created: created.clone(), ..self.state(Some(machine))? };
+            let todo = planner::plan(&self.place, machine, &state, &self.allowed)?;
+            if round == 0 {
+                self.remarks(machine, &state, &todo).iter().for_each(|r| self.host.warn(r));
+            }
+            let Some(name) = self.until_look_again(&todo)? else { return Ok(()) };
+            created = name.or(created);
+        }
+        let message = format!("the machine `{}` does not become what it should be", self.place.name);
+        let help = format!("look at it with `VBoxManage showvminfo {}`", self.place.uuid);
+        Err(Failure::new(Kind::Command, message).help(help).into())
+    }
+
+    /// What [`Self::prepare`] would do now, with remarks.
+    ///
+    /// # Errors
+    /// As [`Self::prepare`].
+    pub fn plan(&mut self, machine: &Machine) -> Result<Todo> {
+        let state = self.state(Some(machine))?;
+        let mut todo = planner::plan(&self.place, machine, &state, &self.allowed)?;
+        todo.notes = self.remarks(machine, &state, &todo);
+        Ok(todo)
+    }
+
+    fn remarks(&self, machine: &Machine, state: &State, todo: &Todo) -> Vec<String> {
+        let exists = |path: &str| self.host.exists(path);
+        let missing = preflight::missing(self.place.system, machine, state, todo, &exists);
+        todo.notes.iter().cloned().chain(missing).collect()
+    }
+
+    /// Runs steps up to one after which the host must be looked at again: then `Some`, with the name of an
+    /// interface that it made.
+    fn until_look_again(&mut self, todo: &Todo) -> Result<Option<Option<String>>> {
+        for step in &todo.steps {
+            self.host.note(step.why());
+            let output = self.step(step)?;
+            if step.look_again {
+                let name = step.makes_interface().then(|| records::created_interface(&output.text()));
+                return Ok(Some(name.flatten()));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Starts the machine, with a window or without.
+    ///
+    /// # Errors
+    /// When VirtualBox cannot start it.
+    pub fn start(&mut self, window: bool) -> Result<()> {
+        self.step(&planner::start(&self.place, window)).map(drop)
+    }
+
+    /// Presses reset.
+    ///
+    /// # Errors
+    /// When the machine is not running.
+    pub fn reset(&mut self) -> Result<()> {
+        self.step(&planner::reset(&self.place)).map(drop)
+    }
+
+    /// Takes a picture of the screen as a PNG file, once the guest shows something.
+    ///
+    /// # Errors
+    /// When the machine is not running, or shows nothing for half a minute.
+    pub fn screenshot(&mut self, file: &Utf8Path) -> Result<()> {
+        self.step(&planner::screenshot(&self.place, file.as_str())).map(drop)
+    }
+
+    /// Pulls the plug.
+    ///
+    /// # Errors
+    /// When VBoxManage fails; a machine that is off is no error.
+    pub fn power_off(&mut self) -> Result<()> {
+        self.step(&planner::power_off(&self.place)).map(drop)
+    }
+
+    /// Removes the machine and the disks in its own folder; a machine that is not there is no error.
+    ///
+    /// # Errors
+    /// When VBoxManage fails.
+    pub fn remove(&mut self) -> Result<()> {
+        let state = self.state(None)?;
+        for step in planner::remove(&self.place, &state) {
+            self.step(&step)?;
+        }
+        Ok(())
+    }
+
+    /// What the machine does (`running`, `poweroff`, `aborted`, …); `None` when VirtualBox does not know it.
+    ///
+    /// # Errors
+    /// When VBoxManage fails.
+    pub fn vm_state(&mut self) -> Result<Option<String>> {
+        let state = self.state(None)?;
+        let inaccessible = || state.registered(&self.place.uuid).map(|_| "inaccessible".to_owned());
+        Ok(state.info.as_ref().map(planner::info::Info::vm_state).or_else(inaccessible))
+    }
+
+    /// Looks at the host; without a machine only at what is registered.
+    fn state(&mut self, machine: Option<&Machine>) -> Result<State> {
+        let mut state = State::default();
+        for (look, cmd) in planner::looks(&self.place, machine) {
+            state.take(look, &self.ask(look, &cmd)?);
+        }
+        if state.registered(&self.place.uuid).is_some_and(records::Registered::is_accessible) {
+            for (look, cmd) in planner::look_at_machine(&self.place) {
+                state.take(look, &self.ask(look, &cmd)?);
+            }
+        }
+        if let Some(machine) = machine {
+            state.files = self.host.files(&self.place, machine)?;
+        }
+        Ok(state)
+    }
+
+    /// An old release may lack a list that only makes messages better.
+    fn ask(&mut self, look: Look, cmd: &Cmd) -> Result<String> {
+        match self.manage(cmd, Rule::Plain)? {
+            Ok(output) => Ok(output.text()),
+            Err(_) if look == Look::OsTypes => Ok(String::new()),
+            Err(fault) => Err(failed(&cmd.why, &fault)),
+        }
+    }
+
+    fn step(&mut self, step: &Step) -> Result<Output> {
+        match &step.act {
+            Act::Manage(cmd) => self.manage(cmd, step.rule)?.map_err(|fault| failed(&cmd.why, &fault)),
+            Act::SetAside { from, to, .. } => {
+                self.host.rename(from, to)?;
+                Ok(Output { code: Some(0), stdout: Vec::new(), stderr: Vec::new() })
+            }
+        }
+    }
+
+    /// Runs a command until it works, or its failure is one that stays.
+    fn manage(&mut self, cmd: &Cmd, rule: Rule) -> Result<Result<Output, Fault>> {
+        for tries in 1.. {
+            let output = self.host.call(cmd)?;
+            let Some(fault) = Fault::read(output.code, &output.text(), &output.error_text()) else {
+                return Ok(Ok(output));
+            };
+            match rule.react(&fault, tries) {
+                Reaction::Again(pause) => self.host.pause(pause)?,
+                Reaction::Done => return Ok(Ok(output)),
+                Reaction::DoneIfForgotten if self.is_forgotten()? => return Ok(Ok(output)),
+                Reaction::Fail | Reaction::DoneIfForgotten => return Ok(Err(fault)),
+            }
+        }
+        unreachable!("every reaction to enough tries is an end")
+    }
+
+    fn is_forgotten(&mut self) -> Result<bool> {
+        Ok(self.state(None)?.registered(&self.place.uuid).is_none())
+    }
+}
+
+fn failed(why: &str, fault: &Fault) -> anyhow::Error {
+    let failure = Failure::new(Kind::Command, format!("could not {why}: VBoxManage says: {}", fault.text));
+    match fault.help() {
+        Some(help) => failure.help(help).into(),
+        None => failure.into(),
+    }
+}

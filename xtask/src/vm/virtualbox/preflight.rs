@@ -1,0 +1,131 @@
+//! What VirtualBox needs of this host: VBoxManage itself, drivers, networks. Says what is missing and what mends it.
+
+use anyhow::Result;
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::{
+    ctx::{Ctx, Env},
+    error::{Failure, Kind},
+    machine::{
+        Machine,
+        virtualbox::{Networks, State, Step, System, Todo, boots_from_network},
+    },
+};
+
+/// Where a host allows host-only networks.
+const NETWORKS_CONF: &str = "/etc/vbox/networks.conf";
+
+/// Where VBoxManage is: on the search path, where Windows' installer says, or where installers put it.
+///
+/// # Errors
+/// [`Kind::MissingTool`] with how to install it.
+pub fn find(ctx: &Ctx, system: System) -> Result<Utf8PathBuf> {
+    let on_path = ctx.find_program("VBoxManage").or_else(|| ctx.find_program("vboxmanage"));
+    let found = on_path.or_else(|| {
+        let places = usual_places(system, &ctx.env);
+        places.into_iter().map(Utf8PathBuf::from).find(|p| p.is_file())
+    });
+    found.ok_or_else(|| {
+        let message = "VBoxManage was not found, on the search path or where VirtualBox is usually installed";
+        Failure::new(Kind::MissingTool, message)
+            .help(
+                "install VirtualBox from https://www.virtualbox.org/wiki/Downloads, or use `--backend qemu`",
+            )
+            .into()
+    })
+}
+
+/// Windows puts VBoxManage on no search path. Its installer sets `VBOX_MSI_INSTALL_PATH` (before 4.3.12
+/// `VBOX_INSTALL_PATH`), which may hold several folders.
+#[must_use]
+pub fn usual_places(system: System, env: &Env) -> Vec<String> {
+    match system {
+        System::Linux => {
+            vec!["/usr/lib/virtualbox/VBoxManage".to_owned(), "/opt/VirtualBox/VBoxManage".to_owned()]
+        }
+        System::MacOs => vec![
+            "/usr/local/bin/VBoxManage".to_owned(),
+            "/Applications/VirtualBox.app/Contents/MacOS/VBoxManage".to_owned(),
+        ],
+        System::Windows => {
+            let named = ["VBOX_MSI_INSTALL_PATH", "VBOX_INSTALL_PATH"].iter().filter_map(|v| env.get(v));
+            let folders = named.flat_map(|v| v.split(';')).map(str::trim).filter(|f| !f.is_empty());
+            let usual = env.get("ProgramFiles").unwrap_or(r"C:\Program Files");
+            let usual = format!(r"{usual}\Oracle\VirtualBox");
+            folders.chain([usual.as_str()]).map(|f| system.join(f, "VBoxManage.exe")).collect()
+        }
+    }
+}
+
+/// Which host-only networks this host allows.
+///
+/// # Errors
+/// When the file that says so is there and cannot be read.
+pub fn allowed_networks(system: System) -> Result<Networks> {
+    let file = Utf8Path::new(NETWORKS_CONF);
+    if system == System::Windows {
+        return Ok(Networks::Any);
+    }
+    if !file.exists() {
+        return Ok(Networks::Usual);
+    }
+    let text = crate::exec::run::read_limited(file, 1 << 16)?;
+    Ok(Networks::parse(&String::from_utf8_lossy(&text)))
+}
+
+/// What will or may be in the way of `todo`, each with what mends it. `exists` says whether a path exists.
+///
+/// A missing driver is told and not refused: if this VirtualBox runs guests without it, all is well, and if not,
+/// the start fails within a second.
+#[must_use]
+pub fn missing(
+    system: System,
+    machine: &Machine,
+    state: &State,
+    todo: &Todo,
+    exists: &dyn Fn(&str) -> bool,
+) -> Vec<String> {
+    let makes_interface = todo.steps.iter().any(Step::makes_interface);
+    let mut missing = Vec::new();
+    if system == System::Linux && !exists("/dev/vboxdrv") {
+        missing.push(NO_DRIVER);
+    }
+    if system == System::Linux && makes_interface && !exists("/dev/vboxnetctl") {
+        missing.push(NO_NETWORK_MODULE);
+    }
+    if system == System::Windows && makes_interface {
+        missing.push(ADMINISTRATOR);
+    }
+    if boots_from_network(machine) && !state.extension_pack {
+        missing.push(NO_BOOT_ROM);
+    }
+    missing.into_iter().map(str::to_owned).collect()
+}
+
+const NO_DRIVER: &str = "VirtualBox's kernel driver is not loaded (there is no /dev/vboxdrv), so machines will not \
+    start; load it with `sudo modprobe vboxdrv`, or build it with `sudo /sbin/vboxconfig`";
+const NO_NETWORK_MODULE: &str = "VirtualBox's host-only module is not loaded (there is no /dev/vboxnetctl), so no \
+    host-only interface can be made; load it with `sudo modprobe vboxnetadp`, or build it with `sudo /sbin/vboxconfig`";
+const ADMINISTRATOR: &str =
+    "Windows asks for an administrator's permission to make a host-only adapter; without it that fails";
+const NO_BOOT_ROM: &str = "the boot ROM for network cards is in VirtualBox's Extension Pack, which is not installed; \
+    get it from https://www.virtualbox.org/wiki/Downloads and run `VBoxManage extpack install FILE`, or boot from \
+    ipxe.iso";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_installers_name_the_folder() {
+        let env = Env::of(&[("VBOX_MSI_INSTALL_PATH", r"D:\VBox\;E:\Old")]);
+        assert_eq!(
+            usual_places(System::Windows, &env),
+            [
+                r"D:\VBox\VBoxManage.exe",
+                r"E:\Old\VBoxManage.exe",
+                r"C:\Program Files\Oracle\VirtualBox\VBoxManage.exe"
+            ]
+        );
+    }
+}
