@@ -17,3 +17,4 @@ fn repository() -> camino::Utf8PathBuf {
     let package = camino::Utf8Path::new(env!("CARGO_MANIFEST_DIR"));
     package.parent().unwrap().to_owned()
 }
+mod virtualbox;

@@ -1,7 +1,7 @@
 //! `modifyvm`: one command with every setting that differs. It saves all of them or, when one is wrong, none.
 
 use super::{Place, State, System, info::Info};
-use crate::machine::{BootDevice, Firmware, Machine, Nic, NicModel};
+use crate::machine::{BootDevice, Firmware, Forward, Machine, Nic, NicModel};
 
 /// The options of `modifyvm` that turn what `state` shows into `machine`; none when nothing differs. `plug` is the
 /// name of the host-only network.
@@ -97,7 +97,11 @@ fn card(options: &mut Options<'_>, system: System, n: usize, nic: &Nic, model: N
     };
     options.set_as(&format!("--nic-type{n}"), model, &format!("nictype{n}"));
     cable(options, n, !matches!(nic, Nic::Unplugged));
-    forwards(options, n, nic);
+    let wanted = match nic {
+        Nic::Nat { forwards } => forwards.as_slice(),
+        Nic::HostOnly(_) | Nic::Unplugged => &[],
+    };
+    forwards(options, n, wanted);
 }
 
 /// A new machine's cables are connected.
@@ -112,14 +116,9 @@ fn cable(options: &mut Options<'_>, n: usize, connected: bool) {
 
 /// A rule cannot be added while one of its name exists, so what differs is deleted first. A card that is no
 /// longer NAT keeps its rules out of sight, and they would be in the way when it is NAT again.
-fn forwards(options: &mut Options<'_>, n: usize, nic: &Nic) {
-    let wanted: Vec<String> = match nic {
-        Nic::Nat { forwards } => forwards
-            .iter()
-            .map(|f| format!("{},tcp,127.0.0.1,{},,{}", f.name, f.host_port, f.guest_port))
-            .collect(),
-        _ => Vec::new(),
-    };
+fn forwards(options: &mut Options<'_>, n: usize, wanted: &[Forward]) {
+    let rule = |f: &Forward| format!("{},tcp,127.0.0.1,{},,{}", f.name, f.host_port, f.guest_port);
+    let wanted: Vec<String> = wanted.iter().map(rule).collect();
     let there = options.info.map(|info| info.forwards(n)).unwrap_or_default();
     let option = format!("--nat-pf{n}");
     for rule in there.iter().filter(|r| !wanted.contains(r)) {
@@ -137,6 +136,7 @@ fn surplus_cards(options: &mut Options<'_>, wanted: usize) {
     let Some(info) = options.info else { return };
     let on = |n: &usize| info.printed(&format!("nic{n}")).is_some_and(|kind| kind != "none");
     for n in (wanted + 1..=8).filter(on) {
+        forwards(options, n, &[]);
         options.args.extend([format!("--nic{n}"), "none".to_owned()]);
     }
 }
