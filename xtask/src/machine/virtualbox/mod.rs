@@ -13,6 +13,7 @@ mod network;
 pub mod outcome;
 mod plan;
 pub mod records;
+mod script;
 mod settings;
 pub mod state;
 mod storage;
@@ -26,6 +27,7 @@ pub use outcome::{Fault, Reaction, Rule};
 pub use plan::{
     boots_from_network, look_at_machine, looks, plan, power_off, remove, reset, screenshot, start,
 };
+pub use script::script;
 pub use state::{Files, State};
 
 /// The host's operating system: host-only networks differ, and so do paths.

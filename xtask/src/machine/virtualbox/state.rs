@@ -4,6 +4,7 @@ use core::net::Ipv4Addr;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
+    System,
     info::{self, Info},
     records::{self, Record, Registered},
 };
@@ -159,6 +160,25 @@ impl Default for State {
 }
 
 impl State {
+    /// A host where VirtualBox was just installed, for when it cannot be asked. On Linux, a new registry has a DHCP
+    /// server for an interface that does not exist yet.
+    #[must_use]
+    pub fn just_installed(system: System) -> Self {
+        let mut state = Self::default();
+        if system == System::Linux {
+            let at = |last| Some(Ipv4Addr::new(192, 168, 56, last));
+            state.dhcp_servers.push(DhcpServer {
+                network: "HostInterfaceNetworking-vboxnet0".to_owned(),
+                server: at(100),
+                lower: at(101),
+                upper: at(254),
+                netmask: Some(Ipv4Addr::new(255, 255, 255, 0)),
+                enabled: true,
+            });
+        }
+        state
+    }
+
     /// Takes in what VBoxManage answered to `look`.
     pub fn take(&mut self, look: Look, answer: &str) {
         match look {

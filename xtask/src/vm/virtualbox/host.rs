@@ -1,13 +1,16 @@
 //! The host that VBoxManage runs on.
 
-use std::time::{Duration, Instant};
+use std::{
+    fs::{File, TryLockError},
+    time::{Duration, Instant},
+};
 
 use anyhow::Result;
 use camino::Utf8Path;
 
 use crate::{
     ctx::Ctx,
-    error::{Explain as _, Kind},
+    error::{Explain as _, Failure, Kind},
     exec::{
         run::{Output, Runner, read_limited},
         signals::Interrupt,
@@ -64,6 +67,8 @@ pub struct Real {
     runner: Runner,
     env: Vec<(String, String)>,
     report: Reporter,
+    /// Held as long as the machine is ours.
+    lock: Option<File>,
 }
 
 /// Variables that VirtualBox finds its server, its settings and the screen by. Without the first three it would
@@ -93,7 +98,29 @@ impl Real {
     #[must_use]
     pub fn new(ctx: &Ctx) -> Self {
         let env = PASSED.iter().filter_map(|name| Some(((*name).to_owned(), ctx.env.get(name)?.to_owned())));
-        Self { runner: ctx.runner.clone(), env: env.collect(), report: ctx.report.clone() }
+        Self { runner: ctx.runner.clone(), env: env.collect(), report: ctx.report.clone(), lock: None }
+    }
+
+    /// Keeps other runs from the machine until this value is dropped: commands on one machine must not overlap, and
+    /// a running machine without a holder is a leftover.
+    ///
+    /// # Errors
+    /// When another run has it.
+    pub fn hold(&mut self, place: &Place) -> Result<()> {
+        fs_err::create_dir_all(&place.base)?;
+        let path = place.system.join(&place.base, &format!("{}.lock", place.name));
+        let file = fs_err::OpenOptions::new().create(true).append(true).open(path)?.into_parts().0;
+        match file.try_lock() {
+            Ok(()) => self.lock = Some(file),
+            Err(TryLockError::WouldBlock) => {
+                let message = format!("another run has the machine `{}`", place.name);
+                return Err(Failure::new(Kind::Boot, message)
+                    .help("wait for it, or stop it with Ctrl-C")
+                    .into());
+            }
+            Err(TryLockError::Error(e)) => return Err(e.into()),
+        }
+        Ok(())
     }
 
     /// Lets commands run although the person asked to stop: they power off and clean up.

@@ -13,12 +13,13 @@ use camino::Utf8Path;
 pub use host::{Host, Real};
 
 use crate::{
+    ctx::Ctx,
     error::{Failure, Kind},
     exec::run::Output,
     machine::{
         Machine,
         virtualbox::{
-            self as planner, Act, Fault, Networks, Place, Reaction, Rule, State, Step, Todo, records,
+            self as planner, Act, Fault, Networks, Place, Reaction, Rule, State, Step, System, Todo, records,
             state::Look,
         },
     },
@@ -37,6 +38,38 @@ pub struct VirtualBox<H> {
     pub place: Place,
     /// Host-only networks that the host allows.
     pub allowed: Networks,
+}
+
+impl VirtualBox<Real> {
+    /// The machine `name` on this computer. Its folder is made in `base` when it is prepared.
+    ///
+    /// # Errors
+    /// When VirtualBox is not installed.
+    pub fn open(ctx: &Ctx, base: &Utf8Path, name: &str) -> Result<Self> {
+        let system = System::current();
+        let program = preflight::find(ctx, system)?.into_string();
+        let place = place(ctx, base, name, program);
+        Ok(Self { host: Real::new(ctx), allowed: preflight::allowed_networks(system)?, place })
+    }
+}
+
+/// What a host where VirtualBox cannot be asked would have to do: as if it had just been installed.
+///
+/// # Errors
+/// When the machine is refused.
+pub fn guess(ctx: &Ctx, base: &Utf8Path, name: &str, machine: &Machine) -> Result<Todo> {
+    let place = place(ctx, base, name, "VBoxManage".to_owned());
+    let state = State::just_installed(place.system);
+    let allowed = preflight::allowed_networks(place.system)?;
+    let mut todo = planner::plan(&place, machine, &state, &allowed)?;
+    todo.notes
+        .push("VirtualBox is not installed here: this is what a new installation would be told".to_owned());
+    Ok(todo)
+}
+
+fn place(ctx: &Ctx, base: &Utf8Path, name: &str, program: String) -> Place {
+    let uuid = planner::machine_uuid(ctx.root.as_str(), name);
+    Place { system: System::current(), program, base: base.to_string(), name: name.to_owned(), uuid }
 }
 
 impl<H: Host> VirtualBox<H> {
@@ -183,11 +216,13 @@ impl<H: Host> VirtualBox<H> {
 
     /// Runs a command until it works, or its failure is one that stays.
     fn manage(&mut self, cmd: &Cmd, rule: Rule) -> Result<Result<Output, Fault>> {
-        for tries in 1.. {
+        let mut tries = 0;
+        loop {
             let output = self.host.call(cmd)?;
             let Some(fault) = Fault::read(output.code, &output.text(), &output.error_text()) else {
                 return Ok(Ok(output));
             };
+            tries += 1;
             match rule.react(&fault, tries) {
                 Reaction::Again(pause) => self.host.pause(pause)?,
                 Reaction::Done => return Ok(Ok(output)),
@@ -195,7 +230,6 @@ impl<H: Host> VirtualBox<H> {
                 Reaction::Fail | Reaction::DoneIfForgotten => return Ok(Err(fault)),
             }
         }
-        unreachable!("every reaction to enough tries is an end")
     }
 
     fn is_forgotten(&mut self) -> Result<bool> {
