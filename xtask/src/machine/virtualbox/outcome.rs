@@ -8,8 +8,8 @@ use std::time::Duration;
 
 /// `VBOX_E_OBJECT_NOT_FOUND`: no such machine or medium.
 pub const OBJECT_NOT_FOUND: u32 = 0x80bb_0001;
-/// `VBOX_E_FILE_ERROR`.
-pub const FILE_ERROR: u32 = 0x80bb_0004;
+/// `VBOX_E_INVALID_VM_STATE`: starting or stopping, when neither can be interrupted.
+pub const INVALID_VM_STATE: u32 = 0x80bb_0002;
 /// `VBOX_E_INVALID_OBJECT_STATE`: locked by a session, among others.
 pub const INVALID_OBJECT_STATE: u32 = 0x80bb_0007;
 /// `VBOX_E_PLATFORM_ARCH_NOT_SUPPORTED`: an x86 machine on an ARM host.
@@ -122,10 +122,16 @@ impl Fault {
                 "does not match the value",
                 "a disk was replaced behind VirtualBox's back; `VBoxManage closemedium disk FILE` forgets the old one",
             ),
+            ("Could not find file for the medium", "the image is not there; `cargo xtask dist` builds it"),
             ("Failed to create file", "the folder of the picture must exist and be writable"),
         ];
         if self.code == Some(ARCH_NOT_SUPPORTED) {
             return Some("this host runs ARM guests only; use `--backend qemu`");
+        }
+        if self.code == Some(ACCESS_DENIED) && self.says("Access denied") {
+            return Some(
+                "the host-only network must be allowed in /etc/vbox/networks.conf (docs/virtualbox.md)",
+            );
         }
         by_words.iter().find(|(words, _)| self.says(words)).map(|(_, help)| *help)
     }
@@ -202,9 +208,10 @@ impl Rule {
         match self {
             Self::Unlock if fault.is_locked() => again(20, 500),
             Self::Stop if fault.is_not_running() => Reaction::Done,
-            Self::Stop if fault.is_locked() => again(20, 500),
+            Self::Stop if fault.is_locked() || fault.code == Some(INVALID_VM_STATE) => again(20, 500),
             Self::Picture if fault.is_no_picture() => again(60, 500),
             Self::Forget if fault.is_locked() => again(20, 500),
+            Self::Forget if fault.code == Some(OBJECT_NOT_FOUND) => Reaction::Done,
             Self::Forget => Reaction::DoneIfForgotten,
             _ => Reaction::Fail,
         }
@@ -223,7 +230,7 @@ mod tests {
     fn an_error_is_its_words_and_its_code() {
         let fault = Fault::read(Some(1), "", EXISTS).unwrap();
         assert_eq!(fault.text, "Machine settings file '/vms/service/service.vbox' already exists");
-        assert_eq!(fault.code, Some(FILE_ERROR));
+        assert_eq!(fault.code, Some(0x80bb_0004));
     }
 
     #[test]
@@ -310,6 +317,10 @@ mod tests {
         assert_eq!(Rule::Unlock.react(&dark, 1), Reaction::Fail);
         assert_eq!(Rule::Stop.react(&off, 1), Reaction::Done);
         assert_eq!(Rule::Picture.react(&off, 1), Reaction::Fail);
-        assert_eq!(Rule::Forget.react(&other, 1), Reaction::DoneIfForgotten);
+        let starting = fault("Invalid machine state: Starting", Some(INVALID_VM_STATE));
+        assert!(matches!(Rule::Stop.react(&starting, 1), Reaction::Again(_)));
+        assert_eq!(Rule::Plain.react(&starting, 1), Reaction::Fail);
+        assert_eq!(Rule::Forget.react(&other, 1), Reaction::Done);
+        assert_eq!(Rule::Forget.react(&off, 1), Reaction::DoneIfForgotten);
     }
 }

@@ -29,12 +29,16 @@ pub fn is_uuid(text: &str) -> bool {
 
 /// Reads `list vms`: `"NAME" {UUID}`.
 ///
-/// The name is printed as it is, quotes and line ends included, so the UUID at the end of a line decides.
+/// The name is printed as it is, quotes and line ends included, so the UUID at the end of a line decides. Before
+/// the first machine, a wrapper of Linux packages may warn about a missing driver.
 #[must_use]
 pub fn machines(text: &str) -> Vec<Registered> {
     let mut found = Vec::new();
     let mut pending = String::new();
     for line in text.lines() {
+        if pending.is_empty() && !line.starts_with('"') {
+            continue;
+        }
         pending += line;
         let ended = pending.strip_suffix('}').and_then(|p| p.rsplit_once(" {")).filter(|(_, u)| is_uuid(u));
         let Some((name, uuid)) = ended else {
@@ -127,6 +131,10 @@ mod tests {
         assert_eq!(names, ["service", "quo\"te", braces.as_str(), "two\nlines", "<inaccessible>"]);
         assert!(found.iter().all(|m| m.uuid == uuid));
         assert!(!found[4].is_accessible() && found[0].is_accessible());
+        let warned = format!(
+            "WARNING: The vboxdrv kernel module is not loaded.\n         You will not be able to start VMs.\n\"a\" {{{uuid}}}\n"
+        );
+        assert_eq!(machines(&warned), [Registered { name: "a".to_owned(), uuid: uuid.to_owned() }]);
         assert_eq!(machines("VirtualBox is odd today\n"), []);
     }
 
