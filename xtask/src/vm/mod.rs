@@ -7,6 +7,7 @@ pub mod dist;
 pub mod host;
 pub mod media;
 pub mod netboot;
+pub mod power;
 pub mod qmp;
 pub mod scenario;
 pub mod server;

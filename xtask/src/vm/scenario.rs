@@ -181,7 +181,7 @@ impl Trial<'_> {
             let verdict = self.wait(&mut session, None)?;
             if !last && verdict == Verdict::Up {
                 std::thread::sleep(delay);
-                session.cut();
+                session.cut()?;
                 session.look(None, &mut |_, _| {})?;
             } else if let failure @ Outcome::Failed { .. } = self.judge(&mut session, verdict) {
                 return Ok(failure);

@@ -10,15 +10,18 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::{Value, json};
 
-use super::{host, qmp::Control, server::Served};
+use super::{
+    host,
+    power::{Power, Qemu, append},
+    server::Served,
+};
 use crate::{
     ctx::Ctx,
-    exec::run::{Job, Streams, Tail},
+    exec::run::Tail,
     machine::{
         Machine,
         boot::{Boot, Fact, Verdict, Want, clean},
-        qemu::{self, Watch},
-        quote,
+        qemu,
         trace::Trace,
     },
 };
@@ -32,8 +35,7 @@ const LAST_LINES: usize = 8;
 
 /// A running machine. Dropping it kills it.
 pub struct Session {
-    job: Job,
-    control: Control,
+    machine: Box<dyn Power>,
     serial: Tail,
     /// What stood on the console without a line end when it was last looked at, such as a prompt.
     prompt: String,
@@ -48,8 +50,8 @@ pub struct Session {
 }
 
 impl Session {
-    /// Switches `machine` on. Its transcripts go to `dir`: the commands in `command.txt`, QEMU's own words in
-    /// `qemu.log`, the console in the machine's serial log, and all facts in `timeline.jsonl`.
+    /// Switches `machine` on in QEMU. Its transcripts go to `dir`: the commands in `command.txt`, QEMU's own words
+    /// in `qemu.log`, the console in the machine's serial log, and all facts in `timeline.jsonl`.
     ///
     /// # Errors
     /// When QEMU cannot be started.
@@ -63,25 +65,34 @@ impl Session {
     ) -> Result<Self> {
         let packets = dir.join("net0.pcap");
         let traced = want.netboot && !machine.nics.is_empty();
-        let watch = Watch { control: true, window, trace: traced.then(|| packets.clone()) };
-        let cmd = qemu::command(machine, host, &watch)?;
-        let mut note = append(&dir.join("command.txt"))?;
-        writeln!(note, "{}", quote::line(&cmd, quote::Shell::Sh))?;
-        // QEMU opens these by name; they are made here so that there is something to read from the start.
-        fs_err::write(&machine.serial, "")?;
-        fs_err::write(&packets, "")?;
-        let talk = dir.join("qmp.log");
-        let streams = Streams { stdout: File::create(&talk)?, stderr: append(&dir.join("qemu.log"))? };
-        let (input, output) = std::io::pipe()?;
+        let packets = traced.then_some(packets.as_path());
+        Self::with(&machine.serial, dir, want, packets, || {
+            Ok(Box::new(Qemu::on(ctx, machine, host, dir, packets, window)?))
+        })
+    }
+
+    /// Observes the machine that `switch_on` starts. It writes its console to `serial` and, where the back end can,
+    /// the packets of its first card to `packets`.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn with(
+        serial: &Utf8Path,
+        dir: &Utf8Path,
+        want: Want,
+        packets: Option<&Utf8Path>,
+        switch_on: impl FnOnce() -> Result<Box<dyn Power>>,
+    ) -> Result<Self> {
+        // Both are opened by name by someone else; they are made here so that there is something to read from the
+        // start.
+        fs_err::write(serial, "")?;
+        packets.map_or(Ok(()), |p| fs_err::write(p, ""))?;
         let power = Instant::now();
-        let job = ctx.runner.spawn_piped(&cmd, streams, input)?;
-        let packets = traced.then(|| File::open(&packets)).transpose()?;
         Ok(Self {
-            job,
-            control: Control::open(output, &talk)?,
-            serial: Tail::at_start(&machine.serial)?,
+            machine: switch_on()?,
+            serial: Tail::at_start(serial)?,
             prompt: String::new(),
-            packets: packets.map(|f| (f, Trace::default())),
+            packets: packets.map(File::open).transpose()?.map(|f| (f, Trace::default())),
             timeline: append(&dir.join("timeline.jsonl"))?,
             power,
             progress: None,
@@ -101,11 +112,9 @@ impl Session {
     /// Presses the reset button and observes a new boot from here.
     ///
     /// # Errors
-    /// When QEMU does not do it.
+    /// When the machine does not take it.
     pub fn reset(&mut self, want: Want) -> Result<()> {
-        self.control.execute("system_reset", &Value::Null)?;
-        // The event of this reset is not the guest's.
-        self.control.events()?;
+        self.machine.reset()?;
         self.power = Instant::now();
         self.ready.clone_from(&want.ready);
         self.boot = Boot::new(want);
@@ -176,19 +185,11 @@ impl Session {
     }
 
     fn machine(&mut self) -> Result<Vec<Fact>> {
-        let mut facts = Vec::new();
-        for event in self.control.events()? {
-            if event["event"] == "RESET" && event["data"]["guest"] == true {
-                facts.push(Fact::Reset);
-            }
-        }
-        if !self.ended
-            && let Some(code) = self.job.try_wait()?
-        {
+        let mut facts = self.machine.facts()?;
+        if let Some(at) = facts.iter().position(|f| matches!(f, Fact::Exited { .. })) {
             self.ended = true;
             // What the guest wrote last is in the file by now.
-            facts.extend(self.console()?);
-            facts.push(Fact::Exited { code });
+            facts.splice(at..at, self.console()?);
         }
         Ok(facts)
     }
@@ -212,39 +213,28 @@ impl Session {
     }
 
     /// Cuts the power: the guest gets no chance to write anything.
-    pub fn cut(&mut self) {
-        self.job.kill();
+    ///
+    /// # Errors
+    /// When the machine may still run.
+    pub fn cut(&mut self) -> Result<()> {
         self.ended = true;
+        self.machine.cut()
     }
 
     /// Presses the power button as a person does who wants the guest to shut down.
     ///
     /// # Errors
-    /// When QEMU does not do it.
+    /// When the machine does not take it.
     pub fn press_power(&mut self) -> Result<()> {
-        self.control.execute("system_powerdown", &Value::Null).map(drop)
+        self.machine.press()
     }
 
-    /// Takes a picture of the screen, as PNG where QEMU can (7.1 and later) and the name ends so, else as PPM.
+    /// Takes a picture of the screen.
     ///
     /// # Errors
-    /// When QEMU cannot.
+    /// When there is none.
     pub fn screenshot(&mut self, path: &Utf8Path) -> Result<()> {
-        let mut arguments = json!({ "filename": path });
-        if path.extension() == Some("png") {
-            arguments["format"] = json!("png");
-        }
-        self.control.execute("screendump", &arguments).map(drop)
-    }
-
-    /// The text on the screen, while it is in the PC's text mode: iPXE and isolinux speak there.
-    fn screen(&mut self) -> Result<Vec<String>> {
-        let dump = self.dir.join("screen.bin");
-        let arguments = json!({ "val": 0xb_8000, "size": 80 * 25 * 2, "filename": dump });
-        self.control.execute("pmemsave", &arguments)?;
-        let cells = fs_err::read(&dump)?;
-        fs_err::remove_file(&dump)?;
-        Ok(screen_text(&cells))
+        self.machine.screenshot(path)
     }
 
     /// The last lines of each source, and a picture, for a boot that went wrong. The machine must still run for
@@ -259,31 +249,16 @@ impl Session {
             }
         };
         section("console", self.boot.lines());
-        let log = fs_err::read(self.dir.join("qemu.log")).unwrap_or_default();
-        let said: Vec<String> = String::from_utf8_lossy(&log).lines().map(str::to_owned).collect();
-        section("QEMU", &said);
+        let (who, said) = self.machine.said();
+        section(who, &said);
         if !self.ended {
-            let screen = self.screen().unwrap_or_default();
+            let screen = self.machine.screen();
             section("screen", &screen);
             // A picture is welcome and not needed.
             _ = self.screenshot(&self.dir.join("screen.png"));
         }
         text
     }
-}
-
-/// Text-mode cells (character, attribute) as lines; empty lines are left out.
-fn screen_text(cells: &[u8]) -> Vec<String> {
-    let rows = cells.chunks(160).map(|row| {
-        let text: String =
-            row.iter().step_by(2).map(|b| if b.is_ascii_graphic() { char::from(*b) } else { ' ' }).collect();
-        text.trim_end().to_owned()
-    });
-    rows.filter(|r| !r.is_empty()).collect()
-}
-
-fn append(path: &Utf8Path) -> Result<File> {
-    Ok(fs_err::OpenOptions::new().create(true).append(true).open(path)?.into_file())
 }
 
 /// Makes the image of a disk that is not there yet: a sparse file of zeros.
@@ -308,19 +283,4 @@ pub fn backend(ctx: &Ctx) -> Result<qemu::Host> {
         ctx.report.note("KVM is not usable here: QEMU translates (TCG), which is slower");
     }
     Ok(host)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_text_screen_is_read_without_its_colours() {
-        let mut cells = [b' ', 7].repeat(160);
-        cells[160] = b'o';
-        cells[162] = b'k';
-        cells[164] = 0xc4;
-        assert_eq!(screen_text(&cells), ["ok"]);
-        assert!(screen_text(&[]).is_empty());
-    }
 }

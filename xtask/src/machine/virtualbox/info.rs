@@ -70,6 +70,9 @@ impl Info {
     /// What the machine does: `poweroff`, `running`, `paused`, `aborted`, `saved`, …
     #[must_use]
     pub fn vm_state(&self) -> String {
+        if self.is("name", "<inaccessible>") {
+            return "inaccessible".to_owned();
+        }
         self.get("VMState").unwrap_or_default()
     }
 

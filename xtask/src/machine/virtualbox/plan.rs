@@ -197,6 +197,16 @@ pub fn reset(place: &Place) -> Step {
     Step::new(place.manage("reset the machine").args(["controlvm", &place.uuid, "reset"]))
 }
 
+/// Presses the power button, which the guest may heed.
+#[must_use]
+pub fn press_power(place: &Place) -> Step {
+    Step::new(place.manage("press the machine's power button").args([
+        "controlvm",
+        &place.uuid,
+        "acpipowerbutton",
+    ]))
+}
+
 /// Takes a picture of the screen into the absolute path `file`, once the guest shows something.
 #[must_use]
 pub fn screenshot(place: &Place, file: &str) -> Step {

@@ -2,11 +2,12 @@
 
 use std::{
     fs::{File, TryLockError},
+    io::Write as _,
     time::{Duration, Instant},
 };
 
 use anyhow::Result;
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::{
     ctx::Ctx,
@@ -17,10 +18,12 @@ use crate::{
     },
     machine::{
         Machine,
-        virtualbox::{Files, Place, records},
+        quote::Shell,
+        virtualbox::{Files, Place, Step, Todo, records, script},
     },
     plan::Cmd,
     report::Reporter,
+    vm::power::append,
 };
 
 /// No settings file of a machine of ours comes near this size.
@@ -49,8 +52,11 @@ pub trait Host {
     /// Whether a path exists.
     fn exists(&self, path: &str) -> bool;
 
-    /// Tells the person something.
-    fn note(&mut self, text: &str);
+    /// Hears what is done next; questions are not told.
+    ///
+    /// # Errors
+    /// When it cannot be written down.
+    fn doing(&mut self, step: &Step) -> Result<()>;
 
     /// Tells the person something that wants attention.
     fn warn(&mut self, text: &str);
@@ -69,6 +75,8 @@ pub struct Real {
     report: Reporter,
     /// Held as long as the machine is ours.
     lock: Option<File>,
+    /// The file that takes down what is done.
+    transcript: Option<Utf8PathBuf>,
 }
 
 /// Variables that VirtualBox finds its server, its settings and the screen by. Without the first three it would
@@ -98,7 +106,13 @@ impl Real {
     #[must_use]
     pub fn new(ctx: &Ctx) -> Self {
         let env = PASSED.iter().filter_map(|name| Some(((*name).to_owned(), ctx.env.get(name)?.to_owned())));
-        Self { runner: ctx.runner.clone(), env: env.collect(), report: ctx.report.clone(), lock: None }
+        Self {
+            runner: ctx.runner.clone(),
+            env: env.collect(),
+            report: ctx.report.clone(),
+            lock: None,
+            transcript: None,
+        }
     }
 
     /// Keeps other runs from the machine until this value is dropped: commands on one machine must not overlap, and
@@ -121,6 +135,16 @@ impl Real {
             Err(TryLockError::Error(e)) => return Err(e.into()),
         }
         Ok(())
+    }
+
+    /// Takes down what is done from here on, as a shell script.
+    pub fn write_down(&mut self, file: Utf8PathBuf) {
+        self.transcript = Some(file);
+    }
+
+    /// Shows an error that nobody is left to return to.
+    pub fn complain(&self, error: &anyhow::Error) {
+        self.report.error(error);
     }
 
     /// Lets commands run although the person asked to stop: they power off and clean up.
@@ -162,8 +186,12 @@ impl Host for Real {
         Utf8Path::new(path).exists()
     }
 
-    fn note(&mut self, text: &str) {
-        self.report.note(text);
+    fn doing(&mut self, step: &Step) -> Result<()> {
+        self.report.note(step.why());
+        let Some(file) = &self.transcript else { return Ok(()) };
+        let text = script(&Todo { steps: vec![step.clone()], notes: Vec::new() }, Shell::Sh);
+        append(file)?.write_all(text.as_bytes())?;
+        Ok(())
     }
 
     fn warn(&mut self, text: &str) {

@@ -5,12 +5,14 @@
 //! against a live VirtualBox by its authors (`docs/virtualbox.md`).
 
 mod host;
+mod power;
 pub mod preflight;
 
 use anyhow::Result;
 use camino::Utf8Path;
 
 pub use host::{Host, Real};
+pub use power::Running;
 
 use crate::{
     ctx::Ctx,
@@ -19,7 +21,10 @@ use crate::{
     machine::{
         Machine,
         virtualbox::{
-            self as planner, Act, Fault, Networks, Place, Reaction, Rule, State, Step, System, Todo, records,
+            self as planner, Act, Fault, Networks, Place, Reaction, Rule, State, Step, System, Todo,
+            info::Info,
+            outcome::{ACCESS_DENIED, OBJECT_NOT_FOUND},
+            records,
             state::Look,
         },
     },
@@ -114,7 +119,6 @@ impl<H: Host> VirtualBox<H> {
     /// interface that it made.
     fn until_look_again(&mut self, todo: &Todo) -> Result<Option<Option<String>>> {
         for step in &todo.steps {
-            self.host.note(step.why());
             let output = self.step(step)?;
             if step.look_again {
                 let name = step.makes_interface().then(|| records::created_interface(&output.text()));
@@ -168,14 +172,26 @@ impl<H: Host> VirtualBox<H> {
         Ok(())
     }
 
+    /// Presses the power button, which the guest may heed.
+    ///
+    /// # Errors
+    /// When the machine is not running.
+    pub fn press_power(&mut self) -> Result<()> {
+        self.step(&planner::press_power(&self.place)).map(drop)
+    }
+
     /// What the machine does (`running`, `poweroff`, `aborted`, …); `None` when VirtualBox does not know it.
     ///
     /// # Errors
     /// When VBoxManage fails.
     pub fn vm_state(&mut self) -> Result<Option<String>> {
-        let state = self.state(None)?;
-        let inaccessible = || state.registered(&self.place.uuid).map(|_| "inaccessible".to_owned());
-        Ok(state.info.as_ref().map(planner::info::Info::vm_state).or_else(inaccessible))
+        let [(_, show), _] = planner::look_at_machine(&self.place);
+        match self.manage(&show, Rule::Plain)? {
+            Ok(output) => Ok(Some(Info::parse(&output.text()).vm_state())),
+            Err(fault) if fault.code == Some(OBJECT_NOT_FOUND) => Ok(None),
+            Err(fault) if fault.code == Some(ACCESS_DENIED) => Ok(Some("inaccessible".to_owned())),
+            Err(fault) => Err(failed(&show.why, &fault)),
+        }
     }
 
     /// Looks at the host; without a machine only at what is registered.
@@ -205,6 +221,7 @@ impl<H: Host> VirtualBox<H> {
     }
 
     fn step(&mut self, step: &Step) -> Result<Output> {
+        self.host.doing(step)?;
         match &step.act {
             Act::Manage(cmd) => self.manage(cmd, step.rule)?.map_err(|fault| failed(&cmd.why, &fault)),
             Act::SetAside { from, to, .. } => {

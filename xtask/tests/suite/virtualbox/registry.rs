@@ -15,7 +15,7 @@ use xtask::{
     exec::run::Output,
     machine::{
         Machine,
-        virtualbox::{Files, Place, System},
+        virtualbox::{Files, Place, Step, System},
     },
     plan::Cmd,
     vm::virtualbox::Host,
@@ -176,7 +176,9 @@ impl Host for Registry {
         path.starts_with("/dev/vbox")
     }
 
-    fn note(&mut self, _: &str) {}
+    fn doing(&mut self, _: &Step) -> Result<()> {
+        Ok(())
+    }
 
     fn warn(&mut self, _: &str) {}
 

@@ -7,7 +7,7 @@ use xtask::{
     exec::run::Output,
     machine::{
         Machine,
-        virtualbox::{Files, Place},
+        virtualbox::{Files, Place, Step},
     },
     plan::Cmd,
     vm::virtualbox::Host,
@@ -74,8 +74,9 @@ impl Host for Replay {
         self.paths.iter().any(|p| p == path)
     }
 
-    fn note(&mut self, text: &str) {
-        self.said.push(text.to_owned());
+    fn doing(&mut self, step: &Step) -> Result<()> {
+        self.said.push(step.why().to_owned());
+        Ok(())
     }
 
     fn warn(&mut self, text: &str) {
