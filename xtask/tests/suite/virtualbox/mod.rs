@@ -3,6 +3,8 @@
 //! its sources and from bug reports.
 
 mod plans;
+#[cfg(unix)]
+mod real;
 mod registry;
 mod replay;
 mod retries;
