@@ -25,8 +25,8 @@ use crate::plan::{Cmd, Digest};
 pub use check::{Networks, check};
 pub use outcome::{Fault, Reaction, Rule};
 pub use plan::{
-    boots_from_network, look_at_machine, looks, plan, power_off, press_power, remove, reset, screenshot,
-    start,
+    boots_from_network, host_only, look_at_machine, looks, plan, power_off, press_power, remove, reset,
+    screenshot, start,
 };
 pub use script::script;
 pub use state::{Files, State};

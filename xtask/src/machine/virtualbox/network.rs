@@ -56,7 +56,7 @@ fn host_only_interface(
     if !has_address {
         allowed.check(net)?;
     }
-    if !has_address || found.is_some_and(|i| !i.up) {
+    if !has_address || !state.host_answers || found.is_some_and(|i| !i.up) {
         let why = format!("give the host the address {} on {name}", net.host);
         let (host, mask) = (net.host.to_string(), net.netmask().to_string());
         let args = ["hostonlyif", "ipconfig", &name, "--ip", &host, "--netmask", &mask];

@@ -49,7 +49,9 @@ pub fn look_at_machine(place: &Place) -> [(Look, Cmd); 2] {
     [(Look::Info, show.clone().arg("--machinereadable")), (Look::Cards, show)]
 }
 
-fn host_only(machine: &Machine) -> Option<&HostOnly> {
+/// The host-only network that the machine is plugged into.
+#[must_use]
+pub fn host_only(machine: &Machine) -> Option<&HostOnly> {
     machine.nics.iter().find_map(|n| match n {
         Nic::HostOnly(net) => Some(net),
         Nic::Nat { .. } | Nic::Unplugged => None,

@@ -123,8 +123,12 @@ pub struct State {
     pub promiscuous: BTreeMap<usize, String>,
     /// Host-only interfaces.
     pub interfaces: Vec<Interface>,
-    /// The interface that this run made: it has no address yet that it could be known by.
+    /// The interface that this run made: it does not have the address yet that it could be known by.
     pub created: Option<String>,
+    /// Whether the host really has the address that the machine's host-only network gives it. On Linux and macOS,
+    /// VirtualBox lists an interface that was never configured with the address it would get when a machine starts
+    /// (`vboxnet0`: 192.168.56.1), and a server that is to answer before that finds no such address.
+    pub host_answers: bool,
     /// Host-only networks.
     pub networks: Vec<Network>,
     /// DHCP servers.
@@ -149,6 +153,7 @@ impl Default for State {
             promiscuous: BTreeMap::new(),
             interfaces: Vec::new(),
             created: None,
+            host_answers: false,
             networks: Vec::new(),
             dhcp_servers: Vec::new(),
             disks: Vec::new(),

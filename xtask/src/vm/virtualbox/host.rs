@@ -3,6 +3,7 @@
 use std::{
     fs::{File, TryLockError},
     io::Write as _,
+    net::{Ipv4Addr, TcpListener},
     time::{Duration, Instant},
 };
 
@@ -51,6 +52,9 @@ pub trait Host {
 
     /// Whether a path exists.
     fn exists(&self, path: &str) -> bool;
+
+    /// Whether the host has this address.
+    fn has_address(&self, address: Ipv4Addr) -> bool;
 
     /// Hears what is done next; questions are not told.
     ///
@@ -184,6 +188,11 @@ impl Host for Real {
 
     fn exists(&self, path: &str) -> bool {
         Utf8Path::new(path).exists()
+    }
+
+    /// Only an address of the host's own can be listened on.
+    fn has_address(&self, address: Ipv4Addr) -> bool {
+        TcpListener::bind((address, 0)).is_ok()
     }
 
     fn doing(&mut self, step: &Step) -> Result<()> {

@@ -207,6 +207,7 @@ impl<H: Host> VirtualBox<H> {
         }
         if let Some(machine) = machine {
             state.files = self.host.files(&self.place, machine)?;
+            state.host_answers = planner::host_only(machine).is_some_and(|n| self.host.has_address(n.host));
         }
         Ok(state)
     }

@@ -153,7 +153,13 @@ fn half_made_network(host: &mut Registry) {
         System::Windows => "VirtualBox Host-Only Ethernet Adapter #2",
         _ => "vboxnet0",
     };
-    host.interfaces.push(Interface { name: name.to_owned(), address: None, netmask: None, up: false });
+    host.interfaces.push(Interface {
+        name: name.to_owned(),
+        address: None,
+        netmask: None,
+        up: false,
+        configured: false,
+    });
     let network = format!("HostInterfaceNetworking-{name}");
     host.dhcp.retain(|d| d.network != network);
     host.dhcp.push(Dhcp { network, addresses: ["0.0.0.0".parse().unwrap(); 4], enabled: false });
@@ -204,7 +210,7 @@ fn other_interfaces_and_machines_are_not_touched() {
         let netmask = "255.255.255.0".parse().ok();
         let names = ["vboxnet0", "VirtualBox Host-Only Ethernet Adapter"];
         let name = names[usize::from(system == System::Windows)].to_owned();
-        host.interfaces.push(Interface { name: name.clone(), address, netmask, up: true });
+        host.interfaces.push(Interface { name: name.clone(), address, netmask, up: true, configured: true });
         host.vms.insert("11111111-2222-4333-8444-555555555555".to_owned(), Vm::new("smoke", "Other"));
         let mut vm = virtualbox(system, host);
         settled(&mut vm, &machine(system));
@@ -218,6 +224,15 @@ fn other_interfaces_and_machines_are_not_touched() {
 fn an_interface_that_is_down_is_brought_up_where_it_is() {
     let mut vm = ready(System::Linux);
     vm.host.interfaces[0].up = false;
+    vm.prepare(&machine(System::Linux)).unwrap();
+    assert_eq!(vm.host.log, ["hostonlyif ipconfig vboxnet0 --ip 192.168.56.1 --netmask 255.255.255.0"]);
+}
+
+/// A bridge of that name, or a module that was just loaded: VirtualBox shows the address it would give.
+#[test]
+fn an_address_that_only_virtualbox_believes_in_is_set() {
+    let mut vm = ready(System::Linux);
+    vm.host.interfaces[0].configured = false;
     vm.prepare(&machine(System::Linux)).unwrap();
     assert_eq!(vm.host.log, ["hostonlyif ipconfig vboxnet0 --ip 192.168.56.1 --netmask 255.255.255.0"]);
 }

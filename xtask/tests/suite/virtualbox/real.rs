@@ -19,7 +19,7 @@ case "$*" in
     "list hostonlyifs") printf 'Name:            vboxnet0\nIPAddress:       192.168.56.1\nNetworkMask:     255.255.255.0\nStatus:          Up\nVBoxNetworkName: HostInterfaceNetworking-vboxnet0\n\n' ;;
     "list dhcpservers") printf 'NetworkName:    HostInterfaceNetworking-vboxnet0\nDhcpd IP:       192.168.56.100\nLowerIPAddress: 192.168.56.101\nUpperIPAddress: 192.168.56.254\nNetworkMask:    255.255.255.0\nEnabled:        Yes\n' ;;
     "list "*) ;;
-    createvm*|modifyvm*|storagectl*|createmedium*|storageattach*) ;;
+    "hostonlyif ipconfig"*|createvm*|modifyvm*|storagectl*|createmedium*|storageattach*) ;;
     *) echo "VBoxManage: error: Invalid command '$1'" >&2; exit 2 ;;
 esac
 "#;

@@ -46,6 +46,8 @@ pub(super) struct Interface {
     pub(super) address: Option<Ipv4Addr>,
     pub(super) netmask: Option<Ipv4Addr>,
     pub(super) up: bool,
+    /// Whether the address is the host's, and not only what VirtualBox would give it.
+    pub(super) configured: bool,
 }
 
 #[derive(Clone)]
@@ -174,6 +176,10 @@ impl Host for Registry {
 
     fn exists(&self, path: &str) -> bool {
         path.starts_with("/dev/vbox")
+    }
+
+    fn has_address(&self, address: Ipv4Addr) -> bool {
+        self.interfaces.iter().any(|i| i.configured && i.up && i.address == Some(address))
     }
 
     fn doing(&mut self, _: &Step) -> Result<()> {

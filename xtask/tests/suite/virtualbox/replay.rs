@@ -1,5 +1,6 @@
 //! A VBoxManage that says what was recorded, in order, and refuses any other command.
 
+use core::net::Ipv4Addr;
 use std::{collections::VecDeque, time::Duration};
 
 use anyhow::Result;
@@ -72,6 +73,10 @@ impl Host for Replay {
 
     fn exists(&self, path: &str) -> bool {
         self.paths.iter().any(|p| p == path)
+    }
+
+    fn has_address(&self, _: Ipv4Addr) -> bool {
+        false
     }
 
     fn doing(&mut self, step: &Step) -> Result<()> {

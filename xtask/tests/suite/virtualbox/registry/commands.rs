@@ -157,7 +157,15 @@ impl Registry {
             (System::Windows, n) => format!("VirtualBox Host-Only Ethernet Adapter #{}", n + 1),
             _ => format!("vboxnet{n}"),
         };
-        self.interfaces.push(Interface { name: name.clone(), address: None, netmask: None, up: false });
+        let number = u8::try_from(n).unwrap();
+        let default = (self.system == System::Linux).then(|| Ipv4Addr::new(192, 168, 56 + number, 1));
+        self.interfaces.push(Interface {
+            name: name.clone(),
+            address: default,
+            netmask: default.map(|_| Ipv4Addr::new(255, 255, 255, 0)),
+            up: false,
+            configured: false,
+        });
         Ok(format!("Interface '{name}' was successfully created\n"))
     }
 
@@ -166,6 +174,7 @@ impl Registry {
         let text = format!("The host network interface named '{name}' could not be found");
         let found = found.ok_or_else(|| wrong(&text, INVALID_ARG))?;
         (found.address, found.netmask, found.up) = (ip.parse().ok(), mask.parse().ok(), true);
+        found.configured = true;
         SILENT
     }
 
