@@ -1,8 +1,9 @@
 //! Real processes: a shell script in VBoxManage's place, found on the search path and told what it needs to know.
 
-use std::{fs, os::unix::fs::PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use fs_err as fs;
 use xtask::{
     ctx::{Ctx, Env, Globals},
     error::{Kind, kind_of},
@@ -37,7 +38,7 @@ fn fixture() -> Fixture {
     let bin = root.join("bin");
     fs::create_dir_all(&bin).unwrap();
     fs::write(bin.join("VBoxManage"), SCRIPT).unwrap();
-    fs::set_permissions(bin.join("VBoxManage"), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(bin.join("VBoxManage"), std::fs::Permissions::from_mode(0o755)).unwrap();
     let path = format!("{bin}:/usr/bin:/bin");
     let env = Env::of(&[
         ("PATH", &path),
