@@ -8,7 +8,7 @@ use crate::{
     exec::load,
     machine::scenario::ALL,
     report::table::table,
-    vm::test,
+    vm::{backend::Choice, test},
 };
 
 /// Arguments of `vm`.
@@ -34,6 +34,9 @@ struct TestArgs {
     /// Only this scenario; may come more than once.
     #[arg(long = "scenario", value_name = "NAME")]
     scenarios: Vec<String>,
+    /// What runs the machines.
+    #[arg(long, value_enum, default_value_t, value_name = "NAME")]
+    backend: Choice,
     /// List the scenarios, and boot nothing.
     #[arg(long)]
     list: bool,
@@ -59,7 +62,7 @@ fn run_test(ctx: &Ctx, args: &TestArgs) -> Result<()> {
     let loaded = load::load(ctx)?;
     let profile = loaded.config.profile(args.profile.as_deref())?;
     let strict = ctx.env.flag("MEDIA_REQUIRE_VM");
-    let done = match test::run(ctx, profile, &args.scenarios) {
+    let done = match test::run(ctx, profile, args.backend, &args.scenarios) {
         Err(e) if error::kind_of(&e) == Some(Kind::MissingTool) && !strict => {
             ctx.report.warn(format!("no scenario was tried: {e} ({})", error::helps_of(&e).join("; ")));
             return Ok(());

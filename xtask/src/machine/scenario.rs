@@ -9,6 +9,7 @@ use super::{
     boot::{Cause, Want},
     qemu::Accel,
     spec::serial_log,
+    virtualbox::System,
 };
 
 /// One boot, or a row of boots, to prove.
@@ -179,13 +180,32 @@ pub struct Dist {
 }
 
 impl Scenario {
+    /// Why QEMU cannot show this scenario, if it cannot; `uefi` says whether there is firmware for it.
+    #[must_use]
+    pub fn obstacle_of_qemu(&self, uefi: bool) -> Option<String> {
+        let missing = self.firmware == UEFI && !uefi;
+        missing.then(|| "no UEFI firmware for QEMU was found (apt-get install ovmf)".to_owned())
+    }
+
+    /// Why VirtualBox cannot show this scenario, if it cannot.
+    #[must_use]
+    pub fn obstacle_of_virtualbox(&self, system: System) -> Option<String> {
+        let why = match (self.start, self.proof) {
+            (Start::Iso(Attach::Usb), _) => "VirtualBox cannot present an image as a USB stick",
+            (_, Proof::Fails(Sabotage::NoDhcp)) => "VirtualBox shows us no packets to tell it by",
+            // The host gets its address only when a machine starts, and the server must be there before.
+            (Start::Netboot, _) if system == System::MacOs => {
+                "macOS has no host-only address to serve at yet"
+            }
+            _ => return None,
+        };
+        Some(why.to_owned())
+    }
+
     /// Why this scenario cannot be shown with `dist`, if it cannot.
     #[must_use]
-    pub fn obstacle(&self, dist: &Dist, uefi: bool) -> Option<String> {
+    pub fn obstacle(&self, dist: &Dist) -> Option<String> {
         let no = |text: &str| Some(text.to_owned());
-        if self.firmware == UEFI && !uefi {
-            return no("no UEFI firmware for QEMU was found (apt-get install ovmf)");
-        }
         let speaks = matches!(self.proof, Proof::Up | Proof::Fails(_) | Proof::Kargs);
         if !speaks && !dist.speaks {
             return no("this guest prints no `media: ` facts");
@@ -211,6 +231,12 @@ impl Scenario {
             }
             _ => None,
         }
+    }
+
+    /// What its machine is called.
+    #[must_use]
+    pub fn machine_name(&self) -> String {
+        format!("media-{}", self.name)
     }
 
     /// The machine, with its files in `dir` and `medium` as what it starts from.
@@ -239,7 +265,7 @@ impl Scenario {
             (Start::Netboot, _) => network.cloned().map(Nic::HostOnly),
         };
         Machine {
-            name: format!("media-{}", self.name),
+            name: self.machine_name(),
             firmware: self.firmware,
             memory_mib: spec.memory_mib,
             cpus: spec.cpus,
@@ -354,10 +380,21 @@ mod tests {
             ("cloud-config", Dist { seed: false, ..dist() }, true, "no area"),
         ];
         for (name, dist, uefi, expected) in cases {
-            let why = find(name).obstacle(&dist, uefi).unwrap_or_default();
+            let scenario = find(name);
+            let why =
+                scenario.obstacle_of_qemu(uefi).or_else(|| scenario.obstacle(&dist)).unwrap_or_default();
             assert!(why.contains(expected), "{name}: {why}");
         }
-        assert!(ALL.iter().all(|s| s.obstacle(&dist(), true).is_none()));
+        assert!(ALL.iter().all(|s| s.obstacle(&dist()).is_none() && s.obstacle_of_qemu(true).is_none()));
+    }
+
+    #[test]
+    fn virtualbox_shows_all_but_what_it_has_not() {
+        let shown = |system| ALL.iter().filter(|s| s.obstacle_of_virtualbox(system).is_none()).count();
+        let usb = ALL.iter().filter(|s| s.start == Start::Iso(Attach::Usb)).count();
+        let netboot = ALL.iter().filter(|s| s.start == Start::Netboot).count();
+        assert_eq!(shown(System::Linux), ALL.len() - usb - 1);
+        assert_eq!(shown(System::MacOs), ALL.len() - usb - netboot);
     }
 
     #[test]

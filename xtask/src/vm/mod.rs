@@ -3,6 +3,7 @@
 //! `machine/` decides (command lines, verdicts, scenarios); here they are carried out: a [`session`] is one
 //! running machine with everything that is seen of it joined on one clock.
 
+pub mod backend;
 pub mod dist;
 pub mod host;
 pub mod media;

@@ -1,5 +1,6 @@
 //! Carries out one scenario: prepares its medium, boots it as often as it needs, judges.
 
+use core::net::{Ipv4Addr, SocketAddrV4};
 use std::{
     hash::{BuildHasher as _, RandomState},
     sync::Mutex,
@@ -10,17 +11,12 @@ use anyhow::{Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 
-use super::{
-    media, netboot,
-    server::Served,
-    session::{Session, make_disk},
-};
+use super::{backend::Backend, media, netboot, server::Served, session::Session};
 use crate::{
     ctx::Ctx,
     machine::{
         Machine, VmSpec,
         boot::{Diagnosis, Mark, Verdict, Want},
-        qemu,
         scenario::{Dist, Proof, Sabotage, Scenario, Start, config_line},
         spec::serial_log,
     },
@@ -28,8 +24,8 @@ use crate::{
 
 /// What all scenarios of a run share.
 pub struct Setup {
-    /// QEMU here.
-    pub host: qemu::Host,
+    /// What runs the machines.
+    pub backend: Backend,
     /// The profile's machine.
     pub spec: VmSpec,
     /// What was built.
@@ -88,7 +84,10 @@ pub fn run(ctx: &Ctx, setup: &Setup, scenario: &'static Scenario, dir: &Utf8Path
     fs_err::create_dir_all(dir)?;
     let start = Instant::now();
     let mut trial = Trial { ctx, setup, scenario, dir, stages: Vec::new(), boots: 0, waited: Duration::ZERO };
-    let outcome = trial.run()?;
+    let outcome = trial.run();
+    let forgotten = setup.backend.forget(ctx, &scenario.machine_name(), dir);
+    let outcome = outcome?;
+    forgotten?;
     if matches!(outcome, Outcome::Passed { .. }) {
         trial.tidy()?;
     }
@@ -141,7 +140,7 @@ impl Trial<'_> {
     fn counts(&mut self, boots: u64) -> Result<Outcome> {
         let nonce = nonce();
         let medium = self.medium(&nonce)?;
-        let (machine, dir) = self.machine(&medium)?;
+        let (machine, _, dir) = self.machine(&medium)?;
         let mut session = self.start(&machine, &dir, self.want(&nonce))?;
         for boot in 1..=boots {
             if boot > 1 {
@@ -171,7 +170,7 @@ impl Trial<'_> {
             let last = cut == cuts;
             let nonce = nonce();
             let medium = self.medium(&nonce)?;
-            let (machine, dir) = self.machine(&medium)?;
+            let (machine, _, dir) = self.machine(&medium)?;
             let mut want = self.want(&nonce);
             let (line, delay) = moment(cut);
             if !last {
@@ -198,7 +197,7 @@ impl Trial<'_> {
     fn boot_once(&mut self) -> Result<(Session, Verdict)> {
         let nonce = nonce();
         let medium = self.medium(&nonce)?;
-        let (machine, dir) = self.machine(&medium)?;
+        let (machine, address, dir) = self.machine(&medium)?;
         let want = self.want(&nonce);
         // Declared before the server, so that the port is free again when the next one gets it.
         let setup = self.setup;
@@ -206,7 +205,8 @@ impl Trial<'_> {
         let port = (self.scenario.start == Start::Netboot)
             .then(|| setup.port.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
         self.waited = asked.elapsed();
-        let served = port.as_ref().map(|port| self.serve(&nonce, **port)).transpose()?;
+        let served =
+            port.as_ref().map(|port| self.serve(&nonce, SocketAddrV4::new(address, **port))).transpose()?;
         let mut session = self.start(&machine, &dir, want)?;
         let verdict = self.wait(&mut session, served.as_ref())?;
         Ok((session, verdict))
@@ -233,14 +233,17 @@ impl Trial<'_> {
         format!("media.nonce={nonce}{more}")
     }
 
-    fn serve(&self, nonce: &str, port: u16) -> Result<Served> {
+    fn serve(&self, nonce: &str, at: SocketAddrV4) -> Result<Served> {
         let tree = &self.setup.tree;
         let script = fs_err::read_to_string(tree.join("boot.html"))?;
         let host = self.setup.dist.network.as_ref().map_or(String::new(), |n| n.host.to_string());
         let mut args = self.args(nonce);
         if self.setup.dist.speaks {
-            args +=
-                &format!(" rancher.cloud_init.datasources=[url:http://{host}:{port}/{}]", netboot::CONFIG);
+            args += &format!(
+                " rancher.cloud_init.datasources=[url:http://{host}:{}/{}]",
+                at.port(),
+                netboot::CONFIG
+            );
         }
         let script = netboot::with_args(&script, &args)?;
         let sabotage = match self.scenario.proof {
@@ -248,24 +251,25 @@ impl Trial<'_> {
             _ => None,
         };
         let kernel = fs_err::metadata(tree.join("vmlinuz"))?.len();
-        Served::start(tree, port, netboot::changes(&script, &config(nonce), kernel, sabotage))
+        Served::start(tree, at, netboot::changes(&script, &config(nonce), kernel, sabotage))
     }
 
-    /// The machine of the next boot, and the folder of its transcripts. Disks stay the same from boot to boot.
-    fn machine(&mut self, medium: &Utf8Path) -> Result<(Machine, Utf8PathBuf)> {
+    /// The machine of the next boot, the address at which it finds this host, and the folder of its transcripts.
+    /// Disks stay the same from boot to boot.
+    fn machine(&mut self, medium: &Utf8Path) -> Result<(Machine, Ipv4Addr, Utf8PathBuf)> {
         self.boots += 1;
         let dir = self.dir.join(format!("boot-{:02}", self.boots));
         fs_err::create_dir_all(&dir)?;
         let network = self.setup.dist.network.as_ref().ok();
         let mut machine = self.scenario.machine(&self.setup.spec, network, self.dir, medium);
         machine.serial = serial_log(&dir);
-        machine.disks.iter().try_for_each(make_disk)?;
-        Ok((machine, dir))
+        let (machine, address) = self.setup.backend.ready(self.ctx, machine, self.dir)?;
+        Ok((machine, address, dir))
     }
 
     fn want(&self, nonce: &str) -> Want {
         let setup = self.setup;
-        let mut want = self.scenario.want(&setup.dist, &setup.spec.ready, nonce, setup.host.accel);
+        let mut want = self.scenario.want(&setup.dist, &setup.spec.ready, nonce, setup.backend.accel());
         if matches!(self.scenario.start, Start::Iso(_)) && !setup.dist.room {
             want.nonce = None;
         }
@@ -273,7 +277,7 @@ impl Trial<'_> {
     }
 
     fn start(&self, machine: &Machine, dir: &Utf8Path, want: Want) -> Result<Session> {
-        Session::start(self.ctx, machine, &self.setup.host, dir, want, false)
+        self.setup.backend.start(self.ctx, machine, self.dir, dir, want, false)
     }
 
     fn wait(&mut self, session: &mut Session, served: Option<&Served>) -> Result<Verdict> {

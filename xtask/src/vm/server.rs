@@ -1,5 +1,6 @@
 //! The netboot tree, served for one machine, with its requests as facts.
 
+use core::net::SocketAddrV4;
 use std::{
     collections::BTreeMap,
     sync::{Arc, mpsc},
@@ -30,13 +31,13 @@ pub struct Served {
 }
 
 impl Served {
-    /// Serves `tree` on `port` of this host's loopback, which is where QEMU's user network leads to.
+    /// Serves `tree` at one address of this host.
     ///
     /// # Errors
     /// [`crate::error::Kind::Port`] when the port is taken.
-    pub fn start(tree: &Utf8Path, port: u16, changes: Changes) -> Result<Self> {
+    pub fn start(tree: &Utf8Path, at: SocketAddrV4, changes: Changes) -> Result<Self> {
         let (sender, facts) = mpsc::channel();
-        let mut config = Config::new(([127, 0, 0, 1], port).into(), tree);
+        let mut config = Config::new(at.into(), tree);
         config.overrides = changes.overrides;
         config.faults = changes.faults;
         config.observer = Some(Arc::new(move |event| {

@@ -6,9 +6,9 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{
+    backend::{Backend, Choice},
     dist,
     scenario::{self, Done, Outcome, Setup},
-    session,
 };
 use crate::{
     config::Profile,
@@ -24,13 +24,13 @@ const KEPT: usize = 10;
 /// Boots `names` (all scenarios when there are none) of what was built for `profile`.
 ///
 /// # Errors
-/// When nothing was built, QEMU is missing, or a scenario could not be carried out.
-pub fn run(ctx: &Ctx, profile: &Profile, names: &[String]) -> Result<Vec<Done>> {
+/// When nothing was built, the back end is missing, or a scenario could not be carried out.
+pub fn run(ctx: &Ctx, profile: &Profile, choice: Choice, names: &[String]) -> Result<Vec<Done>> {
     let chosen = choose(names)?;
     let setup = Setup {
         dist: dist::find(ctx, profile)?,
         tree: dist::tree(ctx, profile),
-        host: session::backend(ctx)?,
+        backend: Backend::find(ctx, choice)?,
         spec: profile.vm.clone(),
         port: Mutex::new(profile.base_url.port),
     };
@@ -42,7 +42,7 @@ pub fn run(ctx: &Ctx, profile: &Profile, names: &[String]) -> Result<Vec<Done>> 
     let queue = Mutex::new(chosen.into_iter());
     let done = Mutex::new(Vec::new());
     // A guest under TCG takes a core, and so does each netboot's server now and then.
-    let workers = ctx.jobs().min(2);
+    let workers = setup.backend.at_once(ctx.jobs());
     std::thread::scope(|scope| {
         let work = || -> Result<()> {
             loop {
@@ -86,7 +86,7 @@ fn choose(names: &[String]) -> Result<Vec<&'static Scenario>> {
 fn one(ctx: &Ctx, setup: &Setup, scenario: &'static Scenario, folder: &Utf8Path) -> Result<Done> {
     ctx.check_interrupt()?;
     let folder = folder.join(scenario.name);
-    if let Some(why) = scenario.obstacle(&setup.dist, setup.host.ovmf.is_some()) {
+    if let Some(why) = setup.backend.obstacle(scenario).or_else(|| scenario.obstacle(&setup.dist)) {
         let outcome = Outcome::Skipped { why };
         return Ok(Done { scenario: scenario.name, outcome, seconds: 0.0, stages: Vec::new(), folder });
     }

@@ -1,6 +1,6 @@
 //! VirtualBox: what `VBoxManage` says, read; what it must be told, planned. Pure.
 //!
-//! [`State`] is what was read off the host, [`plan`] compares it with a [`Machine`](super::Machine) and returns
+//! [`State`] is what was read off the host, [`plan`] compares it with a [`Machine`] and returns
 //! only the commands for what differs. Every text, code and quirk was recorded from VirtualBox 7.2 on Linux or
 //! comes from its sources and bug reports for Windows and macOS; `vm/virtualbox/` runs the commands.
 //!
@@ -20,7 +20,10 @@ mod storage;
 
 use std::time::Duration;
 
-use crate::plan::{Cmd, Digest};
+use crate::{
+    machine::{DiskFormat, Machine},
+    plan::{Cmd, Digest},
+};
 
 pub use check::{Networks, check};
 pub use outcome::{Fault, Reaction, Rule};
@@ -142,6 +145,17 @@ impl Place {
 pub fn machine_uuid(root: &str, name: &str) -> String {
     let hex = Digest::of(format!("virtualbox machine\0{root}\0{name}").as_bytes()).to_string();
     format!("{}-{}-8{}-a{}-{}", &hex[..8], &hex[8..12], &hex[12..15], &hex[15..18], &hex[18..30])
+}
+
+/// `machine` as VirtualBox can run it: disks are VDI images in its folder, which `unregistervm --delete` clears.
+#[must_use]
+pub fn fitted(place: &Place, machine: Machine) -> Machine {
+    let mut machine = machine;
+    for (i, disk) in machine.disks.iter_mut().enumerate() {
+        disk.path = place.system.join(&place.folder(), &format!("disk{i}.vdi")).into();
+        disk.format = DiskFormat::Vdi;
+    }
+    machine
 }
 
 /// One thing to do.

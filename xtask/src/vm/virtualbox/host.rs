@@ -77,6 +77,8 @@ pub struct Real {
     runner: Runner,
     env: Vec<(String, String)>,
     report: Reporter,
+    /// Where locks are: the same machine may be asked for in two folders.
+    locks: Utf8PathBuf,
     /// Held as long as the machine is ours.
     lock: Option<File>,
     /// The file that takes down what is done.
@@ -114,6 +116,7 @@ impl Real {
             runner: ctx.runner.clone(),
             env: env.collect(),
             report: ctx.report.clone(),
+            locks: ctx.work.join("vm/locks"),
             lock: None,
             transcript: None,
         }
@@ -125,8 +128,8 @@ impl Real {
     /// # Errors
     /// When another run has it.
     pub fn hold(&mut self, place: &Place) -> Result<()> {
-        fs_err::create_dir_all(&place.base)?;
-        let path = place.system.join(&place.base, &format!("{}.lock", place.name));
+        fs_err::create_dir_all(&self.locks)?;
+        let path = self.locks.join(format!("{}.lock", place.uuid));
         let file = fs_err::OpenOptions::new().create(true).append(true).open(path)?.into_parts().0;
         match file.try_lock() {
             Ok(()) => self.lock = Some(file),

@@ -1,0 +1,144 @@
+//! What runs machines: QEMU or VirtualBox.
+
+use core::net::Ipv4Addr;
+
+use anyhow::Result;
+use camino::Utf8Path;
+
+use super::{
+    session::{self, Session, make_disk},
+    virtualbox::{Running, VirtualBox, preflight},
+};
+use crate::{
+    ctx::Ctx,
+    machine::{
+        Machine,
+        boot::Want,
+        qemu,
+        scenario::Scenario,
+        virtualbox::{System, fitted, host_only},
+    },
+};
+
+/// The back ends by name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Choice {
+    /// QEMU, a process of its own for each machine.
+    #[default]
+    Qemu,
+    /// VirtualBox, through VBoxManage.
+    Virtualbox,
+}
+
+/// A back end of this host.
+pub enum Backend {
+    /// QEMU.
+    Qemu(qemu::Host),
+    /// VirtualBox.
+    VirtualBox,
+}
+
+impl Backend {
+    /// Finds the back end on this host.
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::MissingTool`] when it is not installed.
+    pub fn find(ctx: &Ctx, choice: Choice) -> Result<Self> {
+        Ok(match choice {
+            Choice::Qemu => Self::Qemu(session::backend(ctx)?),
+            Choice::Virtualbox => {
+                preflight::find(ctx, System::current())?;
+                Self::VirtualBox
+            }
+        })
+    }
+
+    /// Why it cannot show `scenario`, if it cannot.
+    #[must_use]
+    pub fn obstacle(&self, scenario: &Scenario) -> Option<String> {
+        match self {
+            Self::Qemu(host) => scenario.obstacle_of_qemu(host.ovmf.is_some()),
+            Self::VirtualBox => scenario.obstacle_of_virtualbox(System::current()),
+        }
+    }
+
+    /// What runs the guest's code, as far as patience is concerned.
+    #[must_use]
+    pub fn accel(&self) -> qemu::Accel {
+        match self {
+            Self::Qemu(host) => host.accel,
+            // It may itself run in a virtual machine.
+            Self::VirtualBox => qemu::Accel::Tcg,
+        }
+    }
+
+    /// How many machines run at once at most. Two that set up VirtualBox's host-only network at the same time would
+    /// make two of them.
+    #[must_use]
+    pub fn at_once(&self, jobs: usize) -> usize {
+        match self {
+            Self::Qemu(_) => jobs.min(2),
+            Self::VirtualBox => 1,
+        }
+    }
+
+    /// The machine as it is run here, with its disks in `dir` made, its network there, and the address of this host
+    /// at which the guest finds a server.
+    ///
+    /// # Errors
+    /// When something cannot be made.
+    pub fn ready(&self, ctx: &Ctx, machine: Machine, dir: &Utf8Path) -> Result<(Machine, Ipv4Addr)> {
+        match self {
+            Self::Qemu(_) => {
+                machine.disks.iter().try_for_each(make_disk)?;
+                // QEMU's user network leads there.
+                Ok((machine, Ipv4Addr::LOCALHOST))
+            }
+            Self::VirtualBox => {
+                let mut vm = VirtualBox::open(ctx, dir, &machine.name)?;
+                let machine = fitted(&vm.place, machine);
+                let address = host_only(&machine).map_or(Ipv4Addr::LOCALHOST, |n| n.host);
+                vm.host.hold(&vm.place)?;
+                vm.prepare(&machine)?;
+                Ok((machine, address))
+            }
+        }
+    }
+
+    /// Switches on a machine that is [`Self::ready`] in `dir`, with transcripts in `boot`.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start(
+        &self,
+        ctx: &Ctx,
+        machine: &Machine,
+        dir: &Utf8Path,
+        boot: &Utf8Path,
+        want: Want,
+        window: bool,
+    ) -> Result<Session> {
+        match self {
+            Self::Qemu(host) => Session::start(ctx, machine, host, boot, want, window),
+            Self::VirtualBox => Session::with(&machine.serial, boot, want, None, || {
+                Ok(Box::new(Running::on(ctx, machine, dir, boot, window)?))
+            }),
+        }
+    }
+
+    /// Removes what the back end keeps of the machine `name` beyond files in `dir`, also after an interrupt.
+    ///
+    /// # Errors
+    /// When it cannot.
+    pub fn forget(&self, ctx: &Ctx, name: &str, dir: &Utf8Path) -> Result<()> {
+        match self {
+            Self::Qemu(_) => Ok(()),
+            Self::VirtualBox => {
+                let mut vm = VirtualBox::open(ctx, dir, name)?;
+                vm.host.ignore_interrupt();
+                vm.host.hold(&vm.place)?;
+                vm.remove()
+            }
+        }
+    }
+}
