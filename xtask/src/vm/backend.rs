@@ -99,6 +99,7 @@ impl Backend {
                 let machine = fitted(&vm.place, machine);
                 let address = host_only(&machine).map_or(Ipv4Addr::LOCALHOST, |n| n.host);
                 vm.host.hold(&vm.place)?;
+                vm.host.write_down(dir.join("command.txt"));
                 vm.prepare(&machine)?;
                 Ok((machine, address))
             }

@@ -1,9 +1,11 @@
 //! The host that VBoxManage runs on.
 
 use std::{
+    collections::BTreeSet,
     fs::{File, TryLockError},
     io::Write as _,
     net::{Ipv4Addr, TcpListener},
+    sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -206,8 +208,12 @@ impl Host for Real {
         Ok(())
     }
 
+    /// Once: many machines of one run have the same to say.
     fn warn(&mut self, text: &str) {
-        self.report.warn(text);
+        static TOLD: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+        if TOLD.lock().unwrap_or_else(PoisonError::into_inner).insert(text.to_owned()) {
+            self.report.warn(text);
+        }
     }
 
     fn rename(&mut self, from: &str, to: &str) -> Result<()> {

@@ -23,17 +23,15 @@ pub struct Running {
 }
 
 impl Running {
-    /// Makes the machine in `base`, starts it, and keeps other runs from it. The serial log and the disks of
-    /// `machine` should lie in `base/<name>`, which is the machine's folder. What was run goes to `command.txt` in
+    /// Starts a machine that is ready in `base`, and keeps other runs from it. What is done goes to `command.txt` in
     /// `dir`.
     ///
     /// # Errors
-    /// When VirtualBox is not installed, refuses, or another run has the machine.
+    /// When VirtualBox does not start it, or another run has the machine.
     pub fn on(ctx: &Ctx, machine: &Machine, base: &Utf8Path, dir: &Utf8Path, window: bool) -> Result<Self> {
         let mut vm = VirtualBox::open(ctx, base, &machine.name)?;
         vm.host.hold(&vm.place)?;
         vm.host.write_down(dir.join("command.txt"));
-        vm.prepare(machine)?;
         let mut this = Self { vm, asked: Instant::now(), ended: false };
         this.vm.start(window)?;
         Ok(this)
