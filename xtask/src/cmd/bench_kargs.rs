@@ -143,9 +143,9 @@ fn edits(image: &Utf8Path, count: usize) -> Result<(f64, f64)> {
     for i in 0..count.max(1) {
         let begun = Instant::now();
         let edit = Edit::Append(vec![format!("media.nonce={i:016x}")]);
-        kargs::plan(&Iso::open(image)?, &edit)?.apply(image, Flush::No)?;
+        kargs::plan(&Iso::open(image)?, &edit, None)?.apply(image, Flush::No)?;
         times.push(begun.elapsed());
-        kargs::plan(&Iso::open(image)?, &Edit::Reset)?.apply(image, Flush::No)?;
+        kargs::plan(&Iso::open(image)?, &Edit::Reset, None)?.apply(image, Flush::No)?;
     }
     times.sort();
     Ok((micros(times[times.len() / 2]), micros(times[times.len() - 1])))

@@ -10,7 +10,9 @@ use crate::{
     iso::{
         Iso,
         kargs::{self, Edit, Flush, Plan, Slot, State},
+        room::Loader,
     },
+    params::{self, Context, Diagnostic, Os, Severity, Source, Target},
     plan::Digest,
     report::table::table,
 };
@@ -70,6 +72,12 @@ struct TargetArgs {
     /// Bring SHA256SUMS and manifest.json beside the result up to date.
     #[arg(long)]
     update_sums: bool,
+    /// Who reads the arguments, such as `rancheros-1.5.8`, where the image does not say it.
+    #[arg(long)]
+    os: Option<Os>,
+    /// Write what the check calls an error all the same.
+    #[arg(long)]
+    force: bool,
 }
 
 /// Runs `kargs`.
@@ -94,7 +102,7 @@ pub fn run(ctx: &Ctx, args: &KargsArgs) -> Result<()> {
 }
 
 fn show(ctx: &Ctx, path: &Utf8Path) -> Result<()> {
-    let state = kargs::show(&Iso::open(path)?)?;
+    let state = kargs::show(&Iso::open(path)?, None)?;
     if !state.agree {
         ctx.report.warn("the loaders do not say the same");
     }
@@ -122,7 +130,48 @@ fn text(state: &State) -> String {
 
 fn edit(ctx: &Ctx, target: &TargetArgs, edit: &Edit) -> Result<()> {
     let iso = Iso::open(&target.iso)?;
-    write(ctx, target, &iso, &kargs::plan(&iso, edit)?)
+    let plan = kargs::plan(&iso, edit, target.os)?;
+    if *edit != Edit::Reset {
+        check(ctx, target, &kargs::show(&iso, target.os)?, &plan.after)?;
+    }
+    write(ctx, target, &iso, &plan)
+}
+
+/// Checks the lines as they will be. What was found in them before the edit is not said again.
+fn check(ctx: &Ctx, target: &TargetArgs, before: &State, after: &State) -> Result<()> {
+    let os = target.os.or_else(|| after.os.as_ref()?.parse().ok()).unwrap_or(Os::Linux);
+    let known: Vec<_> = found(before, os).into_iter().map(|(_, d)| (d.code.id, d.message)).collect();
+    let name = target.iso.file_name().unwrap_or_default();
+    let mut errors = 0;
+    for (line, diagnostic) in found(after, os) {
+        if known.iter().any(|(code, message)| *code == diagnostic.code.id && *message == diagnostic.message) {
+            continue;
+        }
+        errors += usize::from(diagnostic.severity() == Severity::Error);
+        // The line is its writer's own, so that nothing in it need be hidden on this terminal.
+        ctx.report.err_line(&Source { name, text: &line }.show(&diagnostic));
+    }
+    if errors > 0 && !target.force {
+        let text = format!("{errors} errors in the kernel arguments; {name} is as it was");
+        return Err(Failure::new(Kind::Params, text).help("--force writes them all the same").into());
+    }
+    Ok(())
+}
+
+/// What is found in the lines of an image: one line where all loaders say the same.
+fn found(state: &State, os: Os) -> Vec<(String, Diagnostic)> {
+    let target = |s: &Slot| if s.loader == Loader::Grub { Target::Grub } else { Target::Isolinux };
+    let each = |line: String, targets: Vec<Target>| {
+        let context = Context { targets, on_medium: true, nics: Vec::new() };
+        params::check(&line, os, &context).into_iter().map(|d| (line.clone(), d)).collect::<Vec<_>>()
+    };
+    if !state.agree {
+        return state.slots.iter().flat_map(|s| each(s.line(), vec![target(s)])).collect();
+    }
+    let first = state.slots.iter().find(|s| s.loader == Loader::Isolinux).or(state.slots.first());
+    let mut targets: Vec<_> = state.slots.iter().map(target).collect();
+    targets.dedup();
+    first.map(|s| each(s.line(), targets)).unwrap_or_default()
 }
 
 fn write(ctx: &Ctx, target: &TargetArgs, iso: &Iso, plan: &Plan) -> Result<()> {

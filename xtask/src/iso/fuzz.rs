@@ -51,10 +51,10 @@ pub fn exercise(source: Arc<dyn Source + Send + Sync>) {
         _ = iso.find(&entry.path);
         _ = iso.read(entry, 1 << 16);
     }
-    _ = kargs::show(&iso);
+    _ = kargs::show(&iso, None);
     let words = || vec!["quiet=yes".to_owned(), "a=\"b c\"".to_owned()];
     for edit in [Edit::Append(words()), Edit::Delete(words()), Edit::Replace(words()), Edit::Reset] {
-        _ = kargs::plan(&iso, &edit);
+        _ = kargs::plan(&iso, &edit, None);
     }
     _ = kargs::embed(&iso, "hostname: a\n");
 }

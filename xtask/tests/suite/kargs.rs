@@ -18,9 +18,9 @@ fn list(words: &[&str]) -> Vec<String> {
 }
 
 fn apply(path: &Utf8Path, edit: &Edit) -> anyhow::Result<State> {
-    let plan = kargs::plan(&Iso::open(path)?, edit)?;
+    let plan = kargs::plan(&Iso::open(path)?, edit, None)?;
     plan.apply(path, Flush::No)?;
-    let after = kargs::show(&Iso::open(path)?)?;
+    let after = kargs::show(&Iso::open(path)?, None)?;
     assert_eq!(after, plan.after);
     Ok(after)
 }
@@ -51,7 +51,10 @@ fn an_edit_of_our_image_changes_both_loaders_and_reset_gives_the_pristine_bytes_
     let state = apply(&path, &Edit::Delete(list(&["quiet", "a"]))).unwrap();
     assert_eq!(args(&state), ["console=tty0 media.nonce=abc"; 2]);
     kargs::embed(&Iso::open(&path).unwrap(), "hostname: other\n").unwrap().apply(&path, Flush::No).unwrap();
-    assert_eq!(kargs::show(&Iso::open(&path).unwrap()).unwrap().cloud_config.unwrap(), "hostname: other\n");
+    assert_eq!(
+        kargs::show(&Iso::open(&path).unwrap(), None).unwrap().cloud_config.unwrap(),
+        "hostname: other\n"
+    );
     assert_ne!(digest(&path), pristine);
     assert_eq!(apply(&path, &Edit::Reset).unwrap().pristine, Some(true));
     assert_eq!(digest(&path), pristine);
@@ -66,7 +69,7 @@ fn a_copy_and_a_stream_are_what_an_edit_in_place_makes() {
     let (path, copied) = (lab.utf8("ours.iso"), lab.utf8("copy.iso"));
     let pristine = digest(&path);
     let iso = Iso::open(&path).unwrap();
-    let plan = kargs::plan(&iso, &Edit::Append(list(&["x=y"]))).unwrap();
+    let plan = kargs::plan(&iso, &Edit::Append(list(&["x=y"])), None).unwrap();
     plan.copy(&path, &copied).unwrap();
     let mut streamed = Vec::new();
     let mut take = |bytes: &[u8]| {
@@ -117,8 +120,8 @@ fn an_interrupted_edit_is_seen_and_reset_repairs_it() {
     bytes[at..at + 20].copy_from_slice(b"half of another word");
     fs::write(&path, bytes).unwrap();
     let iso = Iso::open(&path).unwrap();
-    assert!(kargs::show(&iso).unwrap_err().to_string().contains("an edit was interrupted"));
-    assert!(kargs::plan(&iso, &Edit::Append(list(&["x"]))).is_err());
+    assert!(kargs::show(&iso, None).unwrap_err().to_string().contains("an edit was interrupted"));
+    assert!(kargs::plan(&iso, &Edit::Append(list(&["x"])), None).is_err());
     kargs::reset(&path).unwrap();
     assert_eq!(digest(&path), pristine);
 }
@@ -126,7 +129,7 @@ fn an_interrupted_edit_is_seen_and_reset_repairs_it() {
 /// Edits an image of another writer there and back; what it says in the end is what it said.
 fn there_and_back(lab: &Lab, name: &str, places: usize) {
     let path = lab.utf8(name);
-    let before = kargs::show(&Iso::open(&path).unwrap()).unwrap();
+    let before = kargs::show(&Iso::open(&path).unwrap(), None).unwrap();
     assert_eq!((before.slots.len(), before.has_room), (places, false), "{before:#?}");
     let state = apply(&path, &Edit::Append(list(&["media.nonce=0123456789"]))).unwrap();
     assert!(args(&state).iter().all(|a| a.ends_with(" media.nonce=0123456789")), "{state:#?}");

@@ -32,7 +32,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("config", &["config", "params", "plan", "error", "machine"]),
     ("machine", &["machine", "plan", "error"]),
     ("stage", &["stage", "plan", "config", "params", "machine", "error", "iso"]),
-    ("iso", &["iso", "error"]),
+    ("iso", &["iso", "params", "error"]),
     ("exec", &["exec", "plan", "ctx", "report", "error", "iso", "params", "stage"]),
     ("report", &["report", "error"]),
 ];

@@ -8,11 +8,12 @@ use super::{
     Change, Slot,
     config::{self, Config},
     patch::Patch,
-    words::{self, Edit},
+    words::{Edit, Reader},
 };
 use crate::{
     error::{Failure, Kind},
     iso::{Entry, Extent, Iso, SECTOR, fat, room::Loader},
+    params::Os,
 };
 
 /// Loader files are a few KiB.
@@ -196,13 +197,13 @@ impl ConfigFile {
     }
 
     /// Adds what `edit` makes of this file.
-    pub(super) fn change(&self, iso: &Iso, edit: &Edit, change: &mut Change) -> Result<()> {
+    pub(super) fn change(&self, iso: &Iso, edit: &Edit, os: Os, change: &mut Change) -> Result<()> {
         let mut text = self.text.text.clone();
         let mut matched = false;
         let first = change.expected.len();
         for line in self.config.lines.iter().rev() {
             let old = arguments(self.loader, &text[line.range.clone()]).to_owned();
-            let new = words::edited(self.loader, &old, edit)?;
+            let new = Reader { loader: self.loader, os }.edited(&old, edit)?;
             change.expected.insert(first, new.clone().unwrap_or(old));
             let Some(mut args) = new else { continue };
             matched = true;

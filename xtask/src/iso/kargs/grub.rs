@@ -79,31 +79,6 @@ pub(super) fn words(text: &str) -> Vec<Word> {
     pieces(text).into_iter().filter_map(only_words).collect()
 }
 
-/// What GRUB hands to the kernel (`grub-core/lib/cmdline.c`).
-pub(super) fn line(text: &str) -> String {
-    let argument = |word: Word| {
-        let mut escaped = String::new();
-        for c in word.value.chars() {
-            escaped.extend(matches!(c, '\\' | '\'' | '"').then_some('\\'));
-            escaped.push(c);
-        }
-        if word.value.contains(' ') { format!("\"{escaped}\"") } else { escaped }
-    };
-    words(text).into_iter().map(argument).collect::<Vec<_>>().join(" ")
-}
-
-/// A kernel word for a GRUB command line; nothing when GRUB would hand over something else. GRUB puts `"` around
-/// an argument with spaces, which is what the kernel's own quotes mean, and a backslash before quotes and
-/// backslashes, which nothing takes away again.
-pub(super) fn escape(word: &str) -> Option<String> {
-    let bare = word.replace('"', "");
-    if bare.contains(['\'', '\\']) {
-        return None;
-    }
-    let special = |c: char| c.is_ascii_whitespace() || ";{}|&<>$#".contains(c);
-    Some(if bare.contains(special) { format!("'{bare}'") } else { bare })
-}
-
 /// Where the script starts kernels, what it includes, and its comments.
 pub(super) fn parse(text: &str) -> Config {
     let mut config = Config::default();

@@ -16,10 +16,14 @@ use camino::Utf8Path;
 use serde::Serialize;
 
 use super::{Iso, room::Loader};
-use crate::error::{Failure, Kind};
+use crate::{
+    error::{Failure, Kind},
+    params::Os,
+};
 
 pub use patch::Flush;
 pub use words::Edit;
+use words::Reader;
 
 /// The kernel arguments at one place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -38,7 +42,7 @@ impl Slot {
     /// The line that the kernel reads, without what the loader adds at the ends.
     #[must_use]
     pub fn line(&self) -> String {
-        words::read(self.loader, &self.args)
+        Reader { loader: self.loader, os: Os::Linux }.read(&self.args)
     }
 }
 
@@ -61,12 +65,12 @@ pub struct State {
     pub has_seed: bool,
 }
 
-/// Reads the arguments of an image.
+/// Reads the arguments of an image. `os` is who reads them, where the image does not say it.
 ///
 /// # Errors
 /// When the image is malformed, an edit of it was interrupted, or no loader file with arguments is found.
-pub fn show(iso: &Iso) -> Result<State> {
-    if let Some(ours) = ours::open(iso)? {
+pub fn show(iso: &Iso, os: Option<Os>) -> Result<State> {
+    if let Some(ours) = ours::open(iso, os)? {
         return Ok(State {
             has_room: true,
             os: ours.layout.os.clone(),
@@ -82,7 +86,10 @@ pub fn show(iso: &Iso) -> Result<State> {
         let text = "no ISOLINUX or GRUB configuration that starts Linux is in the image";
         return Err(Failure::new(Kind::Input, text).into());
     }
-    let words = |s: &Slot| words::words(s.loader, &s.args).into_iter().map(|w| w.value).collect::<Vec<_>>();
+    let words = |s: &Slot| {
+        let words = Reader { loader: s.loader, os: Os::Linux }.words(&s.args);
+        words.into_iter().map(|w| w.value).collect::<Vec<_>>()
+    };
     let agree = slots.windows(2).all(|w| words(&w[0]) == words(&w[1]));
     let (pristine, cloud_config) = (None, None);
     Ok(State { has_room: false, os: None, pristine, agree, slots, cloud_config, has_seed: false })
@@ -105,24 +112,24 @@ struct Change {
     matched: bool,
 }
 
-/// Prepares an edit.
+/// Prepares an edit. `os` is who reads the arguments, where the image does not say it; it decides what a word is.
 ///
 /// # Errors
 /// When nothing matches it, there is no room, a loader's language cannot say it, or as [`show`].
-pub fn plan(iso: &Iso, edit: &Edit) -> Result<Plan> {
-    let change = match (ours::open(iso)?, edit) {
+pub fn plan(iso: &Iso, edit: &Edit, os: Option<Os>) -> Result<Plan> {
+    let change = match (ours::open(iso, os)?, edit) {
         (Some(ours), _) => ours.change(edit)?,
         (None, Edit::Reset) => {
             let text = "the image does not say what its arguments were when it was built";
             return Err(Failure::new(Kind::Input, text).help("only images of this program do").into());
         }
-        (None, _) => foreign_change(iso, edit)?,
+        (None, _) => foreign_change(iso, edit, os.unwrap_or(Os::Linux))?,
     };
     if !change.matched && *edit != Edit::Reset {
         let text = "no kernel argument of the image matches";
         return Err(Failure::new(Kind::Usage, text).help("`cargo xtask kargs show` lists them").into());
     }
-    let after = show(&patch::overlaid(iso, &change.patches)?)?;
+    let after = show(&patch::overlaid(iso, &change.patches)?, os)?;
     if after.slots.iter().map(|s| &s.args).ne(&change.expected) {
         let text = "the changed image would not read back as it should, so nothing is changed";
         return Err(Failure::new(Kind::Input, text).into());
@@ -130,14 +137,14 @@ pub fn plan(iso: &Iso, edit: &Edit) -> Result<Plan> {
     Ok(Plan { patches: change.patches, after })
 }
 
-fn foreign_change(iso: &Iso, edit: &Edit) -> Result<Change> {
+fn foreign_change(iso: &Iso, edit: &Edit, os: Os) -> Result<Change> {
     let mut change = Change::default();
     let files = foreign::find(iso)?;
     for file in &files {
-        file.change(iso, edit, &mut change)?;
+        file.change(iso, edit, os, &mut change)?;
     }
     if files.is_empty() {
-        show(iso)?;
+        show(iso, None)?;
     }
     // Lengths last, over all files: until then, every file is at least as long as it says.
     change.patches.sort_by_key(|p| p.is_length);
@@ -149,12 +156,12 @@ fn foreign_change(iso: &Iso, edit: &Edit) -> Result<Change> {
 /// # Errors
 /// When there is no seed or it is too short.
 pub fn embed(iso: &Iso, config: &str) -> Result<Plan> {
-    let Some(ours) = ours::open(iso)? else {
+    let Some(ours) = ours::open(iso, None)? else {
         let text = "the image has no area for a cloud-config";
         return Err(Failure::new(Kind::Input, text).help("only images of this program have one").into());
     };
     let patches = vec![ours.embed(config)?];
-    let after = show(&patch::overlaid(iso, &patches)?)?;
+    let after = show(&patch::overlaid(iso, &patches)?, None)?;
     Ok(Plan { patches, after })
 }
 
@@ -190,7 +197,7 @@ impl Plan {
 /// As [`plan`] and [`Plan::apply`].
 pub fn append(path: &Utf8Path, words: &[&str]) -> Result<()> {
     let words = words.iter().map(|w| (*w).to_owned()).collect();
-    plan(&Iso::open(path)?, &Edit::Append(words))?.apply(path, Flush::Yes)
+    plan(&Iso::open(path)?, &Edit::Append(words), None)?.apply(path, Flush::Yes)
 }
 
 /// Puts back the arguments and the cloud-config of the built image at `path`.
@@ -198,5 +205,5 @@ pub fn append(path: &Utf8Path, words: &[&str]) -> Result<()> {
 /// # Errors
 /// As [`plan`] and [`Plan::apply`].
 pub fn reset(path: &Utf8Path) -> Result<()> {
-    plan(&Iso::open(path)?, &Edit::Reset)?.apply(path, Flush::Yes)
+    plan(&Iso::open(path)?, &Edit::Reset, None)?.apply(path, Flush::Yes)
 }

@@ -5,7 +5,7 @@ use anyhow::Result;
 use super::{
     Change, Slot,
     patch::Patch,
-    words::{self, Edit},
+    words::{Edit, Reader},
 };
 use crate::{
     error::{Failure, Kind},
@@ -14,6 +14,7 @@ use crate::{
         room::{self, Layout, Loader, Region, Seed},
         seed,
     },
+    params::Os,
 };
 
 /// The layout is a few KiB, unless the built cloud-config is in it.
@@ -25,10 +26,12 @@ pub(super) struct Ours {
     /// The bytes of each region, in the layout's order, with where they are in the image.
     regions: Vec<(u64, Vec<u8>)>,
     seed: Option<(u64, Vec<u8>)>,
+    os: Os,
 }
 
-/// Reads the layout and what is in the regions; nothing when the image has no layout.
-pub(super) fn open(iso: &Iso) -> Result<Option<Ours>> {
+/// Reads the layout and what is in the regions; nothing when the image has no layout. `os` goes before what the
+/// image says of itself.
+pub(super) fn open(iso: &Iso, os: Option<Os>) -> Result<Option<Ours>> {
     let Some(entry) = iso.find_opt(room::LAYOUT)? else { return Ok(None) };
     let layout = Layout::from_json(&iso.read(&entry, LONGEST)?)?;
     let mut files: Vec<Entry> = Vec::new();
@@ -54,7 +57,8 @@ pub(super) fn open(iso: &Iso) -> Result<Option<Ours>> {
     if ends.windows(2).any(|w| w[0].1 > w[1].0) {
         return Err(Failure::new(Kind::Input, format!("{} lists areas that overlap", room::LAYOUT)).into());
     }
-    Ok(Some(Ours { layout, regions, seed }))
+    let os = os.or_else(|| layout.os.as_ref()?.parse().ok()).unwrap_or(Os::Linux);
+    Ok(Some(Ours { layout, regions, seed, os }))
 }
 
 /// A part of a file, with where it is in the image.
@@ -97,8 +101,23 @@ impl Ours {
     /// Whether all regions say the same.
     pub(super) fn agrees(&self) -> Result<bool> {
         let slots = self.slots()?;
-        let line = line(&slots);
-        Ok(slots.iter().all(|s| is_written_as(s, &line)))
+        let line = self.line(&slots);
+        Ok(slots.iter().all(|s| self.is_written_as(s, &line)))
+    }
+
+    fn reader(&self, loader: Loader) -> Reader {
+        Reader { loader, os: self.os }
+    }
+
+    /// The list that the image's arguments were built from: ISOLINUX has it word for word.
+    fn line(&self, slots: &[Slot]) -> String {
+        let slot = slots.iter().find(|s| s.loader == Loader::Isolinux).or(slots.first());
+        slot.map_or_else(String::new, |s| self.reader(s.loader).read(&s.args))
+    }
+
+    /// Whether a place says what the others do.
+    fn is_written_as(&self, slot: &Slot, line: &str) -> bool {
+        self.reader(slot.loader).write(line).is_ok_and(|text| text == slot.args)
     }
 
     /// Whether regions and seed are those of the built image.
@@ -122,13 +141,14 @@ impl Ours {
             }
         } else {
             let slots = self.slots()?;
-            let line = line(&slots);
-            let new_line = words::edited(Loader::Isolinux, &line, edit)?;
+            let line = self.line(&slots);
+            let new_line = self.reader(Loader::Isolinux).edited(&line, edit)?;
             for (slot, area) in slots.iter().zip(&self.regions) {
-                let new = if is_written_as(slot, &line) {
-                    new_line.as_ref().map(|l| words::write(slot.loader, l)).transpose()?
+                let reader = self.reader(slot.loader);
+                let new = if self.is_written_as(slot, &line) {
+                    new_line.as_ref().map(|l| reader.write(l)).transpose()?
                 } else {
-                    words::edited(slot.loader, &slot.args, edit)?
+                    reader.edited(&slot.args, edit)?
                 };
                 change.region(area, new.as_ref().unwrap_or(&slot.args))?;
                 change.matched |= new.is_some();
@@ -146,17 +166,6 @@ impl Ours {
         };
         Ok(Patch::new(*offset, old.clone(), Seed::archive(seed, Some(config))?))
     }
-}
-
-/// The list that the image's arguments were built from: ISOLINUX has it word for word.
-fn line(slots: &[Slot]) -> String {
-    let slot = slots.iter().find(|s| s.loader == Loader::Isolinux).or(slots.first());
-    slot.map_or_else(String::new, |s| words::read(s.loader, &s.args))
-}
-
-/// Whether a place says what the others do.
-fn is_written_as(slot: &Slot, line: &str) -> bool {
-    words::write(slot.loader, line).is_ok_and(|text| text == slot.args)
 }
 
 fn torn(file: &str, offset: u64) -> Failure {

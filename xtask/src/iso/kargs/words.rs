@@ -8,6 +8,7 @@ use super::grub;
 use crate::{
     error::{Failure, Kind},
     iso::room::Loader,
+    params::{self, Os, Target},
 };
 
 /// A change of kernel arguments. Words are as the kernel reads them, with `"` around what has spaces.
@@ -28,186 +29,182 @@ pub enum Edit {
 pub(super) struct Word {
     /// Where it stands in the loader's text.
     pub(super) range: Range<usize>,
-    /// What the kernel gets, without quotes: `"a=b c"` and `a="b c"` are equal to the kernel.
+    /// Its text without `"`: `"a=b c"` and `a="b c"` are equal to the kernel.
     pub(super) value: String,
 }
 
-/// The words of `text`, arguments in the language of `loader`.
-pub(super) fn words(loader: Loader, text: &str) -> Vec<Word> {
-    match loader {
-        Loader::Isolinux => kernel_words(text),
-        Loader::Grub => grub::words(text),
-    }
+/// Who takes the arguments: the loader first, then the system that it starts.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reader {
+    pub(super) loader: Loader,
+    pub(super) os: Os,
 }
 
-/// Splits as the kernel does (`next_arg` in lib/cmdline.c): at spaces outside of `"`; nothing else quotes.
-pub(super) fn kernel_words(text: &str) -> Vec<Word> {
-    let mut found = Vec::new();
-    let (mut start, mut quoted) = (None, false);
-    for (i, c) in text.char_indices().chain([(text.len(), ' ')]) {
-        let space = c.is_ascii_whitespace() && (!quoted || i == text.len());
-        match (start, space) {
-            (None, false) => start = Some(i),
-            (Some(from), true) => {
-                found.push(Word { range: from..i, value: unquoted(&text[from..i]) });
-                start = None;
-            }
-            _ => {}
+impl Reader {
+    fn target(self) -> Target {
+        match self.loader {
+            Loader::Isolinux => Target::Isolinux,
+            Loader::Grub => Target::Grub,
         }
-        quoted ^= c == '"';
     }
-    found
+
+    /// The words of `text`, arguments in the language of the loader.
+    pub(super) fn words(self, text: &str) -> Vec<Word> {
+        let word = |range: Range<usize>| Word { value: unquoted(&text[range.clone()]), range };
+        match (self.loader, self.os.dialect()) {
+            (Loader::Grub, _) => grub::words(text),
+            (_, Some(dialect)) => params::words(text, dialect).into_iter().map(|w| word(w.span)).collect(),
+            (_, None) => params::kernel::args(text).map(|a| word(a.span)).collect(),
+        }
+    }
+
+    /// A whole line, as the system is to read it, in the language of the loader.
+    pub(super) fn write(self, line: &str) -> Result<String> {
+        self.target().write(line, self.os).map_err(|o| {
+            let word = shown(line.get(o.span).unwrap_or(line));
+            Failure::new(
+                Kind::Params,
+                format!("{} cannot carry `{word}`: {}", self.target().name(), o.reason),
+            )
+            .into()
+        })
+    }
+
+    /// What the kernel gets of a loader's text.
+    pub(super) fn read(self, text: &str) -> String {
+        self.target().read(text)
+    }
+
+    /// Checks that `word` is one, and writes it in the language of the loader.
+    fn escape(self, word: &str) -> Result<String> {
+        let wrong = |what: &str| Failure::new(Kind::Params, format!("`{}` {what}", shown(word)));
+        if word.chars().any(char::is_control) {
+            return Err(wrong("has a control character in it").into());
+        }
+        let whole = Self { loader: Loader::Isolinux, os: self.os }.words(word);
+        if !matches!(&whole[..], [w] if w.range == (0..word.len())) || word.matches('"').count() % 2 == 1 {
+            let help = "put `\"` around a value with spaces, and give each word as an argument of its own";
+            return Err(wrong("is not one word").help(help).into());
+        }
+        self.write(word)
+    }
+
+    /// `text` after `edit`, or nothing when nothing of it was found. [`Edit::Reset`] is not for single lines.
+    pub(super) fn edited(self, text: &str, edit: &Edit) -> Result<Option<String>> {
+        let mut text = text.to_owned();
+        let mut changed = false;
+        let wanted = match edit {
+            Edit::Append(w) | Edit::Delete(w) | Edit::Replace(w) => w.as_slice(),
+            Edit::Reset => &[],
+        };
+        for word in wanted {
+            let next = match edit {
+                Edit::Append(_) => Some(self.appended(&text, word)?),
+                Edit::Delete(_) => self.deleted(&text, word),
+                _ => self.replaced(&text, word)?,
+            };
+            changed |= next.is_some();
+            text = next.unwrap_or(text);
+        }
+        Ok(changed.then_some(text))
+    }
+
+    fn appended(self, text: &str, word: &str) -> Result<String> {
+        let word = self.escape(word)?;
+        let space = if text.is_empty() || text.ends_with([' ', '\t']) { "" } else { " " };
+        Ok(format!("{text}{space}{word}"))
+    }
+
+    fn deleted(self, text: &str, wanted: &str) -> Option<String> {
+        let wanted = unquoted(wanted);
+        let all = self.words(text);
+        let is_it = |w: &&Word| w.value == wanted || key(&w.value) == wanted;
+        let gone: Vec<_> = all.iter().filter(is_it).map(|w| w.range.clone()).collect();
+        let mut left = text.to_owned();
+        for range in gone.iter().rev() {
+            // The space in front goes too; at the start, the one behind.
+            let front = text[..range.start].trim_end_matches([' ', '\t']).len();
+            let back = text.len() - text[range.end..].trim_start_matches([' ', '\t']).len();
+            left.replace_range(if front == 0 { 0..back } else { front..range.end }, "");
+        }
+        (!gone.is_empty()).then_some(left)
+    }
+
+    fn replaced(self, text: &str, wanted: &str) -> Result<Option<String>> {
+        let usage = |text: String| Failure::new(Kind::Usage, text);
+        let (key, rest) = wanted.split_once('=').ok_or_else(|| {
+            let help = "`append` and `delete` take words without a value";
+            usage(format!("`{wanted}` is neither key=new nor key=old=new")).help(help)
+        })?;
+        let all = self.words(text);
+        let of_key: Vec<&Word> = all.iter().filter(|w| self::key(&w.value) == key).collect();
+        if of_key.is_empty() {
+            return Ok(None);
+        }
+        // A value may have a `=` itself, so that which part is the old one is seen by what is there.
+        let by_old = |w: &&&Word| new_value(rest, &w.value).is_some();
+        let old: Vec<&&Word> = of_key.iter().filter(by_old).collect();
+        let (word, new) = match (old.as_slice(), of_key.as_slice()) {
+            ([word], _) => (**word, new_value(rest, &word.value).unwrap_or(rest)),
+            ([], [word]) if !rest.contains('=') => (*word, rest),
+            ([], [_]) => {
+                let text = format!("no `{key}` has the old value that `{wanted}` names");
+                let help = format!("to set a value that has `=` in it, `delete {key}` and `append {wanted}`");
+                return Err(usage(text).help(help).into());
+            }
+            _ => {
+                let text =
+                    format!("`{key}` is there {} times, and `{wanted}` does not say which", of_key.len());
+                return Err(usage(text).help(format!("{key}=OLD=NEW says it")).into());
+            }
+        };
+        let mut text = text.to_owned();
+        text.replace_range(word.range.clone(), &self.escape(&format!("{key}={new}"))?);
+        Ok(Some(text))
+    }
 }
 
 /// A word without the quotes that the kernel takes away.
-pub(super) fn unquoted(word: &str) -> String {
+fn unquoted(word: &str) -> String {
     word.replace('"', "")
 }
 
-/// `text` after `edit`, or an error when nothing of it was found. [`Edit::Reset`] is not for single lines.
-pub(super) fn edited(loader: Loader, text: &str, edit: &Edit) -> Result<Option<String>> {
-    let mut text = text.to_owned();
-    let mut changed = false;
-    let wanted = match edit {
-        Edit::Append(w) | Edit::Delete(w) | Edit::Replace(w) => w.as_slice(),
-        Edit::Reset => &[],
-    };
-    for word in wanted {
-        let next = match edit {
-            Edit::Append(_) => Some(appended(loader, &text, word)?),
-            Edit::Delete(_) => deleted(loader, &text, word),
-            _ => replaced(loader, &text, word)?,
-        };
-        changed |= next.is_some();
-        text = next.unwrap_or(text);
-    }
-    Ok(changed.then_some(text))
-}
-
-fn appended(loader: Loader, text: &str, word: &str) -> Result<String> {
-    let word = escape(loader, word)?;
-    let space = if text.is_empty() || text.ends_with([' ', '\t']) { "" } else { " " };
-    Ok(format!("{text}{space}{word}"))
-}
-
-fn deleted(loader: Loader, text: &str, wanted: &str) -> Option<String> {
-    let wanted = unquoted(wanted);
-    let all = words(loader, text);
-    let is_it = |w: &&Word| w.value == wanted || key(&w.value) == wanted;
-    let gone: Vec<_> = all.iter().filter(is_it).map(|w| w.range.clone()).collect();
-    let mut left = text.to_owned();
-    for range in gone.iter().rev() {
-        // The space in front goes too; at the start, the one behind.
-        let front = text[..range.start].trim_end_matches([' ', '\t']).len();
-        let back = text.len() - text[range.end..].trim_start_matches([' ', '\t']).len();
-        left.replace_range(if front == 0 { 0..back } else { front..range.end }, "");
-    }
-    (!gone.is_empty()).then_some(left)
-}
-
-fn replaced(loader: Loader, text: &str, wanted: &str) -> Result<Option<String>> {
-    let usage = |text: String| Failure::new(Kind::Usage, text);
-    let plain = unquoted(wanted);
-    let (key, rest) = plain.split_once('=').ok_or_else(|| {
-        usage(format!("`{wanted}` is neither key=new nor key=old=new"))
-            .help("`append` and `delete` take words without a value")
-    })?;
-    let all = words(loader, text);
-    let of_key: Vec<&Word> = all.iter().filter(|w| self::key(&w.value) == key).collect();
-    if of_key.is_empty() {
-        return Ok(None);
-    }
-    // A value may have a `=` itself, so that which part is the old one is seen by what is there.
-    let by_old = |w: &&&Word| rest.strip_prefix(value(&w.value)).is_some_and(|r| r.starts_with('='));
-    let old: Vec<&&Word> = of_key.iter().filter(by_old).collect();
-    let (word, new) = match (old.as_slice(), of_key.as_slice()) {
-        ([word], _) => (*word, &rest[value(&word.value).len() + 1..]),
-        ([], [word]) if !rest.contains('=') => (word, rest),
-        ([], [_]) => {
-            let text = format!("no `{key}` has the old value that `{wanted}` names");
-            return Err(usage(text)
-                .help(format!("to set a value that has `=` in it, `delete {key}` and `append {wanted}`"))
-                .into());
-        }
-        _ => {
-            let text = format!("`{key}` is there {} times, and `{wanted}` does not say which", of_key.len());
-            return Err(usage(text).help(format!("{key}=OLD=NEW says it")).into());
-        }
-    };
-    let space = new.contains(char::is_whitespace);
-    let new = if space { format!("{key}=\"{new}\"") } else { format!("{key}={new}") };
-    let mut text = text.to_owned();
-    text.replace_range(word.range.clone(), &escape(loader, &new)?);
-    Ok(Some(text))
+/// A word for a message, which may go to a terminal.
+fn shown(word: &str) -> String {
+    word.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 fn key(word: &str) -> &str {
     word.split_once('=').map_or(word, |(k, _)| k)
 }
 
-fn value(word: &str) -> &str {
-    word.split_once('=').map_or("", |(_, v)| v)
-}
-
-/// A whole line, as the kernel is to read it, in the language of `loader`.
-pub(super) fn write(loader: Loader, line: &str) -> Result<String> {
-    match loader {
-        Loader::Isolinux => Ok(line.trim().to_owned()),
-        Loader::Grub => {
-            let words = kernel_words(line).into_iter().map(|w| escape(loader, &line[w.range]));
-            Ok(words.collect::<Result<Vec<_>>>()?.join(" "))
-        }
-    }
-}
-
-/// What the kernel reads of a loader's text.
-pub(super) fn read(loader: Loader, text: &str) -> String {
-    match loader {
-        Loader::Isolinux => text.trim().to_owned(),
-        Loader::Grub => grub::line(text),
-    }
-}
-
-/// A word in the language of `loader`.
-pub(super) fn escape(loader: Loader, word: &str) -> Result<String> {
-    let wrong = |what: &str| Failure::new(Kind::Params, format!("`{}` {what}", word.escape_debug()));
-    if word.chars().any(char::is_control) {
-        return Err(wrong("has a control character in it").into());
-    }
-    if kernel_words(word).len() != 1 || word.matches('"').count() % 2 == 1 {
-        let help = "put `\"` around a value with spaces, and give each word as an argument of its own";
-        return Err(wrong("is not one word to the kernel").help(help).into());
-    }
-    match loader {
-        Loader::Isolinux => Ok(word.to_owned()),
-        Loader::Grub => grub::escape(word).ok_or_else(|| {
-            wrong("cannot pass through GRUB, which puts a `\\` before quotes and backslashes").into()
-        }),
-    }
+/// The new value in `OLD=NEW`, when OLD is the value of `word`; OLD may be quoted.
+fn new_value<'r>(rest: &'r str, word: &str) -> Option<&'r str> {
+    let old = word.split_once('=').map_or("", |(_, v)| v);
+    let quoted = format!("\"{old}\"");
+    [old, &quoted].into_iter().find_map(|o| rest.strip_prefix(o)?.strip_prefix('='))
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn list(words: &[&str]) -> Vec<String> {
         words.iter().map(|w| (*w).to_owned()).collect()
     }
 
-    fn edit(loader: Loader, text: &str, e: &Edit) -> Option<String> {
-        edited(loader, text, e).unwrap()
-    }
+    const ISOLINUX: Reader = Reader { loader: Loader::Isolinux, os: Os::Linux };
+    const GRUB: Reader = Reader { loader: Loader::Grub, os: Os::Linux };
+    const SMOKE: Reader = Reader { loader: Loader::Isolinux, os: Os::Smoke };
 
-    #[test]
-    fn the_kernel_splits_at_spaces_outside_of_double_quotes_only() {
-        let values: Vec<_> =
-            kernel_words(" a  b='x y' c=\"d e\" \"f=g h\"").into_iter().map(|w| w.value).collect();
-        assert_eq!(values, ["a", "b='x", "y'", "c=d e", "f=g h"]);
+    fn isolinux(text: &str, edit: Edit) -> Option<String> {
+        ISOLINUX.edited(text, &edit).unwrap()
     }
 
     #[test]
     fn words_are_appended_deleted_and_replaced_in_order() {
-        let isolinux = |t: &str, e: Edit| edit(Loader::Isolinux, t, &e);
         let text = "quiet console=tty0 console=ttyS0 a=\"b c\"";
         assert_eq!(isolinux("", Edit::Append(list(&["a", "b"]))).unwrap(), "a b");
         assert_eq!(isolinux(text, Edit::Delete(list(&["console"]))).unwrap(), "quiet a=\"b c\"");
@@ -218,13 +215,17 @@ mod tests {
         let one = isolinux(text, Edit::Replace(list(&["console=tty0=tty1"]))).unwrap();
         assert_eq!(one, text.replace("tty0", "tty1"));
         assert_eq!(isolinux("a=b", Edit::Replace(list(&["a=\"x y\""]))).unwrap(), "a=\"x y\"");
+        assert_eq!(
+            isolinux(text, Edit::Replace(list(&["a=\"b c\"=d"]))).unwrap(),
+            text.replace("\"b c\"", "d")
+        );
         assert_eq!(isolinux("d=LABEL=X", Edit::Replace(list(&["d=LABEL=X=LABEL=Y"]))).unwrap(), "d=LABEL=Y");
     }
 
     #[test]
     fn what_a_replacement_leaves_open_is_refused() {
         let wrong = |text: &str, word: &str| {
-            edited(Loader::Isolinux, text, &Edit::Replace(list(&[word]))).unwrap_err().to_string()
+            ISOLINUX.edited(text, &Edit::Replace(list(&[word]))).unwrap_err().to_string()
         };
         assert!(wrong("console=a console=b", "console=c").contains("is there 2 times"));
         assert!(wrong("a=b", "a=x=y").contains("no `a` has the old value"));
@@ -233,19 +234,41 @@ mod tests {
 
     #[test]
     fn grub_keeps_what_it_can_and_refuses_the_rest() {
-        let grub = |t: &str, w: &str| edited(Loader::Grub, t, &Edit::Append(list(&[w]))).map(Option::unwrap);
+        let grub = |t: &str, w: &str| GRUB.edited(t, &Edit::Append(list(&[w]))).map(Option::unwrap);
         assert_eq!(grub("quiet", "a=b").unwrap(), "quiet a=b");
         assert_eq!(grub("quiet", "a=$x;y").unwrap(), "quiet 'a=$x;y'");
         assert_eq!(grub("quiet", "a=\"b c\"").unwrap(), "quiet 'a=b c'");
-        assert!(grub("quiet", "a=it's").unwrap_err().to_string().contains("cannot pass through GRUB"));
-        let e = Edit::Delete(list(&["a=b c"]));
-        assert_eq!(edit(Loader::Grub, "x 'a=b c' y", &e).unwrap(), "x y");
+        assert!(grub("quiet", "a=it's").unwrap_err().to_string().contains("GRUB cannot carry `a=it's`"));
+        assert_eq!(GRUB.edited("x 'a=b c' y", &Edit::Delete(list(&["a=b c"]))).unwrap().unwrap(), "x y");
     }
 
     #[test]
-    fn a_word_that_is_none_is_refused() {
-        for word in ["", "a b", "a\nb", "a=\"b", "\u{7}"] {
-            assert!(escape(Loader::Isolinux, word).is_err(), "{word:?}");
+    fn a_word_is_what_the_system_takes_for_one() {
+        let keys = "cc.ssh_authorized_keys=[ssh-rsa AAAA me@host]";
+        assert!(ISOLINUX.edited("", &Edit::Append(list(&[keys]))).is_err());
+        let text = SMOKE.edited("quiet", &Edit::Append(list(&[keys]))).unwrap().unwrap();
+        assert_eq!(text, format!("quiet {keys}"));
+        let gone = SMOKE.edited(&text, &Edit::Delete(list(&["cc.ssh_authorized_keys"]))).unwrap();
+        assert_eq!(gone.unwrap(), "quiet");
+        for word in ["", "a b", "a\nb", "a=\"b", "\u{7}", " a"] {
+            assert!(ISOLINUX.edited("", &Edit::Append(list(&[word]))).is_err(), "{word:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_appended_can_be_deleted(
+            line in prop::collection::vec("[a-m][a-m.]{0,5}(=[!#-~]{0,6})?", 0..5),
+            word in "[n-z]{1,5}=[!#-~]{0,8}",
+        ) {
+            let line = line.join(" ");
+            for reader in [ISOLINUX, GRUB, SMOKE] {
+                let Ok(text) = reader.write(&line) else { continue };
+                let Ok(longer) = reader.edited(&text, &Edit::Append(vec![word.clone()])) else { continue };
+                let back = reader.edited(&longer.unwrap(), &Edit::Delete(list(&[key(&word)]))).unwrap();
+                // A quote in the line may take the new word into an old one, which the check of parameters reports.
+                prop_assert!(line.contains(['\'', '[']) || back == Some(text));
+            }
         }
     }
 }
