@@ -222,4 +222,37 @@ codes! {
     CONSOLE_ORDER "N0501" "the last console= is /dev/console"
         "Early messages and the passphrase prompt of encrypted disks go there and nowhere else."
         "rancheros-1.5.8" "console=tty1 console=ttyS0,115200n8";
+    CC_YAML "E0601" "not YAML"
+        "A file that cannot be read is skipped as a whole, and the boot goes on without it."
+        "rancheros-1.5.8" "#cloud-config\nhostname: [a\n";
+    CC_HEADER "E0602" "the first line must be exactly `#cloud-config`"
+        "Without it a datasource's text is dropped; `#!…` and `#compose` are other things."
+        "rancheros-1.5.8" "hostname: a\n";
+    CC_TYPE "E0603" "a value of the wrong type"
+        "One wrong type, and the whole file is skipped."
+        "rancheros-1.5.8" "#cloud-config\nrancher:\n  state:\n    autoformat: /dev/sda\n";
+    CC_KEY "E0604" "not a public SSH key"
+        "Type, base64 and the type inside must agree; a private key must not be here at all."
+        "rancheros-1.5.8" "#cloud-config\nssh_authorized_keys:\n  - ssh-ed25519 AAAAB3Nza me@host\n";
+    CC_SHAPE "E0605" "an entry of the wrong shape"
+        "`write_files` wants a path in each entry, `mounts` exactly four texts, `runcmd` and `bootcmd` texts or lists of texts."
+        "rancheros-1.5.8" "#cloud-config\nmounts:\n  - [/dev/sdb, /data]\n";
+    CC_UNKNOWN "W0601" "unknown key in the cloud-config"
+        "Unknown keys are ignored without a word. Those of other systems' cloud-init (`users`, `packages`) are unknown here."
+        "rancheros-1.5.8" "#cloud-config\nusers: []\n";
+    CC_VERSION "W0602" "not a key of this version"
+        "This version ignores it."
+        "rancheros-0.4.4" "#cloud-config\nruncmd:\n  - [echo]\n";
+    CC_PASSWORD "W0603" "a fixed password, or one that is not read here"
+        "`rancher.password` is read from the kernel's command line only. A `chpasswd` in a script that sets the password `rancher` is one that everybody knows."
+        "rancheros-1.5.8" "#cloud-config\nrancher:\n  password: rancher\n";
+    CC_TWICE "W0604" "set twice in one map"
+        "The last one counts; nothing is joined."
+        "rancheros-1.5.8" "#cloud-config\nhostname: a\nhostname: b\n";
+    CC_MANGLED "W0605" "the OS sees another text in the cloud-config"
+        "As on the command line, the text is what YAML makes of it: permissions `0644` become 420, and are then read as octal 420."
+        "rancheros-1.5.8" "#cloud-config\nwrite_files:\n  - path: /a\n    permissions: 0644\n";
+    CC_EARLY "N0601" "too late in a cloud-config that is fetched"
+        "The state's device and autoformat are needed before a datasource is asked; in a cloud-config that is fetched they come too late. On the command line, or in a seed in front of the initrd, they are in time."
+        "rancheros-1.5.8" "#cloud-config\nrancher:\n  state:\n    dev: LABEL=RANCHER_STATE\n";
 }

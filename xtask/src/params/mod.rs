@@ -3,6 +3,7 @@
 //! Pure: texts in, values out. `os` says which parser, `line` and `yaml` are that parser, quirk for quirk.
 
 pub mod check;
+pub mod cloud_config;
 pub mod codes;
 pub mod diagnostic;
 pub mod docs;
@@ -11,6 +12,7 @@ pub mod line;
 pub mod os;
 pub mod render;
 pub mod schema;
+pub mod ssh;
 pub mod target;
 pub mod tree;
 pub mod value;

@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use serde_json::Value as Json;
 use xtask::params::{
-    Context, Node, Os, Source, check,
+    Context, Node, Os, Source, check, cloud_config,
     codes::{self, Code},
     line,
 };
@@ -84,7 +84,8 @@ fn shown(code: &Code) -> String {
     let text = code.example.line();
     let context =
         Context { targets: code.example.target.into_iter().collect(), on_medium: true, nics: Vec::new() };
-    let found = check(&text, os, &context);
+    let file = code.id[1..].starts_with("06");
+    let found = if file { cloud_config::check(&text, os) } else { check(&text, os, &context) };
     let source = Source { name: code.example.os, text: &text };
     let of_this = found.iter().filter(|d| d.code.id == code.id);
     of_this.map(|d| source.show(d)).collect()

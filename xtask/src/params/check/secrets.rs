@@ -9,10 +9,15 @@ use crate::params::{codes, line, os::Os, tree::Node};
 const SECRET_NAMES: [&str; 8] =
     ["password", "auth", "identitytoken", "registrytoken", "server_key", "ca_key", "psk", "passphrase"];
 
+/// Whether values under this name are secret wherever it stands.
+pub(in crate::params) fn is_secret_name(name: &str) -> bool {
+    SECRET_NAMES.contains(&name)
+}
+
 /// Whether a path's value is secret.
 pub(in crate::params) fn is_secret(path: &str) -> bool {
     let last = path.rsplit('.').next().unwrap_or(path);
-    SECRET_NAMES.contains(&last) || (path.starts_with("rancher.ssh.keys.") && !last.ends_with("-pub"))
+    is_secret_name(last) || (path.starts_with("rancher.ssh.keys.") && !last.ends_with("-pub"))
 }
 
 /// The line with every secret value hidden, each character by a `*`, so that columns stay.

@@ -256,8 +256,15 @@ impl Schema {
     /// Looks a path up: `rancher.…`, or `cc.…` for the top level.
     #[must_use]
     pub fn find(&self, path: &str) -> Found<'_> {
+        self.find_segments(path.split('.'))
+    }
+
+    /// Looks a path up whose names may have dots, as in a file.
+    pub fn find_segments<'s>(&self, path: impl IntoIterator<Item = &'s str>) -> Found<'_> {
         let mut at = self;
-        for (depth, segment) in path.split('.').enumerate() {
+        let mut segments = 0;
+        for (depth, segment) in path.into_iter().enumerate() {
+            segments = depth + 1;
             let next =
                 at.children.get(segment).or_else(|| at.children.get("*").filter(|_| !segment.is_empty()));
             match (next, &at.key) {
@@ -273,7 +280,7 @@ impl Schema {
         match &at.key {
             Some(key) => Found::Key(key),
             // `cc` itself and the like: a map that no row describes.
-            None => Found::Unknown { known: path.split('.').count(), siblings: Vec::new() },
+            None => Found::Unknown { known: segments, siblings: Vec::new() },
         }
     }
 }

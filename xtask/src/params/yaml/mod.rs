@@ -10,6 +10,7 @@
 
 mod block;
 mod decode;
+pub(super) mod document;
 pub(super) mod gonum;
 pub(super) mod gotime;
 mod parse;

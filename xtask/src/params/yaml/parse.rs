@@ -1,5 +1,7 @@
 //! Tokens → events: libyaml's state machine.
 
+use std::ops::Range;
+
 use super::{
     Bad,
     scan::{Scanner, Token},
@@ -27,11 +29,20 @@ pub(super) struct Event {
     pub(super) value: String,
     /// The scalar was written plainly, so its text decides its type.
     pub(super) implicit: bool,
+    /// The characters it was read from: of a collection its beginning.
+    pub(super) span: Range<usize>,
 }
 
 impl Event {
-    fn of(kind: Kind) -> Self {
-        Self { kind, anchor: String::new(), tag: String::new(), value: String::new(), implicit: false }
+    pub(super) fn of(kind: Kind) -> Self {
+        Self {
+            kind,
+            anchor: String::new(),
+            tag: String::new(),
+            value: String::new(),
+            implicit: false,
+            span: 0..0,
+        }
     }
 
     fn empty_scalar() -> Self {
@@ -73,7 +84,22 @@ impl Parser {
         Ok(Self { scanner: Scanner::new(text)?, state: State::StreamStart, states: Vec::new() })
     }
 
+    /// Where the reading is, in characters.
+    pub(super) fn place(&self) -> usize {
+        self.scanner.mark.index
+    }
+
     pub(super) fn next(&mut self) -> Parsed {
+        self.scanner.peek()?;
+        let span = self.scanner.span();
+        let mut event = self.step()?;
+        if event.span.is_empty() {
+            event.span = span;
+        }
+        Ok(event)
+    }
+
+    fn step(&mut self) -> Parsed {
         match self.state {
             State::StreamStart => self.stream_start(),
             State::DocumentStart { implicit } => self.document_start(implicit),
@@ -187,13 +213,15 @@ impl Parser {
         };
         if let Some((kind, state)) = collection {
             self.state = state;
-            return Ok(Event { anchor, tag, ..Event::of(kind) });
+            let span = self.scanner.span();
+            return Ok(Event { anchor, tag, span, ..Event::of(kind) });
         }
         if let Token::Scalar { value, plain } = self.scanner.peek()? {
             let implicit = (*plain && tag.is_empty()) || tag == "!";
             let value = value.clone();
+            let span = self.scanner.span();
             self.scanner.next();
-            return Ok(Event { anchor, tag, value, implicit, ..self.pop(Kind::Scalar)? });
+            return Ok(Event { anchor, tag, value, implicit, span, ..self.pop(Kind::Scalar)? });
         }
         if anchor.is_empty() && tag.is_empty() {
             return Err(Bad("did not find expected node content"));

@@ -1,6 +1,6 @@
 //! Characters → tokens: libyaml's scanner, with its simple keys and indentation.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, ops::Range};
 
 use super::Bad;
 
@@ -47,10 +47,15 @@ struct SimpleKey {
 /// libyaml's limit for a key without `?`.
 const SIMPLE_KEY_MAX: usize = 1024;
 
+/// Deeper than this no bracket is followed: it would have to close again within a line of the kernel.
+const MAX_FLOW: usize = 2_048;
+
 pub(super) struct Scanner {
     text: Vec<char>,
     pub(super) mark: Mark,
-    tokens: VecDeque<Token>,
+    /// Where the token that is being read begins.
+    start: usize,
+    tokens: VecDeque<(Token, Range<usize>)>,
     taken: usize,
     started: bool,
     ended: bool,
@@ -71,6 +76,7 @@ impl Scanner {
         Ok(Self {
             text: text.chars().collect(),
             mark: Mark::default(),
+            start: 0,
             tokens: VecDeque::new(),
             taken: 0,
             started: false,
@@ -144,13 +150,18 @@ impl Scanner {
         while self.wants_more()? {
             self.fetch()?;
         }
-        self.tokens.front().ok_or(Bad("the stream is closed"))
+        self.tokens.front().map(|(token, _)| token).ok_or(Bad("the stream is closed"))
+    }
+
+    /// The characters of the token that [`Scanner::peek`] shows.
+    pub(super) fn span(&self) -> Range<usize> {
+        self.tokens.front().map_or(self.mark.index..self.mark.index, |(_, span)| span.clone())
     }
 
     /// Takes the token that [`Scanner::peek`] showed.
     pub(super) fn next(&mut self) -> Option<Token> {
         self.taken += 1;
-        self.tokens.pop_front()
+        self.tokens.pop_front().map(|(token, _)| token)
     }
 
     fn wants_more(&mut self) -> Result<bool, Bad> {
@@ -164,12 +175,13 @@ impl Scanner {
     fn fetch(&mut self) -> Result<(), Bad> {
         if !self.started {
             self.started = true;
-            self.tokens.push_back(Token::StreamStart);
+            self.push(Token::StreamStart);
             return Ok(());
         }
         self.skip_to_token();
         self.drop_stale_keys()?;
         self.unroll_indent(Some(self.mark.column));
+        self.start = self.mark.index;
         let c = self.at(0);
         match c {
             '\0' => self.stream_end(),
@@ -265,7 +277,7 @@ impl Scanner {
     }
 
     pub(super) fn push(&mut self, token: Token) {
-        self.tokens.push_back(token);
+        self.tokens.push_back((token, self.start..self.mark.index));
     }
 
     /// Opens a block collection where the text goes deeper; `number` is the token it stands in front of.
@@ -276,8 +288,8 @@ impl Scanner {
         self.indents.push(self.indent);
         self.indent = Some(column);
         match number {
-            Some(number) => self.tokens.insert(number - self.taken, token),
-            None => self.tokens.push_back(token),
+            Some(number) => self.tokens.insert(number - self.taken, (token, self.start..self.start)),
+            None => self.push(token),
         }
     }
 
@@ -287,7 +299,7 @@ impl Scanner {
             return;
         }
         while self.indent > column {
-            self.tokens.push_back(Token::BlockEnd);
+            self.tokens.push_back((Token::BlockEnd, self.mark.index..self.mark.index));
             self.indent = self.indents.pop().flatten();
         }
     }
@@ -317,6 +329,9 @@ impl Scanner {
     }
 
     fn flow_start(&mut self, token: Token) -> Result<(), Bad> {
+        if self.flow_level >= MAX_FLOW {
+            return Err(Bad("brackets are nested too deep"));
+        }
         self.save_simple_key()?;
         self.simple_keys.push(SimpleKey::default());
         self.flow_level += 1;
@@ -377,7 +392,8 @@ impl Scanner {
     fn value(&mut self) -> Result<(), Bad> {
         let key = *self.last_key();
         if key.possible {
-            self.tokens.insert(key.token - self.taken, Token::Key);
+            let at = key.mark.index;
+            self.tokens.insert(key.token - self.taken, (Token::Key, at..at));
             self.roll_indent(key.mark.column, Some(key.token), Token::BlockMappingStart);
             self.last_key().possible = false;
             self.simple_key_allowed = false;
