@@ -13,8 +13,8 @@ pub use raw::{Engine, KernelFlavour};
 
 use crate::{
     error::{Failure, Kind},
-    params::{Os, Params},
     machine::VmSpec,
+    params::{Os, Params},
 };
 
 /// `media.toml`, checked.

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::params::Params;
 use crate::machine::VmSpec;
+use crate::params::Params;
 
 /// The whole file.
 #[derive(Clone, Debug, Deserialize)]

@@ -190,7 +190,7 @@ impl Checker {
             );
         }
         self.early(span, &name);
-        if let Err(_) = fits(key.row.ty, &value.node()) {
+        if fits(key.row.ty, &value.node()).is_err() {
             let message =
                 format!("`{name}` wants {}, and this is {}", key.row.ty.wanted(), value.node().kind());
             let help = format!("write {} here", key.row.ty.wanted());

@@ -33,7 +33,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("machine", &["machine", "plan", "error"]),
     ("stage", &["stage", "plan", "config", "params", "machine", "error", "iso"]),
     ("iso", &["iso", "params", "error"]),
-    ("exec", &["exec", "plan", "ctx", "report", "error", "iso", "params", "stage"]),
+    ("exec", &["exec", "plan", "ctx", "report", "error", "iso", "cpio", "config", "stage"]),
     ("report", &["report", "error"]),
 ];
 
