@@ -42,7 +42,7 @@ impl Stage for BootIso {
         let efi = p.ensure(&EfiImage::new([("EFI/BOOT/BOOTX64.EFI", Arg::from(&grub))]))?;
         let seed = seed(profile);
         let loaders = loaders(p, profile, &self.line, seed.is_some())?;
-        let layout = Layout { files: loaders.clone(), seed: seed.clone() };
+        let layout = Layout { os: profile.os, files: loaders.clone(), seed: seed.clone() };
         let mut files = self.overlay();
         let mut add = |path: &str, artifact: &Artifact| files.push((path.to_owned(), Arg::from(artifact)));
         add("/vmlinuz", &self.os.kernel);

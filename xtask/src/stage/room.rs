@@ -4,6 +4,7 @@ use anyhow::Result;
 
 use crate::{
     iso::room::Loader,
+    params::Os,
     plan::{Arg, Artifact, Planner, Stage},
 };
 
@@ -61,6 +62,8 @@ impl Stage for CloudConfig {
 /// The loaders' files of an ISO, and `/media.json`, which says where in them the room is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Layout {
+    /// Who reads the parameters.
+    pub os: Os,
     /// Path in the ISO, file, who reads it, the parameters as written in it.
     pub files: Vec<(&'static str, Artifact, Loader, Arg)>,
     /// The seed in the ISO's root.
@@ -74,7 +77,7 @@ impl Stage for Layout {
 
     fn plan(&self, p: &mut Planner) -> Result<Artifact> {
         let mut node = p.node::<Self>("media.json: where the room for parameters is");
-        let mut args = vec![("to", node.out("media.json"))];
+        let mut args = vec![("to", node.out("media.json")), ("os", self.os.to_string().into())];
         for (path, file, loader, text) in &self.files {
             let loader = if *loader == Loader::Grub { "grub" } else { "isolinux" };
             args.extend([("file", (*path).into()), ("content", file.into())]);

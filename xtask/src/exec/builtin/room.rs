@@ -28,12 +28,13 @@ fn read_seed(call: &Call<'_>) -> Result<Option<Seed>> {
     Ok(Some(Seed { file: "/seed.cpio".to_owned(), length, path: path.to_owned(), config }))
 }
 
-/// `file`, `content`, `loader` and `args` for each of the loaders' files; the seed's arguments; `to`.
+/// `os`; `file`, `content`, `loader` and `args` for each of the loaders' files; the seed's arguments; `to`.
 ///
 /// # Errors
 /// [`Kind::Config`] when a file, made from a template of the profile's own, has no region.
 pub(super) fn layout(call: &Call<'_>) -> Result<()> {
     let mut layout = Layout::default();
+    layout.os = Some(call.text("os")?.to_owned());
     layout.seed = read_seed(call)?;
     let fields = call.all("file").zip(call.all("content")).zip(call.all("loader").zip(call.all("args")));
     for ((file, content), (loader, args)) in fields {
