@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 use crate::{
     ctx::Ctx,
     error::{Explain as _, Failure, Kind},
+    exec::{run::read_limited, tree},
     iso::{
         Iso,
         kargs::{self, Edit, Flush, Plan, Slot, State},
@@ -93,7 +94,7 @@ pub fn run(ctx: &Ctx, args: &KargsArgs) -> Result<()> {
         KargsCommand::Replace(w) => edit(ctx, &w.target, &Edit::Replace(words(w))),
         KargsCommand::Reset(target) => edit(ctx, target, &Edit::Reset),
         KargsCommand::EmbedConfig { target, file } => {
-            let config = String::from_utf8(crate::exec::run::read_limited(file, 1 << 20)?)
+            let config = String::from_utf8(read_limited(file, 1 << 20)?)
                 .explain(Kind::Input, || format!("{file} is not UTF-8"))?;
             let iso = Iso::open(&target.iso)?;
             write(ctx, target, &iso, &kargs::embed(&iso, &config)?)
@@ -152,7 +153,8 @@ fn check(ctx: &Ctx, target: &TargetArgs, before: &State, after: &State) -> Resul
         ctx.report.err_line(&Source { name, text: &line }.show(&diagnostic));
     }
     if errors > 0 && !target.force {
-        let text = format!("{errors} errors in the kernel arguments; {name} is as it was");
+        let errors = if errors == 1 { "1 error".to_owned() } else { format!("{errors} errors") };
+        let text = format!("{errors} in the kernel arguments; nothing is written");
         return Err(Failure::new(Kind::Params, text).help("--force writes them all the same").into());
     }
     Ok(())
@@ -197,33 +199,45 @@ fn write(ctx: &Ctx, target: &TargetArgs, iso: &Iso, plan: &Plan) -> Result<()> {
 
 /// Deals with the lists of digests beside an image: brings them up to date, or says that they are not.
 ///
-/// The old digest is looked up in SHA256SUMS and replaced wherever the two files have it.
+/// The digest that SHA256SUMS has for the image is replaced wherever manifest.json has it, and then both digests
+/// in SHA256SUMS, which lists manifest.json too.
 fn sums(ctx: &Ctx, path: &Utf8Path, update: bool) -> Result<()> {
     let folder = path.parent().unwrap_or(Utf8Path::new(""));
     let Some(name) = path.file_name() else { return Ok(()) };
-    let Ok(list) = fs_err::read_to_string(folder.join("SHA256SUMS")) else { return Ok(()) };
-    let listed = list.lines().filter_map(|l| l.split_once([' ', '\t']));
-    let Some(old) = listed.filter(|(_, n)| n.trim_start_matches([' ', '*']) == name).map(|(d, _)| d).next()
-    else {
-        return Ok(());
-    };
+    let list = folder.join("SHA256SUMS");
+    let Ok(mut sums) = fs_err::read_to_string(&list) else { return Ok(()) };
+    let Some(old) = listed(&sums, name)? else { return Ok(()) };
     if !update {
-        ctx.report.warn(format!(
-            "SHA256SUMS and manifest.json beside {path} may no longer match it; --update-sums makes them"
-        ));
+        let text = format!("SHA256SUMS and manifest.json beside {path} no longer match it");
+        ctx.report.warn(format!("{text}; --update-sums brings them up to date"));
         return Ok(());
     }
-    let old: Digest = old.parse().explain(Kind::Input, || format!("SHA256SUMS has no digest for {name}"))?;
-    let new = crate::exec::tree::digest(path)?.0;
-    for file in ["SHA256SUMS", "manifest.json"] {
-        let file = folder.join(file);
-        let Ok(text) = fs_err::read_to_string(&file) else { continue };
-        replace_file(&file, &text.replace(&old.to_string(), &new.to_string()))?;
-        if file.with_extension("minisig").exists() || Utf8PathBuf::from(format!("{file}.minisig")).exists() {
-            ctx.report.warn(format!("the signature of {file} no longer matches"));
+    let new = tree::digest(path)?.0.to_string();
+    sums = sums.replace(&old, &new);
+    let manifest = folder.join("manifest.json");
+    if let Ok(text) = fs_err::read_to_string(&manifest) {
+        let text = text.replace(&old, &new);
+        replace_file(&manifest, &text)?;
+        if let Some(old) = listed(&sums, "manifest.json")? {
+            sums = sums.replace(&old, &Digest::of(text.as_bytes()).to_string());
         }
     }
+    replace_file(&list, &sums)?;
+    if folder.join("SHA256SUMS.minisig").exists() {
+        ctx.report.warn(format!("the signature of {list} no longer matches it"));
+    }
     Ok(())
+}
+
+/// The digest that SHA256SUMS has for a file.
+fn listed(sums: &str, name: &str) -> Result<Option<String>> {
+    let mut lines = sums.lines().filter_map(|l| l.split_once([' ', '\t']));
+    let Some((digest, _)) = lines.find(|(_, n)| n.trim_start_matches([' ', '*']) == name) else {
+        return Ok(None);
+    };
+    let digest: Digest =
+        digest.parse().explain(Kind::Input, || format!("SHA256SUMS has no digest for {name}"))?;
+    Ok(Some(digest.to_string()))
 }
 
 /// Writes beside, then renames.

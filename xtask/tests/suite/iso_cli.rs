@@ -77,21 +77,20 @@ fn digests_beside_a_changed_image_are_brought_up_to_date_or_said_to_be_wrong() {
     let digest = || Digest::of(&fs::read(lab.path("ours.iso")).unwrap()).to_string();
     let built = digest();
     let other = format!("{}  other.iso\n", Digest::of(b"other"));
-    lab.write("SHA256SUMS", &format!("{built}  ours.iso\n{other}"));
     lab.write(
         "manifest.json",
         &format!("{{\"outputs\": [{{\"name\": \"ours.iso\", \"sha256\": \"{built}\"}}]}}\n"),
     );
+    let manifest_digest = || Digest::of(&fs::read(lab.path("manifest.json")).unwrap());
+    let list = |iso: &str| format!("{iso}  ours.iso\n{other}{}  manifest.json\n", manifest_digest());
+    lab.write("SHA256SUMS", &list(&built));
     let (sums, manifest) =
         (fs::read(lab.path("SHA256SUMS")).unwrap(), fs::read(lab.path("manifest.json")).unwrap());
     let output = xtask(&lab, &["kargs", "append", "ours.iso", "x=1"]);
     assert!(output.status.success() && err(&output).contains("--update-sums"), "{}", err(&output));
     assert_eq!(fs::read(lab.path("SHA256SUMS")).unwrap(), sums);
     ok(&lab, &["kargs", "append", "ours.iso", "y=1", "--update-sums"]);
-    assert_eq!(
-        fs::read_to_string(lab.path("SHA256SUMS")).unwrap(),
-        format!("{}  ours.iso\n{other}", digest())
-    );
+    assert_eq!(fs::read_to_string(lab.path("SHA256SUMS")).unwrap(), list(&digest()));
     assert!(fs::read_to_string(lab.path("manifest.json")).unwrap().contains(&digest()));
     ok(&lab, &["kargs", "reset", "ours.iso", "--update-sums"]);
     assert_eq!(digest(), built);
@@ -152,4 +151,27 @@ fn what_is_wrong_has_its_exit_code_and_changes_nothing() {
         );
     }
     assert_eq!(fs::read(lab.path("ours.iso")).unwrap(), built);
+}
+
+#[test]
+fn an_edit_that_would_panic_the_guest_is_refused_until_it_is_forced() {
+    let lab = Lab::new();
+    if !lab.ours() {
+        return;
+    }
+    let built = fs::read(lab.path("ours.iso")).unwrap();
+    let edit =
+        ["kargs", "append", "ours.iso", "rancher.state.autoformat=/dev/vda", "--os", "rancheros-1.5.8"];
+    let output = xtask(&lab, &edit);
+    let text = err(&output);
+    assert_eq!(output.status.code(), Some(11), "{text}");
+    assert!(
+        text.contains("wants a list") && text.contains("^^^") && text.contains("nothing is written"),
+        "{text}"
+    );
+    assert_eq!(fs::read(lab.path("ours.iso")).unwrap(), built);
+    ok(&lab, &[&edit[..], &["--force"]].concat());
+    // What is there already does not stop the next edit, nor is it said again.
+    let next = xtask(&lab, &["kargs", "append", "ours.iso", "panic=9", "--os", "rancheros-1.5.8"]);
+    assert!(next.status.success() && !err(&next).contains("wants a list"), "{}", err(&next));
 }

@@ -8,6 +8,7 @@ use xtask::{
         Iso,
         kargs::{self, Edit, Flush, State},
     },
+    params::Os,
     plan::Digest,
 };
 
@@ -58,6 +59,25 @@ fn an_edit_of_our_image_changes_both_loaders_and_reset_gives_the_pristine_bytes_
     assert_ne!(digest(&path), pristine);
     assert_eq!(apply(&path, &Edit::Reset).unwrap().pristine, Some(true));
     assert_eq!(digest(&path), pristine);
+}
+
+#[test]
+fn a_word_that_grub_has_to_split_is_edited_as_the_one_that_it_is() {
+    let lab = Lab::new();
+    if !lab.ours() {
+        return;
+    }
+    let path = lab.utf8("ours.iso");
+    let apply = |edit: Edit| {
+        let plan = kargs::plan(&Iso::open(&path).unwrap(), &edit, Some(Os::Smoke)).unwrap();
+        plan.apply(&path, Flush::No).unwrap();
+        plan.after
+    };
+    let state = apply(Edit::Append(list(&["cc.hostname=\"a b\""])));
+    assert!(state.agree && state.slots[1].args.ends_with("'cc.hostname=\"a' 'b\"'"), "{state:#?}");
+    let state = apply(Edit::Replace(list(&["cc.hostname=\"c d\""])));
+    assert!(state.agree && state.slots[0].args.ends_with("cc.hostname=\"c d\""), "{state:#?}");
+    assert_eq!(args(&apply(Edit::Delete(list(&["cc.hostname"])))), ["quiet console=ttyS0"; 2]);
 }
 
 #[test]
