@@ -1,6 +1,6 @@
 //! Anybody's images: which loader files there are, and how a file that gets longer finds its room.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 
@@ -18,8 +18,10 @@ use crate::{
 
 /// Loader files are a few KiB.
 const LONGEST: u64 = 1 << 20;
-/// Loader files of one image.
+/// Loader files of one image, and files that they name.
 const MOST: usize = 256;
+/// Places with arguments in one file.
+const MOST_LINES: usize = 1024;
 
 /// A file with kernel arguments in it.
 pub(super) struct ConfigFile {
@@ -74,17 +76,16 @@ impl Text {
     }
 }
 
-/// A file that may be a loader's, by its path within one file system.
-struct Candidate {
-    path: String,
-    place: Place,
-}
-
 /// Every loader file with kernel arguments, in the ISO tree and in FAT images that firmware may start.
 pub(super) fn find(iso: &Iso) -> Result<Vec<ConfigFile>> {
     let (trees, entries) = (iso.walk_all()?, iso.walk()?);
+    // Hard links and the Joliet tree have records of their own for the same bytes.
+    let mut records: BTreeMap<Extent, Vec<LengthField>> = BTreeMap::new();
+    for entry in trees.iter().flatten().filter(|e| e.extents.len() == 1) {
+        records.entry(entry.extents[0]).or_default().push(LengthField::Iso(entry.records[0]));
+    }
     let in_tree = entries.iter().filter(|e| e.kind == crate::iso::Kind::File && e.extents.len() == 1);
-    let in_tree = in_tree.map(|e| Candidate { path: e.path.clone(), place: iso_place(e, &trees) }).collect();
+    let in_tree = in_tree.map(|e| (e.path.clone(), iso_place(e.extents[0], &records))).collect();
     let mut found = configs(iso, "", in_tree)?;
     for (base, name) in fat_images(iso, &entries)? {
         let Some(files) = fat::walk(iso, base)? else { continue };
@@ -93,7 +94,7 @@ pub(super) fn find(iso: &Iso) -> Result<Vec<ConfigFile>> {
             extents: f.clusters.clone(),
             length_fields: vec![LengthField::Fat(f.record)],
         };
-        let in_fat = files.iter().map(|f| Candidate { path: f.path.clone(), place: place(f) }).collect();
+        let in_fat = files.iter().map(|f| (f.path.clone(), place(f))).collect();
         found.extend(configs(iso, &name, in_fat)?);
     }
     Ok(found)
@@ -113,52 +114,57 @@ fn fat_images(iso: &Iso, entries: &[Entry]) -> Result<Vec<(u64, String)>> {
     Ok(bases.into_iter().map(|base| (base, name(base))).collect())
 }
 
-fn iso_place(entry: &Entry, trees: &[Vec<Entry>]) -> Place {
-    let extent = entry.extents[0];
-    // Hard links and the Joliet tree have records of their own for the same bytes.
-    let same = trees.iter().flatten().filter(|e| e.extents.first().is_some_and(|x| *x == extent));
-    let length_fields = same.map(|e| LengthField::Iso(e.records[0])).collect();
+fn iso_place(extent: Extent, records: &BTreeMap<Extent, Vec<LengthField>>) -> Place {
     let length = extent.length.next_multiple_of(SECTOR);
-    Place { size: entry.size, extents: vec![Extent { offset: extent.offset, length }], length_fields }
+    let length_fields = records.get(&extent).cloned().unwrap_or_default();
+    Place { size: extent.length, extents: vec![Extent { offset: extent.offset, length }], length_fields }
 }
 
-/// The loader files among `candidates`, by their names and by what they include.
-fn configs(iso: &Iso, prefix: &str, candidates: Vec<Candidate>) -> Result<Vec<ConfigFile>> {
-    let roots = candidates.iter().filter_map(|c| {
-        let name = c.path.rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
-        let loader = match name.as_str() {
-            "isolinux.cfg" | "syslinux.cfg" | "extlinux.conf" => Loader::Isolinux,
-            "grub.cfg" | "loopback.cfg" => Loader::Grub,
-            _ => return None,
-        };
-        let folder = c.path.rsplit_once('/').map_or("", |(f, _)| f).to_owned();
-        Some((c.path.clone(), folder, loader))
-    });
-    let mut todo: Vec<_> = roots.collect();
+/// The loader files among the files of one file system, by their names and by what they include.
+fn configs(iso: &Iso, prefix: &str, files: Vec<(String, Place)>) -> Result<Vec<ConfigFile>> {
+    let mut todo: Vec<_> = files.iter().filter_map(|(path, _)| root(path)).collect();
     todo.reverse();
+    let mut by_path: BTreeMap<String, Vec<(String, Place)>> = BTreeMap::new();
+    for file in files {
+        by_path.entry(file.0.to_lowercase()).or_default().push(file);
+    }
     let mut seen = BTreeSet::new();
     let mut found = Vec::new();
     while let Some((path, folder, loader)) = todo.pop() {
-        let Some(candidate) = candidates.iter().find(|c| c.path.eq_ignore_ascii_case(&path)) else {
-            continue;
-        };
-        if !seen.insert(candidate.path.clone()) || candidate.place.size > LONGEST {
+        let path = path.to_lowercase();
+        if !seen.insert(path.clone()) {
             continue;
         }
-        if seen.len() > MOST {
-            return Err(
-                Failure::new(Kind::Input, "there are more loader files than in any real image").into()
-            );
-        }
-        let text = Text::decode(read(iso, &candidate.place, candidate.place.size)?);
-        let config = config::parse(loader, &text.text);
-        todo.extend(config.includes.iter().map(|i| (resolved(&folder, i), folder.clone(), loader)));
-        if !config.lines.is_empty() {
-            let name = format!("{prefix}{}", candidate.path);
-            found.push(ConfigFile { name, loader, text, config, place: candidate.place.clone() });
+        // Names that differ by case alone: which one a loader takes is not known here.
+        for (path, place) in by_path.get(&path).into_iter().flatten().filter(|f| f.1.size <= LONGEST) {
+            let text = Text::decode(read(iso, place, place.size)?);
+            let config = config::parse(loader, &text.text);
+            if config.lines.len() > MOST_LINES
+                || config.includes.len() > MOST
+                || seen.len() + found.len() > MOST
+            {
+                let text = "there are more loader files and entries than in any real image";
+                return Err(Failure::new(Kind::Input, text).into());
+            }
+            todo.extend(config.includes.iter().map(|i| (resolved(&folder, i), folder.clone(), loader)));
+            if !config.lines.is_empty() {
+                let name = format!("{prefix}{path}");
+                found.push(ConfigFile { name, loader, text, config, place: place.clone() });
+            }
         }
     }
     Ok(found)
+}
+
+/// Whether a loader looks for a file of this name: its path, its folder and the loader.
+fn root(path: &str) -> Option<(String, String, Loader)> {
+    let (folder, name) = path.rsplit_once('/')?;
+    let loader = match name.to_ascii_lowercase().as_str() {
+        "isolinux.cfg" | "syslinux.cfg" | "extlinux.conf" => Loader::Isolinux,
+        "grub.cfg" | "loopback.cfg" => Loader::Grub,
+        _ => return None,
+    };
+    Some((path.to_owned(), folder.to_owned(), loader))
 }
 
 /// An included path. Both loaders take relative ones from the folder of the first file.
@@ -261,18 +267,37 @@ impl ConfigFile {
         if bytes.len() <= old + more {
             return Ok(bytes);
         }
-        for comment in config::parse(self.loader, &text).comments.into_iter().rev() {
-            text.replace_range(comment, "");
-            let bytes = self.text.encode(text.trim_end())?;
-            if bytes.len() <= old {
-                return Ok(padded(bytes));
-            }
+        let text = self.without_comments(&text, bytes.len() - old)?;
+        let bytes = self.text.encode(text.trim_end())?;
+        if bytes.len() <= old + more {
+            return Ok(padded(bytes));
         }
-        let missing = self.text.encode(text.trim_end())?.len() - old - more;
+        let missing = bytes.len() - old - more;
         let why =
             if let Slack::None(why) = slack { format!(", and it cannot grow: {why}") } else { String::new() };
         let text = format!("{} has {missing} bytes too little room for this{why}", self.name);
         Err(Failure::new(Kind::Input, text).help("rebuild the image, or delete other arguments first").into())
+    }
+}
+
+impl ConfigFile {
+    /// The text without its last comments, as many as have `bytes` bytes together.
+    fn without_comments(&self, text: &str, bytes: usize) -> Result<String> {
+        let mut freed = 0;
+        let mut gone = Vec::new();
+        for comment in config::parse(self.loader, text).comments.into_iter().rev() {
+            if freed < bytes {
+                freed += self.text.encode(&text[comment.clone()])?.len();
+                gone.push(comment);
+            }
+        }
+        let mut left = String::new();
+        let mut from = 0;
+        for comment in gone.into_iter().rev() {
+            left += &text[from..comment.start];
+            from = comment.end;
+        }
+        Ok(left + &text[from..])
     }
 }
 

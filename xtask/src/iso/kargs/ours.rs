@@ -19,6 +19,8 @@ use crate::{
 
 /// The layout is a few KiB, unless the built cloud-config is in it.
 const LONGEST: u64 = 1 << 20;
+/// Regions of one image; ours have two.
+const MOST: usize = 64;
 
 /// An image with room.
 pub(super) struct Ours {
@@ -34,6 +36,11 @@ pub(super) struct Ours {
 pub(super) fn open(iso: &Iso, os: Option<Os>) -> Result<Option<Ours>> {
     let Some(entry) = iso.find_opt(room::LAYOUT)? else { return Ok(None) };
     let layout = Layout::from_json(&iso.read(&entry, LONGEST)?)?;
+    if layout.regions.len() > MOST {
+        return Err(
+            Failure::new(Kind::Input, format!("{} lists more than {MOST} regions", room::LAYOUT)).into()
+        );
+    }
     let mut files: Vec<Entry> = Vec::new();
     let mut file = |name: &str| -> Result<Entry> {
         if let Some(known) = files.iter().find(|e| e.path == name) {
