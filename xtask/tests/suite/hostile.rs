@@ -120,6 +120,91 @@ fn records_that_are_too_short_or_cross_a_sector_are_errors() {
     assert!(walk_error(image(&long)).contains("a directory record of 255 bytes"));
 }
 
+/// An image with Rock Ridge, whose one file has these system use entries.
+fn rock_ridge(entries: &[u8]) -> Vec<u8> {
+    let with = |mut record: Vec<u8>, entries: &[u8]| {
+        record.extend(entries);
+        record[0] = u8::try_from(record.len()).unwrap();
+        record
+    };
+    let mut image = image(&[]);
+    let root = &mut image[ROOT as usize * SECTOR..];
+    let mut at = 0;
+    for r in [
+        with(record(&[0], ROOT, SECTOR as u32, 2), b"SP\x07\x01\xBE\xEF\x00\0"),
+        record(&[1], ROOT, SECTOR as u32, 2),
+        with(record(b"A.;1", 19, 1, 0), entries),
+    ] {
+        root[at..at + r.len()].copy_from_slice(&r);
+        at += r.len();
+    }
+    image
+}
+
+/// A pointer to a continuation area of 28 bytes.
+fn continuation(sector: u32, offset: u32) -> Vec<u8> {
+    let mut ce = b"CE\x1C\x01".to_vec();
+    ce.resize(28, 0);
+    both32(&mut ce[4..], sector);
+    both32(&mut ce[12..], offset);
+    both32(&mut ce[20..], 28);
+    ce
+}
+
+#[test]
+fn a_name_goes_on_in_a_continuation_area() {
+    let mut image = rock_ridge(&[b"NM\x08\x01\x01Rea".to_vec(), continuation(22, 100)].concat());
+    image[22 * SECTOR + 100..][..12].copy_from_slice(b"NM\x0C\x01\0l na-me");
+    let iso = open(image).unwrap();
+    assert_eq!((iso.walk().unwrap()[0].path.as_str(), iso.naming().unwrap()), ("/Real na-me", "rock ridge"));
+}
+
+#[test]
+fn continuation_areas_that_loop_or_lie_outside_are_errors() {
+    let mut image = rock_ridge(&continuation(22, 0));
+    image[22 * SECTOR..][..28].copy_from_slice(&continuation(22, 0));
+    assert!(walk_error(image).contains("continuation areas lead on without an end"));
+    assert!(walk_error(rock_ridge(&continuation(9999, 0))).contains("28 bytes are said to be here"));
+    assert!(walk_error(rock_ridge(b"NM\x02\x01")).contains("shorter than its header"));
+    assert!(walk_error(rock_ridge(b"NM\x08\x01\0../")).contains("cannot be a name"));
+    assert!(
+        walk_error(rock_ridge(b"CL\x0C\x01\x13\0\0\0\0\0\0\x13"))
+            .contains("no moved folder is at byte 38912")
+    );
+}
+
+#[test]
+fn a_boot_catalog_that_is_damaged_is_an_error() {
+    let with_catalog = |catalog: &[u8]| {
+        let mut image = image(&[]);
+        let end = image[17 * SECTOR..18 * SECTOR].to_vec();
+        // The root's sector is free: these images are not walked.
+        image[18 * SECTOR..19 * SECTOR].copy_from_slice(&end);
+        image[17 * SECTOR..][..30].copy_from_slice(b"\x00CD001\x01EL TORITO SPECIFICATION");
+        image[17 * SECTOR + 71] = 20;
+        image[20 * SECTOR..][..catalog.len()].copy_from_slice(catalog);
+        open(image).unwrap().boot_entries().map_err(|e| e.to_string())
+    };
+    let mut good = vec![0; 64];
+    good[0] = 1;
+    good[28..32].copy_from_slice(&[0xAA, 0x55, 0x55, 0xAA]);
+    good[32] = 0x88;
+    good[38] = 4;
+    good[40] = 22;
+    assert_eq!(with_catalog(&good).unwrap()[0].offset, 22 * SECTOR as u64);
+    let wrong = |at: usize, byte: u8| {
+        let mut catalog = good.clone();
+        catalog[at] = byte;
+        with_catalog(&catalog).unwrap_err()
+    };
+    assert!(wrong(5, 9).contains("checksum is wrong"));
+    assert!(wrong(32, 7).contains("a boot entry starts with 0x07"));
+    assert!(wrong(40, 200).contains("are said to be here"));
+    let mut section = good.clone();
+    section.extend([0x91, 0xEF, 0xFF, 0xFF]);
+    assert!(with_catalog(&section).is_err());
+}
+
 #[test]
 fn names_that_lead_out_of_a_folder_are_errors() {
     for name in [&b"../x"[..], b"..", b"a/b", b"a\0b"] {

@@ -175,3 +175,33 @@ fn an_edit_that_would_panic_the_guest_is_refused_until_it_is_forced() {
     let next = xtask(&lab, &["kargs", "append", "ours.iso", "panic=9", "--os", "rancheros-1.5.8"]);
     assert!(next.status.success() && !err(&next).contains("wants a list"), "{}", err(&next));
 }
+
+/// The second region is beyond the length that the process may write to, so the first is written and taken back.
+#[cfg(unix)]
+#[test]
+fn a_write_that_fails_half_way_puts_the_old_bytes_back() {
+    let lab = Lab::new();
+    if !lab.ours() {
+        return;
+    }
+    let built = fs::read(lab.path("ours.iso")).unwrap();
+    let iso = xtask::iso::Iso::open(&lab.utf8("ours.iso")).unwrap();
+    let offset = |path: &str| iso.find(path).unwrap().extents[0].offset;
+    let (isolinux, grub) = (offset("/isolinux.cfg"), offset("/boot/grub/grub.cfg"));
+    let most = isolinux.max(grub) / 512;
+    lab.write("media.toml", "default-profile = \"smoke\"\n");
+    let script = format!(
+        "trap '' XFSZ; ulimit -f {most}; exec '{}' kargs append ours.iso x=1",
+        env!("CARGO_BIN_EXE_xtask")
+    );
+    let mut shell = Command::new("sh");
+    let output = shell
+        .args(["-c", &script])
+        .current_dir(lab.path(""))
+        .env("MEDIA_ROOT", lab.path(""))
+        .output()
+        .unwrap();
+    let text = err(&output);
+    assert_eq!((output.status.code(), text.contains("it is as it was")), (Some(8), true), "{text}");
+    assert_eq!(fs::read(lab.path("ours.iso")).unwrap(), built);
+}

@@ -73,23 +73,32 @@ pub(super) fn write(path: &Utf8Path, patches: &[Patch], flush: Flush) -> Result<
     if file.try_lock().is_err() {
         return Err(Failure::new(Kind::Storage, format!("another program holds a lock on {path}")).into());
     }
-    for patch in patches {
-        let mut now = vec![0; patch.old.len()];
-        file.read_exact_at(&mut now, patch.offset).explain(Kind::Storage, cannot)?;
-        if now != patch.old {
-            return Err(Failure::new(Kind::Storage, format!("{path} was changed while it was read")).into());
-        }
+    if !is_as_it_was(&file, patches).explain(Kind::Storage, cannot)? {
+        return Err(Failure::new(Kind::Storage, format!("{path} was changed while it was read")).into());
     }
     let written = patches.iter().try_for_each(|p| write_at(&file, &p.new, p.offset));
     let written = written.and_then(|()| if flush == Flush::Yes { file.sync_data() } else { Ok(()) });
     let Err(error) = written else { return Ok(()) };
-    let back = patches.iter().rev().try_for_each(|p| write_at(&file, &p.old, p.offset));
-    let state = if back.is_ok() {
-        "it is as it was"
-    } else {
-        "it may be half changed; `kargs reset` repairs our images"
+    for patch in patches.iter().rev() {
+        // What could not be written can often not be written back either, and need not; the reading tells.
+        _ = write_at(&file, &patch.old, patch.offset);
+    }
+    let state = match is_as_it_was(&file, patches) {
+        Ok(true) => "it is as it was",
+        _ => "it may be half changed; `kargs reset` repairs our images",
     };
     Err(Failure::new(Kind::Storage, format!("cannot change {path}: {state}")).source(error).into())
+}
+
+fn is_as_it_was(file: &File, patches: &[Patch]) -> io::Result<bool> {
+    for patch in patches {
+        let mut now = vec![0; patch.old.len()];
+        file.read_exact_at(&mut now, patch.offset)?;
+        if now != patch.old {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 #[cfg(unix)]
