@@ -4,11 +4,16 @@ use std::io::Read as _;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
+use serde::Serialize;
 
 use crate::{
+    config::Profile,
     ctx::Ctx,
     error::{Explain as _, Failure, Kind},
-    params::{self, Context, Diagnostic, Os, Severity, Source, Target},
+    exec::load,
+    params::{self, Context, Diagnostic, Os, Severity, Source, Target, cloud_config, schema},
+    report::table::table,
+    stage::line::Line,
 };
 
 /// Arguments of `params`.
@@ -21,20 +26,38 @@ pub struct ParamsArgs {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Say what is wrong with parameters, what the boot would make of it, and what to do.
-    Check(CheckArgs),
+    /// Say what is wrong with parameters and the cloud-config, what the boot would make of it, and what to do.
+    Check(Subject),
+    /// Print what the OS's configuration will hold, as YAML, with defaults marked.
+    Explain(Subject),
+    /// List the keys that there are: type, since and until when, default.
+    List(ListArgs),
     /// Read command lines from standard input; print what the OS makes of each, one JSON tree a line.
     ///
     /// A line that takes the parser's process down gives "PANIC", one that it never finishes "HANG".
     Parse(ParseArgs),
+    /// Print docs/params.md: every rule and every key, from the tables of this program.
+    Docs,
+}
+
+/// Whose parameters.
+#[derive(Args, Debug)]
+struct Subject {
+    /// A profile of media.toml; the default one unless named.
+    profile: Option<String>,
+    /// A line instead of a profile's.
+    #[arg(long, requires = "os", conflicts_with = "profile", allow_hyphen_values = true)]
+    line: Option<String>,
+    /// Who reads the line: `rancheros-1.5.8`, `burmillaos-1.9.3`, `smoke`, `linux`.
+    #[arg(long, requires = "line")]
+    os: Option<Os>,
 }
 
 #[derive(Args, Debug)]
-struct CheckArgs {
-    /// The line.
-    #[arg(long, requires = "os", allow_hyphen_values = true)]
-    line: String,
-    /// Who reads it: `rancheros-1.5.8`, `burmillaos-1.9.3`, `smoke`, `linux`.
+struct ListArgs {
+    /// Only keys with this in their name or description.
+    pattern: Option<String>,
+    /// Only keys of this OS, with its defaults.
     #[arg(long)]
     os: Option<Os>,
 }
@@ -49,40 +72,156 @@ struct ParseArgs {
 /// Runs `params`.
 ///
 /// # Errors
-/// When standard input cannot be read.
+/// [`Kind::Params`] when there are errors in the parameters, and what reading files meets.
 pub fn run(ctx: &Ctx, args: &ParamsArgs) -> Result<()> {
     match &args.action {
-        Action::Check(args) => check(ctx, args),
+        Action::Check(subject) => check(ctx, subject),
+        Action::Explain(subject) => explain(ctx, subject),
+        Action::List(args) => {
+            list(ctx, args);
+            Ok(())
+        }
         Action::Parse(args) => parse(ctx, args),
+        Action::Docs => {
+            ctx.report.out(&params::docs::markdown());
+            Ok(())
+        }
     }
 }
 
-fn check(ctx: &Ctx, args: &CheckArgs) -> Result<()> {
-    let os = args.os.unwrap_or(Os::Linux);
-    let context = Context { targets: Target::ALL.to_vec(), on_medium: true, nics: Vec::new() };
-    let found = params::check(&args.line, os, &context);
-    let name = os.to_string();
-    // The line is its writer's own, so that nothing in it need be hidden on this terminal.
-    show(ctx, Source { name: &name, text: &args.line }, &found)
+/// A text and what was found in it.
+struct Checked {
+    name: String,
+    /// With secrets hidden, unless it is the person's own.
+    text: String,
+    found: Vec<Diagnostic>,
+}
+
+fn check(ctx: &Ctx, subject: &Subject) -> Result<()> {
+    let checked = match (&subject.line, subject.os) {
+        (Some(line), Some(os)) => {
+            let context = Context { targets: Target::ALL.to_vec(), on_medium: true, nics: Vec::new() };
+            let found = params::check(line, os, &context);
+            // The line is its writer's own, so that nothing in it need be hidden on this terminal.
+            vec![Checked { name: os.to_string(), text: line.clone(), found }]
+        }
+        _ => {
+            let loaded = load::load(ctx)?;
+            check_profile(ctx, loaded.config.profile(subject.profile.as_deref())?)?
+        }
+    };
+    show(ctx, &checked)
+}
+
+fn check_profile(ctx: &Ctx, profile: &Profile) -> Result<Vec<Checked>> {
+    let line = Line::new(profile, None)?;
+    let name = format!("profile {}, on {}", profile.name, profile.os);
+    let text = params::masked(&line.shown(), profile.os);
+    let mut checked = vec![Checked { name, text, found: line.check() }];
+    if let Some(file) = &profile.cloud_config {
+        let path = ctx.root.join(file);
+        let text = fs_err::read_to_string(path).explain(Kind::Config, || format!("cannot read {file}"))?;
+        let found = cloud_config::check(&text, profile.os);
+        checked.push(Checked { name: file.clone(), text: cloud_config::masked(&text), found });
+    }
+    Ok(checked)
 }
 
 /// Prints diagnostics and fails when there are errors among them.
-fn show(ctx: &Ctx, source: Source<'_>, found: &[Diagnostic]) -> Result<()> {
+fn show(ctx: &Ctx, checked: &[Checked]) -> Result<()> {
+    let sources = checked.iter().map(|c| (Source { name: &c.name, text: &c.text }, &c.found));
     if ctx.globals.json {
-        let reports: Vec<_> = found.iter().map(|d| source.report(d)).collect();
+        let reports: Vec<_> = sources.flat_map(|(s, found)| found.iter().map(move |d| s.report(d))).collect();
         ctx.report.out_json(&reports);
     } else {
-        let texts: Vec<String> = found.iter().map(|d| source.show(d)).collect();
-        ctx.report.out(&texts.join("\n"));
+        let texts: Vec<String> =
+            sources.flat_map(|(s, found)| found.iter().map(move |d| s.show(d))).collect();
+        if !texts.is_empty() {
+            ctx.report.out(&texts.join("\n"));
+        }
     }
-    let count = |severity| found.iter().filter(|d| d.severity() == severity).count();
+    let found = || checked.iter().flat_map(|c| &c.found);
+    let count = |severity| found().filter(|d| d.severity() == severity).count();
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
     if errors > 0 {
-        let message = format!("{errors} errors and {warnings} warnings in the parameters of {}", source.name);
+        let message = format!("{}, {} in the parameters", some(errors, "error"), some(warnings, "warning"));
         return Err(Failure::new(Kind::Params, message).help("docs/params.md explains each code").into());
     }
-    ctx.report.note(format!("no errors, {warnings} warnings"));
+    ctx.report.note(format!("no errors, {}", some(warnings, "warning")));
     Ok(())
+}
+
+fn some(count: usize, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
+
+fn explain(ctx: &Ctx, subject: &Subject) -> Result<()> {
+    let (line, os) = match (&subject.line, subject.os) {
+        (Some(line), Some(os)) => (line.clone(), os),
+        _ => {
+            let loaded = load::load(ctx)?;
+            let profile = loaded.config.profile(subject.profile.as_deref())?;
+            (Line::new(profile, None)?.shown(), profile.os)
+        }
+    };
+    let yaml =
+        params::explain(&line, os).explain(Kind::Params, || format!("{os} does not survive the line"))?;
+    if ctx.globals.json {
+        ctx.report.out_json(&serde_json::json!({ "os": os, "yaml": yaml }));
+    } else if yaml.is_empty() {
+        ctx.report.note(format!("{os} takes nothing from this line into its configuration"));
+    } else {
+        ctx.report.out(&yaml);
+    }
+    Ok(())
+}
+
+/// A key for people and scripts.
+#[derive(Serialize)]
+struct Listed {
+    key: String,
+    #[serde(rename = "type")]
+    ty: &'static str,
+    since: String,
+    until: Option<String>,
+    on_line: &'static str,
+    default: Option<String>,
+    about: &'static str,
+}
+
+fn list(ctx: &Ctx, args: &ListArgs) {
+    let pattern = args.pattern.as_deref().unwrap_or_default().to_lowercase();
+    let wanted = |k: &schema::Key| {
+        args.os.is_none_or(|os| k.known_to(os))
+            && (k.path.to_lowercase().contains(&pattern) || k.row.about.to_lowercase().contains(&pattern))
+    };
+    // Without an OS the newest default is shown.
+    let newest = Os::Burmilla(params::Version::new(2, 0, 5));
+    let listed: Vec<Listed> = schema::keys()
+        .into_iter()
+        .filter(wanted)
+        .map(|k| Listed {
+            ty: k.row.ty.name(),
+            since: k.row.since.to_string(),
+            until: k.row.until.map(|v| v.to_string()),
+            on_line: k.row.on_line.name(),
+            default: k.default(args.os.unwrap_or(newest)).map(str::to_owned),
+            about: k.row.about,
+            key: k.path,
+        })
+        .collect();
+    if ctx.globals.json {
+        return ctx.report.out_json(&listed);
+    }
+    let rows: Vec<Vec<String>> = listed
+        .into_iter()
+        .map(|l| {
+            let (until, default) = (l.until.unwrap_or_default(), l.default.unwrap_or_default());
+            vec![l.key, l.ty.to_owned(), l.since, until, l.on_line.to_owned(), default, l.about.to_owned()]
+        })
+        .collect();
+    let head = ["KEY", "TYPE", "SINCE", "UNTIL", "ON THE LINE", "DEFAULT", "WHAT IT IS"];
+    ctx.report.out(&table(&head, &rows));
 }
 
 fn parse(ctx: &Ctx, args: &ParseArgs) -> Result<()> {

@@ -144,6 +144,9 @@ codes! {
     STATE_LABEL "E0403" "the formatted disk will not be found"
         "The file system is labelled `RANCHER_STATE`, in capitals; a state.dev that says anything else never finds it, and the system stays in RAM."
         "rancheros-1.5.8" "rancher.state.dev=LABEL=DATA rancher.state.autoformat=[/dev/sda]";
+    SSH_KEY "E0404" "not a public SSH key on the line"
+        "Type, base64 and the type inside must agree. An element with blanks needs double quotes, or the kernel takes its words apart."
+        "rancheros-1.5.8" "cc.ssh_authorized_keys=[\"ssh-ed25519 AAAAB3Nza me@host\"]";
     UNKNOWN "W0101" "unknown key"
         "Unknown keys are ignored without a word."
         "rancheros-1.5.8" "rancher.state.autofromat=[/dev/sda]";

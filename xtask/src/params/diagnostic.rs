@@ -161,6 +161,8 @@ fn width(text: &str) -> usize {
 /// A diagnostic for a script: place, code, texts; never the source itself.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report<'a> {
+    /// What the text is.
+    pub source: &'a str,
     /// The rule, such as `E0201`.
     pub code: &'static str,
     /// How bad it is.
@@ -179,12 +181,13 @@ pub struct Report<'a> {
     pub help: &'a str,
 }
 
-impl Source<'_> {
+impl<'s> Source<'s> {
     /// A diagnostic for a script.
     #[must_use]
-    pub fn report<'d>(&self, d: &'d Diagnostic) -> Report<'d> {
+    pub fn report(&self, d: &'s Diagnostic) -> Report<'s> {
         let (line, column) = self.place(d.span.start);
         Report {
+            source: self.name,
             code: d.code.id,
             severity: d.severity(),
             line,

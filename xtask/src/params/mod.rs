@@ -7,6 +7,8 @@ pub mod cloud_config;
 pub mod codes;
 pub mod diagnostic;
 pub mod docs;
+mod emit;
+pub mod explain;
 pub mod kernel;
 pub mod line;
 pub mod os;
@@ -20,6 +22,7 @@ mod yaml;
 
 pub use check::{Context, check, masked};
 pub use diagnostic::{Diagnostic, Severity, Source};
+pub use explain::explain;
 pub use line::{Word, parse, words};
 pub use os::{Dialect, Os, Version};
 pub use render::{RenderError, render};

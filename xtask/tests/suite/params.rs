@@ -103,7 +103,7 @@ fn every_rule_is_raised_by_its_example_and_shows_this_text() {
 #[test]
 fn docs_params_md_is_what_the_tables_say() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/params.md");
+    let there = fs::read_to_string(&path).unwrap();
     let text = xtask::params::docs::markdown();
-    let there = fs::read_to_string(&path).unwrap_or_default();
-    assert!(there == text, "docs/params.md is out of date; `cargo xtask codegen` writes it");
+    assert!(there == text, "docs/params.md is out of date: `cargo xtask codegen` writes it");
 }

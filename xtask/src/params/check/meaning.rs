@@ -1,7 +1,7 @@
 //! Settings that are well formed and still do not do what they say: state, terminals, datasources.
 
 use super::Checker;
-use crate::params::{codes, kernel, os::Version, tree::Node};
+use crate::params::{codes, kernel, os::Version, ssh, tree::Node};
 
 /// The label that formatting writes.
 const LABEL: &str = "LABEL=RANCHER_STATE";
@@ -12,6 +12,7 @@ impl Checker<'_> {
         self.autoformat();
         self.terminals();
         self.datasources();
+        self.ssh_keys();
         self.init_asserts();
     }
 
@@ -205,6 +206,19 @@ impl Checker<'_> {
             _ => return None,
         };
         Some((wrong.to_owned(), format!("see `{name}` in the list of datasources")))
+    }
+
+    fn ssh_keys(&mut self) {
+        let Some(keys) = self.last("cc.ssh_authorized_keys") else { return };
+        let span = keys.span();
+        let texts: Vec<String> =
+            keys.list().unwrap_or_default().iter().filter_map(super::types::as_text).collect();
+        for (i, wrong) in texts.iter().enumerate().filter_map(|(i, t)| Some((i, ssh::check_key(t).err()?))) {
+            let message = format!("key {} of `cc.ssh_authorized_keys`: {wrong}", i + 1);
+            let help =
+                "paste the whole line of a file that ends in .pub, in double quotes inside the brackets";
+            self.say(&codes::SSH_KEY, span.clone(), message, "nobody can log in with it", help);
+        }
     }
 
     /// `root` and `netconsole` are asserted to be texts.

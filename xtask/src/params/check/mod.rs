@@ -9,8 +9,8 @@ mod types;
 
 use std::{ops::Range, sync::LazyLock};
 
-pub(super) use secrets::is_secret_name;
 pub use secrets::masked;
+pub(super) use secrets::{is_secret, is_secret_name};
 pub(super) use types::{as_text, fits, nearest};
 
 use super::{

@@ -19,7 +19,7 @@ mod scalar;
 mod scan;
 mod tag;
 
-pub(super) use resolve::boolean;
+pub(super) use resolve::{boolean, plain};
 
 use super::tree::{Crash, Node};
 

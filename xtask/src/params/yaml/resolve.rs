@@ -27,6 +27,11 @@ pub(super) fn event(event: &Event) -> Node {
     Node::Str(event.value.clone())
 }
 
+/// What a plain scalar of this text becomes.
+pub(in crate::params) fn plain(text: &str) -> Node {
+    typed(text).unwrap_or_else(|| Node::Str(text.to_owned()))
+}
+
 /// Go's decoder skips line breaks inside the text.
 fn go_base64(text: &str) -> String {
     text.replace(['\r', '\n'], "")

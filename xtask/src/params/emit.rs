@@ -1,0 +1,172 @@
+//! Values → YAML, laid out as candiedyaml lays it out: keys in order, lists not indented, quotes only where the
+//! text would be read as something else.
+
+use super::{
+    tree::{Node, go_float},
+    yaml,
+};
+
+/// A line for each scalar, with what is put behind some of them.
+pub(super) struct Emitter<'a> {
+    /// The YAML so far.
+    pub(super) out: String,
+    /// What stands behind a value as a comment, by its path.
+    pub(super) remark: &'a dyn Fn(&[&str]) -> Option<String>,
+}
+
+impl Emitter<'_> {
+    /// Writes the entries of a map.
+    pub(super) fn map(&mut self, node: &Node, path: &mut Vec<String>, indent: usize) {
+        let Node::Map(map) = node else { return };
+        for (key, value) in map {
+            path.push(key.clone());
+            self.out += &" ".repeat(indent);
+            self.out += &scalar(&Node::Str(key.clone()), indent);
+            self.out.push(':');
+            self.value(value, path, indent);
+            path.pop();
+        }
+    }
+
+    fn value(&mut self, value: &Node, path: &mut Vec<String>, indent: usize) {
+        let names: Vec<&str> = path.iter().map(String::as_str).collect();
+        let remark = (self.remark)(&names).map(|r| format!(" # {r}")).unwrap_or_default();
+        match value {
+            Node::Map(map) if !map.is_empty() => {
+                self.out += &remark;
+                self.out.push('\n');
+                self.map(value, path, indent + 2);
+            }
+            Node::List(list) if !list.is_empty() => {
+                self.out += &remark;
+                self.out.push('\n');
+                for item in list {
+                    self.out += &" ".repeat(indent);
+                    self.item(item, path, indent);
+                }
+            }
+            other => self.out += &format!(" {}{remark}\n", scalar(other, indent)),
+        }
+    }
+
+    fn item(&mut self, item: &Node, path: &mut Vec<String>, indent: usize) {
+        let mut inner = Emitter { out: String::new(), remark: &|_| None };
+        match item {
+            Node::Map(map) if !map.is_empty() => inner.map(item, path, indent + 2),
+            Node::List(list) if !list.is_empty() => {
+                for item in list {
+                    inner.out += &" ".repeat(indent + 2);
+                    inner.item(item, path, indent + 2);
+                }
+            }
+            other => inner.out = format!("{}\n", scalar(other, indent)),
+        }
+        self.out += "- ";
+        self.out += inner.out.trim_start_matches(' ');
+    }
+}
+
+fn scalar(node: &Node, indent: usize) -> String {
+    match node {
+        Node::Null => "null".to_owned(),
+        Node::Bool(b) => b.to_string(),
+        Node::Int(n) => n.to_string(),
+        Node::Float(f) if f.is_nan() => ".nan".to_owned(),
+        Node::Float(f) if f.is_infinite() => if *f < 0.0 { "-.inf" } else { "+.inf" }.to_owned(),
+        Node::Float(f) => go_float(*f),
+        Node::Time(time) => time.rfc3339(),
+        Node::Str(text) => string(text, indent),
+        Node::Bytes(bytes) => {
+            use base64::Engine as _;
+            format!("!!binary {}", base64::engine::general_purpose::STANDARD.encode(bytes))
+        }
+        Node::List(_) => "[]".to_owned(),
+        Node::Map(_) => "{}".to_owned(),
+    }
+}
+
+fn string(text: &str, indent: usize) -> String {
+    let lines = text.contains('\n') && !text.starts_with([' ', '\n']) && !text.ends_with('\n');
+    let odd = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}');
+    if lines && !text.chars().any(|c| c != '\n' && odd(c)) {
+        let margin = format!("\n{}", " ".repeat(indent + 2));
+        return format!("|-{margin}{}", text.replace('\n', &margin));
+    }
+    if text.chars().any(odd) || !matches!(yaml::plain(text), Node::Str(_)) {
+        return quoted(text);
+    }
+    let first = text.chars().next().unwrap_or(' ');
+    let second = text.chars().nth(1).unwrap_or(' ');
+    let indicator = ",[]{}#&*!|>'\"%@`".contains(first) || ("-?:".contains(first) && second == ' ');
+    let marker = text.starts_with("---") || text.starts_with("...");
+    let inside = text.contains(": ") || text.contains(" #") || text.ends_with(':');
+    if indicator || marker || inside || text.trim() != text {
+        return format!("'{}'", text.replace('\'', "''"));
+    }
+    text.to_owned()
+}
+
+fn quoted(text: &str) -> String {
+    let escape = |c: char| match c {
+        '"' | '\\' => format!("\\{c}"),
+        '\n' => "\\n".to_owned(),
+        '\t' => "\\t".to_owned(),
+        c if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}') => {
+            format!("\\u{:04x}", u32::from(c))
+        }
+        c => c.to_string(),
+    };
+    format!("\"{}\"", text.chars().map(escape).collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn emit(node: &Node) -> String {
+        let mut emitter = Emitter { out: String::new(), remark: &|_| None };
+        emitter.map(node, &mut Vec::new(), 0);
+        emitter.out
+    }
+
+    #[test]
+    fn it_is_laid_out_as_the_os_does_it() {
+        let text = "a: \"1\"\nb:\n- x\n- 'y: z'\n- null\n- \"007\"\n- 1.5\n- true\n- - p\n  - q\n- k: v\nc: {}\nd: []\n\
+                    e: null\nf: |-\n  multi\n  line\ng: '#x'\nh: 2015-01-01T00:00:00Z\ni: \"2015-01-01\"\nj: \"\"\n\
+                    k: ' lead'\nl: a, b\nm: it's\no:\n  p:\n    q: 1\nr: a\"b\ns: '[a'\nt: 1e+21\nu: '- a'\nw: \"tab\\tx\"\n";
+        let node = yaml::document::read(text).unwrap().node();
+        assert_eq!(emit(&node), text);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_back(map in prop::collection::btree_map("[a-z:# -]{1,4}", node(), 0..4)) {
+            let node = Node::Map(map);
+            let text = emit(&node);
+            if !matches!(&node, Node::Map(m) if m.is_empty()) {
+                prop_assert_eq!(yaml::document::read(&text).map(|t| t.node()), Ok(node), "{}", text);
+            }
+        }
+    }
+
+    fn node() -> impl Strategy<Value = Node> {
+        let leaf = prop_oneof![
+            "[ -~]{0,8}".prop_map(Node::Str),
+            "[a \n\t'\":#\\[-]{0,6}".prop_map(Node::Str),
+            any::<i64>().prop_map(Node::Int),
+            any::<bool>().prop_map(Node::Bool),
+            Just(Node::Null),
+        ];
+        leaf.prop_recursive(3, 12, 3, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..3).prop_map(Node::List),
+                prop::collection::btree_map("[a-z]{1,3}", inner, 0..3)
+                    .prop_map(|m: BTreeMap<String, Node>| Node::Map(m)),
+            ]
+        })
+    }
+}

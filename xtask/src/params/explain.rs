@@ -1,0 +1,173 @@
+//! What the OS's configuration will hold: the YAML that `ros config export --full` prints, cut down to the parts
+//! that a line touches.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    check::{SCHEMA, fits, is_secret},
+    emit::Emitter,
+    line,
+    os::Os,
+    schema::{self, Found, Type},
+    tree::{Crash, Node},
+    yaml,
+};
+
+/// The YAML of a line: what it sets, and the defaults beside it, which are marked `# default`. What the OS takes
+/// no notice of, or does not survive, is marked as such. Secrets are `***`.
+///
+/// # Errors
+/// When reading the line would kill or stop the reader.
+pub fn explain(line: &str, os: Os) -> Result<String, Crash> {
+    let set = line::parse(line, os)?;
+    let mut tree = set.clone();
+    // These two are read from the line alone and are no part of the configuration.
+    let asides = asides(&mut tree);
+    let mut defaults = BTreeSet::new();
+    for key in schema::keys().iter().filter(|k| k.known_to(os) && !k.path.contains('*')) {
+        let path: Vec<&str> = key.path.strip_prefix("cc.").unwrap_or(&key.path).split('.').collect();
+        let Some(default) = key.default(os) else { continue };
+        if touched(&set, &path) && add_default(&mut tree, &path, default) {
+            defaults.insert(path.join("."));
+        }
+    }
+    hide_secrets(&mut tree, &mut Vec::new());
+    let remark = |path: &[&str]| {
+        let full = path.join(".");
+        if defaults.contains(&full) { Some("default".to_owned()) } else { remark(&set, path, os) }
+    };
+    let mut emitter = Emitter { out: String::new(), remark: &remark };
+    emitter.map(&tree, &mut Vec::new(), 0);
+    Ok(asides + &emitter.out)
+}
+
+/// Takes `rancher.password` and `rancher.autologin` out, and says as comments what becomes of them.
+fn asides(tree: &mut Node) -> String {
+    let Node::Map(top) = tree else { return String::new() };
+    let Some(Node::Map(rancher)) = top.get_mut("rancher") else { return String::new() };
+    let mut out = String::new();
+    if let Some(password) = rancher.remove("password") {
+        let kind = password.kind();
+        out += &format!(
+            "# rancher.password: {kind}, given to chpasswd at each boot; no part of the configuration\n"
+        );
+    }
+    if rancher.remove("autologin").is_some() {
+        out += "# rancher.autologin: looked for in the line itself; no part of the configuration\n";
+    }
+    if rancher.is_empty() {
+        top.remove("rancher");
+    }
+    out
+}
+
+/// Whether the line sets something in the same part: `rancher.state` for `rancher.state.fstype`.
+fn touched(set: &Node, path: &[&str]) -> bool {
+    match path {
+        [top, part, _, ..] => set.get([*top, *part]).is_some_and(|n| matches!(n, Node::Map(_))),
+        _ => false,
+    }
+}
+
+/// Puts a default in unless something stands there or above it.
+fn add_default(tree: &mut Node, path: &[&str], default: &str) -> bool {
+    let Ok(value) = yaml::read(default) else { return false };
+    let mut at = tree;
+    for (i, segment) in path.iter().enumerate() {
+        let Node::Map(map) = at else { return false };
+        if i + 1 == path.len() {
+            if map.contains_key(*segment) {
+                return false;
+            }
+            map.insert((*segment).to_owned(), value);
+            return true;
+        }
+        at = map.entry((*segment).to_owned()).or_insert_with(|| Node::Map(BTreeMap::new()));
+    }
+    false
+}
+
+fn hide_secrets(node: &mut Node, path: &mut Vec<String>) {
+    let Node::Map(map) = node else { return };
+    for (key, value) in map {
+        path.push(key.clone());
+        match value {
+            Node::Map(_) => hide_secrets(value, path),
+            value if is_secret(&path.join(".")) => *value = Node::Str("***".to_owned()),
+            _ => {}
+        }
+        path.pop();
+    }
+}
+
+/// What there is to say about a value that the line sets.
+fn remark(set: &Node, path: &[&str], os: Os) -> Option<String> {
+    let node = set.get(path.iter().copied())?;
+    let top = if path.first() == Some(&"rancher") && path.len() > 1 { None } else { Some("cc") };
+    match SCHEMA.find_segments(top.into_iter().chain(path.iter().copied())) {
+        Found::Free => None,
+        Found::Below(key) => Some(format!("fatal: {} takes {}", key.path, key.row.ty.wanted())),
+        Found::Unknown { .. } => Some("unknown, ignored".to_owned()),
+        Found::Key(key) if !key.known_to(os) => Some("not in this version, ignored".to_owned()),
+        Found::Key(key) if fits(key.row.ty, node).is_err() => {
+            Some(format!("fatal: wants {}", key.row.ty.wanted()))
+        }
+        Found::Key(key) => match (key.row.ty, node) {
+            (Type::Text, Node::Str(_)) => None,
+            (Type::Text, other) => super::check::as_text(other).map(|t| format!("becomes the text {t:?}")),
+            _ => None,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_set_stands_beside_the_defaults_of_its_part() {
+        let line = "quiet cc.hostname=box rancher.debug=yes rancher.password=007 rancher.nope=1 \
+                    rancher.environment.V=1.10 rancher.ssh.port=22";
+        let want = r#"# rancher.password: an integer, given to chpasswd at each boot; no part of the configuration
+hostname: box
+rancher:
+  debug: true
+  environment:
+    REGISTRY_DOMAIN: docker.io # default
+    V: 1.1 # becomes the text "1.1"
+  nope: 1 # unknown, ignored
+  ssh:
+    daemon: true # default
+    port: 22
+"#;
+        assert_eq!(explain(line, "rancheros-1.5.8".parse().unwrap()).unwrap(), want);
+    }
+
+    #[test]
+    fn what_does_not_boot_is_said_and_secrets_are_not() {
+        let line =
+            "rancher.state.autoformat=/dev/sda rancher.registry_auths.h.password=s3cret rancher.sysctl.a.b=1";
+        let want = r#"rancher:
+  registry_auths:
+    h:
+      password: '***'
+  state:
+    autoformat: /dev/sda # fatal: wants a list of texts
+    fstype: auto # default
+    mdadm_scan: false # default
+    oem_dev: LABEL=RANCHER_OEM # default
+    oem_fstype: auto # default
+    required: false # default
+    wait: false # default
+  sysctl:
+    a: # fatal: wants a text
+      b: 1 # fatal: rancher.sysctl.* takes a text
+"#;
+        assert_eq!(explain(line, "rancheros-1.0.5".parse().unwrap()).unwrap(), want);
+    }
+
+    #[test]
+    fn a_plain_kernel_holds_nothing() {
+        assert_eq!(explain("quiet rancher.debug", Os::Linux), Ok(String::new()));
+    }
+}
