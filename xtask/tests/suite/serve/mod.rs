@@ -1,6 +1,9 @@
 //! The HTTP server, spoken to over real sockets.
 
+#[cfg(target_os = "linux")]
+mod browser;
 mod fleet;
+mod servers;
 
 use std::{
     collections::BTreeMap,
@@ -109,6 +112,13 @@ impl Client {
             self.0.read_exact(&mut answer.body).unwrap();
         }
         answer
+    }
+
+    /// Everything until the server closes.
+    fn rest(&mut self) -> String {
+        let mut text = String::new();
+        self.0.read_to_string(&mut text).unwrap();
+        text
     }
 
     fn get(&mut self, path: &str) -> Answer {
