@@ -70,8 +70,12 @@ impl Meter {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         if sent == n || told.elapsed() >= TELL_EVERY {
             *told = Instant::now();
-            self.link.tell(What::Moved { request: self.request, sent });
+            self.tell();
         }
+    }
+
+    fn tell(&self) {
+        self.link.tell(What::Moved { request: self.request, sent: self.sent.load(Ordering::Relaxed) });
     }
 }
 
@@ -201,8 +205,14 @@ pub(super) struct Stream {
     tcp: TcpStream,
     link: Arc<Link>,
     patience: Duration,
-    /// Runs while the socket takes nothing.
-    waiting: Option<Pin<Box<Sleep>>>,
+    /// Is there while the socket takes nothing.
+    waiting: Option<Waiting>,
+}
+
+struct Waiting {
+    sleep: Pin<Box<Sleep>>,
+    /// Whether the sleep is the reader's patience, and no longer the pause before it is told about.
+    told: bool,
 }
 
 impl Stream {
@@ -241,11 +251,22 @@ impl Stream {
         Ok(n)
     }
 
-    /// Whether the reader's time is up.
+    /// Whether the reader's time is up. Soon after it stopped, how far it came is told: it may be the last word.
     fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
-        let patience = self.patience;
-        let sleep = self.waiting.get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
-        sleep.as_mut().poll(cx).map(|()| io::Error::new(io::ErrorKind::TimedOut, "the reader takes nothing"))
+        let waiting = self
+            .waiting
+            .get_or_insert_with(|| Waiting { sleep: Box::pin(tokio::time::sleep(TELL_EVERY)), told: false });
+        if !waiting.told {
+            ready!(waiting.sleep.as_mut().poll(cx));
+            waiting.told = true;
+            let rest = self.patience.saturating_sub(TELL_EVERY);
+            waiting.sleep.as_mut().reset(tokio::time::Instant::now() + rest);
+            if let Some(segment) = self.link.queue.lock().unwrap_or_else(PoisonError::into_inner).front() {
+                segment.meter.tell();
+            }
+        }
+        let up = waiting.sleep.as_mut().poll(cx);
+        up.map(|()| io::Error::new(io::ErrorKind::TimedOut, "the reader takes nothing"))
     }
 }
 

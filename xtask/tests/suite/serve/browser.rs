@@ -51,7 +51,10 @@ impl Browser {
             .unwrap();
         }
         let script = format!("exec chromium {QUIET} --user-data-dir={root}/user 3<{root}/to 4>{root}/from");
-        let job = spawn(root, &Cmd::new("sh", "start a browser").args(["-c", &script]));
+        let job = spawn(
+            root,
+            &Cmd::new("sh", "start a browser").args(["-c", &script]).env("TMPDIR", root.as_str()),
+        );
         let to = File::options().write(true).open(root.join("to")).unwrap();
         let from = BufReader::new(File::open(root.join("from")).unwrap());
         let mut browser = Self { to, from, session: None, calls: 0, _job: job, _dir: dir };

@@ -369,6 +369,16 @@ fn a_reader_that_takes_nothing_is_cut_and_hurts_nobody() {
 }
 
 #[test]
+fn how_far_a_reader_came_is_told_soon_after_it_stopped() {
+    let site = site(|c| _ = c.overrides.insert("large".into(), vec![7; 32 << 20]));
+    let mut client = site.client();
+    client.send("GET /large HTTP/1.1\r\nHost: a\r\n\r\n");
+    let mut read = vec![0; 10 << 20];
+    client.0.read_exact(&mut read).unwrap();
+    site.wait(|e| matches!(e.what, What::Moved { sent, .. } if sent >= 10 << 20).then_some(()));
+}
+
+#[test]
 fn a_port_in_use_is_named_with_the_next_step() {
     let site = site(|_| {});
     let config = Config::new(site.server.addr(), site.root.join("netboot"));
