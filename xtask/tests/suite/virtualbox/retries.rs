@@ -247,6 +247,38 @@ fn a_missing_host_only_module_is_named_before_and_after() {
 }
 
 #[test]
+fn a_boot_from_the_network_alone_wants_the_extension_pack() {
+    let mut machine = machine(System::Linux);
+    machine.medium = None;
+    let asked = |packs: &'static str| {
+        let mut records = empty_host();
+        records.insert(4, recorded("list extpacks", 0, packs, ""));
+        let mut vm = replay(records);
+        vm.host.paths = vec!["/dev/vboxdrv".to_owned(), "/dev/vboxnetctl".to_owned()];
+        let notes = vm.plan(&machine).unwrap().notes;
+        assert!(vm.host.is_over());
+        notes
+    };
+    let notes = asked("Extension Packs: 0\n");
+    assert!(notes[0].contains("Extension Pack, which is not installed"), "{notes:?}");
+    assert!(notes[0].contains("VBoxManage extpack install"), "{notes:?}");
+    let there = "Extension Packs: 1\nPack no. 0:   Oracle VirtualBox Extension Pack\nUsable:         true\n";
+    assert_eq!(asked(there), Vec::<String>::new());
+}
+
+#[test]
+fn an_old_virtualbox_and_virtio_disks_are_remarked_on() {
+    let mut records = empty_host();
+    records[0] = recorded("--version", 0, "6.1.50r161033\n", "");
+    let mut vm = replay(records);
+    vm.host.paths = vec!["/dev/vboxdrv".to_owned(), "/dev/vboxnetctl".to_owned()];
+    let mut machine = machine(System::Linux);
+    machine.disks[0].bus = xtask::machine::Bus::Virtio;
+    let notes = vm.plan(&machine).unwrap().notes;
+    assert!(notes[0].contains("/dev/sda") && notes[1].contains("older than 7.0"), "{notes:?}");
+}
+
+#[test]
 fn a_network_that_the_host_forbids_is_refused_before_anything_is_made() {
     let mut vm = replay(empty_host());
     let mut machine = machine(System::Linux);
