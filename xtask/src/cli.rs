@@ -49,6 +49,10 @@ impl From<&GlobalArgs> for Globals {
 pub enum Command {
     /// Measure what the documentation claims.
     Bench(cmd::bench::BenchArgs),
+    /// Write the documentation that follows from the code: command reference, schema of media.toml.
+    Codegen(cmd::codegen::CodegenArgs),
+    /// Print a completion script for a shell.
+    Completions(cmd::completions::CompletionsArgs),
     /// Build a profile's media into dist/: ISO, iPXE, netboot tree, checksums, manifest.
     Dist(cmd::dist::DistArgs),
     /// List the tools that are needed, with the versions found and how to install what is missing.
@@ -61,6 +65,8 @@ pub enum Command {
     Params(cmd::params::ParamsArgs),
     /// Print what `dist` would do, as text, JSON or DOT; nothing is built.
     Plan(cmd::plan::PlanArgs),
+    /// Run every check: format, lints, generated documents, workflows, tests, and boots.
+    Test(cmd::test::TestArgs),
     /// List and take out what is in an ISO image, whoever made it.
     Iso(cmd::iso::IsoArgs),
     /// Show and change the kernel arguments of a finished ISO image, in place.

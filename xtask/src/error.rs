@@ -6,74 +6,65 @@
 
 use std::fmt;
 
-/// What went wrong, as far as the caller can act on it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// The command line asks for something that does not exist (exit code 2, as clap's own errors).
-    Usage,
-    /// `media.toml`, `media.lock`, a template or a patch is wrong (3).
-    Config,
-    /// Programs or files of the host are missing (4).
-    MissingTool,
-    /// Bytes are not the ones that were promised (5).
-    Digest,
-    /// An image, archive or other input is malformed (6).
-    Input,
-    /// A server or repository cannot be reached, or `--offline` forbids it (7).
-    Network,
-    /// The disk is full or a file cannot be written (8).
-    Storage,
-    /// A port or address is taken (9).
-    Port,
-    /// A machine did not boot as promised (10).
-    Boot,
-    /// Kernel parameters or a cloud-config would not do what they say (11).
-    Params,
-    /// A program that was run failed (12).
-    Command,
-    /// A secret or a forbidden default was found in an artifact (13).
-    Leak,
-    /// Ctrl-C or a termination signal (130).
-    Interrupted,
+/// Writes the enum, the list of its members and their exit codes from one table, so that none can be forgotten.
+macro_rules! kinds {
+    ($(#[doc = $about:literal] $name:ident = $code:literal,)*) => {
+        /// What went wrong, as far as the caller can act on it.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Kind {
+            $(#[doc = $about] $name,)*
+        }
+
+        impl Kind {
+            /// Every kind, for the reference table in the documentation.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// The process exit code.
+            #[must_use]
+            pub fn exit_code(self) -> u8 {
+                match self {
+                    $(Self::$name => $code,)*
+                }
+            }
+
+            /// What it means, as a sentence.
+            #[must_use]
+            pub fn about(self) -> &'static str {
+                match self {
+                    $(Self::$name => $about.trim_ascii(),)*
+                }
+            }
+        }
+    };
 }
 
-impl Kind {
-    /// Every kind, for the reference table in the documentation.
-    pub const ALL: [Self; 13] = [
-        Self::Usage,
-        Self::Config,
-        Self::MissingTool,
-        Self::Digest,
-        Self::Input,
-        Self::Network,
-        Self::Storage,
-        Self::Port,
-        Self::Boot,
-        Self::Params,
-        Self::Command,
-        Self::Leak,
-        Self::Interrupted,
-    ];
-
-    /// The process exit code.
-    #[must_use]
-    pub fn exit_code(self) -> u8 {
-        match self {
-            Self::Usage => 2,
-            Self::Config => 3,
-            Self::MissingTool => 4,
-            Self::Digest => 5,
-            Self::Input => 6,
-            Self::Network => 7,
-            Self::Storage => 8,
-            Self::Port => 9,
-            Self::Boot => 10,
-            Self::Params => 11,
-            Self::Command => 12,
-            Self::Leak => 13,
-            Self::Interrupted => 130,
-        }
-    }
+kinds! {
+    /// The command line asks for something that does not exist (clap's own errors have the same code).
+    Usage = 2,
+    /// `media.toml`, `media.lock`, a template or a patch is wrong.
+    Config = 3,
+    /// Programs or files of the host are missing.
+    MissingTool = 4,
+    /// Bytes are not the ones that were promised.
+    Digest = 5,
+    /// An image, archive or other input is malformed.
+    Input = 6,
+    /// A server or repository cannot be reached, or `--offline` forbids it.
+    Network = 7,
+    /// The disk is full or a file cannot be written.
+    Storage = 8,
+    /// A port or address is taken.
+    Port = 9,
+    /// A machine did not boot as promised.
+    Boot = 10,
+    /// Kernel parameters or a cloud-config would not do what they say.
+    Params = 11,
+    /// A program that was run failed.
+    Command = 12,
+    /// A secret or a forbidden default was found in an artifact.
+    Leak = 13,
+    /// Ctrl-C or a termination signal.
+    Interrupted = 130,
 }
 
 /// An error that says what to do next.

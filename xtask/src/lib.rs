@@ -8,6 +8,7 @@ pub mod cmd;
 pub mod config;
 pub mod cpio;
 pub mod ctx;
+pub mod dev;
 pub mod error;
 pub mod exec;
 pub mod iso;

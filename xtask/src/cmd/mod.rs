@@ -8,6 +8,8 @@ pub mod bench;
 mod bench_kargs;
 mod bench_serve;
 pub mod build;
+pub mod codegen;
+pub mod completions;
 pub mod dist;
 pub mod doctor;
 mod explain;
@@ -19,6 +21,7 @@ pub mod params;
 pub mod password;
 pub mod plan;
 pub mod serve;
+pub mod test;
 pub mod vm;
 
 /// Runs a command.
@@ -28,12 +31,15 @@ pub mod vm;
 pub fn run(ctx: &Ctx, command: &Command) -> Result<()> {
     match command {
         Command::Bench(args) => bench::run(ctx, args),
+        Command::Codegen(args) => codegen::run(ctx, args),
+        Command::Completions(args) => completions::run(ctx, args),
         Command::Dist(args) => dist::run(ctx, args),
         Command::Doctor(args) => doctor::run(ctx, args),
         Command::Fetch(args) => fetch::run(ctx, args),
         Command::Gc(args) => gc::run(ctx, args),
         Command::Params(args) => params::run(ctx, args),
         Command::Plan(args) => plan::run(ctx, args),
+        Command::Test(args) => test::run(ctx, args),
         Command::Iso(args) => iso::run(ctx, args),
         Command::Kargs(args) => kargs::run(ctx, args),
         Command::Serve(args) => serve::run(ctx, args),

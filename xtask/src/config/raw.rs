@@ -8,7 +8,7 @@ use crate::machine::VmSpec;
 use crate::params::Params;
 
 /// The whole file.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct File {
     /// The profile that commands take when none is named.
@@ -21,7 +21,7 @@ pub struct File {
 }
 
 /// `[ipxe]`: the pinned source.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Ipxe {
     /// The version the commit stands for, for people.
@@ -33,7 +33,7 @@ pub struct Ipxe {
 }
 
 /// `[profile.NAME]`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Profile {
     /// One line for people.
@@ -46,6 +46,7 @@ pub struct Profile {
     pub engine: Engine,
     /// Kernel parameters, in order.
     #[serde(default)]
+    #[schemars(schema_with = "params_schema")]
     pub params: Params,
     /// Where the netboot tree is served.
     #[serde(default = "default_base_url")]
@@ -67,6 +68,14 @@ pub struct Profile {
     pub vm: VmSpec,
 }
 
+/// Words as they stand, and tables of typed parameters; `xtask/src/params/` knows which keys there are.
+fn params_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({
+        "type": "array",
+        "items": { "anyOf": [{ "type": "string" }, { "type": "object", "minProperties": 1 }] },
+    })
+}
+
 fn default_base_url() -> String {
     "http://192.168.56.1:8089".to_owned()
 }
@@ -76,7 +85,18 @@ fn default_timeout() -> u32 {
 }
 
 /// How iPXE is had.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Hash, clap::ValueEnum, serde::Serialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Deserialize,
+    PartialEq,
+    Eq,
+    Hash,
+    clap::ValueEnum,
+    serde::Serialize,
+    schemars::JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Engine {
     /// Compiled from the pinned commit, patched, the script embedded.
@@ -86,7 +106,7 @@ pub enum Engine {
 }
 
 /// `[profile.NAME.media]`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", tag = "kind")]
 pub enum Media {
     /// The distribution's own kernel, and an initrd of ours around its BusyBox.
@@ -113,7 +133,7 @@ pub enum Media {
 }
 
 /// Which of the distribution's kernels.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Hash, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum KernelFlavour {
     /// For virtual machines: small, virtio and IDE only.
@@ -123,7 +143,7 @@ pub enum KernelFlavour {
 }
 
 /// A file that somebody releases. Its digest is in `media.lock`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Released {
     /// Its name, also in a folder given by `--artifacts`.

@@ -1,0 +1,27 @@
+//! `cargo xtask codegen`.
+
+use anyhow::Result;
+
+use crate::{ctx::Ctx, dev::codegen};
+
+/// Arguments of `codegen`.
+#[derive(Debug, clap::Args)]
+pub struct CodegenArgs {
+    /// Write nothing; fail when a file is not as the code says.
+    #[arg(long)]
+    pub check: bool,
+}
+
+/// Writes the documentation that follows from the code.
+///
+/// # Errors
+/// When a file is stale and only a check was asked for, or cannot be written.
+pub fn run(ctx: &Ctx, args: &CodegenArgs) -> Result<()> {
+    if args.check {
+        return codegen::check(ctx);
+    }
+    for path in codegen::write(ctx)? {
+        ctx.report.out(path.strip_prefix(&ctx.root).unwrap_or(&path).as_str());
+    }
+    Ok(())
+}

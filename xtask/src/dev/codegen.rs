@@ -1,0 +1,124 @@
+//! Documentation that follows from the code: written by `cargo xtask codegen`, compared by `codegen --check`.
+
+use anyhow::Result;
+use camino::Utf8PathBuf;
+use clap::{Command, CommandFactory as _};
+
+use crate::{
+    cli::Cli,
+    config::raw,
+    ctx::Ctx,
+    error::{Failure, Kind},
+    params,
+};
+
+/// How wide the reference's help texts are.
+const WIDTH: usize = 100;
+
+/// Each generated file, by its path from the root.
+fn files() -> Vec<(&'static str, String)> {
+    vec![
+        ("docs/cli.md", cli()),
+        ("docs/media.schema.json", schema()),
+        ("docs/params.md", params::docs::markdown()),
+    ]
+}
+
+/// Writes what is not as the code says, and returns its paths.
+///
+/// # Errors
+/// When the disk cannot be written.
+pub fn write(ctx: &Ctx) -> Result<Vec<Utf8PathBuf>> {
+    let stale = stale(ctx);
+    for (path, text) in &stale {
+        fs_err::create_dir_all(path.parent().expect("each is in a folder"))?;
+        fs_err::write(path, text)?;
+    }
+    Ok(stale.into_iter().map(|(path, _)| path).collect())
+}
+
+/// Fails when a file is not as the code says.
+///
+/// # Errors
+/// [`Kind::Config`] with their names.
+pub fn check(ctx: &Ctx) -> Result<()> {
+    let stale = stale(ctx);
+    if stale.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<_> =
+        stale.iter().map(|(p, _)| p.strip_prefix(&ctx.root).unwrap_or(p).to_string()).collect();
+    Err(Failure::new(Kind::Config, format!("not as the code says: {}", names.join(", ")))
+        .help("write them with `cargo xtask codegen`, and commit them")
+        .into())
+}
+
+fn stale(ctx: &Ctx) -> Vec<(Utf8PathBuf, String)> {
+    let all = files().into_iter().map(|(path, text)| (ctx.root.join(path), text));
+    // A checkout on Windows may have other line ends.
+    let is = |path: &Utf8PathBuf| fs_err::read_to_string(path).map(|t| t.replace("\r\n", "\n")).ok();
+    all.filter(|(path, text)| is(path).as_ref() != Some(text)).collect()
+}
+
+/// The reference of every command, and the exit codes.
+fn cli() -> String {
+    let mut text = String::from(
+        "# Command line\n\nWritten by `cargo xtask codegen` from the commands' own help. Results go to standard \
+         output, everything else to standard error.\n",
+    );
+    let mut root = Cli::command().term_width(WIDTH);
+    root.build();
+    reference(&root, &mut text);
+    text += "\n## Exit codes\n\n| Code | Kind | Meaning |\n| ---: | --- | --- |\n";
+    text += "| 0 | | What was asked for is done. |\n| 1 | | Anything that has no kind of its own. |\n";
+    for kind in Kind::ALL {
+        text += &format!("| {} | {kind:?} | {} |\n", kind.exit_code(), kind.about());
+    }
+    text
+}
+
+/// Adds a command's help and that of its own commands. Options of every command are shown once, at the top.
+fn reference(command: &Command, text: &mut String) {
+    let name = command.get_bin_name().unwrap_or_else(|| command.get_name());
+    let mut shown = command.clone();
+    if name != "cargo xtask" {
+        for option in command.get_arguments().filter(|a| a.is_global_set()) {
+            shown = shown.mut_arg(option.get_id(), |a| a.hide(true));
+        }
+    }
+    let help = shown.term_width(WIDTH).render_long_help().to_string();
+    let help: Vec<_> = help.trim_end().lines().map(str::trim_end).collect();
+    text.push_str(&format!("\n## `{name}`\n\n```text\n{}\n```\n", help.join("\n")));
+    for sub in command.get_subcommands().filter(|s| s.get_name() != "help" && !s.is_hide_set()) {
+        reference(sub, text);
+    }
+}
+
+/// The JSON schema of `media.toml`; editors that know Taplo or Even Better TOML complete and check with it.
+fn schema() -> String {
+    let schema = schemars::schema_for!(raw::File);
+    serde_json::to_string_pretty(&schema).expect("a schema is plain data") + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reference_has_every_command_and_every_exit_code() {
+        let text = cli();
+        for command in Cli::command().get_subcommands() {
+            assert!(text.contains(&format!("\n## `cargo xtask {}`\n", command.get_name())), "{command:?}");
+        }
+        assert!(text.contains("| 5 | Digest | Bytes are not the ones that were promised. |"));
+        assert_eq!(text.matches("--keep-failed").count(), 1, "options of every command are shown once");
+    }
+
+    #[test]
+    fn the_schema_refuses_an_unknown_key_and_lists_the_engines() {
+        let schema: serde_json::Value = serde_json::from_str(&schema()).unwrap();
+        assert_eq!(schema["additionalProperties"], false);
+        assert!(schema["$defs"]["Engine"].to_string().contains("prebuilt"));
+        assert!(schema["$defs"]["Profile"]["properties"]["base-url"]["default"].is_string());
+    }
+}

