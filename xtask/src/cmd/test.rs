@@ -1,10 +1,11 @@
 //! `cargo xtask test`: everything that has to hold before a change is handed in. CI runs the same.
 
 use anyhow::Result;
+use clap::Parser as _;
 use xshell::cmd;
 
-use super::{build::Selection, dist};
 use crate::{
+    cli::Cli,
     ctx::Ctx,
     dev::{
         codegen, lint, shell,
@@ -35,7 +36,8 @@ pub fn run(ctx: &Ctx, args: &TestArgs) -> Result<()> {
     steps.step("codegen", |ctx| codegen::check(ctx).map(|()| End::Passed));
     steps.step("workflows", |ctx| lint::workflows(ctx, args.install));
     steps.step("cargo test", cargo_test);
-    steps.step("dist", dist);
+    steps.step("dist", |ctx| xtask(ctx, &["dist"]));
+    steps.step("vm test", |ctx| xtask(ctx, &["vm", "test"]));
     steps.finish()
 }
 
@@ -55,7 +57,8 @@ fn cargo_test(ctx: &Ctx) -> Result<End> {
     Ok(End::Passed)
 }
 
-fn dist(ctx: &Ctx) -> Result<End> {
-    let args = dist::DistArgs { selection: Selection::default(), install: false, explain: false };
-    dist::run(ctx, &args).map(|()| End::Passed)
+/// Runs another command as a person would call it.
+fn xtask(ctx: &Ctx, words: &[&str]) -> Result<End> {
+    let cli = Cli::try_parse_from(["xtask"].iter().chain(words))?;
+    super::run(ctx, &cli.command).map(|()| End::Passed)
 }

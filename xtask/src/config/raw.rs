@@ -65,6 +65,7 @@ pub struct Profile {
     pub media: Media,
     /// The machine that its guest needs.
     #[serde(default)]
+    #[schemars(with = "crate::machine::spec::RawVm")]
     pub vm: VmSpec,
 }
 
