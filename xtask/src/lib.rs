@@ -3,6 +3,7 @@
 //! `docs/architecture.md` shows the house: `plan`, `stage`, `params`, `config` and `machine` decide and touch
 //! nothing; `exec`, `serve` and `cmd` act; only `report` prints.
 
+pub mod attest;
 pub mod cli;
 pub mod cmd;
 pub mod config;

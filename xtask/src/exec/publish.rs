@@ -4,63 +4,23 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
-use serde::{Deserialize, Serialize};
 
 use super::{
+    builtin,
     store::{self, Entry, entry_dir, write_json},
     tree::{self, Stamp},
 };
+pub use crate::attest::{Made, Manifest, Output};
 use crate::{
+    attest::{MANIFEST, PROVENANCE, SBOM, json, provenance, spdx},
     ctx::Ctx,
     error::{Explain as _, Kind},
-    plan::{Digest, Input, Keys, NodeId},
+    plan::{Arg, Digest, Keys, Node, NodeId, digest::sha512},
     stage::media::Planned,
 };
 
-/// `manifest.json`: every output and what it came from. It names no folder, host or time, so that the same inputs
-/// give the same manifest.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Manifest {
-    /// 1.
-    pub format: u32,
-    /// The profile.
-    pub profile: String,
-    /// The version in file names.
-    pub version: String,
-    /// How iPXE was had.
-    pub engine: crate::config::Engine,
-    /// Seconds since 1970 that stood for "now".
-    pub epoch: u64,
-    /// The files, `SHA256SUMS` and this one left out, by path.
-    pub outputs: BTreeMap<String, Output>,
-    /// The nodes that the outputs came from, by key.
-    pub nodes: BTreeMap<Digest, Made>,
-}
-
-/// One file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Output {
-    /// Bytes.
-    pub size: u64,
-    /// Its digest.
-    pub sha256: Digest,
-    /// The key of the node that made it.
-    pub key: Digest,
-}
-
-/// One node.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Made {
-    /// Its stage.
-    pub stage: String,
-    /// What it made, for people.
-    pub label: String,
-    /// Sources by digest, tools by version, nodes by key.
-    pub inputs: Vec<Input>,
-}
+/// Raised when other files are written for the same outputs, so that a folder of before is not taken for current.
+const FILES: &[u8] = b"2";
 
 /// Everything that `publish` needs to know.
 pub struct Publish<'a> {
@@ -125,6 +85,7 @@ impl Publish<'_> {
     /// What is wanted, as one digest.
     fn goal(&self) -> Digest {
         let mut fields = crate::plan::digest::Fields::default();
+        fields.add("files", FILES);
         fields.add("engine", format!("{:?}", self.engine).as_bytes());
         for (path, artifact) in &self.planned.outputs {
             fields.add(path, self.keys.key(artifact.node).bytes());
@@ -148,13 +109,24 @@ impl Publish<'_> {
             let dir = self.entry(artifact.node);
             tree::copy(&dir.join("out").join(&artifact.name), &new.join(path))?;
         }
-        write_json(&new.join("manifest.json"), &manifest)?;
-        let (own, _) = tree::digest(&new.join("manifest.json"))?;
+        let written = [
+            (MANIFEST, json(&manifest)),
+            (SBOM, json(&spdx::document(&manifest))),
+            (PROVENANCE, json(&provenance::statement(&manifest))),
+        ];
         let mut sums: Vec<(&str, Digest)> =
             manifest.outputs.iter().map(|(path, o)| (path.as_str(), o.sha256)).collect();
-        sums.push(("manifest.json", own));
+        for (name, text) in &written {
+            fs_err::write(new.join(name), text)?;
+            sums.push((name, Digest::of(text.as_bytes())));
+        }
         let lines: String = sums.iter().map(|(path, sha256)| format!("{sha256}  {path}\n")).collect();
         fs_err::write(new.join("SHA256SUMS"), lines)?;
+        let mut lines = String::new();
+        for (path, _) in &sums {
+            lines += &format!("{}  {path}\n", sha512(&mut fs_err::File::open(new.join(path))?)?);
+        }
+        fs_err::write(new.join("SHA512SUMS"), lines)?;
         readable_by_all(new)
     }
 
@@ -180,19 +152,33 @@ impl Publish<'_> {
             engine: self.engine,
             epoch: self.epoch,
             outputs,
-            nodes: self.nodes(),
+            nodes: self.nodes()?,
         })
     }
 
-    fn nodes(&self) -> BTreeMap<Digest, Made> {
+    /// Made of the plan alone: the store may lack a node whose output nobody needed.
+    fn nodes(&self) -> Result<BTreeMap<Digest, Made>> {
         let goals: Vec<NodeId> = self.planned.outputs.iter().map(|(_, a)| a.node).collect();
         let needed: BTreeSet<NodeId> = self.planned.plan.needed(&goals);
         let made = |id: &NodeId| {
             let node = self.planned.plan.node(*id);
-            let inputs = self.keys.inputs(*id).to_vec();
-            (self.keys.key(*id), Made { stage: node.stage.to_owned(), label: node.label.clone(), inputs })
+            let made = Made {
+                stage: node.stage.to_owned(),
+                label: node.label.clone(),
+                inputs: self.keys.inputs(*id).to_vec(),
+                text: self.text(node)?,
+            };
+            Ok((self.keys.key(*id), made))
         };
         needed.iter().map(made).collect()
+    }
+
+    /// The digest of a text with a short secret in it would let the secret be guessed.
+    fn text(&self, node: &Node) -> Result<Option<Digest>> {
+        let mut secret = false;
+        node.leaves(&mut |arg| secret |= matches!(arg, Arg::Secret(_)));
+        let text = if secret { None } else { builtin::text(&self.ctx.root, node)? };
+        Ok(text.map(|(_, text)| Digest::of(text.as_bytes())))
     }
 
     /// Two renames: for a moment there is no `dist/<profile>`, but never half of one.

@@ -133,6 +133,7 @@ impl Hasher<'_> {
             Action::Fetch(fetch) => {
                 self.arg(f, "to", &fetch.to);
                 f.add("sha256", fetch.sha256.bytes());
+                self.input("fetch sha256".to_owned(), fetch.sha256.to_string());
             }
             Action::Copy { from, to } => {
                 self.arg(f, "from", from);
@@ -144,7 +145,13 @@ impl Hasher<'_> {
             }
             Action::Builtin { name, args } => {
                 f.add("name", name.as_bytes());
-                args.iter().for_each(|(label, arg)| self.arg(f, label, arg));
+                for (label, arg) in args {
+                    self.arg(f, label, arg);
+                    // What is had from outside by a builtin, for those who compare a manifest with the lock.
+                    if let ("sha256" | "commit", Arg::Lit(text)) = (*label, arg) {
+                        self.input(format!("{name} {label}"), text.clone());
+                    }
+                }
             }
         }
     }

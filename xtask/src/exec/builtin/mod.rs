@@ -13,6 +13,7 @@ use anyhow::{Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::action::Job;
+pub use template::text;
 
 /// A call of a builtin: its node and its labelled arguments, paths resolved.
 pub struct Call<'a> {

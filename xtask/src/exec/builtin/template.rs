@@ -1,11 +1,13 @@
 //! Fills in a template: `{{name}}` becomes a value, nothing else changes.
 
 use anyhow::Result;
+use camino::Utf8Path;
 
 use super::Call;
 use crate::{
     error::{Explain as _, Failure, Kind},
     iso::room::{REGION, region},
+    plan::{Action, Arg, Node},
 };
 
 /// `template`, pairs of `name` and `value`, `kind` (`ipxe` or `config`), maybe `room` (the name of the variable
@@ -17,12 +19,6 @@ use crate::{
 pub(super) fn template(call: &Call<'_>) -> Result<()> {
     let path = call.path("template")?;
     let text = fs_err::read_to_string(path).explain(Kind::Config, || format!("cannot read {path}"))?;
-    let room = call.find("room");
-    let values = call.all("name").zip(call.all("value")).map(|(name, value)| {
-        let value = if room == Some(name) { region(value, REGION)? } else { value.to_owned() };
-        Ok((name, value))
-    });
-    let variables: Vec<(&str, String)> = values.collect::<Result<_>>()?;
     let name = path.strip_prefix(&call.job.ctx.root).unwrap_or(path);
     if call.text("kind")? == "ipxe" && text.lines().next() != Some("#!ipxe") {
         return Err(Failure::new(
@@ -31,8 +27,46 @@ pub(super) fn template(call: &Call<'_>) -> Result<()> {
         )
         .into());
     }
-    let filled = fill(&text, &variables).map_err(|e| Failure::new(Kind::Config, format!("{name}, {e}")))?;
+    let filled = filled(name.as_str(), &text, call.all("name").zip(call.all("value")), call.find("room"))?;
     fs_err::write(call.out("to")?, filled).explain(Kind::Storage, || "cannot write a script".to_owned())
+}
+
+/// The text that a node makes of a template below `root`, and its name: what [`template`] writes, without running it.
+///
+/// # Errors
+/// [`Kind::Config`], as [`template`].
+pub fn text(root: &Utf8Path, node: &Node) -> Result<Option<(String, String)>> {
+    let [Action::Builtin { name: "template", args }] = node.actions.as_slice() else { return Ok(None) };
+    let literal = |label: &str| {
+        let of = move |(l, arg): &(&str, Arg)| match arg {
+            Arg::Lit(text) | Arg::Secret(text) if *l == label => Some(text.clone()),
+            _ => None,
+        };
+        args.iter().filter_map(of).collect::<Vec<_>>()
+    };
+    let Some((_, Arg::Src(path))) = args.iter().find(|(l, _)| *l == "template") else { return Ok(None) };
+    let text =
+        fs_err::read_to_string(root.join(path)).explain(Kind::Config, || format!("cannot read {path}"))?;
+    let (names, values, room) = (literal("name"), literal("value"), literal("room"));
+    let pairs = names.iter().map(String::as_str).zip(values.iter().map(String::as_str));
+    let filled = filled(path, &text, pairs, room.first().map(String::as_str))?;
+    Ok(Some((node.outputs[0].clone(), filled)))
+}
+
+/// `text`, the contents of the template `name`, with its variables filled in; behind the one called `room` comes
+/// room.
+fn filled<'a>(
+    name: &str,
+    text: &str,
+    pairs: impl Iterator<Item = (&'a str, &'a str)>,
+    room: Option<&str>,
+) -> Result<String> {
+    let values = pairs.map(|(name, value)| {
+        let value = if room == Some(name) { region(value, REGION)? } else { value.to_owned() };
+        Ok((name, value))
+    });
+    let variables: Vec<(&str, String)> = values.collect::<Result<_>>()?;
+    fill(text, &variables).map_err(|e| Failure::new(Kind::Config, format!("{name}, {e}")).into())
 }
 
 /// Fills in `variables`; the error says which line and what.

@@ -1,0 +1,22 @@
+//! Statements about finished media, for other people's tools: what is in them (SPDX) and what they were made from
+//! (in-toto, SLSA). Both are functions of the manifest alone, so anyone who holds one can make and compare them.
+//! Pure: who writes the files is `exec/publish.rs`.
+
+pub mod manifest;
+pub mod provenance;
+pub mod spdx;
+
+pub use manifest::{Made, Manifest, Output};
+
+/// The SBOM's name in `dist/<profile>/`.
+pub const SBOM: &str = "sbom.spdx.json";
+/// The provenance's name in `dist/<profile>/`.
+pub const PROVENANCE: &str = "provenance.intoto.json";
+/// The manifest's name in `dist/<profile>/`.
+pub const MANIFEST: &str = "manifest.json";
+
+/// `value` as these files have it: indented, with a final newline, keys in the order of the types.
+#[must_use]
+pub fn json(value: &impl serde::Serialize) -> String {
+    serde_json::to_string_pretty(value).expect("statements are plain data") + "\n"
+}

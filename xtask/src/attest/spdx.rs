@@ -1,0 +1,351 @@
+//! An SPDX 2.3 document of what is *in* the media: kernel, initrd and the packages in it, loaders, iPXE at its
+//! commit with each patch, scripts, cloud-config; everything by digest.
+//!
+//! Each part is an SPDX package, also where it is one file: SPDX files must carry a SHA-1, which says nothing any
+//! more. Licences are not asserted: nobody here has read them all.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use super::{Made, Manifest};
+use crate::plan::{Digest, digest::Fields};
+
+/// The document (<https://spdx.github.io/spdx-spec/v2.3/>).
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Document {
+    spdx_version: &'static str,
+    data_license: &'static str,
+    #[serde(rename = "SPDXID")]
+    id: &'static str,
+    name: String,
+    document_namespace: String,
+    creation_info: CreationInfo,
+    packages: Vec<Package>,
+    relationships: BTreeSet<Relationship>,
+}
+
+#[derive(Debug, Serialize)]
+struct CreationInfo {
+    created: String,
+    creators: [&'static str; 1],
+}
+
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Package {
+    #[serde(rename = "SPDXID")]
+    id: String,
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version_info: Option<String>,
+    download_location: String,
+    files_analyzed: bool,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    checksums: Vec<Checksum>,
+    primary_package_purpose: &'static str,
+}
+
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Checksum {
+    algorithm: &'static str,
+    checksum_value: String,
+}
+
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Relationship {
+    spdx_element_id: String,
+    relationship_type: &'static str,
+    related_spdx_element: String,
+}
+
+/// Where a commit of iPXE can be had, in SPDX's and SLSA's way of writing it.
+#[must_use]
+pub(super) fn ipxe_location(commit: &str) -> String {
+    format!("git+https://github.com/ipxe/ipxe.git@{commit}")
+}
+
+/// The document about the outputs of `manifest`.
+#[must_use]
+pub fn document(manifest: &Manifest) -> Document {
+    let mut parts = Parts { manifest, packages: BTreeMap::new(), relationships: BTreeSet::new() };
+    for (path, output) in &manifest.outputs {
+        let id = parts.output(path);
+        parts.relate("SPDXRef-DOCUMENT", "DESCRIBES", &id);
+        parts.walk(&id, output.key);
+    }
+    let mut all = Fields::default();
+    all.add("manifest", super::json(manifest).as_bytes());
+    let name = format!("{}-{}", manifest.profile, manifest.version);
+    Document {
+        spdx_version: "SPDX-2.3",
+        data_license: "CC0-1.0",
+        id: "SPDXRef-DOCUMENT",
+        // A namespace must differ for each document; this one differs where the manifest does.
+        document_namespace: format!("https://spdx.org/spdxdocs/{}-{}", uri(&name), all.finish()),
+        name,
+        creation_info: CreationInfo {
+            created: utc(manifest.epoch),
+            creators: [concat!("Tool: xtask-", env!("CARGO_PKG_VERSION"))],
+        },
+        packages: parts.packages.into_values().collect(),
+        relationships: parts.relationships,
+    }
+}
+
+struct Parts<'a> {
+    manifest: &'a Manifest,
+    packages: BTreeMap<String, Package>,
+    relationships: BTreeSet<Relationship>,
+}
+
+impl Parts<'_> {
+    fn relate(&mut self, from: &str, how: &'static str, to: &str) {
+        self.relationships.insert(Relationship {
+            spdx_element_id: from.to_owned(),
+            relationship_type: how,
+            related_spdx_element: to.to_owned(),
+        });
+    }
+
+    fn add(&mut self, id: String, name: &str, sha256: Option<&str>) -> &mut Package {
+        let checksum = |d: &str| Checksum { algorithm: "SHA256", checksum_value: d.to_owned() };
+        self.packages.entry(id.clone()).or_insert_with(|| Package {
+            id,
+            name: name.to_owned(),
+            version_info: None,
+            download_location: "NOASSERTION".to_owned(),
+            files_analyzed: false,
+            checksums: sha256.map(checksum).into_iter().collect(),
+            primary_package_purpose: "FILE",
+        })
+    }
+
+    fn output(&mut self, path: &str) -> String {
+        let id = format!("SPDXRef-output-{}", uri(&path.replace('/', "-")));
+        let manifest = self.manifest;
+        let sha256 = manifest.outputs[path].sha256.to_string();
+        self.add(id.clone(), path, Some(&sha256)).version_info = Some(manifest.version.clone());
+        id
+    }
+
+    /// Relates `from` to what the node `key` was made of. Nodes that only put together are passed through.
+    fn walk(&mut self, from: &str, key: Digest) {
+        let manifest = self.manifest;
+        let Some(node) = manifest.nodes.get(&key) else { return };
+        let how = if matches!(node.stage.as_str(), "kernel" | "os" | "script" | "cloud-config") {
+            "GENERATED_FROM"
+        } else {
+            "CONTAINS"
+        };
+        for (path, digest) in node.inputs_of("src") {
+            let id = self.file(path, path, digest);
+            self.relate(from, how, &id);
+        }
+        // The package's node copies several binaries, each an output of its own.
+        let own = |path: &str| node.stage != "ipxe-package" || from.ends_with(&uri(file_name(path)));
+        for (path, digest) in node.inputs_of("host").filter(|(path, _)| own(path)) {
+            let id = self.file(&component(path), path, digest);
+            self.relate(from, how, &id);
+        }
+        for (artifact, key) in node.inputs_of("node") {
+            let Ok(key) = key.parse() else { continue };
+            let name = artifact.split_once(' ').map_or(artifact, |(_, name)| name);
+            match self.part(key, name) {
+                Some(id) => self.relate(from, how, &id),
+                None => self.walk(from, key),
+            }
+        }
+        if from.starts_with("SPDXRef-output-") {
+            // An output that is itself a part: the distribution's iPXE, a filled-in script, a released file.
+            if let Some(id) = self.source(key, node) {
+                self.relate(from, "GENERATED_FROM", &id);
+            }
+        }
+    }
+
+    fn file(&mut self, name: &str, path: &str, digest: &str) -> String {
+        let id = format!("SPDXRef-file-{}", Digest::of(format!("{path} {digest}").as_bytes()).short(16));
+        self.add(id.clone(), name, Some(digest));
+        id
+    }
+
+    /// The package that the output `name` of the node `key` is, if it is one of its own.
+    fn part(&mut self, key: Digest, name: &str) -> Option<String> {
+        let manifest = self.manifest;
+        let same = |(path, o): &(&String, &super::Output)| o.key == key && file_name(path) == name;
+        if let Some((path, _)) = manifest.outputs.iter().find(same) {
+            return Some(self.output(path));
+        }
+        let node = manifest.nodes.get(&key)?;
+        if let Some(id) = self.source(key, node) {
+            return Some(id);
+        }
+        let id = format!("SPDXRef-{}-{}", node.stage, key.short(16));
+        if self.packages.contains_key(&id) {
+            return Some(id);
+        }
+        match node.stage.as_str() {
+            "script" => {
+                let text = node.text.map(|t| t.to_string());
+                self.add(id.clone(), name, text.as_deref());
+            }
+            "grub" => {
+                let version = node.input("tool grub-mkimage").map(str::to_owned);
+                let package = self.add(id.clone(), "GRUB", None);
+                package.version_info = version;
+                package.primary_package_purpose = "APPLICATION";
+                // Its modules' digest covers a folder, which SPDX has no checksum for.
+                return Some(id);
+            }
+            _ => return None,
+        }
+        self.walk(&id, key);
+        Some(id)
+    }
+
+    /// The package of a node that brings something in from outside.
+    fn source(&mut self, key: Digest, node: &Made) -> Option<String> {
+        let id = format!("SPDXRef-{}-{}", node.stage, key.short(16));
+        if let Some(commit) = node.input("git-checkout commit") {
+            let package = self.add(id.clone(), "iPXE", None);
+            package.version_info = Some(format!("{commit} ({})", node.label));
+            package.download_location = ipxe_location(commit);
+            package.primary_package_purpose = "SOURCE";
+        } else if let Some(sha256) = node.input("apt-download sha256") {
+            let label = node.label.trim_start_matches("package ");
+            let (name, version) = label.split_once(' ').unwrap_or((label, ""));
+            let package = self.add(id.clone(), name, Some(sha256));
+            package.version_info = Some(version.to_owned());
+            package.primary_package_purpose = "INSTALL";
+        } else {
+            let sha256 = node.input("fetch sha256")?;
+            self.add(id.clone(), &node.label, Some(sha256)).primary_package_purpose = "ARCHIVE";
+        }
+        Some(id)
+    }
+}
+
+/// `/usr/lib/ISOLINUX/isolinux.bin` as people know it: `syslinux: isolinux.bin`.
+fn component(path: &str) -> String {
+    let file = file_name(path);
+    let project = match path.split('/').nth(3) {
+        Some("ISOLINUX" | "syslinux") => "syslinux",
+        Some("ipxe") => "iPXE of the distribution",
+        Some("grub") => "GRUB",
+        _ => return path.to_owned(),
+    };
+    format!("{project}: {file}")
+}
+
+fn file_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+/// Only what stands in an SPDX id: letters, digits, `.` and `-`.
+fn uri(text: &str) -> String {
+    text.replace(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '.' | '-'), "-")
+}
+
+/// `2025-11-25T00:00:00Z`: days to a date as in <https://howardhinnant.github.io/date_algorithms.html>.
+fn utc(epoch: u64) -> String {
+    let (days, second) = (epoch / 86_400 + 719_468, epoch % 86_400);
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let shifted = (5 * day + 2) / 153;
+    let (day, month) =
+        (day - (153 * shifted + 2) / 5 + 1, if shifted < 10 { shifted + 3 } else { shifted - 9 });
+    let year = year + era * 400 + u64::from(month <= 2);
+    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::{attest::Output, config::Engine, plan::Input};
+
+    fn made(stage: &str, label: &str, inputs: &[(&str, &str)]) -> Made {
+        let input = |(l, v): &(&str, &str)| Input { label: (*l).to_owned(), value: (*v).to_owned() };
+        let inputs = inputs.iter().map(input).collect();
+        let text = (stage == "script").then(|| Digest::of(b"text"));
+        Made { stage: stage.to_owned(), label: label.to_owned(), inputs, text }
+    }
+
+    /// An ISO of an initrd (of one package) and an iPXE with one patch and a script.
+    pub(in crate::attest) fn sample() -> Manifest {
+        let key = |name: &str| Digest::of(name.as_bytes());
+        let hex = |name: &str| key(name).to_string();
+        let (deb, initrd, src, tree, script) =
+            (hex("deb"), hex("initrd"), hex("src"), hex("tree"), hex("script"));
+        let digest = hex("content");
+        let nodes = [
+            ("deb", made("deb", "package bb 1:1", &[("apt-download sha256", &digest)])),
+            ("initrd", made("initrd", "initrd", &[("node deb bb.deb", &deb)])),
+            ("src", made("ipxe-src", "iPXE 2.0.0 sources", &[("git-checkout commit", "c0ffee")])),
+            (
+                "tree",
+                made(
+                    "ipxe-tree",
+                    "patched",
+                    &[("node ipxe-src ipxe", &src), ("src bootscripts/patches/1.patch", &digest)],
+                ),
+            ),
+            ("script", made("script", "embed.ipxe", &[("src bootscripts/embed.ipxe", &digest)])),
+            (
+                "ipxe",
+                made(
+                    "ipxe",
+                    "linked",
+                    &[("node ipxe-tree ipxe", &tree), ("node script embed.ipxe", &script)],
+                ),
+            ),
+            ("iso", made("iso", "a.iso", &[("node initrd initrd", &initrd), ("tool xorriso", "1.5")])),
+        ];
+        let output = |name: &str| Output { size: 1, sha256: key(name), key: key(name) };
+        Manifest {
+            format: 1,
+            profile: "smoke".to_owned(),
+            version: "1".to_owned(),
+            engine: Engine::Source,
+            epoch: 1_764_028_800,
+            outputs: [("a.iso", "iso"), ("ipxe.efi", "ipxe"), ("netboot/initrd", "initrd")]
+                .map(|(path, name)| (path.to_owned(), output(name)))
+                .into(),
+            nodes: nodes.into_iter().map(|(name, made)| (key(name), made)).collect(),
+        }
+    }
+
+    #[test]
+    fn each_medium_leads_to_its_parts() {
+        let doc = document(&sample());
+        let name =
+            |id: &str| doc.packages.iter().find(|p| p.id == id).map_or("document", |p| &p.name).to_owned();
+        let triple =
+            |r: &Relationship| (name(&r.spdx_element_id), r.relationship_type, name(&r.related_spdx_element));
+        let related: Vec<_> = doc.relationships.iter().map(triple).collect();
+        let has = |a: &str, how: &str, b: &str| {
+            let found = related.iter().any(|(x, h, y)| (x.as_str(), *h, y.as_str()) == (a, how, b));
+            assert!(found, "{a} {how} {b} is not among {related:?}");
+        };
+        has("document", "DESCRIBES", "a.iso");
+        has("a.iso", "CONTAINS", "netboot/initrd");
+        has("netboot/initrd", "CONTAINS", "bb");
+        has("ipxe.efi", "CONTAINS", "iPXE");
+        has("ipxe.efi", "CONTAINS", "bootscripts/patches/1.patch");
+        has("ipxe.efi", "CONTAINS", "embed.ipxe");
+        has("embed.ipxe", "GENERATED_FROM", "bootscripts/embed.ipxe");
+        assert!(!doc.packages.iter().any(|p| p.name.contains("xorriso")), "a tool is not in the medium");
+    }
+
+    #[test]
+    fn times_are_written_as_spdx_wants_them() {
+        assert_eq!(utc(0), "1970-01-01T00:00:00Z");
+        assert_eq!(utc(951_782_399), "2000-02-28T23:59:59Z");
+        assert_eq!(utc(1_764_028_800), "2025-11-25T00:00:00Z");
+    }
+}
