@@ -32,9 +32,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("config", &["config", "params", "plan", "error", "machine"]),
     ("machine", &["machine", "plan", "error"]),
     ("stage", &["stage", "plan", "config", "params", "machine", "error", "iso"]),
-    ("iso", &["iso", "error"]),
+    ("iso", &["iso", "params", "error"]),
     ("attest", &["attest", "plan", "config"]),
-    ("exec", &["exec", "attest", "plan", "ctx", "report", "error", "iso", "params", "stage"]),
+    ("exec", &["exec", "attest", "plan", "ctx", "report", "error", "iso", "cpio", "config", "stage"]),
     ("report", &["report", "error"]),
 ];
 
