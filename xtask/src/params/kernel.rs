@@ -19,17 +19,20 @@ pub struct Arg<'a> {
 
 /// Takes a line apart.
 pub fn args(line: &str) -> impl Iterator<Item = Arg<'_>> {
-    let mut rest = 0;
+    // By bytes, since what splits is ASCII: a line has thousands of characters, and is taken apart often.
+    let bytes = line.as_bytes();
+    let mut at = 0;
     std::iter::from_fn(move || {
-        let start = rest + line[rest..].find(|c| !is_space(c))?;
+        while bytes.get(at).is_some_and(|b| is_space(*b)) {
+            at += 1;
+        }
+        let start = at;
         let mut quoted = false;
-        let end = line[start..].find(|c| {
-            quoted ^= c == '"';
-            !quoted && is_space(c)
-        });
-        let end = end.map_or(line.len(), |n| start + n);
-        rest = end;
-        Some(arg(line, start..end))
+        while let Some(b) = bytes.get(at).filter(|b| quoted || !is_space(**b)) {
+            quoted ^= *b == b'"';
+            at += 1;
+        }
+        (at > start).then(|| arg(line, start..at))
     })
 }
 
@@ -48,8 +51,8 @@ fn arg(line: &str, span: Range<usize>) -> Arg<'_> {
     Arg { span, name, value }
 }
 
-fn is_space(c: char) -> bool {
-    matches!(c, ' ' | '\t' | '\n' | '\r' | '\x0b' | '\x0c' | '\u{a0}')
+fn is_space(b: u8) -> bool {
+    matches!(b, b' ' | b'\t'..=b'\r')
 }
 
 #[cfg(test)]

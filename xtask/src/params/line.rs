@@ -8,8 +8,8 @@ use super::{
     yaml::{self, Stop},
 };
 
-/// Eight times what an x86 kernel keeps.
-pub const MAX_LINE: usize = 16 * 1024;
+/// Longer than any kernel's line by far; what is longer is not read.
+pub const MAX_LINE: usize = 64 * 1024;
 
 /// One word of a line, as the OS splits it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +50,9 @@ impl Word {
 /// # Errors
 /// When reading it would kill or stop the reader; see [`Crash`].
 pub fn parse(line: &str, os: Os) -> Result<Node, Crash> {
+    if line.len() > MAX_LINE {
+        return Err(Crash::TooLong);
+    }
     match os.dialect() {
         Some(dialect) => parse_words(&words(line, dialect), dialect),
         None => Ok(Node::map()),
@@ -96,6 +99,40 @@ pub fn value(text: &str, dialect: Dialect) -> Result<Node, Crash> {
     if !dialect.yaml {
         return simple_value(text);
     }
+    if let Some(node) = simple_yaml(text) {
+        return Ok(node);
+    }
+    yaml_value(text, dialect)
+}
+
+/// What most values are, without the whole of YAML: a plain word, a text in double quotes, a list of words. The
+/// characters let in mean nothing to YAML where they stand, and none of them is hidden from it.
+fn simple_yaml(text: &str) -> Option<Node> {
+    // Whoever writes a stand-in gets what it stands for.
+    if text.len() >= COLON.len() && [NEWLINE, COLON, QUESTION].iter().any(|s| text.contains(s)) {
+        return None;
+    }
+    match text.as_bytes() {
+        [b'"', inner @ .., b'"']
+            if inner.iter().all(|b| matches!(b, b' '..=b'~') && !b"\"\\:?".contains(b)) =>
+        {
+            let inner = &text[1..text.len() - 1];
+            Some(if yaml::is_null(inner) { Node::Null } else { Node::Str(inner.to_owned()) })
+        }
+        [b'[', inner @ .., b']'] if inner.split(|b| *b == b',').all(is_word) => {
+            Some(Node::List(text[1..text.len() - 1].split(',').map(yaml::plain).collect()))
+        }
+        word if is_word(word) => Some(yaml::plain(text)),
+        _ => None,
+    }
+}
+
+fn is_word(word: &[u8]) -> bool {
+    word.first().is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'/')
+        && word.iter().all(|b| b.is_ascii_alphanumeric() || b"/._-=+".contains(b))
+}
+
+fn yaml_value(text: &str, dialect: Dialect) -> Result<Node, Crash> {
     let hidden = hide(text, dialect);
     match yaml::read(&hidden) {
         Ok(mut node) => {
@@ -256,6 +293,8 @@ pub(super) fn is_quotation_mark(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn tree(line: &str, os: &str) -> String {
@@ -280,6 +319,19 @@ mod tests {
     fn a_list_as_a_maps_key_takes_the_process_down() {
         assert_eq!(tree("rancher.a={[b]}", "rancheros-1.5.8"), r#""PANIC""#);
         assert_eq!(tree("rancher.a=[&a x,*a]", "rancheros-1.5.8"), r#""PANIC""#);
+    }
+
+    proptest! {
+        #[test]
+        fn the_short_cuts_of_yaml_come_to_the_same(text in "\\[?\"?[a-zA-Z0-9/._=+ ,~-]{0,10}\"?\\]?|[tfnyoTFNYO][a-zA-Z]{0,4}") {
+            for version in ["0.4.5", "0.7.1", "1.5.8"] {
+                let dialect = Dialect::of(version.parse().unwrap());
+                if let Some(node) = simple_yaml(&text) {
+                    let full = yaml_value(&text, dialect).unwrap();
+                    prop_assert_eq!(node.to_json(), full.to_json());
+                }
+            }
+        }
     }
 
     #[test]

@@ -6,6 +6,8 @@
 //! `a="b c"` becomes `"a=b c"`, which RancherOS takes no notice of. iPXE splits at blanks, expands `${…}` and
 //! has no quoting at all.
 
+use std::ops::Range;
+
 use super::{
     kernel,
     line::{self, Word},
@@ -27,7 +29,7 @@ pub enum Target {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Obstacle {
     /// The bytes of the line that it cannot carry.
-    pub span: std::ops::Range<usize>,
+    pub span: Range<usize>,
     /// Why not.
     pub reason: &'static str,
 }
@@ -70,14 +72,31 @@ impl Target {
     /// # Errors
     /// What of the line this loader cannot carry.
     pub fn write(self, line: &str, os: Os) -> Result<String, Obstacle> {
-        if let Some(at) = line.find(['\n', '\r', '\0']) {
+        if let Some(obstacle) = self.obstacle(line, &split(line, os), os) {
+            return Err(obstacle);
+        }
+        Ok(match self {
+            Self::Isolinux => line.trim().to_owned(),
+            Self::Grub => {
+                split(line, os).iter().map(|w| grub_words(line, w, os)).collect::<Vec<_>>().join(" ")
+            }
+            Self::Ipxe => self.read(line),
+        })
+    }
+
+    /// What of a line, taken apart into `words` as `os` does it, this loader cannot carry.
+    pub(super) fn obstacle(self, line: &str, words: &[Word], os: Os) -> Option<Obstacle> {
+        if let Some(at) = line.bytes().position(|b| matches!(b, b'\n' | b'\r' | 0)) {
             let reason = "a line break would end the loader's own line";
-            return Err(Obstacle { span: at..at + 1, reason });
+            return Some(Obstacle { span: at..at + 1, reason });
         }
         match self {
-            Self::Isolinux => Ok(line.trim().to_owned()),
-            Self::Grub => write_grub(line, os),
-            Self::Ipxe => write_ipxe(line, os),
+            Self::Isolinux => None,
+            Self::Grub => words.iter().find(|w| !passes_grub(line, w, os)).map(|w| Obstacle {
+                span: w.span.clone(),
+                reason: "GRUB puts a backslash before each quote and backslash, which is not undone here",
+            }),
+            Self::Ipxe => ipxe_obstacle(line, words, os),
         }
     }
 
@@ -87,7 +106,7 @@ impl Target {
         match self {
             Self::Isolinux => text.trim().to_owned(),
             Self::Grub => grub_line(&grub_arguments(text)),
-            Self::Ipxe => text.split_whitespace().collect::<Vec<_>>().join(" "),
+            Self::Ipxe => tokens(text).map(|t| &text[t]).collect::<Vec<_>>().join(" "),
         }
     }
 }
@@ -102,49 +121,69 @@ fn split(line: &str, os: Os) -> Vec<Word> {
     }
 }
 
-fn write_grub(line: &str, os: Os) -> Result<String, Obstacle> {
-    let mut out = Vec::new();
-    for word in split(line, os) {
-        let raw = &line[word.span.clone()];
-        let ours = os.dialect().is_some_and(|d| word.path(d).is_some());
-        let pieces = if ours {
-            // Each blank ends an argument, so that no argument has one and GRUB adds no quotes. The quotes get
-            // their backslash, and the OS takes it off again.
-            word.text.split(' ').map(grub_quote).collect::<Vec<_>>().join(" ")
-        } else {
-            grub_quote(&raw.replace('"', ""))
-        };
-        let arrives = Target::Grub.read(&pieces);
-        let same = if ours { same_to_os(raw, &arrives, os) } else { same_to_kernel(raw, &arrives) };
-        if !same {
-            let reason = "GRUB puts a backslash before each quote and backslash, which is not undone here";
-            return Err(Obstacle { span: word.span, reason });
-        }
-        out.push(pieces);
-    }
-    Ok(out.join(" "))
+fn is_ours(word: &Word, os: Os) -> bool {
+    os.dialect().is_some_and(|d| word.path(d).is_some())
 }
 
-fn write_ipxe(line: &str, os: Os) -> Result<String, Obstacle> {
-    if let Some(at) = line.find("${") {
-        return Err(Obstacle { span: at..at + 2, reason: "iPXE takes `${` for the name of a setting" });
+/// A word as words of a GRUB script.
+fn grub_words(line: &str, word: &Word, os: Os) -> String {
+    if is_ours(word, os) {
+        // Each blank ends an argument, so that no argument has one and GRUB adds no quotes. The quotes get their
+        // backslash, and the OS takes it off again.
+        word.text.split(' ').map(grub_quote).collect::<Vec<_>>().join(" ")
+    } else {
+        grub_quote(&line[word.span.clone()].replace('"', ""))
     }
-    let mut from = 0;
-    for token in line.split_whitespace() {
-        let at = from + line[from..].find(token).unwrap_or(0);
-        from = at + token.len();
-        if token.starts_with('#') || ["||", "&&", ";"].contains(&token) {
-            let reason = "iPXE takes this token for the end of the command";
-            return Err(Obstacle { span: at..from, reason });
-        }
+}
+
+fn passes_grub(line: &str, word: &Word, os: Os) -> bool {
+    let raw = &line[word.span.clone()];
+    let ours = is_ours(word, os);
+    if arrives_by_nature(raw, ours, os) {
+        return true;
+    }
+    let arrives = Target::Grub.read(&grub_words(line, word, os));
+    if ours { same_to_os(raw, &arrives, os) } else { same_to_kernel(raw, &arrives) }
+}
+
+/// Whether GRUB's backslashes cannot matter: there are none, or the OS takes them off again.
+fn arrives_by_nature(raw: &str, ours: bool, os: Os) -> bool {
+    let marks = |b| matches!(b, b'"' | b'\'' | b'\\');
+    !raw.bytes().any(marks) || (ours && !raw.contains('\\') && os.dialect().is_some_and(|d| d.unescape))
+}
+
+fn ipxe_obstacle(line: &str, words: &[Word], os: Os) -> Option<Obstacle> {
+    if let Some(at) = line.find("${") {
+        return Some(Obstacle { span: at..at + 2, reason: "iPXE takes `${` for the name of a setting" });
+    }
+    let ends = |t: &str| t.starts_with('#') || matches!(t, "||" | "&&" | ";");
+    if let Some(span) = tokens(line).find(|t| ends(&line[t.clone()])) {
+        return Some(Obstacle { span, reason: "iPXE takes this token for the end of the command" });
     }
     let arrives = Target::Ipxe.read(line);
-    if same_to_os(line, &arrives, os) && same_to_kernel(line, &arrives) {
-        return Ok(arrives);
+    if arrives == line || (same_to_os(line, &arrives, os) && same_to_kernel(line, &arrives)) {
+        return None;
     }
-    let word = split(line, os).into_iter().find(|w| w.text != Target::Ipxe.read(&w.text));
-    let span = word.map_or(0..line.len(), |w| w.span);
-    Err(Obstacle { span, reason: "iPXE makes one blank of several, even in quotes" })
+    let word = words.iter().find(|w| w.text != Target::Ipxe.read(&w.text));
+    let span = word.map_or(0..line.len(), |w| w.span.clone());
+    Some(Obstacle { span, reason: "iPXE makes one blank of several, even in quotes" })
+}
+
+/// iPXE's tokens: what stands between white space, which is ASCII.
+fn tokens(text: &str) -> impl Iterator<Item = Range<usize>> {
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let space = |at: usize| bytes.get(at).is_some_and(|b| matches!(b, b' ' | b'\t'..=b'\r'));
+        while space(at) {
+            at += 1;
+        }
+        let start = at;
+        while at < bytes.len() && !space(at) {
+            at += 1;
+        }
+        (at > start).then_some(start..at)
+    })
 }
 
 fn same_to_os(a: &str, b: &str, os: Os) -> bool {
@@ -157,8 +196,8 @@ fn same_to_kernel(a: &str, b: &str) -> bool {
 
 /// A word of a GRUB script that stands for exactly this argument.
 fn grub_quote(argument: &str) -> String {
-    let safe = |c: char| c.is_ascii_alphanumeric() || "-_./:=@+,%".contains(c);
-    if !argument.is_empty() && argument.chars().all(safe) {
+    let safe = |b: u8| b.is_ascii_alphanumeric() || b"-_./:=@+,%".contains(&b);
+    if !argument.is_empty() && argument.bytes().all(safe) {
         argument.to_owned()
     } else {
         format!("'{}'", argument.replace('\'', r"'\''"))

@@ -12,7 +12,7 @@ impl Checker<'_> {
         self.length();
         self.words_for_init();
         for target in self.context.targets.clone() {
-            if let Err(obstacle) = target.write(self.line, self.os) {
+            if let Some(obstacle) = target.obstacle(self.line, self.words, self.os) {
                 let message = format!("{} cannot pass this on", target.name());
                 let at_boot = obstacle.reason;
                 let help = "write it another way, or in a cloud-config";
@@ -24,7 +24,7 @@ impl Checker<'_> {
     fn length(&mut self) {
         let rooms = self.context.targets.iter().map(|t| (t.room(), t.name()));
         let (room, who) = rooms.min().unwrap_or((kernel::MAX_LINE, "the kernel"));
-        let length = self.line.trim().len().max(self.longest_text());
+        let length = self.longest_text();
         if length <= room {
             return;
         }
@@ -46,11 +46,12 @@ impl Checker<'_> {
 
     /// GRUB's backslashes make the line longer.
     fn longest_text(&self) -> usize {
-        let targets = &self.context.targets;
-        if !targets.contains(&Target::Grub) {
-            return 0;
-        }
-        Target::Grub.write(self.line, self.os).map_or(0, |text| Target::Grub.read(&text).len())
+        let escaped = if self.context.targets.contains(&Target::Grub) {
+            self.line.matches(['"', '\'', '\\']).count()
+        } else {
+            0
+        };
+        self.line.trim().len() + escaped
     }
 
     /// Words without a dot that the kernel does not take itself. Which it takes is not known here; those of

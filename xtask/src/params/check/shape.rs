@@ -23,6 +23,9 @@ impl Checker<'_> {
     }
 
     fn control_characters(&mut self) {
+        if self.line.bytes().all(|b| (b' '..=b'~').contains(&b)) {
+            return;
+        }
         let mut quoted = false;
         for (at, c) in self.line.trim_end().char_indices() {
             quoted ^= c == '"';
@@ -45,7 +48,8 @@ impl Checker<'_> {
         if !self.dialect.is_some_and(|d| d.groups) {
             return;
         }
-        for word in self.words {
+        let opens = |c| c == '[' || line::is_quotation_mark(c);
+        for word in self.words.iter().filter(|w| w.text.contains(opens)) {
             let Some((opener, closed)) = open_group(&word.text) else { continue };
             let inner = &word.text[opener..];
             let swallowed =
@@ -74,6 +78,10 @@ impl Checker<'_> {
     }
 
     fn first_letters(&mut self, word: &Word) {
+        let first = word.text.chars().next().unwrap_or(' ');
+        if !("rRcC".contains(first) || line::is_quotation_mark(first)) {
+            return;
+        }
         let bare = word.text.trim_start_matches(line::is_quotation_mark);
         let lower = word.name().to_ascii_lowercase();
         let ours = |text: &str| text.starts_with("rancher.") || text.starts_with("cc.");

@@ -19,7 +19,7 @@ mod scalar;
 mod scan;
 mod tag;
 
-pub(super) use resolve::{boolean, plain};
+pub(super) use resolve::{boolean, is_null, plain};
 
 use super::tree::{Crash, Node};
 

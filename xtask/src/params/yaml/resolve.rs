@@ -7,7 +7,7 @@ use crate::params::tree::Node;
 
 const BINARY_TAGS: [&str; 2] = ["!binary", "tag:yaml.org,2002:binary"];
 
-pub(super) fn is_null(text: &str) -> bool {
+pub(in crate::params) fn is_null(text: &str) -> bool {
     matches!(text, "~" | "null" | "Null" | "NULL")
 }
 

@@ -48,7 +48,7 @@ struct SimpleKey {
 const SIMPLE_KEY_MAX: usize = 1024;
 
 /// Deeper than this no bracket is followed: it would have to close again within a line of the kernel.
-const MAX_FLOW: usize = 2_048;
+const MAX_FLOW: usize = 1_100;
 
 pub(super) struct Scanner {
     text: Vec<char>,
