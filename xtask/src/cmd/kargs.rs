@@ -96,10 +96,37 @@ pub fn run(ctx: &Ctx, args: &KargsArgs) -> Result<()> {
         KargsCommand::EmbedConfig { target, file } => {
             let config = String::from_utf8(read_limited(file, 1 << 20)?)
                 .explain(Kind::Input, || format!("{file} is not UTF-8"))?;
-            let iso = Iso::open(&target.iso)?;
-            write(ctx, target, &iso, &kargs::embed(&iso, &config)?)
+            embed(ctx, target, &config)
         }
     }
+}
+
+fn embed(ctx: &Ctx, target: &TargetArgs, config: &str) -> Result<()> {
+    let iso = Iso::open(&target.iso)?;
+    let plan = kargs::embed(&iso, config)?;
+    let found = params::cloud_config::check(config, reader(target, &plan.after));
+    let text = params::cloud_config::masked(config);
+    for diagnostic in &found {
+        ctx.report.err_line(&Source { name: "cloud-config", text: &text }.show(diagnostic));
+    }
+    refuse(target, "cloud-config", found.iter())?;
+    write(ctx, target, &iso, &plan)
+}
+
+/// Who reads the arguments: what the person says, else the image.
+fn reader(target: &TargetArgs, state: &State) -> Os {
+    target.os.or_else(|| state.os.as_ref()?.parse().ok()).unwrap_or(Os::Linux)
+}
+
+/// Stops at errors, unless they are forced.
+fn refuse<'d>(target: &TargetArgs, of: &str, found: impl Iterator<Item = &'d Diagnostic>) -> Result<()> {
+    let errors = found.filter(|d| d.severity() == Severity::Error).count();
+    if errors == 0 || target.force {
+        return Ok(());
+    }
+    let errors = if errors == 1 { "1 error".to_owned() } else { format!("{errors} errors") };
+    let text = format!("{errors} in the {of}; nothing is written");
+    Err(Failure::new(Kind::Params, text).help("--force writes it all the same").into())
 }
 
 fn show(ctx: &Ctx, path: &Utf8Path) -> Result<()> {
@@ -140,24 +167,17 @@ fn edit(ctx: &Ctx, target: &TargetArgs, edit: &Edit) -> Result<()> {
 
 /// Checks the lines as they will be. What was found in them before the edit is not said again.
 fn check(ctx: &Ctx, target: &TargetArgs, before: &State, after: &State) -> Result<()> {
-    let os = target.os.or_else(|| after.os.as_ref()?.parse().ok()).unwrap_or(Os::Linux);
+    let os = reader(target, after);
     let known: Vec<_> = found(before, os).into_iter().map(|(_, d)| (d.code.id, d.message)).collect();
+    let is_new = |d: &Diagnostic| !known.iter().any(|(code, text)| *code == d.code.id && *text == d.message);
+    let mut new = found(after, os);
+    new.retain(|(_, d)| is_new(d));
     let name = target.iso.file_name().unwrap_or_default();
-    let mut errors = 0;
-    for (line, diagnostic) in found(after, os) {
-        if known.iter().any(|(code, message)| *code == diagnostic.code.id && *message == diagnostic.message) {
-            continue;
-        }
-        errors += usize::from(diagnostic.severity() == Severity::Error);
+    for (line, diagnostic) in &new {
         // The line is its writer's own, so that nothing in it need be hidden on this terminal.
-        ctx.report.err_line(&Source { name, text: &line }.show(&diagnostic));
+        ctx.report.err_line(&Source { name, text: line }.show(diagnostic));
     }
-    if errors > 0 && !target.force {
-        let errors = if errors == 1 { "1 error".to_owned() } else { format!("{errors} errors") };
-        let text = format!("{errors} in the kernel arguments; nothing is written");
-        return Err(Failure::new(Kind::Params, text).help("--force writes them all the same").into());
-    }
-    Ok(())
+    refuse(target, "kernel arguments", new.iter().map(|(_, d)| d))
 }
 
 /// What is found in the lines of an image: one line where all loaders say the same.

@@ -133,7 +133,9 @@ fn what_is_wrong_has_its_exit_code_and_changes_nothing() {
     let built = fs::read(lab.path("ours.iso")).unwrap();
     lab.write("none.iso", "not an image");
     let long = format!("a={}", "x".repeat(3000));
-    let wrong: [(&[&str], i32, &str); 6] = [
+    lab.write("bad.yml", "#cloud-config\nhostname: [a\n");
+    let wrong: [(&[&str], i32, &str); 7] = [
+        (&["kargs", "embed-config", "ours.iso", "bad.yml", "--os", "smoke"], 11, "nothing is written"),
         (&["kargs", "show", "none.iso"], 6, "none.iso"),
         (&["kargs", "append", "ours.iso", "a b"], 11, "not one word"),
         (&["kargs", "append", "ours.iso", &long], 11, "do not fit"),
