@@ -197,6 +197,7 @@ fn found(state: &State, os: Os) -> Vec<(String, Diagnostic)> {
 }
 
 fn write(ctx: &Ctx, target: &TargetArgs, iso: &Iso, plan: &Plan) -> Result<()> {
+    plan.stale.iter().for_each(|text| ctx.report.warn(text));
     let path = match &target.output {
         Some(o) if o == "-" => return plan.stream(iso, &mut |bytes| Ok(ctx.report.out_bytes(bytes)?)),
         Some(output) => {

@@ -27,7 +27,11 @@ pub trait Source {
 
 impl Source for File {
     fn size(&self) -> io::Result<u64> {
-        Ok(self.metadata()?.len())
+        match self.metadata()?.len() {
+            // A disk or stick has no length of its own; its end does. All reads name their position.
+            0 => io::Seek::seek(&mut &*self, io::SeekFrom::End(0)),
+            length => Ok(length),
+        }
     }
 
     #[cfg(unix)]

@@ -100,6 +100,22 @@ pub(super) fn find(iso: &Iso) -> Result<Vec<ConfigFile>> {
     Ok(found)
 }
 
+/// What in an image speaks of its other bytes and is not changed with them.
+pub(super) fn stale(iso: &Iso) -> Result<Vec<String>> {
+    let mut stale = Vec::new();
+    for name in ["/md5sum.txt", "/sha256sum.txt", "/.disk/md5sum.txt"] {
+        if let Some(entry) = iso.find_opt(name)? {
+            stale.push(format!("{} in the image may list the old contents", entry.path));
+        }
+    }
+    // `implantisomd5` writes into the primary descriptor's field for applications (ECMA-119, 8.4.32).
+    let field = iso.bytes(16 * SECTOR + 883, 512)?;
+    if field.windows(12).any(|w| w == b"ISO MD5SUM =") {
+        stale.push("the checksum that `implantisomd5` wrote into the image no longer matches".to_owned());
+    }
+    Ok(stale)
+}
+
 /// Where FAT images may be: El Torito entries for UEFI, and EFI partitions, each with a name for people.
 fn fat_images(iso: &Iso, entries: &[Entry]) -> Result<Vec<(u64, String)>> {
     let esp = ["ef", "c12a7328-f81f-11d2-ba4b-00a0c93ec93b"];

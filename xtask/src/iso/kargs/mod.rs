@@ -100,6 +100,8 @@ pub struct Plan {
     patches: Vec<patch::Patch>,
     /// The image as it will be, read back through the patches.
     pub after: State,
+    /// What will no longer be true of the image; empty for ours.
+    pub stale: Vec<String>,
 }
 
 /// What an edit makes of an image's places.
@@ -134,7 +136,8 @@ pub fn plan(iso: &Iso, edit: &Edit, os: Option<Os>) -> Result<Plan> {
         let text = "the changed image would not read back as it should, so nothing is changed";
         return Err(Failure::new(Kind::Input, text).into());
     }
-    Ok(Plan { patches: change.patches, after })
+    let stale = if after.has_room { Vec::new() } else { foreign::stale(iso)? };
+    Ok(Plan { patches: change.patches, after, stale })
 }
 
 fn foreign_change(iso: &Iso, edit: &Edit, os: Os) -> Result<Change> {
@@ -162,7 +165,7 @@ pub fn embed(iso: &Iso, config: &str) -> Result<Plan> {
     };
     let patches = vec![ours.embed(config)?];
     let after = show(&patch::overlaid(iso, &patches)?, None)?;
-    Ok(Plan { patches, after })
+    Ok(Plan { patches, after, stale: Vec::new() })
 }
 
 impl Plan {

@@ -76,9 +76,7 @@ pub(super) fn write(path: &Utf8Path, patches: &[Patch], flush: Flush) -> Result<
     if !is_as_it_was(&file, patches).explain(Kind::Storage, cannot)? {
         return Err(Failure::new(Kind::Storage, format!("{path} was changed while it was read")).into());
     }
-    let written = patches.iter().try_for_each(|p| write_at(&file, &p.new, p.offset));
-    let written = written.and_then(|()| if flush == Flush::Yes { file.sync_data() } else { Ok(()) });
-    let Err(error) = written else { return Ok(()) };
+    let Err(error) = write_in_order(&file, patches, flush) else { return Ok(()) };
     for patch in patches.iter().rev() {
         // What could not be written can often not be written back either, and need not; the reading tells.
         _ = write_at(&file, &patch.old, patch.offset);
@@ -88,6 +86,18 @@ pub(super) fn write(path: &Utf8Path, patches: &[Patch], flush: Flush) -> Result<
         _ => "it may be half changed; `kargs reset` repairs our images",
     };
     Err(Failure::new(Kind::Storage, format!("cannot change {path}: {state}")).source(error).into())
+}
+
+/// Contents are on the disk before a length says that they are there.
+fn write_in_order(file: &File, patches: &[Patch], flush: Flush) -> io::Result<()> {
+    let first_length = patches.iter().position(|p| p.is_length).unwrap_or(patches.len());
+    for part in [&patches[..first_length], &patches[first_length..]] {
+        part.iter().try_for_each(|p| write_at(file, &p.new, p.offset))?;
+        if flush == Flush::Yes && !part.is_empty() {
+            file.sync_data()?;
+        }
+    }
+    Ok(())
 }
 
 fn is_as_it_was(file: &File, patches: &[Patch]) -> io::Result<bool> {
