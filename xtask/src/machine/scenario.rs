@@ -47,7 +47,7 @@ pub enum Proof {
     PowerCuts(u64),
     /// Arguments that were added to the finished ISO arrive, and taking them away restores it.
     Kargs,
-    /// The cloud-config inside the medium arrives, without any network.
+    /// A cloud-config arrives: that inside the ISO without any network, or the server's.
     CloudConfig,
     /// It fails, and we say why.
     Fails(Sabotage),
@@ -115,6 +115,7 @@ pub const ALL: &[Scenario] = &[
     netboot("netboot-uefi", UEFI, Proof::Up, "ipxe.iso, DHCP, HTTP under UEFI"),
     iso("state", BIOS, Attach::Cd, Proof::Counts(3), "the state disk is formatted once and counts boots"),
     netboot("netboot-bios", BIOS, Proof::Up, "ipxe.iso, DHCP, HTTP under BIOS"),
+    netboot("netboot-config", BIOS, Proof::CloudConfig, "the cloud-config from the server"),
     netboot(
         "stalled-kernel",
         BIOS,
@@ -175,6 +176,8 @@ pub struct Dist {
     pub seed: bool,
     /// Whether the ISO has room for kernel arguments.
     pub room: bool,
+    /// What a guest says of the cloud-config that the netboot tree carries, if it carries one.
+    pub netboot_config: Option<String>,
     /// Whether the guest prints `media: ` facts about state and cloud-config.
     pub speaks: bool,
 }
@@ -222,7 +225,9 @@ impl Scenario {
             }
         }
         match self.proof {
-            Proof::CloudConfig if !dist.seed => no("the ISO has no area for a cloud-config"),
+            Proof::CloudConfig if self.start != Start::Netboot && !dist.seed => {
+                no("the ISO has no area for a cloud-config")
+            }
             Proof::Kargs | Proof::Fails(Sabotage::Panic) if !dist.room => {
                 no("the ISO has no room for kernel arguments")
             }
@@ -282,10 +287,11 @@ impl Scenario {
     /// What a boot of it must come to.
     #[must_use]
     pub fn want(&self, dist: &Dist, ready: &str, nonce: &str, accel: Accel) -> Want {
-        let source = match (self.start, self.proof) {
+        let cloud_config = match (self.start, self.proof) {
             _ if !dist.speaks => None,
-            (Start::Iso(_), Proof::CloudConfig) => Some("seed"),
-            (Start::Netboot, _) => Some("url"),
+            (Start::Iso(_), Proof::CloudConfig) => Some(format!("seed {}", config_line(nonce))),
+            (Start::Netboot, Proof::Up) => dist.netboot_config.clone(),
+            _ if self.fetches_config() => Some(format!("url {}", config_line(nonce))),
             _ => None,
         };
         // TCG on a busy machine takes 5 to 25 s; what hangs for good is mostly named long before the limit.
@@ -298,13 +304,20 @@ impl Scenario {
             netboot: self.start == Start::Netboot,
             nonce: Some(nonce.to_owned()),
             ready: ready.to_owned(),
-            cloud_config: source.map(|s| format!("{s} {}", config_line(nonce))),
+            cloud_config,
             cmdline: match self.proof {
                 Proof::Kargs => vec![PROOF.to_owned()],
                 _ => Vec::new(),
             },
             limit: Duration::from_secs(limit),
         }
+    }
+
+    /// Whether its guest is told to fetch its cloud-config from the server.
+    #[must_use]
+    pub fn fetches_config(&self) -> bool {
+        self.start == Start::Netboot
+            && matches!(self.proof, Proof::CloudConfig | Proof::Fails(Sabotage::NoCloudConfig))
     }
 
     /// Kernel arguments that a boot of it is started with, besides the nonce.
@@ -334,6 +347,7 @@ mod tests {
             network: Ok(VmSpec::default().host_only),
             seed: true,
             room: true,
+            netboot_config: None,
             speaks: true,
         }
     }

@@ -9,8 +9,9 @@ use crate::{
     config::{BaseUrl, Profile},
     ctx::Ctx,
     error::{Failure, Kind},
-    iso::{Iso, room},
+    iso::{Iso, kargs},
     machine::{HostOnly, scenario::Dist},
+    vm::netboot,
 };
 
 /// Looks at `dist/<profile>/`.
@@ -21,13 +22,14 @@ pub fn find(ctx: &Ctx, profile: &Profile) -> Result<Dist> {
     let dir = ctx.dist.join(&profile.name);
     let ipxe_iso = Some(dir.join("ipxe.iso")).filter(|p| p.exists());
     let iso = image(&dir, &profile.name)?;
-    let layout = layout(&Iso::open(&iso)?)?;
+    let kargs = kargs::show(&Iso::open(&iso)?, None).ok();
     Ok(Dist {
         ipxe_uefi: ipxe_iso.as_deref().map(for_uefi).transpose()?.unwrap_or_default(),
         ipxe_iso,
         network: network(profile),
-        room: layout.as_ref().is_some_and(|l| !l.regions.is_empty()),
-        seed: layout.is_some_and(|l| l.seed.is_some()),
+        room: kargs.as_ref().is_some_and(|k| k.has_room),
+        seed: kargs.is_some_and(|k| k.has_seed),
+        netboot_config: netboot_config(&tree(ctx, profile))?,
         speaks: profile.vm.speaks(),
         iso,
     })
@@ -61,12 +63,14 @@ fn image(dir: &Utf8Path, profile: &str) -> Result<Utf8PathBuf> {
     })
 }
 
-/// `media.json` of an image; a foreign one has none.
-pub(super) fn layout(iso: &Iso) -> Result<Option<room::Layout>> {
-    /// A real one has some hundred bytes.
-    const LIMIT: u64 = 1 << 20;
-    let Some(entry) = iso.find_opt(room::LAYOUT)? else { return Ok(None) };
-    room::Layout::from_json(&iso.read(&entry, LIMIT)?).map(Some)
+/// What a guest says that is booted from this tree as it is: its script loads a seed with this cloud-config.
+fn netboot_config(tree: &Utf8Path) -> Result<Option<String>> {
+    let config = tree.join(netboot::CONFIG);
+    if !config.exists() || !netboot::has_seed(&fs_err::read_to_string(tree.join("boot.html"))?) {
+        return Ok(None);
+    }
+    let text = fs_err::read_to_string(config)?;
+    Ok(text.lines().next().map(|first| format!("seed {}", first.trim())))
 }
 
 /// Whether UEFI firmware finds something to start in `ipxe.iso`.

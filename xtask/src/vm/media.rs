@@ -5,46 +5,40 @@ use std::{
     io::{Read as _, Seek as _, SeekFrom, Write as _},
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use camino::Utf8Path;
 
 use crate::{
-    error::{Explain as _, Failure, Kind},
-    iso::{Iso, room},
+    error::{Failure, Kind},
+    iso::{
+        Iso,
+        kargs::{self, Edit, Flush},
+    },
+    plan::Digest,
 };
 
 /// Copies `from` (as a reflink where the file system can), adds `args` behind its kernel arguments and puts
-/// `config` into its area for a cloud-config. An image without room for arguments is copied as it is.
+/// `config` into its area for a cloud-config.
 ///
 /// # Errors
-/// When the image is malformed, or they do not fit.
-pub fn copy(from: &Utf8Path, to: &Utf8Path, args: &str, config: Option<&str>) -> Result<()> {
-    fs_err::copy(from, to)?;
-    writable(to)?;
-    change(to, args, config).explain(Kind::Input, || format!("cannot change a copy of {from}"))
-}
-
-fn change(path: &Utf8Path, args: &str, config: Option<&str>) -> Result<()> {
-    let iso = Iso::open(path)?;
-    let Some(layout) = super::dist::layout(&iso)? else { return Ok(()) };
-    let mut file = fs_err::OpenOptions::new().read(true).write(true).open(path)?;
-    let mut put = |at: u64, bytes: &[u8]| -> Result<()> {
-        file.seek(SeekFrom::Start(at))?;
-        Ok(file.write_all(bytes)?)
-    };
-    let start = |name: &str| -> Result<u64> {
-        Ok(iso.find(name)?.extents.first().with_context(|| format!("{name} is empty"))?.offset)
-    };
-    for region in &layout.regions {
-        let at = start(&region.file)? + region.offset;
-        let old = iso.bytes(at, region.length)?;
-        let old = room::args(&old).with_context(|| format!("{} holds no arguments", region.file))?;
-        put(at, room::region(&format!("{old} {args}"), usize::try_from(region.length)?)?.as_bytes())?;
-    }
-    if let (Some(config), Some(seed)) = (config, &layout.seed) {
-        put(start(&seed.file)?, &seed.archive(Some(config))?)?;
+/// When the image is malformed, has no room, or they do not fit.
+pub fn copy(from: &Utf8Path, to: &Utf8Path, args: &[&str], config: Option<&str>) -> Result<()> {
+    let words = args.iter().map(|w| (*w).to_owned()).collect();
+    kargs::plan(&Iso::open(from)?, &Edit::Append(words), None)?.copy(from, to)?;
+    if let Some(config) = config {
+        kargs::embed(&Iso::open(to)?, config)?.apply(to, Flush::No)?;
     }
     Ok(())
+}
+
+/// Undoes [`copy`] in the image at `copied`, and says whether it is `from` again, byte for byte.
+///
+/// # Errors
+/// When an image cannot be read or changed.
+pub fn restores(from: &Utf8Path, copied: &Utf8Path) -> Result<bool> {
+    kargs::reset(copied)?;
+    let digest = |path: &Utf8Path| Digest::read(&mut fs_err::File::open(path)?);
+    Ok(digest(from)? == digest(copied)?)
 }
 
 /// Flips the first bytes of the initrd in the image at `path`.
@@ -64,16 +58,5 @@ pub fn damage_initrd(path: &Utf8Path) -> Result<()> {
     bytes.iter_mut().for_each(|b| *b = !*b);
     file.seek(SeekFrom::Start(extent.offset))?;
     file.write_all(&bytes)?;
-    Ok(())
-}
-
-/// Outputs in `dist/` may be read-only, and a copy takes that over.
-fn writable(path: &Utf8Path) -> Result<()> {
-    let mut permissions = fs_err::metadata(path)?.permissions();
-    if permissions.readonly() {
-        #[expect(clippy::permissions_set_readonly_false, reason = "a copy of our own, in our own folder")]
-        permissions.set_readonly(false);
-        fs_err::set_permissions(path, permissions)?;
-    }
     Ok(())
 }

@@ -12,15 +12,29 @@ const SCRIPTS: [&str; 2] = ["boot.html", "boot.ipxe"];
 /// The cloud-config on the server.
 pub const CONFIG: &str = "cloud-config.yml";
 
-/// `script` with `args` added to its kernel lines, before what follows a failure, and without a seed: the
-/// cloud-config comes from the server in these boots.
+/// The archive with the cloud-config that a script loads before the initrd.
+const SEED: &str = "seed.cpio";
+
+/// Whether `script` brings its own cloud-config.
+#[must_use]
+pub fn has_seed(script: &str) -> bool {
+    script.contains(SEED)
+}
+
+/// `script` without its own cloud-config, so that one from elsewhere is looked for.
+#[must_use]
+pub fn without_seed(script: &str) -> String {
+    script.split_inclusive('\n').filter(|l| !l.contains(SEED)).collect()
+}
+
+/// `script` with `args` added to its kernel lines, before what follows a failure.
 ///
 /// # Errors
 /// [`Kind::Input`] when it has no kernel line.
 pub fn with_args(script: &str, args: &str) -> anyhow::Result<String> {
     let mut found = false;
     let mut out = String::new();
-    for line in script.lines().filter(|l| !l.contains("seed.cpio")) {
+    for line in script.lines() {
         let is_kernel = line.trim_start().starts_with("kernel ");
         found |= is_kernel;
         match line.split_once(" ||") {
@@ -35,14 +49,16 @@ pub fn with_args(script: &str, args: &str) -> anyhow::Result<String> {
     Ok(out)
 }
 
-/// What the server does differently for a boot with this script and this cloud-config.
+/// What the server does differently for a boot with this script and, if given, this cloud-config.
 #[must_use]
-pub fn changes(script: &str, config: &str, kernel_size: u64, sabotage: Option<Sabotage>) -> Changes {
+pub fn changes(script: &str, config: Option<&str>, kernel_size: u64, sabotage: Option<Sabotage>) -> Changes {
     let mut changes = Changes::default();
     for name in SCRIPTS {
         changes.overrides.insert(name.to_owned(), script.as_bytes().to_vec());
     }
-    changes.overrides.insert(CONFIG.to_owned(), config.as_bytes().to_vec());
+    if let Some(config) = config {
+        changes.overrides.insert(CONFIG.to_owned(), config.as_bytes().to_vec());
+    }
     let mut fault = |name: &str, fault| {
         changes.faults.insert(name.to_owned(), fault);
     };
@@ -61,18 +77,24 @@ mod tests {
 
     #[test]
     fn arguments_go_in_front_of_the_way_out() {
-        let script = "#!ipxe\n  kernel ${base-url}/vmlinuz quiet || goto failed\ninitrd ${base-url}/seed.cpio\ninitrd i\nkernel k\n";
+        let script = "#!ipxe\n  kernel ${base-url}/vmlinuz quiet || goto failed\ninitrd i\nkernel k\n";
         let made = with_args(script, "x=1").unwrap();
-        assert_eq!(
-            made,
-            "#!ipxe\n  kernel ${base-url}/vmlinuz quiet x=1 || goto failed\ninitrd i\nkernel k x=1\n"
-        );
+        let wanted =
+            "#!ipxe\n  kernel ${base-url}/vmlinuz quiet x=1 || goto failed\ninitrd i\nkernel k x=1\n";
+        assert_eq!(made, wanted);
         assert!(with_args("#!ipxe\nboot\n", "x").is_err());
     }
 
     #[test]
+    fn only_the_seed_is_taken_out() {
+        let script = "#!ipxe\ninitrd ${base-url}/seed.cpio || goto failed\ninitrd i\n";
+        assert!(has_seed(script));
+        assert_eq!(without_seed(script), "#!ipxe\ninitrd i\n");
+    }
+
+    #[test]
     fn each_sabotage_of_the_server_breaks_what_it_says() {
-        let faults = |s| changes("s", "c", 100, Some(s)).faults;
+        let faults = |s| changes("s", None, 100, Some(s)).faults;
         assert_eq!(faults(Sabotage::StalledKernel)["vmlinuz"], Fault::StallAfter(50));
         assert_eq!(faults(Sabotage::NoScript).len(), 2);
         assert_eq!(faults(Sabotage::NoCloudConfig)[CONFIG], Fault::Status(404));
