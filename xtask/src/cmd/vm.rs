@@ -1,14 +1,20 @@
 //! `cargo xtask vm`: machines that boot what was built.
 
 use anyhow::Result;
+use camino::Utf8PathBuf;
 
 use crate::{
     ctx::Ctx,
-    error::{self, Kind},
+    error::{self, Failure, Kind},
     exec::load,
-    machine::scenario::ALL,
+    machine::{Firmware, quote::Shell, scenario::ALL},
     report::table::table,
-    vm::{backend::Choice, test},
+    vm::{
+        backend::Choice,
+        machines::{self, Home},
+        run::{self, From, Wish},
+        test,
+    },
 };
 
 /// Arguments of `vm`.
@@ -20,11 +26,49 @@ pub struct VmArgs {
 
 #[derive(Debug, clap::Subcommand)]
 enum VmCommand {
+    /// Run a profile's machine, with its netboot tree served and its console shown.
+    ///
+    /// Its disk stays in target/media/vm/machines until `vm rm`. Ctrl-C switches the machine off.
+    Run(RunArgs),
     /// Boot a profile's media in every way, and prove that failures are noticed.
     ///
     /// Exits with 10 when a scenario failed. With MEDIA_REQUIRE_VM=1 in the environment, a missing QEMU or UEFI
     /// firmware is a failure too.
     Test(TestArgs),
+    /// List the machines that `vm run` has made.
+    Ls,
+    /// Remove a machine of `vm run` and its disks; files that a person put beside them stay.
+    Rm(RmArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct RunArgs {
+    /// The profile (the default one, unless given).
+    profile: Option<String>,
+    /// What runs the machine.
+    #[arg(long, value_enum, default_value_t, value_name = "NAME")]
+    backend: Choice,
+    /// What it boots from.
+    #[arg(long, value_enum, default_value_t, value_name = "WHAT")]
+    from: From,
+    /// The firmware, unless it is the profile's.
+    #[arg(long, value_enum)]
+    firmware: Option<Firmware>,
+    /// Show the machine's screen in a window.
+    #[arg(long)]
+    gui: bool,
+    /// Once the guest is up, take a picture of its screen (PNG, with an old QEMU PPM).
+    #[arg(long, value_name = "FILE")]
+    screenshot: Option<Utf8PathBuf>,
+    /// Reset the machine each time it is up, and end when it came up N times.
+    #[arg(long, value_name = "N", conflicts_with = "once")]
+    reset_loop: Option<u32>,
+    /// End once the guest is up.
+    #[arg(long)]
+    once: bool,
+    /// Print the commands for a POSIX shell and for PowerShell, and run none.
+    #[arg(long)]
+    dry_run: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -42,14 +86,50 @@ struct TestArgs {
     list: bool,
 }
 
+#[derive(Debug, clap::Args)]
+struct RmArgs {
+    /// The profile.
+    profile: String,
+    /// What ran the machine.
+    #[arg(long, value_enum, default_value_t, value_name = "NAME")]
+    backend: Choice,
+}
+
 /// Runs a subcommand of `vm`.
 ///
 /// # Errors
 /// Whatever the subcommand meets.
 pub fn run(ctx: &Ctx, args: &VmArgs) -> Result<()> {
     match &args.command {
+        VmCommand::Run(args) => run_one(ctx, args),
         VmCommand::Test(args) => run_test(ctx, args),
+        VmCommand::Ls => list(ctx),
+        VmCommand::Rm(args) => remove(ctx, args),
     }
+}
+
+fn run_one(ctx: &Ctx, args: &RunArgs) -> Result<()> {
+    let loaded = load::load(ctx)?;
+    let profile = loaded.config.profile(args.profile.as_deref())?;
+    let wish = Wish {
+        choice: args.backend,
+        from: args.from,
+        firmware: args.firmware,
+        window: args.gui,
+        screenshot: args.screenshot.as_deref().map(|p| run::absolute_picture(ctx, p)).transpose()?,
+        boots: args.reset_loop.unwrap_or(u32::from(args.once)),
+    };
+    if !args.dry_run {
+        return run::run(ctx, profile, &wish);
+    }
+    let [sh, powershell] = [Shell::Sh, Shell::PowerShell].map(|s| run::script(ctx, profile, &wish, s));
+    let (sh, powershell) = (sh?, powershell?);
+    if ctx.globals.json {
+        ctx.report.out_json(&serde_json::json!({ "sh": sh, "powershell": powershell }));
+    } else {
+        ctx.report.out(&format!("# sh\n{sh}\n# PowerShell\n{powershell}"));
+    }
+    Ok(())
 }
 
 fn run_test(ctx: &Ctx, args: &TestArgs) -> Result<()> {
@@ -75,4 +155,30 @@ fn run_test(ctx: &Ctx, args: &TestArgs) -> Result<()> {
         ctx.report.out(&test::summary(&done));
     }
     test::judge(&done, strict)
+}
+
+fn list(ctx: &Ctx) -> Result<()> {
+    let listed = Home::all(ctx)?.iter().map(Home::look).collect::<Result<Vec<_>>>()?;
+    if ctx.globals.json {
+        ctx.report.out_json(&listed);
+    } else {
+        let rows = machines::rows(&listed, &ctx.root);
+        ctx.report.out(&table(&["profile", "backend", "state", "on disk", "folder"], &rows));
+    }
+    Ok(())
+}
+
+fn remove(ctx: &Ctx, args: &RmArgs) -> Result<()> {
+    let home = Home::all(ctx)?.into_iter().find(|h| h.profile == args.profile && h.choice == args.backend);
+    let Some(home) = home else {
+        let text = format!("there is no machine of `{}` in {}", args.profile, args.backend.name());
+        return Err(Failure::new(Kind::Usage, text).help("`cargo xtask vm ls` lists what there is").into());
+    };
+    let left = home.remove(ctx)?;
+    if left.is_empty() {
+        ctx.report.note(format!("removed {}", home.dir));
+    } else {
+        ctx.report.warn(format!("{} keeps what is not ours: {}", home.dir, left.join(", ")));
+    }
+    Ok(())
 }

@@ -48,7 +48,9 @@ pub struct Machine {
 }
 
 /// What starts the boot loader.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema, clap::ValueEnum,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Firmware {
     /// The PC BIOS (SeaBIOS in QEMU).

@@ -6,17 +6,19 @@ use anyhow::Result;
 use camino::Utf8Path;
 
 use super::{
+    host,
     session::{self, Session, make_disk},
-    virtualbox::{Running, VirtualBox, preflight},
+    virtualbox::{self, Running, VirtualBox, preflight},
 };
 use crate::{
     ctx::Ctx,
     machine::{
         Machine,
         boot::Want,
-        qemu,
+        qemu::{self, Watch},
+        quote::{self, Shell},
         scenario::Scenario,
-        virtualbox::{System, fitted, host_only},
+        virtualbox::{System, fitted, host_only, script as virtualbox_script},
     },
 };
 
@@ -28,6 +30,20 @@ pub enum Choice {
     Qemu,
     /// VirtualBox, through VBoxManage.
     Virtualbox,
+}
+
+impl Choice {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Qemu, Self::Virtualbox];
+
+    /// Its name on the command line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Qemu => "qemu",
+            Self::Virtualbox => "virtualbox",
+        }
+    }
 }
 
 /// A back end of this host.
@@ -124,6 +140,34 @@ impl Backend {
             Self::VirtualBox => Session::with(&machine.serial, boot, want, None, || {
                 Ok(Box::new(Running::on(ctx, machine, dir, boot, window)?))
             }),
+        }
+    }
+
+    /// The commands that make and start `machine` with its files in `dir`, as text; nothing is run but questions.
+    ///
+    /// # Errors
+    /// When the machine is refused.
+    pub fn script(
+        choice: Choice,
+        ctx: &Ctx,
+        machine: Machine,
+        dir: &Utf8Path,
+        shell: Shell,
+        window: bool,
+    ) -> Result<String> {
+        match choice {
+            Choice::Qemu => {
+                let host = host::find_or_guess(ctx)?;
+                let disks = machine.disks.iter().filter(|d| !d.path.exists()).map(qemu::create_disk);
+                let run = qemu::command(&machine, &host, &Watch { window, ..Watch::default() })?;
+                let lines = disks.chain([run]).map(|cmd| quote::line(&cmd, shell) + "\n");
+                Ok(lines.collect())
+            }
+            Choice::Virtualbox => {
+                let name = machine.name.clone();
+                let todo = virtualbox::dry_run(ctx, dir, &name, machine, window)?;
+                Ok(virtualbox_script(&todo, shell))
+            }
         }
     }
 

@@ -36,6 +36,17 @@ pub fn find(ctx: &Ctx) -> Result<Host> {
     Ok(Host { program: program.into_string(), accel, ovmf: ovmf() })
 }
 
+/// As [`find`]; where QEMU is not installed, as if it were.
+///
+/// # Errors
+/// When the probe cannot be carried out.
+pub fn find_or_guess(ctx: &Ctx) -> Result<Host> {
+    if ctx.find_program(PROGRAM).is_some() {
+        return find(ctx);
+    }
+    Ok(Host { program: PROGRAM.to_owned(), accel: Accel::Tcg, ovmf: ovmf() })
+}
+
 /// The first of the known places that exists.
 #[must_use]
 pub fn ovmf() -> Option<Ovmf> {

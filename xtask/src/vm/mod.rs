@@ -6,10 +6,12 @@
 pub mod backend;
 pub mod dist;
 pub mod host;
+pub mod machines;
 pub mod media;
 pub mod netboot;
 pub mod power;
 pub mod qmp;
+pub mod run;
 pub mod scenario;
 pub mod server;
 pub mod session;

@@ -109,6 +109,12 @@ impl Session {
         &self.boot
     }
 
+    /// Whether the machine is off.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.ended
+    }
+
     /// Presses the reset button and observes a new boot from here.
     ///
     /// # Errors

@@ -58,6 +58,29 @@ impl VirtualBox<Real> {
     }
 }
 
+/// What would be done now to make `machine` ready and start it; as if VirtualBox had just been installed, where it
+/// is not.
+///
+/// # Errors
+/// When the machine is refused, or VBoxManage fails.
+pub fn dry_run(ctx: &Ctx, base: &Utf8Path, name: &str, machine: Machine, window: bool) -> Result<Todo> {
+    let missing = |e: &anyhow::Error| crate::error::kind_of(e) == Some(Kind::MissingTool);
+    let (place, mut todo) = match VirtualBox::open(ctx, base, name) {
+        Ok(mut vm) => {
+            let todo = vm.plan(&planner::fitted(&vm.place, machine))?;
+            (vm.place, todo)
+        }
+        Err(e) if missing(&e) => {
+            let place = place(ctx, base, name, "VBoxManage".to_owned());
+            let machine = planner::fitted(&place, machine);
+            (place, guess(ctx, base, name, &machine)?)
+        }
+        Err(e) => return Err(e),
+    };
+    todo.steps.push(planner::start(&place, window));
+    Ok(todo)
+}
+
 /// What a host where VirtualBox cannot be asked would have to do: as if it had just been installed.
 ///
 /// # Errors

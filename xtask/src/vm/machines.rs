@@ -1,0 +1,187 @@
+//! The machines of `vm run` on disk: a folder each, with its disks, that outlives the run.
+
+use std::fs::{File, TryLockError};
+
+use anyhow::Result;
+use camino::{Utf8Path, Utf8PathBuf};
+use serde::Serialize;
+
+use super::backend::{Backend, Choice};
+use crate::{
+    ctx::Ctx,
+    error::{Failure, Kind},
+    report::table::bytes,
+};
+
+/// Held while the machine runs; its presence also says that the folder is ours.
+const LOCK: &str = "machine.lock";
+/// What a run leaves in a machine's folder. Only these are removed: a disk that a person put there is not ours.
+const OURS: [&str; 12] = [
+    "disk0.raw",
+    "disk1.raw",
+    "disk2.raw",
+    "disk0.vdi",
+    "disk1.vdi",
+    "disk2.vdi",
+    "serial.log",
+    "command.txt",
+    "qemu.log",
+    "qmp.log",
+    "net0.pcap",
+    "timeline.jsonl",
+];
+
+/// A machine's folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Home {
+    /// The profile.
+    pub profile: String,
+    /// What runs it.
+    pub choice: Choice,
+    /// The folder.
+    pub dir: Utf8PathBuf,
+}
+
+/// One line of `vm ls`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Listed {
+    /// The profile.
+    pub profile: String,
+    /// `qemu` or `virtualbox`.
+    pub backend: &'static str,
+    /// Whether it runs now.
+    pub running: bool,
+    /// Bytes that its folder takes on disk.
+    pub bytes: u64,
+    /// The folder.
+    pub folder: Utf8PathBuf,
+}
+
+impl Home {
+    /// Where the machine of `profile` lives.
+    #[must_use]
+    pub fn of(ctx: &Ctx, profile: &str, choice: Choice) -> Self {
+        let dir = root(ctx).join(format!("{profile}.{}", choice.name()));
+        Self { profile: profile.to_owned(), choice, dir }
+    }
+
+    /// All that exist, by name.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn all(ctx: &Ctx) -> Result<Vec<Self>> {
+        let mut all = Vec::new();
+        if root(ctx).exists() {
+            for entry in root(ctx).read_dir_utf8()? {
+                let entry = entry?;
+                let Some((profile, backend)) = entry.file_name().rsplit_once('.') else { continue };
+                let choice = Choice::ALL.into_iter().find(|c| c.name() == backend);
+                all.extend(choice.map(|choice| Self::of(ctx, profile, choice)));
+            }
+        }
+        all.sort_by(|a, b| a.dir.cmp(&b.dir));
+        Ok(all)
+    }
+
+    /// What the machine is called on this host.
+    #[must_use]
+    pub fn machine_name(&self) -> String {
+        format!("media-{}", self.profile)
+    }
+
+    /// Makes the folder and keeps other runs from it as long as the answer lives.
+    ///
+    /// # Errors
+    /// [`Kind::Boot`] when another run has it.
+    pub fn hold(&self) -> Result<File> {
+        fs_err::create_dir_all(&self.dir)?;
+        let path = self.dir.join(LOCK);
+        let file = fs_err::OpenOptions::new().create(true).append(true).open(path)?.into_parts().0;
+        match file.try_lock() {
+            Ok(()) => Ok(file),
+            Err(TryLockError::WouldBlock) => {
+                let text = format!("the machine of {} is running in another `vm run`", self.profile);
+                Err(Failure::new(Kind::Boot, text).help("stop it there with Ctrl-C").into())
+            }
+            Err(TryLockError::Error(e)) => Err(e.into()),
+        }
+    }
+
+    /// Looks at it.
+    ///
+    /// # Errors
+    /// When its folder cannot be read.
+    pub fn look(&self) -> Result<Listed> {
+        let mut total = 0;
+        for entry in self.dir.read_dir_utf8()? {
+            total += on_disk(&entry?.metadata()?);
+        }
+        Ok(Listed {
+            profile: self.profile.clone(),
+            backend: self.choice.name(),
+            running: self.dir.join(LOCK).exists() && self.hold().is_err(),
+            bytes: total,
+            folder: self.dir.clone(),
+        })
+    }
+
+    /// Removes the machine and what runs made of it, and gives the files that are not ours and so stay.
+    ///
+    /// # Errors
+    /// When it runs, or something cannot be removed.
+    pub fn remove(&self, ctx: &Ctx) -> Result<Vec<String>> {
+        let held = self.hold()?;
+        match self.choice {
+            // All that it keeps are files.
+            Choice::Qemu => {}
+            Choice::Virtualbox => {
+                Backend::find(ctx, self.choice)?.forget(ctx, &self.machine_name(), &self.dir)?;
+            }
+        }
+        for name in OURS {
+            let path = self.dir.join(name);
+            if path.exists() {
+                fs_err::remove_file(path)?;
+            }
+        }
+        let mut left = Vec::new();
+        for entry in self.dir.read_dir_utf8()? {
+            left.push(entry?.file_name().to_owned());
+        }
+        left.retain(|name| name != LOCK);
+        left.sort();
+        if left.is_empty() {
+            // Windows removes no file that is open.
+            drop(held);
+            fs_err::remove_dir_all(&self.dir)?;
+        }
+        Ok(left)
+    }
+}
+
+fn root(ctx: &Ctx) -> Utf8PathBuf {
+    ctx.work.join("vm").join("machines")
+}
+
+/// A new disk of 10 GB is a hole.
+#[cfg(unix)]
+fn on_disk(metadata: &std::fs::Metadata) -> u64 {
+    use std::os::unix::fs::MetadataExt as _;
+    metadata.blocks() * 512
+}
+
+#[cfg(not(unix))]
+fn on_disk(metadata: &std::fs::Metadata) -> u64 {
+    metadata.len()
+}
+
+/// The rows of `vm ls`.
+#[must_use]
+pub fn rows(listed: &[Listed], root: &Utf8Path) -> Vec<Vec<String>> {
+    let row = |l: &Listed| {
+        let folder = l.folder.strip_prefix(root).unwrap_or(&l.folder);
+        let state = if l.running { "running" } else { "off" };
+        vec![l.profile.clone(), l.backend.to_owned(), state.to_owned(), bytes(l.bytes), folder.to_string()]
+    };
+    listed.iter().map(row).collect()
+}

@@ -1,0 +1,275 @@
+//! `vm run`: one machine for a person, with the netboot tree served and its console shown live.
+
+use std::{net::SocketAddrV4, time::Duration};
+
+use anyhow::Result;
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::{
+    backend::{Backend, Choice},
+    dist,
+    machines::Home,
+    server::{Changes, Served},
+    session::Session,
+};
+use crate::{
+    config::Profile,
+    ctx::Ctx,
+    error::{Failure, Kind},
+    machine::{
+        Attach, DiskFormat, Firmware, Forward, Machine, Medium, Nic,
+        boot::{Fact, Mark, Verdict, Want},
+        quote::Shell,
+        scenario::Dist,
+    },
+};
+
+/// How long a person watches a boot before it is called slow; RancherOS unpacks itself under TCG for minutes.
+const LIMIT: Duration = Duration::from_secs(600);
+/// How often a machine that is up is looked at.
+const TICK: Duration = Duration::from_millis(50);
+
+/// What a machine boots from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum From {
+    /// `ipxe.iso`, then DHCP and HTTP from here.
+    #[default]
+    Netboot,
+    /// The profile's ISO as a CD.
+    Cd,
+    /// The profile's ISO as a USB stick.
+    Usb,
+}
+
+/// What is asked of a run.
+#[derive(Clone, Debug)]
+pub struct Wish {
+    /// What runs the machine.
+    pub choice: Choice,
+    /// What it boots from.
+    pub from: From,
+    /// Another firmware than the profile's.
+    pub firmware: Option<Firmware>,
+    /// Show a window.
+    pub window: bool,
+    /// Take a picture of the screen once the guest is up.
+    pub screenshot: Option<Utf8PathBuf>,
+    /// End once the guest has come up so many times, with a reset between; 0 goes on until Ctrl-C.
+    pub boots: u32,
+}
+
+/// The commands that a run would give, without giving any.
+///
+/// # Errors
+/// When nothing was built, or the machine is refused.
+pub fn script(ctx: &Ctx, profile: &Profile, wish: &Wish, shell: Shell) -> Result<String> {
+    let dist = dist::find(ctx, profile)?;
+    let home = Home::of(ctx, &profile.name, wish.choice);
+    let machine = machine(profile, &dist, &home, wish)?;
+    Backend::script(wish.choice, ctx, machine, &home.dir, shell, wish.window)
+}
+
+/// Runs the machine until Ctrl-C, its own end, or the wished number of boots.
+///
+/// # Errors
+/// [`Kind::Boot`] when a boot that must come up does not; [`Kind::Port`] when a port is taken.
+pub fn run(ctx: &Ctx, profile: &Profile, wish: &Wish) -> Result<()> {
+    let dist = dist::find(ctx, profile)?;
+    let home = Home::of(ctx, &profile.name, wish.choice);
+    let backend = Backend::find(ctx, wish.choice)?;
+    let _held = home.hold()?;
+    let machine = machine(profile, &dist, &home, wish)?;
+    free_ports(&machine)?;
+    for old in ["timeline.jsonl", "qemu.log", "command.txt"] {
+        _ = fs_err::remove_file(home.dir.join(old));
+    }
+    let (machine, address) = backend.ready(ctx, machine, &home.dir)?;
+    let served = match wish.from {
+        From::Netboot => {
+            let at = SocketAddrV4::new(address, profile.base_url.port);
+            Some(Served::start(&dist::tree(ctx, profile), at, Changes::default())?)
+        }
+        From::Cd | From::Usb => None,
+    };
+    let want = want(profile, wish);
+    ctx.report.note(format!("{} boots; Ctrl-C switches it off", machine.name));
+    let session = backend.start(ctx, &machine, &home.dir, &home.dir, want.clone(), wish.window)?;
+    let mut live = Live { ctx, served, session, want, wish, log: home.dir };
+    let end = live.run();
+    live.session.cut()?;
+    match end {
+        // Ctrl-C is how a person ends it; only what was to come to an end by itself is cut short by it.
+        Err(_) if ctx.runner.interrupt.is_set() && wish.boots == 0 => Ok(()),
+        other => other,
+    }
+}
+
+fn want(profile: &Profile, wish: &Wish) -> Want {
+    Want {
+        netboot: wish.from == From::Netboot,
+        // The product as it was built: there is nothing in it by which to tell this boot from another.
+        nonce: None,
+        ready: profile.vm.ready.clone(),
+        cloud_config: None,
+        cmdline: Vec::new(),
+        limit: LIMIT,
+    }
+}
+
+fn machine(profile: &Profile, dist: &Dist, home: &Home, wish: &Wish) -> Result<Machine> {
+    let (path, attach) = match wish.from {
+        From::Netboot => {
+            let missing = || Failure::new(Kind::Usage, "there is no ipxe.iso").help("boot with --from cd");
+            (dist.ipxe_iso.clone().ok_or_else(missing)?, Attach::Cd)
+        }
+        From::Cd => (dist.iso.clone(), Attach::Cd),
+        From::Usb => (dist.iso.clone(), Attach::Usb),
+    };
+    let mut spec = profile.vm.clone();
+    spec.firmware = wish.firmware.unwrap_or(spec.firmware);
+    match &dist.network {
+        Ok(network) => spec.host_only = network.clone(),
+        Err(why) if wish.from == From::Netboot => return Err(Failure::new(Kind::Config, why.clone()).into()),
+        Err(_) => {}
+    }
+    let medium = Medium { path, attach };
+    Ok(spec.machine(&home.machine_name(), &home.dir, Some(medium), DiskFormat::Raw))
+}
+
+/// QEMU's own words about a port that is taken are hard to read.
+fn free_ports(machine: &Machine) -> Result<()> {
+    let forwards = machine.nics.iter().flat_map(|n| match n {
+        Nic::Nat { forwards } => forwards.as_slice(),
+        Nic::HostOnly(_) | Nic::Unplugged => &[],
+    });
+    for Forward { name, host_port, .. } in forwards {
+        if std::net::TcpListener::bind(("127.0.0.1", *host_port)).is_err() {
+            let text = format!("port {host_port} of 127.0.0.1, which {name} forwards to the guest, is taken");
+            return Err(Failure::new(Kind::Port, text)
+                .help("choose another with `ssh-port` in media.toml, or 0 for none")
+                .into());
+        }
+    }
+    Ok(())
+}
+
+/// A machine that is watched.
+struct Live<'a> {
+    ctx: &'a Ctx,
+    served: Option<Served>,
+    session: Session,
+    want: Want,
+    wish: &'a Wish,
+    log: Utf8PathBuf,
+}
+
+impl Live<'_> {
+    fn run(&mut self) -> Result<()> {
+        for boot in 1.. {
+            self.until_verdict(boot)?;
+            if boot == 1 {
+                self.picture()?;
+            }
+            if self.wish.boots == 0 {
+                return self.until_end();
+            }
+            if boot == self.wish.boots {
+                return Ok(());
+            }
+            self.session.reset(self.want.clone())?;
+        }
+        Ok(())
+    }
+
+    fn until_verdict(&mut self, boot: u32) -> Result<()> {
+        let ctx = self.ctx;
+        let verdict = self.session.wait(ctx, self.served.as_ref(), &mut |at, fact| show(ctx, at, fact))?;
+        let stages = stages(&self.session.boot().marks());
+        let which =
+            if self.wish.boots > 1 { format!("boot {boot} of {}: ", self.wish.boots) } else { String::new() };
+        match verdict {
+            Verdict::Up => {
+                self.ctx.report.note(format!("{which}up ({stages})"));
+                Ok(())
+            }
+            Verdict::Hung(diagnosis) => {
+                let furthest = self.session.boot().furthest().label();
+                let text = format!("{which}hung after {furthest}: {diagnosis}");
+                for line in self.session.evidence() {
+                    self.ctx.report.note(format!("  {line}"));
+                }
+                self.ctx.report.note(format!("{stages}\neverything is in {}", self.log));
+                if self.wish.boots > 0 || self.session.has_ended() {
+                    return Err(Failure::new(Kind::Boot, text).into());
+                }
+                // A person may want to look at it, in a window or with another tool.
+                self.ctx.report.warn(format!("{text}; Ctrl-C switches it off"));
+                Ok(())
+            }
+        }
+    }
+
+    fn picture(&mut self) -> Result<()> {
+        let Some(path) = &self.wish.screenshot else { return Ok(()) };
+        self.session.screenshot(path)?;
+        self.ctx.report.note(format!("the screen is in {path}"));
+        Ok(())
+    }
+
+    /// Shows what goes on until the guest powers off or Ctrl-C comes.
+    fn until_end(&mut self) -> Result<()> {
+        let ctx = self.ctx;
+        while !self.session.has_ended() {
+            self.session.look(self.served.as_ref(), &mut |at, fact| show(ctx, at, fact))?;
+            ctx.check_interrupt()?;
+            std::thread::sleep(TICK);
+        }
+        ctx.report.note("the machine is off");
+        Ok(())
+    }
+}
+
+/// A fact as one line with the seconds since power-on: the guest's words as they are, ours behind `--`.
+fn show(ctx: &Ctx, at: Duration, fact: &Fact) {
+    ctx.report.data(&serde_json::json!({ "seconds": at.as_secs_f64(), "fact": fact }));
+    if ctx.globals.json {
+        return;
+    }
+    if let Some(text) = text(fact) {
+        ctx.report.out(&format!("[{:7.2}] {text}", at.as_secs_f64()));
+    }
+}
+
+fn text(fact: &Fact) -> Option<String> {
+    Some(match fact {
+        Fact::Line { text } => text.clone(),
+        Fact::DhcpAsked => "-- asks for an address".to_owned(),
+        Fact::DhcpAnswered { address } => format!("-- gets {address}"),
+        Fact::DhcpRefused => "-- is refused an address".to_owned(),
+        Fact::HttpAsked { path, status, total, .. } => format!("-- asks for {path}: {status}, {total} bytes"),
+        Fact::HttpMoved { .. } | Fact::HttpEnded { .. } => return None,
+        Fact::Reset => "-- resets itself".to_owned(),
+        Fact::Exited { code: Some(code) } => format!("-- has ended with {code}"),
+        Fact::Exited { code: None } => "-- was killed".to_owned(),
+    })
+}
+
+/// The marks with seconds, in one line.
+#[must_use]
+pub fn stages(marks: &[(Mark, Duration)]) -> String {
+    let named: Vec<String> =
+        marks.iter().skip(1).map(|(m, at)| format!("{} {:.1}", m.label(), at.as_secs_f64())).collect();
+    named.join(" · ")
+}
+
+/// The folder that a picture goes to must exist; QEMU's own message names no folder.
+///
+/// # Errors
+/// [`Kind::Usage`] when it does not.
+pub fn absolute_picture(ctx: &Ctx, path: &Utf8Path) -> Result<Utf8PathBuf> {
+    let path = ctx.root.join(path);
+    match path.parent().filter(|p| p.is_dir()) {
+        Some(_) => Ok(path),
+        None => Err(Failure::new(Kind::Usage, format!("{path} is in no folder that exists")).into()),
+    }
+}
