@@ -3,6 +3,8 @@
 #[cfg(target_os = "linux")]
 mod browser;
 mod fleet;
+#[cfg(unix)]
+mod process;
 mod servers;
 
 use std::{
