@@ -85,46 +85,6 @@ impl Fault {
     /// The next step, where one is known.
     #[must_use]
     pub fn help(&self) -> Option<&'static str> {
-        let by_words = [
-            (
-                "/dev/vboxnetctl",
-                "the host-only module is not loaded: `sudo modprobe vboxnetadp`, or `sudo /sbin/vboxconfig` builds it; on macOS host-only interfaces are gone",
-            ),
-            (
-                "terminated unexpectedly during startup",
-                "VirtualBox does not say why; most often its kernel driver is not loaded: `sudo modprobe vboxdrv`, or `sudo /sbin/vboxconfig` builds it",
-            ),
-            (
-                "Kernel driver not installed",
-                "load the driver with `sudo modprobe vboxdrv`, or build it with `sudo /sbin/vboxconfig`",
-            ),
-            (
-                "VERR_INTNET_FLT_IF_NOT_FOUND",
-                "in the properties of the `VirtualBox Host-Only` adapter, tick `VirtualBox NDIS6 Bridged Networking Driver`, or disable and enable the adapter",
-            ),
-            (
-                "Host-only adapters are no longer supported",
-                "macOS needs a host-only network instead of an adapter; run `vm rm` for this machine and start again",
-            ),
-            (
-                "NS_ERROR_SOCKET_FAIL",
-                "the folder of VirtualBox's settings (VBOX_USER_HOME, else ~/.config/VirtualBox) must be writable",
-            ),
-            (
-                "Failed to create the VirtualBox object",
-                "is the folder of VirtualBox's settings writable, and does `VBoxManage list vms` answer by hand?",
-            ),
-            (
-                "VERR_ALREADY_EXISTS",
-                "a file of that name is there already; `vm rm` removes what belongs to this machine",
-            ),
-            (
-                "does not match the value",
-                "a disk was replaced behind VirtualBox's back; `VBoxManage closemedium disk FILE` forgets the old one",
-            ),
-            ("Could not find file for the medium", "the image is not there; `cargo xtask dist` builds it"),
-            ("Failed to create file", "the folder of the picture must exist and be writable"),
-        ];
         if self.code == Some(ARCH_NOT_SUPPORTED) {
             return Some("this host runs ARM guests only; use `--backend qemu`");
         }
@@ -133,9 +93,51 @@ impl Fault {
                 "the host-only network must be allowed in /etc/vbox/networks.conf (docs/virtualbox.md)",
             );
         }
-        by_words.iter().find(|(words, _)| self.says(words)).map(|(_, help)| *help)
+        HELPS.iter().find(|(words, _)| self.says(words)).map(|(_, help)| *help)
     }
 }
+
+/// Words of errors, and what to do about them.
+const HELPS: [(&str, &str); 10] = [
+    (
+        "/dev/vboxnetctl",
+        "the host-only module is not loaded: `sudo modprobe vboxnetadp`, or `sudo /sbin/vboxconfig` builds it; \
+         on macOS host-only interfaces are gone",
+    ),
+    (
+        "terminated unexpectedly during startup",
+        "VirtualBox does not say why; most often its kernel driver is not loaded: `sudo modprobe vboxdrv`, or \
+         `sudo /sbin/vboxconfig` builds it",
+    ),
+    (
+        "Kernel driver not installed",
+        "load the driver with `sudo modprobe vboxdrv`, or build it with `sudo /sbin/vboxconfig`",
+    ),
+    (
+        "VERR_INTNET_FLT_IF_NOT_FOUND",
+        "in the properties of the `VirtualBox Host-Only` adapter, tick `VirtualBox NDIS6 Bridged Networking Driver`, \
+         or disable and enable the adapter",
+    ),
+    (
+        "Host-only adapters are no longer supported",
+        "macOS needs a host-only network instead of an adapter; run `vm rm` for this machine and start again",
+    ),
+    (
+        "Failed to create the VirtualBox object",
+        "the folder of VirtualBox's settings (VBOX_USER_HOME, else ~/.config/VirtualBox) must be writable; does \
+         `VBoxManage list vms` answer by hand?",
+    ),
+    (
+        "VERR_ALREADY_EXISTS",
+        "a file of that name is there already; `vm rm` removes what belongs to this machine",
+    ),
+    (
+        "does not match the value",
+        "a disk was replaced behind VirtualBox's back; `VBoxManage closemedium disk FILE` forgets the old one",
+    ),
+    ("Could not find file for the medium", "the image is not there; `cargo xtask dist` builds it"),
+    ("Failed to create file", "the folder of the picture must exist and be writable"),
+];
 
 /// The words behind `VBoxManage: error:`, which Windows writes as `VBoxManage.exe: error:`. Progress
 /// (`0%...10%...`) may stand before them on the same line.

@@ -55,7 +55,7 @@ fn a_server_that_never_comes_is_given_up() {
         error.to_string().starts_with("could not reset the machine: VBoxManage says: Failed to create"),
         "{error}"
     );
-    assert!(helps_of(&error)[0].contains("settings writable"));
+    assert!(helps_of(&error)[0].contains("must be writable"));
 }
 
 #[test]
