@@ -48,9 +48,9 @@ pub fn run(ctx: &Ctx, args: &GcArgs) -> Result<()> {
     for (path, size) in store.entries()?.iter().filter(|(p, _)| !needed.contains(p)) {
         remove(path, *size)?;
     }
-    for rest in ["downloads", "tmp"] {
+    for rest in ["downloads", "logs", "tmp"] {
         let dir = ctx.work.join(rest);
-        if dir.exists() && (args.all || rest == "tmp") {
+        if dir.exists() && (args.all || rest != "downloads") {
             remove(&dir, tree::size(&dir)?)?;
         }
     }

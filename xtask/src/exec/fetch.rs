@@ -37,11 +37,17 @@ pub fn fetch(ctx: &Ctx, spec: &FetchSpec, to: &Utf8Path, label: &str) -> Result<
                 fs_err::rename(&from, to).or_else(|_| fs_err::copy(&from, to).map(drop))?;
                 return Ok(());
             }
-            Err(e) if crate::error::kind_of(&e) == Some(Kind::Interrupted) => return Err(e),
+            // No other source helps against these.
+            Err(e) if ends_all(&e) => return Err(e),
             Err(e) => said.push((name(source).to_owned(), e)),
         }
     }
-    Err(none(spec, said))
+    Err(none(ctx, spec, label, &said))
+}
+
+/// What no other source can mend: Ctrl-C and a full disk.
+pub(super) fn ends_all(e: &anyhow::Error) -> bool {
+    matches!(crate::error::kind_of(e), Some(Kind::Interrupted | Kind::Storage))
 }
 
 /// How long a download is, and may be.
@@ -52,15 +58,28 @@ pub(super) struct Bounds {
     pub(super) limit: u64,
 }
 
-fn none(spec: &FetchSpec, said: Vec<(String, anyhow::Error)>) -> anyhow::Error {
-    let digest = said.iter().any(|(_, e)| crate::error::kind_of(e) == Some(Kind::Digest));
-    let kind = if digest { Kind::Digest } else { Kind::Network };
+fn none(ctx: &Ctx, spec: &FetchSpec, label: &str, said: &[(String, anyhow::Error)]) -> anyhow::Error {
     let lines: Vec<String> = said.iter().map(|(name, e)| format!("{name}: {e:#}")).collect();
-    let help = "check the network, or give a folder that holds the file with --artifacts DIR";
-    Failure::new(kind, format!("no source gave the file with SHA-256 {}", spec.sha256))
-        .help(help)
-        .source(anyhow!(lines.join("\n")))
-        .into()
+    let failure = if said.iter().any(|(_, e)| crate::error::kind_of(e) == Some(Kind::Digest)) {
+        let want = format!("no source gave {label} as media.lock has it, with SHA-256 {}", spec.sha256);
+        Failure::new(Kind::Digest, want)
+            .help("whoever offers these bytes changed them, or the lock is wrong: find out which before you use them")
+    } else {
+        Failure::new(Kind::Network, format!("no source gave {label}")).help(unreachable(ctx))
+    };
+    match said.is_empty() {
+        true => failure.into(),
+        false => failure.source(anyhow!(lines.join("\n"))).into(),
+    }
+}
+
+/// The next step when nobody gives a file.
+pub(super) fn unreachable(ctx: &Ctx) -> &'static str {
+    if ctx.globals.offline {
+        "run it once without --offline, or give a folder that holds the file with --artifacts DIR"
+    } else {
+        "check the network, or give a folder that holds the file with --artifacts DIR"
+    }
 }
 
 fn name(source: &Source) -> &str {
@@ -83,17 +102,31 @@ fn one(ctx: &Ctx, spec: &FetchSpec, source: &Source, part: &Utf8Path, label: &st
             Err(Failure::new(Kind::Network, "not tried, because of --offline").into())
         }
         Source::Url(url) => {
-            for attempt in 1.. {
-                let want = Bounds { size: spec.size, limit: spec.limit };
-                match download(ctx, &want, url, part, label) {
-                    Ok(()) => break,
-                    Err(e) if attempt < TRIES && can_get_better(&e) => pause(ctx, attempt)?,
-                    Err(e) => return Err(e),
+            let resumed = fs_err::metadata(part).is_ok_and(|m| m.len() > 0);
+            patiently(ctx, spec, url, part, label)?;
+            match check(spec, part) {
+                // The beginning may have come from a source whose bytes are wrong; `check` has removed it.
+                Err(_) if resumed => {
+                    patiently(ctx, spec, url, part, label)?;
+                    check(spec, part)?;
                 }
+                other => other?,
             }
-            check(spec, part)?;
             Ok(part.to_owned())
         }
+    }
+}
+
+/// Downloads, and tries again what can get better.
+fn patiently(ctx: &Ctx, spec: &FetchSpec, url: &str, part: &Utf8Path, label: &str) -> Result<()> {
+    let want = Bounds { size: spec.size, limit: spec.limit };
+    let mut attempt = 1;
+    loop {
+        match download(ctx, &want, url, part, label) {
+            Err(e) if attempt < TRIES && can_get_better(&e) => pause(ctx, attempt)?,
+            other => return other,
+        }
+        attempt += 1;
     }
 }
 
@@ -120,7 +153,8 @@ fn pause(ctx: &Ctx, attempt: u32) -> Result<()> {
 fn can_get_better(e: &anyhow::Error) -> bool {
     match e.downcast_ref::<ureq::Error>() {
         Some(ureq::Error::StatusCode(code)) => matches!(code, 408 | 429 | 500 | 502 | 503 | 504),
-        Some(ureq::Error::Io(e)) => !unknown_name(e),
+        // Where nobody listens, nobody will a few seconds later.
+        Some(ureq::Error::Io(e)) => e.kind() != std::io::ErrorKind::ConnectionRefused && !unknown_name(e),
         Some(ureq::Error::Timeout(_) | ureq::Error::ConnectionFailed) => true,
         Some(_) => false,
         None => {

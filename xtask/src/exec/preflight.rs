@@ -107,7 +107,14 @@ fn apt(ctx: &Ctx, args: &[&str]) -> Result<()> {
         .deadline(std::time::Duration::from_secs(20 * 60));
     let logs = ctx.work.join("logs");
     fs_err::create_dir_all(&logs)?;
-    ctx.report.task(&label, || ctx.runner.logged(&cmd, &logs.join("apt.log"), &mut |_| {}))
+    let log = logs.join("apt.log");
+    ctx.report.task(&label, || ctx.runner.logged(&cmd, &log, &mut |_| {})).map_err(|e| {
+        let kind = crate::error::kind_of(&e).unwrap_or(Kind::Command);
+        Failure::new(kind, "apt could not install packages")
+            .help(format!("the whole output is in {log}"))
+            .source(e)
+            .into()
+    })
 }
 
 #[cfg(unix)]

@@ -14,7 +14,7 @@ pub use crate::attest::{Made, Manifest, Output};
 use crate::{
     attest::{MANIFEST, PROVENANCE, SBOM, json, provenance, spdx},
     ctx::Ctx,
-    error::{Explain as _, Kind},
+    error::{Explain as _, Failure, Kind},
     plan::{Arg, Digest, Keys, Node, NodeId, digest::sha512},
     stage::media::Planned,
 };
@@ -72,7 +72,11 @@ impl Publish<'_> {
         if written.is_err() {
             _ = tree::remove(&new);
         }
-        written.explain(Kind::Storage, || format!("cannot write {dir}"))?;
+        written.map_err(|e| {
+            Failure::new(Kind::Storage, format!("cannot write {dir}; it stays as it was"))
+                .help("is the disk full, or the folder another user's? `cargo xtask gc` removes old store entries")
+                .source(e)
+        })?;
         self.swap(&new, &dir)?;
         write_json(&self.stamp_file(), &(self.goal(), tree::stamp(&dir)?))?;
         Ok(Published::Written)

@@ -97,13 +97,13 @@ impl Runner {
             return Ok(output);
         }
         let said = if output.stderr.is_empty() { output.text() } else { output.error_text() };
-        Err(failed(cmd, output.code, &said, None))
+        Err(failed(cmd, output.code, &said))
     }
 
     /// Runs `cmd` with both streams merged into the file `log`, and hands each line to `on_line` as it comes.
     ///
     /// # Errors
-    /// As [`Self::run`]; the error names the log.
+    /// As [`Self::run`]. Where the log is, the caller says: it may move it.
     pub fn logged(&self, cmd: &Cmd, log: &Utf8Path, on_line: &mut dyn FnMut(&str)) -> Result<()> {
         let file = fs_err::OpenOptions::new().create(true).append(true).open(log)?.into_file();
         let mut tail = Tail::at_end(log)?;
@@ -114,7 +114,7 @@ impl Runner {
             return Ok(());
         }
         let said = fs_err::read(log).map(|b| String::from_utf8_lossy(&b).into_owned()).unwrap_or_default();
-        Err(failed(cmd, code, &said, Some(log)))
+        Err(failed(cmd, code, &said))
     }
 
     /// Starts `cmd` and returns while it runs.
@@ -218,7 +218,7 @@ impl Job {
             self.interrupt.check()?;
             if start.elapsed() >= deadline {
                 self.kill();
-                let message = format!("could not {}: no end after {} s", self.why, deadline.as_secs());
+                let message = format!("could not {}: no end after {deadline:?}", self.why);
                 return Err(Failure::new(Kind::Command, message).into());
             }
             // Short commands are common: look often at first.
@@ -308,15 +308,11 @@ fn read_back(mut file: File) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn failed(cmd: &Cmd, code: Option<i32>, said: &str, log: Option<&Utf8Path>) -> anyhow::Error {
+fn failed(cmd: &Cmd, code: Option<i32>, said: &str) -> anyhow::Error {
     let end = code.map_or("was killed by a signal".to_owned(), |c| format!("exited with {c}"));
     let lines: Vec<&str> = said.lines().collect();
     let tail = lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n");
     let failure = Failure::new(Kind::Command, format!("could not {}: `{}` {end}", cmd.why, cmd.program));
-    let failure = match log {
-        Some(log) => failure.help(format!("the whole output is in {log}")),
-        None => failure,
-    };
     if tail.is_empty() { failure.into() } else { failure.source(anyhow::anyhow!("it said:\n{tail}")).into() }
 }
 

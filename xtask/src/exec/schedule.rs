@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::Result;
+use camino::Utf8Path;
 
 use super::{action::Job, store::Store, tree};
 use crate::{
@@ -206,44 +207,65 @@ impl Run<'_> {
     }
 
     /// Removes what a failed node left, or says where it is. Its log stays in either case.
-    fn failed(&self, id: NodeId, scratch: &camino::Utf8Path, e: anyhow::Error) -> anyhow::Error {
+    fn failed(&self, id: NodeId, scratch: &Utf8Path, e: anyhow::Error) -> anyhow::Error {
         let node = self.plan.node(id);
-        let e = if disk_full(&e) {
+        let full = disk_full(&e) || free(scratch) < LITTLE;
+        let logs = self.ctx.work.join("logs");
+        let log = logs.join(format!("{}-{}.log", node.stage, self.keys.key(id).short(8)));
+        let logged =
+            fs_err::create_dir_all(&logs).is_ok() && fs_err::rename(scratch.join("log"), &log).is_ok();
+        self.put_away(scratch);
+        let kind = error::kind_of(&e);
+        if kind == Some(Kind::Interrupted) {
+            e
+        } else if full {
             Failure::new(Kind::Storage, format!("no space left on the disk while making {}", node.label))
                 .help("free some space (`cargo xtask gc` removes old store entries) and run it again")
                 .source(e)
                 .into()
-        } else {
-            e
-        };
-        let logs = self.ctx.work.join("logs");
-        let log = logs.join(format!("{}.log", node.stage));
-        if fs_err::create_dir_all(&logs).is_ok() {
-            _ = fs_err::rename(scratch.join("log"), &log);
-        }
-        if self.ctx.globals.keep_failed {
-            let kept = scratch.with_file_name(format!("failed-{}", scratch.file_name().unwrap_or("node")));
-            _ = tree::remove(&kept);
-            if fs_err::rename(scratch, &kept).is_ok() {
-                self.ctx.report.note(format!("kept {kept}"));
-            }
-        } else {
-            _ = tree::remove(scratch);
-        }
-        if log.exists() && error::kind_of(&e) == Some(Kind::Command) {
-            return Failure::new(Kind::Command, format!("{} failed", node.label))
+        } else if let (true, Some(kind @ (Kind::Command | Kind::Network))) = (logged, kind) {
+            Failure::new(kind, format!("{} failed", node.label))
                 .help(format!("the whole output is in {log}"))
                 .source(e)
-                .into();
+                .into()
+        } else {
+            e
         }
-        e
+    }
+
+    fn put_away(&self, scratch: &Utf8Path) {
+        if !self.ctx.globals.keep_failed {
+            _ = tree::remove(scratch);
+            return;
+        }
+        let kept = scratch.with_file_name(format!("failed-{}", scratch.file_name().unwrap_or("node")));
+        _ = tree::remove(&kept);
+        if fs_err::rename(scratch, &kept).is_ok() {
+            self.ctx.report.note(format!("kept {kept}"));
+        }
     }
 }
 
-/// Whether an error says that the disk is full: ours by its kind, a program's by its words.
+/// A program that fails with less than this free on the disk fails for that reason: some, such as grub-mkimage,
+/// cannot even say so, since their log is on the same disk.
+const LITTLE: u64 = 1 << 20;
+
+/// Bytes free on the disk of `path`; many, where that cannot be asked.
+#[cfg(unix)]
+fn free(path: &Utf8Path) -> u64 {
+    rustix::fs::statvfs(path.as_std_path()).map_or(u64::MAX, |s| s.f_bavail.saturating_mul(s.f_frsize))
+}
+
+#[cfg(not(unix))]
+fn free(_: &Utf8Path) -> u64 {
+    u64::MAX
+}
+
+/// Whether an error says that the disk is full: ours by its kind, a program's by its words (libc's, xorriso's).
 fn disk_full(e: &anyhow::Error) -> bool {
+    let words = ["No space left on device", "exceeds free space on media"];
     e.chain().any(|cause| {
         cause.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::StorageFull)
-            || cause.to_string().contains("No space left on device")
+            || words.iter().any(|w| cause.to_string().contains(w))
     })
 }

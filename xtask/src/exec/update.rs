@@ -3,7 +3,7 @@
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::fetch::{Bounds, download};
+use super::fetch::{Bounds, download, ends_all, unreachable};
 use crate::{
     config::{Locked, Released},
     ctx::Ctx,
@@ -97,11 +97,12 @@ fn get(
         let bounds = Bounds { size: None, limit: LIMIT };
         match ctx.report.task(&released.name, || download(ctx, &bounds, url, part, &released.name)) {
             Ok(()) => return Ok((part.to_owned(), From::Url(url.clone()))),
+            Err(e) if ends_all(&e) => return Err(e),
             Err(e) => said.push(format!("{url}: {e:#}")),
         }
     }
-    let failure = Failure::new(Kind::Network, format!("no source gave {}", released.name))
-        .help("check the network, or give a folder that holds the file with --artifacts DIR");
+    let failure =
+        Failure::new(Kind::Network, format!("no source gave {}", released.name)).help(unreachable(ctx));
     Err(match said.is_empty() {
         true => failure.into(),
         false => failure.source(anyhow::anyhow!(said.join("\n"))).into(),

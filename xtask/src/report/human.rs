@@ -120,7 +120,7 @@ fn style(template: &str) -> ProgressStyle {
 pub(super) fn error_text(error: &anyhow::Error) -> String {
     let mut text = format!("error: {error}");
     for cause in error.chain().skip(1) {
-        text += &format!("\n  because: {}", cause.to_string().replace('\n', "\n    "));
+        text += &format!("\n  because: {}", cause.to_string().trim_end().replace('\n', "\n    "));
     }
     for help in error::helps_of(error) {
         text += &format!("\n  help: {}", help.replace('\n', "\n        "));

@@ -212,8 +212,9 @@ impl Supply<'_> {
                 format!("media.lock has no digest for `{}`", released.name),
             )
             .help(format!(
-                "record it, and see what vouches for it, with `cargo xtask fetch --update {}`",
-                self.profile
+                "record it, and see what vouches for it, with `cargo xtask fetch --update {}{}`",
+                self.profile,
+                if released.urls.is_empty() { " --artifacts DIR" } else { "" }
             ))
             .into());
         };

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
 
+#[cfg(unix)]
+mod executor;
 mod fixtures;
 mod hostile;
 mod iso;
@@ -9,8 +11,14 @@ mod iso_cli;
 mod kargs;
 mod params;
 mod plans;
+mod refusals;
+mod released;
+mod repo;
 mod serve;
+#[cfg(unix)]
+mod source_engine;
 mod tidy;
+mod web;
 
 /// The repository that is tested.
 fn repository() -> camino::Utf8PathBuf {

@@ -29,7 +29,15 @@ pub(super) fn download(call: &Call<'_>) -> Result<()> {
         .args(["-q", "-o", "APT::Sandbox::User=root", "-o", "Acquire::Retries=3", "download"])
         .arg(format!("{name}={version}"))
         .cwd(&folder);
-    ctx.runner.logged(&cmd, &call.job.scratch.join("log"), &mut |_| {})?;
+    ctx.runner.logged(&cmd, &call.job.scratch.join("log"), &mut |_| {}).map_err(|e| {
+        if crate::error::kind_of(&e) != Some(Kind::Command) {
+            return e;
+        }
+        Failure::new(Kind::Network, format!("apt could not download {name} {version}"))
+            .help("check the network; where apt's index is old, `apt-get update` (with sudo) renews it")
+            .source(e)
+            .into()
+    })?;
     let Some(file) = tree::files(&folder)?.pop().map(|f| folder.join(f)) else {
         return Err(Failure::new(Kind::Network, format!("apt downloaded no file for {name}")).into());
     };

@@ -15,10 +15,16 @@ use crate::{
 /// # Errors
 /// [`Kind::Input`] when the ISO is damaged, or has no such file or several.
 pub(super) fn extract(call: &Call<'_>) -> Result<()> {
-    let iso = Iso::open(call.path("iso")?)?;
-    let entry = iso.find(call.text("file")?)?;
+    let (path, wanted) = (call.path("iso")?, call.text("file")?);
+    let name = path.file_name().unwrap_or("the ISO");
+    let message = || format!("cannot take {wanted} out of {name}, which is the file that media.lock asks for");
+    let open = || {
+        let iso = Iso::open(path)?;
+        let entry = iso.find(wanted)?;
+        Ok::<_, anyhow::Error>((iso, entry))
+    };
+    let (iso, entry) = open().explain(Kind::Input, message)?;
     let mut file = fs_err::File::create(call.out("to")?)?;
-    io::copy(&mut iso.reader(&entry), &mut file)
-        .explain(Kind::Input, || format!("cannot take {} out of the ISO", call.args[1].1))?;
+    io::copy(&mut iso.reader(&entry), &mut file).explain(Kind::Input, message)?;
     Ok(())
 }

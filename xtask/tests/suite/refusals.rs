@@ -1,0 +1,164 @@
+//! Bad input as a person meets it: the whole text, an exit code of its own kind, nothing half-written.
+
+use snapbox::str;
+use xtask::config::Engine;
+
+use super::repo::{LINUX, Repo, can_build};
+
+#[test]
+fn an_unknown_profile_is_told_which_there_are() {
+    let repo = Repo::new();
+    repo.xtask(&["dist", "nope"]).assert().code(2).stdout_eq("").stderr_eq(str![[r#"
+error: there is no profile `nope` in media.toml
+  help: the profiles are: burmillaos, linux, rancheros, smoke
+
+"#]]);
+    assert_eq!(repo.names("dist"), [""; 0]);
+}
+
+#[test]
+fn an_unknown_key_is_shown_with_its_line() {
+    let repo = Repo::new();
+    repo.edit("media.toml", "default-profile = \"smoke\"", "default-profile = \"smoke\"\ncolour = \"red\"");
+    repo.xtask(&["dist"]).assert().code(3).stdout_eq("").stderr_eq(str![[r#"
+error: media.toml cannot be read
+  because: TOML parse error at line 5, column 1
+      |
+    5 | colour = "red"
+      | ^^^^^^
+    unknown field `colour`, expected one of `default-profile`, `ipxe`, `profile`
+
+"#]]);
+}
+
+#[test]
+fn values_that_cannot_be_are_listed_together() {
+    let repo = Repo::new();
+    repo.edit("media.toml", "default-profile = \"smoke\"", "default-profile = \"smok\"");
+    repo.edit(
+        "media.toml",
+        "cloud-config = \"cloud-config.yml\"",
+        "cloud-config = \"../x\"\nbase-url = \"ftp://h/ x\"",
+    );
+    repo.xtask(&["plan"]).assert().code(3).stdout_eq("").stderr_eq(str![[r#"
+error: media.toml has values that cannot be
+  because: profile.smoke: base-url `ftp://h/ x`: must begin with http:// or https://
+    profile.smoke: cloud-config must be a path below isofs/<profile>/
+    default-profile `smok` is not a profile
+
+"#]]);
+}
+
+#[test]
+fn a_template_with_an_unknown_variable_is_refused_by_file_and_line() {
+    if !can_build("linux", Engine::Prebuilt) {
+        return;
+    }
+    let repo = Repo::with_linux();
+    repo.edit("bootscripts/boot.ipxe", "{{args}}", "{{argz}}");
+    repo.xtask(LINUX).assert().code(3).stdout_eq("").stderr_eq(str![[r#"
+error: bootscripts/boot.ipxe, line 10: unknown variable `argz`; there are: title, base-url, seed, args
+
+"#]]);
+    assert_eq!(repo.dist(), None);
+    repo.assert_clean();
+}
+
+#[test]
+fn a_script_that_ipxe_would_not_take_for_one_is_refused() {
+    if !can_build("linux", Engine::Prebuilt) {
+        return;
+    }
+    let repo = Repo::with_linux();
+    repo.edit("bootscripts/embed.ipxe", "#!ipxe\n", "#! ipxe\n");
+    repo.xtask(LINUX).assert().code(3).stdout_eq("").stderr_eq(str![[r#"
+error: bootscripts/embed.ipxe, line 1: an iPXE script begins with `#!ipxe`
+
+"#]]);
+    repo.assert_clean();
+}
+
+#[test]
+fn a_lock_without_the_digest_names_the_one_command() {
+    if !can_build("linux", Engine::Prebuilt) {
+        return;
+    }
+    let repo = Repo::new();
+    repo.xtask(LINUX).assert().code(2).stdout_eq("").stderr_eq(str![[r#"
+error: there is no artifacts
+  because: No such file or directory (os error 2)
+
+"#]]);
+    repo.write("artifacts/vmlinuz", "a kernel\n");
+    repo.xtask(LINUX).assert().code(3).stdout_eq("").stderr_eq(str![[r#"
+error: media.lock has no digest for `vmlinuz`
+  help: record it, and see what vouches for it, with `cargo xtask fetch --update linux`
+
+"#]]);
+    assert_eq!(repo.names("target/media/store"), [""; 0]);
+}
+
+#[test]
+fn other_bytes_than_the_lock_says_are_refused() {
+    if !can_build("linux", Engine::Prebuilt) {
+        return;
+    }
+    let repo = Repo::with_linux();
+    repo.write("artifacts/initrd", "another initrd\n");
+    std::fs::remove_dir_all(repo.path("target")).unwrap();
+    repo.xtask(LINUX).assert().code(5).stdout_eq("").stderr_eq(str![[r#"
+error: no source gave initrd as media.lock has it, with SHA-256 238e22f901beee417a93090f37479b9895c6f4bc8b5a59195c75055169c40a1f
+  because: [ROOT]/artifacts/initrd: wrong bytes: 15 bytes with SHA-256 f7be54587229a111d344d831e115864cfbe643cc5bc430471660e9e1f50bc7a9
+  help: whoever offers these bytes changed them, or the lock is wrong: find out which before you use them
+
+"#]]);
+    assert_eq!(repo.dist(), None);
+    repo.assert_clean();
+}
+
+#[test]
+fn without_a_network_each_source_says_why() {
+    let repo = Repo::new();
+    // A port that nobody listens on.
+    repo.edit("media.toml", "https://github.com/rancher/os/releases/download", "http://127.0.0.1:1/a");
+    repo.edit("media.toml", "https://releases.rancher.com/os", "http://127.0.0.1:1/b");
+    repo.edit(
+        "media.toml",
+        "version = \"1.5.8\"\nengine = \"source\"",
+        "version = \"1.5.8\"\nengine = \"prebuilt\"",
+    );
+    repo.xtask(&["-q", "fetch", "rancheros"]).assert().code(7).stdout_eq("").stderr_eq(str![[r#"
+error: no source gave rancheros.iso
+  because: http://127.0.0.1:1/a/v1.5.8/rancheros.iso: io: Connection refused (os error 111)
+    http://127.0.0.1:1/b/v1.5.8/rancheros.iso: io: Connection refused (os error 111)
+  help: check the network, or give a folder that holds the file with --artifacts DIR
+
+"#]]);
+    repo.xtask(&["-q", "--offline", "fetch", "rancheros"]).assert().code(7).stdout_eq("").stderr_eq(str![[
+        r#"
+error: no source gave rancheros.iso
+  because: http://127.0.0.1:1/a/v1.5.8/rancheros.iso: not tried, because of --offline
+    http://127.0.0.1:1/b/v1.5.8/rancheros.iso: not tried, because of --offline
+  help: run it once without --offline, or give a folder that holds the file with --artifacts DIR
+
+"#
+    ]]);
+    repo.assert_clean();
+}
+
+#[cfg(unix)]
+#[test]
+fn everything_that_is_missing_is_listed_at_once_with_the_one_command() {
+    let repo = Repo::new();
+    let nothing = repo.path("bin").into_string();
+    let output = repo.xtask(&["dist", "rancheros"]).env("PATH", nothing).assert().code(4);
+    let text = String::from_utf8(output.get_output().stderr.clone()).unwrap();
+    for program in ["xorriso", "grub-mkimage", "git", "make", "gcc", "ld", "perl"] {
+        assert!(text.contains(&format!("{program} (package ")), "{program} in {text}");
+    }
+    let help = text.lines().find(|l| l.contains("apt-get install --no-install-recommends")).unwrap();
+    for package in ["xorriso", "grub-common", "git", "make", "gcc", "binutils", "perl"] {
+        assert!(help.contains(&format!(" {package}")), "{package} in {help}");
+    }
+    assert_eq!(repo.names("target/media"), [""; 0]);
+}

@@ -1,0 +1,196 @@
+//! A repository of its own for each test, programs that the test wrote itself, and the real binary run among them.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the binary is run as a shell would, with an environment of ours"
+)]
+#![expect(
+    clippy::disallowed_macros,
+    clippy::print_stdout,
+    reason = "a test says on its own output what it skips"
+)]
+
+use std::process::Command;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use fs_err as fs;
+use xtask::{
+    config::{Config, Engine},
+    exec::tree,
+    plan::Digest,
+    stage::needs,
+};
+
+use crate::repository;
+
+/// What a whole build of the profile `linux` is asked for, out of [`Repo::with_linux`].
+pub(crate) const LINUX: &[&str] =
+    &["-q", "dist", "linux", "--engine", "prebuilt", "--artifacts", "artifacts"];
+
+/// A copy of what the repository says, in a folder that goes away, with `bin/` in front of the search path.
+pub(crate) struct Repo {
+    dir: tempfile::TempDir,
+}
+
+impl Repo {
+    pub(crate) fn new() -> Self {
+        let repo = Self { dir: tempfile::tempdir().unwrap() };
+        for name in ["media.toml", "media.lock", "bootscripts", "isofs"] {
+            tree::copy(&repository().join(name), &repo.path(name)).unwrap();
+        }
+        fs::create_dir(repo.path("bin")).unwrap();
+        repo
+    }
+
+    /// With a kernel and an initrd in `artifacts/`, recorded for the profile `linux`.
+    pub(crate) fn with_linux() -> Self {
+        let repo = Self::new();
+        repo.write("artifacts/vmlinuz", "a kernel\n");
+        repo.write("artifacts/initrd", "an initrd\n");
+        let record = ["-q", "--offline", "fetch", "--update", "linux", "--artifacts", "artifacts"];
+        // Without --engine, `fetch` would want the sources of iPXE as well.
+        repo.edit(
+            "media.toml",
+            "version = \"1\"\nengine = \"source\"",
+            "version = \"1\"\nengine = \"prebuilt\"",
+        );
+        repo.xtask(&record).assert().success();
+        repo
+    }
+
+    pub(crate) fn root(&self) -> &Utf8Path {
+        Utf8Path::from_path(self.dir.path()).unwrap()
+    }
+
+    pub(crate) fn path(&self, name: &str) -> Utf8PathBuf {
+        self.root().join(name)
+    }
+
+    pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+
+    pub(crate) fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap()
+    }
+
+    /// Replaces `from`, which must be there, by `to`.
+    pub(crate) fn edit(&self, name: &str, from: &str, to: &str) {
+        let text = self.read(name);
+        assert!(text.contains(from), "{name} has no {from:?}");
+        fs::write(self.path(name), text.replace(from, to)).unwrap();
+    }
+
+    /// Takes `[file.PROFILE."NAME"]` out of the lock.
+    pub(crate) fn forget(&self, profile: &str) {
+        let lock = self.read("media.lock");
+        let (before, rest) = lock.split_once(&format!("[file.{profile}.")).unwrap();
+        let after = rest.split_once("\n[").map(|(_, after)| format!("[{after}")).unwrap_or_default();
+        self.write("media.lock", format!("{before}{after}"));
+    }
+
+    /// A program for the search path, a shell script. Asked for its version, as `plan` does, it gives one.
+    #[cfg(unix)]
+    pub(crate) fn program(&self, name: &str, script: &str) {
+        use std::os::unix::fs::PermissionsExt as _;
+        let head = "#!/bin/sh\ncase \"$1\" in *-version) echo fake 1.0; exit;; esac\n";
+        // A program that is written while another thread forks cannot be started ("text file busy").
+        let path = self.path("bin").join(name);
+        self.write(&format!("bin/.{name}"), format!("{head}{script}\n"));
+        let text = self.path(&format!("bin/.{name}"));
+        fs::set_permissions(&text, std::fs::Permissions::from_mode(0o755)).unwrap();
+        fs::rename(text, path).unwrap();
+    }
+
+    /// The binary with these arguments, as `snapbox` runs and judges it. What it prints has `[ROOT]` for our folder.
+    pub(crate) fn xtask(&self, args: &[&str]) -> snapbox::cmd::Command {
+        let mut known = snapbox::Redactions::new();
+        known.insert("[ROOT]", self.root().as_str().to_owned()).unwrap();
+        snapbox::cmd::Command::from_std(self.command(args))
+            .with_assert(snapbox::Assert::new().action_env("SNAPSHOTS").redact_with(known))
+    }
+
+    /// The binary with these arguments, to be started.
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        command.args(args).current_dir(self.root()).env_clear();
+        for (name, value) in self.variables() {
+            command.env(name, value);
+        }
+        command
+    }
+
+    /// The whole environment of the binary.
+    pub(crate) fn variables(&self) -> Vec<(&'static str, String)> {
+        let path = std::env::var("PATH").unwrap();
+        vec![
+            ("PATH", format!("{}:{path}", self.path("bin"))),
+            ("HOME", self.root().to_string()),
+            ("MEDIA_ROOT", self.root().to_string()),
+            ("CARGO_TARGET_DIR", self.path("target").into_string()),
+        ]
+    }
+
+    /// Runs a tool in our folder, and returns what it printed.
+    pub(crate) fn run(&self, program: &str, args: &[&str]) -> String {
+        self.run_in("", program, args)
+    }
+
+    /// Runs a tool in a folder of ours, and returns what it printed.
+    pub(crate) fn run_in(&self, folder: &str, program: &str, args: &[&str]) -> String {
+        let output = Command::new(program).args(args).current_dir(self.path(folder)).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{program} {args:?}: {said}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// What `dist/` holds, as one digest; nothing when it is not there.
+    pub(crate) fn dist(&self) -> Option<Digest> {
+        let dist = self.path("dist");
+        dist.exists().then(|| tree::digest(&dist).unwrap().0)
+    }
+
+    /// What is in a folder of the target folder, sorted.
+    pub(crate) fn names(&self, folder: &str) -> Vec<String> {
+        let Ok(entries) = fs::read_dir(self.path(folder)) else { return Vec::new() };
+        let mut names: Vec<_> = entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    /// The folders of the store whose stage is `stage`.
+    pub(crate) fn entries(&self, stage: &str) -> Vec<Utf8PathBuf> {
+        let names = self.names("target/media/store");
+        let ours = names.iter().filter(|n| n.rsplit_once('-').is_some_and(|(s, _)| s == stage));
+        ours.map(|n| self.path("target/media/store").join(n)).collect()
+    }
+
+    /// Nothing under way was left behind.
+    pub(crate) fn assert_clean(&self) {
+        assert_eq!(self.names("target/media/tmp"), [""; 0]);
+        assert!(self.names("dist").iter().all(|n| !n.starts_with('.')), "{:?}", self.names("dist"));
+    }
+}
+
+/// Whether everything is there that builds `profile`; says what is not, and fails then when everything must run.
+pub(crate) fn can_build(profile: &str, engine: Engine) -> bool {
+    let config = Config::parse(&fs::read_to_string(repository().join("media.toml")).unwrap()).unwrap();
+    let needs = needs::dist(&config.profile(Some(profile)).unwrap().media, engine);
+    let there = |what: &str| match what.starts_with('/') {
+        true => Utf8Path::new(what).exists(),
+        false => which::which_in(what, Some(search_path()), ".").is_ok(),
+    };
+    let missing: Vec<_> = needs.iter().map(|n| n.what.as_str()).filter(|what| !there(what)).collect();
+    if !missing.is_empty() {
+        assert!(std::env::var("MEDIA_REQUIRE_VM").as_deref() != Ok("1"), "missing: {missing:?}");
+        println!("skipped: missing {}", missing.join(", "));
+    }
+    missing.is_empty()
+}
+
+/// Where the binary looks for programs.
+pub(crate) fn search_path() -> String {
+    format!("{}:/usr/local/sbin:/usr/sbin:/sbin", std::env::var("PATH").unwrap())
+}
