@@ -92,7 +92,7 @@ error: there is no artifacts
     repo.write("artifacts/vmlinuz", "a kernel\n");
     repo.xtask(LINUX).assert().code(3).stdout_eq("").stderr_eq(str![[r#"
 error: media.lock has no digest for `vmlinuz`
-  help: record it, and see what vouches for it, with `cargo xtask fetch --update linux`
+  help: record it, and see what vouches for it, with `cargo xtask fetch --update linux --artifacts DIR`
 
 "#]]);
     assert_eq!(repo.names("target/media/store"), [""; 0]);

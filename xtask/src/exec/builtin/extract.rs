@@ -17,7 +17,8 @@ use crate::{
 pub(super) fn extract(call: &Call<'_>) -> Result<()> {
     let (path, wanted) = (call.path("iso")?, call.text("file")?);
     let name = path.file_name().unwrap_or("the ISO");
-    let message = || format!("cannot take {wanted} out of {name}, which is the file that media.lock asks for");
+    let message =
+        || format!("cannot take {wanted} out of {name}, which is the file that media.lock asks for");
     let open = || {
         let iso = Iso::open(path)?;
         let entry = iso.find(wanted)?;
