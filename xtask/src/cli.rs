@@ -61,6 +61,8 @@ pub enum Command {
     Fetch(cmd::fetch::FetchArgs),
     /// Remove what the store keeps and no profile needs any more.
     Gc(cmd::gc::GcArgs),
+    /// Look for passwords, keys, tokens and traces of this machine in artifacts and in what they hold.
+    Guard(cmd::guard::GuardArgs),
     /// Parse, check, explain and look up kernel parameters.
     Params(cmd::params::ParamsArgs),
     /// Print what `dist` would do, as text, JSON or DOT; nothing is built.

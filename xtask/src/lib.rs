@@ -12,6 +12,7 @@ pub mod ctx;
 pub mod dev;
 pub mod error;
 pub mod exec;
+pub mod guard;
 pub mod iso;
 pub mod machine;
 pub mod params;

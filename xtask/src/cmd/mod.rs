@@ -15,6 +15,7 @@ pub mod doctor;
 mod explain;
 pub mod fetch;
 pub mod gc;
+pub mod guard;
 pub mod iso;
 pub mod kargs;
 pub mod params;
@@ -37,6 +38,7 @@ pub fn run(ctx: &Ctx, command: &Command) -> Result<()> {
         Command::Doctor(args) => doctor::run(ctx, args),
         Command::Fetch(args) => fetch::run(ctx, args),
         Command::Gc(args) => gc::run(ctx, args),
+        Command::Guard(args) => guard::run(ctx, args),
         Command::Params(args) => params::run(ctx, args),
         Command::Plan(args) => plan::run(ctx, args),
         Command::Test(args) => test::run(ctx, args),

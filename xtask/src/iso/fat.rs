@@ -26,6 +26,26 @@ pub(super) struct FatFile {
     pub(super) record: u64,
 }
 
+impl FatFile {
+    /// The file without the end of its last cluster.
+    pub(super) fn into_entry(self) -> super::Entry {
+        let mut left = self.size;
+        let mut extents = self.clusters;
+        for extent in &mut extents {
+            extent.length = extent.length.min(left);
+            left -= extent.length;
+        }
+        extents.retain(|e| e.length > 0);
+        super::Entry {
+            path: self.path,
+            kind: super::Kind::File,
+            size: self.size,
+            extents,
+            records: vec![self.record],
+        }
+    }
+}
+
 struct Fat {
     /// Where the FAT image begins in the ISO image.
     base: u64,

@@ -168,6 +168,16 @@ impl Iso {
         eltorito::read(&*self.source, self.volumes.catalog)
     }
 
+    /// The files of the FAT image that begins at `offset`, as entries with their place in this image; none when
+    /// there is no FAT image.
+    ///
+    /// # Errors
+    /// When the FAT image is malformed or lies outside the file.
+    pub fn fat_files(&self, offset: u64) -> Result<Vec<Entry>> {
+        let files = fat::walk(self, offset)?.unwrap_or_default();
+        Ok(files.into_iter().map(fat::FatFile::into_entry).collect())
+    }
+
     /// The partitions that the image shows when it is written to a disk.
     ///
     /// # Errors

@@ -120,9 +120,14 @@ impl Lab {
 
     /// xorriso: BIOS and UEFI, also as a disk.
     pub(crate) fn xorriso(&self) -> bool {
+        self.efi_image() && self.xorriso_of_tree()
+    }
+
+    /// As [`Self::xorriso`], around the FAT image that is in the tree.
+    pub(crate) fn xorriso_of_tree(&self) -> bool {
         let bios = "-as mkisofs -quiet -o xor.iso -V XOR -r -J -joliet-long -partition_offset 16 -b isolinux/isolinux.bin -c isolinux/boot.cat -no-emul-boot -boot-load-size 4";
         let efi = "-eltorito-alt-boot -e efi.img -no-emul-boot -appended_part_as_gpt -append_partition 2 0xef tree/efi.img tree";
-        self.efi_image() && self.run("xorriso", &[args(bios), args(efi)].concat())
+        self.run("xorriso", &[args(bios), args(efi)].concat())
     }
 
     /// grub-mkrescue: GRUB for BIOS and UEFI, HFS+ beside ISO 9660.

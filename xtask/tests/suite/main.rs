@@ -5,6 +5,7 @@
 #[cfg(unix)]
 mod executor;
 mod fixtures;
+mod guard;
 mod hostile;
 mod iso;
 mod iso_cli;

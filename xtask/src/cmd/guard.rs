@@ -1,0 +1,47 @@
+//! `cargo xtask guard`: looks for secrets in artifacts.
+
+use anyhow::Result;
+use camino::Utf8PathBuf;
+
+use crate::{ctx::Ctx, guard};
+
+/// Arguments of `guard`.
+#[derive(Debug, clap::Args)]
+pub struct GuardArgs {
+    /// Folders or files to look through.
+    #[arg(required = true, value_name = "DIR|FILE")]
+    pub paths: Vec<Utf8PathBuf>,
+    /// Let passwords, keys and tokens pass, as `publish-secrets = true` in a profile does.
+    #[arg(long)]
+    pub secrets: bool,
+}
+
+/// Looks through everything given, and what is inside it.
+///
+/// # Errors
+/// [`crate::error::Kind::Leak`] with each find.
+pub fn run(ctx: &Ctx, args: &GuardArgs) -> Result<()> {
+    let rules = guard::rules(ctx);
+    let mut all = guard::Scan::default();
+    for path in &args.paths {
+        let path = ctx.absolute(path.clone())?;
+        let scan =
+            ctx.report.task(&format!("looking for secrets in {path}"), || guard::scan(ctx, &path, &rules))?;
+        all.found.extend(scan.found);
+        all.unread.extend(scan.unread);
+    }
+    show(ctx, &all);
+    all.refuse(args.secrets)
+}
+
+/// What could not be looked into is said, since nothing is promised of it.
+pub(super) fn show(ctx: &Ctx, scan: &guard::Scan) {
+    for unread in &scan.unread {
+        ctx.report.warn(format!("not looked into: {unread}"));
+    }
+    if ctx.globals.json {
+        let found: Vec<_> =
+            scan.found.iter().map(|(f, at)| serde_json::json!({ "at": at, "find": f })).collect();
+        ctx.report.out_json(&serde_json::json!({ "found": found, "unread": scan.unread }));
+    }
+}

@@ -1,0 +1,113 @@
+//! Looks for what must not be published, before it is: passwords, private keys, tokens, and traces of the machine
+//! that built; in each artifact and in whatever an artifact holds (ISO, FAT, compressed cpio). A find is told by
+//! artifact, entry and kind. The secret itself is never shown, nor kept.
+//!
+//! It is no search for everything secret-like: each rule asks for enough of a secret's form that stock kernels,
+//! BusyBox and Docker, which are full of words such as `PRIVATE KEY` and of other people's folders, stay quiet.
+
+mod input;
+mod rules;
+mod walk;
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use camino::Utf8Path;
+pub use rules::{Rules, What};
+
+use crate::{
+    ctx::Ctx,
+    error::{Failure, Kind},
+    exec::tree,
+};
+
+/// Where something was found: the artifact, and the way in.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+pub struct Find {
+    /// The artifact's path in the folder that was looked through.
+    pub artifact: String,
+    /// Entries on the way in, such as `/efi.img`, `/EFI/BOOT/grub.cfg`.
+    pub inside: Vec<String>,
+    /// What it is.
+    pub what: What,
+}
+
+/// What a look through artifacts found.
+#[derive(Clone, Debug, Default)]
+pub struct Scan {
+    /// Each find with the byte where its first one begins, in the innermost entry.
+    pub found: BTreeMap<Find, u64>,
+    /// What could not be looked into, and why.
+    pub unread: Vec<String>,
+}
+
+/// What this machine would leave behind: the repository's and the person's folder, and the host's name.
+#[must_use]
+pub fn rules(ctx: &Ctx) -> Rules {
+    let home = ["HOME", "USERPROFILE"].into_iter().filter_map(|v| ctx.env.get(v)).map(str::to_owned);
+    let paths = home.chain([ctx.root.to_string(), ctx.work.to_string()]).collect();
+    Rules::new(paths, host_name())
+}
+
+#[cfg(unix)]
+fn host_name() -> Option<String> {
+    Some(rustix::system::uname().nodename().to_str().ok()?.to_owned())
+}
+
+#[cfg(not(unix))]
+fn host_name() -> Option<String> {
+    None
+}
+
+/// Looks through a file, or all files below a folder.
+///
+/// # Errors
+/// When the disk cannot be read, or more would have to be unpacked than any medium of ours holds. What is damaged
+/// inside an artifact is no error, but said in [`Scan::unread`].
+pub fn scan(ctx: &Ctx, root: &Utf8Path, rules: &Rules) -> Result<Scan> {
+    let mut walk = walk::Walk::new(rules);
+    for rel in tree::files(root)? {
+        ctx.check_interrupt()?;
+        let (path, name) = if rel.as_str().is_empty() {
+            (root.to_owned(), root.file_name().unwrap_or("file"))
+        } else {
+            (root.join(&rel), rel.as_str())
+        };
+        if fs_err::symlink_metadata(&path)?.is_symlink() {
+            walk.scan.unread.push(format!("{name} is a link, which is never followed"));
+            continue;
+        }
+        walk.artifact(name, &path)?;
+    }
+    Ok(walk.scan)
+}
+
+impl Scan {
+    /// Fails when something was found that may not be published. `secrets` is the profile's `publish-secrets`,
+    /// which lets passwords, keys and tokens pass, but no traces of the machine and not the password `rancher`.
+    ///
+    /// # Errors
+    /// [`Kind::Leak`] with each place.
+    pub fn refuse(&self, secrets: bool) -> Result<()> {
+        let bad: Vec<String> = self
+            .found
+            .iter()
+            .filter(|(f, _)| !(secrets && f.what.is_secret()))
+            .map(|(f, at)| f.tell(*at))
+            .collect();
+        if bad.is_empty() {
+            return Ok(());
+        }
+        Err(Failure::new(Kind::Leak, format!("{} things that must not be published", bad.len()))
+            .source(anyhow::anyhow!(bad.join("\n")))
+            .help("take it out and build again; `publish-secrets = true` in the profile lets secrets through that are meant to be public")
+            .into())
+    }
+}
+
+impl Find {
+    fn tell(&self, at: u64) -> String {
+        let way: String = self.inside.iter().map(|i| format!(" > {i}")).collect();
+        format!("{}{way}: {} at byte {at}", self.artifact, self.what)
+    }
+}
