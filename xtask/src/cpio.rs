@@ -9,17 +9,6 @@ use std::{
 
 use cpio::newc;
 
-/// What an entry may be used for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// `0644`.
-    File,
-    /// `0755`.
-    Program,
-    /// `0600`: it may hold a secret.
-    Private,
-}
-
 /// An archive being written.
 #[derive(Default)]
 pub struct Archive {
@@ -45,29 +34,25 @@ impl Archive {
         }
     }
 
-    /// Adds a file, and the folders it is in.
+    /// Adds a file with these permission bits, and the folders it is in.
     ///
     /// # Errors
     /// When it is larger than the format can say (4 GiB) or the name is taken.
-    pub fn file(&mut self, path: &str, mode: Mode, content: Vec<u8>) -> io::Result<()> {
+    pub fn file(&mut self, path: &str, mode: u32, content: &[u8]) -> io::Result<()> {
         if let Some((dir, _)) = path.rsplit_once('/') {
             self.dir(dir);
         }
         if !self.names.insert(path.to_owned()) {
             return Err(io::Error::other(format!("{path} is in the archive already")));
         }
-        let bits = match mode {
-            Mode::File => 0o100_644,
-            Mode::Program => 0o100_755,
-            Mode::Private => 0o100_600,
-        };
-        self.add(newc::Builder::new(path).mode(bits).nlink(1), &content)
+        self.add(newc::Builder::new(path).mode(0o100_000 | mode & 0o7777).nlink(1), content)
     }
 
     fn add(&mut self, builder: newc::Builder, content: &[u8]) -> io::Result<()> {
         let size = u32::try_from(content.len()).map_err(io::Error::other)?;
         let ino = u32::try_from(self.names.len()).map_err(io::Error::other)?;
         let mut writer = builder.ino(ino).write(&mut self.bytes, size);
+        // In one call: the crate pads with zeros, and says nothing, when less is written than was declared.
         writer.write_all(content)?;
         writer.finish()?;
         Ok(())
@@ -91,9 +76,9 @@ mod tests {
     #[test]
     fn folders_come_before_their_files_and_content_comes_back() {
         let mut archive = Archive::new();
-        archive.file("a/b/c", Mode::Program, b"hello".to_vec()).unwrap();
-        archive.file("a/d", Mode::File, Vec::new()).unwrap();
-        assert!(archive.file("a/d", Mode::File, Vec::new()).is_err());
+        archive.file("a/b/c", 0o755, b"hello").unwrap();
+        archive.file("a/d", 0o644, &[]).unwrap();
+        assert!(archive.file("a/d", 0o644, &[]).is_err());
         let bytes = archive.finish().unwrap();
         let mut rest = bytes.as_slice();
         let mut found = Vec::new();

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 pub use base_url::BaseUrl;
 pub use lock::{Lock, Locked};
-pub use raw::{Engine, KernelFlavour};
+pub use raw::{Engine, KernelFlavour, Media, Released};
 
 use crate::{
     error::{Failure, Kind},
@@ -71,41 +71,6 @@ pub struct Profile {
     pub overlay: Vec<String>,
 }
 
-/// Where kernel and initrd come from, checked.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Media {
-    /// The distribution's kernel.
-    Distribution {
-        /// Which.
-        kernel: KernelFlavour,
-    },
-    /// Out of a released ISO.
-    Iso {
-        /// The ISO.
-        file: Released,
-        /// Pattern of the kernel's path.
-        kernel: String,
-        /// Pattern of the initrd's path.
-        initrd: String,
-    },
-    /// Two released files.
-    Files {
-        /// The kernel.
-        kernel: Released,
-        /// The initrd.
-        initrd: Released,
-    },
-}
-
-/// A released file and what the lock has on it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Released {
-    /// Its name.
-    pub name: String,
-    /// Addresses with the version filled in.
-    pub urls: Vec<String>,
-}
-
 impl Media {
     /// The released files it needs.
     #[must_use]
@@ -114,6 +79,21 @@ impl Media {
             Self::Distribution { .. } => Vec::new(),
             Self::Iso { file, .. } => vec![file],
             Self::Files { kernel, initrd } => vec![kernel, initrd],
+        }
+    }
+
+    /// The same with the version filled in where names and addresses have `{version}`.
+    fn at(&self, version: &str) -> Self {
+        let at = |r: &Released| Released {
+            name: r.name.replace("{version}", version),
+            urls: r.urls.iter().map(|u| u.replace("{version}", version)).collect(),
+        };
+        match self {
+            Self::Distribution { kernel } => Self::Distribution { kernel: *kernel },
+            Self::Iso { file, kernel, initrd } => {
+                Self::Iso { file: at(file), kernel: kernel.clone(), initrd: initrd.clone() }
+            }
+            Self::Files { kernel, initrd } => Self::Files { kernel: at(kernel), initrd: at(initrd) },
         }
     }
 }
@@ -182,7 +162,7 @@ fn checked(name: &str, raw: &raw::Profile, wrong: &mut Vec<String>) -> Profile {
     let version = raw.version.clone();
     let version_text = version.as_deref().unwrap_or("");
     check(version_text.chars().all(is_version), format!("version `{version_text}` cannot be a file name"));
-    let needs_version = !matches!(raw.media, raw::Media::Distribution { .. });
+    let needs_version = !matches!(raw.media, Media::Distribution { .. });
     check(!needs_version || version.is_some(), "version is missing".to_owned());
     let nic = raw.nic.as_deref().unwrap_or("net0");
     check(nic.chars().all(|c| c.is_ascii_alphanumeric()), format!("nic `{nic}` is no interface of iPXE"));
@@ -196,7 +176,7 @@ fn checked(name: &str, raw: &raw::Profile, wrong: &mut Vec<String>) -> Profile {
     }
     let plain = raw.cloud_config.as_deref().is_none_or(is_plain_path);
     check(plain, "cloud-config must be a path below isofs/<profile>/".to_owned());
-    for released in released(&raw.media) {
+    for released in raw.media.at(version_text).released() {
         check(
             is_plain_path(&released.name.replace("{version}", "")),
             format!("`{}` cannot be a file name", released.name),
@@ -213,7 +193,7 @@ fn checked(name: &str, raw: &raw::Profile, wrong: &mut Vec<String>) -> Profile {
         timeout: raw.timeout,
         cloud_config: raw.cloud_config.as_ref().map(|f| format!("isofs/{name}/{f}")),
         publish_secrets: raw.publish_secrets,
-        media: media(&raw.media, version_text),
+        media: raw.media.at(version_text),
         vm: raw.vm.clone(),
         version,
         overlay: Vec::new(),
@@ -235,28 +215,4 @@ fn is_plain_path(path: &str) -> bool {
     !path.is_empty()
         && path.split('/').all(|part| !part.is_empty() && part != "." && part != "..")
         && path.chars().all(|c| is_version(c) || c == '/')
-}
-
-fn released(media: &raw::Media) -> Vec<&raw::Released> {
-    match media {
-        raw::Media::Distribution { .. } => Vec::new(),
-        raw::Media::Iso { file, .. } => vec![file],
-        raw::Media::Files { kernel, initrd } => vec![kernel, initrd],
-    }
-}
-
-fn media(raw: &raw::Media, version: &str) -> Media {
-    let released = |r: &raw::Released| Released {
-        name: r.name.replace("{version}", version),
-        urls: r.urls.iter().map(|u| u.replace("{version}", version)).collect(),
-    };
-    match raw {
-        raw::Media::Distribution { kernel } => Media::Distribution { kernel: *kernel },
-        raw::Media::Iso { file, kernel, initrd } => {
-            Media::Iso { file: released(file), kernel: kernel.clone(), initrd: initrd.clone() }
-        }
-        raw::Media::Files { kernel, initrd } => {
-            Media::Files { kernel: released(kernel), initrd: released(initrd) }
-        }
-    }
 }

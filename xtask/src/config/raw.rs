@@ -107,7 +107,7 @@ pub enum Engine {
 }
 
 /// `[profile.NAME.media]`.
-#[derive(Clone, Debug, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", tag = "kind")]
 pub enum Media {
     /// The distribution's own kernel, and an initrd of ours around its BusyBox.
@@ -144,7 +144,7 @@ pub enum KernelFlavour {
 }
 
 /// A file that somebody releases. Its digest is in `media.lock`.
-#[derive(Clone, Debug, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Released {
     /// Its name, also in a folder given by `--artifacts`.

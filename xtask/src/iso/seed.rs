@@ -6,7 +6,10 @@
 
 use anyhow::Result;
 
-use crate::error::{Failure, Kind};
+use crate::{
+    cpio::Archive,
+    error::{Failure, Kind},
+};
 
 /// The length that we give a seed, unless something longer has to be in it. A multiple of 512 keeps whatever
 /// follows aligned, and one of 2048 fills whole sectors.
@@ -16,7 +19,6 @@ pub const LENGTH: usize = 16 * 1024;
 pub const CLOUD_CONFIG: &str = "var/lib/rancher/conf/cloud-config.d/boot.yml";
 
 const REGULAR: u32 = 0o100_000;
-const FOLDER: u32 = 0o040_000;
 
 /// A file of the archive.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,41 +43,18 @@ pub fn archive(files: &[File], length: usize) -> Result<Vec<u8>> {
             Failure::new(Kind::Input, format!("a seed of {length} bytes is not a multiple of 512")).into()
         );
     }
-    let mut out = Vec::new();
-    let mut folders: Vec<&str> = Vec::new();
-    let mut inode = 0;
+    let mut archive = Archive::new();
     for file in files {
         check_path(&file.path)?;
-        for (end, _) in file.path.match_indices('/') {
-            let folder = &file.path[..end];
-            if !folders.contains(&folder) {
-                folders.push(folder);
-                inode += 1;
-                entry(&mut out, folder, FOLDER | 0o755, inode, &[])?;
-            }
-        }
-        inode += 1;
-        entry(&mut out, &file.path, REGULAR | file.mode & 0o7777, inode, &file.bytes)?;
+        archive.file(&file.path, file.mode, &file.bytes)?;
     }
-    let out = cpio::newc::trailer(out)?;
+    let mut out = archive.finish()?;
     if out.len() > length {
         let text = format!("a seed of {} bytes does not fit into {length}", out.len());
         return Err(Failure::new(Kind::Input, text).help("shorten the cloud-config").into());
     }
-    let mut out = out;
     out.resize(length, 0);
     Ok(out)
-}
-
-/// The crate pads with zeros when less is written than was declared, so everything goes in by one call.
-fn entry(out: &mut Vec<u8>, path: &str, mode: u32, inode: u32, bytes: &[u8]) -> Result<()> {
-    let size = u32::try_from(bytes.len())?;
-    let links = if mode & FOLDER == FOLDER { 2 } else { 1 };
-    let builder = cpio::newc::Builder::new(path).ino(inode).mode(mode).nlink(links).uid(0).gid(0).mtime(0);
-    let mut writer = builder.write(out, size);
-    std::io::Write::write_all(&mut writer, bytes)?;
-    writer.finish()?;
-    Ok(())
 }
 
 fn check_path(path: &str) -> Result<()> {

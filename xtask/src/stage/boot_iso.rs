@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     config::Profile,
-    iso::room::Loader,
+    iso::{room::Loader, seed::CLOUD_CONFIG},
     params::{Os, Target},
     plan::{Arg, Artifact, Planner, Stage},
 };
@@ -123,7 +123,7 @@ pub fn seed(profile: &Profile) -> Option<Seed> {
     // Until 0.8 the system wipes or loses the first at boot, and reads the second (cmd/cloudinit of v0.4.4).
     let path = match profile.os {
         Os::Linux => return None,
-        os if os.since(0, 8, 0) => "var/lib/rancher/conf/cloud-config.d/boot.yml",
+        os if os.since(0, 8, 0) => CLOUD_CONFIG,
         _ => "usr/share/ros/oem/oem-config.yml",
     };
     Some(Seed { path, config: profile.cloud_config.clone() })

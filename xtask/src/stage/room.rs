@@ -3,13 +3,10 @@
 use anyhow::Result;
 
 use crate::{
-    iso::room::Loader,
+    iso::{room::Loader, seed::LENGTH},
     params::Os,
     plan::{Arg, Artifact, Planner, Stage},
 };
-
-/// The seed's length in bytes: a cloud-config with a few keys and files, and small beside any initrd.
-const SEED: usize = 16 << 10;
 
 /// An archive that loaders put in front of the initrd, which stays as it was released: the cloud-config, and zeros.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -36,7 +33,7 @@ impl Stage for Seed {
 
 impl Seed {
     fn args(&self) -> Vec<(&'static str, Arg)> {
-        let mut args = vec![("path", self.path.into()), ("length", SEED.to_string().into())];
+        let mut args = vec![("path", self.path.into()), ("length", LENGTH.to_string().into())];
         args.extend(self.config.iter().map(|c| ("config", Arg::Src(c.clone()))));
         args
     }

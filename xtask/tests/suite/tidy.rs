@@ -32,7 +32,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("config", &["config", "params", "plan", "error", "machine"]),
     ("machine", &["machine", "plan", "error"]),
     ("stage", &["stage", "plan", "config", "params", "machine", "error", "iso"]),
-    ("iso", &["iso", "params", "error"]),
+    ("iso", &["iso", "cpio", "params", "error"]),
     ("attest", &["attest", "plan", "config"]),
     ("exec", &["exec", "attest", "plan", "ctx", "report", "error", "iso", "cpio", "config", "stage"]),
     ("report", &["report", "error"]),

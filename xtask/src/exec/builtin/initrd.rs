@@ -8,7 +8,7 @@ use flate2::{Compression, GzBuilder};
 
 use super::Call;
 use crate::{
-    cpio::{Archive, Mode},
+    cpio::Archive,
     error::{Failure, Kind},
     exec::tree,
 };
@@ -45,18 +45,18 @@ pub(super) fn smoke(call: &Call<'_>) -> Result<()> {
     {
         archive.dir(dir);
     }
-    archive.file("bin/busybox", Mode::Program, fs_err::read(find("busybox")?)?)?;
-    archive.file("sbin/mke2fs", Mode::Program, fs_err::read(find("mke2fs")?)?)?;
+    archive.file("bin/busybox", 0o755, &fs_err::read(find("busybox")?)?)?;
+    archive.file("sbin/mke2fs", 0o755, &fs_err::read(find("mke2fs")?)?)?;
     for library in LIBRARIES {
         let dir = if library.starts_with("ld-") { "lib64" } else { "lib" };
-        archive.file(&format!("{dir}/{library}"), Mode::Program, fs_err::read(find(library)?)?)?;
+        archive.file(&format!("{dir}/{library}"), 0o755, &fs_err::read(find(library)?)?)?;
     }
     let modules = call.path("modules")?;
     for file in tree::files(modules)? {
-        archive.file(&format!("lib/modules/{file}"), Mode::File, fs_err::read(modules.join(&file))?)?;
+        archive.file(&format!("lib/modules/{file}"), 0o644, &fs_err::read(modules.join(&file))?)?;
     }
-    archive.file("init", Mode::Program, fs_err::read(call.path("init")?)?)?;
-    archive.file("etc/udhcpc", Mode::Program, fs_err::read(call.path("udhcpc")?)?)?;
+    archive.file("init", 0o755, &fs_err::read(call.path("init")?)?)?;
+    archive.file("etc/udhcpc", 0o755, &fs_err::read(call.path("udhcpc")?)?)?;
     let file = fs_err::File::create(call.out("to")?)?;
     // No name and no time in the header: the same bytes every time.
     let mut gzip = GzBuilder::new().write(file, Compression::best());
