@@ -36,8 +36,6 @@ enum Action {
     ///
     /// A line that takes the parser's process down gives "PANIC", one that it never finishes "HANG".
     Parse(ParseArgs),
-    /// Print docs/params.md: every rule and every key, from the tables of this program.
-    Docs,
 }
 
 /// Whose parameters.
@@ -82,10 +80,6 @@ pub fn run(ctx: &Ctx, args: &ParamsArgs) -> Result<()> {
             Ok(())
         }
         Action::Parse(args) => parse(ctx, args),
-        Action::Docs => {
-            ctx.report.out(&params::docs::markdown());
-            Ok(())
-        }
     }
 }
 

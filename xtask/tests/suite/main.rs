@@ -11,6 +11,7 @@ mod iso;
 mod iso_cli;
 mod kargs;
 mod params;
+mod params_cli;
 mod plans;
 mod refusals;
 mod released;

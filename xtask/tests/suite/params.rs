@@ -132,3 +132,15 @@ fn processor_time() -> std::time::Duration {
     let text = fs::read_to_string("/proc/thread-self/schedstat").unwrap();
     std::time::Duration::from_nanos(text.split(' ').next().unwrap().parse().unwrap())
 }
+
+#[test]
+fn damaged_vectors_are_survived() {
+    let vectors: Vec<Json> = serde_json::from_str(&fixture("cmdline.json")).unwrap();
+    let lines: Vec<&str> = vectors.iter().map(|v| v["in"].as_str().unwrap()).collect();
+    let mut left = 500;
+    let rounds = xtask::params::fuzz::run(&lines, 1, || {
+        left -= 1;
+        left >= 0
+    });
+    assert_eq!(rounds, 500);
+}
