@@ -97,7 +97,7 @@ pub fn probe(ctx: &Ctx, program: &Utf8Path, accel: Accel) -> Result<bool> {
     let dir = Utf8Path::from_path(dir.path())
         .ok_or_else(|| anyhow::anyhow!("the temporary folder is not UTF-8"))?;
     let (disk, serial) = (dir.join("probe.img"), dir.join("serial"));
-    fs_err::write(&disk, boot_sector())?;
+    fs_err::write(&disk, boot_sector(PROBE_WORDS))?;
     fs_err::write(&serial, "")?;
     let cmd = Cmd::new(program.as_str(), "try KVM")
         .args(["-accel", if accel == Accel::Kvm { "kvm" } else { "tcg" }])
@@ -120,7 +120,8 @@ pub fn probe(ctx: &Ctx, program: &Utf8Path, accel: Accel) -> Result<bool> {
     Ok(false)
 }
 
-/// A boot sector that writes [`PROBE_WORDS`] to the first serial port and halts. 16-bit code at 0x7c00:
+/// A boot sector that writes `words` (488 bytes at most, the rest is cut) to the first serial port and halts. 16-bit
+/// code at 0x7c00:
 ///
 /// ```text
 /// 00  31 c0      xor ax, ax
@@ -134,12 +135,13 @@ pub fn probe(ctx: &Ctx, program: &Utf8Path, accel: Accel) -> Result<bool> {
 /// 10  eb f8      jmp 0x0a
 /// 12  fa f4      cli; hlt
 /// ```
-fn boot_sector() -> Vec<u8> {
+#[must_use]
+pub fn boot_sector(words: &[u8]) -> Vec<u8> {
     let mut sector = vec![
         0x31, 0xc0, 0x8e, 0xd8, 0xbe, 0x14, 0x7c, 0xba, 0xf8, 0x03, 0xac, 0x84, 0xc0, 0x74, 0x03, 0xee, 0xeb,
         0xf8, 0xfa, 0xf4,
     ];
-    sector.extend_from_slice(PROBE_WORDS);
+    sector.extend_from_slice(&words[..words.len().min(488)]);
     sector.resize(510, 0);
     sector.extend([0x55, 0xaa]);
     sector

@@ -17,7 +17,6 @@ use crate::{
     machine::{
         Machine, VmSpec,
         boot::{Diagnosis, Mark, Verdict, Want},
-        qemu,
         scenario::{Dist, Proof, Sabotage, Scenario, Start, config_line},
         spec::serial_log,
     },
@@ -260,11 +259,7 @@ impl Trial<'_> {
     }
 
     fn args(&self, nonce: &str) -> Vec<String> {
-        let more = self.scenario.extra_args();
-        // On a busy host, a translated machine's timer interrupts come late, and Linux panics: "IO-APIC + timer
-        // doesn't work". Under KVM it leaves that check out by itself.
-        let calm = (self.setup.backend.accel() == qemu::Accel::Tcg).then_some("no_timer_check");
-        let more = more.into_iter().chain(calm).map(str::to_owned);
+        let more = self.scenario.extra_args().map(str::to_owned);
         std::iter::once(format!("media.nonce={nonce}")).chain(more).collect()
     }
 

@@ -21,10 +21,11 @@ mod serve;
 mod source_engine;
 mod tidy;
 mod web;
+mod virtualbox;
+mod vm;
 
 /// The repository that is tested.
 fn repository() -> camino::Utf8PathBuf {
     let package = camino::Utf8Path::new(env!("CARGO_MANIFEST_DIR"));
     package.parent().unwrap().to_owned()
 }
-mod virtualbox;
