@@ -182,7 +182,10 @@ impl Backend {
                 let mut vm = VirtualBox::open(ctx, dir, name)?;
                 vm.host.ignore_interrupt();
                 vm.host.hold(&vm.place)?;
-                vm.remove()
+                vm.remove()?;
+                // VirtualBox leaves the machine's folder when something of another run is in it, and so does this.
+                _ = fs_err::remove_dir(vm.place.folder());
+                Ok(())
             }
         }
     }

@@ -19,7 +19,10 @@ const ASK_EVERY: Duration = Duration::from_secs(1);
 pub struct Running {
     vm: VirtualBox<Real>,
     asked: Instant,
+    /// Nothing more is to be told of it.
     ended: bool,
+    /// It is known to be off; a machine whose processor got lost has ended and is on.
+    off: bool,
 }
 
 impl Running {
@@ -32,7 +35,7 @@ impl Running {
         let mut vm = VirtualBox::open(ctx, base, &machine.name)?;
         vm.host.hold(&vm.place)?;
         vm.host.write_down(dir.join("command.txt"));
-        let mut this = Self { vm, asked: Instant::now(), ended: false };
+        let mut this = Self { vm, asked: Instant::now(), ended: false, off: false };
         this.vm.start(window)?;
         Ok(this)
     }
@@ -49,13 +52,15 @@ impl Power for Running {
         if self.ended || self.asked.elapsed() < ASK_EVERY {
             return Ok(Vec::new());
         }
-        let code = match self.state()?.as_str() {
+        let state = self.state()?;
+        let code = match state.as_str() {
             "poweroff" => Some(0),
             // Its process died, or the virtual processor got lost; the machine then stands still but is on.
             "aborted" | "gurumeditation" | "inaccessible" | "" => None,
             _ => return Ok(Vec::new()),
         };
         self.ended = true;
+        self.off = state != "gurumeditation";
         Ok(vec![Fact::Exited { code }])
     }
 
@@ -65,7 +70,9 @@ impl Power for Running {
 
     fn cut(&mut self) -> Result<()> {
         self.ended = true;
-        self.vm.power_off()
+        self.vm.power_off()?;
+        self.off = true;
+        Ok(())
     }
 
     fn press(&mut self) -> Result<()> {
@@ -93,6 +100,9 @@ impl Power for Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        if self.off {
+            return;
+        }
         self.vm.host.ignore_interrupt();
         if let Err(e) = self.vm.power_off() {
             self.vm.host.complain(&e);
