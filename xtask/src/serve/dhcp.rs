@@ -30,6 +30,7 @@ const START: Duration = Duration::from_secs(5);
 pub struct Dhcp {
     job: Job,
     tail: Tail,
+    requests: Requests,
     log: Utf8PathBuf,
     _dir: tempfile::TempDir,
 }
@@ -80,7 +81,7 @@ impl Dhcp {
             format!("--dhcp-leasefile={root}/leases"),
         ]);
         let job = ctx.runner.spawn(&cmd, Streams { stdout: file.try_clone()?, stderr: file })?;
-        let mut this = Self { job, tail, log, _dir: dir };
+        let mut this = Self { job, tail, requests: Requests::default(), log, _dir: dir };
         this.wait_until_it_runs(ctx)?;
         Ok(this)
     }
@@ -109,7 +110,8 @@ impl Dhcp {
     /// When it ended, with what it said.
     pub fn news(&mut self) -> Result<Vec<What>> {
         let mut seen = Vec::new();
-        self.tail.lines(&mut |line| seen.extend(request(line)))?;
+        let requests = &mut self.requests;
+        self.tail.lines(&mut |line| seen.extend(requests.line(line)))?;
         if self.job.try_wait()?.is_some() {
             let said = fs_err::read_to_string(&self.log).unwrap_or_default();
             let last = said.lines().last().unwrap_or("nothing").to_owned();
@@ -119,12 +121,26 @@ impl Dhcp {
     }
 }
 
-/// A machine that firmware or iPXE asks for, in a line of dnsmasq's log: `PXE(eth0) 52:54:00:12:34:56 proxy` or
-/// `DHCPDISCOVER(eth0) 52:54:00:12:34:56`.
-fn request(line: &str) -> Option<What> {
-    let (_, rest) = line.split_once(" PXE(").or_else(|| line.split_once(" DHCPDISCOVER("))?;
-    let mac = rest.split_once(')')?.1.split_whitespace().find_map(target::mac)?;
-    Some(What::Dhcp { machine: Machine { mac: Some(mac), uuid: None } })
+/// Finds firmware's and iPXE's requests in dnsmasq's log, in which each line begins with the request's number:
+/// `7 vendor class: PXEClient:Arch:00000`, then `7 PXE(eth0) 52:54:00:12:34:56 proxy` or
+/// `7 DHCPDISCOVER(eth0) 52:54:00:12:34:56`. An operating system asks too, later and without that class.
+#[derive(Default)]
+struct Requests {
+    /// Number of the last request that named the class.
+    pxe: Option<String>,
+}
+
+impl Requests {
+    fn line(&mut self, line: &str) -> Option<What> {
+        let (number, rest) = line.split_once("]: ")?.1.split_once(' ')?;
+        if rest.starts_with("vendor class: PXEClient") {
+            self.pxe = Some(number.to_owned());
+        }
+        let rest = rest.strip_prefix("PXE(").or_else(|| rest.strip_prefix("DHCPDISCOVER("))?;
+        let mac = rest.split_once(')')?.1.split_whitespace().find_map(target::mac)?;
+        let ours = self.pxe.as_deref() == Some(number);
+        ours.then_some(What::Dhcp { machine: Machine { mac: Some(mac), uuid: None } })
+    }
 }
 
 /// The address of the machines' network.
@@ -183,18 +199,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn requests_are_found_in_the_log() {
-        let mac = |line| match request(line) {
-            Some(What::Dhcp { machine }) => machine.mac,
+    fn firmwares_requests_are_found_in_the_log_and_an_operating_systems_are_not() {
+        let log = "\
+dnsmasq[9]: started, version 2.90 DNS disabled
+dnsmasq-dhcp[9]: 11 available DHCP subnet: 10.0.0.1/255.255.255.0
+dnsmasq-dhcp[9]: 11 vendor class: PXEClient:Arch:00000:UNDI:002001
+dnsmasq-dhcp[9]: 11 PXE(br0) 52:54:00:00:00:01 proxy
+dnsmasq-dhcp[9]: 12 vendor class: PXEClient:Arch:00007:UNDI:003000
+dnsmasq-dhcp[9]: 12 DHCPDISCOVER(br0) 10.0.0.5 52:54:00:00:00:02
+dnsmasq-dhcp[9]: 12 DHCPOFFER(br0) 10.0.0.5 52:54:00:00:00:02
+dnsmasq-dhcp[9]: 13 vendor class: udhcp 1.35.0
+dnsmasq-dhcp[9]: 13 DHCPDISCOVER(br0) 52:54:00:00:00:03
+dnsmasq-dhcp[9]: 12 PXE(br0
+dnsmasq-dhcp[9]: 12 PXE() nobody
+dnsmasq-dhcp[9]:
+";
+        let mut requests = Requests::default();
+        let mac = |what| match what {
+            What::Dhcp { machine } => machine.mac,
             _ => None,
         };
-        let line = "dnsmasq-dhcp: 2468 PXE(veth0) 52:54:00:12:34:56 proxy";
-        assert_eq!(mac(line).as_deref(), Some("52:54:00:12:34:56"));
-        assert!(mac("dnsmasq-dhcp: 1 DHCPDISCOVER(eth0) 10.0.0.5 52:54:00:12:34:56 ").is_some());
-        for other in ["dnsmasq-dhcp: 1 DHCPACK(eth0) 10.0.0.5 52:54:00:12:34:56", " PXE(eth0", "", " PXE() x"]
-        {
-            assert_eq!(mac(other), None, "{other}");
-        }
+        let found: Vec<_> = log.lines().filter_map(|l| requests.line(l)).filter_map(mac).collect();
+        assert_eq!(found, ["52:54:00:00:00:01", "52:54:00:00:00:02"]);
     }
 
     #[test]
