@@ -77,4 +77,8 @@ pub enum Command {
     Serve(cmd::serve::ServeArgs),
     /// Run virtual machines from what was built, and prove that it boots.
     Vm(cmd::vm::VmArgs),
+    /// Sign what `dist` wrote with a minisign key.
+    Sign(cmd::sign::SignArgs),
+    /// Check that media are what was promised: checksums, signature, manifest, and what is inside.
+    Verify(cmd::verify::VerifyArgs),
 }

@@ -21,3 +21,4 @@ pub mod report;
 pub mod serve;
 pub mod stage;
 pub mod vm;
+pub mod verify;

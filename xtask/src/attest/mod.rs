@@ -12,6 +12,8 @@ pub use manifest::{Made, Manifest, Output};
 pub const SBOM: &str = "sbom.spdx.json";
 /// The provenance's name in `dist/<profile>/`.
 pub const PROVENANCE: &str = "provenance.intoto.json";
+/// The name of a minisign signature over `SHA256SUMS`, where somebody signed.
+pub const SIGNATURE: &str = "SHA256SUMS.minisig";
 /// The manifest's name in `dist/<profile>/`.
 pub const MANIFEST: &str = "manifest.json";
 

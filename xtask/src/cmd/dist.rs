@@ -3,7 +3,10 @@
 use anyhow::Result;
 use camino::Utf8PathBuf;
 
-use super::build::{Build, Selection};
+use super::{
+    build::{Build, Selection},
+    sign::{self, KeyPassword},
+};
 use crate::{
     ctx::Ctx,
     exec::{preflight, publish::Published, schedule, store::Store},
@@ -20,6 +23,12 @@ pub struct DistArgs {
     /// Install missing programs with apt, as root or through sudo.
     #[arg(long)]
     pub install: bool,
+    /// Sign SHA256SUMS with this minisign secret key.
+    #[arg(long, value_name = "FILE", conflicts_with = "explain")]
+    pub sign: Option<Utf8PathBuf>,
+    /// Where that key's password comes from.
+    #[command(flatten)]
+    pub key_password: KeyPassword,
     /// Say for each node what changed since it was last built, and build nothing.
     #[arg(long)]
     pub explain: bool,
@@ -30,24 +39,46 @@ pub struct DistArgs {
 /// # Errors
 /// Whatever stands in the way; `dist/<profile>/` is then as it was.
 pub fn run(ctx: &Ctx, args: &DistArgs) -> Result<()> {
+    if args.explain {
+        let loaded = crate::exec::load::load(ctx)?;
+        let profile = loaded.config.profile(args.selection.profile.as_deref())?;
+        let build = Build::new(ctx, &loaded, profile, &args.selection)?;
+        return super::explain::run(ctx, &build, &build.keys()?);
+    }
+    let built = build(ctx, &args.selection, args.install)?;
+    if let Some(key) = &args.sign {
+        sign::with(ctx, &built.dir, key, &args.key_password)?;
+    }
+    show(ctx, &built.dir, built.published)
+}
+
+/// What [`build`] left.
+pub(super) struct Built {
+    /// The folder of the outputs.
+    pub(super) dir: Utf8PathBuf,
+    /// Whether they are new.
+    pub(super) published: Published,
+}
+
+/// Builds what is selected, and puts it where the context says.
+///
+/// # Errors
+/// As [`run`].
+pub(super) fn build(ctx: &Ctx, selection: &Selection, install: bool) -> Result<Built> {
     let loaded = crate::exec::load::load(ctx)?;
-    let profile = loaded.config.profile(args.selection.profile.as_deref())?;
-    let engine = args.selection.engine.unwrap_or(profile.engine);
-    preflight::check(ctx, &needs::dist(&profile.media, engine), args.install)?;
-    let build = Build::new(ctx, &loaded, profile, &args.selection)?;
+    let profile = loaded.config.profile(selection.profile.as_deref())?;
+    let engine = selection.engine.unwrap_or(profile.engine);
+    preflight::check(ctx, &needs::dist(&profile.media, engine), install)?;
+    let build = Build::new(ctx, &loaded, profile, selection)?;
     build.check_params()?;
     let keys = build.keys()?;
-    if args.explain {
-        return super::explain::run(ctx, &build, &keys);
-    }
     let store = Store::open(&ctx.work, &ctx.report, &ctx.runner.interrupt)?;
     let summary = schedule::realize(ctx, &build.planned.plan, &keys, &build.goals(), build.epoch(), &store)?;
     for id in &summary.cached {
         ctx.report.event(&Event::Cached { label: build.planned.plan.node(*id).label.clone() });
     }
     let publish = build.publish(&keys);
-    let published = publish.run()?;
-    show(ctx, &publish.dir(), published)
+    Ok(Built { published: publish.run()?, dir: publish.dir() })
 }
 
 /// The result: where it is, and what it holds.

@@ -24,6 +24,8 @@ pub mod plan;
 pub mod serve;
 pub mod test;
 pub mod vm;
+pub mod sign;
+pub mod verify;
 
 /// Runs a command.
 ///
@@ -46,5 +48,7 @@ pub fn run(ctx: &Ctx, command: &Command) -> Result<()> {
         Command::Kargs(args) => kargs::run(ctx, args),
         Command::Serve(args) => serve::run(ctx, args),
         Command::Vm(args) => vm::run(ctx, args),
+        Command::Sign(args) => sign::run(ctx, args),
+        Command::Verify(args) => verify::run(ctx, args),
     }
 }

@@ -51,11 +51,11 @@ pub(super) fn ends_all(e: &anyhow::Error) -> bool {
 }
 
 /// How long a download is, and may be.
-pub(super) struct Bounds {
+pub(crate) struct Bounds {
     /// Bytes, when that is known.
-    pub(super) size: Option<u64>,
+    pub(crate) size: Option<u64>,
     /// Bytes at most.
-    pub(super) limit: u64,
+    pub(crate) limit: u64,
 }
 
 fn none(ctx: &Ctx, spec: &FetchSpec, label: &str, said: &[(String, anyhow::Error)]) -> anyhow::Error {
@@ -188,7 +188,7 @@ pub(crate) fn agent() -> ureq::Agent {
 ///
 /// # Errors
 /// What the server or the disk said; more than the limit.
-pub(super) fn download(ctx: &Ctx, want: &Bounds, url: &str, part: &Utf8Path, label: &str) -> Result<()> {
+pub(crate) fn download(ctx: &Ctx, want: &Bounds, url: &str, part: &Utf8Path, label: &str) -> Result<()> {
     let mut file = fs_err::OpenOptions::new().create(true).write(true).truncate(false).open(part)?;
     let have = file.seek(SeekFrom::End(0))?;
     if want.size == Some(have) {

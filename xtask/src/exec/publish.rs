@@ -12,7 +12,7 @@ use super::{
 };
 pub use crate::attest::{Made, Manifest, Output};
 use crate::{
-    attest::{MANIFEST, PROVENANCE, SBOM, json, provenance, spdx},
+    attest::{MANIFEST, PROVENANCE, SBOM, SIGNATURE, json, provenance, spdx},
     ctx::Ctx,
     error::{Explain as _, Failure, Kind},
     plan::{Arg, Digest, Keys, Node, NodeId, digest::sha512},
@@ -78,7 +78,7 @@ impl Publish<'_> {
                 .source(e)
         })?;
         self.swap(&new, &dir)?;
-        write_json(&self.stamp_file(), &(self.goal(), tree::stamp(&dir)?))?;
+        write_json(&self.stamp_file(), &(self.goal(), stamp(&dir)?))?;
         Ok(Published::Written)
     }
 
@@ -104,7 +104,7 @@ impl Publish<'_> {
         }
         let known = fs_err::read(self.stamp_file()).ok();
         let known: Option<(Digest, Stamp)> = known.and_then(|b| serde_json::from_slice(&b).ok());
-        Ok(known == Some((self.goal(), tree::stamp(dir)?)))
+        Ok(known == Some((self.goal(), stamp(dir)?)))
     }
 
     fn write(&self, new: &Utf8Path) -> Result<()> {
@@ -198,6 +198,13 @@ impl Publish<'_> {
         }
         tree::remove(&old)
     }
+}
+
+/// The folder's stamp but for the signature, which a person adds later and which stays while nothing changes.
+fn stamp(dir: &Utf8Path) -> Result<Stamp> {
+    let mut stamp = tree::stamp(dir)?;
+    stamp.remove(SIGNATURE);
+    Ok(stamp)
 }
 
 /// A web server under another user reads these, whatever the umask was.

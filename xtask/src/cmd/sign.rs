@@ -1,0 +1,72 @@
+//! `cargo xtask sign`: a person's signature over what `dist` wrote.
+
+use anyhow::Result;
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::{
+    ctx::Ctx,
+    error::{Explain as _, Failure, Kind},
+    exec::run::read_limited,
+    verify::sign,
+};
+
+/// Arguments of `sign`.
+#[derive(Debug, clap::Args)]
+pub struct SignArgs {
+    /// The folder with `SHA256SUMS`.
+    #[arg(value_name = "DIR")]
+    pub dir: Utf8PathBuf,
+    /// A minisign secret key.
+    #[arg(long, value_name = "FILE")]
+    pub key: Utf8PathBuf,
+    /// Where the key's password comes from.
+    #[command(flatten)]
+    pub password: KeyPassword,
+}
+
+/// Sources of a key's password. Without one, a key that has a password is asked for it on the terminal.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[group(id = "key_password", multiple = false)]
+pub struct KeyPassword {
+    /// Take the password of the signing key from this environment variable.
+    #[arg(long, value_name = "NAME")]
+    pub key_password_env: Option<String>,
+    /// Take the password of the signing key from this file's first line.
+    #[arg(long, value_name = "FILE")]
+    pub key_password_file: Option<Utf8PathBuf>,
+}
+
+impl KeyPassword {
+    fn get(&self, ctx: &Ctx) -> Result<Option<String>> {
+        if let Some(name) = &self.key_password_env {
+            let value = ctx.env.get(name).map(str::to_owned);
+            return value
+                .map(Some)
+                .ok_or_else(|| Failure::new(Kind::Usage, format!("the variable {name} is not set")).into());
+        }
+        let Some(file) = &self.key_password_file else { return Ok(None) };
+        let text = String::from_utf8(read_limited(file, 4096)?);
+        let text = text.explain(Kind::Usage, || format!("{file} is not UTF-8"))?;
+        Ok(Some(text.lines().next().unwrap_or("").to_owned()))
+    }
+}
+
+/// Signs a folder.
+///
+/// # Errors
+/// [`Kind::Usage`] when key or password are wrong.
+pub fn run(ctx: &Ctx, args: &SignArgs) -> Result<()> {
+    let dir = ctx.absolute(args.dir.clone())?;
+    let path = with(ctx, &dir, &args.key, &args.password)?;
+    ctx.report.out(path.as_str());
+    Ok(())
+}
+
+/// Signs `dir` with the key in the file `key`, and says where the signature is.
+///
+/// # Errors
+/// As [`run`].
+pub(super) fn with(ctx: &Ctx, dir: &Utf8Path, key: &Utf8Path, password: &KeyPassword) -> Result<Utf8PathBuf> {
+    sign::sign(dir, &ctx.absolute(key.to_owned())?, password.get(ctx)?)?;
+    Ok(dir.join(sign::SIGNATURE))
+}

@@ -1,0 +1,90 @@
+//! minisign signatures over `SHA256SUMS`, which covers everything else. Off unless asked for: a key is a person's.
+
+use anyhow::{Context as _, Result};
+use camino::Utf8Path;
+
+use super::{TEXT_LIMIT, sums::SHA256};
+pub use crate::attest::SIGNATURE;
+use crate::{
+    error::{Explain as _, Failure, Kind},
+    exec::run::read_limited,
+};
+
+/// No key or signature is longer.
+const KEY_LIMIT: u64 = 64 << 10;
+
+/// Signs `SHA256SUMS` in `dir` with the secret key in the file `key`. Without a password, a key that has one is
+/// asked for it on the terminal.
+///
+/// # Errors
+/// [`Kind::Usage`] when the key or its password is wrong; [`Kind::Storage`] when the signature cannot be written.
+pub fn sign(dir: &Utf8Path, key: &Utf8Path, password: Option<String>) -> Result<()> {
+    let list = read_limited(&dir.join(SHA256), TEXT_LIMIT)?;
+    let secret = secret_key(key, password)?;
+    // No time: the list itself names the version, and signing again should change nothing but the signature.
+    let comment = format!("file:{SHA256}");
+    let signature = minisign::sign(None, &secret, list.as_slice(), Some(&comment), Some("boot media"))
+        .map_err(|e| Failure::new(Kind::Usage, format!("cannot sign with {key}")).source(e))?;
+    let mut file = tempfile::NamedTempFile::new_in(dir)?;
+    std::io::Write::write_all(&mut file, signature.to_string().as_bytes())?;
+    readable(file.path())?;
+    file.persist(dir.join(SIGNATURE)).explain(Kind::Storage, || format!("cannot write {dir}/{SIGNATURE}"))?;
+    Ok(())
+}
+
+#[cfg(unix)]
+fn readable(path: &std::path::Path) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    Ok(fs_err::set_permissions(path, std::fs::Permissions::from_mode(0o644))?)
+}
+
+#[cfg(not(unix))]
+fn readable(_: &std::path::Path) -> Result<()> {
+    Ok(())
+}
+
+fn secret_key(path: &Utf8Path, password: Option<String>) -> Result<minisign::SecretKey> {
+    let bytes = read_limited(path, KEY_LIMIT)?;
+    let text = String::from_utf8(bytes).ok().with_context(|| format!("{path} is no text"))?;
+    let wrong = |e| {
+        Failure::new(Kind::Usage, format!("{path} is no minisign secret key, or has another password"))
+            .source(e)
+    };
+    let parse = || minisign::SecretKeyBox::from_string(&text).map_err(wrong);
+    if password.is_none()
+        && let Ok(key) = parse()?.into_unencrypted_secret_key()
+    {
+        return Ok(key);
+    }
+    let terminal = std::io::IsTerminal::is_terminal(&std::io::stdin());
+    if password.is_none() && !terminal {
+        let failure = Failure::new(Kind::Usage, format!("{path} is a minisign secret key with a password"));
+        return Err(failure.help("give it with --key-password-env or --key-password-file").into());
+    }
+    Ok(parse()?.into_secret_key(password).map_err(wrong)?)
+}
+
+/// Checks the signature over `SHA256SUMS` in `dir` against the public key in the file `key`, and says what was
+/// seen.
+///
+/// # Errors
+/// Why it does not hold.
+pub fn check(dir: &Utf8Path, key: &Utf8Path) -> Result<String> {
+    let text = |path: &Utf8Path| -> Result<String> {
+        let bytes = read_limited(path, KEY_LIMIT)?;
+        String::from_utf8(bytes).ok().with_context(|| format!("{path} is no text"))
+    };
+    let path = dir.join(SIGNATURE);
+    anyhow::ensure!(path.is_file(), "there is no {SIGNATURE}, and --key asks for one");
+    let public = text(key)?;
+    let public = minisign_verify::PublicKey::decode(&public)
+        .or_else(|_| minisign_verify::PublicKey::from_base64(public.trim()))
+        .with_context(|| format!("{key} is no minisign public key"))?;
+    let signature = minisign_verify::Signature::decode(&text(&path)?)
+        .with_context(|| format!("{SIGNATURE} is no signature"))?;
+    let list = read_limited(&dir.join(SHA256), TEXT_LIMIT)?;
+    public.verify(&list, &signature, false).with_context(|| {
+        format!("{SHA256} was not signed so by the key in {}", key.file_name().unwrap_or("it"))
+    })?;
+    Ok(format!("{SHA256} is signed by this key"))
+}

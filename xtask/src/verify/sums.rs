@@ -1,0 +1,145 @@
+//! `SHA256SUMS` and `SHA512SUMS`: what they list is there and is that, and nothing else is there.
+
+use std::collections::BTreeMap;
+
+use camino::Utf8Path;
+
+use super::{Checks, Subject, TEXT_LIMIT, sign};
+use crate::{
+    attest::{MANIFEST, PROVENANCE, SBOM},
+    exec::{run::read_limited, tree},
+    plan::digest::sha512,
+};
+
+/// The list that everything is held against.
+pub const SHA256: &str = "SHA256SUMS";
+/// The same files by SHA-512.
+pub const SHA512: &str = "SHA512SUMS";
+
+/// Whether a file tells about the others, and is not listed by the manifest.
+#[must_use]
+pub fn is_about(path: &str) -> bool {
+    [SHA256, SHA512, sign::SIGNATURE, MANIFEST, SBOM, PROVENANCE].contains(&path)
+}
+
+/// Whether a path from a list stays in its folder: it comes from whoever made the media.
+#[must_use]
+pub fn is_plain(path: &str) -> bool {
+    !path.is_empty()
+        && path.split('/').all(|p| !matches!(p, "" | "." | ".."))
+        && !path.contains(['\\', '\0', '\n', ':'])
+}
+
+/// A list's digests by path, as coreutils write it.
+///
+/// # Errors
+/// What is wrong, with the line.
+pub fn parse(text: &str, digits: usize) -> Result<BTreeMap<String, String>, String> {
+    let mut found = BTreeMap::new();
+    for (number, line) in text.lines().enumerate() {
+        let fields = line.split_once("  ").or_else(|| line.split_once(" *"));
+        let good = fields.filter(|(hex, path)| {
+            hex.len() == digits && hex.bytes().all(|b| b.is_ascii_hexdigit()) && is_plain(path)
+        });
+        let Some((hex, path)) = good else { return Err(format!("line {} is no checksum", number + 1)) };
+        if found.insert(path.to_owned(), hex.to_ascii_lowercase()).is_some() {
+            return Err(format!("line {} lists {path} again", number + 1));
+        }
+    }
+    if found.is_empty() { Err("it is empty".to_owned()) } else { Ok(found) }
+}
+
+/// Reads and parses the list `name` in `dir`.
+///
+/// # Errors
+/// What is wrong.
+pub fn read(dir: &Utf8Path, name: &str, digits: usize) -> Result<BTreeMap<String, String>, String> {
+    let bytes = read_limited(&dir.join(name), TEXT_LIMIT).map_err(|_| format!("there is no {name}"))?;
+    let text = String::from_utf8(bytes).map_err(|_| format!("{name} is no text"))?;
+    parse(&text, digits).map_err(|e| format!("{name}: {e}"))
+}
+
+pub(super) fn check(subject: &Subject<'_>, checks: &mut Checks) {
+    let dir = &subject.dir;
+    if subject.only.is_some() && !dir.join(SHA256).is_file() {
+        return checks.skip("checksums", format!("there is no {SHA256} beside it"));
+    }
+    let listed = read(dir, SHA256, 64);
+    checks.add("checksums", listed.clone().and_then(|listed| compare(subject, SHA256, &listed, sha256)));
+    if dir.join(SHA512).is_file() {
+        let other = read(dir, SHA512, 128);
+        let same = other.and_then(|other| match &listed {
+            Ok(listed) if listed.keys().ne(other.keys()) => {
+                Err(format!("{SHA256} and {SHA512} list other files"))
+            }
+            _ => compare(subject, SHA512, &other, |p| Ok(sha512(&mut fs_err::File::open(p)?)?)),
+        });
+        checks.add("sha512", same);
+    }
+    if subject.only.is_none() {
+        checks.add("files", listed.and_then(|listed| extra(dir, &listed)));
+    }
+}
+
+fn sha256(path: &Utf8Path) -> anyhow::Result<String> {
+    Ok(tree::digest(path)?.0.to_string())
+}
+
+fn compare(
+    subject: &Subject<'_>,
+    list: &str,
+    listed: &BTreeMap<String, String>,
+    digest: impl Fn(&Utf8Path) -> anyhow::Result<String>,
+) -> Result<String, String> {
+    let wanted = |path: &&String| subject.only.as_ref().is_none_or(|only| only == *path);
+    let mut count = 0;
+    for path in listed.keys().filter(wanted) {
+        let full = subject.dir.join(path);
+        if !full.is_file() {
+            return Err(format!("{path} is missing"));
+        }
+        if digest(&full).map_err(|e| format!("{e:#}"))? != listed[path] {
+            return Err(format!("{path} is not the file that {list} promises"));
+        }
+        count += 1;
+    }
+    match (count, &subject.only) {
+        (0, Some(only)) => Err(format!("{list} does not list {only}")),
+        _ => Ok(format!("{count} files are as {list} says")),
+    }
+}
+
+fn extra(dir: &Utf8Path, listed: &BTreeMap<String, String>) -> Result<String, String> {
+    let files = tree::files(dir).map_err(|e| format!("{e:#}"))?;
+    let own = |f: &str| [SHA256, SHA512, sign::SIGNATURE].contains(&f);
+    match files.iter().find(|f| !listed.contains_key(f.as_str()) && !own(f.as_str())) {
+        Some(file) => Err(format!("{file} is in no list: nobody promised it")),
+        None => Ok("none is missing, none is extra".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_of_coreutils_is_read() {
+        let hex = "a".repeat(64);
+        let list = parse(&format!("{hex}  a b\n{hex} *c/d\n"), 64).unwrap();
+        assert_eq!(list.keys().collect::<Vec<_>>(), ["a b", "c/d"]);
+    }
+
+    #[test]
+    fn a_list_that_leads_away_or_contradicts_itself_is_refused() {
+        let hex = "a".repeat(64);
+        for text in [
+            format!("{hex}  ../x\n"),
+            format!("{hex}  /etc/passwd\n"),
+            format!("{hex}  a\n{hex}  a\n"),
+            "abc  a\n".to_owned(),
+            String::new(),
+        ] {
+            assert!(parse(&text, 64).is_err(), "{text}");
+        }
+    }
+}
