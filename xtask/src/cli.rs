@@ -49,6 +49,8 @@ impl From<&GlobalArgs> for Globals {
 pub enum Command {
     /// Measure what the documentation claims.
     Bench(cmd::bench::BenchArgs),
+    /// What the workflows call; a workflow on this machine; two builds that have to be the same.
+    Ci(cmd::ci::CiArgs),
     /// Write the documentation that follows from the code: command reference, schema of media.toml.
     Codegen(cmd::codegen::CodegenArgs),
     /// Print a completion script for a shell.

@@ -4,6 +4,7 @@
 //! nothing; `exec`, `serve` and `cmd` act; only `report` prints.
 
 pub mod attest;
+pub mod ci;
 pub mod cli;
 pub mod cmd;
 pub mod config;

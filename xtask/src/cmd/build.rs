@@ -160,9 +160,11 @@ impl<'a> Build<'a> {
 
 fn pin(ctx: &Ctx, loaded: &Loaded, selection: &Selection) -> Result<IpxePin> {
     let mut pin = loaded.config.ipxe.clone();
-    if let Some(repository) = &selection.ipxe_repo {
+    // A local run of a workflow cannot add options to its steps.
+    let given = selection.ipxe_repo.as_deref().or(ctx.env.get("MEDIA_IPXE_REPO"));
+    if let Some(repository) = given {
         let local = !repository.contains("://");
-        let path = if local { ctx.absolute(repository.into())?.into_string() } else { repository.clone() };
+        let path = if local { ctx.absolute(repository.into())?.into_string() } else { repository.to_owned() };
         pin.repositories = vec![path];
     }
     Ok(pin)
@@ -180,7 +182,8 @@ fn supply<'s>(
     let locked = released
         .iter()
         .filter_map(|r| Some((r.name.as_str(), loaded.lock.get(&profile.name, &r.name, version)?)));
-    let artifacts = selection.artifacts.clone().map(|dir| ctx.absolute(dir)).transpose()?;
+    let given = selection.artifacts.clone().or(ctx.env.get("MEDIA_ARTIFACTS").map(Utf8PathBuf::from));
+    let artifacts = given.map(|dir| ctx.absolute(dir)).transpose()?;
     Ok(os::Supply {
         profile: &profile.name,
         locked: locked.collect(),

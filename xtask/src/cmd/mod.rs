@@ -8,6 +8,7 @@ pub mod bench;
 mod bench_kargs;
 mod bench_serve;
 pub mod build;
+pub mod ci;
 pub mod codegen;
 pub mod completions;
 pub mod dist;
@@ -34,6 +35,7 @@ pub mod verify;
 pub fn run(ctx: &Ctx, command: &Command) -> Result<()> {
     match command {
         Command::Bench(args) => bench::run(ctx, args),
+        Command::Ci(args) => ci::run(ctx, args),
         Command::Codegen(args) => codegen::run(ctx, args),
         Command::Completions(args) => completions::run(ctx, args),
         Command::Dist(args) => dist::run(ctx, args),

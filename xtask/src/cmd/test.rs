@@ -12,9 +12,13 @@ use crate::{
         steps::{End, Steps},
     },
     error::{Explain as _, Kind},
-    exec::preflight,
+    exec::{load, preflight, tree},
+    iso::fuzz,
     stage::needs,
 };
+
+/// How long a fuzzer runs.
+const MINUTE: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// Arguments of `test`.
 #[derive(Debug, clap::Args)]
@@ -22,6 +26,9 @@ pub struct TestArgs {
     /// Install missing programs with apt, as root or through sudo, and linters below target/.
     #[arg(long)]
     pub install: bool,
+    /// Also what takes long: a minute for each fuzzer.
+    #[arg(long)]
+    pub long: bool,
 }
 
 /// Runs every check, all of them even when one fails, and sums them up.
@@ -38,6 +45,10 @@ pub fn run(ctx: &Ctx, args: &TestArgs) -> Result<()> {
     steps.step("cargo test", cargo_test);
     steps.step("dist", |ctx| xtask(ctx, &["dist"]));
     steps.step("vm test", |ctx| xtask(ctx, &["vm", "test"]));
+    if args.long {
+        steps.step("fuzz: images", fuzz_images);
+        steps.step("fuzz: parameters", fuzz_parameters);
+    }
     steps.finish()
 }
 
@@ -61,4 +72,26 @@ fn cargo_test(ctx: &Ctx) -> Result<End> {
 fn xtask(ctx: &Ctx, words: &[&str]) -> Result<End> {
     let cli = Cli::try_parse_from(["xtask"].iter().chain(words))?;
     super::run(ctx, &cli.command).map(|()| End::Passed)
+}
+
+/// A minute of damage to what was just built.
+fn fuzz_images(ctx: &Ctx) -> Result<End> {
+    let mut images = Vec::new();
+    let loaded = load::load(ctx)?;
+    let dir = ctx.dist.join(&loaded.config.default_profile);
+    for file in tree::files(&dir)?.into_iter().filter(|f| f.extension() == Some("iso")) {
+        images.push(fs_err::read(dir.join(file))?);
+    }
+    let seed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs();
+    let read = fuzz::run(&images, seed, MINUTE)?;
+    ctx.report.note(format!("{read} damaged images were read, from seed {seed} on"));
+    Ok(End::Passed)
+}
+
+/// The properties of the parameters' parser, with a hundred times as many cases as every day.
+fn fuzz_parameters(ctx: &Ctx) -> Result<End> {
+    let sh = shell(ctx)?;
+    let test = cmd!(sh, "cargo test --locked --package xtask params").env("PROPTEST_CASES", "25600");
+    test.run().explain(Kind::Command, || "a property does not hold".to_owned())?;
+    Ok(End::Passed)
 }

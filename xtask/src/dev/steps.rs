@@ -22,7 +22,7 @@ pub enum End {
 /// One line of the table.
 #[derive(Debug)]
 struct Done {
-    name: &'static str,
+    name: String,
     seconds: f64,
     end: Result<End>,
 }
@@ -40,8 +40,9 @@ impl<'c> Steps<'c> {
         Self { ctx, done: Vec::new() }
     }
 
-    /// Runs a step and remembers how it ended. Once Ctrl-C came, nothing is run any more.
-    pub fn step(&mut self, name: &'static str, f: impl FnOnce(&Ctx) -> Result<End>) {
+    /// Runs a step, remembers how it ended, and says whether it did not fail. Once Ctrl-C came, nothing is run any
+    /// more.
+    pub fn step(&mut self, name: &str, f: impl FnOnce(&Ctx) -> Result<End>) -> bool {
         self.ctx.report.note(format!("\n== {name}"));
         let start = Instant::now();
         let end = self.ctx.check_interrupt().and_then(|()| f(self.ctx));
@@ -50,7 +51,9 @@ impl<'c> Steps<'c> {
             Ok(End::Skipped(why)) => self.ctx.report.warn(format!("{name} was skipped: {why}")),
             Ok(End::Passed) => {}
         }
-        self.done.push(Done { name, seconds: start.elapsed().as_secs_f64(), end });
+        let ok = end.is_ok();
+        self.done.push(Done { name: name.to_owned(), seconds: start.elapsed().as_secs_f64(), end });
+        ok
     }
 
     /// Prints the table.
@@ -62,7 +65,7 @@ impl<'c> Steps<'c> {
         self.ctx.check_interrupt()?;
         let failed: Vec<&Done> = self.done.iter().filter(|d| d.end.is_err()).collect();
         let Some(Done { end: Err(first), .. }) = failed.first() else { return Ok(()) };
-        let names: Vec<_> = failed.iter().map(|d| d.name).collect();
+        let names: Vec<_> = failed.iter().map(|d| d.name.as_str()).collect();
         let kind = error::kind_of(first).unwrap_or(Kind::Command);
         let message = format!("{} of {} steps failed: {}", failed.len(), self.done.len(), names.join(", "));
         Err(Failure::new(kind, message).into())
@@ -77,7 +80,7 @@ fn summary(done: &[Done]) -> String {
             Err(e) => ("FAILED", e.to_string()),
         };
         let note = note.lines().next().unwrap_or("").to_owned();
-        vec![d.name.to_owned(), result.to_owned(), format!("{:.1}", d.seconds), note]
+        vec![d.name.clone(), result.to_owned(), format!("{:.1}", d.seconds), note]
     };
     table(&["STEP", "RESULT", "SECONDS", "NOTE"], &done.iter().map(row).collect::<Vec<_>>())
 }
@@ -89,9 +92,9 @@ mod tests {
     #[test]
     fn the_table_names_each_end_and_its_reason() {
         let done = [
-            Done { name: "a", seconds: 0.12, end: Ok(End::Passed) },
-            Done { name: "b", seconds: 3.0, end: Ok(End::Skipped("no tool".to_owned())) },
-            Done { name: "c", seconds: 61.0, end: Err(anyhow::anyhow!("it broke\nbadly")) },
+            Done { name: "a".to_owned(), seconds: 0.12, end: Ok(End::Passed) },
+            Done { name: "b".to_owned(), seconds: 3.0, end: Ok(End::Skipped("no tool".to_owned())) },
+            Done { name: "c".to_owned(), seconds: 61.0, end: Err(anyhow::anyhow!("it broke\nbadly")) },
         ];
         let text = summary(&done);
         let lines: Vec<_> = text.lines().collect();

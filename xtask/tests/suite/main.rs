@@ -23,6 +23,7 @@ mod tidy;
 mod web;
 mod virtualbox;
 mod vm;
+mod workflows;
 
 /// The repository that is tested.
 fn repository() -> camino::Utf8PathBuf {

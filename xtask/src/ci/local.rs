@@ -1,0 +1,331 @@
+//! Runs a workflow's steps on this machine, each job in a clean clone of `HEAD`, with the variables and folders that
+//! a runner gives, so that a workflow is never run for the first time at GitHub.
+//!
+//! Jobs for other systems are run here too: their steps are the same commands. Actions are GitHub's: a checkout is
+//! the clone, artifacts are folders, the cache is the store that all jobs share; others are skipped by name.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use anyhow::{Context as _, Result};
+use camino::{Utf8Path, Utf8PathBuf};
+use serde_json::{Value, json};
+
+use super::{
+    expr::{Contexts, runs},
+    workflow::{Job, MatrixText, Step, Workflow, combinations},
+};
+use crate::{
+    ctx::Ctx,
+    dev::steps::{End, Steps},
+    error::{Failure, Kind},
+    exec::tree,
+    plan::Cmd,
+};
+
+/// A person's variables that a clean runner has not: where cargo, rustup and pip are told to look, and what stands
+/// in for servers that cannot be reached from here.
+const PASSED: &[&str] = &[
+    "CARGO_HOME",
+    "RUSTUP_HOME",
+    "RUSTUP_TOOLCHAIN",
+    "PIP_FIND_LINKS",
+    "MEDIA_IPXE_REPO",
+    "MEDIA_ARTIFACTS",
+];
+
+/// Variables of one run of a job, as steps add to them.
+type Vars = BTreeMap<String, String>;
+
+/// A workflow under way.
+struct Local<'c> {
+    ctx: &'c Ctx,
+    workflow: Workflow,
+    /// Workspace, target folder, artifacts and logs.
+    dir: Utf8PathBuf,
+    github: Value,
+    commit: String,
+    /// What `needs` says of each job that has ended.
+    ended: BTreeMap<String, Value>,
+}
+
+/// Runs the workflow `.github/workflows/<name>.yml`, or one job of it with those that it needs.
+///
+/// # Errors
+/// When a step fails, or the workflow has what a local run cannot do.
+pub fn run(ctx: &Ctx, name: &str, only: Option<&str>) -> Result<()> {
+    let path = ctx.root.join(format!(".github/workflows/{name}.yml"));
+    let text = fs_err::read_to_string(&path).map_err(|e| {
+        Failure::new(Kind::Usage, format!("there is no workflow `{name}` in .github/workflows")).source(e)
+    })?;
+    let workflow = Workflow::parse(name, &text)?;
+    let git = |words: &[&str]| -> Result<String> {
+        let cmd = Cmd::new("git", "ask git about HEAD").args(words.iter().copied());
+        Ok(ctx.runner.run(&cmd)?.text().trim().to_owned())
+    };
+    let commit = git(&["rev-parse", "HEAD"])?;
+    if !git(&["status", "--porcelain"])?.is_empty() {
+        ctx.report.warn("there are changes that are not committed; a clean clone does not have them");
+    }
+    let branch = git(&["rev-parse", "--abbrev-ref", "HEAD"])?;
+    let github = json!({
+        "ref": format!("refs/heads/{branch}"), "ref_name": branch, "sha": commit, "token": "",
+        "repository": "local/local", "event_name": "workflow_dispatch", "run_id": "1", "workflow": workflow.name,
+    });
+    let dir = ctx.work.join("ci");
+    tree::remove(&dir.join("artifacts"))?;
+    let mut local = Local { ctx, workflow, dir, github, commit, ended: BTreeMap::new() };
+    local.all(only)
+}
+
+impl Local<'_> {
+    fn all(&mut self, only: Option<&str>) -> Result<()> {
+        let wanted = self.wanted(only)?;
+        let mut steps = Steps::new(self.ctx);
+        for id in wanted {
+            let job = self.workflow.jobs[&id].clone();
+            let passed = job.needs.iter().all(|n| self.ended[n]["result"] == "success");
+            if !runs(job.condition.as_deref(), passed)? {
+                steps.step(&id, |_| Ok(End::Skipped("a job before it failed".to_owned())));
+                self.ended.insert(id, json!({ "result": "skipped", "outputs": {} }));
+                continue;
+            }
+            let mut outputs = json!({});
+            let mut ok = true;
+            for (label, matrix) in self.runs_of(&job)? {
+                let label = format!("{id}{label}");
+                ok &= steps.step(&label, |_| {
+                    outputs = self.job(&job, matrix)?;
+                    Ok(End::Passed)
+                });
+            }
+            let result = if ok { "success" } else { "failure" };
+            self.ended.insert(id, json!({ "result": result, "outputs": outputs }));
+        }
+        steps.finish()
+    }
+
+    /// The jobs to run in order: all, or one and what it needs.
+    fn wanted(&self, only: Option<&str>) -> Result<Vec<String>> {
+        let order: Vec<String> = self.workflow.order()?.into_iter().map(str::to_owned).collect();
+        let Some(only) = only else { return Ok(order) };
+        if !order.iter().any(|j| j == only) {
+            let text = format!("the workflow {} has no job `{only}`", self.workflow.name);
+            let help = format!("its jobs are: {}", order.join(", "));
+            return Err(Failure::new(Kind::Usage, text).help(help).into());
+        }
+        let mut wanted = vec![only.to_owned()];
+        for id in order.iter().rev() {
+            if wanted.contains(id) {
+                wanted.extend(self.workflow.jobs[id].needs.iter().cloned());
+            }
+        }
+        Ok(order.into_iter().filter(|id| wanted.contains(id)).collect())
+    }
+
+    /// The runs of a job, each with what its name ends in.
+    fn runs_of(&self, job: &Job) -> Result<Vec<(String, Value)>> {
+        let Some(strategy) = &job.strategy else { return Ok(vec![(String::new(), json!({}))]) };
+        let all: Vec<Value> = match &strategy.matrix {
+            MatrixText::Axes(axes) => combinations(axes).into_iter().map(|c| json!(c)).collect(),
+            MatrixText::Expression(text) => {
+                let expression = text.trim().strip_prefix("${{").and_then(|t| t.strip_suffix("}}"));
+                let expression = expression.context("a matrix is one expression, or lists")?;
+                let value = self.contexts(job, json!({})).value(expression.trim())?;
+                value["include"].as_array().cloned().context("the matrix has no `include`")?
+            }
+        };
+        let label = |one: &Value| {
+            let name = one.get("name").or_else(|| one.as_object()?.values().next());
+            format!(" ({})", name.and_then(Value::as_str).unwrap_or(""))
+        };
+        Ok(all.into_iter().map(|one| (label(&one), one)).collect())
+    }
+
+    fn contexts(&self, job: &Job, matrix: Value) -> Contexts {
+        let needs: BTreeMap<_, _> = self.ended.iter().filter(|(id, _)| job.needs.contains(id)).collect();
+        Contexts(BTreeMap::from([
+            ("github".to_owned(), self.github.clone()),
+            ("matrix".to_owned(), matrix),
+            ("needs".to_owned(), json!(needs)),
+            ("steps".to_owned(), json!({})),
+            ("runner".to_owned(), json!({ "os": "Linux", "temp": self.dir.join("temp") })),
+        ]))
+    }
+
+    /// One run of a job: its outputs.
+    fn job(&self, job: &Job, matrix: Value) -> Result<Value> {
+        let mut contexts = self.contexts(job, matrix);
+        let (workspace, temp) = (self.dir.join("workspace"), self.dir.join("temp"));
+        for folder in [&workspace, &temp] {
+            tree::remove(folder)?;
+        }
+        fs_err::create_dir_all(&temp)?;
+        fs_err::create_dir_all(&workspace)?;
+        let mut vars = self.variables(&workspace, &temp);
+        for (name, value) in &job.env {
+            vars.insert(name.clone(), contexts.expand(value)?);
+        }
+        let mut first = None;
+        for step in &job.steps {
+            if !runs(step.condition.as_deref(), first.is_none())? {
+                continue;
+            }
+            self.ctx.report.note(format!("-- {}", step.name));
+            let deadline = Duration::from_secs(job.timeout_minutes * 60);
+            let done = match &step.uses {
+                Some(uses) => self.action(uses, step, &contexts),
+                None => self.script(step, &mut contexts, &mut vars, deadline),
+            };
+            if let Err(e) = done {
+                self.ctx.check_interrupt()?;
+                self.ctx.report.error(&e);
+                first.get_or_insert(e.context(format!("the step `{}` failed", step.name)));
+            }
+        }
+        match first {
+            Some(error) => Err(error),
+            None => job.outputs.iter().map(|(k, v)| Ok((k.clone(), json!(contexts.expand(v)?)))).collect(),
+        }
+    }
+
+    fn variables(&self, workspace: &Utf8Path, temp: &Utf8Path) -> Vars {
+        let github = |name: &str| self.github[name].as_str().unwrap_or("").to_owned();
+        let mut vars: Vars = [
+            ("CI", "true".to_owned()),
+            ("GITHUB_ACTIONS", "true".to_owned()),
+            ("GITHUB_WORKSPACE", workspace.to_string()),
+            ("GITHUB_OUTPUT", temp.join("output").into_string()),
+            ("GITHUB_ENV", temp.join("env").into_string()),
+            ("GITHUB_STEP_SUMMARY", temp.join("summary").into_string()),
+            ("GITHUB_SHA", github("sha")),
+            ("GITHUB_REF", github("ref")),
+            ("GITHUB_REF_NAME", github("ref_name")),
+            ("GITHUB_REPOSITORY", github("repository")),
+            ("GITHUB_EVENT_NAME", github("event_name")),
+            ("GITHUB_RUN_ID", github("run_id")),
+            ("RUNNER_TEMP", temp.to_string()),
+            ("RUNNER_OS", "Linux".to_owned()),
+            // A runner compiles from nothing each time; that teaches nothing here.
+            ("CARGO_TARGET_DIR", self.dir.join("target").into_string()),
+            ("MEDIA_DIST_DIR", workspace.join("dist").into_string()),
+        ]
+        .into_iter()
+        .map(|(k, v)| (k.to_owned(), v))
+        .collect();
+        for name in PASSED {
+            vars.extend(self.ctx.env.get(name).map(|v| ((*name).to_owned(), v.to_owned())));
+        }
+        vars
+    }
+
+    fn script(&self, step: &Step, contexts: &mut Contexts, vars: &mut Vars, limit: Duration) -> Result<()> {
+        let text = contexts.expand(step.run.as_deref().context("a step has `run` or `uses`")?)?;
+        let temp = self.dir.join("temp");
+        let script = temp.join("step.sh");
+        fs_err::write(&script, text)?;
+        for file in ["output", "env", "summary"] {
+            fs_err::write(temp.join(file), "")?;
+        }
+        let mut cmd = Cmd::new("bash", format!("run the step `{}`", step.name))
+            .args(["--noprofile", "--norc", "-eo", "pipefail"])
+            .arg(script)
+            .cwd(self.dir.join("workspace"))
+            .deadline(limit);
+        cmd.env.clone_from(vars);
+        for (name, value) in &step.env {
+            cmd = cmd.env(name, contexts.expand(value)?);
+        }
+        let logs = self.dir.join("logs");
+        fs_err::create_dir_all(&logs)?;
+        let log = logs.join(format!("{}.log", self.workflow.name));
+        let show = &mut |line: &str| self.ctx.report.err_line(line);
+        self.ctx.runner.logged(&cmd, &log, show)?;
+        vars.extend(pairs(&fs_err::read_to_string(temp.join("env"))?)?);
+        let outputs = pairs(&fs_err::read_to_string(temp.join("output"))?)?;
+        if let (Some(id), Some(steps)) = (&step.id, contexts.0.get_mut("steps")) {
+            steps[id] = json!({ "outputs": outputs });
+        }
+        Ok(())
+    }
+
+    fn action(&self, uses: &str, step: &Step, contexts: &Contexts) -> Result<()> {
+        let action = uses.split('@').next().unwrap_or(uses);
+        let with = |name: &str| -> Result<Option<String>> {
+            let text = step.with.get(name).and_then(Value::as_str);
+            text.map(|t| contexts.expand(t)).transpose()
+        };
+        let artifacts = self.dir.join("artifacts");
+        let workspace = self.dir.join("workspace");
+        match action {
+            "actions/checkout" => self.check_out(&workspace),
+            "actions/upload-artifact" => {
+                let from = workspace.join(with("path")?.context("no path")?);
+                let to = artifacts.join(with("name")?.context("an artifact needs a name")?);
+                if !from.exists() {
+                    // As GitHub does, unless it is told that nothing is an error.
+                    anyhow::ensure!(
+                        with("if-no-files-found")?.as_deref() != Some("error"),
+                        "there is no {from}"
+                    );
+                    return Ok(());
+                }
+                tree::copy(&from, &to)
+            }
+            "actions/download-artifact" => {
+                let to = workspace.join(with("path")?.context("no path")?);
+                let from = with("name")?.map_or(artifacts.clone(), |name| artifacts.join(name));
+                tree::copy(&from, &to)
+            }
+            _ => {
+                self.ctx.report.note(format!("{action} is GitHub's: skipped"));
+                Ok(())
+            }
+        }
+    }
+
+    /// A clone whose files have the commit's time, so that cargo sees what it has compiled already.
+    fn check_out(&self, to: &Utf8Path) -> Result<()> {
+        let run = |words: Vec<String>| {
+            let cmd = Cmd::new("git", "clone the repository").args(words).deadline(Duration::from_secs(300));
+            self.ctx.runner.run(&cmd).map(|o| o.text().trim().to_owned())
+        };
+        let words = |w: &[&str]| w.iter().map(|w| (*w).to_owned()).collect();
+        run(words(&["clone", "--quiet", "--no-checkout", self.ctx.root.as_str(), to.as_str()]))?;
+        run(words(&["-C", to.as_str(), "checkout", "--quiet", "--detach", &self.commit]))?;
+        let time = run(words(&["-C", to.as_str(), "show", "--no-patch", "--format=%ct", "HEAD"]))?;
+        let time = std::time::UNIX_EPOCH + Duration::from_secs(time.parse()?);
+        for file in tree::files(to)?.into_iter().filter(|f| !f.starts_with(".git")) {
+            let path = to.join(file);
+            if path.is_file() {
+                fs_err::OpenOptions::new().append(true).open(&path)?.file().set_modified(time)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Lines `NAME=VALUE` of a file that steps write to.
+fn pairs(text: &str) -> Result<Vars> {
+    let pair = |line: &str| {
+        let (name, value) = line.split_once('=').with_context(|| format!("no NAME=VALUE: {line}"))?;
+        Ok((name.to_owned(), value.to_owned()))
+    };
+    text.lines().filter(|l| !l.is_empty()).map(pair).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_steps_write_is_read_back() {
+        assert_eq!(
+            pairs("a=1\n\nb=x=y\n").unwrap(),
+            Vars::from([("a".to_owned(), "1".to_owned()), ("b".to_owned(), "x=y".to_owned())])
+        );
+        assert!(
+            pairs("a<<EOF\n1\nEOF\n").is_err(),
+            "values of several lines are not used, and not guessed at"
+        );
+    }
+}

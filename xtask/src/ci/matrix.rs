@@ -1,0 +1,113 @@
+//! Which media a workflow builds: profile × engine, with the firmware that each is booted on.
+
+use serde::Serialize;
+
+use crate::config::{Config, Engine, Lock, Media, Profile};
+
+/// What the jobs are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Purpose {
+    /// Does a change hold: the default profile, by both engines.
+    Ci,
+    /// What people take: each profile whose inputs are known, by the engine that media.toml gives it.
+    Release,
+}
+
+/// One job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Job {
+    /// `smoke-prebuilt`: a name for the job and for its artifact.
+    pub name: String,
+    /// The profile.
+    pub profile: String,
+    /// How iPXE is had.
+    pub engine: Engine,
+    /// What the media are booted on, for people: `bios+uefi`.
+    pub firmware: String,
+}
+
+/// GitHub's form of a matrix without axes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Matrix {
+    /// The jobs.
+    pub include: Vec<Job>,
+}
+
+/// The jobs for `purpose`, in the order of media.toml's names.
+///
+/// A profile whose files are not in the lock, or have no address, cannot be built on a machine that has nothing.
+#[must_use]
+pub fn matrix(config: &Config, lock: &Lock, purpose: Purpose, firmware: &str) -> Matrix {
+    let job = |profile: &Profile, engine: Engine| Job {
+        name: format!("{}-{}", profile.name, engine_name(engine)),
+        profile: profile.name.clone(),
+        engine,
+        firmware: firmware.to_owned(),
+    };
+    let include = match purpose {
+        Purpose::Ci => {
+            let profiles = config.profiles().filter(|p| p.name == config.default_profile);
+            profiles.flat_map(|p| [job(p, Engine::Prebuilt), job(p, Engine::Source)]).collect()
+        }
+        Purpose::Release => {
+            config.profiles().filter(|p| can_be_had(p, lock)).map(|p| job(p, p.engine)).collect()
+        }
+    };
+    Matrix { include }
+}
+
+fn engine_name(engine: Engine) -> &'static str {
+    match engine {
+        Engine::Source => "source",
+        Engine::Prebuilt => "prebuilt",
+    }
+}
+
+fn can_be_had(profile: &Profile, lock: &Lock) -> bool {
+    let version = profile.version.as_deref().unwrap_or("");
+    let known = |r: &&crate::config::Released| {
+        !r.urls.is_empty() && lock.get(&profile.name, &r.name, version).is_some()
+    };
+    matches!(profile.media, Media::Distribution { .. }) || profile.media.released().iter().all(known)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ours() -> (Config, Lock) {
+        let config = Config::parse(include_str!("../../../media.toml")).unwrap();
+        (config, Lock::parse(include_str!("../../../media.lock")).unwrap())
+    }
+
+    fn names(purpose: Purpose) -> Vec<String> {
+        let (config, lock) = ours();
+        matrix(&config, &lock, purpose, "bios").include.into_iter().map(|j| j.name).collect()
+    }
+
+    #[test]
+    fn a_change_is_tried_on_the_default_profile_by_both_engines() {
+        assert_eq!(names(Purpose::Ci), ["smoke-prebuilt", "smoke-source"]);
+    }
+
+    #[test]
+    fn a_release_has_every_profile_whose_inputs_are_known() {
+        assert_eq!(names(Purpose::Release), ["burmillaos-source", "rancheros-source", "smoke-prebuilt"]);
+    }
+
+    #[test]
+    fn a_profile_that_the_lock_does_not_know_is_left_out() {
+        let (config, _) = ours();
+        let lock = Lock::parse("epoch = 1").unwrap();
+        let jobs = matrix(&config, &lock, Purpose::Release, "bios").include;
+        assert_eq!(jobs.len(), 1, "{jobs:?}");
+    }
+
+    #[test]
+    fn github_reads_the_jobs_under_include() {
+        let (config, lock) = ours();
+        let json = serde_json::to_value(matrix(&config, &lock, Purpose::Ci, "bios+uefi")).unwrap();
+        let first = &json["include"][0];
+        assert_eq!((&first["engine"], &first["firmware"]), (&"prebuilt".into(), &"bios+uefi".into()));
+    }
+}

@@ -1,0 +1,205 @@
+//! Builds the same media twice under conditions that have nothing in common, and compares every byte.
+//!
+//! The second build has another folder (longer, on the temporary file system), clock, umask, locale, user, number of
+//! jobs, environment, and order of files in folders. What this machine cannot vary is said, not passed over.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::compare::{self, Same};
+use crate::{
+    config::Engine,
+    ctx::Ctx,
+    error::{Failure, Kind},
+    exec::tree,
+    plan::Cmd,
+    report::table::{bytes, table},
+};
+
+/// What is built twice.
+pub struct Pair<'a> {
+    /// The profile.
+    pub profile: &'a str,
+    /// How iPXE is had.
+    pub engine: Engine,
+    /// A clone of iPXE, if given.
+    pub ipxe_repo: Option<&'a Utf8Path>,
+}
+
+/// One of the two builds.
+struct Build {
+    /// The repository's copy.
+    root: Utf8PathBuf,
+    /// Programs in front of ours, each with its arguments.
+    wrappers: Vec<String>,
+    umask: &'static str,
+    jobs: usize,
+    env: Vec<(&'static str, String)>,
+}
+
+/// Variables that change what make, gcc, tar, gzip, xorriso or GRUB do.
+const JUNK: &[(&str, &str)] = &[
+    ("CFLAGS", "-O0 -DJUNK"),
+    ("EXTRA_CFLAGS", "-DJUNK"),
+    ("CROSS_COMPILE", "no-such-"),
+    ("DEBUG", "1"),
+    ("MAKEFLAGS", "-k"),
+    ("GZIP", "-1"),
+    ("LANG", "de_DE.UTF-8"),
+    ("LC_ALL", "C.UTF-8"),
+    ("TZ", "Pacific/Kiritimati"),
+    ("SOURCE_DATE_EPOCH", "1"),
+];
+/// The user and group of the second build where the first is root's: Debian's `nobody`.
+const NOBODY: &str = "65534";
+/// Another day, and near enough for certificates to hold.
+const CLOCK: &str = "+50h";
+
+/// Builds both, compares, and prints the digests.
+///
+/// # Errors
+/// [`Kind::Digest`] when a byte differs; what the builds say when one fails.
+pub fn run(ctx: &Ctx, pair: &Pair<'_>) -> Result<()> {
+    let dir = ctx.work.join("reproducible");
+    tree::remove(&dir)?;
+    let other = tempfile::Builder::new().prefix("media-the-second-build-in-a-longer-folder-").tempdir()?;
+    let other = Utf8Path::from_path(other.path()).context("the temporary folder is not UTF-8")?;
+    let (first, second, varied) = builds(ctx, &dir, other)?;
+    ctx.report.note(table(&["VARIED", "FIRST", "SECOND"], &varied));
+    for (name, build) in [("first", &first), ("second", &second)] {
+        populate(ctx, build, name == "second")?;
+        ctx.report.task(&format!("the {name} build"), || {
+            make(ctx, pair, build, &dir.join(format!("{name}.log")))
+        })?;
+    }
+    let of = |build: &Build| build.root.join("dist").join(pair.profile);
+    let same = compare::trees(&of(&first), &of(&second))?;
+    ctx.report.out(&digests(&same));
+    let different: Vec<&Same> = same.iter().filter(|s| s.difference.is_some()).collect();
+    if different.is_empty() {
+        return Ok(());
+    }
+    let kept = dir.join("differences");
+    for file in &different {
+        keep(ctx, file, &of(&first), &of(&second), &kept)?;
+    }
+    let names: Vec<_> = different.iter().map(|s| s.path.as_str()).collect();
+    let text = format!("{} of {} files differ: {}", names.len(), same.len(), names.join(", "));
+    Err(Failure::new(Kind::Digest, text).help(format!("both are kept in {kept}")).into())
+}
+
+/// The two builds, and what differs between them.
+fn builds(ctx: &Ctx, dir: &Utf8Path, other: &Utf8Path) -> Result<(Build, Build, Vec<Vec<String>>)> {
+    let second = other.join("repository");
+    let mut wrappers = Vec::new();
+    let mut clock = "the same: faketime is not installed".to_owned();
+    if ctx.find_program("faketime").is_some() {
+        wrappers.extend(["faketime", "-f", CLOCK].map(str::to_owned));
+        clock = CLOCK.to_owned();
+    }
+    let mut user = "the same: only root may become another".to_owned();
+    if rustix::process::geteuid().is_root() && ctx.find_program("setpriv").is_some() {
+        let id = [format!("--reuid={NOBODY}"), format!("--regid={NOBODY}")];
+        wrappers.extend(["setpriv".to_owned()].into_iter().chain(id).chain(["--clear-groups".to_owned()]));
+        user = "nobody".to_owned();
+    }
+    let home = other.join("home");
+    fs_err::create_dir_all(&home)?;
+    // A clone given by the person belongs to them.
+    fs_err::write(home.join(".gitconfig"), "[safe]\n\tdirectory = *\n")?;
+    let mut env: Vec<(&str, String)> = JUNK.iter().map(|(k, v)| (*k, (*v).to_owned())).collect();
+    env.push(("HOME", home.into_string()));
+    let first = dir.join("a");
+    let row = |what: &str, a: &str, b: &str| vec![what.to_owned(), a.to_owned(), b.to_owned()];
+    let jobs = ctx.jobs().max(2);
+    let varied = vec![
+        row("folder", first.as_str(), second.as_str()),
+        row("clock", "now", &clock),
+        row("umask", "022", "077"),
+        row("locale, time zone", "C, UTC", "C.UTF-8 and LANG=de_DE.UTF-8, Pacific/Kiritimati"),
+        row("user", if user == "nobody" { "root" } else { "yourself" }, &user),
+        row("jobs", &jobs.to_string(), "1"),
+        row("environment", "as it is", &format!("{} variables such as CFLAGS", JUNK.len())),
+        row("order of files", "created in order", "created in reverse order"),
+    ];
+    let a = Build { root: first, wrappers: Vec::new(), umask: "022", jobs, env: Vec::new() };
+    let b = Build { root: second, wrappers, umask: "077", jobs: 1, env };
+    Ok((a, b, varied))
+}
+
+/// Copies what git has under its care, and the running program, so that both builds stand alone.
+fn populate(ctx: &Ctx, build: &Build, reverse: bool) -> Result<()> {
+    let cmd = Cmd::new("git", "list the repository's files").args(["ls-files", "-z"]);
+    let listed = ctx.runner.run(&cmd)?.text();
+    let mut files: Vec<&str> = listed.split('\0').filter(|f| !f.is_empty()).collect();
+    if reverse {
+        files.reverse();
+    }
+    for file in files {
+        let to = build.root.join(file);
+        fs_err::create_dir_all(to.parent().expect("a file is in a folder"))?;
+        fs_err::copy(ctx.root.join(file), to)?;
+    }
+    let program = std::env::current_exe().context("cannot find the running program")?;
+    fs_err::copy(program, build.root.join("xtask-program"))?;
+    if build.wrappers.iter().any(|w| w == "setpriv") {
+        let folder = build.root.parent().expect("it is in the temporary folder");
+        let owner = format!("{NOBODY}:{NOBODY}");
+        ctx.runner.run(&Cmd::new("chown", "give the files away").args(["-R", &owner, folder.as_str()]))?;
+    }
+    Ok(())
+}
+
+fn make(ctx: &Ctx, pair: &Pair<'_>, build: &Build, log: &Utf8Path) -> Result<()> {
+    let jobs = build.jobs.to_string();
+    let engine = if pair.engine == Engine::Source { "source" } else { "prebuilt" };
+    let program = build.root.join("xtask-program");
+    let mut words: Vec<&str> = build.wrappers.iter().map(String::as_str).collect();
+    words.extend([program.as_str(), "--jobs", &jobs, "dist", pair.profile, "--engine", engine]);
+    words.extend(pair.ipxe_repo.iter().flat_map(|r| ["--ipxe-repo", r.as_str()]));
+    let mut cmd = Cmd::new("sh", format!("build in {}", build.root))
+        .arg("-c")
+        .arg(format!("umask {}; exec \"$@\"", build.umask))
+        .arg("sh")
+        .args(words)
+        .env("MEDIA_ROOT", build.root.as_str())
+        .cwd(&build.root)
+        .deadline(Duration::from_secs(45 * 60));
+    for (name, value) in &build.env {
+        cmd = cmd.env(name, value);
+    }
+    ctx.runner.logged(&cmd, log, &mut |_| {})
+}
+
+fn digests(all: &[Same]) -> String {
+    let row = |s: &Same| {
+        let state = s.difference.as_ref().map_or("same".to_owned(), ToString::to_string);
+        let sha256 = s.sha256.map(|d| d.to_string()).unwrap_or_default();
+        vec![s.path.to_string(), bytes(s.size), sha256, state]
+    };
+    table(&["FILE", "SIZE", "SHA-256", "SECOND BUILD"], &all.iter().map(row).collect::<Vec<_>>())
+}
+
+/// Keeps both files, and what diffoscope has to say where it is installed.
+fn keep(ctx: &Ctx, file: &Same, first: &Utf8Path, second: &Utf8Path, to: &Utf8Path) -> Result<()> {
+    let name = file.path.as_str().replace('/', "_");
+    let (a, b) = (to.join(format!("first-{name}")), to.join(format!("second-{name}")));
+    fs_err::create_dir_all(to)?;
+    for (from, copy) in [(first, &a), (second, &b)] {
+        let from = from.join(&file.path);
+        if from.exists() {
+            fs_err::copy(from, copy)?;
+        }
+    }
+    if ctx.find_program("diffoscope").is_none() || !a.exists() || !b.exists() {
+        return Ok(());
+    }
+    let text = to.join(format!("{name}.diffoscope.txt"));
+    let cmd =
+        Cmd::new("diffoscope", "compare two files").args(["--text", text.as_str(), a.as_str(), b.as_str()]);
+    // It exits with 1 when files differ, as they do.
+    ctx.runner.output(&cmd)?;
+    Ok(())
+}

@@ -1,0 +1,151 @@
+//! `cargo xtask ci`: what the workflows call, and the workflows themselves on this machine.
+
+use anyhow::Result;
+use xshell::cmd;
+
+use super::build::{Build, Selection};
+use crate::{
+    ci::{
+        finish, local,
+        matrix::{Purpose, matrix},
+        output, pins,
+        reproducible::{self, Pair},
+    },
+    ctx::Ctx,
+    dev::shell,
+    error::{Explain as _, Kind},
+    exec::{load, preflight},
+    machine::scenario,
+    stage::needs,
+};
+
+/// Arguments of `ci`.
+#[derive(Debug, clap::Args)]
+pub struct CiArgs {
+    #[command(subcommand)]
+    command: CiCommand,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum CiCommand {
+    /// Print the jobs that build media as GitHub's matrix, and set the step's output `matrix`.
+    Matrix {
+        /// What the jobs are for.
+        #[arg(long = "for", value_enum, default_value = "ci", value_name = "PURPOSE")]
+        purpose: Purpose,
+    },
+    /// Print the name under which CI caches the store, and set the step's output `key`.
+    ///
+    /// It is the key of iPXE's objects, which take minutes; all else is built in seconds.
+    CacheKey {
+        /// What would be built.
+        #[command(flatten)]
+        selection: Selection,
+        /// Install missing programs with apt: their versions are part of the key.
+        #[arg(long)]
+        install: bool,
+    },
+    /// Say whether every job passed, from the variable NEEDS as GitHub's `toJSON(needs)` fills it.
+    Finish,
+    /// Ask whether the pinned things are still there, and whether there is anything newer; prints Markdown.
+    Pins {
+        /// Open an issue with it through `gh`, or add to the one that is open. Without GH_TOKEN it is only printed.
+        #[arg(long)]
+        issue: bool,
+    },
+    /// Build twice under conditions that have nothing in common, and compare every byte.
+    ///
+    /// Another folder, clock (where faketime is installed), umask, locale, user (where you are root), number of
+    /// jobs, environment and order of files. Exits with 5 when something differs, saying where.
+    Reproducible {
+        /// What to build.
+        #[command(flatten)]
+        selection: Selection,
+        /// Install missing programs with apt.
+        #[arg(long)]
+        install: bool,
+    },
+    /// Run a workflow's steps here, each job in a clean clone of HEAD.
+    Run {
+        /// The workflow: `ci`, `release` or `nightly`.
+        workflow: String,
+        /// Only this job, and those that it needs.
+        #[arg(long)]
+        job: Option<String>,
+    },
+}
+
+/// Runs a subcommand of `ci`.
+///
+/// # Errors
+/// Whatever the subcommand meets.
+pub fn run(ctx: &Ctx, args: &CiArgs) -> Result<()> {
+    match &args.command {
+        CiCommand::Matrix { purpose } => print_matrix(ctx, *purpose),
+        CiCommand::CacheKey { selection, install } => cache_key(ctx, selection, *install),
+        CiCommand::Finish => finish::check(ctx.env.get("NEEDS").unwrap_or("")),
+        CiCommand::Pins { issue } => print_pins(ctx, *issue),
+        CiCommand::Reproducible { selection, install } => build_twice(ctx, selection, *install),
+        CiCommand::Run { workflow, job } => local::run(ctx, workflow, job.as_deref()),
+    }
+}
+
+fn print_matrix(ctx: &Ctx, purpose: Purpose) -> Result<()> {
+    let loaded = load::load(ctx)?;
+    let mut firmware: Vec<String> =
+        scenario::ALL.iter().map(|s| format!("{:?}", s.firmware).to_lowercase()).collect();
+    firmware.sort();
+    firmware.dedup();
+    let matrix = matrix(&loaded.config, &loaded.lock, purpose, &firmware.join("+"));
+    output::set(ctx, "matrix", &serde_json::to_string(&matrix)?)
+}
+
+fn cache_key(ctx: &Ctx, selection: &Selection, install: bool) -> Result<()> {
+    let loaded = load::load(ctx)?;
+    let profile = loaded.config.profile(selection.profile.as_deref())?;
+    let engine = selection.engine.unwrap_or(profile.engine);
+    preflight::check(ctx, &needs::dist(&profile.media, engine), install)?;
+    let build = Build::new(ctx, &loaded, profile, selection)?;
+    let keys = build.keys()?;
+    let objects = keys.ids().find(|id| build.planned.plan.node(*id).stage == "ipxe");
+    let node = objects.or_else(|| build.goals().first().copied()).expect("every profile has an output");
+    output::set(
+        ctx,
+        "key",
+        &format!("store-{}-{}", build.planned.plan.node(node).stage, keys.key(node).short(16)),
+    )
+}
+
+fn build_twice(ctx: &Ctx, selection: &Selection, install: bool) -> Result<()> {
+    let loaded = load::load(ctx)?;
+    let profile = loaded.config.profile(selection.profile.as_deref())?;
+    let engine = selection.engine.unwrap_or(profile.engine);
+    preflight::check(ctx, &needs::dist(&profile.media, engine), install)?;
+    let repository = selection.ipxe_repo.as_deref().or(ctx.env.get("MEDIA_IPXE_REPO"));
+    let pair = Pair { profile: &profile.name, engine, ipxe_repo: repository.map(camino::Utf8Path::new) };
+    reproducible::run(ctx, &pair)
+}
+
+/// The title by which the issue is found again.
+const TITLE: &str = "nightly: what media.toml pins has changed";
+
+fn print_pins(ctx: &Ctx, issue: bool) -> Result<()> {
+    let Some(body) = pins::report(ctx, &load::load(ctx)?.config)? else {
+        ctx.report.out("every pin is there, and nothing is newer");
+        return Ok(());
+    };
+    ctx.report.out(&body);
+    output::summary(ctx, &body)?;
+    if !issue || ctx.env.get("GH_TOKEN").is_none() {
+        return Ok(());
+    }
+    let sh = shell(ctx)?;
+    let failed = || "the issue could not be written".to_owned();
+    let list = cmd!(sh, "gh issue list --state open --search {TITLE} --json number --jq .[0].number");
+    let number = list.read().explain(Kind::Network, failed)?;
+    let write = match number.as_str() {
+        "" => cmd!(sh, "gh issue create --title {TITLE} --body {body}"),
+        number => cmd!(sh, "gh issue edit {number} --body {body}"),
+    };
+    write.run().explain(Kind::Network, failed)
+}
