@@ -21,5 +21,5 @@ pub mod plan;
 pub mod report;
 pub mod serve;
 pub mod stage;
-pub mod vm;
 pub mod verify;
+pub mod vm;

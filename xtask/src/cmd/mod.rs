@@ -23,10 +23,10 @@ pub mod params;
 pub mod password;
 pub mod plan;
 pub mod serve;
-pub mod test;
-pub mod vm;
 pub mod sign;
+pub mod test;
 pub mod verify;
+pub mod vm;
 
 /// Runs a command.
 ///

@@ -52,7 +52,7 @@ impl Target {
     #[must_use]
     pub fn around(self) -> usize {
         match self {
-            Self::Isolinux => "BOOT_IMAGE=/vmlinuz ".len() + " initrd=/initrd".len(),
+            Self::Isolinux => "BOOT_IMAGE=/vmlinuz ".len() + " initrd=/seed.cpio,/initrd".len(),
             Self::Grub => "BOOT_IMAGE=/vmlinuz ".len(),
             Self::Ipxe => "initrd=initrd.magic ".len(),
         }

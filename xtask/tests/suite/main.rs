@@ -20,9 +20,9 @@ mod serve;
 #[cfg(unix)]
 mod source_engine;
 mod tidy;
-mod web;
 mod virtualbox;
 mod vm;
+mod web;
 mod workflows;
 
 /// The repository that is tested.
