@@ -226,7 +226,7 @@ fn parse(ctx: &Ctx, args: &ParseArgs) -> Result<()> {
         .explain(Kind::Input, || "cannot read lines".to_owned())?;
     let mut out = String::new();
     for line in String::from_utf8_lossy(&bytes).split_terminator('\n') {
-        match params::parse(line, args.os) {
+        match params::parse_alone(line, args.os) {
             Ok(tree) => out += &tree.to_json(),
             Err(crash) => out += &format!("\"{}\"", crash.word()),
         }

@@ -50,10 +50,23 @@ impl Word {
 /// # Errors
 /// When reading it would kill or stop the reader; see [`Crash`].
 pub fn parse(line: &str, os: Os) -> Result<Node, Crash> {
+    read(line, os.dialect())
+}
+
+/// Reads a line as the parser of `os` does when it is called by itself, with the line as it is; see
+/// [`Dialect::alone`]. This is what vectors made with the genuine parsers hold.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_alone(line: &str, os: Os) -> Result<Node, Crash> {
+    read(line, os.dialect().map(Dialect::alone))
+}
+
+fn read(line: &str, dialect: Option<Dialect>) -> Result<Node, Crash> {
     if line.len() > MAX_LINE {
         return Err(Crash::TooLong);
     }
-    match os.dialect() {
+    match dialect {
         Some(dialect) => parse_words(&words(line, dialect), dialect),
         None => Ok(Node::map()),
     }

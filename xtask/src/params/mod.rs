@@ -24,7 +24,7 @@ mod yaml;
 pub use check::{Context, check, masked};
 pub use diagnostic::{Diagnostic, Severity, Source};
 pub use explain::explain;
-pub use line::{Word, parse, words};
+pub use line::{Word, parse, parse_alone, words};
 pub use os::{Dialect, Os, Version};
 pub use render::{RenderError, render};
 pub use target::Target;

@@ -163,6 +163,13 @@ impl Dialect {
         }
     }
 
+    /// The parser by itself. Before 1.5.5 the backslashes are taken away by whoever reads `/proc/cmdline`, and the
+    /// parser is handed what is left; since then it does so itself (`splitCmdLine`).
+    #[must_use]
+    pub fn alone(self) -> Self {
+        Self { unescape: self.groups, ..self }
+    }
+
     /// Whether `cc.` is read.
     #[must_use]
     pub fn cc(self) -> bool {
