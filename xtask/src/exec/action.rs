@@ -109,6 +109,7 @@ impl Job<'_> {
         Ok(match arg {
             Arg::Lit(text) | Arg::Secret(text) | Arg::Origin(text) => text.clone(),
             Arg::Jobs => format!("-j{}", self.ctx.jobs()),
+            Arg::Epoch => self.epoch.to_string(),
             Arg::Join(parts) => parts.iter().map(|p| self.text(p)).collect::<Result<String>>()?,
             Arg::Src(path) => self.ctx.root.join(path).into_string(),
             // Distributions link such files here and there; what is meant is the file.
@@ -128,7 +129,7 @@ impl Job<'_> {
     }
 
     fn path(&self, arg: &Arg) -> Result<Utf8PathBuf> {
-        if matches!(arg, Arg::Lit(_) | Arg::Secret(_) | Arg::Origin(_) | Arg::Jobs) {
+        if matches!(arg, Arg::Lit(_) | Arg::Secret(_) | Arg::Origin(_) | Arg::Jobs | Arg::Epoch) {
             bail!("`{arg}` in `{}` is text where a path is needed", self.label());
         }
         let path = Utf8PathBuf::from(self.text(arg)?);

@@ -44,6 +44,8 @@ pub enum Arg {
     Origin(String),
     /// `-jN`: how much at once, which must not change what is made; left out of the key.
     Jobs,
+    /// Seconds since 1970 that stand for now: the lock's, which every key has already.
+    Epoch,
     /// Several parts as one argument.
     Join(Vec<Arg>),
 }
@@ -100,6 +102,7 @@ impl fmt::Display for Arg {
             Self::Work(name) => write!(f, "{{work:{name}}}"),
             Self::Origin(text) => write!(f, "{{from:{text}}}"),
             Self::Jobs => f.write_str("{-jN}"),
+            Self::Epoch => f.write_str("{epoch}"),
             Self::Secret(text) => write!(f, "{{secret, {} bytes}}", text.len()),
             Self::Join(parts) => parts.iter().try_for_each(|p| fmt::Display::fmt(p, f)),
         }

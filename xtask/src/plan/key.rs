@@ -196,6 +196,8 @@ impl Hasher<'_> {
                 self.input(format!("node {stage} {}", artifact.name), key.to_string());
             }
             Arg::Origin(_) | Arg::Jobs => {}
+            // Its value is in every node's key.
+            Arg::Epoch => f.add("now", b""),
             Arg::Out(name) => f.add("out", name.as_bytes()),
             Arg::Work(name) => f.add("work", name.as_bytes()),
             Arg::Join(parts) => {

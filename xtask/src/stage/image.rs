@@ -122,7 +122,7 @@ impl Stage for Iso {
 }
 
 impl Iso {
-    /// `-r` gives root's ownership and modes that no umask changes; dates and GUIDs follow `SOURCE_DATE_EPOCH`.
+    /// `-r` gives root's ownership and modes that no umask changes; the volume's dates and GUIDs follow `SOURCE_DATE_EPOCH`.
     fn xorriso(&self, files: Vec<(String, Arg)>, to: Arg) -> CmdSpec {
         let mut cmd = CmdSpec::new("xorriso", format!("make {}", self.name))
             .args(["-as", "mkisofs", "-quiet", "-r", "-J", "-V"])
@@ -134,6 +134,9 @@ impl Iso {
         if self.efi.is_some() {
             cmd = cmd.args(["-eltorito-alt-boot", "-e", "efi.img", "-no-emul-boot", "-isohybrid-gpt-basdat"]);
         }
+        // Under `SOURCE_DATE_EPOCH` alone, files keep the time at which they were built or installed.
+        let date = Arg::join([Arg::from("="), Arg::Epoch]);
+        cmd = cmd.arg("--set_all_file_dates").arg(date);
         cmd = cmd.arg("-o").arg(to).arg("-graft-points");
         cmd.args(files.into_iter().map(|(path, from)| Arg::join([Arg::Lit(format!("{path}=")), from])))
     }
