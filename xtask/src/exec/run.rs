@@ -106,6 +106,7 @@ impl Runner {
     /// As [`Self::run`]. Where the log is, the caller says: it may move it.
     pub fn logged(&self, cmd: &Cmd, log: &Utf8Path, on_line: &mut dyn FnMut(&str)) -> Result<()> {
         let file = fs_err::OpenOptions::new().create(true).append(true).open(log)?.into_file();
+        let begin = file.metadata()?.len();
         let mut tail = Tail::at_end(log)?;
         let mut job = self.spawn(cmd, Streams { stdout: file.try_clone()?, stderr: file })?;
         let code = job.wait(cmd.deadline, &mut || tail.lines(on_line))?;
@@ -113,8 +114,10 @@ impl Runner {
         if code == Some(0) {
             return Ok(());
         }
-        let said = fs_err::read(log).map(|b| String::from_utf8_lossy(&b).into_owned()).unwrap_or_default();
-        Err(failed(cmd, code, &said))
+        // Other commands may have written before this one.
+        let all = fs_err::read(log).unwrap_or_default();
+        let own = usize::try_from(begin).ok().and_then(|b| all.get(b..)).unwrap_or_default();
+        Err(failed(cmd, code, &String::from_utf8_lossy(own)))
     }
 
     /// Starts `cmd` and returns while it runs.

@@ -15,6 +15,8 @@ mod params_cli;
 mod plans;
 mod refusals;
 mod released;
+#[cfg(unix)]
+mod repeatable;
 mod repo;
 mod serve;
 #[cfg(unix)]

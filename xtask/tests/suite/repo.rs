@@ -29,16 +29,24 @@ pub(crate) const LINUX: &[&str] =
 
 /// A copy of what the repository says, in a folder that goes away, with `bin/` in front of the search path.
 pub(crate) struct Repo {
-    dir: tempfile::TempDir,
+    root: Utf8PathBuf,
+    _dir: tempfile::TempDir,
 }
 
 impl Repo {
     pub(crate) fn new() -> Self {
-        let repo = Self { dir: tempfile::tempdir().unwrap() };
+        Self::named("repo")
+    }
+
+    /// As [`Self::new`], in a folder of this name.
+    pub(crate) fn named(name: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Utf8Path::from_path(dir.path()).unwrap().join(name);
+        let repo = Self { root, _dir: dir };
         for name in ["media.toml", "media.lock", "bootscripts", "isofs"] {
             tree::copy(&repository().join(name), &repo.path(name)).unwrap();
         }
-        fs::create_dir(repo.path("bin")).unwrap();
+        fs::create_dir_all(repo.path("bin")).unwrap();
         repo
     }
 
@@ -59,7 +67,7 @@ impl Repo {
     }
 
     pub(crate) fn root(&self) -> &Utf8Path {
-        Utf8Path::from_path(self.dir.path()).unwrap()
+        &self.root
     }
 
     pub(crate) fn path(&self, name: &str) -> Utf8PathBuf {
@@ -91,14 +99,53 @@ impl Repo {
         self.write("media.lock", format!("{before}{after}"));
     }
 
+    /// With the packages of the smoke system in its store. They are downloaded once for all tests and runs.
+    pub(crate) fn with_packages(name: &str) -> Option<Self> {
+        if !can_build("smoke", Engine::Prebuilt) {
+            return None;
+        }
+        let repo = Self::named(name);
+        let shared = Utf8Path::new(env!("CARGO_TARGET_TMPDIR")).join("packages");
+        let fetched =
+            repo.command(&["-q", "fetch", "smoke"]).env("CARGO_TARGET_DIR", &shared).output().unwrap();
+        if !fetched.status.success() {
+            let said = String::from_utf8_lossy(&fetched.stderr).into_owned();
+            assert!(std::env::var("MEDIA_REQUIRE_VM").as_deref() != Ok("1"), "{said}");
+            println!("skipped: apt gives no packages: {said}");
+            return None;
+        }
+        let (from, to) = (shared.join("media/store"), repo.path("target/media/store"));
+        for entry in fs::read_dir(&from).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            tree::copy(&from.join(&name), &to.join(&name)).unwrap();
+        }
+        Some(repo)
+    }
+
+    /// Puts a program in front of each real one that writes its name to `calls` first.
+    #[cfg(unix)]
+    pub(crate) fn record_programs(&self) {
+        let needs = needs::all();
+        let programs = needs.iter().map(|n| n.what.as_str()).filter(|what| !what.starts_with('/'));
+        for program in programs.chain(["apt-cache", "tar"]) {
+            let Ok(real) = which::which_in(program, Some(search_path()), ".") else { continue };
+            let (calls, real) = (self.path("calls"), real.display());
+            self.script(program, &format!("echo {program} >> '{calls}'; exec {real} \"$@\""));
+        }
+    }
+
     /// A program for the search path, a shell script. Asked for its version, as `plan` does, it gives one.
     #[cfg(unix)]
     pub(crate) fn program(&self, name: &str, script: &str) {
+        self.script(name, &format!("case \"$1\" in *-version) echo fake 1.0; exit;; esac\n{script}"));
+    }
+
+    #[cfg(unix)]
+    fn script(&self, name: &str, script: &str) {
         use std::os::unix::fs::PermissionsExt as _;
-        let head = "#!/bin/sh\ncase \"$1\" in *-version) echo fake 1.0; exit;; esac\n";
         // A program that is written while another thread forks cannot be started ("text file busy").
         let path = self.path("bin").join(name);
-        self.write(&format!("bin/.{name}"), format!("{head}{script}\n"));
+        self.write(&format!("bin/.{name}"), format!("#!/bin/sh\n{script}\n"));
         let text = self.path(&format!("bin/.{name}"));
         fs::set_permissions(&text, std::fs::Permissions::from_mode(0o755)).unwrap();
         fs::rename(text, path).unwrap();

@@ -1,27 +1,58 @@
-//! iPXE from source: what the stages promise, on a small repository whose Makefile builds at once.
+//! iPXE from source: what the stages promise, on a small repository whose Makefile builds at once and writes down what
+//! it was given. The real repository, where it can be reached, shows that the pin and our patches are right.
 
 #![expect(clippy::disallowed_methods, reason = "git is run by the tests themselves")]
+#![expect(clippy::disallowed_macros, reason = "a test says on its own output what it skips")]
 
 use std::process::Command;
 
-use super::repo::Repo;
+use fs_err as fs;
+use snapbox::str;
+use xtask::config::Engine;
 
-fn git(repo: &Repo, args: &[&str]) -> String {
-    let output = Command::new("git")
-        .args(["-c", "user.name=a", "-c", "user.email=a@b", "-c", "init.defaultBranch=main"])
+use super::repo::{Repo, can_build};
+
+const PINNED: &str = "12798ec29aa8a64d8675c4378b99f5fe28447afb";
+const DIST: &[&str] =
+    &["-q", "dist", "linux", "--engine", "source", "--artifacts", "artifacts", "--ipxe-repo", "ipxe"];
+/// One object that all targets share, and each target a list of what arrived. As iPXE's own (`Makefile.housekeeping`,
+/// EMBEDDED_LIST) it remembers the name of the script.
+const MAKEFILE: &str = "\
+LIST := bin/.embedded.list
+ifneq ($(shell cat $(LIST) 2>/dev/null),$(EMBED))
+$(shell mkdir -p bin && echo $(EMBED) > $(LIST))
+endif
+TARGETS = bin/ipxe.lkrn bin/undionly.kpxe bin-x86_64-efi/ipxe.efi bin-x86_64-efi/snponly.efi
+all: $(TARGETS)
+bin/core.o: core.c config/local/general.h config/local/console.h
+\t@echo '  [BUILD] bin/core.o'
+\t@echo compile >> LOG
+\t@mkdir -p bin && cat core.c config/local/*.h > $@
+$(TARGETS): bin/core.o $(EMBED) $(LIST)
+\t@echo link $@ >> LOG
+\t@mkdir -p $(@D)
+\t@(cat bin/core.o $(EMBED); echo 'GITVERSION=$(GITVERSION) make=$(MAKEFLAGS)'; env) > $@
+";
+
+fn git_in(repo: &Repo, args: &[&str]) -> Command {
+    let mut git = Command::new("git");
+    git.args(["-c", "user.name=a", "-c", "user.email=a@b", "-c", "init.defaultBranch=main"])
         .args(args)
         .current_dir(repo.path("ipxe"))
         .env("GIT_CONFIG_NOSYSTEM", "1")
-        .env("GIT_CONFIG_GLOBAL", "/dev/null")
-        .output()
-        .unwrap();
+        .env("GIT_CONFIG_GLOBAL", "/dev/null");
+    git
+}
+
+fn git(repo: &Repo, args: &[&str]) -> String {
+    let output = git_in(repo, args).output().unwrap();
     assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
 /// Commits these files to the repository `ipxe/`, and returns the commit.
-pub(crate) fn commit(repo: &Repo, files: &[(&str, &str)]) -> String {
-    std::fs::create_dir_all(repo.path("ipxe")).unwrap();
+fn commit(repo: &Repo, files: &[(&str, &str)]) -> String {
+    fs::create_dir_all(repo.path("ipxe")).unwrap();
     git(repo, &["init", "--quiet"]);
     for (name, text) in files {
         repo.write(&format!("ipxe/{name}"), text);
@@ -31,10 +62,223 @@ pub(crate) fn commit(repo: &Repo, files: &[(&str, &str)]) -> String {
     git(repo, &["rev-parse", "HEAD"])
 }
 
-/// As [`commit`], and makes media.toml ask for it, without any patch.
+/// Commits these files, and makes media.toml ask for that commit, without any patch.
 pub(crate) fn pin(repo: &Repo, files: &[(&str, &str)]) -> String {
     let id = commit(repo, files);
-    repo.edit("media.toml", "12798ec29aa8a64d8675c4378b99f5fe28447afb", &id);
-    std::fs::remove_dir_all(repo.path("bootscripts/patches")).unwrap();
+    repo.edit("media.toml", PINNED, &id);
+    fs::remove_dir_all(repo.path("bootscripts/patches")).unwrap();
     id
+}
+
+/// A patch of `src/core.c` that changes one line.
+fn patch(from: &str, to: &str) -> String {
+    format!("--- a/src/core.c\n+++ b/src/core.c\n@@ -1,3 +1,3 @@\n first\n-{from}\n+{to}\n last\n")
+}
+
+/// The profile `linux`, and a pinned repository that builds at once.
+fn lab() -> Option<(Repo, String)> {
+    if !can_build("linux", Engine::Source) {
+        return None;
+    }
+    let repo = Repo::with_linux();
+    let makefile = MAKEFILE.replace("LOG", repo.path("make.log").as_str());
+    let id = pin(&repo, &[("src/Makefile", &makefile), ("src/core.c", "first\none\nlast\n")]);
+    Some((repo, id))
+}
+
+/// What the makes did since the last call.
+fn made(repo: &Repo) -> Vec<String> {
+    let log = fs::read_to_string(repo.path("make.log")).unwrap_or_default();
+    repo.write("make.log", "");
+    log.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn what_was_pinned_patched_and_configured_is_what_make_sees_and_nothing_else() {
+    let Some((repo, id)) = lab() else { return };
+    repo.write("bootscripts/patches/0001-two.patch", patch("one", "two"));
+    repo.write("bootscripts/patches/0002-three.patch", patch("two", "three"));
+    // The pinned commit is built, wherever HEAD is by now.
+    commit(&repo, &[("src/core.c", "first\nlater\nlast\n")]);
+    let stray = [
+        ("CFLAGS", "-O9"),
+        ("CROSS_COMPILE", "arm-"),
+        ("DEBUG", "all"),
+        ("MAKEFLAGS", "-n"),
+        ("GIT_DIR", "/"),
+    ];
+    let mut run = repo.xtask(DIST);
+    for (name, value) in stray {
+        run = run.env(name, value);
+    }
+    run.assert().success();
+    for name in ["ipxe.lkrn", "undionly.kpxe", "ipxe.efi", "snponly.efi"] {
+        let text = repo.read(&format!("dist/linux/{name}"));
+        assert!(text.starts_with("first\nthree\nlast\n"), "{text}");
+        for wanted in [
+            "SERIAL",
+            "DOWNLOAD_PROTO_HTTPS",
+            "chain --autofree ${base-url}/boot.html",
+            "SOURCE_DATE_EPOCH=1764028800\n",
+            "LC_ALL=C\n",
+            &format!("GITVERSION={}", &id[..8]),
+        ] {
+            assert!(text.contains(wanted), "{wanted} in {text}");
+        }
+        for (name, value) in stray {
+            assert!(!text.contains(&format!("{name}={value}")), "{name} in {text}");
+        }
+    }
+    assert!(repo.path("dist/linux/ipxe.iso").exists());
+}
+
+#[test]
+fn another_script_costs_a_link_and_another_patch_a_compilation() {
+    let Some((repo, _)) = lab() else { return };
+    repo.xtask(DIST).assert().success();
+    let first = made(&repo);
+    assert_eq!(first.iter().filter(|l| *l == "compile").count(), 1, "{first:?}");
+    repo.xtask(DIST).assert().success();
+    assert_eq!(made(&repo), [""; 0]);
+    repo.edit("bootscripts/embed.ipxe", "echo Asking", "echo Now asking");
+    repo.xtask(DIST).assert().success();
+    let second = made(&repo);
+    assert_eq!((second.len(), second.iter().all(|l| l.starts_with("link "))), (4, true), "{second:?}");
+    assert!(repo.read("dist/linux/ipxe.lkrn").contains("echo Now asking"));
+    repo.write("bootscripts/patches/0001-two.patch", patch("one", "two"));
+    repo.xtask(DIST).assert().success();
+    assert!(made(&repo).contains(&"compile".to_owned()));
+}
+
+#[test]
+fn a_repository_is_named_by_path_or_by_address() {
+    let Some((repo, _)) = lab() else { return };
+    let address = format!("file://{}", repo.path("ipxe"));
+    for repository in ["ipxe", repo.path("ipxe").as_str(), &address] {
+        fs::remove_dir_all(repo.path("target")).unwrap();
+        let args = [&["--offline"], &DIST[..DIST.len() - 1], &[repository]].concat();
+        repo.xtask(&args).assert().success();
+        fs::remove_dir_all(repo.path("dist")).unwrap();
+    }
+}
+
+#[test]
+fn a_repository_without_the_pinned_commit_is_refused() {
+    let Some((repo, id)) = lab() else { return };
+    repo.edit("media.toml", &id, PINNED);
+    repo.xtask(DIST).assert().code(7).stdout_eq("").stderr_eq(str![[r#"
+error: iPXE 2.0.0 sources failed
+  because: no repository gave the commit 12798ec29aa8a64d8675c4378b99f5fe28447afb
+  because: [ROOT]/ipxe: could not check out the pinned commit: `git` exited with 128: it said:
+    fatal: [..]
+  help: the whole output is in [ROOT]/target/media/logs/ipxe-src-[..].log
+  help: check the network, or name a clone that has this commit with --ipxe-repo PATH
+
+"#]]);
+    assert_eq!(repo.dist(), None);
+    repo.assert_clean();
+}
+
+#[test]
+fn a_tag_or_branch_of_the_commits_name_is_not_taken_for_it() {
+    let Some((repo, id)) = lab() else { return };
+    repo.edit("media.toml", &id, PINNED);
+    // git warns of such names and makes them all the same.
+    git(&repo, &["update-ref", &format!("refs/tags/{PINNED}"), &id]);
+    git(&repo, &["update-ref", &format!("refs/heads/{PINNED}"), &id]);
+    repo.xtask(DIST).assert().failure();
+    assert_eq!(repo.dist(), None);
+    assert_eq!(made(&repo), [""; 0]);
+}
+
+#[test]
+fn a_patch_that_does_not_apply_is_named_with_file_and_hunk() {
+    let Some((repo, _)) = lab() else { return };
+    repo.write("bootscripts/patches/0001-two.patch", patch("one", "two"));
+    repo.write("bootscripts/patches/0002-again.patch", patch("one", "two"));
+    repo.xtask(DIST).assert().code(3).stdout_eq("").stderr_eq(str![[r#"
+error: bootscripts/patches/0002-again.patch does not apply to the pinned iPXE
+  because: patch failed: src/core.c:1
+    src/core.c: patch does not apply
+  help: renew the patch against the commit in media.toml, or remove it
+
+"#]]);
+    assert_eq!(repo.dist(), None);
+    assert_eq!(made(&repo), [""; 0]);
+    repo.assert_clean();
+}
+
+#[test]
+fn a_repository_that_cannot_be_reached_is_named() {
+    let Some((repo, _)) = lab() else { return };
+    let args = [&DIST[..DIST.len() - 1], &["http://127.0.0.1:1/ipxe.git"]].concat();
+    repo.xtask(&args).assert().code(7).stdout_eq("").stderr_eq(str![[r#"
+error: iPXE 2.0.0 sources failed
+  because: no repository gave the commit [..]
+  because: http://127.0.0.1:1/ipxe.git: could not fetch http://127.0.0.1:1/ipxe.git: `git` exited with 128: it said:
+    fatal: [..]
+  help: the whole output is in [ROOT]/target/media/logs/ipxe-src-[..].log
+  help: check the network, or name a clone that has this commit with --ipxe-repo PATH
+
+"#]]);
+    repo.xtask(&[&["--offline"], args.as_slice()].concat()).assert().code(7).stdout_eq("").stderr_eq(str![[
+        r#"
+error: no repository gave the commit [..]
+  because: http://127.0.0.1:1/ipxe.git: not tried, because of --offline
+  help: run it once without --offline, or name a clone that has this commit with --ipxe-repo PATH
+
+"#
+    ]]);
+    repo.assert_clean();
+}
+
+#[test]
+fn a_compiler_that_fails_is_shown_with_its_last_lines() {
+    let Some((repo, _)) = lab() else { return };
+    let id = commit(&repo, &[("src/Makefile", "$(info [BUILD] core.o)\n$(error core.c:1: no)\n")]);
+    let toml = repo.read("media.toml");
+    let old = toml.split_once("commit = \"").unwrap().1[..40].to_owned();
+    repo.edit("media.toml", &old, &id);
+    repo.xtask(DIST).assert().code(12).stdout_eq("").stderr_eq(str![[r#"
+error: iPXE compiled failed
+  because: could not compile iPXE: `make` exited with 2
+  because: it said:
+    [BUILD] core.o
+    Makefile:[..]: *** core.c:1: no.  Stop.
+  help: the whole output is in [ROOT]/target/media/logs/ipxe-[..].log
+
+"#]]);
+    repo.assert_clean();
+}
+
+/// `MEDIA_IPXE_REPO` names a clone where GitHub is out of reach.
+#[test]
+fn our_pin_and_patches_hold_in_the_real_repository() {
+    if !can_build("linux", Engine::Source) {
+        return;
+    }
+    let repo = Repo::with_linux();
+    let repository = std::env::var("MEDIA_IPXE_REPO").unwrap_or("https://github.com/ipxe/ipxe".to_owned());
+    let ask = Command::new("timeout")
+        .args(["20", "git", "ls-remote", "--exit-code", "--quiet", &repository, "HEAD"])
+        .env("GIT_TERMINAL_PROMPT", "0")
+        .output()
+        .unwrap();
+    if !ask.status.success() {
+        let said = String::from_utf8_lossy(&ask.stderr);
+        println!("skipped: iPXE's own repository {repository} is out of reach: {}", said.trim());
+        return;
+    }
+    // The compilation itself takes minutes and is for `dist`: this make shows what it would have compiled.
+    repo.program(
+        "make",
+        "mkdir -p bin bin-x86_64-efi; for t in bin/ipxe.lkrn bin/undionly.kpxe bin-x86_64-efi/ipxe.efi \
+         bin-x86_64-efi/snponly.efi; do cat arch/x86/image/bzimage.c config/local/*.h > $t; done",
+    );
+    let args = [&DIST[..DIST.len() - 1], &[repository.as_str()]].concat();
+    repo.xtask(&args).assert().success();
+    let text = repo.read("dist/linux/ipxe.lkrn");
+    for wanted in ["command line has %zd bytes, kernel takes %zd", "DOWNLOAD_PROTO_HTTPS", "CONSOLE_SERIAL"] {
+        assert!(text.contains(wanted), "{wanted}");
+    }
 }

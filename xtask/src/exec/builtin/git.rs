@@ -22,7 +22,7 @@ pub(super) fn checkout(call: &Call<'_>) -> Result<()> {
     let mut said = Vec::new();
     for repository in call.all("repository") {
         ctx.check_interrupt()?;
-        if ctx.globals.offline && repository.contains("://") {
+        if ctx.globals.offline && repository.contains("://") && !repository.starts_with("file://") {
             said.push(format!("{repository}: not tried, because of --offline"));
             continue;
         }
@@ -34,7 +34,12 @@ pub(super) fn checkout(call: &Call<'_>) -> Result<()> {
         }
     }
     Err(Failure::new(Kind::Network, format!("no repository gave the commit {commit}"))
-        .help("check the network, or name a clone with --ipxe-repo PATH")
+        .help(match ctx.globals.offline {
+            true => {
+                "run it once without --offline, or name a clone that has this commit with --ipxe-repo PATH"
+            }
+            false => "check the network, or name a clone that has this commit with --ipxe-repo PATH",
+        })
         .source(anyhow!(said.join("\n")))
         .into())
 }
@@ -107,8 +112,11 @@ pub(super) fn apply(call: &Call<'_>) -> Result<()> {
         return Ok(());
     }
     let name = patch.strip_prefix(&ctx.root).unwrap_or(patch);
+    // `error: patch failed: FILE:LINE` is the hunk; what it looked for stands below "while searching for".
+    let error = |line: &str| Some(line.strip_prefix("error: ")?.to_owned());
+    let said = output.error_text();
     let said: Vec<String> =
-        output.error_text().lines().filter(|l| l.starts_with("error:")).map(str::to_owned).collect();
+        said.lines().filter_map(error).filter(|l| !l.starts_with("while searching for")).collect();
     Err(Failure::new(Kind::Config, format!("{name} does not apply to the pinned iPXE"))
         .help("renew the patch against the commit in media.toml, or remove it")
         .source(anyhow!(said.join("\n")))
