@@ -71,6 +71,8 @@ pub enum Command {
     Plan(cmd::plan::PlanArgs),
     /// Run every check: format, lints, generated documents, workflows, tests, and boots.
     Test(cmd::test::TestArgs),
+    /// Verify, look for secrets, and write a release: what the release job does. Without --execute, print the plan.
+    Publish(cmd::publish::PublishArgs),
     /// List and take out what is in an ISO image, whoever made it.
     Iso(cmd::iso::IsoArgs),
     /// Show and change the kernel arguments of a finished ISO image, in place.

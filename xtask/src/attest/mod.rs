@@ -17,6 +17,12 @@ pub const SIGNATURE: &str = "SHA256SUMS.minisig";
 /// The manifest's name in `dist/<profile>/`.
 pub const MANIFEST: &str = "manifest.json";
 
+/// The day of `epoch`, in seconds since 1970: `2025-11-25`.
+#[must_use]
+pub fn date(epoch: u64) -> String {
+    spdx::utc(epoch).split('T').next().unwrap_or_default().to_owned()
+}
+
 /// `value` as these files have it: indented, with a final newline, keys in the order of the types.
 #[must_use]
 pub fn json(value: &impl serde::Serialize) -> String {

@@ -251,7 +251,7 @@ fn uri(text: &str) -> String {
 }
 
 /// `2025-11-25T00:00:00Z`: days to a date as in <https://howardhinnant.github.io/date_algorithms.html>.
-fn utc(epoch: u64) -> String {
+pub(super) fn utc(epoch: u64) -> String {
     let (days, second) = (epoch / 86_400 + 719_468, epoch % 86_400);
     let (era, day) = (days / 146_097, days % 146_097);
     let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;

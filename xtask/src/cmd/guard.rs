@@ -31,6 +31,7 @@ pub fn run(ctx: &Ctx, args: &GuardArgs) -> Result<()> {
         all.unread.extend(scan.unread);
     }
     show(ctx, &all);
+    results(ctx, &all);
     all.refuse(args.secrets)
 }
 
@@ -39,6 +40,9 @@ pub(super) fn show(ctx: &Ctx, scan: &guard::Scan) {
     for unread in &scan.unread {
         ctx.report.warn(format!("not looked into: {unread}"));
     }
+}
+
+fn results(ctx: &Ctx, scan: &guard::Scan) {
     if ctx.globals.json {
         let found: Vec<_> =
             scan.found.iter().map(|(f, at)| serde_json::json!({ "at": at, "find": f })).collect();

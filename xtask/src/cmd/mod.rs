@@ -22,6 +22,7 @@ pub mod kargs;
 pub mod params;
 pub mod password;
 pub mod plan;
+pub mod publish;
 pub mod serve;
 pub mod sign;
 pub mod test;
@@ -45,6 +46,7 @@ pub fn run(ctx: &Ctx, command: &Command) -> Result<()> {
         Command::Guard(args) => guard::run(ctx, args),
         Command::Params(args) => params::run(ctx, args),
         Command::Plan(args) => plan::run(ctx, args),
+        Command::Publish(args) => publish::run(ctx, args),
         Command::Test(args) => test::run(ctx, args),
         Command::Iso(args) => iso::run(ctx, args),
         Command::Kargs(args) => kargs::run(ctx, args),

@@ -57,7 +57,7 @@ pub fn run(ctx: &Ctx, args: &VerifyArgs) -> Result<()> {
         local(ctx, &args.what)?
     };
     let key = args.key.clone().map(|key| ctx.absolute(key)).transpose()?;
-    let subject = subject(ctx, &loaded, dir, only, args);
+    let subject = subject(ctx, &loaded, dir, only, &args.password);
     let mut checks = subject.run(key.as_deref())?;
     if args.rebuild {
         build_again(ctx, &subject, args, &mut checks)?;
@@ -85,12 +85,13 @@ fn local(ctx: &Ctx, what: &str) -> Result<(Utf8PathBuf, Option<String>)> {
     Ok((dir, Some(name)))
 }
 
-fn subject<'a>(
+/// What there is to check in `dir`, or of the file `only` in it.
+pub(super) fn subject<'a>(
     ctx: &'a Ctx,
     loaded: &'a Loaded,
     dir: Utf8PathBuf,
     only: Option<String>,
-    args: &VerifyArgs,
+    password: &PasswordArgs,
 ) -> Subject<'a> {
     let manifest = verify::read_manifest(&dir).ok().flatten();
     let by_name = |name: &String| {
@@ -102,7 +103,7 @@ fn subject<'a>(
     let profile = manifest.as_ref().map(|m| m.profile.clone()).or_else(|| only.as_ref().and_then(by_name));
     let engine = manifest.as_ref().map(|m| m.engine);
     let texts = match &profile {
-        Some(profile) => texts(ctx, loaded, profile, engine, &args.password).map_err(|e| format!("{e:#}")),
+        Some(profile) => texts(ctx, loaded, profile, engine, password).map_err(|e| format!("{e:#}")),
         None => Err("nothing tells which profile it is".to_owned()),
     };
     Subject { ctx, loaded, dir, only, texts, manifest, profile }
@@ -146,7 +147,7 @@ fn selection(manifest: &Manifest, args: &VerifyArgs) -> Selection {
     }
 }
 
-pub(super) fn show(ctx: &Ctx, checks: &Checks) {
+fn show(ctx: &Ctx, checks: &Checks) {
     if ctx.globals.json {
         return ctx.report.out_json(&checks.0);
     }

@@ -77,7 +77,7 @@ impl Publish<'_> {
                 .help("is the disk full, or the folder another user's? `cargo xtask gc` removes old store entries")
                 .source(e)
         })?;
-        self.swap(&new, &dir)?;
+        tree::swap(&new, &dir)?;
         write_json(&self.stamp_file(), &(self.goal(), stamp(&dir)?))?;
         Ok(Published::Written)
     }
@@ -131,7 +131,7 @@ impl Publish<'_> {
             lines += &format!("{}  {path}\n", sha512(&mut fs_err::File::open(new.join(path))?)?);
         }
         fs_err::write(new.join("SHA512SUMS"), lines)?;
-        readable_by_all(new)
+        tree::readable_by_all(new)
     }
 
     fn entry(&self, node: NodeId) -> Utf8PathBuf {
@@ -184,20 +184,6 @@ impl Publish<'_> {
         let text = if secret { None } else { builtin::text(&self.ctx.root, node)? };
         Ok(text.map(|(_, text)| Digest::of(text.as_bytes())))
     }
-
-    /// Two renames: for a moment there is no `dist/<profile>`, but never half of one.
-    fn swap(&self, new: &Utf8Path, dir: &Utf8Path) -> Result<()> {
-        let old = self.ctx.dist.join(format!(".{}.old", self.profile));
-        tree::remove(&old)?;
-        if dir.exists() {
-            fs_err::rename(dir, &old)?;
-        }
-        if let Err(e) = fs_err::rename(new, dir) {
-            _ = fs_err::rename(&old, dir);
-            return Err(e.into());
-        }
-        tree::remove(&old)
-    }
 }
 
 /// The folder's stamp but for the signature, which a person adds later and which stays while nothing changes.
@@ -205,23 +191,4 @@ fn stamp(dir: &Utf8Path) -> Result<Stamp> {
     let mut stamp = tree::stamp(dir)?;
     stamp.remove(SIGNATURE);
     Ok(stamp)
-}
-
-/// A web server under another user reads these, whatever the umask was.
-#[cfg(unix)]
-fn readable_by_all(dir: &Utf8Path) -> Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let mode = |path: &Utf8Path, mode| fs_err::set_permissions(path, std::fs::Permissions::from_mode(mode));
-    let mut folders = BTreeSet::from([dir.to_owned()]);
-    for file in tree::files(dir)? {
-        let path = dir.join(file);
-        mode(&path, 0o644)?;
-        folders.extend(path.parent().map(Utf8Path::to_owned));
-    }
-    Ok(folders.iter().try_for_each(|f| mode(f, 0o755))?)
-}
-
-#[cfg(not(unix))]
-fn readable_by_all(_: &Utf8Path) -> Result<()> {
-    Ok(())
 }

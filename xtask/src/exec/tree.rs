@@ -151,3 +151,48 @@ pub fn remove(path: &Utf8Path) -> Result<()> {
         Ok(_) => Ok(fs_err::remove_file(path)?),
     }
 }
+
+/// Puts the finished folder `new` in the place of `dir`. Two renames: for a moment there is no `dir`, but never half
+/// of one.
+///
+/// # Errors
+/// When a rename fails; `dir` is then as it was.
+pub fn swap(new: &Utf8Path, dir: &Utf8Path) -> Result<()> {
+    let old = dir.with_file_name(format!(".{}.old", dir.file_name().unwrap_or("dir")));
+    remove(&old)?;
+    if dir.exists() {
+        fs_err::rename(dir, &old)?;
+    }
+    if let Err(e) = fs_err::rename(new, dir) {
+        _ = fs_err::rename(&old, dir);
+        return Err(e.into());
+    }
+    remove(&old)
+}
+
+/// Makes everything below `dir` readable by all: a web server under another user reads it, whatever the umask was.
+///
+/// # Errors
+/// When a mode cannot be set.
+#[cfg(unix)]
+pub fn readable_by_all(dir: &Utf8Path) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = |path: &Utf8Path, mode| fs_err::set_permissions(path, std::fs::Permissions::from_mode(mode));
+    mode(dir, 0o755)?;
+    for file in files(dir)? {
+        mode(&dir.join(&file), 0o644)?;
+        for folder in file.ancestors().skip(1) {
+            mode(&below(dir, folder), 0o755)?;
+        }
+    }
+    Ok(())
+}
+
+/// As on Unix, where there are modes.
+///
+/// # Errors
+/// None.
+#[cfg(not(unix))]
+pub fn readable_by_all(_: &Utf8Path) -> Result<()> {
+    Ok(())
+}

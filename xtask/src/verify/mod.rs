@@ -7,6 +7,7 @@
 mod agree;
 mod inside;
 pub mod rebuild;
+pub mod release;
 pub mod remote;
 pub mod sign;
 pub mod sums;

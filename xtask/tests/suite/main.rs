@@ -14,6 +14,7 @@ mod params;
 mod params_cli;
 mod plans;
 mod refusals;
+mod release;
 mod released;
 #[cfg(unix)]
 mod repeatable;

@@ -1,0 +1,430 @@
+//! Media that somebody touched are refused, and the message says which promise broke. A tiny profile is built by the
+//! real program once; each test spoils a copy.
+
+#![expect(clippy::disallowed_methods, reason = "a person calls the program, not the runner")]
+
+use std::{
+    collections::BTreeMap,
+    io::{BufRead as _, BufReader, Write as _},
+    path::{Path, PathBuf},
+    process::Command,
+    sync::OnceLock,
+};
+
+use fs_err as fs;
+use xtask::{
+    attest::{self, Manifest, provenance, spdx},
+    plan::{Digest, digest::sha512},
+};
+
+use super::fixtures::has;
+
+/// A repository with one profile, and what `dist` made of it.
+struct Repository {
+    dir: tempfile::TempDir,
+}
+
+const MEDIA: &str = r#"
+default-profile = "mini"
+[ipxe]
+version = "2.0.0"
+commit = "12798ec29aa8a64d8675c4378b99f5fe28447afb"
+repositories = []
+[profile.mini]
+about = "two files that no machine would start"
+os = "linux"
+version = "1"
+engine = "prebuilt"
+params = ["console=ttyS0", "quiet"]
+[profile.mini.media]
+kind = "files"
+kernel = { name = "vmlinuz" }
+initrd = { name = "initrd" }
+"#;
+
+impl Repository {
+    /// Built on first use; `None` when a tool is missing and may be.
+    fn get() -> Option<&'static Self> {
+        static ONE: OnceLock<Option<Repository>> = OnceLock::new();
+        ONE.get_or_init(|| {
+            let tools =
+                ["xorriso", "grub-mkimage", "/usr/lib/ipxe/ipxe.lkrn", "/usr/lib/ISOLINUX/isolinux.bin"];
+            if !tools.into_iter().all(has) {
+                return None;
+            }
+            Some(Self::new())
+        })
+        .as_ref()
+    }
+
+    fn new() -> Self {
+        let repository = Self { dir: tempfile::tempdir().unwrap() };
+        let own = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        for folder in ["bootscripts", "bootscripts/patches", "bootscripts/config", "isofs/common"] {
+            fs::create_dir_all(repository.path(folder)).unwrap();
+            for entry in fs::read_dir(own.join(folder)).unwrap() {
+                let entry = entry.unwrap();
+                if entry.file_type().unwrap().is_file() {
+                    fs::copy(entry.path(), repository.path(folder).join(entry.file_name())).unwrap();
+                }
+            }
+        }
+        fs::write(repository.path("media.toml"), MEDIA).unwrap();
+        let mut lock = "epoch = 1764028800\n".to_owned();
+        fs::create_dir_all(repository.path("artifacts")).unwrap();
+        for name in ["vmlinuz", "initrd"] {
+            let bytes = name.repeat(1000);
+            let sha256 = Digest::of(bytes.as_bytes());
+            lock += &format!(
+                "[file.mini.{name}]\nversion = \"1\"\nsha256 = \"{sha256}\"\nvouched-by = \"a test\"\n"
+            );
+            fs::write(repository.path("artifacts").join(name), bytes).unwrap();
+        }
+        fs::write(repository.path("media.lock"), lock).unwrap();
+        let (code, said) =
+            repository.run(&["dist", "--artifacts", repository.path("artifacts").to_str().unwrap()]);
+        assert_eq!(code, 0, "{said}");
+        repository
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Runs the program; exit code and everything that was said.
+    fn run(&self, args: &[&str]) -> (i32, String) {
+        let output = Command::new(env!("CARGO_BIN_EXE_xtask"))
+            .args(args)
+            .env("MEDIA_ROOT", self.dir.path())
+            .env_remove("CARGO_TARGET_DIR")
+            .current_dir(self.dir.path())
+            .output()
+            .unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.code().unwrap(), String::from_utf8_lossy(&said).into_owned())
+    }
+
+    /// A copy to spoil.
+    fn media(&self) -> Media<'_> {
+        let dir = tempfile::tempdir().unwrap();
+        copy(&self.path("dist/mini"), dir.path());
+        Media { repository: self, dir }
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            fs::create_dir_all(&target).unwrap();
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+struct Media<'a> {
+    repository: &'a Repository,
+    dir: tempfile::TempDir,
+}
+
+impl Media<'_> {
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn verify(&self, args: &[&str]) -> (i32, String) {
+        let dir = self.dir.path().to_str().unwrap();
+        self.repository.run(&[&["verify", dir], args].concat())
+    }
+
+    fn accepted(&self, args: &[&str]) -> String {
+        let (code, said) = self.verify(args);
+        assert_eq!(code, 0, "{said}");
+        said
+    }
+
+    /// Refused with these promises, and no others.
+    fn broken(&self, args: &[&str], promises: &str) -> String {
+        let (code, said) = self.verify(args);
+        assert_eq!(code, 5, "{said}");
+        assert!(said.contains(&format!("error: broken promise: {promises}\n")), "not {promises}: {said}");
+        said
+    }
+
+    fn manifest(&self) -> Manifest {
+        serde_json::from_slice(&fs::read(self.path("manifest.json")).unwrap()).unwrap()
+    }
+
+    /// What a careful thief would do: manifest, statements and lists made to fit the files.
+    fn promise_again(&self) {
+        let mut manifest = self.manifest();
+        for (path, output) in &mut manifest.outputs {
+            let bytes = fs::read(self.path(path)).unwrap();
+            (output.size, output.sha256) = (bytes.len() as u64, Digest::of(&bytes));
+        }
+        self.state(&manifest);
+    }
+
+    fn state(&self, manifest: &Manifest) {
+        fs::write(self.path("manifest.json"), attest::json(manifest)).unwrap();
+        fs::write(self.path(attest::SBOM), attest::json(&spdx::document(manifest))).unwrap();
+        fs::write(self.path(attest::PROVENANCE), attest::json(&provenance::statement(manifest))).unwrap();
+        self.list();
+    }
+
+    fn list(&self) {
+        let list = fs::read_to_string(self.path("SHA256SUMS")).unwrap();
+        let (mut short, mut long) = (String::new(), String::new());
+        for path in list.lines().map(|l| l.split_once("  ").unwrap().1) {
+            let bytes = fs::read(self.path(path)).unwrap();
+            short += &format!("{}  {path}\n", Digest::of(&bytes));
+            long += &format!("{}  {path}\n", sha512(&mut bytes.as_slice()).unwrap());
+        }
+        fs::write(self.path("SHA256SUMS"), short).unwrap();
+        fs::write(self.path("SHA512SUMS"), long).unwrap();
+    }
+
+    fn flip(&self, name: &str, at: u64) {
+        let mut bytes = fs::read(self.path(name)).unwrap();
+        let at = usize::try_from(at).unwrap() % bytes.len();
+        bytes[at] ^= 1;
+        fs::write(self.path(name), bytes).unwrap();
+    }
+}
+
+#[test]
+fn what_we_built_is_accepted_whole_and_file_by_file() {
+    let Some(repository) = Repository::get() else { return };
+    let media = repository.media();
+    let said = media.accepted(&[]);
+    assert!(said.contains("netboot/vmlinuz is the vmlinuz that media.lock has"), "{said}");
+    for name in ["mini-1-x86_64.iso", "netboot/boot.ipxe"] {
+        let (code, said) = repository.run(&["verify", media.path(name).to_str().unwrap()]);
+        assert_eq!(code, 0, "{said}");
+    }
+    // The ISO alone, as somebody carries it away.
+    let alone = tempfile::tempdir().unwrap();
+    let iso = alone.path().join("mini-1-x86_64.iso");
+    fs::copy(media.path("mini-1-x86_64.iso"), &iso).unwrap();
+    let (code, said) = repository.run(&["verify", iso.to_str().unwrap()]);
+    assert!(code == 0 && said.contains("/isolinux.cfg has the parameters of profile mini"), "{said}");
+}
+
+#[test]
+fn one_bit_flipped_in_any_file_is_refused() {
+    let Some(repository) = Repository::get() else { return };
+    let names: Vec<String> = repository.media().manifest().outputs.into_keys().collect();
+    assert!(names.len() >= 7, "{names:?}");
+    for (i, name) in names.iter().enumerate() {
+        let media = repository.media();
+        media.flip(name, 977 * i as u64);
+        let (code, said) = media.verify(&[]);
+        assert!(code == 5 && said.contains("broken promise: checksums, sha512"), "{name}: {said}");
+        assert!(
+            said.contains(&format!("checksums: {name} is not the file that SHA256SUMS promises")),
+            "{said}"
+        );
+    }
+    for name in ["manifest.json", "sbom.spdx.json", "provenance.intoto.json"] {
+        let media = repository.media();
+        media.flip(name, 40);
+        let (code, said) = media.verify(&[]);
+        assert!(code == 5 && said.contains(&format!("checksums: {name} is not the file")), "{said}");
+    }
+}
+
+#[test]
+fn a_swapped_kernel_with_every_list_made_to_fit_is_refused() {
+    let Some(repository) = Repository::get() else { return };
+    let media = repository.media();
+    fs::write(media.path("netboot/vmlinuz"), "another kernel").unwrap();
+    media.promise_again();
+    let said = media.broken(&[], "kernel, released");
+    assert!(said.contains("kernel: /vmlinuz of the ISO is another file than netboot/vmlinuz"), "{said}");
+}
+
+#[test]
+fn an_edited_script_with_every_list_made_to_fit_is_refused() {
+    let Some(repository) = Repository::get() else { return };
+    let media = repository.media();
+    let path = media.path("netboot/boot.ipxe");
+    let text = fs::read_to_string(&path).unwrap().replace("quiet", "quiet init=/bin/sh");
+    fs::write(path, text).unwrap();
+    media.promise_again();
+    media.broken(&[], "boot script");
+}
+
+#[test]
+fn parameters_changed_in_the_iso_are_told() {
+    let Some(repository) = Repository::get() else { return };
+    let media = repository.media();
+    let iso = media.path("mini-1-x86_64.iso");
+    let (code, said) = repository.run(&["kargs", "append", iso.to_str().unwrap(), "init=/bin/sh"]);
+    assert_eq!(code, 0, "{said}");
+    media.promise_again();
+    media.broken(&[], "parameters, parameters, room");
+}
+
+#[test]
+fn a_stale_manifest_is_refused() {
+    let Some(repository) = Repository::get() else { return };
+    let media = repository.media();
+    let mut manifest = media.manifest();
+    manifest.outputs.get_mut("ipxe.iso").unwrap().sha256 = Digest::of(b"the build of last week");
+    media.state(&manifest);
+    let said = media.broken(&[], "manifest");
+    assert!(said.contains("ipxe.iso is not the file that manifest.json is about: it is older"), "{said}");
+    let media = repository.media();
+    let mut manifest = media.manifest();
+    let script = manifest.nodes.values_mut().find(|n| n.label.starts_with("boot.ipxe")).unwrap();
+    script.inputs[0].value = Digest::of(b"the template of last week").to_string();
+    media.state(&manifest);
+    let said = media.broken(&[], "lock");
+    assert!(said.contains("made from another bootscripts/boot.ipxe"), "{said}");
+}
+
+#[test]
+fn a_missing_file_and_an_extra_one_are_refused() {
+    let Some(repository) = Repository::get() else { return };
+    let media = repository.media();
+    fs::remove_file(media.path("netboot/initrd")).unwrap();
+    let (code, said) = media.verify(&[]);
+    assert!(code == 5 && said.contains("checksums: netboot/initrd is missing"), "{said}");
+    let media = repository.media();
+    fs::write(media.path("netboot/vmlinuz.old"), "").unwrap();
+    let said = media.broken(&[], "files, manifest");
+    assert!(said.contains("netboot/vmlinuz.old is in no list: nobody promised it"), "{said}");
+}
+
+#[test]
+fn a_signature_holds_for_its_key_and_for_no_other() {
+    let Some(repository) = Repository::get() else { return };
+    let media = repository.media();
+    let keys = tempfile::tempdir().unwrap();
+    let mut public = Vec::new();
+    for name in ["mine", "other"] {
+        let pair = minisign::KeyPair::generate_unencrypted_keypair().unwrap();
+        let path = keys.path().join(name);
+        fs::write(path.with_extension("key"), pair.sk.to_box(None).unwrap().to_string()).unwrap();
+        fs::write(path.with_extension("pub"), pair.pk.to_box().unwrap().to_string()).unwrap();
+        public.push(path.with_extension("pub").to_str().unwrap().to_owned());
+    }
+    let said = media.broken(&["--key", &public[0]], "signature");
+    assert!(said.contains("there is no SHA256SUMS.minisig"), "{said}");
+    let key = keys.path().join("mine.key");
+    let dir = media.dir.path().to_str().unwrap();
+    let (code, said) = repository.run(&["sign", dir, "--key", key.to_str().unwrap()]);
+    assert_eq!(code, 0, "{said}");
+    assert!(media.accepted(&["--key", &public[0]]).contains("SHA256SUMS is signed by this key"));
+    media.broken(&["--key", &public[1]], "signature");
+    fs::write(media.path("netboot/vmlinuz"), "another kernel").unwrap();
+    media.promise_again();
+    media.broken(&["--key", &public[0]], "signature, kernel, released");
+}
+
+#[test]
+fn a_rebuild_gives_the_same_bytes_and_tells_the_first_that_differs() {
+    let Some(repository) = Repository::get() else { return };
+    let media = repository.media();
+    let artifacts = repository.path("artifacts");
+    let args = ["--rebuild", "--artifacts", artifacts.to_str().unwrap()];
+    assert!(media.accepted(&args).contains("the same, byte for byte, when built again"));
+    let iso = camino::Utf8PathBuf::try_from(media.path("mini-1-x86_64.iso")).unwrap();
+    let at = xtask::iso::Iso::open(&iso).unwrap().find("/initrd").unwrap().extents[0].offset + 5;
+    media.flip("mini-1-x86_64.iso", at);
+    media.promise_again();
+    let said = media.broken(&args, "initrd, rebuild, rebuild");
+    assert!(said.contains(&format!("mini-1-x86_64.iso differs from byte {at} on, in /initrd")), "{said}");
+}
+
+#[test]
+fn media_on_a_web_server_are_verified() {
+    let Some(repository) = Repository::get() else { return };
+    let media = repository.media();
+    let url = serve(media.dir.path().to_owned());
+    let (code, said) = repository.run(&["verify", &url]);
+    assert!(code == 0 && said.contains("none is missing"), "{said}");
+    fs::remove_file(media.path("netboot/initrd")).unwrap();
+    let (code, said) = repository.run(&["verify", &url]);
+    assert!(code == 5 && said.contains("netboot/initrd is missing"), "{said}");
+}
+
+/// The least web server: one file a connection.
+fn serve(root: PathBuf) -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut reader = BufReader::new(stream.try_clone().unwrap());
+            let mut request = String::new();
+            reader.read_line(&mut request).unwrap();
+            let mut line = String::new();
+            while reader.read_line(&mut line).unwrap() > 2 {
+                line.clear();
+            }
+            let path = request.split(' ').nth(1).unwrap_or("/").trim_start_matches('/').to_owned();
+            let (status, body) =
+                fs::read(root.join(path)).map_or(("404 Not Found", Vec::new()), |body| ("200 OK", body));
+            let head =
+                format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+            stream.write_all(&[head.into_bytes(), body].concat()).unwrap();
+        }
+    });
+    url
+}
+
+#[test]
+fn the_media_carry_no_trace_of_this_machine() {
+    let Some(repository) = Repository::get() else { return };
+    let (code, said) = repository.run(&["guard", repository.path("dist").to_str().unwrap()]);
+    assert_eq!(code, 0, "{said}");
+    let provenance = fs::read_to_string(repository.path("dist/mini/provenance.intoto.json")).unwrap();
+    let statement: BTreeMap<String, serde_json::Value> = serde_json::from_str(&provenance).unwrap();
+    assert_eq!(statement["_type"], "https://in-toto.io/Statement/v1");
+}
+
+#[test]
+fn a_release_is_planned_then_written_whole() {
+    let Some(repository) = Repository::get() else { return };
+    let media = repository.media();
+    let (from, to) = (media.dir.path().to_str().unwrap(), tempfile::tempdir().unwrap());
+    fs::write(repository.path("CHANGELOG.md"), "# Changes\n\n## 1\n\n- first\n").unwrap();
+    let target = to.path().join("release");
+    let args = ["publish", "--from", from, "--to", target.to_str().unwrap()];
+    let (code, said) = repository.run(&args);
+    assert!(code == 0 && said.contains("would write") && !target.exists(), "{said}");
+    let (code, said) = repository.run(&[&args[..], &["--execute"]].concat());
+    assert_eq!(code, 0, "{said}");
+    for channel in ["2025-11-25", "latest"] {
+        let list = fs::read_to_string(target.join(channel).join("SHA256SUMS")).unwrap();
+        assert!(
+            list.contains("  mini-1-prebuilt/netboot/vmlinuz\n") && list.contains("  NOTES.md\n"),
+            "{list}"
+        );
+        assert_eq!(fs::read_to_string(target.join(channel).join("NOTES.md")).unwrap(), "## 1\n\n- first\n");
+        let part = target.join(channel).join("mini-1-prebuilt");
+        assert_eq!(repository.run(&["verify", part.to_str().unwrap()]).0, 0);
+    }
+}
+
+#[test]
+fn nothing_is_released_that_is_broken_or_has_a_secret() {
+    let Some(repository) = Repository::get() else { return };
+    let media = repository.media();
+    let (from, to) = (media.dir.path().to_str().unwrap(), tempfile::tempdir().unwrap());
+    let target = to.path().join("release");
+    let args = ["publish", "--from", from, "--to", target.to_str().unwrap(), "--execute"];
+    // The manifest is among what is looked through.
+    let mut manifest = media.manifest();
+    manifest.nodes.values_mut().next().unwrap().label = "rancher.password=hunter2".to_owned();
+    media.state(&manifest);
+    let (code, said) = repository.run(&args);
+    assert!(code == 13 && said.contains("manifest.json: a password") && !said.contains("hunter2"), "{said}");
+    media.flip("netboot/vmlinuz", 7);
+    assert_eq!(repository.run(&args).0, 5);
+    assert!(!target.exists());
+}
