@@ -44,6 +44,7 @@ pub fn run(ctx: &Ctx, args: &TestArgs) -> Result<()> {
     steps.step("workflows", |ctx| lint::workflows(ctx, args.install));
     steps.step("cargo test", cargo_test);
     steps.step("dist", |ctx| xtask(ctx, &["dist"]));
+    steps.step("statements", |ctx| lint::statements(ctx, args.install));
     steps.step("vm test", |ctx| xtask(ctx, &["vm", "test"]));
     if args.long {
         steps.step("fuzz: images", fuzz_images);

