@@ -11,4 +11,5 @@ pub mod matrix;
 pub mod output;
 pub mod pins;
 pub mod reproducible;
+pub mod upload;
 pub mod workflow;

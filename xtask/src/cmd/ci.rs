@@ -1,6 +1,7 @@
 //! `cargo xtask ci`: what the workflows call, and the workflows themselves on this machine.
 
 use anyhow::Result;
+use camino::Utf8PathBuf;
 use xshell::cmd;
 
 use super::build::{Build, Selection};
@@ -10,6 +11,7 @@ use crate::{
         matrix::{Purpose, matrix},
         output, pins,
         reproducible::{self, Pair},
+        upload,
     },
     ctx::Ctx,
     dev::shell,
@@ -65,6 +67,15 @@ enum CiCommand {
         #[arg(long)]
         install: bool,
     },
+    /// Create a release at GitHub, through `gh`, of a folder that `publish` wrote. Outside a workflow that a tag has
+    /// started it is only laid out.
+    Upload {
+        /// The folder of one channel.
+        release: Utf8PathBuf,
+        /// The tag, which must be there.
+        #[arg(long)]
+        tag: String,
+    },
     /// Run a workflow's steps here, each job in a clean clone of HEAD.
     Run {
         /// The workflow: `ci`, `release` or `nightly`.
@@ -86,6 +97,9 @@ pub fn run(ctx: &Ctx, args: &CiArgs) -> Result<()> {
         CiCommand::Finish => finish::check(ctx.env.get("NEEDS").unwrap_or("")),
         CiCommand::Pins { issue } => print_pins(ctx, *issue),
         CiCommand::Reproducible { selection, install } => build_twice(ctx, selection, *install),
+        CiCommand::Upload { release, tag } => {
+            upload::run(ctx, &ctx.absolute(release.clone())?, tag, load::load(ctx)?.lock.epoch)
+        }
         CiCommand::Run { workflow, job } => local::run(ctx, workflow, job.as_deref()),
     }
 }

