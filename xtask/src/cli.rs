@@ -47,42 +47,42 @@ impl From<&GlobalArgs> for Globals {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Measure what the documentation claims.
-    Bench(cmd::bench::BenchArgs),
+    /// Build a profile's media into dist/: ISO, iPXE, netboot tree, checksums, manifest.
+    Dist(cmd::dist::DistArgs),
+    /// Run virtual machines from what was built, and prove that it boots.
+    Vm(cmd::vm::VmArgs),
+    /// Serve a profile's netboot tree over HTTP, and show which machine is how far in its boot.
+    Serve(cmd::serve::ServeArgs),
+    /// Parse, check, explain and look up kernel parameters.
+    Params(cmd::params::ParamsArgs),
+    /// Show and change the kernel arguments of a finished ISO image, in place.
+    Kargs(cmd::kargs::KargsArgs),
+    /// List and take out what is in an ISO image, whoever made it.
+    Iso(cmd::iso::IsoArgs),
+    /// Print what `dist` would do, as text, JSON or DOT; nothing is built.
+    Plan(cmd::plan::PlanArgs),
+    /// Download and verify what a profile is made of; with --update, record it in media.lock.
+    Fetch(cmd::fetch::FetchArgs),
+    /// Check that media are what was promised: checksums, signature, manifest, and what is inside.
+    Verify(cmd::verify::VerifyArgs),
+    /// Sign what `dist` wrote with a minisign key.
+    Sign(cmd::sign::SignArgs),
+    /// Look for passwords, keys, tokens and traces of this machine in artifacts and in what they hold.
+    Guard(cmd::guard::GuardArgs),
+    /// Verify, look for secrets, and write a release: what the release job does. Without --execute, print the plan.
+    Publish(cmd::publish::PublishArgs),
+    /// List the tools that are needed, with the versions found and how to install what is missing.
+    Doctor(cmd::doctor::DoctorArgs),
+    /// Remove what the store keeps and no profile needs any more.
+    Gc(cmd::gc::GcArgs),
+    /// Run every check: format, lints, generated documents, workflows, tests, and boots.
+    Test(cmd::test::TestArgs),
     /// What the workflows call; a workflow on this machine; two builds that have to be the same.
     Ci(cmd::ci::CiArgs),
+    /// Measure what the documentation claims.
+    Bench(cmd::bench::BenchArgs),
     /// Write the documentation that follows from the code: command reference, schema of media.toml.
     Codegen(cmd::codegen::CodegenArgs),
     /// Print a completion script for a shell.
     Completions(cmd::completions::CompletionsArgs),
-    /// Build a profile's media into dist/: ISO, iPXE, netboot tree, checksums, manifest.
-    Dist(cmd::dist::DistArgs),
-    /// List the tools that are needed, with the versions found and how to install what is missing.
-    Doctor(cmd::doctor::DoctorArgs),
-    /// Download and verify what a profile is made of; with --update, record it in media.lock.
-    Fetch(cmd::fetch::FetchArgs),
-    /// Remove what the store keeps and no profile needs any more.
-    Gc(cmd::gc::GcArgs),
-    /// Look for passwords, keys, tokens and traces of this machine in artifacts and in what they hold.
-    Guard(cmd::guard::GuardArgs),
-    /// Parse, check, explain and look up kernel parameters.
-    Params(cmd::params::ParamsArgs),
-    /// Print what `dist` would do, as text, JSON or DOT; nothing is built.
-    Plan(cmd::plan::PlanArgs),
-    /// Run every check: format, lints, generated documents, workflows, tests, and boots.
-    Test(cmd::test::TestArgs),
-    /// Verify, look for secrets, and write a release: what the release job does. Without --execute, print the plan.
-    Publish(cmd::publish::PublishArgs),
-    /// List and take out what is in an ISO image, whoever made it.
-    Iso(cmd::iso::IsoArgs),
-    /// Show and change the kernel arguments of a finished ISO image, in place.
-    Kargs(cmd::kargs::KargsArgs),
-    /// Serve a profile's netboot tree over HTTP, and show which machine is how far in its boot.
-    Serve(cmd::serve::ServeArgs),
-    /// Run virtual machines from what was built, and prove that it boots.
-    Vm(cmd::vm::VmArgs),
-    /// Sign what `dist` wrote with a minisign key.
-    Sign(cmd::sign::SignArgs),
-    /// Check that media are what was promised: checksums, signature, manifest, and what is inside.
-    Verify(cmd::verify::VerifyArgs),
 }

@@ -20,6 +20,7 @@ pub mod params;
 pub mod plan;
 pub mod report;
 pub mod serve;
+pub mod site;
 pub mod stage;
 pub mod verify;
 pub mod vm;

@@ -8,9 +8,10 @@ use crate::{
     config::{Engine, IpxePin, Profile},
     ctx::Ctx,
     error::{Failure, Kind},
-    exec::{load::Loaded, observe, preflight, publish::Publish, world::Machine},
+    exec::world::Machine,
     params::{Severity, Source},
     plan::{Keys, NodeId},
+    site::{load::Loaded, observe, preflight, publish::Publish},
     stage::{
         host::Host,
         line::Line,

@@ -16,8 +16,8 @@ use crate::{
     ctx::Ctx,
     dev::shell,
     error::{Explain as _, Kind},
-    exec::{load, preflight},
     machine::scenario,
+    site::{load, preflight},
     stage::needs,
 };
 

@@ -9,8 +9,9 @@ use super::{
 };
 use crate::{
     ctx::Ctx,
-    exec::{preflight, publish::Published, schedule, store::Store},
+    exec::{schedule, store::Store},
     report::Event,
+    site::{preflight, publish::Published},
     stage::needs,
 };
 
@@ -40,7 +41,7 @@ pub struct DistArgs {
 /// Whatever stands in the way; `dist/<profile>/` is then as it was.
 pub fn run(ctx: &Ctx, args: &DistArgs) -> Result<()> {
     if args.explain {
-        let loaded = crate::exec::load::load(ctx)?;
+        let loaded = crate::site::load::load(ctx)?;
         let profile = loaded.config.profile(args.selection.profile.as_deref())?;
         let build = Build::new(ctx, &loaded, profile, &args.selection)?;
         return super::explain::run(ctx, &build, &build.keys()?);
@@ -65,7 +66,7 @@ pub(super) struct Built {
 /// # Errors
 /// As [`run`].
 pub(super) fn build(ctx: &Ctx, selection: &Selection, install: bool) -> Result<Built> {
-    let loaded = crate::exec::load::load(ctx)?;
+    let loaded = crate::site::load::load(ctx)?;
     let profile = loaded.config.profile(selection.profile.as_deref())?;
     let engine = selection.engine.unwrap_or(profile.engine);
     preflight::check(ctx, &needs::dist(&profile.media, engine), install)?;

@@ -4,9 +4,10 @@ use anyhow::Result;
 
 use crate::{
     ctx::Ctx,
-    exec::{preflight, world::Machine},
+    exec::world::Machine,
     plan::World as _,
     report::table::table,
+    site::preflight,
     stage::needs::{self, Need},
 };
 

@@ -8,13 +8,12 @@ use crate::{
     config::Profile,
     ctx::Ctx,
     error::{Explain as _, Kind},
-    exec::{
+    exec::{schedule, store::Store},
+    plan::{Action, NodeId},
+    site::{
         load::{self, Loaded},
-        schedule,
-        store::Store,
         update,
     },
-    plan::{Action, NodeId},
 };
 
 /// Arguments of `fetch`.

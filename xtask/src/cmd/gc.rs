@@ -9,11 +9,11 @@ use crate::{
     config::Engine,
     ctx::Ctx,
     exec::{
-        load,
         store::{Store, entry_dir},
         tree,
     },
     report::table::bytes,
+    site::load,
 };
 
 /// Arguments of `gc`.

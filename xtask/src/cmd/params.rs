@@ -10,9 +10,9 @@ use crate::{
     config::Profile,
     ctx::Ctx,
     error::{Explain as _, Failure, Kind},
-    exec::load,
     params::{self, Context, Diagnostic, Os, Severity, Source, Target, cloud_config, schema},
     report::table::table,
+    site::load,
     stage::line::Line,
 };
 

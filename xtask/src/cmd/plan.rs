@@ -5,8 +5,8 @@ use anyhow::Result;
 use super::build::{Build, Selection};
 use crate::{
     ctx::Ctx,
-    exec::load,
     plan::{Format, render},
+    site::load,
 };
 
 /// Arguments of `plan`.

@@ -8,8 +8,8 @@ use super::{build::Selection, dist, guard as guard_cmd, password::PasswordArgs, 
 use crate::{
     ctx::Ctx,
     error::{Failure, Kind},
-    exec::{load, load::Loaded},
     guard,
+    site::{load, load::Loaded},
     verify::{self, release},
 };
 

@@ -13,7 +13,6 @@ use crate::{
     config::BaseUrl,
     ctx::Ctx,
     error::{Failure, Kind},
-    exec::load,
     report::{Mode, table::table},
     serve::{
         Config, Event, Line, Server,
@@ -23,6 +22,7 @@ use crate::{
         script,
         server::has_address,
     },
+    site::load,
 };
 
 /// How often the live view is drawn.

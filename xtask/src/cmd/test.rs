@@ -12,8 +12,9 @@ use crate::{
         steps::{End, Steps},
     },
     error::{Explain as _, Kind},
-    exec::{load, preflight, tree},
+    exec::tree,
     iso::fuzz,
+    site::{load, preflight},
     stage::needs,
 };
 

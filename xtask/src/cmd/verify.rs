@@ -13,8 +13,9 @@ use crate::{
     config::Engine,
     ctx::Ctx,
     error::{Failure, Kind},
-    exec::{builtin, load, load::Loaded},
+    exec::builtin,
     report::table::table,
+    site::{load, load::Loaded},
     stage::host::Host,
     verify::{self, Checks, Subject, Verdict, rebuild, remote, sums},
 };

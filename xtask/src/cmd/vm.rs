@@ -6,9 +6,9 @@ use camino::Utf8PathBuf;
 use crate::{
     ctx::Ctx,
     error::{self, Failure, Kind},
-    exec::load,
     machine::{Firmware, quote::Shell, scenario::ALL},
     report::table::table,
+    site::load,
     vm::{
         backend::Choice,
         machines::{self, Home},

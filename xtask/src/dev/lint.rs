@@ -13,7 +13,7 @@ use crate::{
     attest::{PROVENANCE, SBOM},
     ctx::Ctx,
     error::{Explain as _, Failure, Kind},
-    exec::preflight,
+    site::preflight,
 };
 
 /// From the Python registry. Node comes from there too: Debian's own needs 400 packages for its npm.

@@ -46,7 +46,7 @@ pub fn fetch(ctx: &Ctx, spec: &FetchSpec, to: &Utf8Path, label: &str) -> Result<
 }
 
 /// What no other source can mend: Ctrl-C and a full disk.
-pub(super) fn ends_all(e: &anyhow::Error) -> bool {
+pub(crate) fn ends_all(e: &anyhow::Error) -> bool {
     matches!(crate::error::kind_of(e), Some(Kind::Interrupted | Kind::Storage))
 }
 
@@ -74,7 +74,7 @@ fn none(ctx: &Ctx, spec: &FetchSpec, label: &str, said: &[(String, anyhow::Error
 }
 
 /// The next step when nobody gives a file.
-pub(super) fn unreachable(ctx: &Ctx) -> &'static str {
+pub(crate) fn unreachable(ctx: &Ctx) -> &'static str {
     if ctx.globals.offline {
         "run it once without --offline, or give a folder that holds the file with --artifacts DIR"
     } else {

@@ -3,14 +3,9 @@
 pub mod action;
 pub mod builtin;
 pub mod fetch;
-pub mod load;
-pub mod observe;
-pub mod preflight;
-pub mod publish;
 pub mod run;
 pub mod schedule;
 pub mod signals;
 pub mod store;
 pub mod tree;
-pub mod update;
 pub mod world;

@@ -21,8 +21,9 @@ use crate::{
     attest::{self, MANIFEST, Manifest, PROVENANCE, SBOM},
     ctx::Ctx,
     error::{Failure, Kind},
-    exec::{load::Loaded, run::read_limited, tree},
+    exec::{run::read_limited, tree},
     plan::Digest,
+    site::load::Loaded,
 };
 
 /// No manifest, SBOM or list of ours is longer.

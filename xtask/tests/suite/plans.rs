@@ -2,8 +2,8 @@
 
 use xtask::{
     config::{Engine, Profile},
-    exec::load::{self, Loaded},
     plan::{Digest, Keys, Missing, NodeId, Plan, ToolId, World},
+    site::load::{self, Loaded},
     stage::{
         host::Host,
         line::Line,

@@ -34,7 +34,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("stage", &["stage", "plan", "config", "params", "machine", "error", "iso"]),
     ("iso", &["iso", "cpio", "params", "error"]),
     ("attest", &["attest", "plan", "config"]),
-    ("exec", &["exec", "attest", "plan", "ctx", "report", "error", "iso", "cpio", "config", "stage"]),
+    ("exec", &["exec", "plan", "ctx", "report", "error", "iso", "cpio"]),
+    ("site", &["site", "exec", "stage", "config", "attest", "plan", "ctx", "report", "error"]),
     ("report", &["report", "error"]),
 ];
 

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use camino::Utf8Path;
 use serde::{Deserialize, Serialize};
 
-use super::store::write_json;
+use crate::exec::store::write_json;
 use crate::{
     config::{KernelFlavour, Media, Profile},
     ctx::Ctx,

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::fetch::{Bounds, download, ends_all, unreachable};
+use crate::exec::fetch::{Bounds, download, ends_all, unreachable};
 use crate::{
     config::{Locked, Released},
     ctx::Ctx,

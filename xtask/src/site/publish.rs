@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::{
+pub use crate::attest::{Made, Manifest, Output};
+use crate::exec::{
     builtin,
     store::{self, Entry, entry_dir, write_json},
     tree::{self, Stamp},
 };
-pub use crate::attest::{Made, Manifest, Output};
 use crate::{
     attest::{MANIFEST, PROVENANCE, SBOM, SIGNATURE, json, provenance, spdx},
     ctx::Ctx,

@@ -1,0 +1,9 @@
+//! Where the work happens: what the repository says, what the build machine has, where outputs land.
+//!
+//! `exec` runs any plan and knows nothing of media; this stands between it and the commands.
+
+pub mod load;
+pub mod observe;
+pub mod preflight;
+pub mod publish;
+pub mod update;
