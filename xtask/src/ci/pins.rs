@@ -60,7 +60,7 @@ fn files(ctx: &Ctx, profile: &Profile) -> Vec<String> {
         answer.err().map(|e| format!("{}: {url} does not answer: {e}", profile.name))
     });
     let gone: Vec<String> = gone.collect();
-    if gone.is_empty() && !profile.media.released().is_empty() {
+    if gone.is_empty() && profile.media.released().iter().any(|r| !r.urls.is_empty()) {
         ctx.report.note(format!("{}: every address answers", profile.name));
     }
     gone
