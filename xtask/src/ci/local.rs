@@ -205,9 +205,6 @@ impl Local<'_> {
             ("GITHUB_RUN_ID", github("run_id")),
             ("RUNNER_TEMP", temp.to_string()),
             ("RUNNER_OS", "Linux".to_owned()),
-            // A runner compiles from nothing each time; that teaches nothing here.
-            ("CARGO_TARGET_DIR", self.dir.join("target").into_string()),
-            ("MEDIA_DIST_DIR", workspace.join("dist").into_string()),
         ]
         .into_iter()
         .map(|(k, v)| (k.to_owned(), v))
@@ -283,7 +280,8 @@ impl Local<'_> {
         }
     }
 
-    /// A clone whose files have the commit's time, so that cargo sees what it has compiled already.
+    /// A clone whose files have the commit's time, so that cargo sees what it has compiled already. A runner compiles
+    /// from nothing in each job; that teaches nothing here, so the target folder is one for all.
     fn check_out(&self, to: &Utf8Path) -> Result<()> {
         let run = |words: Vec<String>| {
             let cmd = Cmd::new("git", "clone the repository").args(words).deadline(Duration::from_secs(300));
@@ -294,6 +292,9 @@ impl Local<'_> {
         run(words(&["-C", to.as_str(), "checkout", "--quiet", "--detach", &self.commit]))?;
         let time = run(words(&["-C", to.as_str(), "show", "--no-patch", "--format=%ct", "HEAD"]))?;
         let time = std::time::UNIX_EPOCH + Duration::from_secs(time.parse()?);
+        let target = self.dir.join("target");
+        fs_err::create_dir_all(&target)?;
+        tree::link(target.as_std_path(), &to.join("target"))?;
         for file in tree::files(to)?.into_iter().filter(|f| !f.starts_with(".git")) {
             let path = to.join(file);
             if path.is_file() {

@@ -127,13 +127,21 @@ pub fn copy(from: &Utf8Path, to: &Utf8Path) -> Result<()> {
     Ok(())
 }
 
+/// Makes the link `at` to `target`.
+///
+/// # Errors
+/// When the system cannot.
 #[cfg(unix)]
-fn link(target: &std::path::Path, at: &Utf8Path) -> Result<()> {
+pub fn link(target: &std::path::Path, at: &Utf8Path) -> Result<()> {
     Ok(fs_err::os::unix::fs::symlink(target, at)?)
 }
 
+/// Makes the link `at` to `target`.
+///
+/// # Errors
+/// When the system cannot.
 #[cfg(not(unix))]
-fn link(target: &std::path::Path, at: &Utf8Path) -> Result<()> {
+pub fn link(target: &std::path::Path, at: &Utf8Path) -> Result<()> {
     anyhow::bail!("cannot make the link {at} to {}", target.display())
 }
 
