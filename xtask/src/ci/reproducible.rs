@@ -68,8 +68,10 @@ pub fn run(ctx: &Ctx, pair: &Pair<'_>) -> Result<()> {
     let other = Utf8Path::from_path(other.path()).context("the temporary folder is not UTF-8")?;
     let (first, second, varied) = builds(ctx, &dir, other)?;
     ctx.report.note(table(&["VARIED", "FIRST", "SECOND"], &varied));
+    // Both before either is built: an edit or a compile in between is no difference of the two.
+    populate(ctx, &first, false)?;
+    populate(ctx, &second, true)?;
     for (name, build) in [("first", &first), ("second", &second)] {
-        populate(ctx, build, name == "second")?;
         ctx.report.task(&format!("the {name} build"), || {
             make(ctx, pair, build, &dir.join(format!("{name}.log")))
         })?;
