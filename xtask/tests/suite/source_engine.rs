@@ -112,6 +112,7 @@ fn what_was_pinned_patched_and_configured_is_what_make_sees_and_nothing_else() {
         run = run.env(name, value);
     }
     run.assert().success();
+    let epoch = xtask::config::Lock::parse(&repo.read("media.lock")).unwrap().epoch;
     for name in ["ipxe.lkrn", "undionly.kpxe", "ipxe.efi", "snponly.efi"] {
         let text = repo.read(&format!("dist/linux/{name}"));
         assert!(text.starts_with("first\nthree\nlast\n"), "{text}");
@@ -119,7 +120,7 @@ fn what_was_pinned_patched_and_configured_is_what_make_sees_and_nothing_else() {
             "SERIAL",
             "DOWNLOAD_PROTO_HTTPS",
             "chain --autofree ${base-url}/boot.html",
-            "SOURCE_DATE_EPOCH=1764028800\n",
+            &format!("SOURCE_DATE_EPOCH={epoch}\n"),
             "LC_ALL=C\n",
             &format!("GITVERSION={}", &id[..8]),
         ] {

@@ -133,7 +133,16 @@ impl Real {
         fs_err::create_dir_all(&self.locks)?;
         let path = self.locks.join(format!("{}.lock", place.uuid));
         let file = fs_err::OpenOptions::new().create(true).append(true).open(path)?.into_parts().0;
-        match file.try_lock() {
+        // A process that is just being started holds a copy of its parent's files until it is.
+        let mut tries = 0;
+        let locked = loop {
+            match file.try_lock() {
+                Err(TryLockError::WouldBlock) if tries < 20 => tries += 1,
+                other => break other,
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        };
+        match locked {
             Ok(()) => self.lock = Some(file),
             Err(TryLockError::WouldBlock) => {
                 let message = format!("another run has the machine `{}`", place.name);
