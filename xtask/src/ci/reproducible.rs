@@ -25,7 +25,7 @@ pub struct Pair<'a> {
     /// How iPXE is had.
     pub engine: Engine,
     /// A clone of iPXE, if given.
-    pub ipxe_repo: Option<&'a Utf8Path>,
+    pub ipxe_repo: Option<&'a str>,
 }
 
 /// One of the two builds.
@@ -36,6 +36,8 @@ struct Build {
     wrappers: Vec<String>,
     umask: &'static str,
     jobs: usize,
+    /// A clone of iPXE, or its address.
+    repository: Option<String>,
     env: Vec<(&'static str, String)>,
 }
 
@@ -66,7 +68,11 @@ pub fn run(ctx: &Ctx, pair: &Pair<'_>) -> Result<()> {
     tree::remove(&dir)?;
     let other = tempfile::Builder::new().prefix("media-the-second-build-in-a-longer-folder-").tempdir()?;
     let other = Utf8Path::from_path(other.path()).context("the temporary folder is not UTF-8")?;
-    let (first, second, varied) = builds(ctx, &dir, other)?;
+    let (mut first, mut second, varied) = builds(ctx, &dir, other)?;
+    if let Some(repository) = pair.ipxe_repo {
+        first.repository = Some(repository.to_owned());
+        second.repository = Some(clone_for(ctx, repository, other)?);
+    }
     ctx.report.note(table(&["VARIED", "FIRST", "SECOND"], &varied));
     // Both before either is built: an edit or a compile in between is no difference of the two.
     populate(ctx, &first, false)?;
@@ -109,8 +115,6 @@ fn builds(ctx: &Ctx, dir: &Utf8Path, other: &Utf8Path) -> Result<(Build, Build, 
     }
     let home = other.join("home");
     fs_err::create_dir_all(&home)?;
-    // A clone given by the person belongs to them.
-    fs_err::write(home.join(".gitconfig"), "[safe]\n\tdirectory = *\n")?;
     let mut env: Vec<(&str, String)> = JUNK.iter().map(|(k, v)| (*k, (*v).to_owned())).collect();
     env.push(("HOME", home.into_string()));
     let first = dir.join("a");
@@ -126,9 +130,27 @@ fn builds(ctx: &Ctx, dir: &Utf8Path, other: &Utf8Path) -> Result<(Build, Build, 
         row("environment", "as it is", &format!("{} variables such as CFLAGS", JUNK.len())),
         row("order of files", "created in order", "created in reverse order"),
     ];
-    let a = Build { root: first, wrappers: Vec::new(), umask: "022", jobs, env: Vec::new() };
-    let b = Build { root: second, wrappers, umask: "077", jobs: 1, env };
+    let a =
+        Build { root: first, wrappers: Vec::new(), umask: "022", jobs, repository: None, env: Vec::new() };
+    let b = Build { root: second, wrappers, umask: "077", jobs: 1, repository: None, env };
     Ok((a, b, varied))
+}
+
+/// git takes nothing from a folder that belongs to somebody else, so the other user gets a clone of their own.
+fn clone_for(ctx: &Ctx, repository: &str, other: &Utf8Path) -> Result<String> {
+    if repository.contains("://") {
+        return Ok(repository.to_owned());
+    }
+    let to = other.join("ipxe.git");
+    let from = ctx.absolute(repository.into())?;
+    ctx.runner.run(&Cmd::new("git", "clone iPXE").args([
+        "clone",
+        "--quiet",
+        "--bare",
+        from.as_str(),
+        to.as_str(),
+    ]))?;
+    Ok(to.into_string())
 }
 
 /// Copies what git has under its care, and the running program, so that both builds stand alone.
@@ -160,7 +182,7 @@ fn make(ctx: &Ctx, pair: &Pair<'_>, build: &Build, log: &Utf8Path) -> Result<()>
     let program = build.root.join("xtask-program");
     let mut words: Vec<&str> = build.wrappers.iter().map(String::as_str).collect();
     words.extend([program.as_str(), "--jobs", &jobs, "dist", pair.profile, "--engine", engine]);
-    words.extend(pair.ipxe_repo.iter().flat_map(|r| ["--ipxe-repo", r.as_str()]));
+    words.extend(build.repository.iter().flat_map(|r| ["--ipxe-repo", r.as_str()]));
     let mut cmd = Cmd::new("sh", format!("build in {}", build.root))
         .arg("-c")
         .arg(format!("umask {}; exec \"$@\"", build.umask))

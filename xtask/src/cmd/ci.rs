@@ -136,7 +136,7 @@ fn build_twice(ctx: &Ctx, selection: &Selection, install: bool) -> Result<()> {
     let engine = selection.engine.unwrap_or(profile.engine);
     preflight::check(ctx, &needs::dist(&profile.media, engine), install)?;
     let repository = selection.ipxe_repo.as_deref().or(ctx.env.get("MEDIA_IPXE_REPO"));
-    let pair = Pair { profile: &profile.name, engine, ipxe_repo: repository.map(camino::Utf8Path::new) };
+    let pair = Pair { profile: &profile.name, engine, ipxe_repo: repository };
     reproducible::run(ctx, &pair)
 }
 
