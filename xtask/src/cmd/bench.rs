@@ -4,6 +4,7 @@ use anyhow::Result;
 
 use super::{
     bench_kargs::{self, KargsBench},
+    bench_params::{self, ParamsBench},
     bench_serve::{self, ServeBench},
 };
 use crate::ctx::Ctx;
@@ -21,6 +22,8 @@ pub struct BenchArgs {
 pub enum Bench {
     /// Kernel parameters of a large image are changed in place, and by a rebuild with xorriso.
     Kargs(KargsBench),
+    /// A line of many parameters is checked.
+    Params(ParamsBench),
     /// Many clients fetch one file from `serve` and, where it is installed, from nginx with `sendfile`.
     Serve(ServeBench),
 }
@@ -32,6 +35,7 @@ pub enum Bench {
 pub fn run(ctx: &Ctx, args: &BenchArgs) -> Result<()> {
     match &args.what {
         Bench::Kargs(args) => bench_kargs::run(ctx, args),
+        Bench::Params(args) => bench_params::run(ctx, args),
         Bench::Serve(args) => bench_serve::run(ctx, args),
     }
 }

@@ -6,6 +6,7 @@ use crate::{cli::Command, ctx::Ctx};
 
 pub mod bench;
 mod bench_kargs;
+mod bench_params;
 mod bench_serve;
 pub mod build;
 pub mod ci;

@@ -76,6 +76,11 @@ fn xtask(ctx: &Ctx, words: &[&str]) -> Result<End> {
     super::run(ctx, &cli.command).map(|()| End::Passed)
 }
 
+/// Another one every second, and said, so that a find can be had again.
+fn seed() -> Result<u64> {
+    Ok(std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs())
+}
+
 /// A minute of damage to what was just built.
 fn fuzz_images(ctx: &Ctx) -> Result<End> {
     let mut images = Vec::new();
@@ -84,14 +89,21 @@ fn fuzz_images(ctx: &Ctx) -> Result<End> {
     for file in tree::files(&dir)?.into_iter().filter(|f| f.extension() == Some("iso")) {
         images.push(fs_err::read(dir.join(file))?);
     }
-    let seed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs();
+    let seed = seed()?;
     let read = fuzz::run(&images, seed, MINUTE)?;
     ctx.report.note(format!("{read} damaged images were read, from seed {seed} on"));
     Ok(End::Passed)
 }
 
-/// The properties of the parameters' parser, with a hundred times as many cases as every day.
+/// A minute of damage to lines that the genuine parsers were asked about, and a hundred times as many cases of each
+/// property as every day.
 fn fuzz_parameters(ctx: &Ctx) -> Result<End> {
+    let vectors = fs_err::read(ctx.root.join("xtask/tests/fixtures/params/cmdline.json"))?;
+    let vectors: Vec<serde_json::Value> = serde_json::from_slice(&vectors)?;
+    let lines: Vec<&str> = vectors.iter().filter_map(|v| v["in"].as_str()).collect();
+    let start = std::time::Instant::now();
+    let read = crate::params::fuzz::run(&lines, seed()?, || start.elapsed() < MINUTE);
+    ctx.report.note(format!("{read} damaged lines were read"));
     let sh = shell(ctx)?;
     let test = cmd!(sh, "cargo test --locked --package xtask params").env("PROPTEST_CASES", "25600");
     test.run().explain(Kind::Command, || "a property does not hold".to_owned())?;
