@@ -16,6 +16,7 @@ use crate::{
     exec::tree,
     plan::Cmd,
     report::table::{bytes, table},
+    site::preflight,
 };
 
 /// What is built twice.
@@ -108,7 +109,7 @@ fn builds(ctx: &Ctx, dir: &Utf8Path, other: &Utf8Path) -> Result<(Build, Build, 
         clock = CLOCK.to_owned();
     }
     let mut user = "the same: only root may become another".to_owned();
-    if rustix::process::geteuid().is_root() && ctx.find_program("setpriv").is_some() {
+    if preflight::is_root() && ctx.find_program("setpriv").is_some() {
         let id = [format!("--reuid={NOBODY}"), format!("--regid={NOBODY}")];
         wrappers.extend(["setpriv".to_owned()].into_iter().chain(id).chain(["--clear-groups".to_owned()]));
         user = "nobody".to_owned();

@@ -117,12 +117,16 @@ fn apt(ctx: &Ctx, args: &[&str]) -> Result<()> {
     })
 }
 
+/// Whether everything may be done here.
 #[cfg(unix)]
-fn is_root() -> bool {
+#[must_use]
+pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
+/// Whether everything may be done here.
 #[cfg(not(unix))]
-fn is_root() -> bool {
+#[must_use]
+pub fn is_root() -> bool {
     false
 }
