@@ -36,6 +36,18 @@ const PASSED: &[&str] = &[
 /// Variables of one run of a job, as steps add to them.
 type Vars = BTreeMap<String, String>;
 
+/// What of a workflow is run: all of it, unless something is named.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Choice {
+    /// Only this job, and those that it needs.
+    #[arg(long)]
+    pub job: Option<String>,
+    /// Of each job that has a matrix, only the run of this name, where there is one: media whose inputs cannot be
+    /// had here are left out so.
+    #[arg(long = "matrix", value_name = "NAME")]
+    pub run: Option<String>,
+}
+
 /// A workflow under way.
 struct Local<'c> {
     ctx: &'c Ctx,
@@ -44,15 +56,16 @@ struct Local<'c> {
     dir: Utf8PathBuf,
     github: Value,
     commit: String,
+    choice: Choice,
     /// What `needs` says of each job that has ended.
     ended: BTreeMap<String, Value>,
 }
 
-/// Runs the workflow `.github/workflows/<name>.yml`, or one job of it with those that it needs.
+/// Runs the workflow `.github/workflows/<name>.yml`, or what is chosen of it.
 ///
 /// # Errors
 /// When a step fails, or the workflow has what a local run cannot do.
-pub fn run(ctx: &Ctx, name: &str, only: Option<&str>) -> Result<()> {
+pub fn run(ctx: &Ctx, name: &str, choice: &Choice) -> Result<()> {
     let path = ctx.root.join(format!(".github/workflows/{name}.yml"));
     let text = fs_err::read_to_string(&path).map_err(|e| {
         Failure::new(Kind::Usage, format!("there is no workflow `{name}` in .github/workflows")).source(e)
@@ -73,13 +86,14 @@ pub fn run(ctx: &Ctx, name: &str, only: Option<&str>) -> Result<()> {
     });
     let dir = ctx.work.join("ci");
     tree::remove(&dir.join("artifacts"))?;
-    let mut local = Local { ctx, workflow, dir, github, commit, ended: BTreeMap::new() };
-    local.all(only)
+    let mut local =
+        Local { ctx, workflow, dir, github, commit, choice: choice.clone(), ended: BTreeMap::new() };
+    local.all()
 }
 
 impl Local<'_> {
-    fn all(&mut self, only: Option<&str>) -> Result<()> {
-        let wanted = self.wanted(only)?;
+    fn all(&mut self) -> Result<()> {
+        let wanted = self.wanted()?;
         let mut steps = Steps::new(self.ctx);
         for id in wanted {
             let job = self.workflow.jobs[&id].clone();
@@ -105,15 +119,15 @@ impl Local<'_> {
     }
 
     /// The jobs to run in order: all, or one and what it needs.
-    fn wanted(&self, only: Option<&str>) -> Result<Vec<String>> {
+    fn wanted(&self) -> Result<Vec<String>> {
         let order: Vec<String> = self.workflow.order()?.into_iter().map(str::to_owned).collect();
-        let Some(only) = only else { return Ok(order) };
-        if !order.iter().any(|j| j == only) {
+        let Some(only) = &self.choice.job else { return Ok(order) };
+        if !order.contains(only) {
             let text = format!("the workflow {} has no job `{only}`", self.workflow.name);
             let help = format!("its jobs are: {}", order.join(", "));
             return Err(Failure::new(Kind::Usage, text).help(help).into());
         }
-        let mut wanted = vec![only.to_owned()];
+        let mut wanted = vec![only.clone()];
         for id in order.iter().rev() {
             if wanted.contains(id) {
                 wanted.extend(self.workflow.jobs[id].needs.iter().cloned());
@@ -134,11 +148,18 @@ impl Local<'_> {
                 value["include"].as_array().cloned().context("the matrix has no `include`")?
             }
         };
-        let label = |one: &Value| {
+        let name = |one: &Value| -> String {
             let name = one.get("name").or_else(|| one.as_object()?.values().next());
-            format!(" ({})", name.and_then(Value::as_str).unwrap_or(""))
+            name.and_then(Value::as_str).unwrap_or("").to_owned()
         };
-        Ok(all.into_iter().map(|one| (label(&one), one)).collect())
+        let mut named: Vec<(String, Value)> = all.into_iter().map(|one| (name(&one), one)).collect();
+        if let Some(chosen) = self.choice.run.as_ref().filter(|c| named.iter().any(|(n, _)| n == *c)) {
+            let (kept, left): (Vec<_>, Vec<_>) = named.into_iter().partition(|(n, _)| n == chosen);
+            let left: Vec<_> = left.into_iter().map(|(n, _)| n).collect();
+            self.ctx.report.warn(format!("left out: {}", left.join(", ")));
+            named = kept;
+        }
+        Ok(named.into_iter().map(|(name, one)| (format!(" ({name})"), one)).collect())
     }
 
     fn contexts(&self, job: &Job, matrix: Value) -> Contexts {

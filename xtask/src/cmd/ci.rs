@@ -80,9 +80,9 @@ enum CiCommand {
     Run {
         /// The workflow: `ci`, `release` or `nightly`.
         workflow: String,
-        /// Only this job, and those that it needs.
-        #[arg(long)]
-        job: Option<String>,
+        /// What of it.
+        #[command(flatten)]
+        choice: local::Choice,
     },
 }
 
@@ -100,7 +100,7 @@ pub fn run(ctx: &Ctx, args: &CiArgs) -> Result<()> {
         CiCommand::Upload { release, tag } => {
             upload::run(ctx, &ctx.absolute(release.clone())?, tag, load::load(ctx)?.lock.epoch)
         }
-        CiCommand::Run { workflow, job } => local::run(ctx, workflow, job.as_deref()),
+        CiCommand::Run { workflow, choice } => local::run(ctx, workflow, choice),
     }
 }
 
