@@ -65,11 +65,17 @@ fn lines(path: &Utf8Path, count: usize) -> Vec<String> {
     })
 }
 
-/// Whether a process runs; one that nobody has waited for yet does not.
+/// Whether a process runs; one that nobody has waited for yet does not. A bare Debian has no `ps`, macOS no `/proc`.
 fn runs(pid: &str) -> bool {
-    let stat = Command::new("ps").args(["-o", "stat=", "-p", pid]).output().unwrap();
-    let stat = String::from_utf8(stat.stdout).unwrap();
-    !stat.trim().is_empty() && !stat.trim().starts_with('Z')
+    let state = if cfg!(target_os = "linux") {
+        // The state stands behind the program's name, which is in parentheses and may hold anything.
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.rsplit_once(") ").map_or(String::new(), |(_, rest)| rest.to_owned())
+    } else {
+        let stat = Command::new("ps").args(["-o", "stat=", "-p", pid]).output().unwrap();
+        String::from_utf8(stat.stdout).unwrap().trim().to_owned()
+    };
+    !state.is_empty() && !state.starts_with('Z')
 }
 
 #[test]
