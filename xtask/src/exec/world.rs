@@ -67,7 +67,11 @@ impl<'c> Machine<'c> {
     /// The first line of what the program says of itself. The digest beside it tells apart builds that say the
     /// same.
     fn said(&self, program: &str) -> String {
-        let flag = if matches!(program, "xorriso") { "-version" } else { "--version" };
+        let flag = match program {
+            "xorriso" => "-version",
+            "nginx" => "-v",
+            _ => "--version",
+        };
         let cmd = Cmd::new(program, "ask for a version").arg(flag).deadline(Duration::from_secs(20));
         let Ok(output) = self.ctx.runner.output(&cmd) else { return String::new() };
         let all = output.text() + &output.error_text();

@@ -33,6 +33,12 @@ const PACKAGES: &[(&str, &str)] = &[
     ("/usr/include/lzma.h", "liblzma-dev"),
     ("qemu-system-x86_64", "qemu-system-x86"),
     ("/usr/share/ovmf/OVMF.fd", "ovmf"),
+    ("genisoimage", "genisoimage"),
+    ("grub-mkrescue", "grub-common"),
+    ("mformat", "mtools"),
+    ("/usr/lib/grub/i386-pc", "grub-pc-bin"),
+    ("dnsmasq", "dnsmasq-base"),
+    ("nginx", "nginx-light"),
 ];
 
 const IMAGES: &[&str] = &[
@@ -47,6 +53,9 @@ const DISTRIBUTION: &[&str] = &["dpkg-deb", "apt-get"];
 const PREBUILT: &[&str] = &["/usr/lib/ipxe/ipxe.lkrn"];
 const SOURCE: &[&str] = &["git", "make", "gcc", "ld", "perl", "/usr/include/lzma.h"];
 const BOOT: &[&str] = &["qemu-system-x86_64", "/usr/share/ovmf/OVMF.fd"];
+/// What tests build images of others with, and hold our servers' configurations against.
+const TEST: &[&str] =
+    &["genisoimage", "grub-mkrescue", "mformat", "/usr/lib/grub/i386-pc", "dnsmasq", "nginx"];
 
 /// What `dist` needs for a profile's media by an engine.
 #[must_use]
@@ -65,10 +74,10 @@ pub fn boot() -> Vec<Need> {
     needs(&[BOOT])
 }
 
-/// Everything that any command needs.
+/// Everything that any command needs, the tests included.
 #[must_use]
 pub fn all() -> Vec<Need> {
-    needs(&[IMAGES, DISTRIBUTION, PREBUILT, SOURCE, BOOT])
+    needs(&[IMAGES, DISTRIBUTION, PREBUILT, SOURCE, BOOT, TEST])
 }
 
 fn needs(lists: &[&[&str]]) -> Vec<Need> {
