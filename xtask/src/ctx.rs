@@ -166,7 +166,7 @@ fn base_env(env: &Env) -> Vec<(String, String)> {
         base.extend(env.get(name).map(|v| (name.to_owned(), v.to_owned())));
     }
     // Whoever fakes the clock means every program's; `ci reproducible` does.
-    for name in ["FAKETIME", "LD_PRELOAD"].iter().filter(|_| env.get("FAKETIME").is_some()) {
+    for name in ["FAKETIME", "LD_PRELOAD", "NO_FAKE_STAT"].iter().filter(|_| env.get("FAKETIME").is_some()) {
         base.extend(env.get(name).map(|v| ((*name).to_owned(), v.to_owned())));
     }
     base
