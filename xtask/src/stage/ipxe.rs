@@ -150,6 +150,9 @@ impl Source {
             .arg(Arg::Jobs)
             .args(TARGETS.iter().map(|(target, _)| *target))
             .arg(format!("EMBED={script}"))
+            // Debug information names the folder of the compile, and the EFI build id is a checksum of the objects.
+            // make fills in the folder, so that the text, and with it the key, is the same everywhere.
+            .arg("EXTRA_CFLAGS=-ffile-prefix-map=$(CURDIR)=.")
             .arg(format!("GITVERSION={}", &self.pin.commit[..8]))
             .uses("gcc")
             .uses("ld")
