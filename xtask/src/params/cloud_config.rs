@@ -5,9 +5,9 @@
 use std::ops::Range;
 
 use super::{
-    check::{SCHEMA, as_text, fits, is_secret_name, nearest},
-    codes::{self, Code},
-    diagnostic::Diagnostic,
+    check::{SCHEMA, as_text, credentials, fits, hide, is_secret_name, nearest},
+    codes,
+    diagnostic::{Diagnostic, Findings},
     os::Os,
     schema::{Found, Key, Type},
     ssh,
@@ -26,21 +26,21 @@ const SKIPPED: &str = "the whole file is skipped, and the boot goes on without i
 /// Checks the text of a cloud-config. The diagnostics stand in the order of the text and hold no secret.
 #[must_use]
 pub fn check(text: &str, os: Os) -> Vec<Diagnostic> {
-    let mut c = Checker { os, found: Vec::new() };
+    let mut c = Checker { os, found: Findings::default() };
     c.header(text);
     if text.len() > MAX_BYTES {
-        c.say(
+        c.found.say(
             &codes::CC_YAML,
             0..0,
             "more than a megabyte",
             SKIPPED,
             "carry large files in the medium itself",
         );
-        return c.found;
+        return c.found.in_order();
     }
     match document::read(text) {
         Err((bad, span)) => {
-            c.say(
+            c.found.say(
                 &codes::CC_YAML,
                 span,
                 bad.0.to_owned(),
@@ -52,7 +52,7 @@ pub fn check(text: &str, os: Os) -> Vec<Diagnostic> {
             // The reader of the OS loses events of anchors, and may die of it.
             if let Err(Stop::Crash(crash)) = yaml::read(text) {
                 let help = "write the value out in place of its anchor";
-                c.say(
+                c.found.say(
                     &codes::CC_YAML,
                     tree.span.clone(),
                     "anchors that the reader cannot follow",
@@ -63,8 +63,7 @@ pub fn check(text: &str, os: Os) -> Vec<Diagnostic> {
             c.root(&tree);
         }
     }
-    c.found.sort_by_key(|d| (d.span.start, d.code.id));
-    c.found
+    c.found.in_order()
 }
 
 /// The text with the values of secret keys hidden, each character by a `*`. By lines, not by structure: a text
@@ -77,27 +76,16 @@ pub fn masked(text: &str) -> String {
         let hidden: String = value.chars().map(|c| if c.is_whitespace() { c } else { '*' }).collect();
         is_secret_name(name).then(|| line[..line.len() - value.len()].to_owned() + &hidden)
     };
+    let text = hide(text, &credentials(text));
     text.split_inclusive('\n').map(|line| mask(line).unwrap_or_else(|| line.to_owned())).collect()
 }
 
 struct Checker {
     os: Os,
-    found: Vec<Diagnostic>,
+    found: Findings,
 }
 
 impl Checker {
-    fn say(
-        &mut self,
-        code: &'static Code,
-        span: Range<usize>,
-        message: impl Into<String>,
-        at_boot: impl Into<String>,
-        help: impl Into<String>,
-    ) {
-        let (message, at_boot, help) = (message.into(), at_boot.into(), help.into());
-        self.found.push(Diagnostic { code, span, message, at_boot, help });
-    }
-
     fn header(&mut self, text: &str) {
         let first = text.split('\n').next().unwrap_or_default();
         if first != "#cloud-config" {
@@ -107,7 +95,7 @@ impl Checker {
                 _ => "the first line is not `#cloud-config`",
             };
             let at_boot = "a datasource's text without it is dropped";
-            self.say(
+            self.found.say(
                 &codes::CC_HEADER,
                 0..first.len(),
                 message,
@@ -127,7 +115,7 @@ impl Checker {
             Data::Scalar(Node::Null, _) => {}
             _ => {
                 let message = format!("a map is wanted, and this is {}", tree.node().kind());
-                self.say(&codes::CC_TYPE, tree.span.clone(), message, SKIPPED, "write `key: value`");
+                self.found.say(&codes::CC_TYPE, tree.span.clone(), message, SKIPPED, "write `key: value`");
             }
         }
     }
@@ -137,7 +125,13 @@ impl Checker {
         for (i, (span, name, value)) in entries.iter().enumerate() {
             if entries[..i].iter().any(|(_, other, _)| other == name) {
                 let message = format!("`{name}` is set a second time");
-                self.say(&codes::CC_TWICE, span.clone(), message, "the last one counts", "keep one of them");
+                self.found.say(
+                    &codes::CC_TWICE,
+                    span.clone(),
+                    message,
+                    "the last one counts",
+                    "keep one of them",
+                );
             }
             path.push(name);
             self.entry(span, value, path);
@@ -158,7 +152,13 @@ impl Checker {
                     |near| format!("did you mean `{near}`?"),
                 );
                 let message = format!("`{}` is no key that the OS knows", path.join("."));
-                self.say(&codes::CC_UNKNOWN, span.clone(), message, "it is ignored without a word", help);
+                self.found.say(
+                    &codes::CC_UNKNOWN,
+                    span.clone(),
+                    message,
+                    "it is ignored without a word",
+                    help,
+                );
             }
             Found::Key(key) if !key.known_to(self.os) => self.other_version(span, key, path),
             Found::Key(key) => self.known(span, key, value, path),
@@ -173,7 +173,13 @@ impl Checker {
             format!("went with {}", key.row.until.map(|v| v.to_string()).unwrap_or_default())
         };
         let message = format!("`{}` {when}", path.join("."));
-        self.say(&codes::CC_VERSION, span.clone(), message, "it is ignored without a word", "take it out");
+        self.found.say(
+            &codes::CC_VERSION,
+            span.clone(),
+            message,
+            "it is ignored without a word",
+            "take it out",
+        );
     }
 
     fn known<'t>(&mut self, span: &Range<usize>, key: &Key, value: &'t Tree, path: &mut Vec<&'t str>) {
@@ -181,7 +187,7 @@ impl Checker {
         if matches!(key.row.ty, Type::Password | Type::Terminal) {
             let message = format!("`{name}` is read from the kernel's command line only");
             let help = "use ssh_authorized_keys; a password is set on the command line";
-            return self.say(
+            return self.found.say(
                 &codes::CC_PASSWORD,
                 span.clone(),
                 message,
@@ -194,7 +200,7 @@ impl Checker {
             let message =
                 format!("`{name}` wants {}, and this is {}", key.row.ty.wanted(), value.node().kind());
             let help = format!("write {} here", key.row.ty.wanted());
-            return self.say(&codes::CC_TYPE, value.span.clone(), message, SKIPPED, help);
+            return self.found.say(&codes::CC_TYPE, value.span.clone(), message, SKIPPED, help);
         }
         match (name.as_str(), &value.data) {
             ("ssh_authorized_keys", Data::List(keys)) => self.keys(keys),
@@ -217,7 +223,7 @@ impl Checker {
             let message = format!("`{name}` is needed before a cloud-config is fetched");
             let at_boot = "in one that is fetched it comes too late";
             let help = "write it on the kernel's command line as well";
-            self.say(&codes::CC_EARLY, span.clone(), message, at_boot, help);
+            self.found.say(&codes::CC_EARLY, span.clone(), message, at_boot, help);
         }
     }
 
@@ -231,7 +237,7 @@ impl Checker {
         } else {
             format!("`{name}`: the OS reads `{written}` and sees `{seen}`")
         };
-        self.say(
+        self.found.say(
             &codes::CC_MANGLED,
             value.span.clone(),
             message,
@@ -246,7 +252,7 @@ impl Checker {
             if let Err(wrong) = ssh::check_key(text) {
                 let at_boot = "nobody can log in with it";
                 let help = "paste the whole line of a file that ends in .pub";
-                self.say(&codes::CC_KEY, key.span.clone(), wrong, at_boot, help);
+                self.found.say(&codes::CC_KEY, key.span.clone(), wrong, at_boot, help);
             }
         }
     }
@@ -255,7 +261,7 @@ impl Checker {
         let Data::Map(entries) = &file.data else { return };
         if !entries.iter().any(|(_, name, _)| name == "path") {
             let help = "add `path: /…`";
-            self.say(
+            self.found.say(
                 &codes::CC_SHAPE,
                 file.span.clone(),
                 "a file without a path",
@@ -268,10 +274,16 @@ impl Checker {
             if !known.contains(&name.as_str()) {
                 let near = nearest(name, &known).map(|n| format!("did you mean `{n}`?")).unwrap_or_default();
                 let message = format!("`{name}` is no property of a file");
-                self.say(&codes::CC_UNKNOWN, span.clone(), message, "it is ignored without a word", near);
+                self.found.say(
+                    &codes::CC_UNKNOWN,
+                    span.clone(),
+                    message,
+                    "it is ignored without a word",
+                    near,
+                );
             } else if as_text(&value.node()).is_none() {
                 let message = format!("`{name}` of a file wants a text");
-                self.say(&codes::CC_TYPE, value.span.clone(), message, SKIPPED, "write a text here");
+                self.found.say(&codes::CC_TYPE, value.span.clone(), message, SKIPPED, "write a text here");
             } else if name != "content" {
                 self.mangled(value, &format!("write_files.{name}"));
             }
@@ -287,7 +299,7 @@ impl Checker {
         if !four {
             let message = "a mount is a list of exactly four texts";
             let help = "write `[device, folder, type, options]`, with \"\" for what is not needed";
-            self.say(&codes::CC_SHAPE, mount.span.clone(), message, "it is not mounted", help);
+            self.found.say(&codes::CC_SHAPE, mount.span.clone(), message, "it is not mounted", help);
         }
     }
 
@@ -304,7 +316,7 @@ impl Checker {
         if text.contains("rancher:rancher") {
             let message = "this sets the password that everybody tries first";
             let help = "use ssh_authorized_keys, or a hash with `chpasswd -e`";
-            self.say(&codes::CC_PASSWORD, value.span.clone(), message, "anybody can log in", help);
+            self.found.say(&codes::CC_PASSWORD, value.span.clone(), message, "anybody can log in", help);
         }
     }
 }
@@ -391,10 +403,11 @@ rancher:
     }
 
     #[test]
-    fn secrets_are_hidden_by_name() {
+    fn secrets_are_hidden_by_name_and_in_addresses() {
         let text =
             "rancher:\n  registry_auths:\n    h: \n      password: s3cret \n- {psk: \"x\"}\nhostname: a\n";
         let hidden = masked(text);
+        assert_eq!(masked("- u: ftp://me@h/\n"), "- u: ftp://**@h/\n");
         assert!(!hidden.contains("s3cret") && !hidden.contains("\"x\"") && hidden.contains("hostname: a"));
         assert_eq!(hidden.len(), text.len());
     }

@@ -46,6 +46,31 @@ pub struct Diagnostic {
     pub help: String,
 }
 
+/// Findings as a check makes them.
+#[derive(Debug, Default)]
+pub(super) struct Findings(Vec<Diagnostic>);
+
+impl Findings {
+    /// Adds one: what is wrong, what the boot makes of it, what to do.
+    pub(super) fn say(
+        &mut self,
+        code: &'static Code,
+        span: Range<usize>,
+        message: impl Into<String>,
+        at_boot: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        let (message, at_boot, help) = (message.into(), at_boot.into(), help.into());
+        self.0.push(Diagnostic { code, span, message, at_boot, help });
+    }
+
+    /// All of them, in the order of the text.
+    pub(super) fn in_order(mut self) -> Vec<Diagnostic> {
+        self.0.sort_by_key(|d| (d.span.start, d.code.id));
+        self.0
+    }
+}
+
 impl Diagnostic {
     /// How bad it is.
     #[must_use]

@@ -16,7 +16,7 @@ impl Checker<'_> {
                 let message = format!("{} cannot pass this on", target.name());
                 let at_boot = obstacle.reason;
                 let help = "write it another way, or in a cloud-config";
-                self.say(&codes::LOADER, obstacle.span, message, at_boot, help);
+                self.found.say(&codes::LOADER, obstacle.span, message, at_boot, help);
             }
         }
     }
@@ -35,7 +35,7 @@ impl Checker<'_> {
         }
         let message = format!("{length} bytes, and {who} passes {room} on");
         let help = "move keys and long values to a cloud-config";
-        self.say(
+        self.found.say(
             &codes::TOO_LONG,
             from..self.line.len(),
             message,
@@ -77,7 +77,7 @@ impl Checker<'_> {
         if let Some(span) = first_too_many {
             let message = format!("{arguments} arguments and {variables} variables for init");
             let help = "put values with blanks in double quotes, and take out what nobody reads";
-            self.say(
+            self.found.say(
                 &codes::TOO_MANY,
                 span,
                 message,

@@ -1,6 +1,6 @@
 //! Settings that are well formed and still do not do what they say: state, terminals, datasources.
 
-use super::Checker;
+use super::{Checker, credentials, hide};
 use crate::params::{codes, kernel, os::Version, ssh, tree::Node};
 
 /// The label that formatting writes.
@@ -22,7 +22,7 @@ impl Checker<'_> {
         if text != LABEL && text.eq_ignore_ascii_case(LABEL) {
             let span = dev.span();
             let message = format!("the label is `RANCHER_STATE`, not `{}`", &text["LABEL=".len()..]);
-            self.say(
+            self.found.say(
                 &codes::STATE_CASE,
                 span,
                 message,
@@ -38,7 +38,7 @@ impl Checker<'_> {
         let blank = setting.written() == Some("[]") && !self.dialect.is_some_and(|d| d.yaml);
         if blank {
             let help = "take the word out, or give `[none]`";
-            return self.say(
+            return self.found.say(
                 &codes::EMPTY_LIST,
                 span,
                 "an empty list here is not empty",
@@ -54,11 +54,17 @@ impl Checker<'_> {
         let in_ram = "nothing is formatted, and the system runs in RAM";
         match dev {
             None if self.os.since(0, 6, 0) => {
-                self.say(&codes::NO_STATE, span.clone(), "`rancher.state.dev` is missing", in_ram, help);
+                self.found.say(
+                    &codes::NO_STATE,
+                    span.clone(),
+                    "`rancher.state.dev` is missing",
+                    in_ram,
+                    help,
+                );
             }
             Some((span, dev)) if dev.starts_with('/') => {
                 let message = format!("`{dev}` is a path, which counts as found even when nothing is there");
-                self.say(
+                self.found.say(
                     &codes::STATE_PATH,
                     span,
                     message,
@@ -69,7 +75,7 @@ impl Checker<'_> {
             Some((span, dev)) if dev != LABEL && !dev.eq_ignore_ascii_case(LABEL) => {
                 let message =
                     format!("a formatted disk is labelled RANCHER_STATE, and this looks for `{dev}`");
-                self.say(
+                self.found.say(
                     &codes::STATE_LABEL,
                     span,
                     message,
@@ -89,7 +95,7 @@ impl Checker<'_> {
         {
             let wait = wait.span();
             let message = "`rancher.state.wait` looks for the state before autoformat has made it";
-            self.say(
+            self.found.say(
                 &codes::WAITS,
                 wait,
                 message,
@@ -99,7 +105,7 @@ impl Checker<'_> {
         }
         if disks > 1 {
             let message = "of these disks the first blank one is formatted, and no other";
-            self.say(
+            self.found.say(
                 &codes::FIRST_BLANK,
                 span.clone(),
                 message,
@@ -109,7 +115,13 @@ impl Checker<'_> {
         }
         if self.os.since(0, 7, 0) {
             let message = "a disk here is formatted when its first MiB is zero, whatever lies behind it";
-            self.say(&codes::WIPES, span, message, "its data is gone", "name only disks that may be wiped");
+            self.found.say(
+                &codes::WIPES,
+                span,
+                message,
+                "its data is gone",
+                "name only disks that may be wiped",
+            );
         }
     }
 
@@ -127,7 +139,7 @@ impl Checker<'_> {
             .collect();
         for (span, tty) in missing {
             let help = if tty == "tty0" { "write `tty1`".to_owned() } else { format!("add `console={tty}`") };
-            self.say(
+            self.found.say(
                 &codes::NO_CONSOLE,
                 span,
                 format!("there is no login on `{tty}`"),
@@ -139,7 +151,7 @@ impl Checker<'_> {
             let tty = last.value.unwrap_or_default().split(',').next().unwrap_or_default();
             let (span, message) =
                 (last.span.clone(), format!("`{tty}` is /dev/console, since it comes last"));
-            self.say(
+            self.found.say(
                 &codes::CONSOLE_ORDER,
                 span,
                 message,
@@ -160,13 +172,13 @@ impl Checker<'_> {
             if let Some((message, help)) = self.datasource(source) {
                 let quoted = source.starts_with(['"', '\'']);
                 let code = if quoted { &codes::URL_QUOTES } else { &codes::DATASOURCE };
-                self.say(code, span.clone(), message, "it is skipped without a word", help);
+                self.found.say(code, span.clone(), message, "it is skipped without a word", help);
             }
         }
         let url = kernel::args(self.line).find(|a| a.name.replace('_', "-") == "cloud-config-url");
         if let Some(url) = url.filter(|_| !sources.iter().any(|s| s == "cmdline")) {
             let help = "add `rancher.cloud_init.datasources=[cmdline]`, or give `[url:…]` there";
-            self.say(
+            self.found.say(
                 &codes::CONFIG_URL,
                 url.span,
                 "the datasource `cmdline` is not listed",
@@ -181,6 +193,7 @@ impl Checker<'_> {
         let (name, argument) = source.split_once(':').map_or((source, None), |(n, a)| (n, Some(a)));
         if let Some(bare) = source.strip_prefix(['"', '\'']) {
             let bare = bare.trim_end_matches(['"', '\'']);
+            let [source, bare] = [source, bare].map(|text| hide(text, &credentials(text)));
             return Some((format!("quotes stay part of `{source}` here"), format!("write `[{bare}]`")));
         }
         let names: Vec<&str> = DATASOURCES.iter().map(|(n, _)| *n).collect();
@@ -217,7 +230,7 @@ impl Checker<'_> {
             let message = format!("key {} of `cc.ssh_authorized_keys`: {wrong}", i + 1);
             let help =
                 "paste the whole line of a file that ends in .pub, in double quotes inside the brackets";
-            self.say(&codes::SSH_KEY, span.clone(), message, "nobody can log in with it", help);
+            self.found.say(&codes::SSH_KEY, span.clone(), message, "nobody can log in with it", help);
         }
     }
 
@@ -232,7 +245,7 @@ impl Checker<'_> {
             if !matches!(node, Ok(Node::Str(_))) {
                 let message = format!("`{}` is not read as a text", word.name());
                 let help = format!("write `{}=TEXT`", word.name());
-                self.say(
+                self.found.say(
                     &codes::NOT_TEXT,
                     word.span.clone(),
                     message,

@@ -10,12 +10,11 @@ mod types;
 use std::{ops::Range, sync::LazyLock};
 
 pub use secrets::masked;
-pub(super) use secrets::{is_secret, is_secret_name};
+pub(super) use secrets::{credentials, hide, is_secret, is_secret_name};
 pub(super) use types::{as_text, fits, nearest};
 
 use super::{
-    codes::Code,
-    diagnostic::Diagnostic,
+    diagnostic::{Diagnostic, Findings},
     kernel,
     line::{self, Word},
     os::{Dialect, Os},
@@ -80,7 +79,7 @@ struct Checker<'a> {
     dialect: Option<Dialect>,
     words: &'a [Word],
     settings: Vec<Setting<'a>>,
-    found: Vec<Diagnostic>,
+    found: Findings,
 }
 
 /// Checks a line. The diagnostics stand in the order of the words.
@@ -95,7 +94,7 @@ pub fn check(line: &str, os: Os, context: &Context) -> Vec<Diagnostic> {
         }
     };
     let settings = dialect.map(|d| settings(&words, d)).unwrap_or_default();
-    let mut c = Checker { line, os, context, dialect, words: &words, settings, found: Vec::new() };
+    let mut c = Checker { line, os, context, dialect, words: &words, settings, found: Findings::default() };
     if dialect.is_some() {
         c.shape();
         c.overlaps();
@@ -105,8 +104,7 @@ pub fn check(line: &str, os: Os, context: &Context) -> Vec<Diagnostic> {
         c.network();
     }
     c.limits();
-    c.found.sort_by_key(|d| (d.span.start, d.code.id));
-    c.found
+    c.found.in_order()
 }
 
 fn settings(words: &[Word], dialect: Dialect) -> Vec<Setting<'_>> {
@@ -127,18 +125,6 @@ fn schema_path(word: &Word, dialect: Dialect) -> Option<String> {
 }
 
 impl Checker<'_> {
-    fn say(
-        &mut self,
-        code: &'static Code,
-        span: Range<usize>,
-        message: impl Into<String>,
-        at_boot: impl Into<String>,
-        help: impl Into<String>,
-    ) {
-        let (message, at_boot, help) = (message.into(), at_boot.into(), help.into());
-        self.found.push(Diagnostic { code, span, message, at_boot, help });
-    }
-
     /// The setting of a path that counts in the end.
     fn last(&self, path: &str) -> Option<&Setting<'_>> {
         self.settings.iter().rfind(|s| s.path == path && !s.lost)

@@ -26,7 +26,7 @@ impl Checker<'_> {
         if let (Some((mac, selector)), Some((name, _))) = (macs, names) {
             let message = format!("`{mac}` and `{name}` may be one interface");
             let help = "select by name or by address, not by both";
-            self.say(
+            self.found.say(
                 &codes::NIC_TWICE,
                 selector.span.clone(),
                 message,
@@ -40,7 +40,7 @@ impl Checker<'_> {
         let matched = nics.is_empty() || selectors.keys().any(|s| nics.iter().any(|n| matches(s, n)));
         if !matched {
             let message = format!("none of the machine's interfaces ({}) is `{first}`", nics.join(", "));
-            self.say(
+            self.found.say(
                 &codes::NIC_NONE,
                 span,
                 message,
@@ -50,7 +50,7 @@ impl Checker<'_> {
         } else if !selectors.values().any(|s| s.addressed) {
             let message = format!("neither DHCP nor an address is set for `{first}`");
             let help = format!("add `{PREFIX}{first}.dhcp=true`");
-            self.say(
+            self.found.say(
                 &codes::NIC_NONE,
                 span,
                 message,
@@ -89,7 +89,7 @@ impl Checker<'_> {
                 continue;
             };
             let help = "write `mac:` and the whole address";
-            self.say(&codes::NIC_GLOB, selector.span.clone(), wrong, "it matches no interface", help);
+            self.found.say(&codes::NIC_GLOB, selector.span.clone(), wrong, "it matches no interface", help);
         }
     }
 }

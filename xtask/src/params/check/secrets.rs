@@ -40,8 +40,25 @@ pub fn masked(line: &str, os: Os) -> String {
         let end = line[from..].find(' ').map_or(line.len(), |n| from + n);
         spans.push(from..end);
     }
+    spans.extend(credentials(line));
+    hide(line, &spans)
+}
+
+/// Where addresses such as `https://name:password@host/` name an account.
+pub(in crate::params) fn credentials(text: &str) -> Vec<Range<usize>> {
+    let account = |(at, mark): (usize, &str)| {
+        let from = at + mark.len();
+        let host = &text[from..];
+        let host = &host[..host.find(['/', '?', '#', ',', ']', '"', '\'', ' ', '\n']).unwrap_or(host.len())];
+        host.rfind('@').map(|end| from..from + end)
+    };
+    text.match_indices("://").filter_map(account).collect()
+}
+
+/// The text with each character of `spans` as a `*`.
+pub(in crate::params) fn hide(text: &str, spans: &[Range<usize>]) -> String {
     let hidden = |at: usize| spans.iter().any(|s| s.contains(&at));
-    line.char_indices().map(|(at, c)| if hidden(at) { '*' } else { c }).collect()
+    text.char_indices().map(|(at, c)| if hidden(at) { '*' } else { c }).collect()
 }
 
 /// Where the last character of a text begins.
@@ -69,7 +86,7 @@ impl Checker<'_> {
                 let at_boot = "everybody who has the medium or an account can read it";
                 let help =
                     "use SSH keys, or give the password when the medium is made and keep it to yourself";
-                self.say(&codes::CLEAR_SECRET, span, message, at_boot, help);
+                self.found.say(&codes::CLEAR_SECRET, span, message, at_boot, help);
             }
         }
     }
@@ -93,7 +110,7 @@ impl Checker<'_> {
             (empty, &codes::NO_PASSWORD, "the password is empty", "no password is set", "take the word out"),
         ];
         for (_, code, message, at_boot, help) in rules.into_iter().filter(|r| r.0) {
-            self.say(code, span.clone(), message, at_boot, help);
+            self.found.say(code, span.clone(), message, at_boot, help);
         }
     }
 }
@@ -119,5 +136,7 @@ mod tests {
         assert_eq!(hidden.chars().count(), line.chars().count());
         assert!(!masked("foo=it's rancher.password=hunter2", os).contains("hunter2"));
         assert!(!masked("rancher.password=hunter2", Os::Linux).contains("hunter2"));
+        let source = "rancher.cloud_init.datasources=[url:https://me:pass@host/a@b] quiet";
+        assert_eq!(masked(source, os), source.replace("me:pass", "*******"));
     }
 }

@@ -32,7 +32,7 @@ impl Checker<'_> {
             let separates = c == '\t' && !quoted;
             if separates || (c.is_control() && c != '\t') {
                 let name = if c == '\t' { "a tab" } else { "a control character" };
-                self.say(
+                self.found.say(
                     &codes::CONTROL,
                     at..at + c.len_utf8(),
                     format!("{name} does not separate words here"),
@@ -67,7 +67,7 @@ impl Checker<'_> {
             };
             let span = at..at + mark.len_utf8();
             let at_boot = "everything up to the partner, or to the end of the line, is one word";
-            self.say(
+            self.found.say(
                 &codes::SWALLOWED,
                 span,
                 message,
@@ -89,7 +89,7 @@ impl Checker<'_> {
             let key = bare.split('=').next().unwrap_or(bare);
             let message = format!("`{key}` stands behind a quote and is not read");
             let help = format!("write `{key}=\"…\"`, with the quotes around the value");
-            self.say(&codes::QUOTED_WORD, word.span.clone(), message, "the word is ignored", help);
+            self.found.say(&codes::QUOTED_WORD, word.span.clone(), message, "the word is ignored", help);
         } else if ours(&lower) && self.dialect.is_some_and(|d| word.path(d).is_none()) {
             let message = format!("`{}` is not read", word.name());
             let help = if ours(word.name()) {
@@ -97,7 +97,7 @@ impl Checker<'_> {
             } else {
                 format!("write `{lower}`")
             };
-            self.say(&codes::CASE, word.span.clone(), message, "the word is ignored", help);
+            self.found.say(&codes::CASE, word.span.clone(), message, "the word is ignored", help);
         }
     }
 
@@ -112,14 +112,14 @@ impl Checker<'_> {
                 let message = format!("`{name}` stands behind `--`");
                 let help = "write it before `--`";
                 let at_boot = "it is looked for in /proc/cmdline, where the kernel may have cut it off";
-                self.say(&codes::AFTER_DASHES, word.span.clone(), message, at_boot, help);
+                self.found.say(&codes::AFTER_DASHES, word.span.clone(), message, at_boot, help);
             }
             let ours = self.dialect.is_some_and(|d| d.after_dashes && word.path(d).is_some());
             let value = word.value().unwrap_or_default();
             if ours && value.starts_with('"') && value.ends_with('"') && value.contains(' ') {
                 let message = format!("the quotes of `{name}` are gone when init gets it");
                 let help = "write it before `--`";
-                self.say(
+                self.found.say(
                     &codes::DASHES_QUOTES,
                     word.span.clone(),
                     message,
@@ -142,12 +142,12 @@ impl Checker<'_> {
                     _ => "the boot stands still",
                 };
                 let message = format!("the value of `{name}` cannot be read: {crash}");
-                self.say(&codes::CRASH, span, message, at_boot, "write it as a text in double quotes");
+                self.found.say(&codes::CRASH, span, message, at_boot, "write it as a text in double quotes");
             }
             Ok(_) if begins == '{' => {
                 let message = format!("the value of `{name}` is a map in braces");
                 let help = format!("write each key with dots: `{name}.KEY=VALUE`");
-                self.say(&codes::BRACES, span, message, "it is no map, or one with garbled keys", help);
+                self.found.say(&codes::BRACES, span, message, "it is no map, or one with garbled keys", help);
             }
             Ok(Node::Str(text)) if "'\"[".contains(begins) && text == written && written.len() > 1 => {
                 let yaml = self.dialect.is_some_and(|d| d.yaml);
@@ -164,7 +164,7 @@ impl Checker<'_> {
                 } else {
                     "quotes do not keep blanks together here; write a blank as \\x20 in double quotes, from 0.4.5 on"
                 };
-                self.say(code, span, format!("the value of `{name}` {what}"), at_boot, help);
+                self.found.say(code, span, format!("the value of `{name}` {what}"), at_boot, help);
             }
             Ok(_) => {}
         }
@@ -221,7 +221,7 @@ impl Checker<'_> {
             } else {
                 ("the later one counts", "keep one of them")
             };
-            self.say(code, span, message, at_boot, help);
+            self.found.say(code, span, message, at_boot, help);
         }
     }
 }

@@ -40,7 +40,7 @@ impl Checker<'_> {
             None => format!("`params list {}` shows what there is", segments[..known].join(".")),
         };
         let span = setting.span();
-        self.say(&codes::UNKNOWN, span, message, "it is ignored without a word", help);
+        self.found.say(&codes::UNKNOWN, span, message, "it is ignored without a word", help);
     }
 
     fn below(&mut self, i: usize, key: &'static Key) {
@@ -55,7 +55,7 @@ impl Checker<'_> {
             (&codes::MAP, format!("`{}` takes {}, and has no key below it", key.path, key.row.ty.wanted()))
         };
         let at_boot = self.mismatch();
-        self.say(code, span, message, at_boot, "set it in a cloud-config, where names can have dots");
+        self.found.say(code, span, message, at_boot, "set it in a cloud-config, where names can have dots");
     }
 
     fn other_version(&mut self, i: usize, key: &'static Key) {
@@ -69,7 +69,7 @@ impl Checker<'_> {
             (&codes::GONE, format!("`{name}` went with {until}"))
         };
         let help = format!("take it out{}", replacement(&key.path, self.os));
-        self.say(code, span, message, "it is ignored without a word", help);
+        self.found.say(code, span, message, "it is ignored without a word", help);
     }
 
     fn known(&mut self, i: usize, key: &'static Key) {
@@ -80,14 +80,20 @@ impl Checker<'_> {
             && !matches!(key.row.ty, Type::Map)
         {
             let help = "set it in a cloud-config";
-            return self.say(&codes::NOT_ON_LINE, span, format!("`{name}`: {why}"), self.mismatch(), help);
+            return self.found.say(
+                &codes::NOT_ON_LINE,
+                span,
+                format!("`{name}`: {why}"),
+                self.mismatch(),
+                help,
+            );
         }
         if let Err(code) = fits(key.row.ty, &node) {
             return self.misfit(i, key, code, &node);
         }
         if matches!((key.row.ty, &node), (Type::Map | Type::Free, Node::Null)) {
             let message = format!("`{name}` is null");
-            return self.say(
+            return self.found.say(
                 &codes::ERASES,
                 span,
                 message,
@@ -114,7 +120,7 @@ impl Checker<'_> {
         let message = format!("`{name}` wants {}, and this is {what}", key.row.ty.wanted());
         let at_boot = if crashes { "the YAML library crashes, and PID 1 with it" } else { self.mismatch() };
         let help = self.misfit_help(&name, key, written.unwrap_or_default(), url);
-        self.say(code, span, message, at_boot, help);
+        self.found.say(code, span, message, at_boot, help);
     }
 
     fn misfit_help(&self, name: &str, key: &Key, written: &str, url: bool) -> String {
@@ -163,7 +169,7 @@ impl Checker<'_> {
             Type::List => format!("write `{name}=[\"…\"]`, with the element in double quotes"),
             _ => format!("write `{name}=\"…\"`, in double quotes"),
         };
-        self.say(&codes::MANGLED, span, message, "the changed text is used", help);
+        self.found.say(&codes::MANGLED, span, message, "the changed text is used", help);
     }
 
     /// `hostname=` and the like, which are written without `cc.` by everybody once.
@@ -177,7 +183,13 @@ impl Checker<'_> {
                 "this version reads `rancher.` only; set it in a cloud-config".to_owned()
             };
             let message = format!("`{name}` is not read without `cc.`");
-            self.say(&codes::NO_PREFIX, word.span.clone(), message, "it is ignored without a word", help);
+            self.found.say(
+                &codes::NO_PREFIX,
+                word.span.clone(),
+                message,
+                "it is ignored without a word",
+                help,
+            );
         }
     }
 }
