@@ -199,7 +199,11 @@ impl Job {
     /// When the child cannot be waited for.
     pub fn try_wait(&mut self) -> Result<Option<Option<i32>>> {
         let ended = self.handle.try_wait().with_context(|| format!("could not {}", self.why))?;
-        self.ended |= ended.is_some();
+        if ended.is_some() && !self.ended {
+            // What it left in the background would go on writing into a folder that is ours again.
+            self.signal_group();
+            self.ended = true;
+        }
         Ok(ended.map(|o| o.status.code()))
     }
 

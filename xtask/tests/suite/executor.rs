@@ -217,15 +217,27 @@ fn a_second_run_waits_for_the_first_and_then_has_nothing_to_do() {
     assert_eq!(lines(&calls, 1).len(), images);
 }
 
+fn runner(root: &Utf8Path) -> Runner {
+    let base_env = vec![("PATH".to_owned(), search_path())];
+    Runner { base_env, root: root.to_owned(), interrupt: Interrupt::default() }
+}
+
+#[test]
+fn what_a_program_leaves_in_the_background_ends_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = Utf8PathBuf::try_from(dir.path().to_owned()).unwrap();
+    let cmd = Cmd::new("sh", "leave").args(["-c", "sleep 1000 & echo $! >> pids"]);
+    assert!(runner(&root).run(&cmd).unwrap().success());
+    for pid in lines(&root.join("pids"), 1) {
+        until("the end of a child", || (!runs(&pid)).then_some(()));
+    }
+}
+
 #[test]
 fn a_deadline_ends_the_whole_process_group() {
     let dir = tempfile::tempdir().unwrap();
     let root = Utf8PathBuf::try_from(dir.path().to_owned()).unwrap();
-    let runner = Runner {
-        base_env: vec![("PATH".to_owned(), search_path())],
-        root: root.clone(),
-        interrupt: Interrupt::default(),
-    };
+    let runner = runner(&root);
     let script = "sleep 1000 & echo $! >> pids; sh -c 'echo $$ >> pids; sleep 1001; :' & wait";
     let cmd = Cmd::new("sh", "wait").args(["-c", script]).deadline(Duration::from_millis(400));
     let error = runner.run(&cmd).unwrap_err();
