@@ -93,6 +93,9 @@ struct RmArgs {
     /// What ran the machine.
     #[arg(long, value_enum, default_value_t, value_name = "NAME")]
     backend: Choice,
+    /// Print the commands for a POSIX shell and for PowerShell, and remove nothing.
+    #[arg(long)]
+    dry_run: bool,
 }
 
 /// Runs a subcommand of `vm`.
@@ -122,8 +125,11 @@ fn run_one(ctx: &Ctx, args: &RunArgs) -> Result<()> {
     if !args.dry_run {
         return run::run(ctx, profile, &wish);
     }
-    let [sh, powershell] = [Shell::Sh, Shell::PowerShell].map(|s| run::script(ctx, profile, &wish, s));
-    let (sh, powershell) = (sh?, powershell?);
+    both_shells(ctx, |shell| run::script(ctx, profile, &wish, shell))
+}
+
+fn both_shells(ctx: &Ctx, script: impl Fn(Shell) -> Result<String>) -> Result<()> {
+    let (sh, powershell) = (script(Shell::Sh)?, script(Shell::PowerShell)?);
     if ctx.globals.json {
         ctx.report.out_json(&serde_json::json!({ "sh": sh, "powershell": powershell }));
     } else {
@@ -174,6 +180,9 @@ fn remove(ctx: &Ctx, args: &RmArgs) -> Result<()> {
         let text = format!("there is no machine of `{}` in {}", args.profile, args.backend.name());
         return Err(Failure::new(Kind::Usage, text).help("`cargo xtask vm ls` lists what there is").into());
     };
+    if args.dry_run {
+        return both_shells(ctx, |shell| machines::removal(ctx, &home, shell));
+    }
     let left = home.remove(ctx)?;
     if left.is_empty() {
         ctx.report.note(format!("removed {}", home.dir));

@@ -171,6 +171,23 @@ impl Backend {
         }
     }
 
+    /// The commands of [`Self::forget`] as text; nothing is run but questions.
+    ///
+    /// # Errors
+    /// When VirtualBox cannot be asked.
+    pub fn forget_script(
+        choice: Choice,
+        ctx: &Ctx,
+        name: &str,
+        dir: &Utf8Path,
+        shell: Shell,
+    ) -> Result<String> {
+        match choice {
+            Choice::Qemu => Ok(String::new()),
+            Choice::Virtualbox => Ok(virtualbox_script(&virtualbox::dry_removal(ctx, dir, name)?, shell)),
+        }
+    }
+
     /// Removes what the back end keeps of the machine `name` beyond files in `dir`, also after an interrupt.
     ///
     /// # Errors

@@ -35,6 +35,23 @@ pub fn find(ctx: &Ctx, profile: &Profile) -> Result<Dist> {
     })
 }
 
+/// What a build would make, as far as its names tell, for commands that are only looked at.
+#[must_use]
+pub fn expected(ctx: &Ctx, profile: &Profile) -> Dist {
+    let dir = ctx.dist.join(&profile.name);
+    let version = profile.version.as_deref().unwrap_or("VERSION");
+    Dist {
+        iso: dir.join(format!("{}-{version}-x86_64.iso", profile.name)),
+        ipxe_iso: Some(dir.join("ipxe.iso")),
+        ipxe_uefi: false,
+        network: network(profile),
+        seed: false,
+        room: false,
+        netboot_config: None,
+        speaks: profile.vm.speaks(),
+    }
+}
+
 /// The folder that a web server would serve.
 #[must_use]
 pub fn tree(ctx: &Ctx, profile: &Profile) -> Utf8PathBuf {

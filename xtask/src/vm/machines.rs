@@ -10,6 +10,8 @@ use super::backend::{Backend, Choice};
 use crate::{
     ctx::Ctx,
     error::{Failure, Kind},
+    machine::quote::{self, Shell},
+    plan::Cmd,
     report::table::bytes,
 };
 
@@ -125,6 +127,11 @@ impl Home {
         })
     }
 
+    /// The files that runs made in its folder.
+    pub fn ours(&self) -> impl Iterator<Item = Utf8PathBuf> {
+        OURS.iter().map(|name| self.dir.join(name)).filter(|path| path.exists())
+    }
+
     /// Removes the machine and what runs made of it, and gives the files that are not ours and so stay.
     ///
     /// # Errors
@@ -138,12 +145,7 @@ impl Home {
                 Backend::find(ctx, self.choice)?.forget(ctx, &self.machine_name(), &self.dir)?;
             }
         }
-        for name in OURS {
-            let path = self.dir.join(name);
-            if path.exists() {
-                fs_err::remove_file(path)?;
-            }
-        }
+        self.ours().try_for_each(fs_err::remove_file)?;
         let mut left = Vec::new();
         for entry in self.dir.read_dir_utf8()? {
             left.push(entry?.file_name().to_owned());
@@ -157,6 +159,19 @@ impl Home {
         }
         Ok(left)
     }
+}
+
+/// The commands that remove a machine as [`Home::remove`] does, as text.
+///
+/// # Errors
+/// When the back end cannot be asked.
+pub fn removal(ctx: &Ctx, home: &Home, shell: Shell) -> Result<String> {
+    let mut text = Backend::forget_script(home.choice, ctx, &home.machine_name(), &home.dir, shell)?;
+    let remove = Cmd::new(if shell == Shell::Sh { "rm" } else { "Remove-Item" }, "remove what runs made");
+    for path in home.ours() {
+        text += &(quote::line(&remove.clone().arg(path.as_str()), shell) + "\n");
+    }
+    Ok(text)
 }
 
 fn root(ctx: &Ctx) -> Utf8PathBuf {

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     config::Profile,
     ctx::Ctx,
-    error::{Failure, Kind},
+    error::{self, Failure, Kind},
     machine::{
         Attach, DiskFormat, Firmware, Forward, Machine, Medium, Nic,
         boot::{Fact, Mark, Verdict, Want},
@@ -58,12 +58,15 @@ pub struct Wish {
     pub boots: u32,
 }
 
-/// The commands that a run would give, without giving any.
+/// The commands that a run would give, without giving any. What was not built yet has the name it will have.
 ///
 /// # Errors
-/// When nothing was built, or the machine is refused.
+/// When the machine is refused.
 pub fn script(ctx: &Ctx, profile: &Profile, wish: &Wish, shell: Shell) -> Result<String> {
-    let dist = dist::find(ctx, profile)?;
+    let dist = match dist::find(ctx, profile) {
+        Err(e) if error::kind_of(&e) == Some(Kind::Usage) => dist::expected(ctx, profile),
+        other => other?,
+    };
     let home = Home::of(ctx, &profile.name, wish.choice);
     let machine = machine(profile, &dist, &home, wish)?;
     Backend::script(wish.choice, ctx, machine, &home.dir, shell, wish.window)

@@ -154,6 +154,16 @@ fn a_forwarded_port_that_is_taken_is_named_before_anything_starts() {
 }
 
 #[test]
+fn a_dry_rm_says_what_it_would_remove() {
+    let Some(lab) = tiny("media: done\r\n") else { return };
+    assert_eq!(output(&lab, &["run", "tiny", "--from", "cd", "--once"]).0, Some(0));
+    let disk = lab.path("target/media/vm/machines/tiny.qemu/disk0.raw");
+    let (code, out, said) = output(&lab, &["rm", "tiny", "--dry-run"]);
+    assert!(code == Some(0) && out.contains(&format!("rm {}\n", disk.display())), "{out}{said}");
+    assert!(disk.exists());
+}
+
+#[test]
 fn rm_removes_what_runs_made_and_nothing_else() {
     let Some(lab) = tiny("media: done\r\n") else { return };
     assert_eq!(output(&lab, &["run", "tiny", "--from", "cd", "--once"]).0, Some(0));
@@ -179,4 +189,11 @@ fn a_dry_run_prints_both_shells_and_starts_nothing() {
     assert!(sh.contains("qemu-img create -q -f raw") && sh.contains("-device usb-storage,"), "{sh}");
     assert!(powershell.contains("& ") && powershell.contains("'if=none,id=medium,"), "{powershell}");
     assert!(!lab.path("target/media/vm/machines").exists());
+    // Nor does it need what it would boot, or VirtualBox.
+    fs::remove_dir_all(lab.path("dist")).unwrap();
+    let (code, out, said) = output(&lab, &["run", "tiny", "--from", "usb", "--dry-run"]);
+    assert!(code == Some(0) && out.contains("/dist/tiny/tiny-"), "{out}{said}");
+    let (code, out, said) =
+        output(&lab, &["run", "tiny", "--from", "cd", "--dry-run", "--backend", "virtualbox"]);
+    assert!(code == Some(0) && out.contains(" startvm ") && out.contains("# later, to "), "{out}{said}");
 }

@@ -221,6 +221,8 @@ impl Step {
 pub struct Todo {
     /// In order.
     pub steps: Vec<Step>,
+    /// What comes when the machine is up: shown, not run with the rest.
+    pub later: Vec<Step>,
     /// Sentences for the person.
     pub notes: Vec<String>,
 }

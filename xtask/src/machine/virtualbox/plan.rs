@@ -78,7 +78,8 @@ pub fn boots_from_network(machine: &Machine) -> bool {
 pub fn plan(place: &Place, machine: &Machine, state: &State, allowed: &Networks) -> Result<Todo, Failure> {
     check(place, machine)?;
     os_type(machine, state)?;
-    let mut todo = Todo { steps: registration(place, machine, state)?, notes: notes(machine, state) };
+    let mut todo =
+        Todo { steps: registration(place, machine, state)?, notes: notes(machine, state), ..Todo::default() };
     if todo.steps.iter().any(|s| s.look_again) {
         // What a machine that comes back from its old settings file needs is seen when it is back.
         return Ok(todo);

@@ -212,7 +212,7 @@ impl Host for Real {
     fn doing(&mut self, step: &Step) -> Result<()> {
         self.report.note(step.why());
         let Some(file) = &self.transcript else { return Ok(()) };
-        let text = script(&Todo { steps: vec![step.clone()], notes: Vec::new() }, Shell::Sh);
+        let text = script(&Todo { steps: vec![step.clone()], ..Todo::default() }, Shell::Sh);
         append(file)?.write_all(text.as_bytes())?;
         Ok(())
     }

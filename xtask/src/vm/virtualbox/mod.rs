@@ -78,7 +78,18 @@ pub fn dry_run(ctx: &Ctx, base: &Utf8Path, name: &str, machine: Machine, window:
         Err(e) => return Err(e),
     };
     todo.steps.push(planner::start(&place, window));
+    todo.later = vec![planner::reset(&place), planner::press_power(&place), planner::power_off(&place)];
     Ok(todo)
+}
+
+/// What removing the machine would take now.
+///
+/// # Errors
+/// When VirtualBox is not installed, or VBoxManage fails.
+pub fn dry_removal(ctx: &Ctx, base: &Utf8Path, name: &str) -> Result<Todo> {
+    let mut vm = VirtualBox::open(ctx, base, name)?;
+    let state = vm.state(None)?;
+    Ok(Todo { steps: planner::remove(&vm.place, &state), ..Todo::default() })
 }
 
 /// What a host where VirtualBox cannot be asked would have to do: as if it had just been installed.
