@@ -101,6 +101,18 @@ fn digests_beside_a_changed_image_are_brought_up_to_date_or_said_to_be_wrong() {
 }
 
 #[test]
+fn an_edit_needs_no_tool_on_any_system() {
+    let lab = Lab::new();
+    let built = super::hostile::isolinux_image();
+    fs::write(lab.path("small.iso"), &built).unwrap();
+    ok(&lab, &["kargs", "append", "small.iso", "panic=10"]);
+    assert!(ok(&lab, &["kargs", "show", "small.iso"]).contains("quiet panic=10"));
+    ok(&lab, &["kargs", "delete", "small.iso", "panic=10"]);
+    assert!(!ok(&lab, &["kargs", "show", "small.iso"]).contains("panic=10"));
+    assert_eq!(fs::read(lab.path("small.iso")).unwrap().len(), built.len());
+}
+
+#[test]
 fn arguments_are_shown_streamed_and_copied() {
     let lab = Lab::new();
     if !lab.ours() {
