@@ -90,8 +90,10 @@ pub fn statement(manifest: &Manifest) -> Statement {
         for kind in ["src", "host"] {
             resolved_dependencies.extend(node.inputs_of(kind).map(|(path, d)| Resource::sha256(path, d)));
         }
-        for kind in ["apt-download sha256", "fetch sha256"] {
-            resolved_dependencies.extend(node.input(kind).map(|d| Resource::sha256(&node.label, d)));
+        for (kind, uri) in [("apt-download sha256", "apt-download purl"), ("fetch sha256", "fetch url")] {
+            let uri = node.input(uri).map(str::to_owned);
+            let file = node.input(kind).map(|d| Resource { uri, ..Resource::sha256(&node.label, d) });
+            resolved_dependencies.extend(file);
         }
         if let Some(commit) = node.input("git-checkout commit") {
             resolved_dependencies.insert(Resource {

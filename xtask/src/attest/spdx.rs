@@ -42,9 +42,22 @@ struct Package {
     version_info: Option<String>,
     download_location: String,
     files_analyzed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source_info: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     checksums: Vec<Checksum>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    external_refs: Option<[ExternalRef; 1]>,
     primary_package_purpose: &'static str,
+}
+
+/// A package URL.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ExternalRef {
+    reference_category: &'static str,
+    reference_type: &'static str,
+    reference_locator: String,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -119,6 +132,8 @@ impl Parts<'_> {
             version_info: None,
             download_location: "NOASSERTION".to_owned(),
             files_analyzed: false,
+            source_info: None,
+            external_refs: None,
             checksums: sha256.map(checksum).into_iter().collect(),
             primary_package_purpose: "FILE",
         })
@@ -198,7 +213,11 @@ impl Parts<'_> {
                 let package = self.add(id.clone(), "GRUB", None);
                 package.version_info = version;
                 package.primary_package_purpose = "APPLICATION";
-                // Its modules' digest covers a folder, which SPDX has no checksum for.
+                // SPDX has no checksum for a folder.
+                let modules =
+                    node.inputs_of("host").map(|(path, tree)| format!("{path}, whose tree is {tree}"));
+                package.source_info =
+                    modules.reduce(|a, b| a + "; " + &b).map(|from| format!("linked from {from}"));
                 return Some(id);
             }
             _ => return None,
@@ -221,9 +240,20 @@ impl Parts<'_> {
             let package = self.add(id.clone(), name, Some(sha256));
             package.version_info = Some(version.to_owned());
             package.primary_package_purpose = "INSTALL";
+            package.external_refs = node.input("apt-download purl").map(|purl| {
+                [ExternalRef {
+                    reference_category: "PACKAGE-MANAGER",
+                    reference_type: "purl",
+                    reference_locator: purl.to_owned(),
+                }]
+            });
         } else {
             let sha256 = node.input("fetch sha256")?;
-            self.add(id.clone(), &node.label, Some(sha256)).primary_package_purpose = "ARCHIVE";
+            let package = self.add(id.clone(), &node.label, Some(sha256));
+            package.primary_package_purpose = "ARCHIVE";
+            if let Some(url) = node.input("fetch url") {
+                package.download_location = url.to_owned();
+            }
         }
         Some(id)
     }
@@ -284,7 +314,14 @@ pub(super) mod tests {
             (hex("deb"), hex("initrd"), hex("src"), hex("tree"), hex("script"));
         let digest = hex("content");
         let nodes = [
-            ("deb", made("deb", "package bb 1:1", &[("apt-download sha256", &digest)])),
+            (
+                "deb",
+                made(
+                    "deb",
+                    "package bb 1:1",
+                    &[("apt-download sha256", &digest), ("apt-download purl", "pkg:deb/debian/bb@1:1")],
+                ),
+            ),
             ("initrd", made("initrd", "initrd", &[("node deb bb.deb", &deb)])),
             ("src", made("ipxe-src", "iPXE 2.0.0 sources", &[("git-checkout commit", "c0ffee")])),
             (
@@ -339,6 +376,9 @@ pub(super) mod tests {
         has("ipxe.efi", "CONTAINS", "bootscripts/patches/1.patch");
         has("ipxe.efi", "CONTAINS", "embed.ipxe");
         has("embed.ipxe", "GENERATED_FROM", "bootscripts/embed.ipxe");
+        let deb =
+            doc.packages.iter().find(|p| p.name == "bb").and_then(|p| p.external_refs.as_ref()).unwrap();
+        assert_eq!(deb[0].reference_locator, "pkg:deb/debian/bb@1:1");
         assert!(!doc.packages.iter().any(|p| p.name.contains("xorriso")), "a tool is not in the medium");
     }
 

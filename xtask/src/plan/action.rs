@@ -185,6 +185,18 @@ pub enum Source {
     Url(String),
 }
 
+impl FetchSpec {
+    /// The first address, unless it holds credentials.
+    #[must_use]
+    pub fn public_url(&self) -> Option<&str> {
+        let url = self.sources.iter().find_map(|s| match s {
+            Source::Url(url) => Some(url.as_str()),
+            Source::File(_) => None,
+        });
+        url.filter(|u| !u.contains('@'))
+    }
+}
+
 impl Action {
     /// Calls `f` for each argument, joined ones part by part.
     pub(super) fn leaves<'a>(&'a self, f: &mut dyn FnMut(&'a Arg)) {

@@ -134,6 +134,10 @@ impl Hasher<'_> {
                 self.arg(f, "to", &fetch.to);
                 f.add("sha256", fetch.sha256.bytes());
                 self.input("fetch sha256".to_owned(), fetch.sha256.to_string());
+                // No part of the key: the same bytes may be had from anywhere.
+                if let Some(url) = fetch.public_url() {
+                    self.input("fetch url".to_owned(), url.to_owned());
+                }
             }
             Action::Copy { from, to } => {
                 self.arg(f, "from", from);
@@ -148,7 +152,7 @@ impl Hasher<'_> {
                 for (label, arg) in args {
                     self.arg(f, label, arg);
                     // What is had from outside by a builtin, for those who compare a manifest with the lock.
-                    if let ("sha256" | "commit", Arg::Lit(text)) = (*label, arg) {
+                    if let ("sha256" | "commit" | "purl", Arg::Lit(text)) = (*label, arg) {
                         self.input(format!("{name} {label}"), text.clone());
                     }
                 }

@@ -37,6 +37,15 @@ pub struct Package {
     pub size: u64,
 }
 
+impl Package {
+    /// Its package URL (<https://github.com/package-url/purl-spec>, type `deb`).
+    #[must_use]
+    pub fn purl(&self, distribution: &str) -> String {
+        let Self { name, version, .. } = self;
+        format!("pkg:deb/{distribution}/{name}@{version}?arch=amd64").replace('+', "%2B")
+    }
+}
+
 impl Packages {
     /// The kernel package's version without what cannot stand in a file name.
     #[must_use]

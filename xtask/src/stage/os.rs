@@ -23,7 +23,12 @@ pub struct Os {
 
 /// A package of the distribution, as downloaded and checked.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Deb(pub Package);
+pub struct Deb {
+    /// `debian`, `ubuntu`.
+    pub distribution: String,
+    /// Which package.
+    pub package: Package,
+}
 
 impl Stage for Deb {
     type Out = Artifact;
@@ -31,7 +36,7 @@ impl Stage for Deb {
     const FORMAT: u32 = 1;
 
     fn plan(&self, p: &mut Planner) -> Result<Artifact> {
-        let Package { name, version, sha256, size } = &self.0;
+        let Package { name, version, sha256, size } = &self.package;
         let mut node = p.node::<Self>(format!("package {name} {version}"));
         let to = node.out(format!("{name}.deb"));
         node.resource(Resource::Net).builtin(
@@ -41,6 +46,7 @@ impl Stage for Deb {
                 ("version", version.as_str().into()),
                 ("sha256", sha256.to_string().into()),
                 ("size", size.to_string().into()),
+                ("purl", self.package.purl(&self.distribution).into()),
                 ("to", to),
             ],
         );
@@ -51,7 +57,7 @@ impl Stage for Deb {
 /// Kernel and modules out of the distribution's packages.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Kernel {
-    packages: Vec<Package>,
+    packages: Vec<Deb>,
     flavour: KernelFlavour,
 }
 
@@ -70,7 +76,7 @@ impl Stage for Kernel {
     const FORMAT: u32 = 1;
 
     fn plan(&self, p: &mut Planner) -> Result<Self::Out> {
-        let debs: Result<Vec<_>> = self.packages.iter().map(|d| p.ensure(&Deb(d.clone()))).collect();
+        let debs: Result<Vec<_>> = self.packages.iter().map(|d| p.ensure(d)).collect();
         let mut node = p.node::<Self>("kernel and modules");
         let (vmlinuz, modules) = (node.out("vmlinuz"), node.out("modules"));
         for deb in &debs? {
@@ -112,10 +118,15 @@ impl Stage for Smoke {
     const FORMAT: u32 = 2;
 
     fn plan(&self, p: &mut Planner) -> Result<Os> {
-        let kernel = Kernel { packages: self.packages.kernel.clone(), flavour: self.flavour };
+        let deb = |package: &Package| Deb {
+            distribution: self.packages.distribution.clone(),
+            package: package.clone(),
+        };
+        let packages = self.packages.kernel.iter().map(deb).collect();
+        let kernel = Kernel { packages, flavour: self.flavour };
         let (kernel, modules) = p.ensure(&kernel)?;
         let tools = std::iter::once(&self.packages.busybox).chain(&self.packages.mke2fs);
-        let debs: Result<Vec<_>> = tools.map(|d| p.ensure(&Deb(d.clone()))).collect();
+        let debs: Result<Vec<_>> = tools.map(|d| p.ensure(&deb(d))).collect();
         let mut node = p.node::<Self>("initrd of the smoke system");
         let initrd = node.out("initrd");
         for deb in &debs? {

@@ -9,7 +9,7 @@ use crate::{
     plan::{Cmd, Digest},
 };
 
-/// `package`, `version`, `sha256`, `size`, `to`.
+/// `package`, `version`, `sha256`, `size`, `to`; `purl` is for the manifest.
 ///
 /// # Errors
 /// [`Kind::Network`] with `--offline`, [`Kind::Digest`] when the file is another than the index said.
