@@ -12,4 +12,5 @@ pub mod output;
 pub mod pins;
 pub mod reproducible;
 pub mod upload;
+mod varied;
 pub mod workflow;

@@ -1,14 +1,15 @@
-//! Builds the same media twice under conditions that have nothing in common, and compares every byte.
-//!
-//! The second build has another folder (longer, on the temporary file system), clock, umask, locale, user, number of
-//! jobs, environment, and order of files in folders. What this machine cannot vary is said, not passed over.
+//! Builds the same media twice under conditions that have nothing in common ([`super::varied`]), and compares every
+//! byte.
 
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8Path;
 
-use super::compare::{self, Same};
+use super::{
+    compare::{self, Same},
+    varied::{self, Build, Conditions, NOBODY},
+};
 use crate::{
     config::Engine,
     ctx::Ctx,
@@ -16,7 +17,6 @@ use crate::{
     exec::tree,
     plan::Cmd,
     report::table::{bytes, table},
-    site::preflight,
 };
 
 /// What is built twice.
@@ -27,38 +27,14 @@ pub struct Pair<'a> {
     pub engine: Engine,
     /// A clone of iPXE, if given.
     pub ipxe_repo: Option<&'a str>,
+    /// A folder of released files, if given; absolute.
+    pub artifacts: Option<&'a Utf8Path>,
+    /// The login password, if one is to be set.
+    pub password: Option<&'a str>,
 }
 
-/// One of the two builds.
-struct Build {
-    /// The repository's copy.
-    root: Utf8PathBuf,
-    /// Programs in front of ours, each with its arguments.
-    wrappers: Vec<String>,
-    umask: &'static str,
-    jobs: usize,
-    /// A clone of iPXE, or its address.
-    repository: Option<String>,
-    env: Vec<(&'static str, String)>,
-}
-
-/// Variables that change what make, gcc, tar, gzip, xorriso or GRUB do.
-const JUNK: &[(&str, &str)] = &[
-    ("CFLAGS", "-O0 -DJUNK"),
-    ("EXTRA_CFLAGS", "-DJUNK"),
-    ("CROSS_COMPILE", "no-such-"),
-    ("DEBUG", "1"),
-    ("MAKEFLAGS", "-k"),
-    ("GZIP", "-1"),
-    ("LANG", "de_DE.UTF-8"),
-    ("LC_ALL", "C.UTF-8"),
-    ("TZ", "Pacific/Kiritimati"),
-    ("SOURCE_DATE_EPOCH", "1"),
-];
-/// The user and group of the second build where the first is root's: Debian's `nobody`.
-const NOBODY: &str = "65534";
-/// Another day, and near enough for certificates to hold.
-const CLOCK: &str = "+50h";
+/// The variable that hands the password on.
+const PASSWORD: &str = "MEDIA_PAIR_PASSWORD";
 
 /// Builds both, compares, and prints the digests.
 ///
@@ -67,14 +43,19 @@ const CLOCK: &str = "+50h";
 pub fn run(ctx: &Ctx, pair: &Pair<'_>) -> Result<()> {
     let dir = ctx.work.join("reproducible");
     tree::remove(&dir)?;
-    let other = tempfile::Builder::new().prefix("media-the-second-build-in-a-longer-folder-").tempdir()?;
+    let mut named = tempfile::Builder::new();
+    named.prefix("media-the-second-build-in-a-longer-folder-");
+    let other = match varied::memory() {
+        Some(memory) => named.tempdir_in(memory),
+        None => named.tempdir(),
+    }?;
     let other = Utf8Path::from_path(other.path()).context("the temporary folder is not UTF-8")?;
-    let (mut first, mut second, varied) = builds(ctx, pair.engine, &dir, other)?;
+    let Conditions { mut first, mut second, rows } = varied::conditions(ctx, &dir, other)?;
     if let Some(repository) = pair.ipxe_repo {
         first.repository = Some(repository.to_owned());
         second.repository = Some(clone_for(ctx, repository, other)?);
     }
-    ctx.report.note(table(&["VARIED", "FIRST", "SECOND"], &varied));
+    ctx.report.note(table(&["VARIED", "FIRST", "SECOND"], &rows));
     // Both before either is built: an edit or a compile in between is no difference of the two.
     populate(ctx, &first, false)?;
     populate(ctx, &second, true)?;
@@ -97,54 +78,6 @@ pub fn run(ctx: &Ctx, pair: &Pair<'_>) -> Result<()> {
     let names: Vec<_> = different.iter().map(|s| s.path.as_str()).collect();
     let text = format!("{} of {} files differ: {}", names.len(), same.len(), names.join(", "));
     Err(Failure::new(Kind::Digest, text).help(format!("both are kept in {kept}")).into())
-}
-
-/// The two builds, and what differs between them.
-fn builds(
-    ctx: &Ctx,
-    engine: Engine,
-    dir: &Utf8Path,
-    other: &Utf8Path,
-) -> Result<(Build, Build, Vec<Vec<String>>)> {
-    let second = other.join("repository");
-    let mut wrappers = Vec::new();
-    let mut clock = "later by the first build: faketime is not installed".to_owned();
-    if engine == Engine::Source {
-        // Measured: under libfaketime iPXE's makefiles make their dependencies again and again, without an end.
-        clock = "later by the first build: make does not end under faketime".to_owned();
-    } else if ctx.find_program("faketime").is_some() {
-        wrappers.extend(["faketime", "-f", CLOCK].map(str::to_owned));
-        clock = CLOCK.to_owned();
-    }
-    let mut user = "the same: only root may become another".to_owned();
-    if preflight::is_root() && ctx.find_program("setpriv").is_some() {
-        let id = [format!("--reuid={NOBODY}"), format!("--regid={NOBODY}")];
-        wrappers.extend(["setpriv".to_owned()].into_iter().chain(id).chain(["--clear-groups".to_owned()]));
-        user = "nobody".to_owned();
-    }
-    let home = other.join("home");
-    fs_err::create_dir_all(&home)?;
-    let mut env: Vec<(&str, String)> = JUNK.iter().map(|(k, v)| (*k, (*v).to_owned())).collect();
-    env.push(("HOME", home.into_string()));
-    // With files' times moved as well, make would find what it has just written out of date, for ever.
-    env.push(("NO_FAKE_STAT", "1".to_owned()));
-    let first = dir.join("a");
-    let row = |what: &str, a: &str, b: &str| vec![what.to_owned(), a.to_owned(), b.to_owned()];
-    let jobs = ctx.jobs().max(2);
-    let varied = vec![
-        row("folder", first.as_str(), second.as_str()),
-        row("clock", "now", &clock),
-        row("umask", "022", "077"),
-        row("locale, time zone", "C, UTC", "C.UTF-8 and LANG=de_DE.UTF-8, Pacific/Kiritimati"),
-        row("user", if user == "nobody" { "root" } else { "yourself" }, &user),
-        row("jobs", &jobs.to_string(), "1"),
-        row("environment", "as it is", &format!("{} variables such as CFLAGS", JUNK.len())),
-        row("order of files", "created in order", "created in reverse order"),
-    ];
-    let a =
-        Build { root: first, wrappers: Vec::new(), umask: "022", jobs, repository: None, env: Vec::new() };
-    let b = Build { root: second, wrappers, umask: "077", jobs: 1, repository: None, env };
-    Ok((a, b, varied))
 }
 
 /// git takes nothing from a folder that belongs to somebody else, so the other user gets a clone of their own.
@@ -194,6 +127,8 @@ fn make(ctx: &Ctx, pair: &Pair<'_>, build: &Build, log: &Utf8Path) -> Result<()>
     let mut words: Vec<&str> = build.wrappers.iter().map(String::as_str).collect();
     words.extend([program.as_str(), "--jobs", &jobs, "dist", pair.profile, "--engine", engine]);
     words.extend(build.repository.iter().flat_map(|r| ["--ipxe-repo", r.as_str()]));
+    words.extend(pair.artifacts.iter().flat_map(|dir| ["--artifacts", dir.as_str()]));
+    words.extend(pair.password.iter().flat_map(|_| ["--password-env", PASSWORD]));
     let mut cmd = Cmd::new("sh", format!("build in {}", build.root))
         .arg("-c")
         .arg(format!("umask {}; exec \"$@\"", build.umask))
@@ -204,6 +139,9 @@ fn make(ctx: &Ctx, pair: &Pair<'_>, build: &Build, log: &Utf8Path) -> Result<()>
         .deadline(Duration::from_secs(45 * 60));
     for (name, value) in &build.env {
         cmd = cmd.env(name, value);
+    }
+    if let Some(password) = pair.password {
+        cmd = cmd.env(PASSWORD, password);
     }
     ctx.runner.logged(&cmd, log, &mut |_| {})
 }

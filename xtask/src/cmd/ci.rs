@@ -57,8 +57,8 @@ enum CiCommand {
     },
     /// Build twice under conditions that have nothing in common, and compare every byte.
     ///
-    /// Another folder, clock (where faketime is installed), umask, locale, user (where you are root), number of
-    /// jobs, environment and order of files. Exits with 5 when something differs, saying where.
+    /// Another folder, file system, clock (where faketime is installed), umask, locale, number of jobs, environment
+    /// and order of files; user and host name where you are root. Exits with 5 when something differs, saying where.
     Reproducible {
         /// What to build.
         #[command(flatten)]
@@ -134,9 +134,22 @@ fn build_twice(ctx: &Ctx, selection: &Selection, install: bool) -> Result<()> {
     let loaded = load::load(ctx)?;
     let profile = loaded.config.profile(selection.profile.as_deref())?;
     let engine = selection.engine.unwrap_or(profile.engine);
-    preflight::check(ctx, &needs::dist(&profile.media, engine), install)?;
-    let repository = selection.ipxe_repo.as_deref().or(ctx.env.get("MEDIA_IPXE_REPO"));
-    let pair = Pair { profile: &profile.name, engine, ipxe_repo: repository };
+    let mut needs = needs::dist(&profile.media, engine);
+    if install {
+        // Without them less is varied, which is said.
+        needs.extend(needs::pair());
+    }
+    preflight::check(ctx, &needs, install)?;
+    let artifacts = selection.artifacts.clone().or(ctx.env.get("MEDIA_ARTIFACTS").map(Into::into));
+    let artifacts = artifacts.map(|dir| ctx.absolute(dir)).transpose()?;
+    let password = selection.password.get(ctx)?;
+    let pair = Pair {
+        profile: &profile.name,
+        engine,
+        ipxe_repo: selection.ipxe_repo.as_deref().or(ctx.env.get("MEDIA_IPXE_REPO")),
+        artifacts: artifacts.as_deref(),
+        password: password.as_deref(),
+    };
     reproducible::run(ctx, &pair)
 }
 

@@ -39,6 +39,8 @@ const PACKAGES: &[(&str, &str)] = &[
     ("/usr/lib/grub/i386-pc", "grub-pc-bin"),
     ("dnsmasq", "dnsmasq-base"),
     ("nginx", "nginx-light"),
+    ("faketime", "faketime"),
+    ("/usr/share/i18n/locales/de_DE", "locales"),
 ];
 
 const IMAGES: &[&str] = &[
@@ -53,6 +55,7 @@ const DISTRIBUTION: &[&str] = &["dpkg-deb", "apt-get"];
 const PREBUILT: &[&str] = &["/usr/lib/ipxe/ipxe.lkrn"];
 const SOURCE: &[&str] = &["git", "make", "gcc", "ld", "perl", "/usr/include/lzma.h"];
 const BOOT: &[&str] = &["qemu-system-x86_64", "/usr/share/ovmf/OVMF.fd"];
+const PAIR: &[&str] = &["faketime", "/usr/share/i18n/locales/de_DE"];
 /// What tests build images of others with, and hold our servers' configurations against.
 const TEST: &[&str] =
     &["genisoimage", "grub-mkrescue", "mformat", "/usr/lib/grub/i386-pc", "dnsmasq", "nginx"];
@@ -72,6 +75,12 @@ pub fn dist(media: &Media, engine: Engine) -> Vec<Need> {
 #[must_use]
 pub fn boot() -> Vec<Need> {
     needs(&[BOOT])
+}
+
+/// What varies more between two builds.
+#[must_use]
+pub fn pair() -> Vec<Need> {
+    needs(&[PAIR])
 }
 
 /// Everything that any command needs, the tests included.
