@@ -73,6 +73,9 @@ struct Builder {
     id: &'static str,
 }
 
+/// The digest of a folder, of our own making (`exec/tree.rs`): in-toto lets algorithms be named freely.
+const TREE: &str = "xtaskTreeSha256";
+
 impl Resource {
     fn sha256(name: &str, digest: &str) -> Self {
         let digest = BTreeMap::from([("sha256", digest.to_owned())]);
@@ -87,8 +90,12 @@ pub fn statement(manifest: &Manifest) -> Statement {
     let mut resolved_dependencies = BTreeSet::new();
     for node in manifest.nodes.values() {
         tools.extend(node.inputs_of("tool").map(|(name, version)| (name.to_owned(), version.to_owned())));
-        for kind in ["src", "host"] {
-            resolved_dependencies.extend(node.inputs_of(kind).map(|(path, d)| Resource::sha256(path, d)));
+        for (kind, algorithm) in [("src", "sha256"), ("host", "sha256"), ("host-tree", TREE)] {
+            resolved_dependencies.extend(node.inputs_of(kind).map(|(path, digest)| Resource {
+                name: path.to_owned(),
+                uri: node.input(&format!("package {path}")).map(str::to_owned),
+                digest: BTreeMap::from([(algorithm, digest.to_owned())]),
+            }));
         }
         for (kind, uri) in [("apt-download sha256", "apt-download purl"), ("fetch sha256", "fetch url")] {
             let uri = node.input(uri).map(str::to_owned);

@@ -11,6 +11,9 @@ use serde::Serialize;
 use super::{Made, Manifest};
 use crate::plan::{Digest, digest::Fields};
 
+/// SPDX's word for what is not known.
+const NOBODY_SAYS: &str = "NOASSERTION";
+
 /// The document (<https://spdx.github.io/spdx-spec/v2.3/>).
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -40,7 +43,11 @@ struct Package {
     name: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     version_info: Option<String>,
+    supplier: String,
     download_location: String,
+    license_concluded: &'static str,
+    license_declared: &'static str,
+    copyright_text: &'static str,
     files_analyzed: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     source_info: Option<String>,
@@ -130,7 +137,11 @@ impl Parts<'_> {
             id,
             name: name.to_owned(),
             version_info: None,
-            download_location: "NOASSERTION".to_owned(),
+            supplier: NOBODY_SAYS.to_owned(),
+            download_location: NOBODY_SAYS.to_owned(),
+            license_concluded: NOBODY_SAYS,
+            license_declared: NOBODY_SAYS,
+            copyright_text: NOBODY_SAYS,
             files_analyzed: false,
             source_info: None,
             external_refs: None,
@@ -164,6 +175,7 @@ impl Parts<'_> {
         let own = |path: &str| node.stage != "ipxe-package" || from.ends_with(&uri(file_name(path)));
         for (path, digest) in node.inputs_of("host").filter(|(path, _)| own(path)) {
             let id = self.file(&component(path), path, digest);
+            self.brought(&id, node.input(&format!("package {path}")));
             self.relate(from, how, &id);
         }
         for (artifact, key) in node.inputs_of("node") {
@@ -186,6 +198,19 @@ impl Parts<'_> {
         let id = format!("SPDXRef-file-{}", Digest::of(format!("{path} {digest}").as_bytes()).short(16));
         self.add(id.clone(), name, Some(digest));
         id
+    }
+
+    /// Notes which package, by its URL, a part came with.
+    fn brought(&mut self, id: &str, purl: Option<&str>) {
+        let (Some(package), Some(purl)) = (self.packages.get_mut(id), purl) else { return };
+        let version = purl.rsplit_once('@').and_then(|(_, rest)| rest.split('?').next());
+        package.version_info = package.version_info.take().or(version.map(|v| v.replace("%2B", "+")));
+        package.supplier = supplier(purl);
+        package.external_refs = Some([ExternalRef {
+            reference_category: "PACKAGE-MANAGER",
+            reference_type: "purl",
+            reference_locator: purl.to_owned(),
+        }]);
     }
 
     /// The package that the output `name` of the node `key` is, if it is one of its own.
@@ -215,9 +240,10 @@ impl Parts<'_> {
                 package.primary_package_purpose = "APPLICATION";
                 // SPDX has no checksum for a folder.
                 let modules =
-                    node.inputs_of("host").map(|(path, tree)| format!("{path}, whose tree is {tree}"));
+                    node.inputs_of("host-tree").map(|(path, tree)| format!("{path}, whose tree is {tree}"));
                 package.source_info =
                     modules.reduce(|a, b| a + "; " + &b).map(|from| format!("linked from {from}"));
+                self.brought(&id, node.inputs_of("package").map(|(_, purl)| purl).next());
                 return Some(id);
             }
             _ => return None,
@@ -240,13 +266,7 @@ impl Parts<'_> {
             let package = self.add(id.clone(), name, Some(sha256));
             package.version_info = Some(version.to_owned());
             package.primary_package_purpose = "INSTALL";
-            package.external_refs = node.input("apt-download purl").map(|purl| {
-                [ExternalRef {
-                    reference_category: "PACKAGE-MANAGER",
-                    reference_type: "purl",
-                    reference_locator: purl.to_owned(),
-                }]
-            });
+            self.brought(&id, node.input("apt-download purl"));
         } else {
             let sha256 = node.input("fetch sha256")?;
             let package = self.add(id.clone(), &node.label, Some(sha256));
@@ -257,6 +277,13 @@ impl Parts<'_> {
         }
         Some(id)
     }
+}
+
+/// Who gives out a package: `pkg:deb/debian/…` is Debian's.
+fn supplier(purl: &str) -> String {
+    let vendor = purl.split('/').nth(1).unwrap_or_default();
+    let (first, rest) = vendor.split_at_checked(1).unwrap_or_default();
+    format!("Organization: {}{rest}", first.to_uppercase())
 }
 
 /// `/usr/lib/ISOLINUX/isolinux.bin` as people know it: `syslinux: isolinux.bin`.
@@ -379,6 +406,7 @@ pub(super) mod tests {
         let deb =
             doc.packages.iter().find(|p| p.name == "bb").and_then(|p| p.external_refs.as_ref()).unwrap();
         assert_eq!(deb[0].reference_locator, "pkg:deb/debian/bb@1:1");
+        assert_eq!(supplier("pkg:deb/debian/bb@1:1"), "Organization: Debian");
         assert!(!doc.packages.iter().any(|p| p.name.contains("xorriso")), "a tool is not in the medium");
     }
 

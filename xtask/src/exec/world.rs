@@ -2,13 +2,14 @@
 
 use std::{cell::RefCell, collections::BTreeMap, time::Duration};
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{store::write_json, tree};
 use crate::{
     ctx::Ctx,
     plan::{Cmd, Digest, Missing, ToolId, World},
+    stage::host::purl,
 };
 
 /// The real [`World`]. Tool versions are remembered in `target/media/tools.json` as long as the program's size
@@ -48,16 +49,30 @@ impl<'c> Machine<'c> {
 
     fn look_up(&self, program: &str) -> Option<Known> {
         let path = self.ctx.find_program(program)?;
+        self.remembered(program, path, |path| {
+            Some(format!(
+                "{} ({})",
+                self.said(program),
+                self.digest(path.canonicalize_utf8().ok()?)?.short(8)
+            ))
+        })
+    }
+
+    /// What `ask` says about the file `path`, under `name`, as long as the file stays the same.
+    fn remembered(
+        &self,
+        name: &str,
+        path: Utf8PathBuf,
+        ask: impl FnOnce(&Utf8Path) -> Option<String>,
+    ) -> Option<Known> {
         let meta = fs_err::metadata(&path).ok()?;
         let time = meta.modified().ok()?.duration_since(std::time::UNIX_EPOCH).ok()?.as_nanos();
-        let old = self.tools.borrow().get(program).cloned();
+        let old = self.tools.borrow().get(name).cloned();
         if let Some(old) = old.filter(|k| k.path == path && k.size == meta.len() && k.time == time) {
             return Some(old);
         }
-        let version =
-            format!("{} ({})", self.said(program), self.digest(path.canonicalize_utf8().ok()?)?.short(8));
-        let known = Known { path, size: meta.len(), time, version };
-        self.tools.borrow_mut().insert(program.to_owned(), known.clone());
+        let known = Known { version: ask(&path)?, path, size: meta.len(), time };
+        self.tools.borrow_mut().insert(name.to_owned(), known.clone());
         // Not being able to remember costs time, nothing else.
         _ = fs_err::create_dir_all(&self.ctx.work);
         _ = write_json(&self.ctx.work.join("tools.json"), &*self.tools.borrow());
@@ -79,6 +94,27 @@ impl<'c> Machine<'c> {
         let numbered = lines().find(|l| l.chars().any(|c| c.is_ascii_digit()));
         numbered.or(lines().next()).unwrap_or("").chars().take(100).collect()
     }
+
+    /// dpkg's word on who brought a file, as a package URL.
+    fn brought(&self, path: &Utf8Path) -> Option<String> {
+        let ask = |args: &[&str]| {
+            let cmd = Cmd::new("dpkg-query", "ask for a file's package").args(args.iter().copied());
+            Some(self.ctx.runner.run(&cmd).ok()?.text())
+        };
+        let owners = ask(&["-S", path.as_str()])?;
+        // `isolinux: /usr/…`, or `a, b: /usr/…` for a folder of several.
+        let name = owners.split([',', ':']).next()?.to_owned();
+        let version = ask(&["-W", "-f", "${Version}", &name])?;
+        Some(purl(&distribution(), &name, &version))
+    }
+}
+
+/// `debian`, `ubuntu`; Debian where nothing says.
+#[must_use]
+pub fn distribution() -> String {
+    let text = fs_err::read_to_string(Utf8Path::new("/etc/os-release")).unwrap_or_default();
+    let id = text.lines().find_map(|l| l.strip_prefix("ID="));
+    id.unwrap_or("debian").trim_matches('"').to_owned()
 }
 
 impl World for Machine<'_> {
@@ -89,6 +125,16 @@ impl World for Machine<'_> {
     fn host(&self, path: &str) -> Result<Digest, Missing> {
         let real = camino::Utf8Path::new(path).canonicalize_utf8().ok();
         real.and_then(|p| self.digest(p)).ok_or_else(|| Missing::Host(path.to_owned()))
+    }
+
+    fn is_folder(&self, path: &str) -> bool {
+        Utf8Path::new(path).is_dir()
+    }
+
+    fn package(&self, path: &str) -> Option<String> {
+        // Fetched packages say so themselves; only dpkg knows about the rest.
+        self.ctx.find_program("dpkg-query")?;
+        self.remembered(&format!("package of {path}"), path.into(), |p| self.brought(p)).map(|k| k.version)
     }
 
     fn tool(&self, program: &str) -> Result<ToolId, Missing> {

@@ -16,6 +16,14 @@ pub trait World {
     /// # Errors
     /// When it is not there.
     fn host(&self, path: &str) -> Result<Digest, Missing>;
+    /// Whether a path of the machine is a folder; its digest is then no file's.
+    fn is_folder(&self, _path: &str) -> bool {
+        false
+    }
+    /// The package URL of what brought a file of the machine, where something says so. It is no part of any key.
+    fn package(&self, _path: &str) -> Option<String> {
+        None
+    }
     /// Which program a name stands for.
     ///
     /// # Errors
@@ -190,7 +198,11 @@ impl Hasher<'_> {
             }
             Arg::Host(path) => {
                 let digest = self.world.host(path);
-                self.file(f, "host", path, digest);
+                let kind = if self.world.is_folder(path) { "host-tree" } else { "host" };
+                self.file(f, kind, path, digest);
+                if let Some(purl) = self.world.package(path) {
+                    self.input(format!("package {path}"), purl);
+                }
             }
             Arg::In(artifact) => {
                 let key = self.keys.key(artifact.node);

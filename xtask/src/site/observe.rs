@@ -5,10 +5,9 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result};
-use camino::Utf8Path;
 use serde::{Deserialize, Serialize};
 
-use crate::exec::store::write_json;
+use crate::exec::{store::write_json, world};
 use crate::{
     config::{KernelFlavour, Media, Profile},
     ctx::Ctx,
@@ -129,7 +128,7 @@ fn packages(ctx: &Ctx, flavour: KernelFlavour) -> Result<Option<Packages>> {
         return Ok(None);
     }
     let mut apt = Apt::new(ctx);
-    let distribution = distribution();
+    let distribution = world::distribution();
     look_up(&mut apt, &distribution, flavour).map(Some).map_err(|e| {
         Failure::new(Kind::MissingTool, "apt does not know the packages of the smoke system")
             .help("run `apt-get update` (with sudo where you are not root), or `cargo xtask dist --install`")
@@ -162,12 +161,6 @@ fn look_up(apt: &mut Apt<'_>, distribution: &str, flavour: KernelFlavour) -> Res
     mke2fs.push(apt.package(&com_err)?);
     let busybox = apt.package("busybox-static")?;
     Ok(Packages { distribution: distribution.to_owned(), kernel, busybox, mke2fs })
-}
-
-fn distribution() -> String {
-    let text = fs_err::read_to_string(Utf8Path::new("/etc/os-release")).unwrap_or_default();
-    let id = text.lines().find_map(|l| l.strip_prefix("ID="));
-    id.unwrap_or("debian").trim_matches('"').to_owned()
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Raised when other files are written for the same outputs, so that a folder of before is not taken for current.
-const FILES: &[u8] = b"2";
+const FILES: &[u8] = b"3";
 
 /// Everything that `publish` needs to know.
 pub struct Publish<'a> {
@@ -93,6 +93,10 @@ impl Publish<'_> {
         fields.add("engine", format!("{:?}", self.engine).as_bytes());
         for (path, artifact) in &self.planned.outputs {
             fields.add(path, self.keys.key(artifact.node).bytes());
+        }
+        // The manifest also says what no key depends on, such as which package brought a file.
+        for input in self.keys.ids().flat_map(|id| self.keys.inputs(id)) {
+            fields.add(&input.label, input.value.as_bytes());
         }
         fields.finish()
     }

@@ -37,13 +37,10 @@ pub struct Package {
     pub size: u64,
 }
 
-impl Package {
-    /// Its package URL (<https://github.com/package-url/purl-spec>, type `deb`).
-    #[must_use]
-    pub fn purl(&self, distribution: &str) -> String {
-        let Self { name, version, .. } = self;
-        format!("pkg:deb/{distribution}/{name}@{version}?arch=amd64").replace('+', "%2B")
-    }
+/// The package URL of a Debian package (<https://github.com/package-url/purl-spec>, type `deb`).
+#[must_use]
+pub fn purl(distribution: &str, name: &str, version: &str) -> String {
+    format!("pkg:deb/{distribution}/{name}@{version}?arch=amd64").replace('+', "%2B")
 }
 
 impl Packages {

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::host::{Package, Packages};
+use super::host::{Package, Packages, purl};
 use crate::{
     config::{KernelFlavour, Locked, Media, Released},
     error::{Failure, Kind},
@@ -46,7 +46,7 @@ impl Stage for Deb {
                 ("version", version.as_str().into()),
                 ("sha256", sha256.to_string().into()),
                 ("size", size.to_string().into()),
-                ("purl", self.package.purl(&self.distribution).into()),
+                ("purl", purl(&self.distribution, name, version).into()),
                 ("to", to),
             ],
         );
