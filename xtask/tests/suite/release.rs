@@ -420,7 +420,8 @@ fn nothing_is_released_that_is_broken_or_has_a_secret() {
     let args = ["publish", "--from", from, "--to", target.to_str().unwrap(), "--execute"];
     // The manifest is among what is looked through.
     let mut manifest = media.manifest();
-    manifest.nodes.values_mut().next().unwrap().label = "rancher.password=hunter2".to_owned();
+    let iso = manifest.nodes.values_mut().find(|n| n.stage == "iso").unwrap();
+    iso.label = "rancher.password=hunter2".to_owned();
     media.state(&manifest);
     let (code, said) = repository.run(&args);
     assert!(code == 13 && said.contains("manifest.json: a password") && !said.contains("hunter2"), "{said}");
