@@ -8,8 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{store::write_json, tree};
 use crate::{
     ctx::Ctx,
-    plan::{Cmd, Digest, Missing, ToolId, World},
-    stage::host::purl,
+    plan::{Cmd, Digest, Missing, ToolId, World, purl},
 };
 
 /// The real [`World`]. Tool versions are remembered in `target/media/tools.json` as long as the program's size
@@ -105,7 +104,7 @@ impl<'c> Machine<'c> {
         // `isolinux: /usr/…`, or `a, b: /usr/…` for a folder of several.
         let name = owners.split([',', ':']).next()?.to_owned();
         let version = ask(&["-W", "-f", "${Version}", &name])?;
-        Some(purl(&distribution(), &name, &version))
+        Some(purl::deb(&distribution(), &name, &version))
     }
 }
 

@@ -10,6 +10,7 @@ pub mod cmd;
 pub mod digest;
 mod key;
 mod planner;
+pub mod purl;
 mod render;
 
 pub use action::{Action, CmdSpec, Effect, FetchSpec, Progress, Resource, Source};

@@ -37,12 +37,6 @@ pub struct Package {
     pub size: u64,
 }
 
-/// The package URL of a Debian package (<https://github.com/package-url/purl-spec>, type `deb`).
-#[must_use]
-pub fn purl(distribution: &str, name: &str, version: &str) -> String {
-    format!("pkg:deb/{distribution}/{name}@{version}?arch=amd64").replace('+', "%2B")
-}
-
 impl Packages {
     /// The kernel package's version without what cannot stand in a file name.
     #[must_use]

@@ -2,11 +2,11 @@
 
 use anyhow::Result;
 
-use super::host::{Package, Packages, purl};
+use super::host::{Package, Packages};
 use crate::{
     config::{KernelFlavour, Locked, Media, Released},
     error::{Failure, Kind},
-    plan::{Arg, Artifact, CmdSpec, FetchSpec, Planner, Resource, Source, Stage},
+    plan::{Arg, Artifact, CmdSpec, FetchSpec, Planner, Resource, Source, Stage, purl},
 };
 
 /// No kernel, initrd or ISO that we make media of is larger.
@@ -46,7 +46,7 @@ impl Stage for Deb {
                 ("version", version.as_str().into()),
                 ("sha256", sha256.to_string().into()),
                 ("size", size.to_string().into()),
-                ("purl", purl(&self.distribution, name, version).into()),
+                ("purl", purl::deb(&self.distribution, name, version).into()),
                 ("to", to),
             ],
         );
