@@ -173,6 +173,10 @@ fn keep(ctx: &Ctx, file: &Same, first: &Utf8Path, second: &Utf8Path, to: &Utf8Pa
     let cmd =
         Cmd::new("diffoscope", "compare two files").args(["--text", text.as_str(), a.as_str(), b.as_str()]);
     // It exits with 1 when files differ, as they do.
-    ctx.runner.output(&cmd)?;
+    let said = ctx.runner.output(&cmd)?;
+    if said.code != Some(1) {
+        let why = said.error_text();
+        ctx.report.warn(format!("diffoscope could not compare {name}: {}", why.lines().last().unwrap_or("")));
+    }
     Ok(())
 }
