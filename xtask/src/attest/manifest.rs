@@ -30,6 +30,29 @@ pub struct Manifest {
     pub nodes: BTreeMap<Digest, Made>,
 }
 
+impl Manifest {
+    /// Profile and version become names of files and folders: each must be one, and lead nowhere else.
+    ///
+    /// # Errors
+    /// Which is none, as text.
+    pub fn check_names(&self) -> Result<(), String> {
+        for (what, name) in [("profile", &self.profile), ("version", &self.version)] {
+            if !is_name(name) {
+                return Err(format!("the manifest's {what} {name:?} is no plain name"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether `text` is one plain component of a path, the same everywhere: ASCII letters, digits and `.+~_-`, no dot
+/// in front.
+#[must_use]
+pub fn is_name(text: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b".+~_-".contains(&b);
+    !text.is_empty() && !text.starts_with('.') && text.bytes().all(plain)
+}
+
 /// One file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -68,5 +91,20 @@ impl Made {
     pub fn inputs_of<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
         let rest = move |label: &'a str| label.strip_prefix(kind)?.strip_prefix(' ');
         self.inputs.iter().filter_map(move |i| Some((rest(&i.label)?, i.value.as_str())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_stays_in_its_folder() {
+        for good in ["1.5.8", "smoke", "0.0.1-old", "6.1~rc1+b2", "v1_2"] {
+            assert!(is_name(good), "{good}");
+        }
+        for bad in ["", ".", "..", ".git", "/x", "a/b", "../x", "a\\b", "a:b", "a\nb", "a b", "ä"] {
+            assert!(!is_name(bad), "{bad}");
+        }
     }
 }

@@ -6,7 +6,7 @@ pub mod manifest;
 pub mod provenance;
 pub mod spdx;
 
-pub use manifest::{Made, Manifest, Output};
+pub use manifest::{Made, Manifest, Output, is_name};
 
 /// The SBOM's name in `dist/<profile>/`.
 pub const SBOM: &str = "sbom.spdx.json";

@@ -7,10 +7,13 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::{build::Selection, dist, guard as guard_cmd, password::PasswordArgs, verify as verify_cmd};
 use crate::{
     ctx::Ctx,
-    error::{Failure, Kind},
+    error::{Explain as _, Failure, Kind},
     guard,
     site::{load, load::Loaded},
-    verify::{self, release},
+    verify::{
+        notes,
+        release::{self, Channel, Part},
+    },
 };
 
 /// Arguments of `publish`.
@@ -25,7 +28,13 @@ pub struct PublishArgs {
     /// The folder of the release.
     #[arg(long, value_name = "DIR")]
     pub to: Utf8PathBuf,
-    /// The dated channel's name, such as 2025-11-25; the date of media.lock unless given.
+    /// The tag that is released: the notes are its section of CHANGELOG.md, and it is part of the dated channel's
+    /// name. Also as git has it, `refs/tags/v1.2.3`; a branch, `refs/heads/main`, is as none. Without a tag, the notes
+    /// are the newest section.
+    #[arg(long, value_name = "TAG")]
+    pub tag: Option<String>,
+    /// The dated channel's name; the date of media.lock unless given, and the tag, if there is one:
+    /// `2025-11-25-v1.2.3`.
     #[arg(long, value_name = "NAME")]
     pub channel: Option<String>,
     /// A minisign public key that each folder must be signed by.
@@ -39,35 +48,48 @@ pub struct PublishArgs {
 /// Verifies, guards, collects; with --execute, writes.
 ///
 /// # Errors
-/// [`Kind::Digest`] for a broken promise, [`Kind::Leak`] for a secret; then nothing is written.
+/// [`Kind::Digest`] for a broken promise, [`Kind::Leak`] for a secret, [`Kind::Usage`] where something else is in the
+/// way, [`Kind::Config`] without notes; then nothing is written.
 pub fn run(ctx: &Ctx, args: &PublishArgs) -> Result<()> {
     let loaded = load::load(ctx)?;
     let mut parts = Vec::new();
     for dir in folders(ctx, args)? {
         parts.push(checked(ctx, &loaded, &dir, args)?);
     }
-    let dated = args.channel.clone().unwrap_or_else(|| crate::attest::date(loaded.lock.epoch));
-    if !verify::sums::is_plain(&dated) || dated.contains('/') || dated.starts_with('.') {
-        return Err(Failure::new(Kind::Usage, format!("`{dated}` cannot be a channel's name")).into());
-    }
-    let channels = [dated.as_str(), "latest"];
-    let changelog = fs_err::read_to_string(ctx.root.join("CHANGELOG.md")).unwrap_or_default();
-    let verb = if args.execute { "wrote" } else { "would write" };
+    let tag = args.tag.as_deref().and_then(notes::tag);
+    let date = crate::attest::date(loaded.lock.epoch);
+    let dated = tag.map_or(date.clone(), |tag| format!("{date}-{tag}"));
+    let to = std::path::absolute(&args.to).map(Utf8PathBuf::try_from)??;
+    let channels = release::plan(&to, args.channel.as_ref().unwrap_or(&dated), &parts)?;
+    let notes = read_notes(ctx, tag)?;
     if args.execute {
-        fs_err::create_dir_all(&args.to)?;
-        let to = ctx.absolute(args.to.clone())?;
-        release::write(&to, &channels, &parts, &release::notes(&changelog))?;
+        release::write(&to, &channels, &parts, &notes)?;
+    } else {
+        ctx.report.note("nothing is written; --execute writes it");
     }
+    let verb = if args.execute { "wrote" } else { "would write" };
+    let line = |verb: &str, channel: &Channel, part: &Part| {
+        let files = part.manifest.outputs.len();
+        format!("{verb} {}/{}/{}/ ({files} files)", args.to, channel.name, part.name())
+    };
     let lines = channels.iter().flat_map(|channel| {
-        parts.iter().map(move |p| {
-            format!("{verb} {}/{channel}/{}/ ({} files)", args.to, p.name(), p.manifest.outputs.len())
-        })
+        let new = parts.iter().map(|part| line(verb, channel, part));
+        new.chain(channel.kept.iter().map(|part| line("kept", channel, part))).collect::<Vec<_>>()
     });
     ctx.report.out(&lines.collect::<Vec<_>>().join("\n"));
-    if !args.execute {
-        ctx.report.note("nothing was written; --execute writes it");
-    }
     Ok(())
+}
+
+/// The notes, looked through as the media are: they are published as well.
+fn read_notes(ctx: &Ctx, tag: Option<&str>) -> Result<String> {
+    let changelog = fs_err::read_to_string(ctx.root.join("CHANGELOG.md"));
+    let notes = notes::section(&changelog.explain(Kind::Config, || "there are no notes".to_owned())?, tag)?;
+    fs_err::create_dir_all(&ctx.work)?;
+    let dir = tempfile::Builder::new().prefix("notes-").tempdir_in(&ctx.work)?;
+    fs_err::write(dir.path().join(release::NOTES), &notes)?;
+    let dir = Utf8Path::from_path(dir.path()).expect("it is in a folder whose name is UTF-8");
+    guard::scan(ctx, dir, &guard::rules(ctx))?.refuse(false)?;
+    Ok(notes)
 }
 
 fn folders(ctx: &Ctx, args: &PublishArgs) -> Result<Vec<Utf8PathBuf>> {
@@ -79,16 +101,17 @@ fn folders(ctx: &Ctx, args: &PublishArgs) -> Result<Vec<Utf8PathBuf>> {
 }
 
 /// Verifies one folder and looks through it for secrets.
-fn checked(ctx: &Ctx, loaded: &Loaded, dir: &Utf8Path, args: &PublishArgs) -> Result<release::Part> {
+fn checked(ctx: &Ctx, loaded: &Loaded, dir: &Utf8Path, args: &PublishArgs) -> Result<Part> {
     let key = args.key.clone().map(|key| ctx.absolute(key)).transpose()?;
     let subject = verify_cmd::subject(ctx, loaded, dir.to_owned(), None, &PasswordArgs::default());
     let checks = subject.run(key.as_deref())?;
     checks.judge()?;
     let manifest =
         subject.manifest.ok_or_else(|| Failure::new(Kind::Digest, format!("{dir} has no manifest")))?;
+    manifest.check_names().map_err(|e| Failure::new(Kind::Digest, format!("{dir}: {e}")))?;
     let profile = loaded.config.profile(Some(&manifest.profile))?;
     let scan = guard::scan(ctx, dir, &guard::rules(ctx))?;
     guard_cmd::show(ctx, &scan);
     scan.refuse(profile.publish_secrets)?;
-    Ok(release::Part { dir: dir.to_owned(), manifest })
+    Ok(Part { dir: dir.to_owned(), manifest })
 }

@@ -6,6 +6,7 @@
 
 mod agree;
 mod inside;
+pub mod notes;
 pub mod rebuild;
 pub mod release;
 pub mod remote;

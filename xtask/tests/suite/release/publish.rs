@@ -1,0 +1,140 @@
+//! What `publish` writes, and what it refuses.
+
+use std::path::PathBuf;
+
+use fs_err as fs;
+
+use super::{Media, Repository};
+
+pub(super) const CHANGELOG: &str = "# Changes\n\n## Unreleased\n\n- next\n\n## 1.2.3\n\n- first\n";
+
+/// The media, and a folder to publish them into.
+struct Release {
+    media: Media<'static>,
+    dir: tempfile::TempDir,
+}
+
+impl Release {
+    fn new(repository: &'static Repository) -> Self {
+        Self { media: repository.media(), dir: tempfile::tempdir().unwrap() }
+    }
+
+    fn to(&self) -> PathBuf {
+        self.dir.path().join("deep/release")
+    }
+
+    fn run(&self, args: &[&str]) -> (i32, String) {
+        let (from, to) = (self.media.path(""), self.to());
+        let publish = ["publish", "--from", from.to_str().unwrap(), "--to", to.to_str().unwrap()];
+        self.media.repository.run(&[&publish[..], args].concat())
+    }
+
+    /// Refused with this exit code, and nothing was written anywhere.
+    fn refused(&self, code: i32, args: &[&str]) -> String {
+        let (is, said) = self.run(&[args, &["--execute"]].concat());
+        assert_eq!(is, code, "{said}");
+        assert_eq!(fs::read_dir(self.dir.path()).unwrap().count(), 0, "{said}");
+        said
+    }
+}
+
+/// The same repository with another changelog.
+fn with_changelog(repository: &Repository, changelog: Option<&str>) -> Repository {
+    let own = Repository { dir: tempfile::tempdir().unwrap() };
+    for name in ["bootscripts", "isofs"] {
+        fs::create_dir_all(own.path(name)).unwrap();
+        super::copy(&repository.path(name), &own.path(name));
+    }
+    for name in ["media.toml", "media.lock"] {
+        fs::copy(repository.path(name), own.path(name)).unwrap();
+    }
+    if let Some(text) = changelog {
+        fs::write(own.path("CHANGELOG.md"), text).unwrap();
+    }
+    own
+}
+
+#[test]
+fn a_release_is_planned_then_written_whole() {
+    let Some(repository) = Repository::get() else { return };
+    let release = Release::new(repository);
+    let (code, said) = release.run(&[]);
+    assert!(code == 0 && said.contains("would write") && !release.to().exists(), "{said}");
+    let (code, said) = release.run(&["--execute"]);
+    assert_eq!(code, 0, "{said}");
+    for channel in ["2025-11-25", "latest"] {
+        let channel = release.to().join(channel);
+        let list = fs::read_to_string(channel.join("SHA256SUMS")).unwrap();
+        assert!(
+            list.contains("  mini-1-prebuilt/netboot/vmlinuz\n") && list.contains("  NOTES.md\n"),
+            "{list}"
+        );
+        assert_eq!(fs::read_to_string(channel.join("NOTES.md")).unwrap(), "## Unreleased\n\n- next\n");
+        let part = channel.join("mini-1-prebuilt");
+        assert_eq!(repository.run(&["verify", part.to_str().unwrap()]).0, 0);
+    }
+}
+
+#[test]
+fn a_tag_names_the_channel_and_chooses_the_notes() {
+    let Some(repository) = Repository::get() else { return };
+    let release = Release::new(repository);
+    let (code, said) = release.run(&["--tag", "refs/tags/v1.2.3", "--execute"]);
+    assert_eq!(code, 0, "{said}");
+    let notes = release.to().join("2025-11-25-v1.2.3/NOTES.md");
+    assert_eq!(fs::read_to_string(notes).unwrap(), "## 1.2.3\n\n- first\n");
+    let (code, said) = release.run(&["--tag", "refs/heads/main"]);
+    assert!(code == 0 && said.contains("/2025-11-25/mini-1-prebuilt/"), "a branch is no tag: {said}");
+    let release = Release::new(repository);
+    let said = release.refused(3, &["--tag", "v1.3"]);
+    assert!(said.contains("CHANGELOG.md has no section `## 1.3`"), "{said}");
+    release.refused(2, &["--tag", "a/../../b"]);
+}
+
+#[test]
+fn notes_that_are_missing_or_hold_a_secret_are_not_published() {
+    let Some(repository) = Repository::get() else { return };
+    let token = format!("ghp_{}", "a1B2".repeat(9));
+    let secret = format!("## 9\n\nx={token}\n");
+    let said = |changelog: Option<&str>, code: i32| {
+        let repository = with_changelog(repository, changelog);
+        let release = Release::new(Repository::get().unwrap());
+        let (from, to) = (release.media.path(""), release.to());
+        let publish =
+            ["publish", "--from", from.to_str().unwrap(), "--to", to.to_str().unwrap(), "--execute"];
+        let (is, said) = repository.run(&publish);
+        assert!(is == code && !to.exists(), "{said}");
+        said
+    };
+    assert!(said(None, 3).contains("there are no notes"));
+    assert!(said(Some("# Changes\n"), 3).contains("CHANGELOG.md has no section"));
+    let said = said(Some(&secret), 13);
+    assert!(said.contains("NOTES.md: a token") && !said.contains(&token), "{said}");
+}
+
+#[test]
+fn a_version_that_leads_away_writes_nothing() {
+    let Some(repository) = Repository::get() else { return };
+    let release = Release::new(repository);
+    let mut manifest = release.media.manifest();
+    manifest.version = "/../../../ESCAPED".to_owned();
+    release.media.state(&manifest);
+    let said = release.refused(5, &[]);
+    assert!(!said.contains("wrote"), "{said}");
+}
+
+#[test]
+fn a_folder_of_the_repository_is_not_taken_for_a_channel() {
+    let Some(repository) = Repository::get() else { return };
+    let own = with_changelog(repository, Some(CHANGELOG));
+    fs::create_dir_all(own.path("docs")).unwrap();
+    fs::write(own.path("docs/read.md"), "mine").unwrap();
+    let media = repository.media();
+    let from = media.path("");
+    let (from, to) = (from.to_str().unwrap(), own.dir.path().to_str().unwrap());
+    let publish = ["publish", "--from", from, "--to", to, "--channel", "docs", "--execute"];
+    let (code, said) = own.run(&publish);
+    assert!(code == 2 && said.contains("docs was not written by `publish`"), "{said}");
+    assert_eq!(fs::read_to_string(own.path("docs/read.md")).unwrap(), "mine");
+    assert!(!own.path("latest").exists());
+}
