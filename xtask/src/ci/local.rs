@@ -2,9 +2,12 @@
 //! a runner gives, so that a workflow is never run for the first time at GitHub.
 //!
 //! Jobs for other systems are run here too: their steps are the same commands. Actions are GitHub's: a checkout is
-//! the clone, artifacts are folders, the cache is the store that all jobs share; others are skipped by name.
+//! the clone, artifacts are folders; others, its cache among them, are skipped by name.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -43,7 +46,7 @@ pub struct Choice {
     #[arg(long)]
     pub job: Option<String>,
     /// Of each job that has a matrix, only the run of this name, where there is one: media whose inputs cannot be
-    /// had here are left out so.
+    /// had here are left out so. Some job must have it.
     #[arg(long = "matrix", value_name = "NAME")]
     pub run: Option<String>,
 }
@@ -59,6 +62,8 @@ struct Local<'c> {
     choice: Choice,
     /// What `needs` says of each job that has ended.
     ended: BTreeMap<String, Value>,
+    /// The names of every matrix that was met.
+    names: BTreeSet<String>,
 }
 
 /// Runs the workflow `.github/workflows/<name>.yml`, or what is chosen of it.
@@ -86,16 +91,18 @@ pub fn run(ctx: &Ctx, name: &str, choice: &Choice) -> Result<()> {
     });
     let dir = ctx.work.join("ci");
     tree::remove(&dir.join("artifacts"))?;
-    let mut local =
-        Local { ctx, workflow, dir, github, commit, choice: choice.clone(), ended: BTreeMap::new() };
+    let choice = choice.clone();
+    let (ended, names) = (BTreeMap::new(), BTreeSet::new());
+    let mut local = Local { ctx, workflow, dir, github, commit, choice, ended, names };
     local.all()
 }
 
 impl Local<'_> {
     fn all(&mut self) -> Result<()> {
         let wanted = self.wanted()?;
+        let last = wanted.iter().rposition(|id| self.workflow.jobs[id].strategy.is_some());
         let mut steps = Steps::new(self.ctx);
-        for id in wanted {
+        for (at, id) in wanted.into_iter().enumerate() {
             let job = self.workflow.jobs[&id].clone();
             let passed = job.needs.iter().all(|n| self.ended[n]["result"] == "success");
             if !runs(job.condition.as_deref(), passed)? {
@@ -105,7 +112,11 @@ impl Local<'_> {
             }
             let mut outputs = json!({});
             let mut ok = true;
-            for (label, matrix) in self.runs_of(&job)? {
+            let runs = self.runs_of(&job)?;
+            if Some(at) == last || last.is_none() {
+                self.check_choice()?;
+            }
+            for (label, matrix) in runs {
                 let label = format!("{id}{label}");
                 ok &= steps.step(&label, |_| {
                     outputs = self.job(&job, matrix)?;
@@ -116,6 +127,17 @@ impl Local<'_> {
             self.ended.insert(id, json!({ "result": result, "outputs": outputs }));
         }
         steps.finish()
+    }
+
+    /// The matrix that comes last has had its say: the run that was chosen is in one of them.
+    fn check_choice(&self) -> Result<()> {
+        let Some(run) = self.choice.run.as_ref().filter(|run| !self.names.contains(*run)) else {
+            return Ok(());
+        };
+        let names: Vec<&str> = self.names.iter().map(String::as_str).collect();
+        Err(Failure::new(Kind::Usage, format!("no matrix of the workflow has a run `{run}`"))
+            .help(format!("its runs are: {}", names.join(", ")))
+            .into())
     }
 
     /// The jobs to run in order: all, or one and what it needs.
@@ -137,7 +159,7 @@ impl Local<'_> {
     }
 
     /// The runs of a job, each with what its name ends in.
-    fn runs_of(&self, job: &Job) -> Result<Vec<(String, Value)>> {
+    fn runs_of(&mut self, job: &Job) -> Result<Vec<(String, Value)>> {
         let Some(strategy) = &job.strategy else { return Ok(vec![(String::new(), json!({}))]) };
         let all: Vec<Value> = match &strategy.matrix {
             MatrixText::Axes(axes) => combinations(axes).into_iter().map(|c| json!(c)).collect(),
@@ -148,11 +170,16 @@ impl Local<'_> {
                 value["include"].as_array().cloned().context("the matrix has no `include`")?
             }
         };
+        // GitHub fails such a job: "Matrix vector does not contain any values".
+        if all.is_empty() {
+            return Err(Failure::new(Kind::Config, format!("the matrix of `{}` is empty", job.name)).into());
+        }
         let name = |one: &Value| -> String {
             let name = one.get("name").or_else(|| one.as_object()?.values().next());
             name.and_then(Value::as_str).unwrap_or("").to_owned()
         };
         let mut named: Vec<(String, Value)> = all.into_iter().map(|one| (name(&one), one)).collect();
+        self.names.extend(named.iter().map(|(name, _)| name.clone()));
         if let Some(chosen) = self.choice.run.as_ref().filter(|c| named.iter().any(|(n, _)| n == *c)) {
             let (kept, left): (Vec<_>, Vec<_>) = named.into_iter().partition(|(n, _)| n == chosen);
             let left: Vec<_> = left.into_iter().map(|(n, _)| n).collect();
@@ -187,12 +214,15 @@ impl Local<'_> {
             vars.insert(name.clone(), contexts.expand(value)?);
         }
         let mut first = None;
+        let limit = Duration::from_secs(job.timeout_minutes * 60);
+        let begin = Instant::now();
         for step in &job.steps {
             if !runs(step.condition.as_deref(), first.is_none())? {
                 continue;
             }
             self.ctx.report.note(format!("-- {}", step.name));
-            let deadline = Duration::from_secs(job.timeout_minutes * 60);
+            // One limit for all steps, as the runner has.
+            let deadline = limit.saturating_sub(begin.elapsed());
             let done = match &step.uses {
                 Some(uses) => self.action(uses, step, &contexts),
                 None => self.script(step, &mut contexts, &mut vars, deadline),
@@ -245,7 +275,8 @@ impl Local<'_> {
             fs_err::write(temp.join(file), "")?;
         }
         let mut cmd = Cmd::new("bash", format!("run the step `{}`", step.name))
-            .args(["--noprofile", "--norc", "-eo", "pipefail"])
+            // What a runner starts where no `shell` is given, which is refused as unknown.
+            .arg("-e")
             .arg(script)
             .cwd(self.dir.join("workspace"))
             .deadline(limit);
@@ -278,7 +309,12 @@ impl Local<'_> {
             "actions/checkout" => self.check_out(&workspace),
             "actions/upload-artifact" => {
                 let from = workspace.join(with("path")?.context("no path")?);
-                let to = artifacts.join(with("name")?.context("an artifact needs a name")?);
+                let name = with("name")?.context("an artifact needs a name")?;
+                let to = artifacts.join(&name);
+                anyhow::ensure!(
+                    !to.exists(),
+                    "there is an artifact {name} already, from another run of a job"
+                );
                 if !from.exists() {
                     // As GitHub does, unless it is told that nothing is an error.
                     anyhow::ensure!(
@@ -302,7 +338,8 @@ impl Local<'_> {
     }
 
     /// A clone whose files have the commit's time, so that cargo sees what it has compiled already. A runner compiles
-    /// from nothing in each job; that teaches nothing here, so the target folder is one for all.
+    /// from nothing in each job; that teaches nothing here, so that what cargo made is one for all. What *we* made is
+    /// not: a job that finds another's store would show something else than GitHub does.
     fn check_out(&self, to: &Utf8Path) -> Result<()> {
         let run = |words: Vec<String>| {
             let cmd = Cmd::new("git", "clone the repository").args(words).deadline(Duration::from_secs(300));
@@ -313,9 +350,10 @@ impl Local<'_> {
         run(words(&["-C", to.as_str(), "checkout", "--quiet", "--detach", &self.commit]))?;
         let time = run(words(&["-C", to.as_str(), "show", "--no-patch", "--format=%ct", "HEAD"]))?;
         let time = std::time::UNIX_EPOCH + Duration::from_secs(time.parse()?);
-        let target = self.dir.join("target");
-        fs_err::create_dir_all(&target)?;
-        tree::link(target.as_std_path(), &to.join("target"))?;
+        let compiled = self.dir.join("target/debug");
+        fs_err::create_dir_all(&compiled)?;
+        fs_err::create_dir_all(to.join("target"))?;
+        tree::link(compiled.as_std_path(), &to.join("target/debug"))?;
         for file in tree::files(to)?.into_iter().filter(|f| !f.starts_with(".git")) {
             let path = to.join(file);
             if path.is_file() {

@@ -10,18 +10,22 @@ use xshell::cmd;
 use crate::{
     ctx::Ctx,
     dev::shell,
-    error::{Explain as _, Kind},
+    error::{Explain as _, Failure, Kind},
     exec::tree,
     plan::Cmd,
+    verify::{
+        notes,
+        release::{NOTES, digests, write_sums},
+        sums::{self, SHA256, SHA512},
+    },
 };
 
-/// Lays out the files in `assets` beside `release`, and creates the release `tag` with them in a workflow that a tag
-/// has started.
+/// Lays out what is uploaded of `release` in the folder `assets` beside it, so that it can be attested first.
 ///
 /// # Errors
-/// When something cannot be read, archived or uploaded.
-pub fn run(ctx: &Ctx, release: &Utf8Path, tag: &str, epoch: u64) -> Result<()> {
-    let assets = release.parent().context("a release is in a folder")?.join("assets");
+/// When something cannot be read or archived; [`Kind::Digest`] when two media would have one name.
+pub fn assets(ctx: &Ctx, release: &Utf8Path, epoch: u64) -> Result<()> {
+    let assets = beside(release)?;
     tree::remove(&assets)?;
     fs_err::create_dir_all(&assets)?;
     for entry in release.read_dir_utf8()? {
@@ -31,20 +35,41 @@ pub fn run(ctx: &Ctx, release: &Utf8Path, tag: &str, epoch: u64) -> Result<()> {
             image(&path, &assets)?;
         }
     }
-    sums(&assets)?;
-    let files: Vec<Utf8PathBuf> = tree::files(&assets)?.into_iter().map(|f| assets.join(f)).collect();
-    let names: Vec<_> = files.iter().filter_map(|f| f.file_name()).collect();
-    ctx.report.out(&format!("{tag}:\n  {}", names.join("\n  ")));
-    let tagged = ctx.env.get("GITHUB_REF").is_some_and(|r| r.starts_with("refs/tags/"));
-    if ctx.env.get("GH_TOKEN").is_none() || !tagged {
-        ctx.report.note("a rehearsal: only a workflow that a tag started uploads");
-        return Ok(());
+    write_sums(&assets)?;
+    let names: Vec<String> = tree::files(&assets)?.into_iter().map(Utf8PathBuf::into_string).collect();
+    ctx.report.out(&names.join("\n"));
+    Ok(())
+}
+
+/// Creates the release `tag` of the assets beside `release`, in a workflow that the push of a tag has started: one
+/// that a person starts is a rehearsal, on whatever it is started.
+///
+/// # Errors
+/// [`Kind::Digest`] when the assets are not as their list says, [`Kind::Network`] when they cannot be uploaded.
+pub fn run(ctx: &Ctx, release: &Utf8Path, tag: &str) -> Result<()> {
+    let assets = beside(release)?;
+    let mut there = digests(&assets)?;
+    there.retain(|name, _| ![SHA256, SHA512].contains(&name.as_str()));
+    if sums::read(&assets, SHA256, 64).as_ref() != Ok(&there) {
+        return Err(Failure::new(Kind::Digest, format!("{assets} is not as its {SHA256} says"))
+            .help("`cargo xtask ci assets` lays it out")
+            .into());
     }
+    let pushed = ctx.env.get("GITHUB_EVENT_NAME") == Some("push") && ctx.env.get("GH_TOKEN").is_some();
+    let Some(tag) = notes::tag(tag).filter(|_| pushed) else {
+        ctx.report.note("a rehearsal: only a workflow that the push of a tag started uploads");
+        return Ok(());
+    };
     let sh = shell(ctx)?;
-    let notes = release.join("NOTES.md");
+    let notes = release.join(NOTES);
+    let files = tree::files(&assets)?.into_iter().map(|f| assets.join(f));
     cmd!(sh, "gh release create {tag} --verify-tag --title {tag} --notes-file {notes} {files...}")
         .run()
         .explain(Kind::Network, || format!("the release {tag} could not be created"))
+}
+
+fn beside(release: &Utf8Path) -> Result<Utf8PathBuf> {
+    Ok(release.parent().context("a release is in a folder")?.join("assets"))
 }
 
 /// One archive of a folder, the same from everybody.
@@ -60,19 +85,16 @@ fn archive(ctx: &Ctx, folder: &Utf8Path, assets: &Utf8Path, epoch: u64) -> Resul
     Ok(())
 }
 
-/// The medium itself: `<profile>-<version>-x86_64.iso`.
+/// The medium itself: `<profile>-<version>-x86_64.iso`. It does not depend on the engine, which makes what iPXE is in,
+/// so that the parts of both engines hold the same one.
 fn image(folder: &Utf8Path, assets: &Utf8Path) -> Result<()> {
     for file in tree::files(folder)?.into_iter().filter(|f| f.as_str().ends_with("-x86_64.iso")) {
-        fs_err::copy(folder.join(&file), assets.join(&file))?;
+        let (from, to) = (folder.join(&file), assets.join(&file));
+        if to.exists() && tree::digest(&from)? != tree::digest(&to)? {
+            let text = format!("two parts of the release have different files {file}");
+            return Err(Failure::new(Kind::Digest, text).into());
+        }
+        fs_err::copy(from, to)?;
     }
     Ok(())
-}
-
-/// `SHA256SUMS` of the files as they are downloaded; those inside each archive are their own.
-fn sums(assets: &Utf8Path) -> Result<()> {
-    let mut text = String::new();
-    for file in tree::files(assets)? {
-        text += &format!("{}  {file}\n", tree::digest(&assets.join(&file))?.0);
-    }
-    Ok(fs_err::write(assets.join("SHA256SUMS"), text)?)
 }

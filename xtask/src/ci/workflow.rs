@@ -96,8 +96,6 @@ pub struct Step {
     pub with: BTreeMap<String, Value>,
     /// A script.
     pub run: Option<String>,
-    /// What runs the script.
-    pub shell: Option<String>,
     /// Variables of this step.
     #[serde(default)]
     pub env: BTreeMap<String, String>,

@@ -67,12 +67,17 @@ enum CiCommand {
         #[arg(long)]
         install: bool,
     },
-    /// Create a release at GitHub, through `gh`, of a folder that `publish` wrote. Outside a workflow that a tag has
-    /// started it is only laid out.
-    Upload {
+    /// Lay out the files of a release at GitHub, in the folder `assets` beside one that `publish` wrote.
+    Assets {
         /// The folder of one channel.
         release: Utf8PathBuf,
-        /// The tag, which must be there.
+    },
+    /// Create a release at GitHub, through `gh`, of what `assets` laid out. Where the push of a tag did not start the
+    /// workflow, nothing is uploaded.
+    Upload {
+        /// The folder of the channel.
+        release: Utf8PathBuf,
+        /// The tag, which must be there; also as `refs/tags/v1.2.3`.
         #[arg(long)]
         tag: String,
     },
@@ -97,9 +102,10 @@ pub fn run(ctx: &Ctx, args: &CiArgs) -> Result<()> {
         CiCommand::Finish => finish::check(ctx.env.get("NEEDS").unwrap_or("")),
         CiCommand::Pins { issue } => print_pins(ctx, *issue),
         CiCommand::Reproducible { selection, install } => build_twice(ctx, selection, *install),
-        CiCommand::Upload { release, tag } => {
-            upload::run(ctx, &ctx.absolute(release.clone())?, tag, load::load(ctx)?.lock.epoch)
+        CiCommand::Assets { release } => {
+            upload::assets(ctx, &ctx.absolute(release.clone())?, load::load(ctx)?.lock.epoch)
         }
+        CiCommand::Upload { release, tag } => upload::run(ctx, &ctx.absolute(release.clone())?, tag),
         CiCommand::Run { workflow, choice } => local::run(ctx, workflow, choice),
     }
 }

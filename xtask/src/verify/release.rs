@@ -31,7 +31,7 @@ pub const LATEST: &str = "latest";
 pub const NOTES: &str = "NOTES.md";
 
 /// SHA-256 by path.
-type Sums = BTreeMap<String, String>;
+pub type Sums = BTreeMap<String, String>;
 
 /// A folder of media that goes into a release.
 #[derive(Clone, Debug)]
@@ -215,7 +215,11 @@ fn below<'a>(list: &'a Sums, folder: &'a str) -> impl Iterator<Item = (&'a str, 
     list.iter().filter_map(move |(path, digest)| Some((inside(path)?, digest.as_str())))
 }
 
-fn digests(dir: &Utf8Path) -> Result<Sums> {
+/// The SHA-256 of each file below `dir`, by its path.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn digests(dir: &Utf8Path) -> Result<Sums> {
     let one = |file: Utf8PathBuf| Ok((file.to_string(), tree::digest(&dir.join(&file))?.0.to_string()));
     tree::files(dir)?.into_iter().map(one).collect()
 }

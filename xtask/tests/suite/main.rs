@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
 
 #[cfg(unix)]
+mod ci;
+#[cfg(unix)]
 mod executor;
 mod fixtures;
 mod guard;

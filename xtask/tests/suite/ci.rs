@@ -1,0 +1,135 @@
+//! `cargo xtask ci`: workflows run here, a release laid out and uploaded, the pins. `gh` is a program of the test.
+
+use super::repo::Repo;
+
+/// The steps of a job that checks out and then does this.
+fn job(id: &str, more: &str, steps: &[&str]) -> String {
+    let checkout = "    steps:\n      - name: check out\n        uses: actions/checkout@0\n";
+    let steps: String = steps.iter().map(|s| format!("      - name: do it\n        {s}\n")).collect();
+    format!(
+        "  {id}:\n    name: {id}\n    runs-on: x\n    timeout-minutes: 1\n    permissions: {{}}\n{more}{checkout}{steps}"
+    )
+}
+
+/// A repository with the workflow `w` of these jobs, committed.
+fn workflow(jobs: &[String]) -> Repo {
+    let repo = Repo::new();
+    let head = "name: w\non: push\npermissions: {}\nconcurrency: g\njobs:\n";
+    repo.write(".github/workflows/w.yml", head.to_owned() + &jobs.concat());
+    repo.write(".gitignore", "target\nbin\n");
+    repo.run("git", &["init", "--quiet", "--initial-branch=main"]);
+    repo.run("git", &["add", "."]);
+    let who = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"];
+    repo.run("git", &[&who[..], &["commit", "--quiet", "-m", "all"]].concat());
+    repo
+}
+
+/// Runs the binary; exit code and everything that was said.
+fn said(repo: &Repo, args: &[&str], env: &[(&str, &str)]) -> (i32, String) {
+    let output = repo.command(args).envs(env.iter().copied()).output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.code().unwrap(), String::from_utf8_lossy(&said).into_owned())
+}
+
+#[test]
+fn a_job_has_what_cargo_made_for_another_but_not_what_we_made() {
+    let repo = workflow(&[
+        job("a", "", &["run: mkdir -p target/media && touch target/media/ours target/debug/cargos"]),
+        job("b", "    needs: [a]\n", &["run: test ! -e target/media/ours && test -e target/debug/cargos"]),
+    ]);
+    let (code, said) = said(&repo, &["ci", "run", "w"], &[]);
+    assert_eq!(code, 0, "{said}");
+}
+
+#[test]
+fn a_matrix_without_values_fails_as_it_does_at_github() {
+    let plan = "    outputs:\n      m: ${{ steps.s.outputs.m }}\n";
+    let set = "id: s\n        run: echo 'm={\"include\":[]}' >> \"$GITHUB_OUTPUT\"";
+    let build = "    needs: [plan]\n    strategy:\n      matrix: ${{ fromJSON(needs.plan.outputs.m) }}\n";
+    let repo = workflow(&[job("plan", plan, &[set]), job("build", build, &["run: echo never"])]);
+    let (code, said) = said(&repo, &["ci", "run", "w"], &[]);
+    assert!(code == 3 && said.contains("the matrix of `build` is empty"), "{said}");
+}
+
+#[test]
+fn a_run_that_no_matrix_has_is_refused_with_those_that_there_are() {
+    let axes = "    strategy:\n      matrix:\n        engine: [prebuilt, source]\n";
+    let repo = workflow(&[job("build", axes, &["run: echo made ${{ matrix.engine }}"])]);
+    let (code, text) = said(&repo, &["ci", "run", "w", "--matrix", "sorce"], &[]);
+    assert!(code == 2 && text.contains("its runs are: prebuilt, source"), "{text}");
+    assert!(!text.contains("made "), "nothing was run: {text}");
+    let (code, text) = said(&repo, &["ci", "run", "w", "--matrix", "source"], &[]);
+    assert!(code == 0 && text.contains("made source") && !text.contains("made prebuilt"), "{text}");
+}
+
+#[test]
+fn a_second_artifact_of_one_name_is_refused() {
+    let axes = "    strategy:\n      matrix:\n        engine: [prebuilt, source]\n";
+    let upload =
+        "uses: actions/upload-artifact@0\n        with:\n          name: same\n          path: media.toml";
+    let repo = workflow(&[job("build", axes, &[upload])]);
+    let (code, said) = said(&repo, &["ci", "run", "w"], &[]);
+    assert!(code != 0 && said.contains("there is an artifact same already"), "{said}");
+}
+
+#[test]
+fn a_shell_that_is_not_the_runners_own_is_refused() {
+    let repo = workflow(&[job("a", "", &["run: echo x\n        shell: python"])]);
+    let (code, said) = said(&repo, &["ci", "run", "w"], &[]);
+    assert!(code == 3 && said.contains("shell"), "{said}");
+}
+
+/// A release that was published, its assets laid out, and a `gh` that says what it is asked.
+fn release() -> Repo {
+    let repo = Repo::new();
+    for part in ["smoke-1-prebuilt", "smoke-1-source"] {
+        repo.write(&format!("release/latest/{part}/smoke-1-x86_64.iso"), "an ISO");
+        repo.write(&format!("release/latest/{part}/netboot/vmlinuz"), part);
+    }
+    repo.write("release/latest/NOTES.md", "notes");
+    repo.program("gh", "echo \"$@\" > asked");
+    let (code, said) = said(&repo, &["ci", "assets", "release/latest"], &[]);
+    assert_eq!(code, 0, "{said}");
+    repo
+}
+
+const PUSHED: &[(&str, &str)] = &[("GITHUB_EVENT_NAME", "push"), ("GH_TOKEN", "x")];
+
+#[test]
+fn a_pushed_tag_uploads_both_lists_and_every_file_that_they_have() {
+    let repo = release();
+    let (code, text) = said(&repo, &["ci", "upload", "release/latest", "--tag", "refs/tags/v1"], PUSHED);
+    assert_eq!(code, 0, "{text}");
+    let asked = repo.read("asked");
+    assert!(asked.starts_with("release create v1 --verify-tag"), "{asked}");
+    for file in
+        ["SHA256SUMS", "SHA512SUMS", "smoke-1-x86_64.iso", "smoke-1-prebuilt.tar", "smoke-1-source.tar"]
+    {
+        assert!(asked.contains(&format!("/assets/{file}")), "{file}: {asked}");
+        let lists = repo.read("release/assets/SHA256SUMS");
+        assert_eq!(lists.contains(&format!("  {file}\n")), !file.starts_with("SHA"), "{lists}");
+    }
+}
+
+#[test]
+fn what_a_person_starts_on_a_tag_or_a_branch_uploads_nothing() {
+    let repo = release();
+    let by_hand =
+        [("GITHUB_EVENT_NAME", "workflow_dispatch"), ("GITHUB_REF", "refs/tags/v1"), ("GH_TOKEN", "x")];
+    for (tag, env) in [("refs/tags/v1", &by_hand[..]), ("refs/heads/main", PUSHED), ("v1", &PUSHED[..1])] {
+        let (code, text) = said(&repo, &["ci", "upload", "release/latest", "--tag", tag], env);
+        assert!(code == 0 && text.contains("a rehearsal"), "{text}");
+    }
+    assert!(!repo.path("asked").exists());
+}
+
+#[test]
+fn assets_that_were_changed_are_not_uploaded() {
+    let repo = release();
+    repo.write("release/assets/smoke-1-x86_64.iso", "another");
+    let (code, text) = said(&repo, &["ci", "upload", "release/latest", "--tag", "v1"], PUSHED);
+    assert!(code == 5 && !repo.path("asked").exists(), "{text}");
+    repo.write("release/latest/smoke-1-source/smoke-1-x86_64.iso", "another");
+    let (code, text) = said(&repo, &["ci", "assets", "release/latest"], &[]);
+    assert!(code == 5 && text.contains("different files smoke-1-x86_64.iso"), "{text}");
+}
