@@ -55,9 +55,7 @@ pub fn check(ctx: &Ctx) -> Result<()> {
 
 fn stale(ctx: &Ctx) -> Vec<(Utf8PathBuf, String)> {
     let all = files().into_iter().map(|(path, text)| (ctx.root.join(path), text));
-    // A checkout on Windows may have other line ends.
-    let is = |path: &Utf8PathBuf| fs_err::read_to_string(path).map(|t| t.replace("\r\n", "\n")).ok();
-    all.filter(|(path, text)| is(path).as_ref() != Some(text)).collect()
+    all.filter(|(path, text)| fs_err::read_to_string(path).ok().as_ref() != Some(text)).collect()
 }
 
 /// The reference of every command, and the exit codes.

