@@ -6,6 +6,7 @@
 pub mod compare;
 pub mod expr;
 pub mod finish;
+pub mod issue;
 pub mod local;
 pub mod matrix;
 pub mod output;

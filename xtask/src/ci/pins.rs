@@ -1,98 +1,128 @@
 //! Are the pinned things still where media.toml says, and is there anything newer? For a person to decide: nothing
-//! is changed, and a server that does not answer is a remark, not an error.
+//! is changed, and a server that does not answer is a remark, not an error,
+//! as long as another does.
 
 use anyhow::Result;
 
 use crate::{
     config::{Config, Profile},
     ctx::Ctx,
+    error::{Failure, Kind},
     exec::fetch,
     plan::Cmd,
 };
 
+/// What was asked and found.
+#[derive(Default)]
+struct Survey {
+    answers: usize,
+    silent: usize,
+    remarks: Vec<String>,
+}
+
 /// What was found, as the body of an issue; `None` when there is nothing to do.
 ///
 /// # Errors
-/// On Ctrl-C.
+/// [`Kind::Network`] when no server answers at all: that says nothing of the pins. Ctrl-C.
 pub fn report(ctx: &Ctx, config: &Config) -> Result<Option<String>> {
-    let mut remarks = ipxe(ctx, config);
+    let mut survey = Survey::default();
+    survey.ipxe(ctx, config);
     for profile in config.profiles() {
         ctx.check_interrupt()?;
-        remarks.extend(files(ctx, profile));
-        remarks.extend(newer_release(ctx, profile));
+        survey.files(ctx, profile);
+        survey.newer_release(ctx, profile);
     }
+    let Survey { answers, silent, mut remarks } = survey;
+    if answers == 0 && silent > 0 {
+        return Err(Failure::new(Kind::Network, format!("none of {silent} requests was answered"))
+            .help("this machine has no network, so that nothing is known of the pins")
+            .into());
+    }
+    remarks.sort();
+    remarks.dedup();
     let list = remarks.iter().map(|r| format!("- {r}\n")).collect::<String>();
     let head = "What media.toml pins is not as it was, or there is something newer.\n\n";
     Ok((!remarks.is_empty()).then(|| format!("{head}{list}")))
 }
 
-fn ipxe(ctx: &Ctx, config: &Config) -> Vec<String> {
-    let pin = &config.ipxe;
-    let mut remarks = Vec::new();
-    for repository in &pin.repositories {
-        let Some(tags) = tags(ctx, repository) else {
-            remarks.push(format!("iPXE: {repository} does not answer"));
-            continue;
-        };
+impl Survey {
+    fn ipxe(&mut self, ctx: &Ctx, config: &Config) {
+        let pin = &config.ipxe;
         let tag = format!("v{}", pin.version);
-        match tags.iter().find(|(name, _)| *name == tag) {
-            None => remarks.push(format!("iPXE: {repository} has no {tag}")),
-            Some((_, commit)) if *commit != pin.commit => {
-                remarks
-                    .push(format!("iPXE: {tag} of {repository} is {commit}, and `{}` is pinned", pin.commit));
+        for repository in &pin.repositories {
+            let Some(tags) = self.tags(ctx, repository) else {
+                self.remarks.push(format!("iPXE: {repository} does not answer"));
+                continue;
+            };
+            match tags.iter().find(|(name, _)| *name == tag) {
+                None => self.remarks.push(format!("iPXE: {repository} has no {tag}")),
+                Some((_, commit)) if *commit != pin.commit => self
+                    .remarks
+                    .push(format!("iPXE: {tag} of {repository} is {commit}, and `{}` is pinned", pin.commit)),
+                Some(_) => {}
             }
-            Some(_) => {}
+            self.remarks.extend(newest(&tags, &pin.version).map(|(version, commit)| {
+                format!(
+                    "iPXE {version} is out: set `version = \"{version}\"`, `commit = \"{commit}\"` in [ipxe]"
+                )
+            }));
         }
-        let names = tags.iter().map(|(name, commit)| (name.as_str(), commit.as_str()));
-        remarks.extend(newest(names, &pin.version).map(|(version, commit)| {
-            format!("iPXE {version} is out: set `version = \"{version}\"`, `commit = \"{commit}\"` in [ipxe]")
-        }));
     }
-    remarks.sort();
-    remarks.dedup();
-    remarks
-}
 
-fn files(ctx: &Ctx, profile: &Profile) -> Vec<String> {
-    let urls = profile.media.released().into_iter().flat_map(|r| &r.urls);
-    let gone = urls.filter_map(|url| {
-        let answer = fetch::agent().head(url).call();
-        answer.err().map(|e| format!("{}: {url} does not answer: {e}", profile.name))
-    });
-    let gone: Vec<String> = gone.collect();
-    if gone.is_empty() && profile.media.released().iter().any(|r| !r.urls.is_empty()) {
-        ctx.report.note(format!("{}: every address answers", profile.name));
+    fn files(&mut self, ctx: &Ctx, profile: &Profile) {
+        let mut gone = 0;
+        let urls: Vec<_> = profile.media.released().into_iter().flat_map(|r| &r.urls).collect();
+        for url in &urls {
+            let Err(e) = fetch::agent().head(url.as_str()).call() else {
+                self.answers += 1;
+                continue;
+            };
+            gone += 1;
+            // A server that says no has answered.
+            match e {
+                ureq::Error::StatusCode(_) => self.answers += 1,
+                _ => self.silent += 1,
+            }
+            self.remarks.push(format!("{}: {url} does not answer: {e}", profile.name));
+        }
+        if gone == 0 && !urls.is_empty() {
+            ctx.report.note(format!("{}: every address answers", profile.name));
+        }
     }
-    gone
-}
 
-/// A newer tag of the GitHub repository that a profile's first address is in.
-fn newer_release(ctx: &Ctx, profile: &Profile) -> Option<String> {
-    let released = profile.media.released();
-    let url = released.iter().flat_map(|r| &r.urls).find_map(|u| repository(u))?;
-    let tags = tags(ctx, &url)?;
-    let version = profile.version.as_deref()?;
-    let names = tags.iter().map(|(name, commit)| (name.as_str(), commit.as_str()));
-    let (newer, _) = newest(names, version)?;
-    let name = &profile.name;
-    Some(format!(
-        "{name}: {newer} is out, {version} is pinned: set `version = \"{newer}\"` in [profile.{name}], then \
-         `cargo xtask fetch --update {name}`"
-    ))
+    /// A newer tag of the GitHub repository that a profile's first address is in.
+    fn newer_release(&mut self, ctx: &Ctx, profile: &Profile) {
+        let released = profile.media.released();
+        let url = released.iter().flat_map(|r| &r.urls).find_map(|u| repository(u));
+        let (Some(url), Some(version)) = (url, profile.version.as_deref()) else { return };
+        let tags = self.tags(ctx, &url).unwrap_or_default();
+        let Some((newer, _)) = newest(&tags, version) else { return };
+        let name = &profile.name;
+        self.remarks.push(format!(
+            "{name}: {newer} is out, {version} is pinned: set `version = \"{newer}\"` in [profile.{name}], then \
+             `cargo xtask fetch --update {name}`"
+        ));
+    }
+
+    fn tags(&mut self, ctx: &Ctx, repository: &str) -> Option<Vec<(String, String)>> {
+        let cmd = Cmd::new("git", "list tags")
+            .args(["ls-remote", "--tags", repository])
+            .env("GIT_TERMINAL_PROMPT", "0")
+            .deadline(std::time::Duration::from_secs(60));
+        let tags = ctx.runner.run(&cmd).ok().map(|o| parse_tags(&o.text()));
+        if tags.is_some() {
+            self.answers += 1;
+        } else {
+            self.silent += 1;
+        }
+        tags
+    }
 }
 
 /// `https://github.com/OWNER/NAME` of a release's address.
 fn repository(url: &str) -> Option<String> {
     let mut words = url.strip_prefix("https://github.com/")?.split('/');
     Some(format!("https://github.com/{}/{}", words.next()?, words.next()?))
-}
-
-fn tags(ctx: &Ctx, repository: &str) -> Option<Vec<(String, String)>> {
-    let cmd = Cmd::new("git", "list tags")
-        .args(["ls-remote", "--tags", repository])
-        .env("GIT_TERMINAL_PROMPT", "0")
-        .deadline(std::time::Duration::from_secs(60));
-    ctx.runner.run(&cmd).ok().map(|o| parse_tags(&o.text()))
 }
 
 /// Tags and commits of `git ls-remote --tags`; of an annotated tag, the commit that it stands for.
@@ -109,11 +139,11 @@ fn parse_tags(text: &str) -> Vec<(String, String)> {
 }
 
 /// The newest tag `v1.2.3` above `version`; release candidates and other names are none.
-fn newest<'t>(tags: impl Iterator<Item = (&'t str, &'t str)>, version: &str) -> Option<(&'t str, &'t str)> {
+fn newest<'t>(tags: &'t [(String, String)], version: &str) -> Option<(&'t str, &'t str)> {
     let now = numbers(version)?;
-    let all = tags.filter_map(|(name, commit)| {
+    let all = tags.iter().filter_map(|(name, commit)| {
         let version = name.strip_prefix('v')?;
-        Some((numbers(version)?, version, commit))
+        Some((numbers(version)?, version, commit.as_str()))
     });
     let (_, version, commit) = all.filter(|(n, ..)| *n > now).max()?;
     Some((version, commit))
@@ -140,7 +170,7 @@ mod tests {
     #[test]
     fn newer_is_by_number_and_a_release_candidate_is_none() {
         let tags = parse_tags(SAID);
-        let of = |v| newest(tags.iter().map(|(n, c)| (n.as_str(), c.as_str())), v).map(|(v, _)| v);
+        let of = |v| newest(&tags, v).map(|(v, _)| v);
         assert_eq!(of("1.9.3"), Some("1.10.0"));
         assert_eq!(of("1.10.0"), None);
     }

@@ -2,20 +2,17 @@
 
 use anyhow::Result;
 use camino::Utf8PathBuf;
-use xshell::cmd;
 
 use super::build::{Build, Selection};
 use crate::{
     ci::{
-        finish, local,
+        finish, issue, local,
         matrix::{Purpose, matrix},
         output, pins,
         reproducible::{self, Pair},
         upload,
     },
     ctx::Ctx,
-    dev::shell,
-    error::{Explain as _, Kind},
     machine::scenario,
     site::{load, preflight},
     stage::needs,
@@ -159,9 +156,6 @@ fn build_twice(ctx: &Ctx, selection: &Selection, install: bool) -> Result<()> {
     reproducible::run(ctx, &pair)
 }
 
-/// The title by which the issue is found again.
-const TITLE: &str = "nightly: what media.toml pins has changed";
-
 fn print_pins(ctx: &Ctx, issue: bool) -> Result<()> {
     let Some(body) = pins::report(ctx, &load::load(ctx)?.config)? else {
         ctx.report.out("every pin is there, and nothing is newer");
@@ -172,13 +166,5 @@ fn print_pins(ctx: &Ctx, issue: bool) -> Result<()> {
     if !issue || ctx.env.get("GH_TOKEN").is_none() {
         return Ok(());
     }
-    let sh = shell(ctx)?;
-    let failed = || "the issue could not be written".to_owned();
-    let list = cmd!(sh, "gh issue list --state open --search {TITLE} --json number --jq .[0].number");
-    let number = list.read().explain(Kind::Network, failed)?;
-    let write = match number.as_str() {
-        "" => cmd!(sh, "gh issue create --title {TITLE} --body {body}"),
-        number => cmd!(sh, "gh issue edit {number} --body {body}"),
-    };
-    write.run().explain(Kind::Network, failed)
+    issue::write(ctx, &body)
 }

@@ -133,3 +133,55 @@ fn assets_that_were_changed_are_not_uploaded() {
     let (code, text) = said(&repo, &["ci", "assets", "release/latest"], &[]);
     assert!(code == 5 && text.contains("different files smoke-1-x86_64.iso"), "{text}");
 }
+
+/// A repository whose pins are `repositories` and, for a profile, a file on this machine's port 1, where nothing is.
+fn pins(repositories: &str) -> Repo {
+    let repo = Repo::new();
+    let toml = repo.read("media.toml");
+    let urls = "urls = [\"http://127.0.0.1:1/x\"]\n";
+    let mut rest = toml.as_str();
+    let mut text = String::new();
+    while let Some((before, after)) = rest.split_once("urls = [") {
+        text = text + before + urls;
+        rest = after.split_once(']').unwrap().1;
+    }
+    let text = text + rest;
+    let (before, after) = text.split_once("repositories = [").unwrap();
+    let after = after.split_once(']').unwrap().1;
+    repo.write("media.toml", format!("{before}repositories = [{repositories}]{after}"));
+    repo
+}
+
+#[test]
+fn without_a_network_no_pin_is_said_to_be_gone_and_no_issue_is_written() {
+    let repo = pins("\"http://127.0.0.1:1/ipxe.git\"");
+    repo.program("gh", "echo \"$@\" >> asked");
+    let (code, text) = said(&repo, &["-q", "ci", "pins", "--issue"], &[("GH_TOKEN", "x")]);
+    assert!(code == 7 && text.contains("requests was answered"), "{text}");
+    assert!(!text.contains("does not answer") && !repo.path("asked").exists(), "{text}");
+}
+
+#[test]
+fn only_the_issue_of_our_title_is_edited() {
+    let repo = pins("\"./ipxe\"");
+    repo.write("ipxe/x", "");
+    repo.run("git", &["init", "--quiet", "ipxe"]);
+    let ours = "nightly: what media.toml pins has changed";
+    for (found, wanted) in [
+        (
+            format!(r#"[{{"number":3,"title":"re: {ours}"}},{{"number":7,"title":"{ours}"}}]"#),
+            "issue edit 7 ",
+        ),
+        (format!(r#"[{{"number":3,"title":"{ours} again"}}]"#), "issue create --title"),
+    ] {
+        let list =
+            format!("case \"$*\" in 'issue list'*--label*) echo '{found}';; *) echo \"$@\" >> asked;; esac");
+        repo.program("gh", &list);
+        let (code, text) = said(&repo, &["ci", "pins", "--issue"], &[("GH_TOKEN", "x")]);
+        assert_eq!(code, 0, "{text}");
+        let asked = repo.read("asked");
+        assert!(asked.contains(wanted) && asked.contains("has no v2.0.0"), "{asked}");
+        assert_eq!(asked.matches("issue edit").count() + asked.matches("issue create").count(), 1, "{asked}");
+        fs_err::remove_file(repo.path("asked")).unwrap();
+    }
+}

@@ -111,13 +111,13 @@ fn files_stay_small() {
 #[test]
 fn a_checkout_has_the_bytes_that_were_committed() {
     let repo = super::repo::Repo::new();
-    repo.write(".gitattributes", fs::read(super::repository().join(".gitattributes")).unwrap());
+    repo.write(".gitattributes", fs_err::read(super::repository().join(".gitattributes")).unwrap());
     let committed = "#!ipxe\nboot\n";
     repo.write("script", committed);
     repo.run("git", &["init", "--quiet"]);
     let windows = ["-c", "core.autocrlf=true", "-c", "core.eol=crlf"];
     repo.run("git", &[&windows[..], &["add", ".gitattributes", "script"]].concat());
-    fs::remove_file(repo.path("script")).unwrap();
+    fs_err::remove_file(repo.path("script")).unwrap();
     repo.run("git", &[&windows[..], &["checkout-index", "--all", "--force"]].concat());
     assert_eq!(repo.read("script"), committed);
 }
