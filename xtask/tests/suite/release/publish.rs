@@ -113,17 +113,6 @@ fn notes_that_are_missing_or_hold_a_secret_are_not_published() {
 }
 
 #[test]
-fn a_version_that_leads_away_writes_nothing() {
-    let Some(repository) = Repository::get() else { return };
-    let release = Release::new(repository);
-    let mut manifest = release.media.manifest();
-    manifest.version = "/../../../ESCAPED".to_owned();
-    release.media.state(&manifest);
-    let said = release.refused(5, &[]);
-    assert!(!said.contains("wrote"), "{said}");
-}
-
-#[test]
 fn a_folder_of_the_repository_is_not_taken_for_a_channel() {
     let Some(repository) = Repository::get() else { return };
     let own = with_changelog(repository, Some(CHANGELOG));
