@@ -159,6 +159,9 @@ fn without_a_network_no_pin_is_said_to_be_gone_and_no_issue_is_written() {
     let (code, text) = said(&repo, &["-q", "ci", "pins", "--issue"], &[("GH_TOKEN", "x")]);
     assert!(code == 7 && text.contains("requests was answered"), "{text}");
     assert!(!text.contains("does not answer") && !repo.path("asked").exists(), "{text}");
+    assert_eq!(said(&repo, &["-q", "ci", "pins"], &[]).0, 7);
+    let (code, text) = said(&repo, &["-q", "ci", "pins", "--issue"], &[]);
+    assert!(code == 0 && text.contains("with GH_TOKEN this would fail"), "a rehearsal: {text}");
 }
 
 #[test]
