@@ -1,24 +1,58 @@
-//! A reader that can look ahead, over bytes of any origin, with a budget.
+//! A reader that can look ahead and take back, over bytes of any origin, with a limit that a whole scan shares.
 
 use std::{
     cell::Cell,
     io::{self, BufRead, Read},
 };
 
+use crate::exec::signals::Interrupt;
+
 const CHUNK: usize = 1 << 16;
+const ZEROS: [u8; 512] = [0; 512];
+
+/// What ends a scan: too many bytes, or a person.
+pub(super) struct Limit {
+    left: Cell<u64>,
+    interrupt: Interrupt,
+}
+
+impl Limit {
+    pub(super) fn new(bytes: u64, interrupt: Interrupt) -> Self {
+        Self { left: Cell::new(bytes), interrupt }
+    }
+
+    /// Whether the scan must end. Readers and decoders on the way change the kind of an error, so that nobody can
+    /// tell from it.
+    pub(super) fn reached(&self) -> bool {
+        self.left.get() == 0 || self.interrupt.is_set()
+    }
+
+    fn take(&self, n: usize) -> io::Result<()> {
+        self.left.set(self.left.get().saturating_sub(n as u64));
+        if self.reached() { Err(io::ErrorKind::QuotaExceeded.into()) } else { Ok(()) }
+    }
+}
 
 /// Bytes being looked through.
 pub(super) struct Input<'a> {
     inner: &'a mut dyn Read,
-    budget: &'a Cell<u64>,
+    limit: &'a Limit,
     buffer: Vec<u8>,
     at: usize,
+    position: u64,
+    /// Whether it all is a program; set by whoever has seen how it begins.
+    pub(super) is_program: bool,
 }
 
 impl<'a> Input<'a> {
-    /// Reads `inner`; each byte is taken from `budget`, which all inputs of a scan share.
-    pub(super) fn new(inner: &'a mut dyn Read, budget: &'a Cell<u64>) -> Self {
-        Self { inner, budget, buffer: Vec::new(), at: 0 }
+    /// Reads `inner`, whose first byte is the one at `position` of what it is a part of.
+    pub(super) fn new(inner: &'a mut dyn Read, limit: &'a Limit, position: u64) -> Self {
+        Self { inner, limit, buffer: Vec::new(), at: 0, position, is_program: false }
+    }
+
+    /// Where the next byte is.
+    pub(super) fn position(&self) -> u64 {
+        self.position
     }
 
     /// Up to `n` bytes that come next, fewer only at the end.
@@ -28,15 +62,26 @@ impl<'a> Input<'a> {
         Ok(&self.buffer[self.at..end])
     }
 
+    /// Takes back what was read last.
+    pub(super) fn put_back(&mut self, bytes: &[u8]) {
+        self.buffer.splice(..self.at, bytes.iter().copied());
+        self.at = 0;
+        self.position -= bytes.len() as u64;
+    }
+
     /// Passes over zeros, as they pad archives.
     pub(super) fn skip_zeros(&mut self) -> io::Result<()> {
         loop {
             let buffer = self.fill_buf()?;
-            let zeros = buffer.iter().take_while(|b| **b == 0).count();
-            if zeros == 0 {
+            // Compared in blocks: a disk may hold gigabytes of them.
+            let blocks = buffer.chunks(ZEROS.len()).take_while(|c| **c == ZEROS[..c.len()]);
+            let zeros: usize = blocks.map(<[u8]>::len).sum();
+            let rest = buffer[zeros..].iter().take_while(|b| **b == 0).count();
+            let end = zeros + rest < buffer.len() || buffer.is_empty();
+            self.consume(zeros + rest);
+            if end {
                 return Ok(());
             }
-            self.consume(zeros);
         }
     }
 
@@ -54,8 +99,7 @@ impl<'a> Input<'a> {
         };
         self.buffer.truncate(old + *n.as_ref().unwrap_or(&0));
         let n = n?;
-        let left = self.budget.get().checked_sub(n as u64);
-        self.budget.set(left.ok_or_else(|| io::Error::from(io::ErrorKind::QuotaExceeded))?);
+        self.limit.take(n)?;
         Ok(n > 0)
     }
 }
@@ -77,6 +121,8 @@ impl BufRead for Input<'_> {
     }
 
     fn consume(&mut self, n: usize) {
-        self.at = (self.at + n).min(self.buffer.len());
+        let n = n.min(self.buffer.len() - self.at);
+        self.at += n;
+        self.position += n as u64;
     }
 }

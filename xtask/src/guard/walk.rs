@@ -1,126 +1,82 @@
-//! The way into artifacts: ISO, FAT, gzip, xz, zstd and cpio, in whatever order they are packed. Everything is
-//! streamed; what is damaged is told and does not stop the rest.
+//! The way into artifacts, in whatever order they are packed. Archives are streamed; images, in which one must seek,
+//! go to a temporary file. What is damaged or packed in a way not known here is told and does not stop the rest.
 
 use std::{
-    cell::Cell,
     io::{self, Read, Seek as _},
     rc::Rc,
+    sync::Arc,
 };
 
 use anyhow::Result;
 use camino::Utf8Path;
 
-use super::{Find, Rules, Scan, input::Input, rules::Scanner};
+use super::{
+    Find, Rules, Scan,
+    formats::{self, Packed, packed},
+    input::{Input, Limit},
+    rules::What,
+};
 use crate::{
+    ctx::Ctx,
     error::{Failure, Kind},
-    iso::{self, Iso},
 };
 
 /// Bytes that one scan unpacks: many times what our largest medium holds, and an end to archives that are made
 /// never to end.
 const BUDGET: u64 = 32 << 30;
-/// An initrd in an ISO with compressed modules in it is three deep.
-const DEEPEST: usize = 6;
-/// cpio's `TRAILER!!!` and every path are shorter.
-const LONGEST_NAME: u64 = 4096;
+/// The longest way into something real (ISO, initrd, its packing, container images, a layer, its packing, a file,
+/// its packing) is eight.
+const DEEPEST: usize = 16;
 
 /// A scan under way.
 pub(super) struct Walk<'a> {
     rules: &'a Rules,
-    budget: Rc<Cell<u64>>,
+    pub(super) limit: Rc<Limit>,
     artifact: String,
-    way: Vec<String>,
+    pub(super) way: Vec<String>,
     pub(super) scan: Scan,
 }
 
-/// How the bytes that come next are packed.
-enum Packed {
-    Gzip,
-    Xz,
-    Zstd,
-    Cpio,
-    Unknown(&'static str),
-    Plain,
-}
-
-fn packed(head: &[u8]) -> Packed {
-    match head {
-        [0x1F, 0x8B, 8, ..] => Packed::Gzip,
-        [0xFD, b'7', b'z', b'X', b'Z', 0, ..] => Packed::Xz,
-        [0x28, 0xB5, 0x2F, 0xFD, ..] => Packed::Zstd,
-        [b'0', b'7', b'0', b'7', b'0', b'1' | b'2', ..] => Packed::Cpio,
-        [b'B', b'Z', b'h', b'1'..=b'9', 0x31, 0x41, ..] => Packed::Unknown("bzip2"),
-        [0x02, 0x21, 0x4C, 0x18, ..] | [0x04, 0x22, 0x4D, 0x18, ..] => Packed::Unknown("lz4"),
-        [0x89, b'L', b'Z', b'O', ..] => Packed::Unknown("lzo"),
-        _ => Packed::Plain,
-    }
-}
-
 impl<'a> Walk<'a> {
-    pub(super) fn new(rules: &'a Rules) -> Self {
-        let scan = Scan::default();
-        Self { rules, budget: Rc::new(Cell::new(BUDGET)), artifact: String::new(), way: Vec::new(), scan }
+    pub(super) fn new(ctx: &Ctx, rules: &'a Rules) -> Self {
+        let limit = Rc::new(Limit::new(BUDGET, ctx.runner.interrupt.clone()));
+        Self { rules, limit, artifact: String::new(), way: Vec::new(), scan: Scan::default() }
     }
 
     /// Looks through one file.
-    pub(super) fn artifact(&mut self, name: &str, path: &Utf8Path) -> Result<()> {
+    pub(super) fn artifact(&mut self, ctx: &Ctx, name: &str, path: &Utf8Path) -> Result<()> {
         name.clone_into(&mut self.artifact);
-        let mut file = fs_err::File::open(path)?;
-        let mut magic = [0; 5];
-        file.seek(io::SeekFrom::Start(iso::SECTOR * 16 + 1))?;
-        if file.read_exact(&mut magic).is_ok() && &magic == b"CD001" {
-            return self.iso(path);
-        }
-        file.rewind()?;
-        let result = self.stream(&mut file);
-        self.note(result)
-    }
-
-    /// Each entry of an ISO and of the FAT images in it. When these are clean, the image as a whole, since bytes
-    /// may also stand where no entry leads.
-    fn iso(&mut self, path: &Utf8Path) -> Result<()> {
-        let before = self.scan.found.len();
-        match Iso::open(path).and_then(|iso| self.entries(&iso)) {
-            Ok(()) => {}
-            Err(e) if quota(&e) => return Err(e),
-            Err(e) => self.scan.unread.push(format!("{}: {e:#}", self.artifact)),
-        }
-        if self.scan.found.len() > before {
+        let meta = fs_err::symlink_metadata(path)?;
+        if !meta.is_file() {
+            // A pipe would be waited for without an end.
+            let what = if meta.is_symlink() {
+                "a link, which is never followed"
+            } else {
+                "no file, no folder, no link"
+            };
+            self.unread(what);
             return Ok(());
         }
-        let result = self.plain(&mut fs_err::File::open(path)?);
-        self.note(result)
+        let mut file = fs_err::File::open(path)?;
+        let mut head = Vec::new();
+        (&mut file).take(formats::HEAD as u64).read_to_end(&mut head)?;
+        file.rewind()?;
+        let kind = packed(&head);
+        let result = match kind {
+            Packed::Iso | Packed::Fat | Packed::Disk => self.image(kind, Arc::new(file.into_parts().0)),
+            _ => self.stream(&mut file),
+        };
+        self.survive(result).map_err(|e| {
+            let text = format!("{} unpacks to more than {} GiB", self.artifact, BUDGET >> 30);
+            let quota = Failure::new(Kind::Input, text).source(e);
+            ctx.check_interrupt().err().unwrap_or_else(|| quota.into())
+        })
     }
 
-    fn entries(&mut self, iso: &Iso) -> Result<()> {
-        let mut images: Vec<(String, u64)> = Vec::new();
-        for entry in iso.walk()?.iter().filter(|e| e.kind == iso::Kind::File) {
-            self.entry(iso, entry)?;
-            images.extend(entry.extents.first().map(|x| (entry.path.clone(), x.offset)));
-        }
-        for boot in iso.boot_entries()?.iter().filter(|b| b.platform == "efi") {
-            let known = images.iter().find(|(_, at)| *at == boot.offset);
-            self.way.push(known.map_or_else(|| "EFI boot image".to_owned(), |(path, _)| path.clone()));
-            for file in iso.fat_files(boot.offset)?.iter().filter(|f| f.kind == iso::Kind::File) {
-                self.entry(iso, file)?;
-            }
-            self.way.pop();
-        }
-        Ok(())
-    }
-
-    fn entry(&mut self, iso: &Iso, entry: &iso::Entry) -> Result<()> {
-        self.way.push(entry.path.clone());
-        let result = self.stream(&mut iso.reader(entry));
-        let result = self.note(result);
-        self.way.pop();
-        result
-    }
-
-    /// An error of what is being read is told; only an exhausted budget ends the scan.
-    fn survive(&mut self, result: io::Result<()>) -> io::Result<()> {
+    /// An error of what is being read is told; only the limit ends the scan.
+    pub(super) fn survive(&mut self, result: io::Result<()>) -> io::Result<()> {
         match result {
-            Err(e) if e.kind() != io::ErrorKind::QuotaExceeded => {
+            Err(e) if !self.limit.reached() => {
                 self.unread(&e.to_string());
                 Ok(())
             }
@@ -128,102 +84,107 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn note(&mut self, result: io::Result<()>) -> Result<()> {
-        self.survive(result).map_err(|e| {
-            let text = format!("{} unpacks to more than {} GiB", self.artifact, BUDGET >> 30);
-            Failure::new(Kind::Input, text).source(e).into()
-        })
-    }
-
-    fn unread(&mut self, why: &str) {
+    pub(super) fn unread(&mut self, why: &str) {
         let way: String = self.way.iter().map(|w| format!(" > {w}")).collect();
         self.scan.unread.push(format!("{}{way}: {why}", self.artifact));
     }
 
-    /// One archive after the other, as the kernel takes them, then whatever is no archive.
-    fn stream(&mut self, reader: &mut dyn Read) -> io::Result<()> {
-        let budget = Rc::clone(&self.budget);
-        let input = &mut Input::new(reader, &budget);
-        loop {
-            match packed(input.peek(6)?) {
-                Packed::Plain => return self.plain(input),
-                _ if self.way.len() > DEEPEST => return self.plain(input),
-                Packed::Unknown(name) => {
-                    self.unread(&format!("packed with {name}, which is not unpacked here"));
-                    return self.plain(input);
-                }
-                Packed::Gzip => self.inside("gzip", &mut flate2::bufread::GzDecoder::new(&mut *input))?,
-                Packed::Xz => self.inside("xz", &mut liblzma::bufread::XzDecoder::new(&mut *input))?,
-                Packed::Zstd => {
-                    let decoder = ruzstd::decoding::StreamingDecoder::new(&mut *input);
-                    self.inside("zstd", &mut decoder.map_err(io::Error::other)?)?;
-                }
-                Packed::Cpio => self.cpio(input)?,
-            }
-            input.skip_zeros()?;
-            if input.peek(1)?.is_empty() {
-                return Ok(());
-            }
-        }
-    }
-
-    fn inside(&mut self, name: &str, reader: &mut dyn Read) -> io::Result<()> {
+    /// What is inside a thing called `name`.
+    pub(super) fn inside(&mut self, name: &str, reader: &mut dyn Read) -> io::Result<()> {
         self.way.push(name.to_owned());
         let result = self.stream(reader);
+        let result = self.survive(result);
         self.way.pop();
         result
     }
 
-    /// A newc archive up to its trailer (`Documentation/driver-api/early-userspace/buffer-format.rst`).
-    fn cpio(&mut self, input: &mut Input<'_>) -> io::Result<()> {
-        loop {
-            let mut head = [0; 110];
-            input.read_exact(&mut head)?;
-            let number = |i: usize| {
-                let text = std::str::from_utf8(&head[6 + 8 * i..14 + 8 * i]).ok();
-                let value = text.and_then(|t| u32::from_str_radix(t, 16).ok()).map(u64::from);
-                value
-                    .filter(|_| head.starts_with(b"07070"))
-                    .ok_or_else(|| io::Error::other("a damaged cpio header"))
-            };
-            let (mode, size, name_size) = (number(1)?, number(6)?, number(11)?);
-            if name_size > LONGEST_NAME {
-                return Err(io::Error::other("a cpio name of more than 4096 bytes"));
+    /// A name or the target of a link.
+    pub(super) fn name(&mut self, name: &str) -> io::Result<()> {
+        let limit = Rc::clone(&self.limit);
+        self.plain(&mut Input::new(&mut name.as_bytes(), &limit, 0))
+    }
+
+    /// One archive after the other, as the kernel takes them, and whatever is no archive before, between, behind.
+    pub(super) fn stream(&mut self, reader: &mut dyn Read) -> io::Result<()> {
+        let limit = Rc::clone(&self.limit);
+        self.input(&mut Input::new(reader, &limit, 0), true)
+    }
+
+    /// As [`Self::stream`]; the first bytes of an image that is being read already are not taken for one.
+    pub(super) fn input(&mut self, input: &mut Input<'_>, images: bool) -> io::Result<()> {
+        input.is_program = formats::is_program(input.peek(formats::HEAD)?);
+        while !input.peek(1)?.is_empty() {
+            let mut kind = packed(input.peek(formats::HEAD)?);
+            if kind == Packed::Plain {
+                // Zeros pad archives; but some images begin with them, too.
+                input.skip_zeros()?;
+                kind = packed(input.peek(formats::HEAD)?);
             }
-            let mut name = Vec::new();
-            input.take((110 + name_size).next_multiple_of(4) - 110).read_to_end(&mut name)?;
-            let end = name.iter().position(|b| *b == 0).unwrap_or(name.len());
-            let name = String::from_utf8_lossy(&name[..end]).into_owned();
-            if name == "TRAILER!!!" {
-                return Ok(());
+            if !images && matches!(kind, Packed::Iso | Packed::Fat | Packed::Disk) {
+                kind = Packed::Plain;
             }
-            let mut content = input.take(size);
-            if mode & 0o170_000 == 0o100_000 && size > 0 {
-                self.way.push(name);
-                let result = self.stream(&mut content);
-                let result = self.survive(result);
-                self.way.pop();
-                result?;
+            let before = input.position();
+            let result = self.unpack(kind, input);
+            if result.is_err() || input.position() == before {
+                self.survive(result)?;
+                // What did not unpack is at least read; a byte of it in any case.
+                let result = self.plain(input);
+                self.survive(result)?;
             }
-            io::copy(&mut content, &mut io::sink())?;
-            if content.limit() > 0 {
-                return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        Ok(())
+    }
+
+    fn unpack(&mut self, kind: Packed, input: &mut Input<'_>) -> io::Result<()> {
+        if kind != Packed::Plain && self.way.len() > DEEPEST {
+            self.unread(&format!("packed more than {DEEPEST} deep"));
+            return self.plain(input);
+        }
+        match kind {
+            Packed::Plain => self.plain(input),
+            Packed::Gzip => self.inside("gzip", &mut formats::gzip(input)),
+            Packed::Xz => self.inside("xz", &mut formats::xz(input)?),
+            Packed::Lzma => self.inside("lzma", &mut formats::lzma(input)?),
+            Packed::Zstd => self.inside("zstd", &mut formats::zstd(input)?),
+            Packed::Utf16(from) => {
+                let mut decoder = encoding_rs_io::DecodeReaderBytesBuilder::new();
+                self.inside("UTF-16", &mut decoder.encoding(Some(from)).build(input))
             }
-            io::copy(&mut input.take(size.next_multiple_of(4) - size), &mut io::sink())?;
+            Packed::Cpio => self.cpio(input),
+            Packed::Tar => self.tar(input),
+            Packed::Ar => self.ar(input),
+            Packed::Iso | Packed::Fat | Packed::Disk => self.spooled(kind, input),
+            Packed::Unknown(name) => {
+                self.unread(&format!("packed with {name}, which is not unpacked here"));
+                self.plain(input)
+            }
         }
     }
 
-    fn plain(&mut self, reader: &mut dyn Read) -> io::Result<()> {
-        let mut scanner = Scanner::new(self.rules);
-        let result = scanner.read(reader);
-        for (what, at) in scanner.found {
-            let find = Find { artifact: self.artifact.clone(), inside: self.way.clone(), what };
-            self.scan.found.entry(find).or_insert(at);
+    /// Up to the end, or to an archive that begins in the middle.
+    fn plain(&mut self, input: &mut Input<'_>) -> io::Result<()> {
+        let mut seen = self.rules.look(input);
+        for (what, at) in std::mem::take(&mut seen.found) {
+            self.found(what, at);
         }
-        result
+        for (name, bytes) in &seen.hidden {
+            self.inside(name, &mut bytes.as_slice())?;
+        }
+        seen.result
+    }
+
+    fn found(&mut self, what: What, at: u64) {
+        let find = |way: &[String]| Find { artifact: self.artifact.clone(), inside: way.to_vec(), what };
+        // A key's own base64 holds the key.
+        let derived = |n: &usize| self.way[*n] == BASE64;
+        let again =
+            (0..self.way.len()).filter(derived).any(|n| self.scan.found.contains_key(&find(&self.way[..n])));
+        let place = find(&self.way);
+        if !again {
+            self.scan.found.entry(place).or_insert(at);
+        }
     }
 }
 
-fn quota(e: &anyhow::Error) -> bool {
-    e.chain().any(|c| c.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::QuotaExceeded))
-}
+/// How decoded text is called on the way in.
+pub(super) const BASE64: &str = "base64";

@@ -7,7 +7,10 @@ use std::collections::BTreeSet;
 
 use anyhow::Result;
 
-use super::{Extent, Iso, bad, source::Field};
+use super::{
+    Extent, bad,
+    source::{Field, Source, bytes},
+};
 
 const ENTRY: usize = 32;
 const DEEPEST: usize = 16;
@@ -60,8 +63,8 @@ struct Fat {
 }
 
 /// The files of the FAT image at `base`; nothing when there is no FAT image there.
-pub(super) fn walk(iso: &Iso, base: u64) -> Result<Option<Vec<FatFile>>> {
-    let Ok(head) = iso.bytes(base, 512) else { return Ok(None) };
+pub(super) fn walk(source: &dyn Source, base: u64) -> Result<Option<Vec<FatFile>>> {
+    let Ok(head) = bytes(source, base, 512) else { return Ok(None) };
     let head = Field::new(&head, base);
     let jump = head.byte(0)?;
     let plausible =
@@ -69,7 +72,7 @@ pub(super) fn walk(iso: &Iso, base: u64) -> Result<Option<Vec<FatFile>>> {
     if !plausible {
         return Ok(None);
     }
-    let (mut fat, root) = open(iso, head)?;
+    let (mut fat, root) = open(source, head)?;
     let mut found = Vec::new();
     let mut seen = BTreeSet::new();
     let mut todo = vec![(String::new(), root, 0)];
@@ -78,7 +81,7 @@ pub(super) fn walk(iso: &Iso, base: u64) -> Result<Option<Vec<FatFile>>> {
         if depth > DEEPEST {
             return Err(bad(base, format!("folders of the FAT image are nested deeper than {DEEPEST}")));
         }
-        for item in list(iso, &folder, &mut entries)? {
+        for item in list(source, &folder, &mut entries)? {
             let path = format!("{prefix}/{}", item.name);
             if !item.is_folder {
                 let clusters = fat.chain(item.cluster, item.size)?;
@@ -94,7 +97,7 @@ pub(super) fn walk(iso: &Iso, base: u64) -> Result<Option<Vec<FatFile>>> {
 }
 
 /// Reads the header and the table; hands back where the root folder is.
-fn open(iso: &Iso, head: Field<'_>) -> Result<(Fat, Vec<Extent>)> {
+fn open(source: &dyn Source, head: Field<'_>) -> Result<(Fat, Vec<Extent>)> {
     let base = head.at;
     let sector = u64::from(head.le16(11)?);
     let per_cluster = head.byte(13)?;
@@ -121,12 +124,12 @@ fn open(iso: &Iso, head: Field<'_>) -> Result<(Fat, Vec<Extent>)> {
         4085..65525 => 16,
         _ => 32,
     };
-    let table = iso.bytes(base + reserved * sector, table_sectors * sector)?;
+    let table = bytes(source, base + reserved * sector, table_sectors * sector)?;
     if (table.len() as u64) * 8 < (u64::from(clusters) + 2) * u64::from(bits) {
         return Err(bad(base + 22, "the FAT image's table is too short for its clusters"));
     }
     // The whole image must be there; after this, no cluster can be beyond the end.
-    super::source::inside(&*iso.source, base, total * sector)?;
+    super::source::inside(source, base, total * sector)?;
     let cluster_size = u64::from(per_cluster) * sector;
     let mut fat = Fat { base, table, bits, clusters, cluster_size, data: data * sector, unread: clusters };
     let root = if bits == 32 {
@@ -200,11 +203,11 @@ struct Item {
     at: u64,
 }
 
-fn list(iso: &Iso, folder: &[Extent], entries: &mut usize) -> Result<Vec<Item>> {
+fn list(source: &dyn Source, folder: &[Extent], entries: &mut usize) -> Result<Vec<Item>> {
     let mut found = Vec::new();
     let mut long = LongName::default();
     for extent in folder {
-        let bytes = iso.bytes(extent.offset, extent.length)?;
+        let bytes = bytes(source, extent.offset, extent.length)?;
         for (i, raw) in bytes.chunks_exact(ENTRY).enumerate() {
             let at = extent.offset + (i * ENTRY) as u64;
             *entries += 1;

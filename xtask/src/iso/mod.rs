@@ -130,7 +130,7 @@ impl Iso {
     /// Streams the contents of a file.
     #[must_use]
     pub fn reader<'a>(&'a self, entry: &'a Entry) -> Reader<'a> {
-        Reader { source: &*self.source, extents: &entry.extents, done: 0 }
+        Reader::new(&*self.source, &entry.extents)
     }
 
     /// The contents of a file of at most `limit` bytes.
@@ -174,8 +174,7 @@ impl Iso {
     /// # Errors
     /// When the FAT image is malformed or lies outside the file.
     pub fn fat_files(&self, offset: u64) -> Result<Vec<Entry>> {
-        let files = fat::walk(self, offset)?.unwrap_or_default();
-        Ok(files.into_iter().map(fat::FatFile::into_entry).collect())
+        fat_files(&*self.source, offset)
     }
 
     /// The partitions that the image shows when it is written to a disk.
@@ -184,8 +183,25 @@ impl Iso {
     /// When the file cannot be read. A table that contradicts itself is not listed: the image is usable as
     /// a disc without it.
     pub fn partitions(&self) -> Result<Vec<Partition>> {
-        hybrid::read(&*self.source)
+        partitions(&*self.source)
     }
+}
+
+/// As [`Iso::fat_files`], in an image of any kind.
+///
+/// # Errors
+/// As there.
+pub fn fat_files(source: &dyn Source, offset: u64) -> Result<Vec<Entry>> {
+    let files = fat::walk(source, offset)?.unwrap_or_default();
+    Ok(files.into_iter().map(fat::FatFile::into_entry).collect())
+}
+
+/// As [`Iso::partitions`], of an image of any kind.
+///
+/// # Errors
+/// As there.
+pub fn partitions(source: &dyn Source) -> Result<Vec<Partition>> {
+    hybrid::read(source)
 }
 
 /// Reads the extents of a file one after the other.
@@ -194,6 +210,14 @@ pub struct Reader<'a> {
     extents: &'a [Extent],
     /// Bytes of the first extent that were read.
     done: u64,
+}
+
+impl<'a> Reader<'a> {
+    /// A reader of these parts of an image.
+    #[must_use]
+    pub fn new(source: &'a (dyn Source + Send + Sync), extents: &'a [Extent]) -> Self {
+        Self { source, extents, done: 0 }
+    }
 }
 
 impl io::Read for Reader<'_> {

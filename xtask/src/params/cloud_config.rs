@@ -80,6 +80,52 @@ pub fn masked(text: &str) -> String {
     text.split_inclusive('\n').map(|line| mask(line).unwrap_or_else(|| line.to_owned())).collect()
 }
 
+/// A value that holds no others.
+pub struct Leaf {
+    /// The keys on the way to it; a place in a list is a number.
+    pub keys: Vec<String>,
+    /// The text, without its quotes.
+    pub text: String,
+    /// Whether it is something other than nothing or a truth value.
+    pub says_something: bool,
+    /// The byte at which it begins.
+    pub at: usize,
+}
+
+impl Leaf {
+    /// The last key that is a name.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        let name = |k: &&String| !k.bytes().all(|b| b.is_ascii_digit());
+        self.keys.iter().rfind(name).map_or("", String::as_str)
+    }
+}
+
+/// Every value of the first document of a text, in its order; nothing when it is no YAML.
+#[must_use]
+pub fn leaves(text: &str) -> Option<Vec<Leaf>> {
+    fn gather(tree: &Tree, keys: &mut Vec<String>, found: &mut Vec<Leaf>) {
+        let mut below = |key: String, tree: &Tree| {
+            keys.push(key);
+            gather(tree, keys, found);
+            keys.pop();
+        };
+        match &tree.data {
+            Data::List(list) => list.iter().enumerate().for_each(|(i, tree)| below(i.to_string(), tree)),
+            Data::Map(map) => map.iter().for_each(|(_, key, tree)| below(key.clone(), tree)),
+            Data::Scalar(node, text) => found.push(Leaf {
+                keys: keys.clone(),
+                text: text.clone(),
+                says_something: !matches!(node, Node::Null | Node::Bool(_)),
+                at: tree.span.start,
+            }),
+        }
+    }
+    let mut found = Vec::new();
+    gather(&document::read(text).ok()?, &mut Vec::new(), &mut found);
+    Some(found)
+}
+
 struct Checker {
     os: Os,
     found: Findings,

@@ -88,7 +88,7 @@ pub(super) fn find(iso: &Iso) -> Result<Vec<ConfigFile>> {
     let in_tree = in_tree.map(|e| (e.path.clone(), iso_place(e.extents[0], &records))).collect();
     let mut found = configs(iso, "", in_tree)?;
     for (base, name) in fat_images(iso, &entries)? {
-        let Some(files) = fat::walk(iso, base)? else { continue };
+        let Some(files) = fat::walk(&*iso.source, base)? else { continue };
         let place = |f: &fat::FatFile| Place {
             size: f.size,
             extents: f.clusters.clone(),

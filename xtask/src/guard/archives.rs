@@ -1,0 +1,112 @@
+//! Archives that are read from front to back: cpio, tar, ar. Names and the targets of links are looked at as well.
+
+use std::io::{self, BufRead as _, Read};
+
+use super::{input::Input, walk::Walk};
+
+/// cpio's `TRAILER!!!` and every path are shorter.
+const LONGEST_NAME: u64 = 4096;
+
+/// What a cpio header says.
+struct Head {
+    size: u64,
+    name_size: u64,
+    /// Names and contents end at a multiple of this, counted from the header.
+    align: u64,
+    length: u64,
+}
+
+impl Head {
+    /// The form that the kernel unpacks (`newc`, `Documentation/driver-api/early-userspace/buffer-format.rst`), and
+    /// POSIX's (`odc`), which busybox and others unpack.
+    fn read(input: &mut Input<'_>) -> io::Result<Self> {
+        let mut head = [0; 110];
+        input.read_exact(&mut head[..76])?;
+        let number = |from: usize, length: usize, radix| {
+            let text = std::str::from_utf8(head.get(from..from + length)?).ok()?;
+            u64::from_str_radix(text, radix).ok()
+        };
+        let damaged = || io::Error::other("a damaged cpio header");
+        if head.starts_with(b"070707") {
+            let (name_size, size) = (number(59, 6, 8), number(65, 11, 8));
+            let (name_size, size) = name_size.zip(size).ok_or_else(damaged)?;
+            return Ok(Self { size, name_size, align: 1, length: 76 });
+        }
+        input.read_exact(&mut head[76..])?;
+        let number = |i: usize| {
+            let text = std::str::from_utf8(&head[6 + 8 * i..14 + 8 * i]).ok()?;
+            u64::from_str_radix(text, 16).ok().filter(|_| head.starts_with(b"07070"))
+        };
+        let (size, name_size) = number(6).zip(number(11)).ok_or_else(damaged)?;
+        Ok(Self { size, name_size, align: 4, length: 110 })
+    }
+}
+
+impl Walk<'_> {
+    /// A cpio archive up to its trailer.
+    pub(super) fn cpio(&mut self, input: &mut Input<'_>) -> io::Result<()> {
+        loop {
+            let head = Head::read(input)?;
+            if head.name_size > LONGEST_NAME {
+                return Err(io::Error::other("a cpio name of more than 4096 bytes"));
+            }
+            let padded = |n: u64| n.next_multiple_of(head.align);
+            let mut name = Vec::new();
+            input.take(padded(head.length + head.name_size) - head.length).read_to_end(&mut name)?;
+            let end = name.iter().position(|b| *b == 0).unwrap_or(name.len());
+            let name = String::from_utf8_lossy(&name[..end]).into_owned();
+            if name == "TRAILER!!!" {
+                return Ok(());
+            }
+            self.member(name, &mut input.take(head.size))?;
+            io::copy(&mut input.take(padded(head.size) - head.size), &mut io::sink())?;
+        }
+    }
+
+    /// A tar archive up to its end. Each header is taken as it is: what long names and extended headers hold is
+    /// looked at as the contents of a member, and never taken into memory.
+    pub(super) fn tar(&mut self, input: &mut Input<'_>) -> io::Result<()> {
+        let mut archive = tar::Archive::new(input);
+        for entry in archive.entries()?.raw(true) {
+            let mut entry = entry?;
+            let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+            if let Some(target) = entry.link_name_bytes() {
+                self.name(&String::from_utf8_lossy(&target))?;
+            }
+            self.member(name, &mut entry)?;
+        }
+        Ok(())
+    }
+
+    /// A Unix archive: a Debian package, or a library.
+    pub(super) fn ar(&mut self, input: &mut Input<'_>) -> io::Result<()> {
+        input.consume(b"!<arch>\n".len());
+        loop {
+            let mut head = [0; 60];
+            if input.peek(1)?.is_empty() {
+                return Ok(());
+            }
+            input.read_exact(&mut head)?;
+            let text = String::from_utf8_lossy(&head).into_owned();
+            let size =
+                text.get(48..58).and_then(|s| s.trim().parse::<u64>().ok()).filter(|_| text.ends_with("`\n"));
+            let size = size.ok_or_else(|| io::Error::other("a damaged ar header"))?;
+            let name = text.get(..16).unwrap_or_default().trim_end_matches(['/', ' ']);
+            self.member(name.to_owned(), &mut input.take(size))?;
+            if !size.is_multiple_of(2) && !input.peek(1)?.is_empty() {
+                input.consume(1);
+            }
+        }
+    }
+
+    /// A file of an archive, or a link, whose content is its target. Reads it to its end.
+    fn member(&mut self, name: String, content: &mut dyn Read) -> io::Result<()> {
+        self.way.push(name);
+        let path = format!("/{}", self.way[self.way.len() - 1].trim_start_matches(['.', '/']));
+        let result = self.name(&path).and_then(|()| self.stream(content));
+        let result = self.survive(result);
+        self.way.pop();
+        result?;
+        io::copy(content, &mut io::sink()).map(drop)
+    }
+}

@@ -1,0 +1,75 @@
+//! Traces of the machine that built: home folders and the host's name.
+
+use super::rules::{Around, Check, What, is_word, run, some};
+
+/// Words and their checks.
+pub(super) const WORDS: &[(&[u8], Check)] = &[
+    (b"/home/", home),
+    (b"/Users/", home),
+    (b":\\Users\\", home),
+    (b":\\\\Users\\\\", home),
+    (b":/Users/", home),
+];
+
+/// Names that many machines have. They count, as short ones do, only where it is clear that a machine is meant.
+const COMMON_HOSTS: &[&str] = &["debian", "ubuntu", "fedora", "alpine", "rancher", "runner", "docker"];
+/// Users of the systems that we make media of, and folders that are nobody's.
+const SYSTEM_USERS: &[&str] = &["rancher", "docker", "dockremap", "linuxbrew", "Public", "Default", "All"];
+/// Domains of a home or an office.
+const DOMAINS: &[&str] =
+    &[".local", ".lan", ".home", ".internal", ".localdomain", ".corp", ".intranet", ".fritz.box"];
+
+/// A folder of a person; programs have those of whoever compiled them.
+fn home(a: &Around<'_>) -> Option<What> {
+    let drive = a.word[0] == b':';
+    let starts = match a.before {
+        [.., b'-', flag] => drive || flag.is_ascii_alphabetic(),
+        [.., b] if drive => b.is_ascii_alphabetic(),
+        [.., b] => !is_word(*b) || a.before.ends_with(b"/var") || a.before.ends_with(b"/export"),
+        [] => !drive,
+    };
+    // Only Windows takes no heed of case.
+    let exact = drive || a.word == b"/home/" || a.word == b"/Users/";
+    let n = run(a.after, |b| is_word(*b) || *b == b'.' || *b >= 0x80);
+    let user = String::from_utf8_lossy(&a.after[..n]);
+    let someone = user.chars().any(char::is_alphanumeric) && !SYSTEM_USERS.contains(&&*user);
+    some(!a.is_program && starts && exact && someone, What::HomePath)
+}
+
+/// A path of this machine, as a whole.
+pub(super) fn own_path(a: &Around<'_>) -> Option<What> {
+    some(!a.after.first().copied().is_some_and(is_word), What::HomePath)
+}
+
+/// How this machine's name is looked for; not at all when every machine has it.
+pub(super) fn host(name: String) -> Option<(String, Check)> {
+    if name.is_empty() || name.eq_ignore_ascii_case("localhost") {
+        return None;
+    }
+    let common = name.len() < 5 || COMMON_HOSTS.contains(&name.as_str());
+    Some((name, if common { common_host } else { whole_word }))
+}
+
+fn is_whole(a: &Around<'_>) -> bool {
+    let ends = |b: Option<&u8>| !b.copied().is_some_and(is_word);
+    ends(a.before.last()) && ends(a.after.first())
+}
+
+fn whole_word(a: &Around<'_>) -> Option<What> {
+    some(is_whole(a), What::HostName)
+}
+
+/// A short name is a word as well (`vm.swappiness`): it counts in texts, with a domain, behind `user@`, or behind a
+/// word that says what it is.
+fn common_host(a: &Around<'_>) -> Option<What> {
+    let domain = DOMAINS
+        .iter()
+        .any(|d| a.after.starts_with(d.as_bytes()) && !a.after.get(d.len()).copied().is_some_and(is_word));
+    let line = String::from_utf8_lossy(a.line()).to_ascii_lowercase();
+    let mut words = line.rsplit(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(|w| !w.is_empty());
+    let said = words
+        .next()
+        .is_some_and(|w| matches!(w, "host" | "hostname" | "machine" | "nodename" | "builder" | "buildhost"));
+    let account = line.ends_with('@') && line.len() > 1;
+    some(a.is_text && is_whole(a) && (domain || said || account), What::HostName)
+}
