@@ -19,26 +19,24 @@ struct Head {
 impl Head {
     /// The form that the kernel unpacks (`newc`, `Documentation/driver-api/early-userspace/buffer-format.rst`), and
     /// POSIX's (`odc`), which busybox and others unpack.
+    ///
+    /// What is damaged is left in `input`: something else may stand there.
     fn read(input: &mut Input<'_>) -> io::Result<Self> {
-        let mut head = [0; 110];
-        input.read_exact(&mut head[..76])?;
+        let head = input.peek(110)?;
         let number = |from: usize, length: usize, radix| {
             let text = std::str::from_utf8(head.get(from..from + length)?).ok()?;
             u64::from_str_radix(text, radix).ok()
         };
-        let damaged = || io::Error::other("a damaged cpio header");
-        if head.starts_with(b"070707") {
-            let (name_size, size) = (number(59, 6, 8), number(65, 11, 8));
-            let (name_size, size) = name_size.zip(size).ok_or_else(damaged)?;
-            return Ok(Self { size, name_size, align: 1, length: 76 });
-        }
-        input.read_exact(&mut head[76..])?;
-        let number = |i: usize| {
-            let text = std::str::from_utf8(&head[6 + 8 * i..14 + 8 * i]).ok()?;
-            u64::from_str_radix(text, 16).ok().filter(|_| head.starts_with(b"07070"))
+        let (size, name_size, align, length) = if head.starts_with(b"070707") {
+            (number(65, 11, 8), number(59, 6, 8), 1, 76)
+        } else {
+            let newc = |from| number(from, 8, 16).filter(|_| head.starts_with(b"07070"));
+            (newc(54), newc(94), 4, 110)
         };
-        let (size, name_size) = number(6).zip(number(11)).ok_or_else(damaged)?;
-        Ok(Self { size, name_size, align: 4, length: 110 })
+        let damaged = || io::Error::other("a damaged cpio header");
+        let (size, name_size) = size.zip(name_size).ok_or_else(damaged)?;
+        input.consume(length);
+        Ok(Self { size, name_size, align, length: length as u64 })
     }
 }
 
@@ -82,15 +80,15 @@ impl Walk<'_> {
     pub(super) fn ar(&mut self, input: &mut Input<'_>) -> io::Result<()> {
         input.consume(b"!<arch>\n".len());
         loop {
-            let mut head = [0; 60];
-            if input.peek(1)?.is_empty() {
+            let head = input.peek(60)?;
+            if head.is_empty() {
                 return Ok(());
             }
-            input.read_exact(&mut head)?;
-            let text = String::from_utf8_lossy(&head).into_owned();
-            let size =
-                text.get(48..58).and_then(|s| s.trim().parse::<u64>().ok()).filter(|_| text.ends_with("`\n"));
+            let text = String::from_utf8_lossy(head).into_owned();
+            let size = text.get(48..58).and_then(|s| s.trim().parse::<u64>().ok());
+            let size = size.filter(|_| text.ends_with("`\n"));
             let size = size.ok_or_else(|| io::Error::other("a damaged ar header"))?;
+            input.consume(60);
             let name = text.get(..16).unwrap_or_default().trim_end_matches(['/', ' ']);
             self.member(name.to_owned(), &mut input.take(size))?;
             if !size.is_multiple_of(2) && !input.peek(1)?.is_empty() {

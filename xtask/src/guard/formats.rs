@@ -83,10 +83,12 @@ pub(super) fn packed(head: &[u8]) -> Packed {
     }
 }
 
-/// ELF, or a kernel (`Documentation/arch/x86/boot.rst`). A kernel may be packed with lz4, which shows parts of it as they
+/// ELF, or a kernel of boot protocol 2.08 and later (`Documentation/arch/x86/boot.rst`; iPXE's is older). A kernel may be packed with lz4, which shows parts of it as they
 /// are, and has whole archives in it to test itself with.
 pub(super) fn is_program(head: &[u8]) -> bool {
-    head.starts_with(b"\x7FELF") || head.get(0x202..0x206) == Some(b"HdrS")
+    let kernel =
+        head.get(0x202..0x206) == Some(b"HdrS") && head.len() > 0x207 && (head[0x207], head[0x206]) >= (2, 8);
+    head.starts_with(b"\x7FELF") || kernel
 }
 
 /// What may also stand in the middle of other bytes.

@@ -44,8 +44,14 @@ impl Walk<'_> {
         for gap in gaps(known, self.starts(kind, &image), image.size()?) {
             let limit = Rc::clone(&self.limit);
             let extents = [gap];
+            // The beginning is that of the image itself; and a partition of an ISO may show the same files again.
+            let inside = match kind {
+                _ if gap.offset == 0 => &[Packed::Iso, Packed::Fat, Packed::Disk][..],
+                Packed::Iso => &[Packed::Iso],
+                _ => &[],
+            };
             let mut reader = Reader::new(&*image, &extents);
-            let result = self.input(&mut Input::new(&mut reader, &limit, gap.offset), gap.offset > 0);
+            let result = self.input(&mut Input::new(&mut reader, &limit, gap.offset), inside);
             self.survive(result)?;
         }
         Ok(())

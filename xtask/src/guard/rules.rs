@@ -233,3 +233,178 @@ fn is_text(bytes: &[u8]) -> bool {
     let cut = |e: std::str::Utf8Error| e.error_len().is_none();
     !bytes.contains(&0) && std::str::from_utf8(bytes).map_or_else(cut, |_| true)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{exec::signals::Interrupt, guard::input::Limit};
+
+    fn seen(bytes: &[u8], host: &str, is_program: bool) -> Vec<What> {
+        let rules =
+            Rules::new(vec!["/work/builder/media".to_owned(), "/root".to_owned()], Some(host.to_owned()));
+        let (limit, mut reader) = (Limit::new(1 << 30, Interrupt::default()), bytes);
+        let mut input = Input::new(&mut reader, &limit, 0);
+        input.is_program = is_program;
+        rules.look(&mut input).found.into_keys().collect()
+    }
+
+    fn found(bytes: &[u8]) -> Vec<What> {
+        seen(bytes, "buildhost7", false)
+    }
+
+    fn all(what: What, texts: &[&str]) {
+        for text in texts {
+            assert_eq!(found(text.as_bytes()), [what], "{text}");
+        }
+    }
+
+    #[test]
+    fn private_keys_are_known_however_their_lines_end() {
+        let key = format!("-----BEGIN OPENSSH PRIVATE KEY-----\n{}\n", "b3BlbnNzaC1rZXktdjEA".repeat(3));
+        for end in ["\n", "\r\n", "\n    ", "\\n", "\\r\\n", " "] {
+            all(What::PrivateKey, &[&key.replace('\n', end)]);
+        }
+        all(What::PrivateKey, &["PuTTY-User-Key-File-3: ssh-ed25519\nEncryption: none\n"]);
+        let modulus = [&[0x30, 0x82, 4, 0xA4, 2, 1, 0, 2, 0x82, 1, 1, 0][..], &[0xA7; 256]].concat();
+        let pkcs1 = [&modulus[..], &[2, 3, 1, 0, 1, 2, 0x82, 1, 0]].concat();
+        let ed25519 =
+            [&b"\x30\x2E\x02\x01\x00\x30\x05\x06\x03\x2B\x65\x70\x04\x22\x04\x20"[..], &[7; 32]].concat();
+        for der in [pkcs1, ed25519] {
+            assert_eq!(found(&der), [What::PrivateKey]);
+            assert_eq!(seen(&der, "h", true), [], "a kernel has keys for tests");
+        }
+    }
+
+    #[test]
+    fn tokens_and_hashes_are_known_by_their_form() {
+        for start in ["ghp_", "gho_", "ghs_", "ghu_", "ghr_", "github_pat_", "glpat-", "npm_", "dckr_pat_"] {
+            all(What::Token, &[&format!("x={start}{}", "a1B2".repeat(9))]);
+        }
+        all(
+            What::Token,
+            &[
+                &["AKIA", "ABCDEFGHIJKLMNO1"].concat(),
+                &["AWS_SECRET_ACCESS_KEY=wJalrXUtnFEMIK7MDENG", "bPxRfiCYzzzzzzzzKEYa"].concat(),
+                &["xoxb-", "123456789012-abcdefghijklmnop"].concat(),
+                &format!("K3S_TOKEN=K10{}::server:abcdef", "0a".repeat(32)),
+                &format!("token-abcde:{}", "b7".repeat(27)),
+                "{\"auths\":{\"x\":{\"auth\": \"dXNlcjpwYXNzd29yZA==\"}}}",
+                "Authorization: Bearer abcdef0123456789abcdef",
+            ],
+        );
+        for (start, length) in [
+            ("$1$abcdefgh$", 22),
+            ("$apr1$abcdefgh$", 22),
+            ("$2a$12$", 53),
+            ("$2y$12$", 53),
+            ("$5$salt$", 43),
+        ] {
+            all(What::PasswordHash, &[&format!("root:{start}{}:1", "a".repeat(length))]);
+        }
+        for start in ["$6$rounds=5000$abcdefgh$", "$6$abcdefgh$", "grub.pbkdf2.sha512.10000."] {
+            all(What::PasswordHash, &[&format!("{start}{}", "a".repeat(86))]);
+        }
+        all(What::PasswordHash, &[&format!("$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHQ${}", "a".repeat(43))]);
+    }
+
+    #[test]
+    fn passwords_are_known_where_they_stand() {
+        all(
+            What::Password,
+            &[
+                "append rancher.password=hunter2 x",
+                "append rancher.password=!Sommer2024 x",
+                "append rancher.password=$ommer2024 x",
+                "append rancher.password=[x]Sommer x",
+                "append \"rancher.password\"=hunter2",
+                "rancher.cloud_init.datasources=[url:https://bob:hunter2@cfg.example/x]",
+                "#!ipxe\nset password hunter2\n",
+                "#!ipxe\nset net0/password:string hunter2\n",
+                "MENU MASTER PASSWD hunter2\n",
+                "set superusers=\"root\"\npassword root hunter2\n",
+                "#cloud-config\nrancher:\n  password: hunter2\n",
+                "\u{feff}#cloud-config\nrancher:\n  password: hunter2\n",
+                "rancher:\n  password : 'correct horse'\n",
+                "#cloud-config\nrancher: {password: \"!x\"}\n",
+                "#cloud-config\nrancher:\n  password: |\n    hunter2\n",
+                "#cloud-config\nchpasswd:\n  list: |\n    root:hunter2\n",
+                "#cloud-config\nwrite_files:\n- content: |\n    password: hunter2\n",
+                "#cloud-config\npassword: hunter2\n  broken: [\n",
+            ],
+        );
+        all(
+            What::DefaultPassword,
+            &["rancher.password=\"rancher\"", "#cloud-config\nrancher:\n  password: rancher\n"],
+        );
+        all(
+            What::Token,
+            &["#cloud-config\nrancher:\n  registry_auths:\n    r.io:\n      auth: dXNlcjpodW50ZXI=\n"],
+        );
+    }
+
+    #[test]
+    fn traces_of_machines_are_known() {
+        all(
+            What::HomePath,
+            &[
+                "file:///home/alice/key",
+                "-I/home/alice/include",
+                "/var/home/alice/x",
+                "/home/ubuntu/x /home/user/x",
+                "see C:\\Users\\Alice\\x",
+                "{\"a\":\"c:\\\\users\\\\Alice\\\\x\"}",
+                "MZ\0\u{1}set root=/home/alice/x\0",
+                "\0/work/builder/media/target\0",
+            ],
+        );
+        all(What::HostName, &["built on buildhost7."]);
+        for text in ["vm.local", "root@vm:~#", "hostname: vm"] {
+            assert_eq!(seen(text.as_bytes(), "vm", false), [What::HostName], "{text}");
+        }
+        assert_eq!(seen(b"vm.swappiness = 1, a vm", "vm", false), []);
+        assert_eq!(seen(b"\0/home/buildozer/go/src/x.go http://bob:pw@h/\0", "h", true), []);
+        assert_eq!(seen(b"\0/work/builder/media/target\0", "h", true), [What::HomePath]);
+        assert!(!Rules::new(Vec::new(), Some("localhost".to_owned())).looks_for_host);
+    }
+
+    #[test]
+    fn what_stock_systems_are_full_of_is_no_find() {
+        for text in [
+            "-----BEGIN RSA PRIVATE KEY-----\0-----END",
+            "\"-----BEGIN PRIVATE KEY-----\"\nif (x) { return; }\n",
+            "AKIAIOSFODNN7EXAMPLE",
+            "Authorization: Bearer %s",
+            "Authorization: Bearer <token>",
+            "root:x:0:0:root:/root:/bin/sh\nrancher:*:1:1::/home/rancher:/bin/bash\n",
+            "rancher.password=${password}",
+            "rancher.password=‹secret›",
+            "rancher.password=",
+            "Enter password: now",
+            "password is wrong",
+            "set password ${net0/password}",
+            "ftp://user:password@host/ http://[user:pass@]host http://%s:%s@%s",
+            "notbuildhost7x",
+            "echo \"$6$\" $1$2",
+            "{\"auth\":\"anonymous\"}",
+            "#cloud-config\nusers:\n- name: a\n  lock_passwd: yes\n- name: b\n  lock-passwd: \"off\"\n",
+            "#cloud-config\nusers:\n- passwd: \"!\"\n",
+            "#cloud-config\nwrite_files:\n- content: |\n    password: ask the admin\n    passwd: files\n",
+        ] {
+            assert_eq!(found(text.as_bytes()), [], "{text}");
+        }
+    }
+
+    #[test]
+    fn a_secret_across_two_chunks_is_found_once_and_at_its_byte() {
+        for shift in [0, 5, 600, 1100, 2000] {
+            let mut bytes = vec![b'.'; CHUNK * 2 + 4096];
+            let at = CHUNK - shift;
+            let secret = format!(" ghp_{} ", "a1B2".repeat(9));
+            bytes[at..at + secret.len()].copy_from_slice(secret.as_bytes());
+            let rules = Rules::new(Vec::new(), None);
+            let (limit, mut reader) = (Limit::new(1 << 30, Interrupt::default()), bytes.as_slice());
+            let seen = rules.look(&mut Input::new(&mut reader, &limit, 0));
+            assert_eq!(seen.found, BTreeMap::from([(What::Token, at as u64 + 1)]), "{shift}");
+        }
+    }
+}

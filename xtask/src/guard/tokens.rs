@@ -103,7 +103,7 @@ fn pkcs8(a: &Around<'_>) -> Option<What> {
         [.., 0x30, 0x81, n] | [.., 0x30, n] => usize::from(*n),
         _ => return None,
     };
-    let rest = (a.word.len() + 16..a.word.len() + a.after.len()).contains(&length) || length > 1000;
+    let rest = (a.word.len() + 16..=a.word.len() + a.after.len()).contains(&length) || length > 1000;
     let zeros = a.after.iter().take(64).all(|b| *b == 0);
     some(!a.is_program && rest && !zeros, What::PrivateKey)
 }

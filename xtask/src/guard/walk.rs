@@ -107,11 +107,11 @@ impl<'a> Walk<'a> {
     /// One archive after the other, as the kernel takes them, and whatever is no archive before, between, behind.
     pub(super) fn stream(&mut self, reader: &mut dyn Read) -> io::Result<()> {
         let limit = Rc::clone(&self.limit);
-        self.input(&mut Input::new(reader, &limit, 0), true)
+        self.input(&mut Input::new(reader, &limit, 0), &[])
     }
 
-    /// As [`Self::stream`]; the first bytes of an image that is being read already are not taken for one.
-    pub(super) fn input(&mut self, input: &mut Input<'_>, images: bool) -> io::Result<()> {
+    /// As [`Self::stream`]; what is `inside` an image of these kinds is not taken for one of them.
+    pub(super) fn input(&mut self, input: &mut Input<'_>, inside: &[Packed]) -> io::Result<()> {
         input.is_program = formats::is_program(input.peek(formats::HEAD)?);
         while !input.peek(1)?.is_empty() {
             let mut kind = packed(input.peek(formats::HEAD)?);
@@ -120,7 +120,7 @@ impl<'a> Walk<'a> {
                 input.skip_zeros()?;
                 kind = packed(input.peek(formats::HEAD)?);
             }
-            if !images && matches!(kind, Packed::Iso | Packed::Fat | Packed::Disk) {
+            if inside.contains(&kind) {
                 kind = Packed::Plain;
             }
             let before = input.position();
