@@ -17,12 +17,16 @@ const ENGINE: engine::GeneralPurpose = engine::GeneralPurpose::new(
 pub(super) fn base64_runs(text: &[u8], until: usize) -> impl Iterator<Item = Vec<u8>> {
     let mut at = 0;
     std::iter::from_fn(move || {
-        while at < text.len().min(until) {
+        while at < until {
+            // Looked at from its end: no run is as long before the last other character.
+            let window = text.get(at..at + SHORTEST)?;
+            if let Some(other) = window.iter().rposition(|b| !is_digit(*b)) {
+                at += other + 1;
+                continue;
+            }
             let mut digits = Vec::new();
             at = take_run(text, at, &mut digits);
-            if digits.len() >= SHORTEST {
-                return Some(decode(digits));
-            }
+            return Some(decode(digits));
         }
         None
     })
@@ -44,9 +48,8 @@ fn is_digit(b: u8) -> bool {
     b.is_ascii_alphanumeric() || b == b'+' || b == b'/'
 }
 
-/// Collects one run; hands back where to go on, always further on.
-fn take_run(text: &[u8], from: usize, digits: &mut Vec<u8>) -> usize {
-    let mut at = from;
+/// Collects one run; hands back where to go on.
+fn take_run(text: &[u8], mut at: usize, digits: &mut Vec<u8>) -> usize {
     loop {
         let start = at;
         while text.get(at).copied().is_some_and(is_digit) {
@@ -55,7 +58,7 @@ fn take_run(text: &[u8], from: usize, digits: &mut Vec<u8>) -> usize {
         digits.extend_from_slice(&text[start..at]);
         let next = line_end(text, at);
         if at - start < SHORTEST || next == at {
-            return at.max(from + 1);
+            return at;
         }
         at = next;
     }

@@ -289,7 +289,7 @@ fn what_cannot_be_looked_into_is_refused_unless_it_is_allowed() {
     }
 }
 
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 #[test]
 fn a_pipe_is_refused_and_not_waited_for() {
     let lab = Lab::new();
