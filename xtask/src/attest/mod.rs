@@ -17,6 +17,10 @@ pub const SIGNATURE: &str = "SHA256SUMS.minisig";
 /// The manifest's name in `dist/<profile>/`.
 pub const MANIFEST: &str = "manifest.json";
 
+/// Who wrote a statement. The number at the end is raised when statements of the same manifest come out otherwise, so
+/// that older ones are told from false ones.
+pub const GENERATOR: &str = concat!("xtask-", env!("CARGO_PKG_VERSION"), "+statements.1");
+
 /// The day of `epoch`, in seconds since 1970: `2025-11-25`.
 #[must_use]
 pub fn date(epoch: u64) -> String {

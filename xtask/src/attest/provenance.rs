@@ -71,6 +71,7 @@ struct RunDetails {
 #[derive(Debug, Serialize)]
 struct Builder {
     id: &'static str,
+    version: BTreeMap<&'static str, &'static str>,
 }
 
 /// The digest of a folder, of our own making (`exec/tree.rs`): in-toto lets algorithms be named freely.
@@ -129,7 +130,12 @@ pub fn statement(manifest: &Manifest) -> Statement {
                 internal_parameters: Internal { source_date_epoch: manifest.epoch, tools },
                 resolved_dependencies,
             },
-            run_details: RunDetails { builder: Builder { id: "urn:boot-media:xtask" } },
+            run_details: RunDetails {
+                builder: Builder {
+                    id: "urn:boot-media:xtask",
+                    version: BTreeMap::from([("xtask", super::GENERATOR)]),
+                },
+            },
         },
     }
 }

@@ -32,7 +32,7 @@ pub struct Document {
 #[derive(Debug, Serialize)]
 struct CreationInfo {
     created: String,
-    creators: [&'static str; 1],
+    creators: [String; 1],
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -91,7 +91,12 @@ pub(super) fn ipxe_location(commit: &str) -> String {
 /// The document about the outputs of `manifest`.
 #[must_use]
 pub fn document(manifest: &Manifest) -> Document {
-    let mut parts = Parts { manifest, packages: BTreeMap::new(), relationships: BTreeSet::new() };
+    let mut parts = Parts {
+        manifest,
+        packages: BTreeMap::new(),
+        relationships: BTreeSet::new(),
+        walked: BTreeSet::new(),
+    };
     for (path, output) in &manifest.outputs {
         let id = parts.output(path);
         parts.relate("SPDXRef-DOCUMENT", "DESCRIBES", &id);
@@ -109,7 +114,7 @@ pub fn document(manifest: &Manifest) -> Document {
         name,
         creation_info: CreationInfo {
             created: utc(manifest.epoch),
-            creators: [concat!("Tool: xtask-", env!("CARGO_PKG_VERSION"))],
+            creators: [format!("Tool: {}", super::GENERATOR)],
         },
         packages: parts.packages.into_values().collect(),
         relationships: parts.relationships,
@@ -120,6 +125,8 @@ struct Parts<'a> {
     manifest: &'a Manifest,
     packages: BTreeMap<String, Package>,
     relationships: BTreeSet<Relationship>,
+    /// From where each node was walked to: many ways may lead to one, and a hostile manifest's never end.
+    walked: BTreeSet<(String, Digest)>,
 }
 
 impl Parts<'_> {
@@ -162,6 +169,9 @@ impl Parts<'_> {
     fn walk(&mut self, from: &str, key: Digest) {
         let manifest = self.manifest;
         let Some(node) = manifest.nodes.get(&key) else { return };
+        if !self.walked.insert((from.to_owned(), key)) {
+            return;
+        }
         let how = if matches!(node.stage.as_str(), "kernel" | "os" | "script" | "cloud-config") {
             "GENERATED_FROM"
         } else {

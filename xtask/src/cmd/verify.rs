@@ -9,44 +9,54 @@ use super::{
     password::PasswordArgs,
 };
 use crate::{
-    attest::Manifest,
-    config::Engine,
+    attest::{MANIFEST, Manifest},
+    config::Media,
     ctx::Ctx,
     error::{Failure, Kind},
-    exec::builtin,
+    exec::{schedule, store::Store},
     report::table::table,
     site::{load, load::Loaded},
     stage::host::Host,
-    verify::{self, Checks, Subject, Verdict, rebuild, remote, sums},
+    verify::{
+        self, Checks, Subject, Verdict,
+        expect::{self, Expected},
+        rebuild, remote, set, sums,
+    },
 };
 
 /// Arguments of `verify`.
 #[derive(Debug, clap::Args)]
 pub struct VerifyArgs {
-    /// A folder as `dist` writes it, one file of such a folder, an ISO alone, or the address of a folder.
+    /// A folder as `dist` or `publish` writes it, one file of such a folder, an ISO alone, or the address of a folder.
     #[arg(value_name = "DIR|FILE|URL")]
     pub what: String,
     /// A minisign public key: the media must be signed by it.
     #[arg(long, value_name = "PUB")]
     pub key: Option<Utf8PathBuf>,
     /// Build the media again from what the manifest names, in a folder of its own, and compare every byte.
-    #[arg(long)]
+    #[arg(long, group = "sources")]
     pub rebuild: bool,
+    /// Get what kernel and initrd are made of, when this machine would make them of the same, and compare them.
+    #[arg(long, group = "sources")]
+    pub fetch: bool,
+    /// What could not be checked counts as broken, but for a signature that --key does not ask for.
+    #[arg(long)]
+    pub strict: bool,
     /// The password that the media were made with, which the parameters hold.
     #[command(flatten)]
     pub password: PasswordArgs,
     /// With --rebuild: a clone of iPXE's repository, tried instead of those in media.toml.
     #[arg(long, value_name = "PATH|URL", requires = "rebuild")]
     pub ipxe_repo: Option<String>,
-    /// With --rebuild: a folder that is searched for released files before the network is.
-    #[arg(long, value_name = "DIR", requires = "rebuild")]
+    /// With --fetch or --rebuild: a folder that is searched for released files before the network is.
+    #[arg(long, value_name = "DIR", requires = "sources")]
     pub artifacts: Option<Utf8PathBuf>,
 }
 
 /// Checks each promise and shows how it stands.
 ///
 /// # Errors
-/// [`Kind::Digest`], naming the promises that are broken.
+/// [`Kind::Digest`], naming the promises that are broken, with --strict also those that could not be checked.
 pub fn run(ctx: &Ctx, args: &VerifyArgs) -> Result<()> {
     let loaded = load::load(ctx)?;
     let downloaded = temporary(ctx)?;
@@ -58,13 +68,49 @@ pub fn run(ctx: &Ctx, args: &VerifyArgs) -> Result<()> {
         local(ctx, &args.what)?
     };
     let key = args.key.clone().map(|key| ctx.absolute(key)).transpose()?;
-    let subject = subject(ctx, &loaded, dir, only, &args.password);
-    let mut checks = subject.run(key.as_deref())?;
-    if args.rebuild {
-        build_again(ctx, &subject, args, &mut checks)?;
+    let whole = subject(ctx, &loaded, dir, only, &args.password);
+    let mut checks = Checks::default();
+    whole.lists(key.as_deref(), &mut checks)?;
+    let parts = set::parts(&whole);
+    if parts.is_empty() {
+        look_into(ctx, &whole, args, &mut checks)?;
+    } else {
+        checks.add("release", set::complete(&whole, &parts));
+    }
+    for part in &parts {
+        let mut found = Checks::default();
+        look_into(ctx, &subject(ctx, &loaded, part.dir.clone(), None, &args.password), args, &mut found)?;
+        set::add(&mut checks, part, found);
     }
     show(ctx, &checks);
-    checks.judge()
+    if args.strict { checks.judge_strictly() } else { checks.judge() }
+}
+
+/// Checks one folder of media beyond its lists.
+fn look_into(ctx: &Ctx, subject: &Subject<'_>, args: &VerifyArgs, checks: &mut Checks) -> Result<()> {
+    if let (true, Some(manifest)) = (args.fetch, &subject.manifest) {
+        fetch(ctx, subject.loaded, manifest, args)?;
+    }
+    subject.contents(checks)?;
+    if args.rebuild {
+        build_again(ctx, subject, args, checks)?;
+    }
+    Ok(())
+}
+
+/// Brings kernel and initrd into the store, where this machine makes them of what the manifest names. Which packages
+/// that are is asked of this machine, never of the manifest.
+fn fetch(ctx: &Ctx, loaded: &Loaded, manifest: &Manifest, args: &VerifyArgs) -> Result<()> {
+    let profile = loaded.config.profile(Some(&manifest.profile))?;
+    let build = Build::new(ctx, loaded, profile, &selection(manifest, args))?;
+    let planned = build.planned.outputs.iter();
+    let goals = planned.filter(|(path, _)| ["netboot/vmlinuz", "netboot/initrd"].contains(&path.as_str()));
+    let keys = build.keys_of(&goals.clone().map(|(_, a)| a.node).collect::<Vec<_>>())?;
+    let same = |path: &String, key| manifest.outputs.get(path).is_some_and(|o| o.key == key);
+    let goals = goals.filter(|(path, a)| same(path, keys.key(a.node))).map(|(_, a)| a.node);
+    let store = Store::open(&ctx.work, &ctx.report, &ctx.runner.interrupt)?;
+    schedule::realize(ctx, &build.planned.plan, &keys, &goals.collect::<Vec<_>>(), build.epoch(), &store)?;
+    Ok(())
 }
 
 /// A folder that goes away at the end, on the file system of the store.
@@ -80,7 +126,8 @@ fn local(ctx: &Ctx, what: &str) -> Result<(Utf8PathBuf, Option<String>)> {
         return Ok((path, None));
     }
     // A file below `netboot/` is listed in the folder above.
-    let listing = path.ancestors().skip(1).take(2).find(|d| d.join(sums::SHA256).is_file());
+    let lists = |d: &&Utf8Path| [sums::SHA256, MANIFEST].iter().any(|list| d.join(list).is_file());
+    let listing = path.ancestors().skip(1).take(2).find(lists);
     let dir = listing.or(path.parent()).map_or_else(Utf8PathBuf::new, Utf8Path::to_owned);
     let name = path.strip_prefix(&dir).unwrap_or(&path).to_string();
     Ok((dir, Some(name)))
@@ -102,26 +149,45 @@ pub(super) fn subject<'a>(
         loaded.config.profiles().filter(of).max_by_key(|p| p.name.len()).map(|p| p.name.clone())
     };
     let profile = manifest.as_ref().map(|m| m.profile.clone()).or_else(|| only.as_ref().and_then(by_name));
-    let engine = manifest.as_ref().map(|m| m.engine);
-    let texts = match &profile {
-        Some(profile) => texts(ctx, loaded, profile, engine, password).map_err(|e| format!("{e:#}")),
-        None => Err("nothing tells which profile it is".to_owned()),
+    let name = only.as_deref().unwrap_or_default();
+    let expected = match &profile {
+        Some(profile) => expected(ctx, loaded, profile, (manifest.as_ref(), name), password),
+        None => Err(anyhow::anyhow!("nothing tells which profile it is")),
     };
-    Subject { ctx, loaded, dir, only, texts, manifest, profile }
+    Subject { ctx, loaded, dir, only, expected: expected.map_err(|e| format!("{e:#}")), manifest, profile }
 }
 
-/// What this repository makes of its templates. The machine does not matter to them: one is made up.
-fn texts(
+/// What this repository makes on the machine that the manifest tells of. Without one, a machine is made up: what
+/// is only in the manifest is then not known, and a file's name has the version.
+fn expected(
     ctx: &Ctx,
     loaded: &Loaded,
     profile: &str,
-    engine: Option<Engine>,
+    (manifest, name): (Option<&Manifest>, &str),
     password: &PasswordArgs,
-) -> Result<std::collections::BTreeMap<String, String>> {
+) -> Result<Expected> {
     let profile = loaded.config.profile(Some(profile))?;
+    let packages = matches!(profile.media, Media::Distribution { .. });
+    let host = match manifest {
+        Some(manifest) => expect::host(manifest, packages).map_err(anyhow::Error::msg)?,
+        None => made_up(name, &profile.name),
+    };
+    let engine = manifest.map(|m| m.engine);
     let selection = Selection { engine, password: password.clone(), ..Selection::default() };
-    let build = Build::on(ctx, loaded, profile, &selection, &Host::sample())?;
-    build.planned.plan.nodes.iter().filter_map(|node| builtin::text(&ctx.root, node).transpose()).collect()
+    let build = Build::on(ctx, loaded, profile, &selection, &host)?;
+    Expected::new(ctx, build.planned, loaded.lock.epoch, manifest)
+}
+
+/// A machine that makes the version that a file's name has.
+fn made_up(name: &str, profile: &str) -> Host {
+    let mut host = Host::sample();
+    let rest = name.strip_prefix(profile).and_then(|rest| rest.strip_prefix('-'));
+    let version = rest.and_then(|rest| rest.strip_suffix("-x86_64.iso"));
+    let kernel = host.packages.iter_mut().flat_map(|p| &mut p.kernel);
+    if let (Some(version), Some(package)) = (version, kernel.into_iter().next()) {
+        version.clone_into(&mut package.version);
+    }
+    host
 }
 
 /// Builds into a target folder of its own, so that nothing that was built before is believed.

@@ -42,7 +42,7 @@ fn below(root: &Utf8Path, rel: &Utf8Path) -> Utf8PathBuf {
 /// The digest and size of a file, or of a folder: of a sorted listing of its files with kind and digest.
 ///
 /// # Errors
-/// When something cannot be read.
+/// When something cannot be read, or is neither file, folder nor link: opening a pipe or a device may never end.
 pub fn digest(path: &Utf8Path) -> Result<(Digest, u64)> {
     if fs_err::symlink_metadata(path)?.is_file() {
         let mut file = fs_err::File::open(path)?;
@@ -59,6 +59,7 @@ pub fn digest(path: &Utf8Path) -> Result<(Digest, u64)> {
             fields.add("target", target.as_os_str().as_encoded_bytes());
             continue;
         }
+        anyhow::ensure!(meta.is_file(), "{full} is neither a file, a folder nor a link");
         let (sha256, size) = Digest::read(&mut fs_err::File::open(&full)?)?;
         total += size;
         fields.add(if executable(&meta) { "program" } else { "file" }, rel.as_str().as_bytes());

@@ -159,8 +159,9 @@ impl Hasher<'_> {
                 f.add("name", name.as_bytes());
                 for (label, arg) in args {
                     self.arg(f, label, arg);
-                    // What is had from outside by a builtin, for those who compare a manifest with the lock.
-                    if let ("sha256" | "commit" | "purl", Arg::Lit(text)) = (*label, arg) {
+                    // What is had from outside by a builtin, for those who compare a manifest with the lock, or
+                    // compute its keys again.
+                    if let ("sha256" | "size" | "commit" | "purl", Arg::Lit(text)) = (*label, arg) {
                         self.input(format!("{name} {label}"), text.clone());
                     }
                 }

@@ -164,8 +164,12 @@ impl Publish<'_> {
         })
     }
 
-    /// Made of the plan alone: the store may lack a node whose output nobody needed.
-    fn nodes(&self) -> Result<BTreeMap<Digest, Made>> {
+    /// What the manifest says of each node. Made of the plan alone: the store may lack a node whose output nobody
+    /// needed.
+    ///
+    /// # Errors
+    /// When a template cannot be read.
+    pub fn nodes(&self) -> Result<BTreeMap<Digest, Made>> {
         let goals: Vec<NodeId> = self.planned.outputs.iter().map(|(_, a)| a.node).collect();
         let needed: BTreeSet<NodeId> = self.planned.plan.needed(&goals);
         let made = |id: &NodeId| {

@@ -1,7 +1,14 @@
-//! The manifest and this repository: the same profile, pins, downloads, patches and sources.
+//! The manifest and this repository: the plan that is here, for the machine that the manifest names, has the same
+//! outputs out of the same nodes. Which files, packages and program versions a machine has may differ; profile,
+//! parameters, pins, downloads, patches, templates and steps may not, and nothing may be missing or extra.
 
-use super::Subject;
-use crate::{attest::Manifest, config::Engine, exec::tree, verify::sums::is_plain};
+use std::collections::BTreeSet;
+
+use super::{Subject, expect::Expected};
+use crate::{
+    attest::{Made, Manifest},
+    plan::Input,
+};
 
 /// Everything that the manifest says it was made from is what this repository says it should be made from.
 pub(super) fn with_repository(subject: &Subject<'_>, manifest: &Manifest) -> Result<String, String> {
@@ -13,51 +20,77 @@ pub(super) fn with_repository(subject: &Subject<'_>, manifest: &Manifest) -> Res
     if let Some(version) = profile.version.as_ref().filter(|v| **v != manifest.version) {
         return Err(format!("its version is {}, media.toml has {version}", manifest.version));
     }
-    downloads(subject, manifest)?;
-    ipxe(subject, manifest)?;
-    sources(subject, manifest)
+    let expected = subject.expected.as_ref().map_err(Clone::clone)?;
+    outputs(expected, manifest)?;
+    nodes(expected, manifest)?;
+    Ok(format!(
+        "{} outputs of {} nodes are what this repository plans",
+        manifest.outputs.len(),
+        manifest.nodes.len()
+    ))
 }
 
-/// Each released file has the digest of the lock.
-fn downloads(subject: &Subject<'_>, manifest: &Manifest) -> Result<(), String> {
-    let Some(files) = subject.loaded.lock.files.get(&manifest.profile) else { return Ok(()) };
-    for (name, locked) in files {
-        let mut nodes = manifest.nodes.values().filter(|n| n.stage == "download" && n.label == *name);
-        let known = nodes.next().and_then(|n| n.input("fetch sha256"));
-        if known != Some(locked.sha256.to_string().as_str()) {
-            return Err(format!("it was not made from the {name} that media.lock has"));
-        }
+/// The same files, no more and no fewer, under the same version.
+fn outputs(expected: &Expected, manifest: &Manifest) -> Result<(), String> {
+    let planned = &expected.planned;
+    if planned.version != manifest.version {
+        return Err(format!("its version is {}, its kernel's is {}", manifest.version, planned.version));
     }
-    Ok(())
-}
-
-/// iPXE is at the pinned commit, with the patches and headers that are here.
-fn ipxe(subject: &Subject<'_>, manifest: &Manifest) -> Result<(), String> {
-    if manifest.engine != Engine::Source {
-        return Ok(());
+    let named: BTreeSet<&str> = manifest.outputs.keys().map(String::as_str).collect();
+    let wanted: BTreeSet<&str> = planned.outputs.iter().map(|(path, _)| path.as_str()).collect();
+    if let Some(path) = wanted.difference(&named).next() {
+        return Err(format!("it lacks {path}, which this repository makes"));
     }
-    let pin = &subject.loaded.config.ipxe.commit;
-    let commits: Vec<&str> = manifest.nodes.values().filter_map(|n| n.input("git-checkout commit")).collect();
-    if commits != [pin.as_str()] {
-        return Err(format!("iPXE is at {commits:?}, media.toml has {pin}"));
-    }
-    let used: Vec<&str> = manifest.nodes.values().flat_map(|n| n.inputs_of("src").map(|(p, _)| p)).collect();
-    let scripts = &subject.loaded.bootscripts;
-    match scripts.patches.iter().chain(&scripts.config).find(|p| !used.contains(&p.as_str())) {
-        Some(missing) => Err(format!("it was made without {missing}")),
+    match named.difference(&wanted).next() {
+        Some(path) => Err(format!("it has {path}, which this repository does not make")),
         None => Ok(()),
     }
 }
 
-/// Each source file is the one that is here.
-fn sources(subject: &Subject<'_>, manifest: &Manifest) -> Result<String, String> {
-    let mut count = 0;
-    for (path, digest) in manifest.nodes.values().flat_map(|n| n.inputs_of("src")) {
-        let here = is_plain(path).then(|| tree::digest(&subject.ctx.root.join(path)).ok()).flatten();
-        if here.is_none_or(|(d, _)| d.to_string() != digest) {
-            return Err(format!("it was made from another {path} than this repository has"));
+/// The same nodes out of the same inputs. Inputs come first, so that the first difference is the cause of the others.
+fn nodes(expected: &Expected, manifest: &Manifest) -> Result<(), String> {
+    let keys = expected.keys.as_ref().map_err(Clone::clone)?;
+    for id in keys.ids() {
+        let want = &expected.nodes[&keys.key(id)];
+        let named = |n: &&Made| n.stage == want.stage && n.label == want.label;
+        let have = manifest.nodes.get(&keys.key(id));
+        match have.or_else(|| manifest.nodes.values().find(named)) {
+            Some(node) => same(want, node, have.is_some())?,
+            None => return Err(format!("nothing says what {} was made from", want.label)),
         }
-        count += 1;
     }
-    Ok(format!("{count} sources and every pin are those of this repository"))
+    if let Some((_, node)) = manifest.nodes.iter().find(|(key, _)| !expected.nodes.contains_key(key)) {
+        return Err(format!("its {} is in no plan of this repository", node.label));
+    }
+    let planned = expected.planned.outputs.iter();
+    match planned
+        .map(|(path, a)| (path, keys.key(a.node)))
+        .find(|(path, key)| manifest.outputs[*path].key != *key)
+    {
+        Some((path, _)) => Err(format!("{path} was not made by the node that makes it here")),
+        None => Ok(()),
+    }
+}
+
+fn same(want: &Made, have: &Made, key: bool) -> Result<(), String> {
+    // Where a file may be had is no part of what it is, and older manifests do not say it.
+    let told = |i: &&Input| i.label != "fetch url" && !have.inputs.contains(i);
+    let other = want.inputs.iter().find(told).or(have.inputs.iter().find(|i| !want.inputs.contains(i)));
+    let Some(Input { label, value }) = other else {
+        return match key && (&want.stage, &want.label, want.text) == (&have.stage, &have.label, have.text) {
+            true => Ok(()),
+            false => Err(format!("{} was made otherwise than this repository says", want.label)),
+        };
+    };
+    let there = have.input(label);
+    Err(match (label.split_once(' '), there) {
+        (Some(("src", path)), Some(_)) => format!("it was made from another {path} than this repository has"),
+        (Some(("src", path)), None) => format!("it was made without {path}"),
+        (Some(("fetch", "sha256")), _) => {
+            format!("it was not made from the {} that media.lock has", want.label)
+        }
+        (Some((_, "commit")), Some(there)) => format!("iPXE is at {there}, media.toml has {value}"),
+        (Some(("action", _)), _) => format!("{} was made otherwise than this repository says", want.label),
+        _ => format!("what is said of the {label} of {} is not what this repository plans", want.label),
+    })
 }

@@ -5,12 +5,16 @@
 //! checked here is said to be so, and is never counted as kept.
 
 mod agree;
+pub mod expect;
+mod image;
 mod inside;
 pub mod notes;
 pub mod rebuild;
 pub mod release;
 pub mod remote;
+pub mod set;
 pub mod sign;
+mod statements;
 pub mod sums;
 
 use std::collections::BTreeMap;
@@ -19,7 +23,7 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::{
-    attest::{self, MANIFEST, Manifest, PROVENANCE, SBOM},
+    attest::{MANIFEST, Made, Manifest},
     ctx::Ctx,
     error::{Failure, Kind},
     exec::{run::read_limited, tree},
@@ -27,8 +31,12 @@ use crate::{
     site::load::Loaded,
 };
 
-/// No manifest, SBOM or list of ours is longer.
+/// No SBOM or list of ours is longer.
 pub(crate) const TEXT_LIMIT: u64 = 16 << 20;
+/// A manifest of ours has some 20 kB.
+const MANIFEST_LIMIT: u64 = 1 << 20;
+/// A plan of ours has some 30 nodes, and at most 6 of them in a row.
+const DEEPEST: usize = 64;
 
 /// How a promise stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -63,8 +71,8 @@ pub struct Subject<'a> {
     pub dir: Utf8PathBuf,
     /// The one file that is looked at; all unless given.
     pub only: Option<String>,
-    /// The texts that this repository makes of its templates for the profile, by name; why there are none.
-    pub texts: Result<BTreeMap<String, String>, String>,
+    /// What this repository says that the media must be; why it says nothing.
+    pub expected: Result<expect::Expected, String>,
     /// The manifest, if there is one that can be read.
     pub manifest: Option<Manifest>,
     /// The profile's name, from the manifest or from a file's name.
@@ -95,38 +103,101 @@ impl Checks {
     /// # Errors
     /// [`Kind::Digest`], naming each broken promise.
     pub fn judge(&self) -> Result<()> {
-        let broken: Vec<String> = self
-            .0
-            .iter()
-            .filter(|c| c.verdict == Verdict::Fail)
-            .map(|c| format!("{}: {}", c.promise, c.reason))
-            .collect();
-        if broken.is_empty() && self.0.iter().any(|c| c.verdict == Verdict::Pass) {
+        let (names, reasons) = self.all(Verdict::Fail);
+        if names.is_empty() && self.0.iter().any(|c| c.verdict == Verdict::Pass) {
             return Ok(());
         }
-        if broken.is_empty() {
+        if names.is_empty() {
             return Err(Failure::new(Kind::Digest, "nothing could be checked").into());
         }
-        let names: Vec<&str> =
-            self.0.iter().filter(|c| c.verdict == Verdict::Fail).map(|c| c.promise).collect();
-        Err(Failure::new(Kind::Digest, format!("broken promise: {}", names.join(", ")))
-            .source(anyhow::anyhow!(broken.join("\n")))
+        Err(Failure::new(Kind::Digest, format!("broken promise: {names}"))
+            .source(anyhow::anyhow!(reasons))
             .help("do not use these media; docs/trust.md says what each promise means")
             .into())
     }
+
+    /// As [`Self::judge`], and fails when a promise could not be checked: but for a signature that nobody asked for,
+    /// and for everything when building again gave the same bytes.
+    ///
+    /// # Errors
+    /// [`Kind::Digest`], naming each promise that is broken or unknown.
+    pub fn judge_strictly(&self) -> Result<()> {
+        self.judge()?;
+        let (names, reasons) = self.all(Verdict::Skip);
+        if names.is_empty() || self.0.iter().any(|c| c.promise == "rebuild") {
+            return Ok(());
+        }
+        Err(Failure::new(Kind::Digest, format!("not known: {names}"))
+            .source(anyhow::anyhow!(reasons))
+            .help("--fetch or --rebuild finds out; without --strict, what is unknown is only shown")
+            .into())
+    }
+
+    /// The names and the reasons of all that stand so; without a signature that was not asked for.
+    fn all(&self, verdict: Verdict) -> (String, String) {
+        let asked = |c: &&Check| c.verdict == verdict && (verdict, c.promise) != (Verdict::Skip, "signature");
+        let all: Vec<&Check> = self.0.iter().filter(asked).collect();
+        let names: Vec<&str> = all.iter().map(|c| c.promise).collect();
+        let reasons: Vec<String> = all.iter().map(|c| format!("{}: {}", c.promise, c.reason)).collect();
+        (names.join(", "), reasons.join("\n"))
+    }
+}
+
+/// Reads a file that comes from anywhere: a pipe or a device would never end, so only files are opened.
+///
+/// # Errors
+/// When it is no file, is longer than `limit`, or cannot be read.
+pub(crate) fn read_file(path: &Utf8Path, limit: u64) -> Result<Vec<u8>> {
+    anyhow::ensure!(fs_err::metadata(path)?.is_file(), "{path} is no file");
+    read_limited(path, limit)
 }
 
 /// Reads `manifest.json`: `None` when there is none.
 ///
 /// # Errors
-/// Why it cannot be read, as text.
+/// Why it cannot be read or used, as text.
 pub fn read_manifest(dir: &Utf8Path) -> Result<Option<Manifest>, String> {
     let path = dir.join(MANIFEST);
-    if !path.is_file() {
+    if fs_err::symlink_metadata(&path).is_err() {
         return Ok(None);
     }
-    let bytes = read_limited(&path, TEXT_LIMIT).map_err(|e| format!("{e:#}"))?;
-    serde_json::from_slice(&bytes).map(Some).map_err(|e| format!("{MANIFEST} cannot be read: {e}"))
+    let bytes = read_file(&path, MANIFEST_LIMIT).map_err(|e| format!("{e:#}"))?;
+    let manifest: Manifest =
+        serde_json::from_slice(&bytes).map_err(|e| format!("{MANIFEST} cannot be read: {e}"))?;
+    if manifest.format != 1 {
+        return Err(format!("{MANIFEST} has format {}, this program knows 1", manifest.format));
+    }
+    for (what, name) in [("profile", &manifest.profile), ("version", &manifest.version)] {
+        let plain = |c: char| c.is_ascii_alphanumeric() || ".+~_-".contains(c);
+        if !name.starts_with(|c: char| c.is_ascii_alphanumeric()) || !name.chars().all(plain) {
+            return Err(format!(
+                "{MANIFEST} names the {what} {name:?}, which cannot be part of a file's name"
+            ));
+        }
+    }
+    if let Some(path) = manifest.outputs.keys().find(|path| !sums::is_plain(path)) {
+        return Err(format!("{MANIFEST} names {path:?}, which leads away"));
+    }
+    if !ends(&manifest) {
+        return Err(format!("{MANIFEST} names nodes that are made of themselves, or too many in a row"));
+    }
+    Ok(Some(manifest))
+}
+
+/// Whether a walk through the nodes ends: layer by layer, those go that are made of no others.
+fn ends(manifest: &Manifest) -> bool {
+    let inputs =
+        |n: &Made| n.inputs_of("node").filter_map(|(_, key)| key.parse().ok()).collect::<Vec<Digest>>();
+    let mut left: BTreeMap<Digest, Vec<Digest>> =
+        manifest.nodes.iter().map(|(key, node)| (*key, inputs(node))).collect();
+    for _ in 0..DEEPEST {
+        let ready = |of: &Vec<Digest>| !of.iter().any(|key| left.contains_key(key));
+        let ready: Vec<Digest> = left.iter().filter(|(_, of)| ready(of)).map(|(key, _)| *key).collect();
+        ready.iter().for_each(|key| {
+            left.remove(key);
+        });
+    }
+    left.is_empty()
 }
 
 impl Subject<'_> {
@@ -136,41 +207,53 @@ impl Subject<'_> {
     /// Ctrl-C; what is wrong with the media is in the checks.
     pub fn run(&self, key: Option<&Utf8Path>) -> Result<Checks> {
         let mut checks = Checks::default();
-        sums::check(self, &mut checks);
-        self.ctx.check_interrupt()?;
-        checks_signature(self, key, &mut checks);
-        if self.only.is_none() {
-            self.manifest_check(&mut checks);
-        }
-        inside::check(self, &mut checks);
-        self.ctx.check_interrupt()?;
+        self.lists(key, &mut checks)?;
+        self.contents(&mut checks)?;
         Ok(checks)
     }
 
-    fn manifest_check(&self, checks: &mut Checks) {
-        let Some(manifest) = &self.manifest else {
-            return checks
-                .add("manifest", read_manifest(&self.dir).and(Err(format!("there is no {MANIFEST}"))));
-        };
-        checks.add("manifest", self.outputs(manifest));
-        for (promise, name, text) in [
-            ("sbom", SBOM, attest::json(&attest::spdx::document(manifest))),
-            ("provenance", PROVENANCE, attest::json(&attest::provenance::statement(manifest))),
-        ] {
-            let there = read_limited(&self.dir.join(name), TEXT_LIMIT);
-            let same = there.is_ok_and(|bytes| bytes == text.as_bytes());
-            let no = || format!("{name} is not what follows from {MANIFEST}");
-            checks.add(promise, same.then(|| format!("{name} follows from {MANIFEST}")).ok_or_else(no));
+    /// Checks what the lists of checksums and the signature say.
+    ///
+    /// # Errors
+    /// Ctrl-C.
+    pub fn lists(&self, key: Option<&Utf8Path>, checks: &mut Checks) -> Result<()> {
+        sums::check(self, checks);
+        checks_signature(self, key, checks);
+        self.ctx.check_interrupt()
+    }
+
+    /// Checks what the manifest says, and what is inside.
+    ///
+    /// # Errors
+    /// Ctrl-C.
+    pub fn contents(&self, checks: &mut Checks) -> Result<()> {
+        match read_manifest(&self.dir) {
+            Ok(Some(manifest)) => {
+                checks.add("manifest", self.outputs(&manifest));
+                statements::check(self, &manifest, checks);
+                checks.add("lock", agree::with_repository(self, &manifest));
+            }
+            Ok(None) if self.only.is_some() => {
+                checks.skip(
+                    "manifest",
+                    format!("there is no {MANIFEST} beside it: what it should hold is not known"),
+                );
+            }
+            other => checks.add("manifest", other.and(Err(format!("there is no {MANIFEST}")))),
         }
-        checks.add("lock", agree::with_repository(self, manifest));
+        self.ctx.check_interrupt()?;
+        inside::check(self, checks)
+    }
+
+    /// Whether a file is among what is looked at.
+    fn wants(&self, path: &str) -> bool {
+        self.only.as_ref().is_none_or(|only| only == path)
     }
 
     /// The manifest is about the files that are there, byte for byte.
     fn outputs(&self, manifest: &Manifest) -> Result<String, String> {
-        for (path, output) in &manifest.outputs {
-            if !sums::is_plain(path) {
-                return Err(format!("{MANIFEST} names {path:?}, which leads away"));
-            }
+        let mut count = 0;
+        for (path, output) in manifest.outputs.iter().filter(|(path, _)| self.wants(path)) {
             let (sha256, size) = tree::digest(&self.dir.join(path))
                 .map_err(|_| format!("{MANIFEST} names {path}, which is not there"))?;
             if (sha256, size) != (output.sha256, output.size) {
@@ -181,20 +264,18 @@ impl Subject<'_> {
             if !manifest.nodes.contains_key(&output.key) {
                 return Err(format!("{MANIFEST} does not say what {path} was made from"));
             }
+            count += 1;
         }
-        let files = tree::files(&self.dir).map_err(|e| format!("{e:#}"))?;
+        let files = match &self.only {
+            Some(only) => vec![only.into()],
+            None => tree::files(&self.dir).map_err(|e| format!("{e:#}"))?,
+        };
         let unknown =
             files.iter().find(|f| !manifest.outputs.contains_key(f.as_str()) && !sums::is_about(f.as_str()));
         match unknown {
             Some(file) => Err(format!("{MANIFEST} does not know {file}")),
-            None => Ok(format!("{} files, each as {MANIFEST} says", manifest.outputs.len())),
+            None => Ok(format!("{count} files, each as {MANIFEST} says")),
         }
-    }
-
-    /// The text of `name` as this repository makes it.
-    fn text(&self, name: &str) -> Result<&str, String> {
-        let texts = self.texts.as_ref().map_err(Clone::clone)?;
-        texts.get(name).map(String::as_str).ok_or_else(|| format!("this repository makes no {name}"))
     }
 
     fn digest(&self, path: &str) -> Option<Digest> {

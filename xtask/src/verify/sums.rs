@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use camino::Utf8Path;
 
-use super::{Checks, Subject, TEXT_LIMIT, sign};
+use super::{Checks, Subject, TEXT_LIMIT, read_file, sign};
 use crate::{
     attest::{MANIFEST, PROVENANCE, SBOM},
-    exec::{run::read_limited, tree},
+    exec::tree,
     plan::digest::sha512,
 };
 
@@ -19,7 +19,13 @@ pub const SHA512: &str = "SHA512SUMS";
 /// Whether a file tells about the others, and is not listed by the manifest.
 #[must_use]
 pub fn is_about(path: &str) -> bool {
-    [SHA256, SHA512, sign::SIGNATURE, MANIFEST, SBOM, PROVENANCE].contains(&path)
+    is_list(path) || [MANIFEST, SBOM, PROVENANCE].contains(&path)
+}
+
+/// Whether a file is one that a list of checksums cannot list.
+#[must_use]
+pub fn is_list(path: &str) -> bool {
+    [SHA256, SHA512, sign::SIGNATURE].contains(&path)
 }
 
 /// Whether a path from a list stays in its folder: it comes from whoever made the media.
@@ -54,15 +60,16 @@ pub fn parse(text: &str, digits: usize) -> Result<BTreeMap<String, String>, Stri
 /// # Errors
 /// What is wrong.
 pub fn read(dir: &Utf8Path, name: &str, digits: usize) -> Result<BTreeMap<String, String>, String> {
-    let bytes = read_limited(&dir.join(name), TEXT_LIMIT).map_err(|_| format!("there is no {name}"))?;
+    let bytes = read_file(&dir.join(name), TEXT_LIMIT).map_err(|_| format!("there is no {name}"))?;
     let text = String::from_utf8(bytes).map_err(|_| format!("{name} is no text"))?;
     parse(&text, digits).map_err(|e| format!("{name}: {e}"))
 }
 
 pub(super) fn check(subject: &Subject<'_>, checks: &mut Checks) {
     let dir = &subject.dir;
-    if subject.only.is_some() && !dir.join(SHA256).is_file() {
-        return checks.skip("checksums", format!("there is no {SHA256} beside it"));
+    if subject.only.is_some() && fs_err::symlink_metadata(dir.join(SHA256)).is_err() {
+        let unknown = "whether these bytes are the published ones was not checked";
+        return checks.skip("checksums", format!("there is no {SHA256} beside it: {unknown}"));
     }
     let listed = read(dir, SHA256, 64);
     checks.add("checksums", listed.clone().and_then(|listed| compare(subject, SHA256, &listed, sha256)));
@@ -91,9 +98,8 @@ fn compare(
     listed: &BTreeMap<String, String>,
     digest: impl Fn(&Utf8Path) -> anyhow::Result<String>,
 ) -> Result<String, String> {
-    let wanted = |path: &&String| subject.only.as_ref().is_none_or(|only| only == *path);
     let mut count = 0;
-    for path in listed.keys().filter(wanted) {
+    for path in listed.keys().filter(|path| subject.wants(path)) {
         let full = subject.dir.join(path);
         if !full.is_file() {
             return Err(format!("{path} is missing"));
@@ -111,8 +117,7 @@ fn compare(
 
 fn extra(dir: &Utf8Path, listed: &BTreeMap<String, String>) -> Result<String, String> {
     let files = tree::files(dir).map_err(|e| format!("{e:#}"))?;
-    let own = |f: &str| [SHA256, SHA512, sign::SIGNATURE].contains(&f);
-    match files.iter().find(|f| !listed.contains_key(f.as_str()) && !own(f.as_str())) {
+    match files.iter().find(|f| !listed.contains_key(f.as_str()) && !is_list(f.as_str())) {
         Some(file) => Err(format!("{file} is in no list: nobody promised it")),
         None => Ok("none is missing, none is extra".to_owned()),
     }

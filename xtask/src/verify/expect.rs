@@ -1,0 +1,251 @@
+//! What each file of the media must be: the plan of this repository, for a machine as the manifest tells of it.
+//!
+//! Packages, files and program versions of the build machine are taken from the manifest; all else is planned here
+//! as `dist` would. So the keys of all nodes can be computed again, and what needs nothing of a machine (scripts,
+//! loaders' files, the seed) is made again. What was made on *this* machine under the same key is known as well.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::Result;
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::read_file;
+use crate::{
+    attest::{MANIFEST, Made, Manifest},
+    ctx::Ctx,
+    exec::{
+        schedule,
+        store::{Store, entry_dir, read_entry},
+        tree,
+        world::Machine,
+    },
+    plan::{Action, Arg, Artifact, Digest, Keys, Missing, NodeId, Plan, Resource, ToolId, World},
+    report::{Mode, Reporter},
+    site::publish::Publish,
+    stage::{
+        host::{Host, Package, Packages},
+        media::Planned,
+    },
+};
+
+/// A digest, and in words what has it: completes "it is …".
+pub(super) type Known = (Digest, String);
+
+/// What the media must be.
+pub struct Expected {
+    /// The plan.
+    pub planned: Planned,
+    /// The keys of its nodes; why there are none.
+    pub keys: Result<Keys, String>,
+    /// What the manifest must say of each node.
+    pub nodes: BTreeMap<Digest, Made>,
+    /// The files of the build machine by path.
+    host: BTreeMap<String, Digest>,
+    /// The keys of what was made again.
+    own: Keys,
+    made: tempfile::TempDir,
+    work: Utf8PathBuf,
+}
+
+/// The build machine, as far as planning depends on it.
+///
+/// # Errors
+/// What the manifest should name and does not.
+pub fn host(manifest: &Manifest, packages: bool) -> Result<Host, String> {
+    let of = |stage: &str| -> Option<Vec<Package>> {
+        let node = manifest.nodes.values().find(|n| n.stage == stage)?;
+        let debs = node.inputs_of("node").filter(|(label, _)| label.starts_with("deb "));
+        debs.map(|(_, key)| package(manifest.nodes.get(&key.parse().ok()?)?)).collect()
+    };
+    let read = || {
+        let (kernel, mut tools) = (of("kernel")?, of("initrd")?.into_iter());
+        let purl = manifest.nodes.values().find_map(|n| n.input("apt-download purl"))?;
+        let distribution = purl.strip_prefix("pkg:deb/")?.split('/').next()?.to_owned();
+        Some(Packages { distribution, kernel, busybox: tools.next()?, mke2fs: tools.collect() })
+    };
+    let packages = match packages {
+        true => Some(read().ok_or_else(|| format!("{MANIFEST} does not say of which packages it was made"))?),
+        false => None,
+    };
+    Ok(Host { packages, ipxe_efi_reads_autoexec: manifest.outputs.contains_key("ipxe.efi") })
+}
+
+fn package(node: &Made) -> Option<Package> {
+    let (name, version) = node.label.strip_prefix("package ")?.split_once(' ')?;
+    Some(Package {
+        name: name.to_owned(),
+        version: version.to_owned(),
+        sha256: node.input("apt-download sha256")?.parse().ok()?,
+        size: node.input("apt-download size")?.parse().ok()?,
+    })
+}
+
+/// The repository as it is, and the build machine as the manifest has it.
+struct Recorded<'a> {
+    here: Machine<'a>,
+    host: &'a BTreeMap<String, Digest>,
+    tools: BTreeMap<&'a str, &'a str>,
+    epoch: u64,
+}
+
+impl World for Recorded<'_> {
+    fn source(&self, path: &str) -> Result<Digest, Missing> {
+        self.here.source(path)
+    }
+
+    fn host(&self, path: &str) -> Result<Digest, Missing> {
+        self.host.get(path).copied().ok_or_else(|| Missing::Host(path.to_owned()))
+    }
+
+    /// One that the manifest does not name gets a key that the manifest does not have.
+    fn tool(&self, program: &str) -> Result<ToolId, Missing> {
+        Ok(ToolId { version: self.tools.get(program).copied().unwrap_or_default().to_owned() })
+    }
+
+    fn epoch(&self) -> u64 {
+        self.epoch
+    }
+}
+
+impl Expected {
+    /// Computes the keys, and makes again what needs nothing of a machine.
+    ///
+    /// # Errors
+    /// When the repository lacks a file or the disk cannot be written.
+    pub fn new(ctx: &Ctx, planned: Planned, epoch: u64, manifest: Option<&Manifest>) -> Result<Self> {
+        let nodes = || manifest.iter().flat_map(|m| m.nodes.values());
+        let digest = |(path, digest): (&str, &str)| Some((path.to_owned(), digest.parse().ok()?));
+        let host = nodes().flat_map(|n| n.inputs_of("host")).filter_map(digest).collect();
+        let tools = nodes().flat_map(|n| n.inputs_of("tool")).collect();
+        let world = Recorded { here: Machine::new(ctx, epoch), host: &host, tools, epoch };
+        let own: Vec<NodeId> = own(&planned.plan).into_iter().collect();
+        let own_keys = Keys::compute(&planned.plan, &own, &world)
+            .map_err(|missing| anyhow::anyhow!("the repository lacks files: {missing:?}"))?;
+        let made = make(ctx, &planned.plan, &own_keys, &own, epoch)?;
+        let goals: Vec<NodeId> = planned.outputs.iter().map(|(_, a)| a.node).collect();
+        let keys = Keys::compute(&planned.plan, &goals, &world).map_err(|missing| lacks(&missing));
+        let nodes = match &keys {
+            Ok(keys) => {
+                let engine = crate::config::Engine::Prebuilt;
+                Publish { ctx, planned: &planned, keys, profile: "", engine, epoch }.nodes()?
+            }
+            Err(_) => BTreeMap::new(),
+        };
+        Ok(Self { planned, keys, nodes, host, own: own_keys, made, work: ctx.work.clone() })
+    }
+
+    /// What `arg` must be, where that is known.
+    pub(super) fn arg(&self, root: &Utf8Path, arg: &Arg) -> Option<Known> {
+        match arg {
+            Arg::Src(path) => {
+                Some((tree::digest(&root.join(path)).ok()?.0, format!("{path} of this repository")))
+            }
+            Arg::Host(path) => Some((*self.host.get(path)?, format!("the {path} that {MANIFEST} names"))),
+            Arg::In(artifact) => self.artifact(root, artifact),
+            _ => None,
+        }
+    }
+
+    /// What an artifact must be, where that is known.
+    pub(super) fn artifact(&self, root: &Utf8Path, artifact: &Artifact) -> Option<Known> {
+        if let Some(path) = self.own_file(artifact) {
+            return Some((tree::digest(&path).ok()?.0, "what this repository makes".to_owned()));
+        }
+        let node = self.planned.plan.node(artifact.node);
+        for action in &node.actions {
+            match action {
+                Action::Fetch(fetch) if fetch.to == Arg::Out(artifact.name.clone()) => {
+                    return Some((fetch.sha256, format!("the {} that media.lock has", node.label)));
+                }
+                Action::Copy { from: from @ Arg::Host(_), to } if *to == Arg::Out(artifact.name.clone()) => {
+                    return self.arg(root, from);
+                }
+                _ => {}
+            }
+        }
+        self.stored(artifact).map(|digest| (digest, "what this machine made of the same inputs".to_owned()))
+    }
+
+    /// What the store of this machine has for an artifact, under the same key.
+    fn stored(&self, artifact: &Artifact) -> Option<Digest> {
+        let key = self.keys.as_ref().ok()?.key(artifact.node);
+        let dir = entry_dir(&self.work, self.planned.plan.node(artifact.node), key);
+        let entry = read_entry(&dir).filter(|e| e.key == key)?;
+        let made = entry.outputs.get(&artifact.name)?.sha256;
+        (tree::digest(&dir.join("out").join(&artifact.name)).ok()?.0 == made).then_some(made)
+    }
+
+    fn own_file(&self, artifact: &Artifact) -> Option<Utf8PathBuf> {
+        let key = self.own.ids().find(|id| *id == artifact.node).map(|id| self.own.key(id))?;
+        let dir =
+            entry_dir(Utf8Path::from_path(self.made.path())?, self.planned.plan.node(artifact.node), key);
+        Some(dir.join("out").join(&artifact.name))
+    }
+
+    /// The text that this repository makes for the output `name` of some node.
+    pub(super) fn text(&self, name: &str) -> Result<String, String> {
+        let makes = |id: &NodeId| self.planned.plan.node(*id).outputs.iter().any(|o| o == name);
+        let path = self.own.ids().find(makes).and_then(|id| self.own_file(&id.artifact(name)));
+        let path = path.ok_or_else(|| format!("this repository makes no {name}"))?;
+        let bytes = read_file(&path, super::TEXT_LIMIT).map_err(|e| format!("{e:#}"))?;
+        String::from_utf8(bytes).map_err(|_| format!("{name} is no text"))
+    }
+
+    /// The bytes of a file of this machine, when it is the one that the manifest names.
+    pub(super) fn host_file(&self, path: &str) -> Option<Vec<u8>> {
+        let bytes = read_file(Utf8Path::new(path), super::TEXT_LIMIT).ok()?;
+        (self.host.get(path) == Some(&Digest::of(&bytes))).then_some(bytes)
+    }
+
+    /// Whether the distribution's files, which only the manifest names, are those of this machine.
+    pub(super) fn distribution(&self, ctx: &Ctx) -> Result<String, String> {
+        let here = Machine::new(ctx, 0);
+        match self.host.iter().find(|(path, digest)| here.host(path) != Ok(**digest)) {
+            None => Ok(format!("{} files of the distribution are those of this machine", self.host.len())),
+            Some((path, _)) => Err(format!(
+                "{path} is not this machine's: that it is the distribution's, {MANIFEST} alone says"
+            )),
+        }
+    }
+}
+
+/// The nodes that need nothing of a machine, of the network, or of such nodes.
+fn own(plan: &Plan) -> BTreeSet<NodeId> {
+    let mut own = BTreeSet::new();
+    for id in plan.ids() {
+        let node = plan.node(id);
+        let outside = |a: &Action| matches!(a, Action::Run(_) | Action::Fetch(_));
+        let mut needs = node.resource == Resource::Net || node.actions.iter().any(outside);
+        node.leaves(&mut |arg| {
+            needs |= match arg {
+                Arg::Host(_) => true,
+                Arg::In(artifact) => !own.contains(&artifact.node),
+                _ => false,
+            };
+        });
+        if !needs {
+            own.insert(id);
+        }
+    }
+    own
+}
+
+/// Makes `goals` in a folder of its own, so that nothing that was made before is believed, and without a word.
+fn make(ctx: &Ctx, plan: &Plan, keys: &Keys, goals: &[NodeId], epoch: u64) -> Result<tempfile::TempDir> {
+    fs_err::create_dir_all(&ctx.work)?;
+    let made = tempfile::Builder::new().prefix("verify-").tempdir_in(&ctx.work)?;
+    let report = Reporter::new(Mode::Human { terminal: false }, true);
+    let inner = Ctx { work: Utf8PathBuf::try_from(made.path().to_owned())?, report, ..ctx.clone() };
+    let store = Store::open(&inner.work, &inner.report, &inner.runner.interrupt)?;
+    schedule::realize(&inner, plan, keys, goals, epoch, &store)?;
+    Ok(made)
+}
+
+fn lacks(missing: &[Missing]) -> String {
+    match missing.first() {
+        Some(Missing::Host(path)) => format!("{MANIFEST} does not say which {path} it was made with"),
+        Some(Missing::Source(path)) => format!("this repository has no {path}"),
+        Some(Missing::Tool(name)) => format!("{MANIFEST} does not say which {name} it was made with"),
+        None => "nothing is missing".to_owned(),
+    }
+}
