@@ -62,7 +62,7 @@ pub fn run(ctx: &Ctx, args: &VerifyArgs) -> Result<()> {
     let downloaded = temporary(ctx)?;
     let (dir, only) = if args.what.contains("://") {
         let dir = Utf8PathBuf::try_from(downloaded.path().to_owned())?;
-        remote::get(ctx, &args.what, &dir)?;
+        remote::get(ctx, &args.what, &dir, &remote::Limits::default())?;
         (dir, None)
     } else {
         local(ctx, &args.what)?
@@ -83,6 +83,9 @@ pub fn run(ctx: &Ctx, args: &VerifyArgs) -> Result<()> {
         set::add(&mut checks, part, found);
     }
     show(ctx, &checks);
+    if whole.only.is_some() && whole.manifest.is_none() && !sums::is_there(&whole.dir, sums::SHA256) {
+        ctx.report.warn("neither a list nor a manifest is beside this file: only what is shown was checked, not that it is whole");
+    }
     if args.strict { checks.judge_strictly() } else { checks.judge() }
 }
 
@@ -126,7 +129,7 @@ fn local(ctx: &Ctx, what: &str) -> Result<(Utf8PathBuf, Option<String>)> {
         return Ok((path, None));
     }
     // A file below `netboot/` is listed in the folder above.
-    let lists = |d: &&Utf8Path| [sums::SHA256, MANIFEST].iter().any(|list| d.join(list).is_file());
+    let lists = |d: &&Utf8Path| [sums::SHA256, MANIFEST].iter().any(|list| sums::is_there(d, list));
     let listing = path.ancestors().skip(1).take(2).find(lists);
     let dir = listing.or(path.parent()).map_or_else(Utf8PathBuf::new, Utf8Path::to_owned);
     let name = path.strip_prefix(&dir).unwrap_or(&path).to_string();

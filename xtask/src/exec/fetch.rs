@@ -2,7 +2,7 @@
 
 use std::{
     io::{Read, Seek as _, SeekFrom, Write as _},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Result, anyhow, bail};
@@ -56,6 +56,8 @@ pub(crate) struct Bounds {
     pub(crate) size: Option<u64>,
     /// Bytes at most.
     pub(crate) limit: u64,
+    /// When it must have ended, however slowly a server goes on sending.
+    pub(crate) until: Option<Instant>,
 }
 
 fn none(ctx: &Ctx, spec: &FetchSpec, label: &str, said: &[(String, anyhow::Error)]) -> anyhow::Error {
@@ -119,7 +121,7 @@ fn one(ctx: &Ctx, spec: &FetchSpec, source: &Source, part: &Utf8Path, label: &st
 
 /// Downloads, and tries again what can get better.
 fn patiently(ctx: &Ctx, spec: &FetchSpec, url: &str, part: &Utf8Path, label: &str) -> Result<()> {
-    let want = Bounds { size: spec.size, limit: spec.limit };
+    let want = Bounds { size: spec.size, limit: spec.limit, until: None };
     let mut attempt = 1;
     loop {
         match download(ctx, &want, url, part, label) {
@@ -223,6 +225,9 @@ pub(crate) fn download(ctx: &Ctx, want: &Bounds, url: &str, part: &Utf8Path, lab
         done += n as u64;
         if done > want.limit {
             bail!("larger than {} bytes", want.limit);
+        }
+        if want.until.is_some_and(|until| Instant::now() > until) {
+            bail!("not whole when its time was over");
         }
         file.write_all(&buffer[..n]).explain(Kind::Storage, || format!("cannot write {part}"))?;
         ctx.report.event(&Event::Progress { label: label.to_owned(), done, total });

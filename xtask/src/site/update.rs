@@ -94,7 +94,7 @@ fn get(
         }
         // A beginning from another server or version must not be gone on with.
         let _ = fs_err::remove_file(part);
-        let bounds = Bounds { size: None, limit: LIMIT };
+        let bounds = Bounds { size: None, limit: LIMIT, until: None };
         match ctx.report.task(&released.name, || download(ctx, &bounds, url, part, &released.name)) {
             Ok(()) => return Ok((part.to_owned(), From::Url(url.clone()))),
             Err(e) if ends_all(&e) => return Err(e),
@@ -116,7 +116,7 @@ fn vouched(ctx: &Ctx, released: &Released, url: &str, sha256: Digest) -> Result<
     for name in LISTS {
         let address = format!("{folder}/{name}");
         let _ = fs_err::remove_file(&list);
-        let bounds = Bounds { size: None, limit: LIST_LIMIT };
+        let bounds = Bounds { size: None, limit: LIST_LIMIT, until: None };
         if download(ctx, &bounds, &address, &list, name).is_err() {
             continue;
         }

@@ -200,6 +200,9 @@ impl Expected {
     /// Whether the distribution's files, which only the manifest names, are those of this machine.
     pub(super) fn distribution(&self, ctx: &Ctx) -> Result<String, String> {
         let here = Machine::new(ctx, 0);
+        if self.host.is_empty() {
+            return Err(format!("{MANIFEST} names no file of the distribution"));
+        }
         match self.host.iter().find(|(path, digest)| here.host(path) != Ok(**digest)) {
             None => Ok(format!("{} files of the distribution are those of this machine", self.host.len())),
             Some((path, _)) => Err(format!(

@@ -157,11 +157,10 @@ pub(crate) fn read_file(path: &Utf8Path, limit: u64) -> Result<Vec<u8>> {
 /// # Errors
 /// Why it cannot be read or used, as text.
 pub fn read_manifest(dir: &Utf8Path) -> Result<Option<Manifest>, String> {
-    let path = dir.join(MANIFEST);
-    if fs_err::symlink_metadata(&path).is_err() {
+    if !sums::is_there(dir, MANIFEST) {
         return Ok(None);
     }
-    let bytes = read_file(&path, MANIFEST_LIMIT).map_err(|e| format!("{e:#}"))?;
+    let bytes = read_file(&dir.join(MANIFEST), MANIFEST_LIMIT).map_err(|e| format!("{e:#}"))?;
     let manifest: Manifest =
         serde_json::from_slice(&bytes).map_err(|e| format!("{MANIFEST} cannot be read: {e}"))?;
     if manifest.format != 1 {

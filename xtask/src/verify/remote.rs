@@ -1,58 +1,113 @@
 //! Media on a web server: what `SHA256SUMS` lists is downloaded into a temporary folder and verified there.
 
+use std::time::{Duration, Instant};
+
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{TEXT_LIMIT, sign, sums};
 use crate::{
     ctx::Ctx,
     error::{Explain as _, Failure, Kind},
-    exec::fetch::{Bounds, download},
+    exec::{
+        fetch::{Bounds, download, ends_all},
+        tree,
+    },
 };
 
-/// No file of ours is larger.
-const FILE_LIMIT: u64 = 4 << 30;
-/// A folder of ours has about a dozen.
-const MOST_FILES: usize = 1000;
+/// What stands in a path of an address as it is (RFC 3986, 2.3); a `?` in a name would end it.
+const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
+
+/// A file that is too large is not written to its last piece, of this many bytes.
+const PIECE: u64 = 1 << 18;
+
+/// How much a server, which may be anybody's, can make us take.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bytes of all files together.
+    pub bytes: u64,
+    /// Files.
+    pub files: usize,
+    /// From beginning to end.
+    pub time: Duration,
+}
+
+impl Default for Limits {
+    /// A release of ours has some ten folders of a dozen files, and less than 4 GiB.
+    fn default() -> Self {
+        Self { bytes: 16 << 30, files: 1000, time: Duration::from_secs(2 * 3600) }
+    }
+}
 
 /// Downloads the folder at `url` to `dir`.
 ///
 /// # Errors
-/// [`Kind::Network`] when something cannot be had, [`Kind::Digest`] when the list of checksums is malformed.
-pub fn get(ctx: &Ctx, url: &str, dir: &Utf8Path) -> Result<()> {
+/// [`Kind::Network`] when the list cannot be had or a limit is reached, [`Kind::Digest`] when the list is malformed.
+pub fn get(ctx: &Ctx, url: &str, dir: &Utf8Path, limits: &Limits) -> Result<()> {
     if ctx.globals.offline {
         return Err(Failure::new(Kind::Network, format!("{url} was not tried, because of --offline")).into());
     }
-    let base = url.trim_end_matches('/');
-    let one = |name: &str, limit: u64| -> Result<()> {
-        let to: Utf8PathBuf = dir.join(name);
-        if let Some(parent) = to.parent() {
-            fs_err::create_dir_all(parent)?;
-        }
-        let want = Bounds { size: None, limit };
-        download(ctx, &want, &format!("{base}/{name}"), &to, name)
-            .explain(Kind::Network, || format!("cannot download {base}/{name}"))
+    let mut folder = Folder {
+        ctx,
+        url: url.trim_end_matches('/'),
+        dir,
+        left: limits.bytes,
+        until: Instant::now() + limits.time,
     };
-    one(sums::SHA256, TEXT_LIMIT)?;
+    folder.one(sums::SHA256)?;
     let listed = sums::read(dir, sums::SHA256, 64).map_err(|e| Failure::new(Kind::Digest, e))?;
-    if listed.len() > MOST_FILES {
-        return Err(
-            Failure::new(Kind::Digest, format!("{} lists {} files", sums::SHA256, listed.len())).into()
-        );
+    if listed.len() > limits.files {
+        let text = format!("{} lists {} files", sums::SHA256, listed.len());
+        return Err(Failure::new(Kind::Digest, text).into());
     }
-    for name in [sums::SHA512, sign::SIGNATURE] {
-        // Neither must be there; --key says when a signature must.
-        if one(name, TEXT_LIMIT).is_err() {
-            crate::exec::tree::remove(&dir.join(name))?;
-        }
-    }
-    for name in listed.keys() {
-        ctx.check_interrupt()?;
+    // Neither must be there; --key says when a signature must.
+    folder.maybe(sums::SHA512)?;
+    folder.maybe(sign::SIGNATURE)?;
+    for name in listed.keys().filter(|name| !sums::is_list(name)) {
         // What is missing is told with the other promises.
-        if one(name, FILE_LIMIT).is_err() {
-            ctx.report.warn(format!("cannot download {base}/{name}"));
-            crate::exec::tree::remove(&dir.join(name))?;
+        if !folder.maybe(name)? {
+            ctx.report.warn(format!("cannot download {}/{name}", folder.url));
         }
     }
     Ok(())
+}
+
+struct Folder<'a> {
+    ctx: &'a Ctx,
+    url: &'a str,
+    dir: &'a Utf8Path,
+    /// Bytes that may still come.
+    left: u64,
+    until: Instant,
+}
+
+impl Folder<'_> {
+    fn one(&mut self, name: &str) -> Result<()> {
+        let to: Utf8PathBuf = self.dir.join(name);
+        if let Some(parent) = to.parent() {
+            fs_err::create_dir_all(parent)?;
+        }
+        let limit = if sums::is_list(name) { self.left.min(TEXT_LIMIT) } else { self.left };
+        let want = Bounds { size: None, limit, until: Some(self.until) };
+        let address = format!("{}/{}", self.url, utf8_percent_encode(name, PLAIN));
+        let came = download(self.ctx, &want, &address, &to, name);
+        self.left = self.left.saturating_sub(fs_err::metadata(&to).map_or(0, |m| m.len()));
+        came.explain(Kind::Network, || format!("cannot download {address}"))
+    }
+
+    /// Whether it came; what came of it goes when it did not.
+    fn maybe(&mut self, name: &str) -> Result<bool> {
+        self.ctx.check_interrupt()?;
+        let Err(e) = self.one(name) else { return Ok(true) };
+        if ends_all(&e) {
+            return Err(e);
+        }
+        if self.left < PIECE || Instant::now() > self.until {
+            let text = format!("{} goes on for too long, or holds too much", self.url);
+            return Err(Failure::new(Kind::Network, text).source(e).into());
+        }
+        tree::remove(&self.dir.join(name))?;
+        Ok(false)
+    }
 }

@@ -60,20 +60,29 @@ pub fn parse(text: &str, digits: usize) -> Result<BTreeMap<String, String>, Stri
 /// # Errors
 /// What is wrong.
 pub fn read(dir: &Utf8Path, name: &str, digits: usize) -> Result<BTreeMap<String, String>, String> {
-    let bytes = read_file(&dir.join(name), TEXT_LIMIT).map_err(|_| format!("there is no {name}"))?;
+    let bytes = read_file(&dir.join(name), TEXT_LIMIT).map_err(|e| match is_there(dir, name) {
+        true => format!("{e:#}"),
+        false => format!("there is no {name}"),
+    })?;
     let text = String::from_utf8(bytes).map_err(|_| format!("{name} is no text"))?;
     parse(&text, digits).map_err(|e| format!("{name}: {e}"))
 }
 
+/// Whether there is anything of that name: what is there and cannot be read is no list that is missing.
+#[must_use]
+pub fn is_there(dir: &Utf8Path, name: &str) -> bool {
+    fs_err::symlink_metadata(dir.join(name)).is_ok()
+}
+
 pub(super) fn check(subject: &Subject<'_>, checks: &mut Checks) {
     let dir = &subject.dir;
-    if subject.only.is_some() && fs_err::symlink_metadata(dir.join(SHA256)).is_err() {
+    if subject.only.is_some() && !is_there(dir, SHA256) {
         let unknown = "whether these bytes are the published ones was not checked";
         return checks.skip("checksums", format!("there is no {SHA256} beside it: {unknown}"));
     }
     let listed = read(dir, SHA256, 64);
     checks.add("checksums", listed.clone().and_then(|listed| compare(subject, SHA256, &listed, sha256)));
-    if dir.join(SHA512).is_file() {
+    if is_there(dir, SHA512) {
         let other = read(dir, SHA512, 128);
         let same = other.and_then(|other| match &listed {
             Ok(listed) if listed.keys().ne(other.keys()) => {

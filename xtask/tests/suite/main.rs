@@ -24,6 +24,7 @@ mod repo;
 mod serve;
 #[cfg(unix)]
 mod source_engine;
+mod thief;
 mod tidy;
 mod virtualbox;
 mod vm;

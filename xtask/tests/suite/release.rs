@@ -22,8 +22,8 @@ use super::fixtures::has;
 mod publish;
 
 /// A repository with one profile, and what `dist` made of it.
-struct Repository {
-    dir: tempfile::TempDir,
+pub(super) struct Repository {
+    pub(super) dir: tempfile::TempDir,
 }
 
 const MEDIA: &str = r#"
@@ -34,10 +34,11 @@ commit = "12798ec29aa8a64d8675c4378b99f5fe28447afb"
 repositories = []
 [profile.mini]
 about = "two files that no machine would start"
-os = "linux"
+os = "smoke"
 version = "1"
 engine = "prebuilt"
 params = ["console=ttyS0", "quiet"]
+cloud-config = "cloud-config.yml"
 [profile.mini.media]
 kind = "files"
 kernel = { name = "vmlinuz" }
@@ -46,20 +47,19 @@ initrd = { name = "initrd" }
 
 impl Repository {
     /// Built on first use; `None` when a tool is missing and may be.
-    fn get() -> Option<&'static Self> {
+    pub(super) fn get() -> Option<&'static Self> {
         static ONE: OnceLock<Option<Repository>> = OnceLock::new();
-        ONE.get_or_init(|| {
-            let tools =
-                ["xorriso", "grub-mkimage", "/usr/lib/ipxe/ipxe.lkrn", "/usr/lib/ISOLINUX/isolinux.bin"];
-            if !tools.into_iter().all(has) {
-                return None;
-            }
-            Some(Self::new())
-        })
-        .as_ref()
+        ONE.get_or_init(|| Self::can_build().then(|| Self::of("initrd"))).as_ref()
     }
 
-    fn new() -> Self {
+    fn can_build() -> bool {
+        ["xorriso", "grub-mkimage", "/usr/lib/ipxe/ipxe.lkrn", "/usr/lib/ISOLINUX/isolinux.bin"]
+            .into_iter()
+            .all(has)
+    }
+
+    /// Built of an initrd that holds this, many times.
+    fn of(initrd: &str) -> Self {
         let repository = Self { dir: tempfile::tempdir().unwrap() };
         let own = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
         for folder in ["bootscripts", "bootscripts/patches", "bootscripts/config", "isofs/common"] {
@@ -73,10 +73,12 @@ impl Repository {
         }
         fs::write(repository.path("media.toml"), MEDIA).unwrap();
         fs::write(repository.path("CHANGELOG.md"), publish::CHANGELOG).unwrap();
+        fs::create_dir_all(repository.path("isofs/mini")).unwrap();
+        fs::write(repository.path("isofs/mini/cloud-config.yml"), "#cloud-config\nhostname: mini\n").unwrap();
         let mut lock = "epoch = 1764028800\n".to_owned();
         fs::create_dir_all(repository.path("artifacts")).unwrap();
-        for name in ["vmlinuz", "initrd"] {
-            let bytes = name.repeat(1000);
+        for (name, content) in [("vmlinuz", "vmlinuz"), ("initrd", initrd)] {
+            let bytes = content.repeat(1000);
             let sha256 = Digest::of(bytes.as_bytes());
             lock += &format!(
                 "[file.mini.{name}]\nversion = \"1\"\nsha256 = \"{sha256}\"\nvouched-by = \"a test\"\n"
@@ -90,16 +92,25 @@ impl Repository {
         repository
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
     /// Runs the program; exit code and everything that was said.
-    fn run(&self, args: &[&str]) -> (i32, String) {
+    pub(super) fn run(&self, args: &[&str]) -> (i32, String) {
+        self.run_with("target", args)
+    }
+
+    /// As on another machine, which has built nothing.
+    pub(super) fn run_elsewhere(&self, args: &[&str]) -> (i32, String) {
+        self.run_with("target-elsewhere", args)
+    }
+
+    fn run_with(&self, target: &str, args: &[&str]) -> (i32, String) {
         let output = Command::new(env!("CARGO_BIN_EXE_xtask"))
             .args(args)
             .env("MEDIA_ROOT", self.dir.path())
-            .env_remove("CARGO_TARGET_DIR")
+            .env("CARGO_TARGET_DIR", self.path(target))
             .current_dir(self.dir.path())
             .output()
             .unwrap();
@@ -108,14 +119,14 @@ impl Repository {
     }
 
     /// A copy to spoil.
-    fn media(&self) -> Media<'_> {
+    pub(super) fn media(&self) -> Media<'_> {
         let dir = tempfile::tempdir().unwrap();
         copy(&self.path("dist/mini"), dir.path());
         Media { repository: self, dir }
     }
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(super) fn copy(from: &Path, to: &Path) {
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
         let target = to.join(entry.file_name());
@@ -128,41 +139,41 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-struct Media<'a> {
-    repository: &'a Repository,
-    dir: tempfile::TempDir,
+pub(super) struct Media<'a> {
+    pub(super) repository: &'a Repository,
+    pub(super) dir: tempfile::TempDir,
 }
 
 impl Media<'_> {
-    fn path(&self, name: &str) -> PathBuf {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    fn verify(&self, args: &[&str]) -> (i32, String) {
+    pub(super) fn verify(&self, args: &[&str]) -> (i32, String) {
         let dir = self.dir.path().to_str().unwrap();
         self.repository.run(&[&["verify", dir], args].concat())
     }
 
-    fn accepted(&self, args: &[&str]) -> String {
+    pub(super) fn accepted(&self, args: &[&str]) -> String {
         let (code, said) = self.verify(args);
         assert_eq!(code, 0, "{said}");
         said
     }
 
     /// Refused with these promises, and no others.
-    fn broken(&self, args: &[&str], promises: &str) -> String {
+    pub(super) fn broken(&self, args: &[&str], promises: &str) -> String {
         let (code, said) = self.verify(args);
         assert_eq!(code, 5, "{said}");
         assert!(said.contains(&format!("error: broken promise: {promises}\n")), "not {promises}: {said}");
         said
     }
 
-    fn manifest(&self) -> Manifest {
+    pub(super) fn manifest(&self) -> Manifest {
         serde_json::from_slice(&fs::read(self.path("manifest.json")).unwrap()).unwrap()
     }
 
     /// What a careful thief would do: manifest, statements and lists made to fit the files.
-    fn promise_again(&self) {
+    pub(super) fn promise_again(&self) {
         let mut manifest = self.manifest();
         for (path, output) in &mut manifest.outputs {
             let bytes = fs::read(self.path(path)).unwrap();
@@ -171,18 +182,19 @@ impl Media<'_> {
         self.state(&manifest);
     }
 
-    fn state(&self, manifest: &Manifest) {
+    pub(super) fn state(&self, manifest: &Manifest) {
         fs::write(self.path("manifest.json"), attest::json(manifest)).unwrap();
         fs::write(self.path(attest::SBOM), attest::json(&spdx::document(manifest))).unwrap();
         fs::write(self.path(attest::PROVENANCE), attest::json(&provenance::statement(manifest))).unwrap();
         self.list();
     }
 
-    fn list(&self) {
-        let list = fs::read_to_string(self.path("SHA256SUMS")).unwrap();
+    pub(super) fn list(&self) {
+        let root = camino::Utf8Path::from_path(self.dir.path()).unwrap();
         let (mut short, mut long) = (String::new(), String::new());
-        for path in list.lines().map(|l| l.split_once("  ").unwrap().1) {
-            let bytes = fs::read(self.path(path)).unwrap();
+        for path in xtask::exec::tree::files(root).unwrap().iter().filter(|p| !p.as_str().starts_with("SHA"))
+        {
+            let bytes = fs::read(self.path(path.as_str())).unwrap();
             short += &format!("{}  {path}\n", Digest::of(&bytes));
             long += &format!("{}  {path}\n", sha512(&mut bytes.as_slice()).unwrap());
         }
@@ -190,7 +202,7 @@ impl Media<'_> {
         fs::write(self.path("SHA512SUMS"), long).unwrap();
     }
 
-    fn flip(&self, name: &str, at: u64) {
+    pub(super) fn flip(&self, name: &str, at: u64) {
         let mut bytes = fs::read(self.path(name)).unwrap();
         let at = usize::try_from(at).unwrap() % bytes.len();
         bytes[at] ^= 1;
@@ -356,7 +368,7 @@ fn media_on_a_web_server_are_verified() {
 }
 
 /// The least web server: one file a connection.
-fn serve(root: PathBuf) -> String {
+pub(super) fn serve(root: PathBuf) -> String {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     std::thread::spawn(move || {
@@ -369,7 +381,9 @@ fn serve(root: PathBuf) -> String {
             while reader.read_line(&mut line).unwrap() > 2 {
                 line.clear();
             }
-            let path = request.split(' ').nth(1).unwrap_or("/").trim_start_matches('/').to_owned();
+            let path =
+                request.split(' ').nth(1).unwrap_or("/").trim_start_matches('/').split('?').next().unwrap();
+            let path = percent_encoding::percent_decode_str(path).decode_utf8().unwrap().into_owned();
             let (status, body) =
                 fs::read(root.join(path)).map_or(("404 Not Found", Vec::new()), |body| ("200 OK", body));
             let head =
@@ -397,14 +411,11 @@ fn nothing_is_released_that_is_broken_or_has_a_secret() {
     let (from, to) = (media.dir.path().to_str().unwrap(), tempfile::tempdir().unwrap());
     let target = to.path().join("release");
     let args = ["publish", "--from", from, "--to", target.to_str().unwrap(), "--execute"];
-    // The manifest is among what is looked through.
-    let mut manifest = media.manifest();
-    let iso = manifest.nodes.values_mut().find(|n| n.stage == "iso").unwrap();
-    iso.label = "rancher.password=hunter2".to_owned();
-    media.state(&manifest);
-    let (code, said) = repository.run(&args);
-    assert!(code == 13 && said.contains("manifest.json: a password") && !said.contains("hunter2"), "{said}");
     media.flip("netboot/vmlinuz", 7);
     assert_eq!(repository.run(&args).0, 5);
+    let leaky = Repository::of("rancher.password=hunter2 ");
+    let from = leaky.path("dist/mini");
+    let (code, said) = leaky.run(&[&["publish", "--from", from.to_str().unwrap()], &args[3..]].concat());
+    assert!(code == 13 && said.contains("initrd: a password") && !said.contains("hunter2"), "{said}");
     assert!(!target.exists());
 }

@@ -1,0 +1,354 @@
+//! Media that a careful thief touched: manifest, statements and lists are made to fit, and still the repository says
+//! what everything must be.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use camino::{Utf8Path, Utf8PathBuf};
+use fs_err as fs;
+use xtask::{
+    attest::{self, Made, Manifest, Output},
+    ctx::{Ctx, Env, Globals},
+    iso::Iso,
+    plan::{Digest, Input},
+    verify::remote::{self, Limits},
+};
+
+use super::release::{Media, Repository, serve};
+
+const ISO: &str = "mini-1-x86_64.iso";
+
+/// Where a file begins in an image.
+fn place(image: PathBuf, entry: &str) -> u64 {
+    let iso = Iso::open(&Utf8PathBuf::try_from(image).unwrap()).unwrap();
+    iso.find(entry).unwrap().extents[0].offset
+}
+
+fn fits(repository: &Repository, spoil: impl FnOnce(&Media<'_>), promises: &str) -> String {
+    let media = repository.media();
+    spoil(&media);
+    media.promise_again();
+    let said = media.broken(&[], promises);
+    // A machine that has built nothing says the same.
+    let (code, elsewhere) = repository.run_elsewhere(&["verify", media.dir.path().to_str().unwrap()]);
+    assert!(code == 5 && elsewhere.contains(&format!("broken promise: {promises}\n")), "{elsewhere}");
+    said
+}
+
+#[test]
+fn whatever_starts_is_held_against_what_it_was_made_from() {
+    let Some(repository) = Repository::get() else { return };
+    for (entry, at) in [
+        ("/isolinux/isolinux.bin", 5000),
+        ("/isolinux/isolinux.bin", 12),
+        ("/isolinux/ldlinux.c32", 5000),
+        ("/boot/grub/mini-1.id", 3),
+    ] {
+        let spoil = |m: &Media<'_>| m.flip(ISO, place(m.path(ISO), entry) + at);
+        let said = fits(repository, spoil, "loaders");
+        assert!(said.contains("isolinux.bin") || said.contains(entry), "{said}");
+    }
+    assert!(
+        fits(repository, |m| m.flip(ISO, 32), "loaders").contains("the boot sector of the ISO is another")
+    );
+    assert!(fits(repository, |m| m.flip(ISO, 433), "loaders").contains("goes on elsewhere"));
+    assert!(
+        fits(repository, |m| m.flip("undionly.kpxe", 100), "iPXE").contains("/usr/lib/ipxe/undionly.kpxe")
+    );
+    fits(repository, |m| m.flip("ipxe.lkrn", 100), "iPXE");
+    fits(repository, |m| m.flip("ipxe.iso", place(m.path("ipxe.iso"), "/ipxe.lkrn") + 9), "ipxe.iso");
+    fits(repository, |m| m.flip("netboot/cloud-config.yml", 20), "cloud-config");
+    fits(repository, |m| m.flip("netboot/seed.cpio", 500), "seed, seed");
+    let evil = |m: &Media<'_>| {
+        let bytes = fs::read(m.path("ipxe.iso")).unwrap();
+        let at = usize::try_from(place(m.path("ipxe.iso"), "/isolinux.cfg")).unwrap();
+        let found = bytes[at..].windows(10).position(|w| w == b"embed.ipxe").unwrap();
+        let bytes = [&bytes[..at + found], b"evill.ipxe", &bytes[at + found + 10..]].concat();
+        fs::write(m.path("ipxe.iso"), bytes).unwrap();
+    };
+    assert!(fits(repository, evil, "ipxe.iso").contains("/isolinux.cfg of ipxe.iso is another file"));
+}
+
+#[test]
+fn grub_in_the_efi_image_is_ours_where_it_was_built_and_unknown_elsewhere() {
+    let Some(repository) = Repository::get() else { return };
+    let media = repository.media();
+    let iso = Iso::open(&Utf8PathBuf::try_from(media.path(ISO)).unwrap()).unwrap();
+    let grub = iso.fat_files(place(media.path(ISO), "/efi.img")).unwrap()[0].extents[0].offset;
+    media.flip(ISO, grub + 4096);
+    media.promise_again();
+    media.broken(&[], "loaders");
+    let dir = media.dir.path().to_str().unwrap();
+    let (code, said) = repository.run_elsewhere(&["verify", dir]);
+    assert!(code == 0 && said.contains("/efi.img of the ISO: what made it is not at hand"), "{said}");
+    let (code, said) = repository.run_elsewhere(&["verify", dir, "--strict"]);
+    assert!(code == 5 && said.contains("error: not known: loaders\n"), "{said}");
+}
+
+#[test]
+fn an_entry_that_the_plan_does_not_put_there_is_refused() {
+    let Some(repository) = Repository::get() else { return };
+    let spoil = |m: &Media<'_>| {
+        fs::write(m.path("evil.cfg"), "LABEL evil").unwrap();
+        let (iso, new) = (m.path(ISO), m.path("new.iso"));
+        let args = [
+            "-indev",
+            iso.to_str().unwrap(),
+            "-outdev",
+            new.to_str().unwrap(),
+            "-boot_image",
+            "any",
+            "replay",
+        ];
+        #[expect(clippy::disallowed_methods, reason = "a thief calls the program, not the runner")]
+        let done = std::process::Command::new("xorriso")
+            .args(args)
+            .args(["-map", m.path("evil.cfg").to_str().unwrap(), "/isolinux/isolinux.cfg"])
+            .output()
+            .unwrap();
+        assert!(done.status.success(), "{done:?}");
+        fs::rename(new, iso).unwrap();
+        fs::remove_file(m.path("evil.cfg")).unwrap();
+    };
+    let media = repository.media();
+    spoil(&media);
+    media.promise_again();
+    let (code, said) = media.verify(&[]);
+    assert!(
+        code == 5 && said.contains("has /isolinux/isolinux.cfg, which this repository does not put"),
+        "{said}"
+    );
+}
+
+/// Changes the manifest, and makes the statements and lists fit.
+fn states(repository: &Repository, spoil: impl FnOnce(&Media<'_>, &mut Manifest)) -> String {
+    let media = repository.media();
+    let mut manifest = media.manifest();
+    spoil(&media, &mut manifest);
+    media.state(&manifest);
+    let (code, said) = media.verify(&[]);
+    assert_eq!(code, 5, "{said}");
+    said
+}
+
+fn output(media: &Media<'_>, name: &str, key: Digest) -> Output {
+    let bytes = fs::read(media.path(name)).unwrap();
+    Output { size: bytes.len() as u64, sha256: Digest::of(&bytes), key }
+}
+
+fn empty() -> Made {
+    Made { stage: "x".to_owned(), label: String::new(), inputs: Vec::new(), text: None }
+}
+
+#[test]
+fn a_manifest_is_not_believed_about_itself() {
+    let Some(repository) = Repository::get() else { return };
+    let said = states(repository, |_, m| m.nodes.values_mut().for_each(|n| *n = empty()));
+    assert!(said.contains("lock: manifest.json does not say which /usr/lib/"), "{said}");
+    let said = states(repository, |_, m| m.nodes.retain(|_, n| n.stage != "grub"));
+    assert!(said.contains("lock: "), "{said}");
+    let said = states(repository, |_, m| {
+        m.nodes.insert(Digest::of(b"more"), empty());
+    });
+    assert!(said.contains("is in no plan of this repository"), "{said}");
+    let said = states(repository, |media, m| {
+        fs::write(media.path("evil.efi"), "x").unwrap();
+        m.outputs.insert("evil.efi".to_owned(), output(media, "evil.efi", m.outputs["ipxe.iso"].key));
+    });
+    assert!(said.contains("lock: it has evil.efi, which this repository does not make"), "{said}");
+    let said = states(repository, |media, m| {
+        fs::remove_file(media.path(ISO)).unwrap();
+        m.outputs.remove(ISO);
+    });
+    assert!(said.contains("lock: it lacks mini-1-x86_64.iso"), "{said}");
+    let said = states(repository, |_, m| m.format = 99);
+    assert!(said.contains("manifest: manifest.json has format 99, this program knows 1"), "{said}");
+    let said = states(repository, |_, m| m.version = "0.0.1-old".to_owned());
+    assert!(said.contains("lock: its version is 0.0.1-old, media.toml has 1"), "{said}");
+    let said = states(repository, |_, m| m.version = "/../../../escaped".to_owned());
+    assert!(said.contains("which cannot be part of a file's name"), "{said}");
+    let said = states(repository, |_, m| {
+        let node = m.nodes.values_mut().find(|n| n.stage == "iso").unwrap();
+        let tool = node.inputs.iter_mut().find(|i| i.label == "tool xorriso").unwrap();
+        "another".clone_into(&mut tool.value);
+    });
+    assert!(said.contains("lock: "), "{said}");
+}
+
+#[test]
+fn a_good_iso_beside_a_bad_one_does_not_help_it() {
+    let Some(repository) = Repository::get() else { return };
+    let said = states(repository, |media, m| {
+        fs::copy(media.path(ISO), media.path("aaa-x86_64.iso")).unwrap();
+        media.flip(ISO, place(media.path(ISO), "/vmlinuz") + 5);
+        for name in [ISO, "aaa-x86_64.iso"] {
+            m.outputs.insert(name.to_owned(), output(media, name, m.outputs[ISO].key));
+        }
+    });
+    assert!(said.contains("broken promise: lock, kernel\n"), "{said}");
+    let said = states(repository, |media, m| {
+        media.flip(ISO, place(media.path(ISO), "/vmlinuz") + 5);
+        fs::rename(media.path(ISO), media.path("mini.iso")).unwrap();
+        let key = m.outputs.remove(ISO).unwrap().key;
+        m.outputs.insert("mini.iso".to_owned(), output(media, "mini.iso", key));
+    });
+    assert!(said.contains("lock: it lacks mini-1-x86_64.iso"), "{said}");
+}
+
+fn made_of(keys: &[Digest]) -> Made {
+    let input = |(i, key): (usize, &Digest)| Input { label: format!("node x {i}"), value: key.to_string() };
+    Made { inputs: keys.iter().enumerate().map(input).collect(), ..empty() }
+}
+
+#[test]
+fn a_manifest_without_end_is_refused_soon() {
+    let Some(repository) = Repository::get() else { return };
+    let key = |i: u32| Digest::of(&i.to_le_bytes());
+    let circle = |m: &mut Manifest| {
+        let key = m.outputs["ipxe.iso"].key;
+        m.nodes.insert(key, made_of(&[key]));
+    };
+    let row = |m: &mut Manifest| m.nodes.extend((0..900).map(|i| (key(i), made_of(&[key(i + 1)]))));
+    for spoil in [&circle as &dyn Fn(&mut Manifest), &row] {
+        let media = repository.media();
+        let mut manifest = media.manifest();
+        spoil(&mut manifest);
+        // Not stated again: a statement about a circle would never end either.
+        fs::write(media.path("manifest.json"), attest::json(&manifest)).unwrap();
+        media.list();
+        let said = media.broken(&[], "manifest");
+        assert!(said.contains("made of themselves, or too many in a row"), "{said}");
+    }
+    // Two ways at each of 40 nodes are a million million ways.
+    let said = states(repository, |_, m| {
+        m.nodes.extend((0..40).map(|i| (key(i), made_of(&[key(i + 1), key(i + 1)]))));
+        m.nodes.insert(m.outputs["ipxe.iso"].key, made_of(&[key(0)]));
+    });
+    assert!(said.contains("broken promise: lock"), "{said}");
+}
+
+#[test]
+#[cfg(unix)]
+fn a_pipe_among_the_media_is_not_opened() {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+    let Some(repository) = Repository::get() else { return };
+    for name in ["netboot/vmlinuz", ISO, "manifest.json", "sbom.spdx.json", "SHA256SUMS", "SHA512SUMS"] {
+        let media = repository.media();
+        fs::remove_file(media.path(name)).unwrap();
+        mknodat(CWD, media.path(name), FileType::Fifo, Mode::RWXU, 0).unwrap();
+        for what in [media.dir.path().to_owned(), media.path(name)] {
+            let (code, said) = repository.run(&["verify", what.to_str().unwrap()]);
+            assert!(code == 5, "{name}: {said}");
+        }
+    }
+}
+
+#[test]
+fn one_file_is_held_against_the_manifest_as_well() {
+    let Some(repository) = Repository::get() else { return };
+    let media = repository.media();
+    media.flip("netboot/vmlinuz", 50);
+    media.flip("ipxe.iso", place(media.path("ipxe.iso"), "/ipxe.lkrn") + 9);
+    media.list();
+    for (name, promises) in [("netboot/vmlinuz", "manifest, released"), ("ipxe.iso", "manifest, ipxe.iso")] {
+        let (code, said) = repository.run(&["verify", media.path(name).to_str().unwrap()]);
+        assert!(code == 5 && said.contains(&format!("broken promise: {promises}\n")), "{said}");
+    }
+}
+
+#[test]
+fn an_iso_alone_is_said_to_be_unchecked_where_it_is() {
+    let Some(repository) = Repository::get() else { return };
+    let (media, alone) = (repository.media(), tempfile::tempdir().unwrap());
+    let iso = alone.path().join(ISO);
+    fs::copy(media.path(ISO), &iso).unwrap();
+    let verify = |args: &[&str]| repository.run(&[&["verify", iso.to_str().unwrap()], args].concat());
+    let (code, said) = verify(&[]);
+    assert!(
+        code == 0 && said.contains("whether these bytes are the published ones was not checked"),
+        "{said}"
+    );
+    assert!(
+        said.contains("warning: ") && said.contains("/vmlinuz of the ISO is the vmlinuz that media.lock"),
+        "{said}"
+    );
+    let (code, said) = verify(&["--strict"]);
+    assert!(code == 5 && said.contains("error: not known: checksums, manifest"), "{said}");
+    let bytes = fs::read(&iso).unwrap();
+    let at = usize::try_from(place(iso.clone(), "/vmlinuz")).unwrap();
+    fs::write(&iso, [&bytes[..at], b"!", &bytes[at + 1..]].concat()).unwrap();
+    let (code, said) = verify(&[]);
+    assert!(code == 5 && said.contains("broken promise: kernel\n"), "{said}");
+}
+
+#[test]
+fn statements_of_another_version_are_old_and_those_of_ours_are_false() {
+    let Some(repository) = Repository::get() else { return };
+    let media = repository.media();
+    let edit = |name: &str, edits: &[(&str, &str)]| {
+        let mut text = fs::read_to_string(media.path(name)).unwrap();
+        for (from, to) in edits {
+            assert!(text.contains(from), "{text}");
+            text = text.replace(from, to);
+        }
+        fs::write(media.path(name), text).unwrap();
+        media.list();
+    };
+    let older = [(attest::GENERATOR, "xtask-0.0.9"), ("downloadLocation", "whereabouts")];
+    edit(attest::SBOM, &older);
+    edit(attest::PROVENANCE, &older[..1]);
+    let said = media.accepted(&[]);
+    assert!(said.contains("another version of this program wrote sbom.spdx.json"), "{said}");
+    assert!(said.contains("another version of this program wrote provenance.intoto.json"), "{said}");
+    // Old or not, it is about these media.
+    let digest = media.manifest().outputs["ipxe.iso"].sha256.to_string();
+    edit(attest::SBOM, &[(&digest, &Digest::of(b"other").to_string())]);
+    assert!(media.broken(&[], "sbom").contains("which manifest.json does not"));
+    let media = repository.media();
+    let text = fs::read_to_string(media.path(attest::SBOM)).unwrap().replace("\"GRUB\"", "\"LILO\"");
+    fs::write(media.path(attest::SBOM), text).unwrap();
+    media.list();
+    media.broken(&[], "sbom");
+}
+
+#[test]
+fn a_server_without_end_is_left() {
+    let Some(repository) = Repository::get() else { return };
+    let media = repository.media();
+    let url = serve(media.dir.path().to_owned());
+    let path = std::env::var("PATH").unwrap();
+    let env = Env::of(&[("MEDIA_ROOT", repository.dir.path().to_str().unwrap()), ("PATH", &path)]);
+    let ctx = Ctx::new(Globals::default(), env).unwrap();
+    let get = |limits: &Limits| {
+        let to = tempfile::tempdir().unwrap();
+        remote::get(&ctx, &url, Utf8Path::from_path(to.path()).unwrap(), limits).map(|()| to)
+    };
+    let all = Limits::default();
+    for limits in [Limits { bytes: 300_000, ..all }, Limits { time: std::time::Duration::ZERO, ..all }] {
+        let error = get(&limits).unwrap_err();
+        assert_eq!(xtask::error::kind_of(&error), Some(xtask::error::Kind::Network), "{error:#}");
+    }
+    // A name with a `?` is a name, and a list that lists itself is not taken for another file.
+    fs::write(media.path("netboot/a?b#c%20"), "odd").unwrap();
+    media.list();
+    let mut list = fs::read_to_string(media.path("SHA256SUMS")).unwrap();
+    list += &format!("{}  SHA256SUMS\n", Digest::of(b"itself"));
+    fs::write(media.path("SHA256SUMS"), &list).unwrap();
+    let to = get(&all).unwrap();
+    assert_eq!(fs::read_to_string(to.path().join("netboot/a?b#c%20")).unwrap(), "odd");
+    assert_eq!(fs::read_to_string(to.path().join("SHA256SUMS")).unwrap(), list);
+}
+
+#[test]
+fn fetch_brings_the_sources_that_are_missing() {
+    let Some(repository) = Repository::get() else { return };
+    let media = repository.media();
+    let (dir, artifacts) = (media.dir.path().to_str().unwrap(), repository.path("artifacts"));
+    let args = ["verify", dir, "--fetch", "--artifacts", artifacts.to_str().unwrap()];
+    let (code, said) = repository.run_elsewhere(&args);
+    assert_eq!(code, 0, "{said}");
+    let stored: BTreeMap<_, _> = fs::read_dir(repository.path("target-elsewhere/media/store"))
+        .unwrap()
+        .map(|e| (e.unwrap().file_name().into_string().unwrap(), ()))
+        .collect();
+    assert!(stored.keys().any(|name| name.starts_with("download-")), "{stored:?}");
+}
