@@ -315,8 +315,7 @@ fn a_server_without_end_is_left() {
     let Some(repository) = Repository::get() else { return };
     let media = repository.media();
     let url = serve(media.dir.path().to_owned());
-    let path = std::env::var("PATH").unwrap();
-    let env = Env::of(&[("MEDIA_ROOT", repository.dir.path().to_str().unwrap()), ("PATH", &path)]);
+    let env = Env::of(&[("MEDIA_ROOT", repository.dir.path().to_str().unwrap())]);
     let ctx = Ctx::new(Globals::default(), env).unwrap();
     let get = |limits: &Limits| {
         let to = tempfile::tempdir().unwrap();
