@@ -36,7 +36,7 @@ pub struct VerifyArgs {
     /// Build the media again from what the manifest names, in a folder of its own, and compare every byte.
     #[arg(long, group = "sources")]
     pub rebuild: bool,
-    /// Get what kernel and initrd are made of, when this machine would make them of the same, and compare them.
+    /// Get what kernel, initrd and GRUB are made of, when this machine would make them of the same, and compare them.
     #[arg(long, group = "sources")]
     pub fetch: bool,
     /// What could not be checked counts as broken, but for a signature that --key does not ask for.
@@ -101,18 +101,21 @@ fn look_into(ctx: &Ctx, subject: &Subject<'_>, args: &VerifyArgs, checks: &mut C
     Ok(())
 }
 
-/// Brings kernel and initrd into the store, where this machine makes them of what the manifest names. Which packages
-/// that are is asked of this machine, never of the manifest.
+/// Brings into the store what this machine makes of the very inputs that the manifest names: kernel and initrd out of
+/// what was released, GRUB. Which packages and files those are is asked of this machine, never of the manifest; what
+/// cannot be made here stays unknown.
 fn fetch(ctx: &Ctx, loaded: &Loaded, manifest: &Manifest, args: &VerifyArgs) -> Result<()> {
     let profile = loaded.config.profile(Some(&manifest.profile))?;
     let build = Build::new(ctx, loaded, profile, &selection(manifest, args))?;
-    let planned = build.planned.outputs.iter();
-    let goals = planned.filter(|(path, _)| ["netboot/vmlinuz", "netboot/initrd"].contains(&path.as_str()));
-    let keys = build.keys_of(&goals.clone().map(|(_, a)| a.node).collect::<Vec<_>>())?;
-    let same = |path: &String, key| manifest.outputs.get(path).is_some_and(|o| o.key == key);
-    let goals = goals.filter(|(path, a)| same(path, keys.key(a.node))).map(|(_, a)| a.node);
+    let plan = &build.planned.plan;
     let store = Store::open(&ctx.work, &ctx.report, &ctx.runner.interrupt)?;
-    schedule::realize(ctx, &build.planned.plan, &keys, &goals.collect::<Vec<_>>(), build.epoch(), &store)?;
+    for id in plan.ids().filter(|id| ["os", "kernel", "initrd", "grub"].contains(&plan.node(*id).stage)) {
+        if let Ok(keys) = build.keys_of(&[id])
+            && manifest.nodes.contains_key(&keys.key(id))
+        {
+            schedule::realize(ctx, plan, &keys, &[id], build.epoch(), &store)?;
+        }
+    }
     Ok(())
 }
 

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Raised when other files are written for the same outputs, so that a folder of before is not taken for current.
-const FILES: &[u8] = b"3";
+const FILES: &[u8] = b"4";
 
 /// Everything that `publish` needs to know.
 pub struct Publish<'a> {

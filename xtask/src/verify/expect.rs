@@ -84,7 +84,8 @@ fn package(node: &Made) -> Option<Package> {
 struct Recorded<'a> {
     here: Machine<'a>,
     host: &'a BTreeMap<String, Digest>,
-    tools: BTreeMap<&'a str, &'a str>,
+    /// Every input of the manifest's nodes.
+    said: BTreeMap<&'a str, &'a str>,
     epoch: u64,
 }
 
@@ -97,9 +98,18 @@ impl World for Recorded<'_> {
         self.host.get(path).copied().ok_or_else(|| Missing::Host(path.to_owned()))
     }
 
+    fn is_folder(&self, path: &str) -> bool {
+        self.said.contains_key(format!("host-tree {path}").as_str())
+    }
+
+    fn package(&self, path: &str) -> Option<String> {
+        self.said.get(format!("package {path}").as_str()).map(|purl| (*purl).to_owned())
+    }
+
     /// One that the manifest does not name gets a key that the manifest does not have.
     fn tool(&self, program: &str) -> Result<ToolId, Missing> {
-        Ok(ToolId { version: self.tools.get(program).copied().unwrap_or_default().to_owned() })
+        let version = self.said.get(format!("tool {program}").as_str());
+        Ok(ToolId { version: version.copied().unwrap_or_default().to_owned() })
     }
 
     fn epoch(&self) -> u64 {
@@ -115,9 +125,10 @@ impl Expected {
     pub fn new(ctx: &Ctx, planned: Planned, epoch: u64, manifest: Option<&Manifest>) -> Result<Self> {
         let nodes = || manifest.iter().flat_map(|m| m.nodes.values());
         let digest = |(path, digest): (&str, &str)| Some((path.to_owned(), digest.parse().ok()?));
-        let host = nodes().flat_map(|n| n.inputs_of("host")).filter_map(digest).collect();
-        let tools = nodes().flat_map(|n| n.inputs_of("tool")).collect();
-        let world = Recorded { here: Machine::new(ctx, epoch), host: &host, tools, epoch };
+        let files = |kind| nodes().flat_map(move |n| n.inputs_of(kind)).filter_map(digest);
+        let host = files("host").chain(files("host-tree")).collect();
+        let said = nodes().flat_map(|n| &n.inputs).map(|i| (i.label.as_str(), i.value.as_str())).collect();
+        let world = Recorded { here: Machine::new(ctx, epoch), host: &host, said, epoch };
         let own: Vec<NodeId> = own(&planned.plan).into_iter().collect();
         let own_keys = Keys::compute(&planned.plan, &own, &world)
             .map_err(|missing| anyhow::anyhow!("the repository lacks files: {missing:?}"))?;

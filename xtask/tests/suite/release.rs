@@ -106,7 +106,8 @@ impl Repository {
         self.run_with("target-elsewhere", args)
     }
 
-    fn run_with(&self, target: &str, args: &[&str]) -> (i32, String) {
+    /// As on a machine that has built what is in `target`.
+    pub(super) fn run_with(&self, target: &str, args: &[&str]) -> (i32, String) {
         let output = Command::new(env!("CARGO_BIN_EXE_xtask"))
             .args(args)
             .env("MEDIA_ROOT", self.dir.path())

@@ -1,7 +1,7 @@
 //! Media that a careful thief touched: manifest, statements and lists are made to fit, and still the repository says
 //! what everything must be.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::path::PathBuf;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use fs_err as fs;
@@ -338,16 +338,14 @@ fn a_server_without_end_is_left() {
 }
 
 #[test]
-fn fetch_brings_the_sources_that_are_missing() {
+fn fetch_makes_known_what_was_not() {
     let Some(repository) = Repository::get() else { return };
     let media = repository.media();
-    let (dir, artifacts) = (media.dir.path().to_str().unwrap(), repository.path("artifacts"));
-    let args = ["verify", dir, "--fetch", "--artifacts", artifacts.to_str().unwrap()];
-    let (code, said) = repository.run_elsewhere(&args);
-    assert_eq!(code, 0, "{said}");
-    let stored: BTreeMap<_, _> = fs::read_dir(repository.path("target-elsewhere/media/store"))
-        .unwrap()
-        .map(|e| (e.unwrap().file_name().into_string().unwrap(), ()))
-        .collect();
-    assert!(stored.keys().any(|name| name.starts_with("download-")), "{stored:?}");
+    let dir = media.dir.path().to_str().unwrap();
+    let fetch =
+        |args: &[&str]| repository.run_with("target-fetch", &[&["verify", dir, "--strict"], args].concat());
+    let (code, said) = fetch(&[]);
+    assert!(code == 5 && said.contains("error: not known: loaders\n"), "{said}");
+    let (code, said) = fetch(&["--fetch"]);
+    assert!(code == 0 && said.contains("loaders       pass  boot/grub/mini-1.id, efi.img,"), "{said}");
 }
