@@ -126,7 +126,9 @@ impl Expected {
         let nodes = || manifest.iter().flat_map(|m| m.nodes.values());
         let digest = |(path, digest): (&str, &str)| Some((path.to_owned(), digest.parse().ok()?));
         let files = |kind| nodes().flat_map(move |n| n.inputs_of(kind)).filter_map(digest);
-        let host = files("host").chain(files("host-tree")).collect();
+        // Only paths that are planned: a hostile manifest could name `/`, which would be read.
+        let named = paths(&planned.plan);
+        let host = files("host").chain(files("host-tree")).filter(|(path, _)| named.contains(path)).collect();
         let said = nodes().flat_map(|n| &n.inputs).map(|i| (i.label.as_str(), i.value.as_str())).collect();
         let world = Recorded { here: Machine::new(ctx, epoch), host: &host, said, epoch };
         let own: Vec<NodeId> = own(&planned.plan).into_iter().collect();
@@ -221,6 +223,19 @@ impl Expected {
             )),
         }
     }
+}
+
+/// The files of a machine that a plan names.
+fn paths(plan: &Plan) -> BTreeSet<String> {
+    let mut paths = BTreeSet::new();
+    for node in &plan.nodes {
+        node.leaves(&mut |arg| {
+            if let Arg::Host(path) = arg {
+                paths.insert(path.clone());
+            }
+        });
+    }
+    paths
 }
 
 /// The nodes that need nothing of a machine, of the network, or of such nodes.

@@ -144,6 +144,12 @@ fn a_manifest_is_not_believed_about_itself() {
     let Some(repository) = Repository::get() else { return };
     let said = states(repository, |_, m| m.nodes.values_mut().for_each(|n| *n = empty()));
     assert!(said.contains("lock: manifest.json does not say which /usr/lib/"), "{said}");
+    // What it names of a machine is not opened unless it is planned.
+    let said = states(repository, |_, m| {
+        let node = m.nodes.values_mut().find(|n| n.stage == "iso").unwrap();
+        node.inputs.push(Input { label: "host /dev/zero".to_owned(), value: Digest::of(b"").to_string() });
+    });
+    assert!(said.contains("broken promise: lock\n") && said.contains("distribution  pass"), "{said}");
     let said = states(repository, |_, m| m.nodes.retain(|_, n| n.stage != "grub"));
     assert!(said.contains("lock: "), "{said}");
     let said = states(repository, |_, m| {
