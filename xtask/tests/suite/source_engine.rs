@@ -112,6 +112,8 @@ fn what_was_pinned_patched_and_configured_is_what_make_sees_and_nothing_else() {
         run = run.env(name, value);
     }
     run.assert().success();
+    // From where the commit was had is no part of what the media are.
+    repo.xtask(&["-q", "verify", "dist/linux"]).assert().success();
     let epoch = xtask::config::Lock::parse(&repo.read("media.lock")).unwrap().epoch;
     for name in ["ipxe.lkrn", "undionly.kpxe", "ipxe.efi", "snponly.efi"] {
         let text = repo.read(&format!("dist/linux/{name}"));
