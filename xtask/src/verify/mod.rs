@@ -1,8 +1,8 @@
 //! Holds published media against what is promised of them: one named check a promise, each with its reason.
 //!
 //! First what anyone can check (checksums, no file missing or extra, signature), then that the manifest is about
-//! these files and this repository, then what is *inside*. `--rebuild` is in [`rebuild`]. A promise that cannot be
-//! checked here is said to be so, and is never counted as kept.
+//! these files and this repository, then what is *inside*, both against a plan that is made here ([`expect`]).
+//! `--rebuild` is in [`rebuild`]. A promise that cannot be checked here is said to be so, and is never counted as kept.
 
 mod agree;
 pub mod expect;
