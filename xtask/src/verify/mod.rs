@@ -166,14 +166,7 @@ pub fn read_manifest(dir: &Utf8Path) -> Result<Option<Manifest>, String> {
     if manifest.format != 1 {
         return Err(format!("{MANIFEST} has format {}, this program knows 1", manifest.format));
     }
-    for (what, name) in [("profile", &manifest.profile), ("version", &manifest.version)] {
-        let plain = |c: char| c.is_ascii_alphanumeric() || ".+~_-".contains(c);
-        if !name.starts_with(|c: char| c.is_ascii_alphanumeric()) || !name.chars().all(plain) {
-            return Err(format!(
-                "{MANIFEST} names the {what} {name:?}, which cannot be part of a file's name"
-            ));
-        }
-    }
+    manifest.check_names()?;
     if let Some(path) = manifest.outputs.keys().find(|path| !sums::is_plain(path)) {
         return Err(format!("{MANIFEST} names {path:?}, which leads away"));
     }

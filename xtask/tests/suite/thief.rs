@@ -171,7 +171,7 @@ fn a_manifest_is_not_believed_about_itself() {
     let said = states(repository, |_, m| m.version = "0.0.1-old".to_owned());
     assert!(said.contains("lock: its version is 0.0.1-old, media.toml has 1"), "{said}");
     let said = states(repository, |_, m| m.version = "/../../../escaped".to_owned());
-    assert!(said.contains("which cannot be part of a file's name"), "{said}");
+    assert!(said.contains("is no plain name"), "{said}");
     let said = states(repository, |_, m| {
         let node = m.nodes.values_mut().find(|n| n.stage == "iso").unwrap();
         let tool = node.inputs.iter_mut().find(|i| i.label == "tool xorriso").unwrap();
@@ -354,4 +354,26 @@ fn fetch_makes_known_what_was_not() {
     assert!(code == 5 && said.contains("error: not known: loaders\n"), "{said}");
     let (code, said) = fetch(&["--fetch"]);
     assert!(code == 0 && said.contains("loaders       pass  boot/grub/mini-1.id, efi.img,"), "{said}");
+}
+
+#[test]
+fn a_release_is_held_together_and_part_by_part() {
+    let Some(repository) = Repository::get() else { return };
+    let (media, to) = (repository.media(), tempfile::tempdir().unwrap());
+    let (from, target) = (media.dir.path().to_str().unwrap(), to.path().join("release"));
+    let args = ["publish", "--from", from, "--to", target.to_str().unwrap(), "--execute"];
+    assert_eq!(repository.run(&args).0, 0);
+    let latest = target.join("latest");
+    let url = serve(latest.clone());
+    for what in [latest.to_str().unwrap(), &url] {
+        let (code, said) = repository.run(&["verify", what]);
+        assert!(code == 0 && said.contains("1 folders of media and nothing else"), "{said}");
+        let part = "mini-1-prebuilt: netboot/vmlinuz is the vmlinuz that media.lock has";
+        assert!(said.contains(part), "{said}");
+    }
+    fs::write(latest.join("mini-1-prebuilt/netboot/vmlinuz"), "another kernel").unwrap();
+    fs::write(latest.join("unknown.efi"), "").unwrap();
+    let (code, said) = repository.run(&["verify", latest.to_str().unwrap()]);
+    assert!(code == 5 && said.contains("release: nobody says what unknown.efi was made from"), "{said}");
+    assert!(said.contains("released: mini-1-prebuilt: netboot/vmlinuz is not the vmlinuz"), "{said}");
 }
