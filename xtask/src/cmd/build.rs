@@ -9,8 +9,9 @@ use crate::{
     ctx::Ctx,
     error::{Failure, Kind},
     exec::world::Machine,
-    params::{Severity, Source},
+    params::{self, Severity, Source},
     plan::{Keys, NodeId},
+    report::table::count,
     site::{load::Loaded, observe, preflight, publish::Publish},
     stage::{
         host::Host,
@@ -97,7 +98,8 @@ impl<'a> Build<'a> {
     /// [`Kind::Params`] when one of them would not do what it says.
     pub fn check_params(&self) -> Result<()> {
         let found = self.line.check();
-        let (name, text) = (format!("profile {}", self.profile.name), self.line.shown());
+        let name = format!("profile {}", self.profile.name);
+        let text = params::masked(&self.line.shown(), self.profile.os);
         let source = Source { name: &name, text: &text };
         for diagnostic in found.iter().filter(|d| d.severity() != Severity::Note) {
             self.ctx.report.err_line(&source.show(diagnostic));
@@ -106,7 +108,7 @@ impl<'a> Build<'a> {
         if errors == 0 {
             return Ok(());
         }
-        let message = format!("{errors} of the parameters would not do what they say");
+        let message = format!("{} in the parameters", count(errors, "error"));
         Err(Failure::new(Kind::Params, message).help("docs/params.md explains each code").into())
     }
 

@@ -10,7 +10,7 @@ use crate::{
     ctx::Ctx,
     error::{Explain as _, Failure, Kind},
     iso::{self, Entry, Iso},
-    report::table::table,
+    report::table::{count, table},
 };
 
 /// Arguments of `iso`.
@@ -168,9 +168,10 @@ fn extract(ctx: &Ctx, iso: &Iso, path: Option<&str>, to: &Utf8Path) -> Result<()
     }
     fs_err::rename(&root, to).explain(Kind::Storage, cannot)?;
     if links > 0 {
-        ctx.report.warn(format!("{links} symbolic links were left out: they could lead out of {to}"));
+        ctx.report
+            .warn(format!("{} left out, since links may lead out of {to}", count(links, "symbolic link")));
     }
-    ctx.report.note(format!("{} entries in {to}", chosen.len() - links));
+    ctx.report.note(format!("{} in {to}", count(chosen.len() - links, "entry")));
     Ok(())
 }
 

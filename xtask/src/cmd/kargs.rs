@@ -4,18 +4,18 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use clap::{Args, Subcommand};
 
+use super::kargs_lists::Lists;
 use crate::{
     ctx::Ctx,
     error::{Explain as _, Failure, Kind},
-    exec::{run::read_limited, tree},
+    exec::run::read_limited,
     iso::{
         Iso,
         kargs::{self, Edit, Flush, Plan, Slot, State},
         room::Loader,
     },
     params::{self, Context, Diagnostic, Os, Severity, Source, Target},
-    plan::Digest,
-    report::table::table,
+    report::table::{count, table},
 };
 
 /// Arguments of `kargs`.
@@ -70,7 +70,10 @@ struct TargetArgs {
     /// Write a changed copy here and leave the image; `-` is standard output.
     #[arg(short, long, value_name = "FILE")]
     output: Option<Utf8PathBuf>,
-    /// Bring SHA256SUMS and manifest.json beside the result up to date.
+    /// Bring the checksums, manifest, SBOM and provenance beside the result up to date.
+    ///
+    /// `verify` then still says that parameters or their room are not what the profile promises, as is true of a
+    /// changed image. `kargs reset --update-sums` puts everything back.
     #[arg(long)]
     update_sums: bool,
     /// Who reads the arguments, such as `rancheros-1.5.8`, where the image does not say it.
@@ -86,12 +89,11 @@ struct TargetArgs {
 /// # Errors
 /// When the image is malformed, has no room, nothing matches, or it cannot be written.
 pub fn run(ctx: &Ctx, args: &KargsArgs) -> Result<()> {
-    let words = |w: &WordsArgs| w.words.clone();
     match &args.command {
         KargsCommand::Show { iso } => show(ctx, iso),
-        KargsCommand::Append(w) => edit(ctx, &w.target, &Edit::Append(words(w))),
-        KargsCommand::Delete(w) => edit(ctx, &w.target, &Edit::Delete(words(w))),
-        KargsCommand::Replace(w) => edit(ctx, &w.target, &Edit::Replace(words(w))),
+        KargsCommand::Append(w) => edit(ctx, &w.target, &Edit::Append(words(w)?)),
+        KargsCommand::Delete(w) => edit(ctx, &w.target, &Edit::Delete(words(w)?)),
+        KargsCommand::Replace(w) => edit(ctx, &w.target, &Edit::Replace(words(w)?)),
         KargsCommand::Reset(target) => edit(ctx, target, &Edit::Reset),
         KargsCommand::EmbedConfig { target, file } => {
             let config = String::from_utf8(read_limited(file, 1 << 20)?)
@@ -99,6 +101,19 @@ pub fn run(ctx: &Ctx, args: &KargsArgs) -> Result<()> {
             embed(ctx, target, &config)
         }
     }
+}
+
+/// The words, none of which is a file's name: where a shell's `*.iso` stands for two images, the second one would
+/// become an argument of the first one's kernel.
+fn words(args: &WordsArgs) -> Result<Vec<String>> {
+    let file = args.words.iter().find(|w| Utf8Path::new(w).is_file());
+    if let Some(file) = file.filter(|_| !args.target.force) {
+        let text = format!("`{file}` is a file here, and stands where kernel arguments do");
+        return Err(Failure::new(Kind::Usage, text)
+            .help("name one image: a pattern such as `*.iso` may stand for more; --force takes it as a word")
+            .into());
+    }
+    Ok(args.words.clone())
 }
 
 fn embed(ctx: &Ctx, target: &TargetArgs, config: &str) -> Result<()> {
@@ -124,8 +139,7 @@ fn refuse<'d>(target: &TargetArgs, of: &str, found: impl Iterator<Item = &'d Dia
     if errors == 0 || target.force {
         return Ok(());
     }
-    let errors = if errors == 1 { "1 error".to_owned() } else { format!("{errors} errors") };
-    let text = format!("{errors} in the {of}; nothing is written");
+    let text = format!("{} in the {of}; nothing is written", count(errors, "error"));
     Err(Failure::new(Kind::Params, text).help("--force writes it all the same").into())
 }
 
@@ -174,8 +188,8 @@ fn check(ctx: &Ctx, target: &TargetArgs, before: &State, after: &State) -> Resul
     new.retain(|(_, d)| is_new(d));
     let name = target.iso.file_name().unwrap_or_default();
     for (line, diagnostic) in &new {
-        // The line is its writer's own, so that nothing in it need be hidden on this terminal.
-        ctx.report.err_line(&Source { name, text: line }.show(diagnostic));
+        let text = &params::masked(line, os);
+        ctx.report.err_line(&Source { name, text }.show(diagnostic));
     }
     refuse(target, "kernel arguments", new.iter().map(|(_, d)| d))
 }
@@ -198,78 +212,25 @@ fn found(state: &State, os: Os) -> Vec<(String, Diagnostic)> {
 
 fn write(ctx: &Ctx, target: &TargetArgs, iso: &Iso, plan: &Plan) -> Result<()> {
     plan.stale.iter().for_each(|text| ctx.report.warn(text));
-    let path = match &target.output {
+    let path = target.output.as_ref().unwrap_or(&target.iso);
+    let lists = if path == "-" { None } else { Lists::beside(path)? };
+    match &target.output {
         Some(o) if o == "-" => return plan.stream(iso, &mut |bytes| Ok(ctx.report.out_bytes(bytes)?)),
-        Some(output) => {
-            plan.copy(&target.iso, output)?;
-            output
-        }
-        None => {
-            plan.apply(&target.iso, Flush::Yes)?;
-            &target.iso
-        }
-    };
-    sums(ctx, path, target.update_sums)?;
+        Some(output) => plan.copy(&target.iso, output)?,
+        None => plan.apply(&target.iso, Flush::Yes)?,
+    }
+    if let Some(lists) = lists {
+        lists.follow(ctx, target.update_sums)?;
+    }
     if ctx.globals.json {
         ctx.report.out_json(&plan.after);
     } else {
-        ctx.report.note(format!("{path} is changed"));
+        let done = match (&target.output, plan.after.pristine) {
+            (_, Some(true)) => "is as it was built",
+            (Some(_), _) => "is written",
+            (None, _) => "is changed",
+        };
+        ctx.report.note(format!("{path} {done}"));
     }
-    Ok(())
-}
-
-/// Deals with the lists of digests beside an image: brings them up to date, or says that they are not.
-///
-/// The digest that SHA256SUMS has for the image is replaced wherever manifest.json has it, and then both digests
-/// in SHA256SUMS, which lists manifest.json too.
-fn sums(ctx: &Ctx, path: &Utf8Path, update: bool) -> Result<()> {
-    let folder = path.parent().unwrap_or(Utf8Path::new(""));
-    let Some(name) = path.file_name() else { return Ok(()) };
-    let list = folder.join("SHA256SUMS");
-    let Ok(mut sums) = fs_err::read_to_string(&list) else { return Ok(()) };
-    let Some(old) = listed(&sums, name)? else { return Ok(()) };
-    if !update {
-        let text = format!("SHA256SUMS and manifest.json beside {path} no longer match it");
-        ctx.report.warn(format!("{text}; --update-sums brings them up to date"));
-        return Ok(());
-    }
-    let new = tree::digest(path)?.0.to_string();
-    sums = sums.replace(&old, &new);
-    let manifest = folder.join("manifest.json");
-    if let Ok(text) = fs_err::read_to_string(&manifest) {
-        let text = text.replace(&old, &new);
-        replace_file(&manifest, &text)?;
-        if let Some(old) = listed(&sums, "manifest.json")? {
-            sums = sums.replace(&old, &Digest::of(text.as_bytes()).to_string());
-        }
-    }
-    replace_file(&list, &sums)?;
-    if folder.join("SHA256SUMS.minisig").exists() {
-        ctx.report.warn(format!("the signature of {list} no longer matches it"));
-    }
-    Ok(())
-}
-
-/// The digest that SHA256SUMS has for a file.
-fn listed(sums: &str, name: &str) -> Result<Option<String>> {
-    let mut lines = sums.lines().filter_map(|l| l.split_once([' ', '\t']));
-    let Some((digest, _)) = lines.find(|(_, n)| n.trim_start_matches([' ', '*']) == name) else {
-        return Ok(None);
-    };
-    let digest: Digest =
-        digest.parse().explain(Kind::Input, || format!("SHA256SUMS has no digest for {name}"))?;
-    Ok(Some(digest.to_string()))
-}
-
-/// Writes beside, then renames.
-fn replace_file(path: &Utf8Path, text: &str) -> Result<()> {
-    let folder = path.parent().filter(|p| !p.as_str().is_empty()).unwrap_or(Utf8Path::new("."));
-    let cannot = || format!("cannot write {path}");
-    let mut temp =
-        tempfile::Builder::new().prefix(".sums-").tempfile_in(folder).explain(Kind::Storage, cannot)?;
-    std::io::Write::write_all(&mut temp, text.as_bytes()).explain(Kind::Storage, cannot)?;
-    let permissions = fs_err::metadata(path)?.permissions();
-    temp.as_file().set_permissions(permissions).explain(Kind::Storage, cannot)?;
-    temp.persist(path).map_err(|e| Failure::new(Kind::Storage, cannot()).source(e.error))?;
     Ok(())
 }

@@ -20,6 +20,7 @@ pub mod gc;
 pub mod guard;
 pub mod iso;
 pub mod kargs;
+mod kargs_lists;
 pub mod params;
 pub mod password;
 pub mod plan;

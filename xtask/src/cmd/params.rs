@@ -11,7 +11,7 @@ use crate::{
     ctx::Ctx,
     error::{Explain as _, Failure, Kind},
     params::{self, Context, Diagnostic, Os, Severity, Source, Target, cloud_config, schema},
-    report::table::table,
+    report::table::{count, table},
     site::load,
     stage::line::Line,
 };
@@ -86,7 +86,7 @@ pub fn run(ctx: &Ctx, args: &ParamsArgs) -> Result<()> {
 /// A text and what was found in it.
 struct Checked {
     name: String,
-    /// With secrets hidden, unless it is the person's own.
+    /// With secrets hidden.
     text: String,
     found: Vec<Diagnostic>,
 }
@@ -96,8 +96,7 @@ fn check(ctx: &Ctx, subject: &Subject) -> Result<()> {
         (Some(line), Some(os)) => {
             let context = Context { targets: Target::ALL.to_vec(), on_medium: true, nics: Vec::new() };
             let found = params::check(line, os, &context);
-            // The line is its writer's own, so that nothing in it need be hidden on this terminal.
-            vec![Checked { name: os.to_string(), text: line.clone(), found }]
+            vec![Checked { name: os.to_string(), text: params::masked(line, os), found }]
         }
         _ => {
             let loaded = load::load(ctx)?;
@@ -135,18 +134,14 @@ fn show(ctx: &Ctx, checked: &[Checked]) -> Result<()> {
         }
     }
     let found = || checked.iter().flat_map(|c| &c.found);
-    let count = |severity| found().filter(|d| d.severity() == severity).count();
-    let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+    let of = |severity| found().filter(|d| d.severity() == severity).count();
+    let (errors, warnings) = (of(Severity::Error), of(Severity::Warning));
     if errors > 0 {
-        let message = format!("{}, {} in the parameters", some(errors, "error"), some(warnings, "warning"));
+        let message = format!("{}, {} in the parameters", count(errors, "error"), count(warnings, "warning"));
         return Err(Failure::new(Kind::Params, message).help("docs/params.md explains each code").into());
     }
-    ctx.report.note(format!("no errors, {}", some(warnings, "warning")));
+    ctx.report.note(format!("no errors, {}", count(warnings, "warning")));
     Ok(())
-}
-
-fn some(count: usize, noun: &str) -> String {
-    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }
 
 fn explain(ctx: &Ctx, subject: &Subject) -> Result<()> {

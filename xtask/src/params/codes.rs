@@ -147,6 +147,9 @@ codes! {
     SSH_KEY "E0404" "not a public SSH key on the line"
         "Type, base64 and the type inside must agree. An element with blanks needs double quotes, or the kernel takes its words apart."
         "rancheros-1.5.8" "cc.ssh_authorized_keys=[\"ssh-ed25519 AAAAB3Nza me@host\"]";
+    FIXED_PASSWORD "E0405" "the password that everybody tries first"
+        "`rancher` was the password of early releases, and every scanner knows it."
+        "rancheros-1.5.8" "rancher.password=rancher";
     UNKNOWN "W0101" "unknown key"
         "Unknown keys are ignored without a word."
         "rancheros-1.5.8" "rancher.state.autofromat=[/dev/sda]";
@@ -177,9 +180,6 @@ codes! {
     CASE "W0110" "not read in this spelling"
         "`rancher.` and `cc.` are read in lower case only, and `cc.` from 0.8.0 on."
         "rancheros-1.5.8" "Rancher.debug=true";
-    FIXED_PASSWORD "W0201" "the password that everybody tries first"
-        "`rancher` was the password of early releases, and every scanner knows it."
-        "rancheros-1.5.8" "rancher.password=rancher";
     CLEAR_SECRET "W0202" "a secret in clear text on the medium"
         "Whoever holds the medium, or the machine, reads it: /proc/cmdline is open to every process."
         "rancheros-1.5.8" "rancher.password=correct-horse";

@@ -1,4 +1,4 @@
-//! Plain text tables: columns as wide as their widest cell, two spaces between.
+//! Numbers and tables in plain text: columns as wide as their widest cell, two spaces between.
 
 /// A number of bytes with a unit: `14.1 MB`.
 #[must_use]
@@ -10,6 +10,16 @@ pub fn bytes(n: u64) -> String {
         1_000..1_000_000 => format!("{:.1} kB", float / 1e3),
         1_000_000..1_000_000_000 => format!("{:.1} MB", float / 1e6),
         _ => format!("{:.2} GB", float / 1e9),
+    }
+}
+
+/// A number with its noun: `1 file`, `2 files`, `1 entry`, `2 entries`.
+#[must_use]
+pub fn count(n: usize, noun: &str) -> String {
+    match (n, noun.strip_suffix('y')) {
+        (1, _) => format!("1 {noun}"),
+        (_, Some(stem)) => format!("{n} {stem}ies"),
+        _ => format!("{n} {noun}s"),
     }
 }
 
@@ -31,4 +41,16 @@ pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
         text += &line(&mut row.iter().map(String::as_str));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_thing_is_not_called_many() {
+        let said: Vec<_> =
+            [(1, "file"), (0, "file"), (1, "entry"), (2, "entry")].map(|(n, noun)| count(n, noun)).into();
+        assert_eq!(said, ["1 file", "0 files", "1 entry", "2 entries"]);
+    }
 }

@@ -5,7 +5,12 @@
 use std::process::{Command, Output};
 
 use fs_err as fs;
-use xtask::plan::Digest;
+use xtask::{
+    attest::{Manifest, json, manifest, provenance, spdx},
+    config::Engine,
+    plan::{Digest, digest::sha512},
+    verify::sums,
+};
 
 use super::fixtures::Lab;
 
@@ -68,36 +73,110 @@ fn a_failed_extraction_leaves_nothing() {
     assert!(!left.iter().any(|n| n == "out" || n.to_string_lossy().starts_with(".extract-")), "{left:?}");
 }
 
+/// A folder as `dist` leaves it, around the lab's image.
+fn published(lab: &Lab) -> Vec<u8> {
+    let image = fs::read(lab.path("ours.iso")).unwrap();
+    let sha256 = Digest::of(&image);
+    let output = manifest::Output { size: image.len() as u64, sha256, key: Digest::of(b"key") };
+    let manifest = Manifest {
+        format: 1,
+        profile: "smoke".to_owned(),
+        version: "1".to_owned(),
+        engine: Engine::Prebuilt,
+        epoch: 0,
+        outputs: [("ours.iso".to_owned(), output)].into(),
+        nodes: [].into(),
+    };
+    lab.write("manifest.json", &json(&manifest));
+    lab.write("sbom.spdx.json", &json(&spdx::document(&manifest)));
+    lab.write("provenance.intoto.json", &json(&provenance::statement(&manifest)));
+    lab.write("other", "other");
+    let (mut short, mut long) = (String::new(), String::new());
+    for name in ["ours.iso", "other", "manifest.json", "sbom.spdx.json", "provenance.intoto.json"] {
+        let bytes = fs::read(lab.path(name)).unwrap();
+        short += &format!("{}  {name}\n", Digest::of(&bytes));
+        long += &format!("{}  {name}\n", sha512(&mut bytes.as_slice()).unwrap());
+    }
+    lab.write("SHA256SUMS", &short);
+    lab.write("SHA512SUMS", &long);
+    beside(lab)
+}
+
+/// Everything that speaks of the image.
+fn beside(lab: &Lab) -> Vec<u8> {
+    let names = ["SHA256SUMS", "SHA512SUMS", "manifest.json", "sbom.spdx.json", "provenance.intoto.json"];
+    names.iter().flat_map(|n| fs::read(lab.path(n)).unwrap()).collect()
+}
+
 #[test]
-fn digests_beside_a_changed_image_are_brought_up_to_date_or_said_to_be_wrong() {
+fn what_speaks_of_a_changed_image_is_brought_up_to_date_or_said_to_be_wrong() {
     let lab = Lab::new();
     if !lab.ours() {
         return;
     }
     let digest = || Digest::of(&fs::read(lab.path("ours.iso")).unwrap()).to_string();
-    let built = digest();
-    let other = format!("{}  other.iso\n", Digest::of(b"other"));
-    lab.write(
-        "manifest.json",
-        &format!("{{\"outputs\": [{{\"name\": \"ours.iso\", \"sha256\": \"{built}\"}}]}}\n"),
-    );
-    let manifest_digest = || Digest::of(&fs::read(lab.path("manifest.json")).unwrap());
-    let list = |iso: &str| format!("{iso}  ours.iso\n{other}{}  manifest.json\n", manifest_digest());
-    lab.write("SHA256SUMS", &list(&built));
-    let (sums, manifest) =
-        (fs::read(lab.path("SHA256SUMS")).unwrap(), fs::read(lab.path("manifest.json")).unwrap());
+    let (built, lists) = (digest(), published(&lab));
     let output = xtask(&lab, &["kargs", "append", "ours.iso", "x=1"]);
     assert!(output.status.success() && err(&output).contains("--update-sums"), "{}", err(&output));
-    assert_eq!(fs::read(lab.path("SHA256SUMS")).unwrap(), sums);
+    assert_eq!(beside(&lab), lists);
+    let text = err(&xtask(&lab, &["kargs", "reset", "ours.iso"]));
+    assert!(text.contains("ours.iso is as it was built") && !text.contains("warning"), "{text}");
     ok(&lab, &["kargs", "append", "ours.iso", "y=1", "--update-sums"]);
-    assert_eq!(fs::read_to_string(lab.path("SHA256SUMS")).unwrap(), list(&digest()));
-    assert!(fs::read_to_string(lab.path("manifest.json")).unwrap().contains(&digest()));
+    for (list, digits) in [("SHA256SUMS", 64), ("SHA512SUMS", 128)] {
+        for (name, hex) in sums::read(&lab.utf8(""), list, digits).unwrap() {
+            let bytes = fs::read(lab.path(&name)).unwrap();
+            let now = if digits == 64 {
+                Digest::of(&bytes).to_string()
+            } else {
+                sha512(&mut bytes.as_slice()).unwrap()
+            };
+            assert_eq!(now, hex, "{name} in {list}");
+        }
+    }
+    for name in ["manifest.json", "sbom.spdx.json", "provenance.intoto.json"] {
+        let text = fs::read_to_string(lab.path(name)).unwrap();
+        assert!(text.contains(&digest()) && !text.contains(&built), "{name}: {text}");
+    }
     ok(&lab, &["kargs", "reset", "ours.iso", "--update-sums"]);
+    assert_eq!((digest(), beside(&lab)), (built.clone(), lists));
+    // What cannot be followed up is known before the image is touched.
+    lab.write("manifest.json", "{}");
+    assert_eq!(xtask(&lab, &["kargs", "append", "ours.iso", "z=1", "--update-sums"]).status.code(), Some(6));
     assert_eq!(digest(), built);
+}
+
+#[test]
+fn a_second_image_of_a_shells_pattern_is_not_taken_for_a_kernel_argument() {
+    let lab = Lab::new();
+    fs::write(lab.path("small.iso"), super::hostile::isolinux_image()).unwrap();
+    fs::write(lab.path("other.iso"), super::hostile::isolinux_image()).unwrap();
+    let edit = ["kargs", "append", "small.iso", "other.iso", "panic=10"];
+    let output = xtask(&lab, &edit);
+    assert_eq!((output.status.code(), err(&output).contains("`other.iso` is a file")), (Some(2), true));
+    assert!(!ok(&lab, &["kargs", "show", "small.iso"]).contains("other.iso"));
+    ok(&lab, &[&edit[..], &["--force"]].concat());
+    let output = xtask(&lab, &["kargs", "append", "small.iso", "a=1", "-o", "new.iso"]);
+    assert!(err(&output).contains("new.iso is written"), "{}", err(&output));
+}
+
+#[test]
+fn the_password_that_everybody_tries_is_refused_and_none_is_shown() {
+    let lab = Lab::new();
+    fs::write(lab.path("small.iso"), super::hostile::isolinux_image()).unwrap();
+    let append = |word: &str, more: &[&str]| {
+        let edit = ["kargs", "append", "small.iso", word, "--os", "rancheros-1.5.8"];
+        let output = xtask(&lab, &[&edit[..], more].concat());
+        (output.status.code(), err(&output))
+    };
+    let (code, text) = append("rancher.password=hunter2", &["-o", "new.iso"]);
+    assert_eq!((code, text.contains("W0202"), text.contains("hunter2")), (Some(0), true, false), "{text}");
+    let (code, text) = append("rancher.password=rancher", &[]);
     assert_eq!(
-        (fs::read(lab.path("SHA256SUMS")).unwrap(), fs::read(lab.path("manifest.json")).unwrap()),
-        (sums, manifest)
+        (code, text.contains("E0405"), text.contains("password=rancher")),
+        (Some(11), true, false),
+        "{text}"
     );
+    assert_eq!(append("rancher.password=rancher", &["--force"]).0, Some(0));
 }
 
 #[test]

@@ -48,7 +48,7 @@ pub(super) fn parse(loader: Loader, text: &str) -> Config {
 /// kernel arguments.
 pub(super) fn is_linux(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path).to_ascii_lowercase();
-    let other = [".c32", ".com", ".cbt", ".bin", ".bs", ".bss", ".0", ".img", ".iso", ".efi"];
+    let other = [".c32", ".com", ".cbt", ".bin", ".bs", ".bss", ".0", ".img", ".iso", ".efi", ".lkrn"];
     !name.contains("memtest") && !name.contains("memdisk") && !other.iter().any(|e| name.ends_with(e))
 }
 
@@ -131,6 +131,7 @@ mod tests {
     fn isolinux_arguments_are_found_in_labels_that_start_linux() {
         let text = "# top\nDEFAULT a\r\nLABEL a\r\n  KERNEL /k\r\n  APPEND initrd=/i quiet\r\nlabel m\n kernel memtest.bin\n append -\n\
             label n\n linux /k2\ntext help\n # not a comment\nappend not\nendtext\nlabel c\n com32 chain.c32\n append hd0\n\
+            label ipxe\n kernel /IPXE.LKRN\n append menu\n\
             menu include more.cfg Title\nINCLUDE x.cfg\n";
         let config = parse(Loader::Isolinux, text);
         let found: Vec<_> = config.lines.iter().map(|l| (l.entry.as_str(), &text[l.range.clone()])).collect();

@@ -1,0 +1,125 @@
+//! What lies beside a changed image and speaks of its digest: checksums, manifest, SBOM and provenance.
+
+use anyhow::Result;
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::{
+    attest::{MANIFEST, Manifest, PROVENANCE, SBOM, SIGNATURE, json, provenance, spdx},
+    ctx::Ctx,
+    error::{Explain as _, Failure, Kind},
+    exec::run::read_limited,
+    plan::{Digest, digest::sha512},
+    verify::{
+        TEXT_LIMIT,
+        sums::{self, SHA256, SHA512},
+    },
+};
+
+/// The lists beside an image that name it.
+pub(super) struct Lists {
+    folder: Utf8PathBuf,
+    /// The image's name in them.
+    name: String,
+    /// Its digest in `SHA256SUMS`.
+    listed: String,
+    manifest: Option<Manifest>,
+}
+
+impl Lists {
+    /// Reads the lists beside `image`; nothing where none names it.
+    ///
+    /// # Errors
+    /// [`Kind::Input`] when one is malformed. An image is changed after that, so that it is not when it is.
+    pub(super) fn beside(image: &Utf8Path) -> Result<Option<Self>> {
+        let folder = image.parent().filter(|p| !p.as_str().is_empty()).unwrap_or(Utf8Path::new("."));
+        let Some(name) = image.file_name().filter(|_| folder.join(SHA256).is_file()) else { return Ok(None) };
+        let listed = sums::read(folder, SHA256, 64).map_err(|e| malformed(folder, &e))?;
+        let Some(listed) = listed.get(name).cloned() else { return Ok(None) };
+        let path = folder.join(MANIFEST);
+        let manifest = match path.is_file() {
+            false => None,
+            true => Some(
+                serde_json::from_slice(&read_limited(&path, TEXT_LIMIT)?)
+                    .explain(Kind::Input, || format!("{path} is no manifest of this program"))?,
+            ),
+        };
+        Ok(Some(Self { folder: folder.to_owned(), name: name.to_owned(), listed, manifest }))
+    }
+
+    /// Brings the lists up to date, or says that they are not.
+    ///
+    /// # Errors
+    /// When something cannot be read or written.
+    pub(super) fn follow(mut self, ctx: &Ctx, update: bool) -> Result<()> {
+        let path = self.folder.join(&self.name);
+        let (digest, size) = sha256(&path)?;
+        if digest.to_string() == self.listed {
+            return Ok(());
+        }
+        if !update {
+            let text = format!("{SHA256} and the other lists beside {path} no longer match it");
+            ctx.report.warn(format!("{text}; --update-sums brings them up to date"));
+            return Ok(());
+        }
+        if let Some(manifest) = &mut self.manifest {
+            if let Some(output) = manifest.outputs.get_mut(&self.name) {
+                (output.sha256, output.size) = (digest, size);
+            }
+            let texts = [
+                (MANIFEST, json(manifest)),
+                (SBOM, json(&spdx::document(manifest))),
+                (PROVENANCE, json(&provenance::statement(manifest))),
+            ];
+            for (name, text) in texts.iter().filter(|(name, _)| self.folder.join(name).is_file()) {
+                replace_file(&self.folder.join(name), text)?;
+            }
+        }
+        self.list(SHA256, 64, |p| Ok(sha256(p)?.0.to_string()))?;
+        self.list(SHA512, 128, |p| Ok(sha512(&mut fs_err::File::open(p)?)?))?;
+        if self.folder.join(SIGNATURE).exists() {
+            ctx.report.warn(format!("the signature of {}/{SHA256} no longer matches it", self.folder));
+        }
+        Ok(())
+    }
+
+    /// Puts new digests of what was written into a list, where it has these files; all else stays.
+    fn list(&self, list: &str, digits: usize, digest: impl Fn(&Utf8Path) -> Result<String>) -> Result<()> {
+        let path = self.folder.join(list);
+        if !path.is_file() {
+            return Ok(());
+        }
+        sums::read(&self.folder, list, digits).map_err(|e| malformed(&self.folder, &e))?;
+        let written = [self.name.as_str(), MANIFEST, SBOM, PROVENANCE];
+        let mut text = String::new();
+        for line in fs_err::read_to_string(&path)?.lines() {
+            // Each line was read as digits, two characters and a name.
+            let (hex, name) = line.split_at(digits);
+            let full = self.folder.join(&name[2..]);
+            let changed = written.contains(&&name[2..]) && full.is_file();
+            text += &if changed { digest(&full)? } else { hex.to_owned() };
+            text += &format!("{name}\n");
+        }
+        replace_file(&path, &text)
+    }
+}
+
+fn malformed(folder: &Utf8Path, why: &str) -> Failure {
+    Failure::new(Kind::Input, format!("{folder}: {why}"))
+}
+
+fn sha256(path: &Utf8Path) -> Result<(Digest, u64)> {
+    Ok(Digest::read(&mut fs_err::File::open(path)?)?)
+}
+
+/// Writes beside, then renames.
+fn replace_file(path: &Utf8Path, text: &str) -> Result<()> {
+    let folder = path.parent().filter(|p| !p.as_str().is_empty()).unwrap_or(Utf8Path::new("."));
+    let cannot = || format!("cannot write {path}");
+    let mut temp =
+        tempfile::Builder::new().prefix(".sums-").tempfile_in(folder).explain(Kind::Storage, cannot)?;
+    std::io::Write::write_all(&mut temp, text.as_bytes()).explain(Kind::Storage, cannot)?;
+    let permissions = fs_err::metadata(path)?.permissions();
+    temp.as_file().set_permissions(permissions).explain(Kind::Storage, cannot)?;
+    temp.persist(path).map_err(|e| Failure::new(Kind::Storage, cannot()).source(e.error))?;
+    Ok(())
+}
