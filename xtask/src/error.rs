@@ -1,10 +1,10 @@
 //! Failures a person or a script tells apart: a kind with an exit code of its own, and the next step.
 //!
-//! Everything else is an `anyhow::Error` and leaves with exit code 1. Attach a kind where the reason is
+//! Everything else is an `anyhow::Error` and leaves with exit code 1, but for what the system says of files. Attach a kind where the reason is
 //! known: `return Err(Failure::new(Kind::Config, "unknown profile `x`").help("…").into())`, or put it on
 //! an existing error with [`Explain`].
 
-use std::fmt;
+use std::{fmt, io};
 
 /// Writes the enum, the list of its members and their exit codes from one table, so that none can be forgotten.
 macro_rules! kinds {
@@ -51,7 +51,7 @@ kinds! {
     Input = 6,
     /// A server or repository cannot be reached, or `--offline` forbids it.
     Network = 7,
-    /// The disk is full or a file cannot be written.
+    /// The disk is full, or a file, a folder or standard output cannot be written or is another user's.
     Storage = 8,
     /// A port or address is taken.
     Port = 9,
@@ -136,18 +136,66 @@ impl<T, E: Into<anyhow::Error>> Explain<T> for Result<T, E> {
     }
 }
 
-/// The outermost kind in an error's chain.
+/// The outermost kind in an error's chain; where nobody attached one, what the system said of a file.
 #[must_use]
 pub fn kind_of(error: &anyhow::Error) -> Option<Kind> {
-    failures(error).map(Failure::kind).next()
+    failures(error).map(Failure::kind).next().or_else(|| system_kind(error))
 }
 
 /// Every help text in an error's chain, outermost first.
 #[must_use]
 pub fn helps_of(error: &anyhow::Error) -> Vec<&str> {
+    if failures(error).next().is_none() && system_kind(error) == Some(Kind::Storage) {
+        return vec!["is it another user's, on a disk that is full, or on one that is read-only?"];
+    }
     failures(error).filter_map(Failure::help_text).collect()
+}
+
+/// A failure to open the file `path`, which a person named.
+#[must_use]
+pub fn cannot_open(path: &impl fmt::Display, e: io::Error) -> anyhow::Error {
+    match e.kind() {
+        io::ErrorKind::NotFound => Failure::new(Kind::Usage, format!("there is no {path}")).into(),
+        _ => e.into(),
+    }
+}
+
+/// What the system said, without the temporary name that it said it of, which is nothing to a person.
+#[must_use]
+pub fn nameless(e: &io::Error) -> io::Error {
+    e.raw_os_error().map_or_else(|| e.kind().into(), io::Error::from_raw_os_error)
+}
+
+fn system_kind(error: &anyhow::Error) -> Option<Kind> {
+    use io::ErrorKind as E;
+    let kinds = error.chain().filter_map(|e| e.downcast_ref::<io::Error>()).map(io::Error::kind);
+    let mut known = kinds.filter_map(|kind| match kind {
+        E::NotFound => Some(Kind::Usage),
+        E::PermissionDenied | E::ReadOnlyFilesystem | E::StorageFull | E::QuotaExceeded => {
+            Some(Kind::Storage)
+        }
+        _ => None,
+    });
+    known.next()
 }
 
 fn failures(error: &anyhow::Error) -> impl Iterator<Item = &Failure> {
     error.chain().filter_map(|e| e.downcast_ref::<Failure>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_system_says_of_a_file_has_a_kind_until_somebody_knows_better() {
+        let said = |kind: io::ErrorKind| anyhow::Error::from(io::Error::from(kind)).context("cannot do it");
+        assert_eq!(kind_of(&said(io::ErrorKind::NotFound)), Some(Kind::Usage));
+        assert_eq!(kind_of(&said(io::ErrorKind::PermissionDenied)), Some(Kind::Storage));
+        assert_eq!(helps_of(&said(io::ErrorKind::ReadOnlyFilesystem)).len(), 1);
+        assert_eq!(kind_of(&said(io::ErrorKind::TimedOut)), None);
+        let known: anyhow::Result<()> =
+            Err(said(io::ErrorKind::NotFound)).explain(Kind::Config, || "the template".to_owned());
+        assert_eq!(kind_of(&known.unwrap_err()), Some(Kind::Config));
+    }
 }

@@ -18,7 +18,7 @@ fn main() -> ExitCode {
         Ok(ctx) => ctx,
         Err(e) => return fail(&Reporter::new(Mode::Human { terminal: false }, false), &e),
     };
-    match cmd::run(&ctx, &cli.command) {
+    match ctx.report.finish(cmd::run(&ctx, &cli.command)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => fail(&ctx.report, &e),
     }

@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 
 use crate::{
     ctx::Ctx,
-    error::{Explain as _, Failure, Kind},
+    error::{self, Explain as _, Failure, Kind},
     iso::{self, Entry, Iso},
     report::table::{count, table},
 };
@@ -57,7 +57,7 @@ pub fn run(ctx: &Ctx, args: &IsoArgs) -> Result<()> {
         IsoCommand::Cat { iso, path } => {
             let iso = Iso::open(iso)?;
             let entry = iso.find(path)?;
-            copy(ctx, &iso, &entry, &mut |bytes| Ok(ctx.report.out_bytes(bytes)?))
+            copy(ctx, &iso, &entry, &mut |bytes| ctx.report.out_bytes(bytes))
         }
         IsoCommand::Extract { iso, path, to } => extract(ctx, &Iso::open(iso)?, path.as_deref(), to),
     }
@@ -149,8 +149,11 @@ fn extract(ctx: &Ctx, iso: &Iso, path: Option<&str>, to: &Utf8Path) -> Result<()
     }
     let cannot = || format!("cannot write {to}");
     let parent = to.parent().filter(|p| !p.as_str().is_empty()).unwrap_or(Utf8Path::new("."));
-    let temp =
-        tempfile::Builder::new().prefix(".extract-").tempdir_in(parent).explain(Kind::Storage, cannot)?;
+    let temp = tempfile::Builder::new()
+        .prefix(".extract-")
+        .tempdir_in(parent)
+        .map_err(|e| error::nameless(&e))
+        .explain(Kind::Storage, cannot)?;
     let root =
         Utf8Path::from_path(temp.path()).ok_or_else(|| Failure::new(Kind::Storage, cannot()))?.join("tree");
     fs_err::create_dir(&root).explain(Kind::Storage, cannot)?;

@@ -215,7 +215,7 @@ fn write(ctx: &Ctx, target: &TargetArgs, iso: &Iso, plan: &Plan) -> Result<()> {
     let path = target.output.as_ref().unwrap_or(&target.iso);
     let lists = if path == "-" { None } else { Lists::beside(path)? };
     match &target.output {
-        Some(o) if o == "-" => return plan.stream(iso, &mut |bytes| Ok(ctx.report.out_bytes(bytes)?)),
+        Some(o) if o == "-" => return plan.stream(iso, &mut |bytes| ctx.report.out_bytes(bytes)),
         Some(output) => plan.copy(&target.iso, output)?,
         None => plan.apply(&target.iso, Flush::Yes)?,
     }

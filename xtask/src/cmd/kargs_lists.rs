@@ -6,7 +6,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use crate::{
     attest::{MANIFEST, Manifest, PROVENANCE, SBOM, SIGNATURE, json, provenance, spdx},
     ctx::Ctx,
-    error::{Explain as _, Failure, Kind},
+    error::{self, Explain as _, Failure, Kind},
     exec::run::read_limited,
     plan::{Digest, digest::sha512},
     verify::{
@@ -115,8 +115,11 @@ fn sha256(path: &Utf8Path) -> Result<(Digest, u64)> {
 fn replace_file(path: &Utf8Path, text: &str) -> Result<()> {
     let folder = path.parent().filter(|p| !p.as_str().is_empty()).unwrap_or(Utf8Path::new("."));
     let cannot = || format!("cannot write {path}");
-    let mut temp =
-        tempfile::Builder::new().prefix(".sums-").tempfile_in(folder).explain(Kind::Storage, cannot)?;
+    let mut temp = tempfile::Builder::new()
+        .prefix(".sums-")
+        .tempfile_in(folder)
+        .map_err(|e| error::nameless(&e))
+        .explain(Kind::Storage, cannot)?;
     std::io::Write::write_all(&mut temp, text.as_bytes()).explain(Kind::Storage, cannot)?;
     let permissions = fs_err::metadata(path)?.permissions();
     temp.as_file().set_permissions(permissions).explain(Kind::Storage, cannot)?;

@@ -227,5 +227,5 @@ fn parse(ctx: &Ctx, args: &ParseArgs) -> Result<()> {
         }
         out.push('\n');
     }
-    ctx.report.out_bytes(out.as_bytes()).explain(Kind::Storage, || "cannot write the trees".to_owned())
+    ctx.report.out_bytes(out.as_bytes())
 }

@@ -15,7 +15,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::signals::Interrupt;
 use crate::{
-    error::{Explain as _, Failure, Kind},
+    error::{self, Explain as _, Failure, Kind},
     plan::Cmd,
 };
 
@@ -336,7 +336,8 @@ pub fn find_program(program: &str, search_path: &str) -> Option<Utf8PathBuf> {
 /// When it cannot be read, or [`Kind::Input`] when it is larger.
 pub fn read_limited(path: &Utf8Path, limit: u64) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    fs_err::File::open(path)?
+    fs_err::File::open(path)
+        .map_err(|e| error::cannot_open(&path, e))?
         .take(limit + 1)
         .read_to_end(&mut bytes)
         .explain(Kind::Input, || format!("cannot read {path}"))?;

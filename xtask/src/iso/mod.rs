@@ -45,7 +45,10 @@ impl Iso {
     /// [`error::Kind::Input`] when it is no ISO 9660 image or is shorter than it says; else what the file
     /// system says.
     pub fn open(path: &Utf8Path) -> Result<Self> {
-        let file = fs_err::File::open(path)?.into_parts().0;
+        let file = fs_err::File::open(path).map_err(|e| error::cannot_open(&path, e))?.into_parts().0;
+        if file.metadata()?.is_dir() {
+            return Err(Failure::new(error::Kind::Usage, format!("{path} is a folder, not an image")).into());
+        }
         Self::over(Arc::new(file))
             .explain(error::Kind::Input, || format!("cannot read {path} as an ISO image"))
     }

@@ -9,13 +9,13 @@ mod live;
 pub mod table;
 
 use std::{
-    io::Write as _,
-    sync::{Arc, Mutex},
+    io::{self, Write as _},
+    sync::{Arc, Mutex, OnceLock},
 };
 
 use serde::Serialize;
 
-use crate::error;
+use crate::error::{self, Failure, Kind};
 
 /// Who reads the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +83,8 @@ pub enum Event {
 pub struct Reporter {
     mode: Mode,
     human: Arc<Mutex<human::Human>>,
+    /// Why standard output could not be written.
+    stdout: Arc<OnceLock<io::Error>>,
 }
 
 impl Reporter {
@@ -90,7 +92,7 @@ impl Reporter {
     #[must_use]
     pub fn new(mode: Mode, quiet: bool) -> Self {
         let terminal = matches!(mode, Mode::Human { terminal: true });
-        Self { mode, human: Arc::new(Mutex::new(human::Human::new(terminal, quiet))) }
+        Self { mode, human: Arc::new(Mutex::new(human::Human::new(terminal, quiet))), stdout: Arc::default() }
     }
 
     /// Who reads.
@@ -140,20 +142,10 @@ impl Reporter {
         self.event(&Event::Warning { text: text.into() });
     }
 
-    /// Prints a result on standard output, with a final newline.
-    ///
-    /// A reader that has gone away (`| head`) is no error of ours.
+    /// Prints a result on standard output, with a final newline. When that fails, [`Self::finish`] says so.
     pub fn out(&self, text: &str) {
-        self.with(|h| {
-            h.pause(|| {
-                let mut out = std::io::stdout().lock();
-                _ = out.write_all(text.as_bytes());
-                if !text.ends_with('\n') {
-                    _ = out.write_all(b"\n");
-                }
-                _ = out.flush();
-            })
-        });
+        let end = if text.ends_with('\n') { "" } else { "\n" };
+        _ = self.out_bytes(format!("{text}{end}").as_bytes());
     }
 
     /// Shows `lines` below everything else, in place of those shown before. Without a terminal nothing moves, and
@@ -180,11 +172,33 @@ impl Reporter {
     /// Prints raw bytes on standard output.
     ///
     /// # Errors
-    /// When standard output cannot be written.
-    pub fn out_bytes(&self, bytes: &[u8]) -> std::io::Result<()> {
-        let mut out = std::io::stdout().lock();
-        out.write_all(bytes)?;
-        out.flush()
+    /// [`Kind::Storage`] when standard output cannot be written, now or before.
+    pub fn out_bytes(&self, bytes: &[u8]) -> anyhow::Result<()> {
+        self.with(|h| {
+            if self.stdout.get().is_none() {
+                h.pause(|| {
+                    let mut out = io::stdout().lock();
+                    if let Err(e) = out.write_all(bytes).and_then(|()| out.flush()) {
+                        _ = self.stdout.set(e);
+                    }
+                });
+            }
+        });
+        self.stdout.get().map_or(Ok(()), |e| Err(cannot_print(e)))
+    }
+
+    /// How a command ends that ended with `end`: a result that could not be printed is a failure, too. Where the
+    /// reader has left (`| head`), nobody misses the rest, and there is nothing to report.
+    ///
+    /// # Errors
+    /// Those of `end`, and [`Kind::Storage`] when standard output could not be written.
+    pub fn finish(&self, end: anyhow::Result<()>) -> anyhow::Result<()> {
+        let has_left = |e: &io::Error| e.kind() == io::ErrorKind::BrokenPipe;
+        match (self.stdout.get(), end) {
+            (Some(e), Ok(())) if !has_left(e) => Err(cannot_print(e)),
+            (Some(_), Err(end)) if end.chain().filter_map(|e| e.downcast_ref()).any(has_left) => Ok(()),
+            (_, end) => end,
+        }
     }
 
     /// Prints a value as JSON on standard output.
@@ -224,6 +238,10 @@ impl Reporter {
     fn with<T>(&self, f: impl FnOnce(&mut human::Human) -> T) -> T {
         f(&mut self.human.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
     }
+}
+
+fn cannot_print(e: &io::Error) -> anyhow::Error {
+    Failure::new(Kind::Storage, "cannot write to standard output").source(error::nameless(e)).into()
 }
 
 /// GitHub reads `%`, CR and LF of a workflow command's text in escaped form.

@@ -51,6 +51,10 @@ fn secret_key(path: &Utf8Path, password: Option<String>) -> Result<minisign::Sec
             .source(e)
     };
     let parse = || minisign::SecretKeyBox::from_string(&text).map_err(wrong);
+    // The box is opened only when it is used: without a password, a text that is no key looks like a locked one.
+    if !is_secret_key(&text) {
+        return Err(Failure::new(Kind::Usage, format!("{path} is no minisign secret key")).into());
+    }
     if password.is_none()
         && let Ok(key) = parse()?.into_unencrypted_secret_key()
     {
@@ -64,6 +68,13 @@ fn secret_key(path: &Utf8Path, password: Option<String>) -> Result<minisign::Sec
     Ok(parse()?.into_secret_key(password).map_err(wrong)?)
 }
 
+/// Whether a text has a comment and, below it, as many bytes in base64 as a minisign secret key, with its mark.
+fn is_secret_key(text: &str) -> bool {
+    use base64::Engine as _;
+    let line = text.lines().nth(1).unwrap_or_default().trim();
+    base64::prelude::BASE64_STANDARD.decode(line).is_ok_and(|b| b.len() == 158 && b.starts_with(b"Ed"))
+}
+
 /// Checks the signature over `SHA256SUMS` in `dir` against the public key in the file `key`, and says what was
 /// seen.
 ///
@@ -74,12 +85,12 @@ pub fn check(dir: &Utf8Path, key: &Utf8Path) -> Result<String> {
         let bytes = read_limited(path, KEY_LIMIT)?;
         String::from_utf8(bytes).ok().with_context(|| format!("{path} is no text"))
     };
-    let path = dir.join(SIGNATURE);
-    anyhow::ensure!(path.is_file(), "there is no {SIGNATURE}, and --key asks for one");
     let public = text(key)?;
     let public = minisign_verify::PublicKey::decode(&public)
         .or_else(|_| minisign_verify::PublicKey::from_base64(public.trim()))
         .with_context(|| format!("{key} is no minisign public key"))?;
+    let path = dir.join(SIGNATURE);
+    anyhow::ensure!(path.is_file(), "there is no {SIGNATURE}, and --key asks for one");
     let signature = minisign_verify::Signature::decode(&text(&path)?)
         .with_context(|| format!("{SIGNATURE} is no signature"))?;
     let list = super::read_file(&dir.join(SHA256), TEXT_LIMIT)?;

@@ -12,6 +12,7 @@ mod hostile;
 mod iso;
 mod iso_cli;
 mod kargs;
+mod output;
 mod params;
 mod params_cli;
 mod plans;

@@ -6,7 +6,7 @@ use anyhow::Result;
 use camino::Utf8Path;
 
 use crate::{
-    error::{Explain as _, Failure, Kind},
+    error::{self, Explain as _, Failure, Kind},
     iso::{Iso, source::Source},
 };
 
@@ -131,8 +131,11 @@ fn write_at(file: &File, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
 pub(super) fn copy(from: &Utf8Path, to: &Utf8Path, patches: &[Patch]) -> Result<()> {
     let folder = to.parent().filter(|p| !p.as_str().is_empty()).unwrap_or(Utf8Path::new("."));
     let cannot = || format!("cannot write {to}");
-    let temp =
-        tempfile::Builder::new().prefix(".kargs-").tempfile_in(folder).explain(Kind::Storage, cannot)?;
+    let temp = tempfile::Builder::new()
+        .prefix(".kargs-")
+        .tempfile_in(folder)
+        .map_err(|e| error::nameless(&e))
+        .explain(Kind::Storage, cannot)?;
     let temp_path = Utf8Path::from_path(temp.path()).ok_or_else(|| Failure::new(Kind::Storage, cannot()))?;
     fs_err::copy(from, temp_path).explain(Kind::Storage, cannot)?;
     write(temp_path, patches, Flush::Yes)?;

@@ -1,0 +1,98 @@
+//! Results that cannot be printed, inputs that are not there, and folders that are another user's.
+
+#![expect(clippy::disallowed_methods, reason = "the binary is run as a shell would")]
+
+use std::process::{Command, Output, Stdio};
+
+use fs_err as fs;
+
+use super::fixtures::Lab;
+
+fn xtask(lab: &Lab, args: &[&str]) -> Command {
+    fs::write(lab.path("small.iso"), super::hostile::isolinux_image()).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    command.args(args).current_dir(lab.path("")).env("MEDIA_ROOT", super::repository());
+    command.env("CARGO_TARGET_DIR", lab.path("target")).env("MEDIA_DIST_DIR", lab.path("dist"));
+    command
+}
+
+fn said(output: &Output) -> (Option<i32>, String) {
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+/// Ways to print: a table, JSON, bytes.
+const PRINTS: [&[&str]; 6] = [
+    &["params", "list"],
+    &["params", "list", "--json"],
+    &["completions", "bash"],
+    &["iso", "ls", "small.iso"],
+    &["iso", "cat", "small.iso", "/isolinux.cfg"],
+    &["kargs", "append", "small.iso", "x=1", "-o", "-"],
+];
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_result_that_cannot_be_printed_is_a_failure() {
+    let lab = Lab::new();
+    for args in PRINTS {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap().into_parts().0;
+        let (code, text) = said(&xtask(&lab, args).stdout(full).output().unwrap());
+        assert_eq!(
+            (code, text.contains("cannot write to standard output")),
+            (Some(8), true),
+            "{args:?}: {text}"
+        );
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_reader_that_has_left_is_told_nothing() {
+    let lab = Lab::new();
+    for args in PRINTS {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let (code, text) = said(&xtask(&lab, args).stdout(Stdio::from(writer)).output().unwrap());
+        assert_eq!((code, text.as_str()), (Some(0), ""), "{args:?}");
+    }
+    // What the command has to say besides is said all the same.
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let check = ["params", "check", "--os", "rancheros-1.5.8", "--line", "rancher.password=rancher"];
+    assert_eq!(said(&xtask(&lab, &check).stdout(writer).output().unwrap()).0, Some(11));
+}
+
+#[test]
+fn an_input_that_is_not_there_is_named_and_its_temporary_names_are_not() {
+    let lab = Lab::new();
+    let wrong: [(&[&str], i32, &str); 8] = [
+        (&["kargs", "show", "no.iso"], 2, "error: there is no no.iso\n"),
+        (&["iso", "ls", "no.iso"], 2, "error: there is no no.iso\n"),
+        (&["kargs", "embed-config", "small.iso", "no.yml"], 2, "error: there is no no.yml\n"),
+        (&["dist", "--password-file", "no.txt"], 2, "error: there is no no.txt\n"),
+        (&["kargs", "show", "."], 2, "error: . is a folder, not an image\n"),
+        (&["kargs", "append", "small.iso", "x", "-o", "no/x.iso"], 8, "error: cannot write no/x.iso\n"),
+        (&["iso", "extract", "small.iso", "-C", "no/x"], 8, "error: cannot write no/x\n"),
+        (&["sign", ".", "--key", "small.iso"], 2, "error: there is no ./SHA256SUMS\n"),
+    ];
+    for (args, code, wanted) in wrong {
+        let (real, text) = said(&xtask(&lab, args).output().unwrap());
+        let text =
+            text.replace(lab.utf8("").canonicalize_utf8().unwrap().as_str().trim_end_matches('/'), ".");
+        assert_eq!(real, Some(code), "{args:?}: {text}");
+        assert!(text.starts_with(wanted) && !text.contains("/."), "{args:?}: {text}");
+    }
+}
+
+#[test]
+fn a_text_that_is_no_key_is_not_asked_for_a_password() {
+    let lab = Lab::new();
+    lab.write("SHA256SUMS", "");
+    lab.write("README.md", "# Boot media\n\nMakes media.\n");
+    let (code, text) = said(&xtask(&lab, &["sign", ".", "--key", "README.md"]).output().unwrap());
+    assert_eq!(
+        (code, text.contains("is no minisign secret key"), text.contains("password")),
+        (Some(2), true, false),
+        "{text}"
+    );
+}
