@@ -8,7 +8,7 @@ use crate::{cmd, ctx::Globals};
 ///
 /// `cargo xtask dist --install` on a fresh Debian 12 or Ubuntu 24.04 builds the default profile.
 #[derive(Debug, Parser)]
-#[command(name = "cargo xtask", bin_name = "cargo xtask", max_term_width = 100)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version, max_term_width = 100)]
 pub struct Cli {
     /// Options of every command.
     #[command(flatten)]

@@ -32,8 +32,8 @@ pub struct Selection {
     /// A clone of iPXE's repository, tried instead of those in media.toml. The pinned commit still holds.
     #[arg(long, value_name = "PATH|URL")]
     pub ipxe_repo: Option<String>,
-    /// Where the login password comes from; none is set unless it is given.
-    #[command(flatten)]
+    /// Where the login password comes from, with the commands that have options for it.
+    #[arg(skip)]
     pub password: PasswordArgs,
     /// A folder that is searched for released files before the network is.
     #[arg(long, value_name = "DIR")]

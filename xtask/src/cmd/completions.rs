@@ -8,15 +8,23 @@ use crate::{cli::Cli, ctx::Ctx};
 
 /// Arguments of `completions`.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Cargo's own completion knows no aliases, so this completes a command `xtask`. Give it that name, once:
+
+  bash        alias xtask='cargo xtask' in ~/.bashrc, and
+              cargo xtask completions bash > ~/.local/share/bash-completion/completions/xtask
+  zsh         alias xtask='cargo xtask' and setopt complete_aliases in ~/.zshrc, and
+              cargo xtask completions zsh > DIR/_xtask, where DIR is in $fpath
+  fish        alias --save xtask 'cargo xtask'; and
+              cargo xtask completions fish > ~/.config/fish/completions/xtask.fish
+  powershell  function xtask { cargo xtask @args } in $PROFILE, and
+              cargo xtask completions powershell >> $PROFILE")]
 pub struct CompletionsArgs {
     /// The shell.
     pub shell: Shell,
 }
 
-/// Prints a completion script.
-///
-/// It completes the binary `xtask` (`cargo install --path xtask`, or an alias to `target/debug/xtask`): what follows
-/// `cargo` is completed by cargo's own script, which knows no aliases.
+/// Prints a completion script for a command `xtask`.
 ///
 /// # Errors
 /// When standard output cannot be written.

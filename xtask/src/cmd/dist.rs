@@ -5,6 +5,7 @@ use camino::Utf8PathBuf;
 
 use super::{
     build::{Build, Selection},
+    password::PasswordArgs,
     sign::{self, KeyPassword},
 };
 use crate::{
@@ -17,10 +18,18 @@ use crate::{
 
 /// Arguments of `dist`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n\
+\x20 cargo xtask dist --install                    # on a fresh machine: the default profile\n\
+\x20 cargo xtask dist rancheros --password-prompt  # with a password of your own\n\
+\x20 cargo xtask dist rancheros --engine prebuilt  # iPXE as the distribution has it\n\
+\x20 cargo xtask dist --explain                    # which node would be built, and why")]
 pub struct DistArgs {
     /// What to build.
     #[command(flatten)]
     pub selection: Selection,
+    /// Where the login password comes from; none is set unless it is given.
+    #[command(flatten)]
+    pub password: PasswordArgs,
     /// Install missing programs with apt, as root or through sudo.
     #[arg(long)]
     pub install: bool,
@@ -40,13 +49,14 @@ pub struct DistArgs {
 /// # Errors
 /// Whatever stands in the way; `dist/<profile>/` is then as it was.
 pub fn run(ctx: &Ctx, args: &DistArgs) -> Result<()> {
+    let selection = Selection { password: args.password.clone(), ..args.selection.clone() };
     if args.explain {
         let loaded = crate::site::load::load(ctx)?;
-        let profile = loaded.config.profile(args.selection.profile.as_deref())?;
-        let build = Build::new(ctx, &loaded, profile, &args.selection)?;
+        let profile = loaded.config.profile(selection.profile.as_deref())?;
+        let build = Build::new(ctx, &loaded, profile, &selection)?;
         return super::explain::run(ctx, &build, &build.keys()?);
     }
-    let built = build(ctx, &args.selection, args.install)?;
+    let built = build(ctx, &selection, args.install)?;
     if let Some(key) = &args.sign {
         sign::with(ctx, &built.dir, key, &args.key_password)?;
     }

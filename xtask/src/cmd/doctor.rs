@@ -13,6 +13,9 @@ use crate::{
 
 /// Arguments of `doctor`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n\
+\x20 cargo xtask doctor            # what is there\n\
+\x20 cargo xtask doctor --install  # and have the rest installed")]
 pub struct DoctorArgs {
     /// Install what is missing with apt, as root or through sudo.
     #[arg(long)]

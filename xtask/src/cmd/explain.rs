@@ -1,6 +1,7 @@
 //! `dist --explain`: which nodes would be built, and which of their inputs changed.
 
 use anyhow::Result;
+use serde::Serialize;
 
 use super::build::Build;
 use crate::{
@@ -16,38 +17,57 @@ use crate::{
 pub(super) fn run(ctx: &Ctx, build: &Build<'_>, keys: &Keys) -> Result<()> {
     let store = Store::open(&ctx.work, &ctx.report, &ctx.runner.interrupt)?;
     let old = store.all()?;
-    let mut text = String::new();
+    let mut nodes = Vec::new();
     for id in keys.ids() {
         let node = build.planned.plan.node(id);
-        let state = if store.find(node, keys.key(id), &ctx.report)?.is_some() { "cached" } else { "build" };
-        text += &format!("{state:>7} {}: {}\n", node.stage, node.label);
-        if state == "build" {
-            let last = old.iter().rfind(|e| e.stage == node.stage && e.label == node.label);
-            text += &match last {
-                None => "          never built here\n".to_owned(),
-                Some(last) => changes(last, keys.inputs(id)),
-            };
-        }
+        let cached = store.find(node, keys.key(id), &ctx.report)?.is_some();
+        let last = old.iter().rfind(|e| e.stage == node.stage && e.label == node.label);
+        let why = match last {
+            _ if cached => Vec::new(),
+            None => vec!["never built here".to_owned()],
+            Some(last) => changes(last, keys.inputs(id)),
+        };
+        nodes.push(Explained { stage: node.stage, label: &node.label, cached, why });
     }
-    ctx.report.out(&text);
+    if ctx.globals.json {
+        ctx.report.out_json(&nodes);
+    } else {
+        ctx.report.out(&nodes.iter().map(Explained::text).collect::<String>());
+    }
     Ok(())
 }
 
-fn changes(last: &Entry, now: &[Input]) -> String {
-    let mut text = String::new();
+/// What `dist` would do about a node.
+#[derive(Serialize)]
+struct Explained<'a> {
+    stage: &'a str,
+    label: &'a str,
+    cached: bool,
+    /// What changed since it was last built; empty where it is there.
+    why: Vec<String>,
+}
+
+impl Explained<'_> {
+    fn text(&self) -> String {
+        let state = if self.cached { "cached" } else { "build" };
+        let why: String = self.why.iter().map(|w| format!("          {w}\n")).collect();
+        format!("{state:>7} {}: {}\n{why}", self.stage, self.label)
+    }
+}
+
+fn changes(last: &Entry, now: &[Input]) -> Vec<String> {
+    let mut found = Vec::new();
     let short = |v: &str| v.chars().take(60).collect::<String>();
     for input in now {
         match last.inputs.iter().find(|i| i.label == input.label) {
-            None => text += &format!("          new: {}\n", input.label),
+            None => found.push(format!("new: {}", input.label)),
             Some(old) if old.value != input.value => {
-                text +=
-                    &format!("          {}: {} → {}\n", input.label, short(&old.value), short(&input.value));
+                found.push(format!("{}: {} → {}", input.label, short(&old.value), short(&input.value)));
             }
             Some(_) => {}
         }
     }
-    for old in last.inputs.iter().filter(|o| !now.iter().any(|i| i.label == o.label)) {
-        text += &format!("          gone: {}\n", old.label);
-    }
-    if text.is_empty() { "          its entry was removed\n".to_owned() } else { text }
+    let gone = last.inputs.iter().filter(|o| !now.iter().any(|i| i.label == o.label));
+    found.extend(gone.map(|old| format!("gone: {}", old.label)));
+    if found.is_empty() { vec!["its entry was removed".to_owned()] } else { found }
 }

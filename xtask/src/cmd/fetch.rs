@@ -18,6 +18,10 @@ use crate::{
 
 /// Arguments of `fetch`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n\
+\x20 cargo xtask fetch rancheros                       # so that `dist rancheros --offline` works\n\
+\x20 cargo xtask fetch --update rancheros              # record a new version in media.lock\n\
+\x20 cargo xtask fetch --update linux --artifacts DIR  # record files of your own")]
 pub struct FetchArgs {
     /// The profile; the default one of media.toml unless named.
     pub profile: Option<String>,

@@ -12,12 +12,16 @@ use crate::{
         store::{Store, entry_dir},
         tree,
     },
-    report::table::bytes,
+    report::table::{bytes, count},
     site::load,
 };
 
 /// Arguments of `gc`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n\
+\x20 cargo xtask gc --dry-run  # what would go\n\
+\x20 cargo xtask gc            # remove it\n\
+\x20 cargo xtask gc --all      # downloads, too")]
 pub struct GcArgs {
     /// Remove everything that is kept between runs, downloads included.
     #[arg(long)]
@@ -34,11 +38,9 @@ pub struct GcArgs {
 pub fn run(ctx: &Ctx, args: &GcArgs) -> Result<()> {
     let store = Store::open(&ctx.work, &ctx.report, &ctx.runner.interrupt)?;
     let needed = if args.all { BTreeSet::new() } else { needed(ctx)? };
-    let mut freed = 0;
-    let mut gone = 0;
+    let mut gone = Vec::new();
     let mut remove = |path: &camino::Utf8Path, size: u64| -> Result<()> {
-        freed += size;
-        gone += 1;
+        gone.push((path.to_owned(), size));
         if args.dry_run {
             ctx.report.note(format!("would remove {path} ({})", bytes(size)));
             return Ok(());
@@ -54,8 +56,15 @@ pub fn run(ctx: &Ctx, args: &GcArgs) -> Result<()> {
             remove(&dir, tree::size(&dir)?)?;
         }
     }
-    let verb = if args.dry_run { "would remove" } else { "removed" };
-    ctx.report.out(&format!("{verb} {gone} folders, {}", bytes(freed)));
+    let freed = gone.iter().map(|(_, size)| size).sum();
+    if ctx.globals.json {
+        let list: Vec<_> =
+            gone.iter().map(|(path, size)| serde_json::json!({ "path": path, "size": size })).collect();
+        ctx.report.out_json(&serde_json::json!({ "removed": !args.dry_run, "folders": list, "size": freed }));
+    } else {
+        let verb = if args.dry_run { "would remove" } else { "removed" };
+        ctx.report.out(&format!("{verb} {}, {}", count(gone.len(), "folder"), bytes(freed)));
+    }
     Ok(())
 }
 

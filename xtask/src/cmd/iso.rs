@@ -24,11 +24,16 @@ pub struct IsoArgs {
 #[derive(Debug, Subcommand)]
 enum IsoCommand {
     /// List names and sizes, what firmware may start, and the partitions of a hybrid image.
+    #[command(after_help = "Examples:\n\
+\x20 cargo xtask iso ls some.iso  # files, boot entries, partitions")]
     Ls {
         /// The image.
         iso: Utf8PathBuf,
     },
     /// Print a file of the image.
+    #[command(after_help = "Examples:\n\
+\x20 cargo xtask iso cat some.iso /isolinux.cfg                # on standard output\n\
+\x20 cargo xtask iso cat some.iso '/boot/vmlinuz-*' > vmlinuz  # the one that matches")]
     Cat {
         /// The image.
         iso: Utf8PathBuf,
@@ -36,6 +41,9 @@ enum IsoCommand {
         path: String,
     },
     /// Take the files of the image out into a new folder.
+    #[command(after_help = "Examples:\n\
+\x20 cargo xtask iso extract some.iso -C out        # all of it\n\
+\x20 cargo xtask iso extract some.iso /boot -C out  # a folder of it")]
     Extract {
         /// The image.
         iso: Utf8PathBuf,
@@ -173,6 +181,11 @@ fn extract(ctx: &Ctx, iso: &Iso, path: Option<&str>, to: &Utf8Path) -> Result<()
     if links > 0 {
         ctx.report
             .warn(format!("{} left out, since links may lead out of {to}", count(links, "symbolic link")));
+    }
+    if ctx.globals.json {
+        ctx.report.out_json(
+            &serde_json::json!({ "folder": to, "entries": chosen.len() - links, "links_left_out": links }),
+        );
     }
     ctx.report.note(format!("{} in {to}", count(chosen.len() - links, "entry")));
     Ok(())

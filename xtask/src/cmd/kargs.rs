@@ -34,14 +34,28 @@ enum KargsCommand {
         iso: Utf8PathBuf,
     },
     /// Put words at the end.
+    #[command(after_help = "Examples:\n\
+\x20 cargo xtask kargs append some.iso quiet panic=10     # in place\n\
+\x20 cargo xtask kargs append -o mine.iso some.iso quiet  # in a copy\n\
+\x20 cargo xtask kargs append some.iso -- -v              # a word that starts with -")]
     Append(WordsArgs),
     /// Remove words, each named exactly or by its key.
+    #[command(after_help = "Examples:\n\
+\x20 cargo xtask kargs delete some.iso quiet console=ttyS0  # these words\n\
+\x20 cargo xtask kargs delete some.iso console              # all of this key")]
     Delete(WordsArgs),
     /// Give words another value: `key=new`, or `key=old=new` where a key is there more than once.
+    #[command(after_help = "Examples:\n\
+\x20 cargo xtask kargs replace some.iso panic=30           # another value\n\
+\x20 cargo xtask kargs replace some.iso console=tty1=tty0  # of the one that says tty1")]
     Replace(WordsArgs),
     /// Put back arguments and cloud-config as they were built.
+    #[command(after_help = "Examples:\n\
+\x20 cargo xtask kargs reset some.iso --update-sums  # and the lists beside it")]
     Reset(TargetArgs),
     /// Put a cloud-config into the image's seed.
+    #[command(after_help = "Examples:\n\
+\x20 cargo xtask kargs embed-config some.iso cloud-config.yml  # checked first")]
     EmbedConfig {
         /// The target.
         #[command(flatten)]

@@ -40,6 +40,10 @@ enum Action {
 
 /// Whose parameters.
 #[derive(Args, Debug)]
+#[command(after_help = "Examples:\n\
+\x20 cargo xtask params check                                                  # those of the default profile\n\
+\x20 cargo xtask params check --os rancheros-1.5.8 --line 'rancher.debug=yes'  # a line\n\
+\x20 cargo xtask params explain rancheros                                      # what the OS makes of them")]
 struct Subject {
     /// A profile of media.toml; the default one unless named.
     profile: Option<String>,

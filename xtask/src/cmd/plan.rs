@@ -11,6 +11,9 @@ use crate::{
 
 /// Arguments of `plan`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n\
+\x20 cargo xtask plan rancheros     # each node, with what it needs and runs\n\
+\x20 cargo xtask plan --format dot  # the graph, for Graphviz")]
 pub struct PlanArgs {
     /// What to plan.
     #[command(flatten)]

@@ -30,24 +30,29 @@ const DRAW_EVERY: Duration = Duration::from_millis(200);
 
 /// Arguments of `serve`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n\
+\x20 cargo xtask serve rancheros                             # where its base-url says\n\
+\x20 cargo xtask serve rancheros --listen 192.168.1.10:8089  # somewhere else\n\
+\x20 cargo xtask serve rancheros --dhcp                      # answer network boot requests, too\n\
+\x20 cargo xtask serve rancheros --print nginx               # the same by a server that you have")]
 pub struct ServeArgs {
     /// Profile whose `dist/PROFILE/netboot` is served.
     pub profile: Option<String>,
-    /// Listen here instead of on the host of the profile's base-url.
-    #[arg(long, value_name = "ADDRESS:PORT")]
+    /// Listen here instead of on the host of the profile's base-url, such as 192.168.1.10:8089.
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = listen_address)]
     pub listen: Option<SocketAddr>,
     /// Serve this folder instead of a profile's.
     #[arg(long, value_name = "FOLDER", conflicts_with = "profile")]
     pub tree: Option<Utf8PathBuf>,
     /// Also answer PXE requests on the network of the address listened on (proxy DHCP and TFTP, by dnsmasq), for
     /// machines that boot without our ISO. Addresses still come from the network's own DHCP server.
-    #[arg(long)]
+    #[arg(long, group = "boots")]
     pub dhcp: bool,
     /// Be the DHCP server of a network that has none, and give out these addresses.
-    #[arg(long, value_name = "FIRST-LAST", requires = "dhcp")]
+    #[arg(long, value_name = "FIRST-LAST", requires = "boots")]
     pub dhcp_range: Option<fleet::Range>,
     /// Print the configuration with which another server does the same for a fleet, and serve nothing.
-    #[arg(long, value_enum, conflicts_with = "dhcp")]
+    #[arg(long, value_enum, group = "boots")]
     pub print: Option<Print>,
 }
 
@@ -60,6 +65,10 @@ pub enum Print {
     Nginx,
 }
 
+fn listen_address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "write it as an address and a port, such as 192.168.1.10:8089".to_owned())
+}
+
 /// Serves until Ctrl-C.
 ///
 /// # Errors
@@ -70,6 +79,7 @@ pub fn run(ctx: &Ctx, args: &ServeArgs) -> Result<()> {
         ctx.report.out(&site.print(server, args)?);
         return Ok(());
     }
+    site.check_built()?;
     let mut config = site.config(ctx, args);
     let (tx, events) = mpsc::channel();
     config.observer = Some(Arc::new(move |e| _ = tx.send(e.clone())));
@@ -91,6 +101,8 @@ struct Site {
     programs: Utf8PathBuf,
     machines: Option<Utf8PathBuf>,
     base_url: BaseUrl,
+    /// Whose tree it is, unless it is just a folder.
+    profile: Option<String>,
 }
 
 impl Site {
@@ -99,7 +111,13 @@ impl Site {
             let script = fs_err::read_to_string(tree.join("boot.html")).unwrap_or_default();
             let base_url = script::base_url(&script).and_then(|u| BaseUrl::parse(u).ok());
             let programs = tree.clone();
-            return Ok(Self { tree, programs, machines: None, base_url: base_url.unwrap_or_default() });
+            return Ok(Self {
+                tree,
+                programs,
+                machines: None,
+                base_url: base_url.unwrap_or_default(),
+                profile: None,
+            });
         }
         let loaded = load::load(ctx)?;
         let profile = loaded.config.profile(args.profile.as_deref())?;
@@ -108,15 +126,43 @@ impl Site {
             programs: ctx.dist.join(&profile.name),
             machines: Some(ctx.root.join("isofs").join(&profile.name).join("machines")),
             base_url: profile.base_url.clone(),
+            profile: Some(profile.name.clone()),
         })
     }
 
+    fn check_built(&self) -> Result<()> {
+        let Some(profile) = self.profile.as_ref().filter(|_| !self.tree.is_dir()) else { return Ok(()) };
+        Err(Failure::new(Kind::Usage, format!("there is no {}", self.tree))
+            .help(format!("build it with `cargo xtask dist {profile}`"))
+            .into())
+    }
+
     fn config(&self, ctx: &Ctx, args: &ServeArgs) -> Config {
-        let addr = args.listen.unwrap_or_else(|| usual_address(ctx, &self.base_url));
+        let addr = args.listen.unwrap_or_else(|| usual_address(&self.base_url));
+        // Whoever is answered by our DHCP is told where we are.
+        if let Some(text) = self.elsewhere(addr).filter(|_| !args.dhcp) {
+            ctx.report.warn(text);
+        }
         let mut config = Config::new(addr, &self.tree);
         config.prefix = self.base_url.path().to_owned();
         config.machines = self.machines.clone();
         config
+    }
+
+    /// What is wrong with listening on `addr`, where the media ask at another address.
+    fn elsewhere(&self, addr: SocketAddr) -> Option<String> {
+        let asked: IpAddr = self.base_url.host.parse().ok()?;
+        let reached = addr.ip() == asked || (addr.ip().is_unspecified() && has_address(asked));
+        if reached && addr.port() == self.base_url.port {
+            return None;
+        }
+        let asks = format!("ipxe.iso asks {asked}:{}, and this listens on {addr}", self.base_url.port);
+        let nobody = addr.ip().is_loopback() || addr.ip().is_unspecified();
+        let here = if nobody { "ADDRESS:PORT".to_owned() } else { addr.to_string() };
+        let dist = self.profile.as_ref().map_or_else(String::new, |p| format!(" {p}"));
+        let again = format!("set base-url = \"http://{here}\" and run `cargo xtask dist{dist}` again");
+        let only = if addr.ip().is_loopback() { ", which only this host and QEMU on it reach" } else { "" };
+        Some(format!("{asks}{only}; {again}"))
     }
 
     fn dhcp(&self, ctx: &Ctx, http: SocketAddr, range: Option<fleet::Range>) -> Result<Dhcp> {
@@ -137,11 +183,28 @@ impl Site {
             .help("give it with --listen ADDRESS:PORT")
         })?;
         let base_url = self.base_url.to_string();
+        let (root, tftp) = ("/srv/netboot".to_owned(), "/srv/tftp".to_owned());
         Ok(match (server, listen.ip()) {
-            (Print::Nginx, _) => fleet::Nginx { listen, base_url, root: "/srv/netboot".to_owned() }.render(),
+            (Print::Nginx, _) if args.dhcp_range.is_some() => {
+                return Err(Failure::new(Kind::Usage, "nginx gives out no addresses")
+                    .help("--dhcp-range goes with --print dnsmasq")
+                    .into());
+            }
+            (Print::Nginx, _) => {
+                let copy = self.machines.as_ref().map_or_else(String::new, |m| {
+                    format!("# Machines' own files, where there are any: cp -r {m} {root}/\n")
+                });
+                let config = fleet::Nginx { listen, base_url, root: root.clone() }.render();
+                format!("# The tree: cp -r {}/. {root}/\n{copy}\n{config}", self.tree)
+            }
             (Print::Dnsmasq, IpAddr::V4(address)) => {
-                let (script, tftp) = (format!("{base_url}/boot.html"), "/srv/tftp".to_owned());
-                fleet::Dnsmasq { address, script, tftp, uefi: true, range: None }.render()
+                let script = format!("{base_url}/boot.html");
+                let uefi = !self.programs.is_dir() || self.programs.join(fleet::UEFI).is_file();
+                let names = if uefi { vec![fleet::BIOS, fleet::UEFI] } else { vec![fleet::BIOS] };
+                let files: Vec<_> = names.iter().map(|n| self.programs.join(n).into_string()).collect();
+                let copy = format!("# iPXE: cp {} {tftp}/\n", files.join(" "));
+                let range = args.dhcp_range;
+                copy + &fleet::Dnsmasq { address, script, tftp, uefi, range }.render()
             }
             (Print::Dnsmasq, ip) => {
                 return Err(Failure::new(Kind::Usage, format!("PXE is for IPv4, and {ip} is not")).into());
@@ -151,18 +214,9 @@ impl Site {
 }
 
 /// The host of the base-url when it is one of ours, else this host for itself.
-fn usual_address(ctx: &Ctx, base_url: &BaseUrl) -> SocketAddr {
-    let local = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), base_url.port);
-    match base_url.host.parse() {
-        Ok(ip) if has_address(ip) => SocketAddr::new(ip, base_url.port),
-        _ => {
-            ctx.report.note(format!(
-                "{} is no address of this host, so only this host reaches {local}; --listen chooses another",
-                base_url.host
-            ));
-            local
-        }
-    }
+fn usual_address(base_url: &BaseUrl) -> SocketAddr {
+    let ip = base_url.host.parse().ok().filter(|ip| has_address(*ip));
+    SocketAddr::new(ip.unwrap_or(Ipv4Addr::LOCALHOST.into()), base_url.port)
 }
 
 /// Shows what happens until Ctrl-C.
@@ -201,4 +255,63 @@ fn shown(lines: &[Line]) -> Vec<String> {
     };
     let rows: Vec<Vec<String>> = lines.iter().map(row).collect();
     table(&["MACHINE", "STAGE", "RATE", "AGE", ""], &rows).lines().map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: ServeArgs,
+    }
+
+    fn site(base_url: &str) -> Site {
+        let dir = Utf8PathBuf::from("/nowhere");
+        let base_url = BaseUrl::parse(base_url).unwrap();
+        let (programs, machines, profile) = (dir.clone(), None, Some("box".to_owned()));
+        Site { tree: dir, programs, machines, base_url, profile }
+    }
+
+    fn printed(args: &[&str]) -> String {
+        let args = Line::try_parse_from([&["serve"], args].concat()).unwrap().args;
+        site("http://192.168.1.10:8089").print(args.print.unwrap(), &args).unwrap()
+    }
+
+    #[test]
+    fn listening_where_the_media_do_not_ask_is_said_with_the_way_out() {
+        let site = site("http://192.168.1.10:8089");
+        let at = |addr: &str| site.elsewhere(addr.parse().unwrap());
+        assert_eq!(at("192.168.1.10:8089"), None);
+        let text = at("192.168.1.11:8089").unwrap();
+        assert!(text.contains("asks 192.168.1.10:8089") && text.contains("`cargo xtask dist box`"), "{text}");
+        assert!(text.contains("base-url = \"http://192.168.1.11:8089\""), "{text}");
+        assert!(at("127.0.0.1:8089").unwrap().contains("only this host"));
+        assert!(at("192.168.1.10:80").is_some());
+        // A name may lead anywhere.
+        assert_eq!(super::tests::site("http://boot.lan/x").elsewhere("10.0.0.1:80".parse().unwrap()), None);
+    }
+
+    #[test]
+    fn what_is_not_built_names_its_profile() {
+        let error = site("http://192.168.1.10:8089").check_built().unwrap_err();
+        assert_eq!(crate::error::helps_of(&error), ["build it with `cargo xtask dist box`"]);
+    }
+
+    #[test]
+    fn a_printed_configuration_says_what_goes_where_and_takes_the_range() {
+        let text = printed(&["--print", "dnsmasq", "--dhcp-range", "192.168.1.50-192.168.1.60"]);
+        assert!(text.contains("\ndhcp-range=192.168.1.50,192.168.1.60,1h\n"), "{text}");
+        assert!(
+            text.starts_with("# iPXE: cp /nowhere/undionly.kpxe /nowhere/ipxe.efi /srv/tftp/\n"),
+            "{text}"
+        );
+        assert!(printed(&["--print", "nginx"]).starts_with("# The tree: cp -r /nowhere/. /srv/netboot/\n"));
+        for args in [&["--listen", "127.0.0.1"][..], &["--dhcp-range", "10.0.0.1-10.0.0.2"]] {
+            assert!(Line::try_parse_from([&["serve"], args].concat()).is_err(), "{args:?}");
+        }
+    }
 }

@@ -12,6 +12,8 @@ use crate::{
 
 /// Arguments of `sign`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n\
+\x20 cargo xtask sign dist/rancheros --key release.key  # asks for its password")]
 pub struct SignArgs {
     /// The folder with `SHA256SUMS`.
     #[arg(value_name = "DIR")]

@@ -42,6 +42,11 @@ enum VmCommand {
 }
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n\
+\x20 cargo xtask vm run                                 # serve, boot and show the default profile; Ctrl-C ends it\n\
+\x20 cargo xtask vm run rancheros --from cd             # its ISO instead of ipxe.iso\n\
+\x20 cargo xtask vm run --firmware uefi --gui           # with UEFI, and a window\n\
+\x20 cargo xtask vm run --backend virtualbox --dry-run  # the commands that VirtualBox would be given")]
 struct RunArgs {
     /// The profile (the default one, unless given).
     profile: Option<String>,
@@ -72,6 +77,10 @@ struct RunArgs {
 }
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n\
+\x20 cargo xtask vm test                                   # every scenario, with the default profile\n\
+\x20 cargo xtask vm test --list                            # what there is\n\
+\x20 cargo xtask vm test rancheros --scenario iso-cd-uefi  # one of them")]
 struct TestArgs {
     /// The profile (the default one, unless given).
     profile: Option<String>,
@@ -142,7 +151,12 @@ fn run_test(ctx: &Ctx, args: &TestArgs) -> Result<()> {
     if args.list {
         let rows: Vec<Vec<String>> =
             ALL.iter().map(|s| vec![s.name.to_owned(), s.about.to_owned()]).collect();
-        ctx.report.out(&table(&["scenario", "what it shows"], &rows));
+        if ctx.globals.json {
+            let list = ALL.iter().map(|s| serde_json::json!({ "name": s.name, "about": s.about }));
+            ctx.report.out_json(&list.collect::<Vec<_>>());
+        } else {
+            ctx.report.out(&table(&["scenario", "what it shows"], &rows));
+        }
         return Ok(());
     }
     let loaded = load::load(ctx)?;

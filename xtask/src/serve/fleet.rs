@@ -89,6 +89,7 @@ impl Dnsmasq {
         let programs = if self.uefi { format!("{BIOS}, {UEFI} and {AUTOEXEC}") } else { BIOS.to_owned() };
         _ = writeln!(text, "# Holds {programs}.\nenable-tftp\ntftp-root={}", self.tftp);
         if self.uefi {
+            _ = writeln!(text, "# {AUTOEXEC} is for iPXE for UEFI, and says:");
             self.autoexec().lines().for_each(|l| _ = writeln!(text, "#   {l}"));
         }
         text += "# iPXE itself asks again and gets the script; firmware gets iPXE.\ndhcp-userclass=set:ipxe,iPXE\n";

@@ -29,8 +29,9 @@ const PROBE_WORDS: &[u8] = b"media: alive\r\n";
 /// [`Kind::MissingTool`] without QEMU.
 pub fn find(ctx: &Ctx) -> Result<Host> {
     let program = ctx.find_program(PROGRAM).ok_or_else(|| {
-        Failure::new(Kind::MissingTool, format!("`{PROGRAM}` is not installed"))
-            .help("apt-get install qemu-system-x86")
+        Failure::new(Kind::MissingTool, format!("`{PROGRAM}` is not installed")).help(
+            "`cargo xtask doctor --install` installs what is missing (here the package qemu-system-x86)",
+        )
     })?;
     let accel = accel(ctx, &program)?;
     Ok(Host { program: program.into_string(), accel, ovmf: ovmf() })

@@ -69,7 +69,18 @@ pub fn script(ctx: &Ctx, profile: &Profile, wish: &Wish, shell: Shell) -> Result
     };
     let home = Home::of(ctx, &profile.name, wish.choice);
     let machine = machine(profile, &dist, &home, wish)?;
-    Backend::script(wish.choice, ctx, machine, &home.dir, shell, wish.window)
+    let script = Backend::script(wish.choice, ctx, machine, &home.dir, shell, wish.window)?;
+    Ok(if wish.from == From::Netboot { serve_first(profile, wish.choice) + &script } else { script })
+}
+
+/// What `vm run` does by itself, as a comment in both shells.
+fn serve_first(profile: &Profile, choice: Choice) -> String {
+    // QEMU's user network leads from the guest's server to this host's own address.
+    let at = match choice {
+        Choice::Qemu => "127.0.0.1",
+        Choice::Virtualbox => profile.base_url.host.as_str(),
+    };
+    format!("# first: cargo xtask serve {} --listen {at}:{}\n", profile.name, profile.base_url.port)
 }
 
 /// Runs the machine until Ctrl-C, its own end, or the wished number of boots.
@@ -96,6 +107,7 @@ pub fn run(ctx: &Ctx, profile: &Profile, wish: &Wish) -> Result<()> {
     };
     let want = want(profile, wish);
     ctx.report.note(format!("{} boots; Ctrl-C switches it off", machine.name));
+    forwards(&machine).filter_map(login).for_each(|text| ctx.report.note(text));
     let session = backend.start(ctx, &machine, &home.dir, &home.dir, want.clone(), wish.window)?;
     let mut live = Live { ctx, served, session, want, wish, log: home.dir };
     let end = live.run();
@@ -139,13 +151,22 @@ fn machine(profile: &Profile, dist: &Dist, home: &Home, wish: &Wish) -> Result<M
     Ok(spec.machine(&home.machine_name(), &home.dir, Some(medium), DiskFormat::Raw))
 }
 
-/// QEMU's own words about a port that is taken are hard to read.
-fn free_ports(machine: &Machine) -> Result<()> {
-    let forwards = machine.nics.iter().flat_map(|n| match n {
+fn forwards(machine: &Machine) -> impl Iterator<Item = &Forward> {
+    machine.nics.iter().flat_map(|n| match n {
         Nic::Nat { forwards } => forwards.as_slice(),
         Nic::HostOnly(_) | Nic::Unplugged => &[],
-    });
-    for Forward { name, host_port, .. } in forwards {
+    })
+}
+
+/// How to log in through a forward to the guest's SSH: the console is shown, and takes no keys.
+fn login(forward: &Forward) -> Option<String> {
+    let port = forward.host_port;
+    (forward.guest_port == 22).then(|| format!("log in with: ssh -p {port} rancher@127.0.0.1"))
+}
+
+/// QEMU's own words about a port that is taken are hard to read.
+fn free_ports(machine: &Machine) -> Result<()> {
+    for Forward { name, host_port, .. } in forwards(machine) {
         if std::net::TcpListener::bind(("127.0.0.1", *host_port)).is_err() {
             let text = format!("port {host_port} of 127.0.0.1, which {name} forwards to the guest, is taken");
             return Err(Failure::new(Kind::Port, text)
@@ -274,5 +295,17 @@ pub fn absolute_picture(ctx: &Ctx, path: &Utf8Path) -> Result<Utf8PathBuf> {
     match path.parent().filter(|p| p.is_dir()) {
         Some(_) => Ok(path),
         None => Err(Failure::new(Kind::Usage, format!("{path} is in no folder that exists")).into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_forward_to_the_guests_ssh_is_a_way_to_log_in() {
+        let to = |guest_port| Forward { name: "x".to_owned(), host_port: 2222, guest_port };
+        assert_eq!(login(&to(22)).unwrap(), "log in with: ssh -p 2222 rancher@127.0.0.1");
+        assert_eq!(login(&to(80)), None);
     }
 }

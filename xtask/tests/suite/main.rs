@@ -16,6 +16,7 @@ mod output;
 mod params;
 mod params_cli;
 mod plans;
+mod readme;
 mod refusals;
 mod release;
 mod released;

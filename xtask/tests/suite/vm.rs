@@ -196,4 +196,7 @@ fn a_dry_run_prints_both_shells_and_starts_nothing() {
     let (code, out, said) =
         output(&lab, &["run", "tiny", "--from", "cd", "--dry-run", "--backend", "virtualbox"]);
     assert!(code == Some(0) && out.contains(" startvm ") && out.contains("# later, to "), "{out}{said}");
+    // From the network it is told the server as well, which `vm run` starts by itself.
+    let (_, out, said) = output(&lab, &["run", "smoke", "--dry-run"]);
+    assert!(out.contains("\n# first: cargo xtask serve smoke --listen 127.0.0.1:8089\n"), "{out}{said}");
 }

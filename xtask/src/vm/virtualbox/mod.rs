@@ -103,6 +103,10 @@ pub fn guess(ctx: &Ctx, base: &Utf8Path, name: &str, machine: &Machine) -> Resul
     let mut todo = planner::plan(&place, machine, &state, &allowed)?;
     todo.notes
         .push("VirtualBox is not installed here: this is what a new installation would be told".to_owned());
+    if place.system == System::Linux && planner::host_only(machine).is_some() {
+        todo.notes
+            .push("a new installation has the DHCP server of vboxnet0 already, at 192.168.56.100".to_owned());
+    }
     Ok(todo)
 }
 
