@@ -22,6 +22,7 @@ use crate::{
         quote::Shell,
         scenario::Dist,
     },
+    params::Os,
 };
 
 /// How long a person watches a boot before it is called slow; RancherOS unpacks itself under TCG for minutes.
@@ -107,7 +108,7 @@ pub fn run(ctx: &Ctx, profile: &Profile, wish: &Wish) -> Result<()> {
     };
     let want = want(profile, wish);
     ctx.report.note(format!("{} boots; Ctrl-C switches it off", machine.name));
-    forwards(&machine).filter_map(login).for_each(|text| ctx.report.note(text));
+    forwards(&machine).filter_map(|f| login(profile.os, f)).for_each(|text| ctx.report.note(text));
     let session = backend.start(ctx, &machine, &home.dir, &home.dir, want.clone(), wish.window)?;
     let mut live = Live { ctx, served, session, want, wish, log: home.dir };
     let end = live.run();
@@ -159,9 +160,10 @@ fn forwards(machine: &Machine) -> impl Iterator<Item = &Forward> {
 }
 
 /// How to log in through a forward to the guest's SSH: the console is shown, and takes no keys.
-fn login(forward: &Forward) -> Option<String> {
+fn login(os: Os, forward: &Forward) -> Option<String> {
     let port = forward.host_port;
-    (forward.guest_port == 22).then(|| format!("log in with: ssh -p {port} rancher@127.0.0.1"))
+    (forward.guest_port == 22 && matches!(os, Os::Rancher(_) | Os::Burmilla(_)))
+        .then(|| format!("log in with: ssh -p {port} rancher@127.0.0.1"))
 }
 
 /// QEMU's own words about a port that is taken are hard to read.
@@ -303,9 +305,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_forward_to_the_guests_ssh_is_a_way_to_log_in() {
+    fn only_a_forward_to_an_ssh_server_of_the_guest_is_a_way_to_log_in() {
         let to = |guest_port| Forward { name: "x".to_owned(), host_port: 2222, guest_port };
-        assert_eq!(login(&to(22)).unwrap(), "log in with: ssh -p 2222 rancher@127.0.0.1");
-        assert_eq!(login(&to(80)), None);
+        let os: Os = "rancheros-1.5.8".parse().unwrap();
+        assert_eq!(login(os, &to(22)).unwrap(), "log in with: ssh -p 2222 rancher@127.0.0.1");
+        assert_eq!((login(os, &to(80)), login(Os::Smoke, &to(22))), (None, None));
     }
 }
