@@ -145,10 +145,11 @@ pub fn kind_of(error: &anyhow::Error) -> Option<Kind> {
 /// Every help text in an error's chain, outermost first.
 #[must_use]
 pub fn helps_of(error: &anyhow::Error) -> Vec<&str> {
-    if failures(error).next().is_none() && system_kind(error) == Some(Kind::Storage) {
+    let helps: Vec<_> = failures(error).filter_map(Failure::help_text).collect();
+    if helps.is_empty() && system_kind(error) == Some(Kind::Storage) {
         return vec!["is it another user's, on a disk that is full, or on one that is read-only?"];
     }
-    failures(error).filter_map(Failure::help_text).collect()
+    helps
 }
 
 /// A failure to open the file `path`, which a person named.

@@ -51,7 +51,10 @@ pub fn check(ctx: &Ctx, needs: &[Need], install: bool) -> Result<()> {
 pub fn failure(missing: &[&Need]) -> anyhow::Error {
     let list: Vec<String> =
         missing.iter().map(|n| format!("{} (package {})", n.what, or_unknown(n.package))).collect();
-    let message = format!("{} programs or files are missing: {}", list.len(), list.join(", "));
+    let message = match list.as_slice() {
+        [one] => format!("{one} is missing"),
+        _ => format!("{} programs or files are missing: {}", list.len(), list.join(", ")),
+    };
     let sudo = if is_root() { "" } else { "sudo " };
     let help = format!(
         "install them with `{sudo}apt-get install --no-install-recommends {}`, or let `--install` do it",

@@ -96,3 +96,16 @@ fn a_text_that_is_no_key_is_not_asked_for_a_password() {
         "{text}"
     );
 }
+
+#[test]
+fn what_is_asked_for_as_json_is_json() {
+    let lab = Lab::new();
+    let parsed = |args: &[&str]| -> serde_json::Value {
+        let output = xtask(&lab, &[&["--json"], args].concat()).output().unwrap();
+        assert!(output.status.success(), "{args:?}: {}", said(&output).1);
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    assert_eq!(parsed(&["vm", "test", "--list"])[0]["name"], "power-cut");
+    assert_eq!(parsed(&["gc", "--dry-run"])["removed"], false);
+    assert_eq!(parsed(&["iso", "extract", "small.iso", "-C", "out"])["folder"], "out");
+}

@@ -80,6 +80,7 @@ fn every_command_of_the_documentation_parses() {
     let files = ["README.md", "README.zh-CN.md", "CONTRIBUTING.md", "docs/cookbook.md", "docs/virtualbox.md"];
     let more = ["docs/ci.md", "docs/trust.md", "docs/formats.md", "docs/architecture.md"];
     let missing = [
+        ErrorKind::DisplayHelp,
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand,
         ErrorKind::MissingSubcommand,
         ErrorKind::MissingRequiredArgument,
