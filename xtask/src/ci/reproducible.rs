@@ -29,12 +29,7 @@ pub struct Pair<'a> {
     pub ipxe_repo: Option<&'a str>,
     /// A folder of released files, if given; absolute.
     pub artifacts: Option<&'a Utf8Path>,
-    /// The login password, if one is to be set.
-    pub password: Option<&'a str>,
 }
-
-/// The variable that hands the password on.
-const PASSWORD: &str = "MEDIA_PAIR_PASSWORD";
 
 /// Builds both, compares, and prints the digests.
 ///
@@ -128,7 +123,6 @@ fn make(ctx: &Ctx, pair: &Pair<'_>, build: &Build, log: &Utf8Path) -> Result<()>
     words.extend([program.as_str(), "--jobs", &jobs, "dist", pair.profile, "--engine", engine]);
     words.extend(build.repository.iter().flat_map(|r| ["--ipxe-repo", r.as_str()]));
     words.extend(pair.artifacts.iter().flat_map(|dir| ["--artifacts", dir.as_str()]));
-    words.extend(pair.password.iter().flat_map(|_| ["--password-env", PASSWORD]));
     let mut cmd = Cmd::new("sh", format!("build in {}", build.root))
         .arg("-c")
         .arg(format!("umask {}; exec \"$@\"", build.umask))
@@ -139,9 +133,6 @@ fn make(ctx: &Ctx, pair: &Pair<'_>, build: &Build, log: &Utf8Path) -> Result<()>
         .deadline(Duration::from_secs(45 * 60));
     for (name, value) in &build.env {
         cmd = cmd.env(name, value);
-    }
-    if let Some(password) = pair.password {
-        cmd = cmd.env(PASSWORD, password);
     }
     ctx.runner.logged(&cmd, log, &mut |_| {})
 }

@@ -147,13 +147,11 @@ fn build_twice(ctx: &Ctx, selection: &Selection, install: bool) -> Result<()> {
     preflight::check(ctx, &needs, install)?;
     let artifacts = selection.artifacts.clone().or(ctx.env.get("MEDIA_ARTIFACTS").map(Into::into));
     let artifacts = artifacts.map(|dir| ctx.absolute(dir)).transpose()?;
-    let password = selection.password.get(ctx)?;
     let pair = Pair {
         profile: &profile.name,
         engine,
         ipxe_repo: selection.ipxe_repo.as_deref().or(ctx.env.get("MEDIA_IPXE_REPO")),
         artifacts: artifacts.as_deref(),
-        password: password.as_deref(),
     };
     reproducible::run(ctx, &pair)
 }
