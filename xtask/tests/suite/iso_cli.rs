@@ -19,6 +19,7 @@ fn xtask(lab: &Lab, args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_xtask"))
         .args(args)
         .current_dir(lab.path(""))
+        .env_remove("GITHUB_ACTIONS")
         .env("MEDIA_ROOT", lab.path(""))
         .output()
         .unwrap()

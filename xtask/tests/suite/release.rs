@@ -110,6 +110,7 @@ impl Repository {
     pub(super) fn run_with(&self, target: &str, args: &[&str]) -> (i32, String) {
         let output = Command::new(env!("CARGO_BIN_EXE_xtask"))
             .args(args)
+            .env_remove("GITHUB_ACTIONS")
             .env("MEDIA_ROOT", self.dir.path())
             .env("CARGO_TARGET_DIR", self.path(target))
             .current_dir(self.dir.path())
