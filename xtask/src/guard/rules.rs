@@ -241,7 +241,7 @@ mod tests {
 
     fn seen(bytes: &[u8], host: &str, is_program: bool) -> Vec<What> {
         let rules =
-            Rules::new(vec!["/work/builder/media".to_owned(), "/root".to_owned()], Some(host.to_owned()));
+            Rules::new(vec!["/srv/builder/media".to_owned(), "/root".to_owned()], Some(host.to_owned()));
         let (limit, mut reader) = (Limit::new(1 << 30, Interrupt::default()), bytes);
         let mut input = Input::new(&mut reader, &limit, 0);
         input.is_program = is_program;
@@ -354,7 +354,7 @@ mod tests {
                 "see C:\\Users\\Alice\\x",
                 "{\"a\":\"c:\\\\users\\\\Alice\\\\x\"}",
                 "MZ\0\u{1}set root=/home/alice/x\0",
-                "\0/work/builder/media/target\0",
+                "\0/srv/builder/media/target\0",
             ],
         );
         all(What::HostName, &["built on buildhost7."]);
@@ -363,7 +363,7 @@ mod tests {
         }
         assert_eq!(seen(b"vm.swappiness = 1, a vm", "vm", false), []);
         assert_eq!(seen(b"\0/home/buildozer/go/src/x.go http://bob:pw@h/\0", "h", true), []);
-        assert_eq!(seen(b"\0/work/builder/media/target\0", "h", true), [What::HomePath]);
+        assert_eq!(seen(b"\0/srv/builder/media/target\0", "h", true), [What::HomePath]);
         assert!(!Rules::new(Vec::new(), Some("localhost".to_owned())).looks_for_host);
     }
 

@@ -112,3 +112,11 @@ fn what_is_asked_for_as_json_is_json() {
     assert_eq!(parsed(&["gc", "--dry-run"])["removed"], false);
     assert_eq!(parsed(&["iso", "extract", "small.iso", "-C", "out"])["folder"], "out");
 }
+
+#[test]
+fn the_changelog_holds_nothing_that_the_guard_refuses() {
+    let changelog = super::repository().join("CHANGELOG.md");
+    let output = xtask(&Lab::new(), &["guard", changelog.as_str()]).output().unwrap();
+    let (code, text) = said(&output);
+    assert_eq!(code, Some(0), "it is what a release says of itself: {text}");
+}
