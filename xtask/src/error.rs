@@ -1,7 +1,7 @@
 //! Failures a person or a script tells apart: a kind with an exit code of its own, and the next step.
 //!
-//! Everything else is an `anyhow::Error` and leaves with exit code 1, but for what the system says of files. Attach a kind where the reason is
-//! known: `return Err(Failure::new(Kind::Config, "unknown profile `x`").help("…").into())`, or put it on
+//! Everything else is an `anyhow::Error` and leaves with exit code 1, but for what the system says of files. Attach a
+//! kind where the reason is known: `return Err(Failure::new(Kind::Config, "unknown profile `x`").help("…").into())`, or put it on
 //! an existing error with [`Explain`].
 
 use std::{fmt, io};

@@ -21,6 +21,16 @@ pub const MANIFEST: &str = "manifest.json";
 /// that older ones are told from false ones.
 pub const GENERATOR: &str = concat!("xtask-", env!("CARGO_PKG_VERSION"), "+statements.1");
 
+/// What is written beside the media, by name: the manifest, and what follows from it.
+#[must_use]
+pub fn statements(manifest: &Manifest) -> [(&'static str, String); 3] {
+    [
+        (MANIFEST, json(manifest)),
+        (SBOM, json(&spdx::document(manifest))),
+        (PROVENANCE, json(&provenance::statement(manifest))),
+    ]
+}
+
 /// The day of `epoch`, in seconds since 1970: `2025-11-25`.
 #[must_use]
 pub fn date(epoch: u64) -> String {

@@ -4,7 +4,7 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::{
-    attest::{MANIFEST, Manifest, PROVENANCE, SBOM, SIGNATURE, json, provenance, spdx},
+    attest::{MANIFEST, Manifest, PROVENANCE, SBOM, SIGNATURE, statements},
     ctx::Ctx,
     error::{self, Explain as _, Failure, Kind},
     exec::run::read_limited,
@@ -65,11 +65,7 @@ impl Lists {
             if let Some(output) = manifest.outputs.get_mut(&self.name) {
                 (output.sha256, output.size) = (digest, size);
             }
-            let texts = [
-                (MANIFEST, json(manifest)),
-                (SBOM, json(&spdx::document(manifest))),
-                (PROVENANCE, json(&provenance::statement(manifest))),
-            ];
+            let texts = statements(manifest);
             for (name, text) in texts.iter().filter(|(name, _)| self.folder.join(name).is_file()) {
                 replace_file(&self.folder.join(name), text)?;
             }

@@ -83,7 +83,8 @@ pub fn run(ctx: &Ctx, args: &PublishArgs) -> Result<()> {
 /// The notes, looked through as the media are: they are published as well.
 fn read_notes(ctx: &Ctx, tag: Option<&str>) -> Result<String> {
     let changelog = fs_err::read_to_string(ctx.root.join("CHANGELOG.md"));
-    let notes = notes::section(&changelog.explain(Kind::Config, || "there are no notes".to_owned())?, tag)?;
+    let none = || "cannot read CHANGELOG.md, whose section is what a release says of itself".to_owned();
+    let notes = notes::section(&changelog.explain(Kind::Config, none)?, tag)?;
     fs_err::create_dir_all(&ctx.work)?;
     let dir = tempfile::Builder::new().prefix("notes-").tempdir_in(&ctx.work)?;
     fs_err::write(dir.path().join(release::NOTES), &notes)?;

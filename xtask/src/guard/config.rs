@@ -14,8 +14,7 @@ use crate::params::cloud_config::{self, Leaf};
 const MOST: usize = 1 << 20;
 
 /// Keys with which a line of a cloud-config that has no header begins.
-const KEYS: &[&[u8]] =
-    &[b"#cloud-config", b"rancher:", b"users:", b"write_files:", b"chpasswd:", b"rancher: {"];
+const KEYS: &[&[u8]] = &[b"#cloud-config", b"rancher:", b"users:", b"write_files:", b"chpasswd:"];
 
 /// Looks at `text` when it is a cloud-config; its first byte is the one at `at`.
 pub(super) fn look(text: &[u8], at: u64, seen: &mut Seen) {

@@ -1,6 +1,9 @@
 //! Passwords that a person chose, told by where they stand: kernel parameters, loaders' scripts, addresses.
 
-use super::rules::{Around, Check, What, run, skip, some};
+use super::{
+    rules::{Around, Check, What, run, skip, some},
+    tokens,
+};
 
 /// Words and their checks.
 pub(super) const WORDS: &[(&[u8], Check)] =
@@ -12,21 +15,7 @@ pub(super) fn password(value: &str) -> Option<What> {
     let between = |open: &str, close: &str| value.starts_with(open) && value.ends_with(close);
     let stands_for = between("${", "}") || between("{{", "}}") || between("<", ">") || between("‹", "›");
     let locked = value.chars().all(|c| matches!(c, '*' | '!' | '.' | '…'));
-    let hashed = [
-        "$1$",
-        "$2",
-        "$4$",
-        "$5$",
-        "$6$",
-        "$7$",
-        "$y$",
-        "$gy$",
-        "$apr1$",
-        "$argon2",
-        "$scrypt$",
-        "grub.pbkdf2.",
-    ];
-    let hashed = hashed.iter().any(|h| value.starts_with(h)) && value.len() > 27;
+    let hashed = tokens::hashes().any(|h| value.as_bytes().starts_with(h)) && value.len() > 27;
     match value {
         "rancher" => Some(What::DefaultPassword),
         "%s" => None,

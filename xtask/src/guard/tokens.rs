@@ -61,6 +61,12 @@ pub(super) const WORDS: &[(&[u8], Check)] = &[
     }),
 ];
 
+/// The words with which hashes of passwords begin.
+pub(super) fn hashes() -> impl Iterator<Item = &'static [u8]> {
+    let words = WORDS.iter().map(|(word, _)| *word);
+    words.filter(|word| word.starts_with(b"$") || word.starts_with(b"grub.pbkdf2."))
+}
+
 fn is_base64(b: u8) -> bool {
     b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=')
 }

@@ -12,7 +12,7 @@ use crate::exec::{
     tree::{self, Stamp},
 };
 use crate::{
-    attest::{MANIFEST, PROVENANCE, SBOM, SIGNATURE, json, provenance, spdx},
+    attest::{SIGNATURE, statements},
     ctx::Ctx,
     error::{Explain as _, Failure, Kind},
     plan::{Arg, Digest, Keys, Node, NodeId, digest::sha512},
@@ -117,11 +117,7 @@ impl Publish<'_> {
             let dir = self.entry(artifact.node);
             tree::copy(&dir.join("out").join(&artifact.name), &new.join(path))?;
         }
-        let written = [
-            (MANIFEST, json(&manifest)),
-            (SBOM, json(&spdx::document(&manifest))),
-            (PROVENANCE, json(&provenance::statement(&manifest))),
-        ];
+        let written = statements(&manifest);
         let mut sums: Vec<(&str, Digest)> =
             manifest.outputs.iter().map(|(path, o)| (path.as_str(), o.sha256)).collect();
         for (name, text) in &written {
@@ -160,38 +156,37 @@ impl Publish<'_> {
             engine: self.engine,
             epoch: self.epoch,
             outputs,
-            nodes: self.nodes()?,
+            nodes: nodes(self.ctx, self.planned, self.keys)?,
         })
     }
+}
 
-    /// What the manifest says of each node. Made of the plan alone: the store may lack a node whose output nobody
-    /// needed.
-    ///
-    /// # Errors
-    /// When a template cannot be read.
-    pub fn nodes(&self) -> Result<BTreeMap<Digest, Made>> {
-        let goals: Vec<NodeId> = self.planned.outputs.iter().map(|(_, a)| a.node).collect();
-        let needed: BTreeSet<NodeId> = self.planned.plan.needed(&goals);
-        let made = |id: &NodeId| {
-            let node = self.planned.plan.node(*id);
-            let made = Made {
-                stage: node.stage.to_owned(),
-                label: node.label.clone(),
-                inputs: self.keys.inputs(*id).to_vec(),
-                text: self.text(node)?,
-            };
-            Ok((self.keys.key(*id), made))
+/// What the manifest says of each node. Made of the plan alone: the store may lack a node whose output nobody needed.
+///
+/// # Errors
+/// When a template cannot be read.
+pub fn nodes(ctx: &Ctx, planned: &Planned, keys: &Keys) -> Result<BTreeMap<Digest, Made>> {
+    let goals: Vec<NodeId> = planned.outputs.iter().map(|(_, a)| a.node).collect();
+    let needed: BTreeSet<NodeId> = planned.plan.needed(&goals);
+    let made = |id: &NodeId| {
+        let node = planned.plan.node(*id);
+        let made = Made {
+            stage: node.stage.to_owned(),
+            label: node.label.clone(),
+            inputs: keys.inputs(*id).to_vec(),
+            text: text(ctx, node)?,
         };
-        needed.iter().map(made).collect()
-    }
+        Ok((keys.key(*id), made))
+    };
+    needed.iter().map(made).collect()
+}
 
-    /// The digest of a text with a short secret in it would let the secret be guessed.
-    fn text(&self, node: &Node) -> Result<Option<Digest>> {
-        let mut secret = false;
-        node.leaves(&mut |arg| secret |= matches!(arg, Arg::Secret(_)));
-        let text = if secret { None } else { builtin::text(&self.ctx.root, node)? };
-        Ok(text.map(|(_, text)| Digest::of(text.as_bytes())))
-    }
+/// The digest of a text with a short secret in it would let the secret be guessed.
+fn text(ctx: &Ctx, node: &Node) -> Result<Option<Digest>> {
+    let mut secret = false;
+    node.leaves(&mut |arg| secret |= matches!(arg, Arg::Secret(_)));
+    let text = if secret { None } else { builtin::text(&ctx.root, node)? };
+    Ok(text.map(|(_, text)| Digest::of(text.as_bytes())))
 }
 
 /// The folder's stamp but for the signature, which a person adds later and which stays while nothing changes.

@@ -21,7 +21,7 @@ use crate::{
     },
     plan::{Action, Arg, Artifact, Digest, Keys, Missing, NodeId, Plan, Resource, ToolId, World},
     report::{Mode, Reporter},
-    site::publish::Publish,
+    site::publish,
     stage::{
         host::{Host, Package, Packages},
         media::Planned,
@@ -138,10 +138,7 @@ impl Expected {
         let goals: Vec<NodeId> = planned.outputs.iter().map(|(_, a)| a.node).collect();
         let keys = Keys::compute(&planned.plan, &goals, &world).map_err(|missing| lacks(&missing));
         let nodes = match &keys {
-            Ok(keys) => {
-                let engine = crate::config::Engine::Prebuilt;
-                Publish { ctx, planned: &planned, keys, profile: "", engine, epoch }.nodes()?
-            }
+            Ok(keys) => publish::nodes(ctx, &planned, keys)?,
             Err(_) => BTreeMap::new(),
         };
         Ok(Self { planned, keys, nodes, host, own: own_keys, made, work: ctx.work.clone() })

@@ -8,7 +8,7 @@ use camino::Utf8Path;
 use super::{
     Checks, Subject, TEXT_LIMIT,
     expect::{Expected, Known},
-    inside::{Said, beside, carries},
+    inside::{PROGRAM_LIMIT, Said, beside, carries},
 };
 use crate::{
     attest::MANIFEST,
@@ -19,8 +19,6 @@ use crate::{
 const ISOLINUX: &str = "/isolinux/isolinux.bin";
 const CATALOG: &str = "/isolinux/boot.cat";
 const EFI: &str = "/efi.img";
-/// No GRUB or iPXE is larger.
-const PROGRAM_LIMIT: u64 = 16 << 20;
 
 /// An ISO under examination.
 struct Image<'a> {

@@ -9,8 +9,8 @@ use super::{
 };
 use crate::{attest::MANIFEST, config::Engine, iso::Iso, plan::Artifact};
 
-/// No iPXE program is larger.
-const PROGRAM_LIMIT: u64 = 16 << 20;
+/// No program that a loader is or starts is larger.
+pub(super) const PROGRAM_LIMIT: u64 = 16 << 20;
 
 pub(super) type Said = Result<String, String>;
 

@@ -1,6 +1,10 @@
 //! A release as `publish` writes it: lists over folders, each with a manifest of its own.
 
-use super::{Checks, Subject, read_manifest, release::Part, sums};
+use super::{
+    Checks, Subject, read_manifest,
+    release::{NOTES, Part},
+    sums,
+};
 use crate::exec::tree;
 
 /// The folders of a release in `subject`: those with a manifest, when the folder itself has none.
@@ -31,7 +35,7 @@ pub fn complete(subject: &Subject<'_>, parts: &[Part]) -> Result<String, String>
     }
     let files = tree::files(&subject.dir).map_err(|e| format!("{e:#}"))?;
     let part = |f: &str| f.split_once('/').is_some_and(|(top, _)| parts.iter().any(|p| p.name() == top));
-    let about = |f: &str| f == "NOTES.md" || sums::is_list(f);
+    let about = |f: &str| f == NOTES || sums::is_list(f);
     match files.iter().map(|f| f.as_str()).find(|f| !part(f) && !about(f)) {
         Some(file) => Err(format!("nobody says what {file} was made from")),
         None => Ok(format!("{} folders of media and nothing else", parts.len())),
