@@ -2,7 +2,8 @@
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{cmd, ctx::Globals};
+use crate::cmd;
+use buildexec::ctx::Globals;
 
 /// Makes small, customised, verified boot media.
 ///

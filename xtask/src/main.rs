@@ -1,20 +1,18 @@
 //! `cargo xtask`: parse, build the context, dispatch, exit code.
 
+use mediabuild::builtin::BUILTINS;
 use std::process::ExitCode;
 
+use buildexec::ctx::{Ctx, Env};
 use clap::Parser as _;
-use xtask::{
-    cli::Cli,
-    cmd,
-    ctx::{Ctx, Env},
-    error,
-    report::{Mode, Reporter},
-};
+use report::{Mode, Reporter};
+use xtask::cli::Cli;
+use xtask::cmd;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let globals = (&cli.globals).into();
-    let ctx = match Ctx::new(globals, Env::read()) {
+    let ctx = match Ctx::new(globals, Env::read(), BUILTINS) {
         Ok(ctx) => ctx,
         Err(e) => return fail(&Reporter::new(Mode::Human { terminal: false }, false), &e),
     };
@@ -27,5 +25,5 @@ fn main() -> ExitCode {
 fn fail(report: &Reporter, e: &anyhow::Error) -> ExitCode {
     report.clear();
     report.error(e);
-    error::kind_of(e).map_or(1, error::Kind::exit_code).into()
+    failure::kind_of(e).map_or(1, failure::Kind::exit_code).into()
 }

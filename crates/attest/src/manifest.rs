@@ -4,10 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    config::Engine,
-    plan::{Digest, Input},
-};
+use buildplan::{Digest, Input};
+use mediaplan::config::Engine;
 
 /// Every output and what it came from. It names no folder, host or time, so that the same inputs give the same
 /// manifest.

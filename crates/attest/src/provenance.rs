@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::Manifest;
-use crate::config::Engine;
+use mediaplan::config::Engine;
 
 /// The statement (<https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md>).
 #[derive(Debug, Serialize)]
@@ -143,7 +143,7 @@ pub fn statement(manifest: &Manifest) -> Statement {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::attest::spdx::tests::sample;
+    use crate::spdx::tests::sample;
 
     #[test]
     fn inputs_become_dependencies_and_tools_parameters() {

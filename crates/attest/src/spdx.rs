@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::{Made, Manifest};
-use crate::plan::{Digest, digest::Fields};
+use buildplan::{Digest, digest::Fields};
 
 /// SPDX's word for what is not known.
 const NOBODY_SAYS: &str = "NOASSERTION";
@@ -334,7 +334,9 @@ pub(super) fn utc(epoch: u64) -> String {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::{attest::Output, config::Engine, plan::Input};
+    use crate::Output;
+    use buildplan::Input;
+    use mediaplan::config::Engine;
 
     fn made(stage: &str, label: &str, inputs: &[(&str, &str)]) -> Made {
         let input = |(l, v): &(&str, &str)| Input { label: (*l).to_owned(), value: (*v).to_owned() };
@@ -344,7 +346,7 @@ pub(super) mod tests {
     }
 
     /// An ISO of an initrd (of one package) and an iPXE with one patch and a script.
-    pub(in crate::attest) fn sample() -> Manifest {
+    pub(crate) fn sample() -> Manifest {
         let key = |name: &str| Digest::of(name.as_bytes());
         let hex = |name: &str| key(name).to_string();
         let (deb, initrd, src, tree, script) =

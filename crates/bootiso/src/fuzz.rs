@@ -15,7 +15,7 @@ use super::{
     Iso, Source,
     kargs::{self, Edit},
 };
-use crate::error::{Failure, Kind};
+use failure::{Failure, Kind};
 
 /// One image, damaged or not, must be read within this time, in a build without optimisation on a busy machine.
 const LONGEST: Duration = Duration::from_secs(20);

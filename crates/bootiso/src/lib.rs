@@ -2,9 +2,10 @@
 //!
 //! An image comes from anywhere, so nothing in it is trusted: each read is checked against the length of the
 //! file, both-endian copies are compared, and depth, entries and bytes read are limited, so that the reader
-//! always ends. What is wrong is an error of [`crate::error::Kind::Input`] that names the byte. Writing whole
+//! always ends. What is wrong is an error of [`failure::Kind::Input`] that names the byte. Writing whole
 //! images is xorriso's work, not done here; symbolic links are shown and never followed.
 
+pub mod cpio;
 mod dir;
 mod eltorito;
 mod fat;
@@ -27,7 +28,7 @@ use std::{io, sync::Arc};
 use anyhow::Result;
 use camino::Utf8Path;
 
-use crate::error::{self, Explain as _, Failure};
+use failure::{Explain as _, Failure};
 
 /// Bytes of a sector. Every image on the market uses this size; others are refused.
 pub const SECTOR: u64 = 2048;
@@ -42,15 +43,17 @@ impl Iso {
     /// Opens the image at `path` and reads its descriptors.
     ///
     /// # Errors
-    /// [`error::Kind::Input`] when it is no ISO 9660 image or is shorter than it says; else what the file
+    /// [`failure::Kind::Input`] when it is no ISO 9660 image or is shorter than it says; else what the file
     /// system says.
     pub fn open(path: &Utf8Path) -> Result<Self> {
-        let file = fs_err::File::open(path).map_err(|e| error::cannot_open(&path, e))?.into_parts().0;
+        let file = fs_err::File::open(path).map_err(|e| failure::cannot_open(&path, e))?.into_parts().0;
         if file.metadata()?.is_dir() {
-            return Err(Failure::new(error::Kind::Usage, format!("{path} is a folder, not an image")).into());
+            return Err(
+                Failure::new(failure::Kind::Usage, format!("{path} is a folder, not an image")).into()
+            );
         }
         Self::over(Arc::new(file))
-            .explain(error::Kind::Input, || format!("cannot read {path} as an ISO image"))
+            .explain(failure::Kind::Input, || format!("cannot read {path} as an ISO image"))
     }
 
     /// Reads the descriptors of an image that is at hand in some other way.
@@ -109,14 +112,14 @@ impl Iso {
     pub fn find(&self, pattern: &str) -> Result<Entry> {
         let mut found = dir::best(&*self.source, &self.volumes)?.matching(pattern)?;
         match found.len() {
-            0 => Err(Failure::new(error::Kind::Input, format!("{pattern} is not in the image"))
+            0 => Err(Failure::new(failure::Kind::Input, format!("{pattern} is not in the image"))
                 .help("`cargo xtask iso ls` lists what is")
                 .into()),
             1 => Ok(found.remove(0)),
             _ => {
                 let names: Vec<_> = found.iter().map(|e| e.path.as_str()).collect();
                 let text = format!("{pattern} may mean any of {}", names.join(", "));
-                Err(Failure::new(error::Kind::Input, text).into())
+                Err(Failure::new(failure::Kind::Input, text).into())
             }
         }
     }
@@ -143,15 +146,15 @@ impl Iso {
     pub fn read(&self, entry: &Entry, limit: u64) -> Result<Vec<u8>> {
         let path = &entry.path;
         if entry.kind != Kind::File {
-            return Err(Failure::new(error::Kind::Input, format!("{path} is no file")).into());
+            return Err(Failure::new(failure::Kind::Input, format!("{path} is no file")).into());
         }
         if entry.size > limit {
             let text = format!("{path} has {} bytes, more than the {limit} allowed", entry.size);
-            return Err(Failure::new(error::Kind::Input, text).into());
+            return Err(Failure::new(failure::Kind::Input, text).into());
         }
         let mut bytes = Vec::new();
         io::Read::read_to_end(&mut self.reader(entry), &mut bytes)
-            .explain(error::Kind::Input, || format!("cannot read {path} from the image"))?;
+            .explain(failure::Kind::Input, || format!("cannot read {path} from the image"))?;
         Ok(bytes)
     }
 
@@ -242,5 +245,5 @@ impl io::Read for Reader<'_> {
 
 /// What is wrong with an image, and at which byte.
 fn bad(offset: u64, what: impl std::fmt::Display) -> anyhow::Error {
-    Failure::new(error::Kind::Input, format!("malformed image at byte {offset}: {what}")).into()
+    Failure::new(failure::Kind::Input, format!("malformed image at byte {offset}: {what}")).into()
 }

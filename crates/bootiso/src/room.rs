@@ -7,7 +7,7 @@
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Explain as _, Failure, Kind};
+use failure::{Explain as _, Failure, Kind};
 
 /// Where an image of ours says which regions it has.
 pub const LAYOUT: &str = "/media.json";

@@ -6,10 +6,8 @@
 
 use anyhow::Result;
 
-use crate::{
-    cpio::Archive,
-    error::{Failure, Kind},
-};
+use crate::cpio::Archive;
+use failure::{Failure, Kind};
 
 /// The length that we give a seed, unless something longer has to be in it. A multiple of 512 keeps whatever
 /// follows aligned, and one of 2048 fills whole sectors.

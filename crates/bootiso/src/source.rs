@@ -5,7 +5,7 @@ use std::{fs::File, io};
 use anyhow::Result;
 
 use super::bad;
-use crate::error::{Explain as _, Kind};
+use failure::{Explain as _, Kind};
 
 /// No structure of an image is read into memory beyond this.
 const MOST: u64 = 64 << 20;

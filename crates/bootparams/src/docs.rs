@@ -10,7 +10,7 @@ use super::{
 const HEAD: &str = "\
 # Kernel parameters
 
-Written by `cargo xtask codegen` from the tables in `xtask/src/params/`. `cargo xtask params check` looks for
+Written by `cargo xtask codegen` from the tables in `crates/bootparams/`. `cargo xtask params check` looks for
 what follows before a medium is made, `params explain` shows what the OS will hold, `params list` searches the schema.
 
 ## Rules

@@ -5,13 +5,11 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::{builtin, fetch, store, tree};
-use crate::{
-    ctx::Ctx,
-    error::{Explain as _, Kind},
-    plan::{Action, Arg, Artifact, Cmd, CmdSpec, Keys, NodeId, Plan},
-    report::Event,
-};
+use super::{fetch, store, tree};
+use crate::ctx::Ctx;
+use buildplan::{Action, Arg, Artifact, Cmd, CmdSpec, Keys, NodeId, Plan};
+use failure::{Explain as _, Kind};
+use report::Event;
 
 /// A node under way.
 pub struct Job<'a> {
@@ -60,8 +58,15 @@ impl Job<'_> {
             Action::Builtin { name, args } => {
                 let resolved: Result<Vec<_>> =
                     args.iter().map(|(label, arg)| Ok((*label, self.text(arg)?))).collect();
-                builtin::call(name, &builtin::Call { job: self, args: resolved? })
+                self.builtin(name)?(&Call { job: self, args: resolved? })
             }
+        }
+    }
+
+    fn builtin(&self, name: &str) -> Result<Builtin> {
+        match self.ctx.builtins.iter().find(|(n, _)| *n == name) {
+            Some((_, function)) => Ok(*function),
+            None => bail!("`{}` calls the builtin {name}, which does not exist", self.label()),
         }
     }
 
@@ -139,3 +144,62 @@ impl Job<'_> {
         Ok(path)
     }
 }
+
+/// A call of a builtin: its node and its labelled arguments, paths resolved.
+pub struct Call<'a> {
+    /// The node under way.
+    pub job: &'a Job<'a>,
+    /// The arguments, in order; a label may come more than once.
+    pub args: Vec<(&'static str, String)>,
+}
+
+impl Call<'_> {
+    /// The argument `label`.
+    ///
+    /// # Errors
+    /// When the stage gave none.
+    pub fn text(&self, label: &str) -> Result<&str> {
+        match self.find(label) {
+            Some(text) => Ok(text),
+            None => bail!("`{}` gives no `{label}`", self.job.label()),
+        }
+    }
+
+    /// The argument `label`, if the stage gave one.
+    #[must_use]
+    pub fn find(&self, label: &str) -> Option<&str> {
+        self.all(label).next()
+    }
+
+    /// The argument `label` as a path.
+    ///
+    /// # Errors
+    /// When the stage gave none.
+    pub fn path(&self, label: &str) -> Result<&Utf8Path> {
+        self.text(label).map(Utf8Path::new)
+    }
+
+    /// The path of an output, its folder made.
+    ///
+    /// # Errors
+    /// When the stage gave none or the folder cannot be made.
+    pub fn out(&self, label: &str) -> Result<Utf8PathBuf> {
+        let path = self.path(label)?.to_owned();
+        if let Some(parent) = path.parent() {
+            fs_err::create_dir_all(parent)?;
+        }
+        Ok(path)
+    }
+
+    /// Every argument `label`, in order.
+    pub fn all<'s>(&'s self, label: &str) -> impl Iterator<Item = &'s str> {
+        let label = label.to_owned();
+        self.args.iter().filter(move |(l, _)| *l == label).map(|(_, text)| text.as_str())
+    }
+}
+
+/// An action that is a function of ours.
+pub type Builtin = fn(&Call<'_>) -> Result<()>;
+
+/// Builtins by the name that plans call them.
+pub type Table = &'static [(&'static str, Builtin)];

@@ -5,10 +5,10 @@ use std::{collections::BTreeMap, io::IsTerminal as _};
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::{
-    exec::{run::Runner, signals::Interrupt},
-    report::{Mode, Reporter},
-};
+use crate::action::Table;
+use crate::run::Runner;
+use crate::signals::Interrupt;
+use report::{Mode, Reporter};
 
 /// The environment at the start of the process.
 #[derive(Clone, Debug, Default)]
@@ -75,6 +75,8 @@ pub struct Ctx {
     pub report: Reporter,
     /// Starts processes.
     pub runner: Runner,
+    /// The builtins that plans may call.
+    pub builtins: Table,
 }
 
 impl Ctx {
@@ -85,14 +87,14 @@ impl Ctx {
     ///
     /// # Errors
     /// When no repository is found or signal handlers cannot be installed.
-    pub fn new(globals: Globals, env: Env) -> Result<Self> {
+    pub fn new(globals: Globals, env: Env, builtins: Table) -> Result<Self> {
         let root = find_root(&env)?;
         let target = env.get("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |t| root.join(t));
         let dist = env.get("MEDIA_DIST_DIR").map_or_else(|| root.join("dist"), |d| root.join(d));
         let report = Reporter::new(mode(&globals, &env), globals.quiet);
         let runner =
             Runner { base_env: base_env(&env), root: root.clone(), interrupt: Interrupt::install()? };
-        Ok(Self { work: target.join("media"), dist, root, env, globals, report, runner })
+        Ok(Self { work: target.join("media"), dist, root, env, globals, report, runner, builtins })
     }
 
     /// Parallel jobs.
@@ -113,25 +115,23 @@ impl Ctx {
     /// Where `program` is, if anywhere.
     #[must_use]
     pub fn find_program(&self, program: &str) -> Option<Utf8PathBuf> {
-        crate::exec::run::find_program(program, self.search_path())
+        crate::run::find_program(program, self.search_path())
     }
 
     /// A path from where the person stands, made absolute; it must exist.
     ///
     /// # Errors
-    /// [`crate::error::Kind::Usage`] when it does not.
+    /// [`failure::Kind::Usage`] when it does not.
     pub fn absolute(&self, path: Utf8PathBuf) -> Result<Utf8PathBuf> {
         path.canonicalize_utf8().map_err(|e| {
-            crate::error::Failure::new(crate::error::Kind::Usage, format!("there is no {path}"))
-                .source(e)
-                .into()
+            failure::Failure::new(failure::Kind::Usage, format!("there is no {path}")).source(e).into()
         })
     }
 
     /// Fails once Ctrl-C came.
     ///
     /// # Errors
-    /// [`crate::error::Kind::Interrupted`].
+    /// [`failure::Kind::Interrupted`].
     pub fn check_interrupt(&self) -> Result<()> {
         self.runner.interrupt.check()
     }
@@ -196,7 +196,7 @@ fn find_root(env: &Env) -> Result<Utf8PathBuf> {
     let here = Utf8PathBuf::try_from(std::env::current_dir()?).context("the working folder is not UTF-8")?;
     let found = here.ancestors().find(|a| a.join("media.toml").exists());
     found.map(Utf8Path::to_owned).ok_or_else(|| {
-        crate::error::Failure::new(crate::error::Kind::Usage, format!("no media.toml in {here} or above"))
+        failure::Failure::new(failure::Kind::Usage, format!("no media.toml in {here} or above"))
             .help("run this inside the repository")
             .into()
     })

@@ -8,12 +8,10 @@ use std::{
 use anyhow::{Result, anyhow, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::{
-    ctx::Ctx,
-    error::{Explain as _, Failure, Kind},
-    plan::{Digest, FetchSpec, Source},
-    report::Event,
-};
+use crate::ctx::Ctx;
+use buildplan::{Digest, FetchSpec, Source};
+use failure::{Explain as _, Failure, Kind};
+use report::Event;
 
 /// A server that sends nothing for this long has stalled.
 const STALL: Duration = Duration::from_secs(30);
@@ -46,23 +44,23 @@ pub fn fetch(ctx: &Ctx, spec: &FetchSpec, to: &Utf8Path, label: &str) -> Result<
 }
 
 /// What no other source can mend: Ctrl-C and a full disk.
-pub(crate) fn ends_all(e: &anyhow::Error) -> bool {
-    matches!(crate::error::kind_of(e), Some(Kind::Interrupted | Kind::Storage))
+pub fn ends_all(e: &anyhow::Error) -> bool {
+    matches!(failure::kind_of(e), Some(Kind::Interrupted | Kind::Storage))
 }
 
 /// How long a download is, and may be.
-pub(crate) struct Bounds {
+pub struct Bounds {
     /// Bytes, when that is known.
-    pub(crate) size: Option<u64>,
+    pub size: Option<u64>,
     /// Bytes at most.
-    pub(crate) limit: u64,
+    pub limit: u64,
     /// When it must have ended, however slowly a server goes on sending.
-    pub(crate) until: Option<Instant>,
+    pub until: Option<Instant>,
 }
 
 fn none(ctx: &Ctx, spec: &FetchSpec, label: &str, said: &[(String, anyhow::Error)]) -> anyhow::Error {
     let lines: Vec<String> = said.iter().map(|(name, e)| format!("{name}: {e:#}")).collect();
-    let failure = if said.iter().any(|(_, e)| crate::error::kind_of(e) == Some(Kind::Digest)) {
+    let failure = if said.iter().any(|(_, e)| failure::kind_of(e) == Some(Kind::Digest)) {
         let want = format!("no source gave {label} as media.lock has it, with SHA-256 {}", spec.sha256);
         Failure::new(Kind::Digest, want)
             .help("whoever offers these bytes changed them, or the lock is wrong: find out which before you use them")
@@ -76,7 +74,7 @@ fn none(ctx: &Ctx, spec: &FetchSpec, label: &str, said: &[(String, anyhow::Error
 }
 
 /// The next step when nobody gives a file.
-pub(crate) fn unreachable(ctx: &Ctx) -> &'static str {
+pub fn unreachable(ctx: &Ctx) -> &'static str {
     if ctx.globals.offline {
         "run it once without --offline, or give a folder that holds the file with --artifacts DIR"
     } else {
@@ -175,7 +173,7 @@ fn unknown_name(e: &std::io::Error) -> bool {
 
 /// The client: system certificates (a company's own among them), no transparent decompression, a limit on
 /// silence rather than on the whole time.
-pub(crate) fn agent() -> ureq::Agent {
+pub fn agent() -> ureq::Agent {
     let tls = ureq::tls::TlsConfig::builder().root_certs(ureq::tls::RootCerts::PlatformVerifier).build();
     let config = ureq::Agent::config_builder()
         .tls_config(tls)
@@ -190,7 +188,7 @@ pub(crate) fn agent() -> ureq::Agent {
 ///
 /// # Errors
 /// What the server or the disk said; more than the limit.
-pub(crate) fn download(ctx: &Ctx, want: &Bounds, url: &str, part: &Utf8Path, label: &str) -> Result<()> {
+pub fn download(ctx: &Ctx, want: &Bounds, url: &str, part: &Utf8Path, label: &str) -> Result<()> {
     let mut file = fs_err::OpenOptions::new().create(true).write(true).truncate(false).open(part)?;
     let have = file.seek(SeekFrom::End(0))?;
     if want.size == Some(have) {

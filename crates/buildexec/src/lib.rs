@@ -1,7 +1,7 @@
 //! Effects: running commands, fetching, the store, the scheduler.
 
 pub mod action;
-pub mod builtin;
+pub mod ctx;
 pub mod fetch;
 pub mod run;
 pub mod schedule;

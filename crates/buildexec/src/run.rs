@@ -14,10 +14,8 @@ use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::signals::Interrupt;
-use crate::{
-    error::{self, Explain as _, Failure, Kind},
-    plan::Cmd,
-};
+use buildplan::Cmd;
+use failure::{Explain as _, Failure, Kind};
 
 /// How often a wait looks at the child, its log and the interrupt flag.
 const TICK: Duration = Duration::from_millis(20);
@@ -337,7 +335,7 @@ pub fn find_program(program: &str, search_path: &str) -> Option<Utf8PathBuf> {
 pub fn read_limited(path: &Utf8Path, limit: u64) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     fs_err::File::open(path)
-        .map_err(|e| error::cannot_open(&path, e))?
+        .map_err(|e| failure::cannot_open(&path, e))?
         .take(limit + 1)
         .read_to_end(&mut bytes)
         .explain(Kind::Input, || format!("cannot read {path}"))?;

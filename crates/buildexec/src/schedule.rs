@@ -10,12 +10,10 @@ use anyhow::Result;
 use camino::Utf8Path;
 
 use super::{action::Job, store::Store, tree};
-use crate::{
-    ctx::Ctx,
-    error::{self, Failure, Kind},
-    plan::{Effect, Keys, NodeId, Plan, Resource},
-    report::Event,
-};
+use crate::ctx::Ctx;
+use buildplan::{Effect, Keys, NodeId, Plan, Resource};
+use failure::{Failure, Kind};
+use report::Event;
 
 /// Downloads at once.
 const NET: usize = 4;
@@ -86,7 +84,7 @@ fn missing(
 fn finish(ctx: &Ctx, state: State) -> Result<Vec<NodeId>> {
     let mut errors = state.errors.into_iter();
     let Some(first) = errors.next() else { return Ok(state.built) };
-    for other in errors.filter(|e| error::kind_of(e) != Some(Kind::Interrupted)) {
+    for other in errors.filter(|e| failure::kind_of(e) != Some(Kind::Interrupted)) {
         ctx.report.warn(format!("also: {other:#}"));
     }
     Err(first)
@@ -215,7 +213,7 @@ impl Run<'_> {
         let logged =
             fs_err::create_dir_all(&logs).is_ok() && fs_err::rename(scratch.join("log"), &log).is_ok();
         self.put_away(scratch);
-        let kind = error::kind_of(&e);
+        let kind = failure::kind_of(&e);
         if kind == Some(Kind::Interrupted) {
             e
         } else if full {

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 
-use crate::error::{Failure, Kind};
+use failure::{Failure, Kind};
 
 /// Signals that come closer together are one wish to stop.
 #[cfg(unix)]

@@ -16,11 +16,9 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{signals::Interrupt, tree};
-use crate::{
-    error::{Explain as _, Kind},
-    plan::{Digest, Input, Keys, Node, NodeId},
-    report::Reporter,
-};
+use buildplan::{Digest, Input, Keys, Node, NodeId};
+use failure::{Explain as _, Kind};
+use report::Reporter;
 
 /// The store's folder, locked for this process.
 pub struct Store {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::plan::{Digest, digest::Fields};
+use buildplan::{Digest, digest::Fields};
 
 /// Size and modification time (nanoseconds since 1970) of each file below a folder.
 pub type Stamp = BTreeMap<String, (u64, u128)>;

@@ -6,10 +6,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{store::write_json, tree};
-use crate::{
-    ctx::Ctx,
-    plan::{Cmd, Digest, Missing, ToolId, World, purl},
-};
+use crate::ctx::Ctx;
+use buildplan::{Cmd, Digest, Missing, ToolId, World, purl};
 
 /// The real [`World`]. Tool versions are remembered in `target/media/tools.json` as long as the program's size
 /// and time stay the same, so that a run without work starts no program.

@@ -17,7 +17,7 @@ use super::{
     target, tree,
     wire::{Link, Meter, Reply, Segment, Source},
 };
-use crate::plan::Digest;
+use buildplan::Digest;
 
 /// Longer paths are cut in events; nothing of ours is so long.
 const SHOWN_PATH: usize = 200;

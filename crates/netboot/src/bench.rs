@@ -17,10 +17,8 @@ use tokio::{
     sync::Barrier,
 };
 
-use crate::{
-    exec::run::{Job, Runner, Streams},
-    plan::Cmd,
-};
+use buildexec::run::{Job, Runner, Streams};
+use buildplan::Cmd;
 
 /// What the file is made of, so that clients can tell a hole from the file.
 const FILL: u8 = 0x5a;

@@ -16,12 +16,10 @@ use super::{
     fleet::{AUTOEXEC, BIOS, Dnsmasq, Range, UEFI},
     offer, target,
 };
-use crate::{
-    ctx::Ctx,
-    error::{Explain as _, Failure, Kind},
-    exec::run::{Job, Streams, Tail},
-    plan::Cmd,
-};
+use buildexec::ctx::Ctx;
+use buildexec::run::{Job, Streams, Tail};
+use buildplan::Cmd;
+use failure::{Explain as _, Failure, Kind};
 
 /// How long dnsmasq may take to say that it started.
 const START: Duration = Duration::from_secs(5);

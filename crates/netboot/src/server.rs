@@ -27,7 +27,7 @@ use super::{
     tree::Tree,
     wire::{Link, Stream},
 };
-use crate::error::{Failure, Kind};
+use failure::{Failure, Kind};
 
 /// Told of every event, on one of the server's threads: hand it over (a channel) and return.
 pub type Observer = Arc<dyn Fn(&Event) + Send + Sync>;

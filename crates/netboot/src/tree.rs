@@ -11,11 +11,9 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::wire::read_at;
-use crate::{
-    error::{Failure, Kind},
-    exec::run::read_limited,
-    plan::Digest,
-};
+use buildexec::run::read_limited;
+use buildplan::Digest;
+use failure::{Failure, Kind};
 
 /// More files than a netboot tree has; beyond it, the oldest knowledge is thrown away as a whole.
 const MAX_OPEN: usize = 256;

@@ -5,7 +5,6 @@ use std::{collections::BTreeMap, time::Duration};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::Event;
-use crate::error;
 
 /// Without a terminal, progress is a line at most this often.
 const PLAIN_EVERY: Duration = Duration::from_secs(10);
@@ -122,7 +121,7 @@ pub(super) fn error_text(error: &anyhow::Error) -> String {
     for cause in error.chain().skip(1) {
         text += &format!("\n  because: {}", cause.to_string().trim_end().replace('\n', "\n    "));
     }
-    for help in error::helps_of(error) {
+    for help in failure::helps_of(error) {
         text += &format!("\n  help: {}", help.replace('\n', "\n        "));
     }
     text

@@ -15,7 +15,7 @@ use std::{
 
 use serde::Serialize;
 
-use crate::error::{self, Failure, Kind};
+use failure::{Failure, Kind};
 
 /// Who reads the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -217,10 +217,10 @@ impl Reporter {
             let causes: Vec<String> = error.chain().skip(1).map(ToString::to_string).collect();
             let value = serde_json::json!({
                 "event": "error",
-                "kind": error::kind_of(error).map(|k| format!("{k:?}")),
+                "kind": failure::kind_of(error).map(|k| format!("{k:?}")),
                 "message": error.to_string(),
                 "causes": causes,
-                "help": error::helps_of(error),
+                "help": failure::helps_of(error),
             });
             return self.err_line(&value.to_string());
         }
@@ -241,7 +241,7 @@ impl Reporter {
 }
 
 fn cannot_print(e: &io::Error) -> anyhow::Error {
-    Failure::new(Kind::Storage, "cannot write to standard output").source(error::nameless(e)).into()
+    Failure::new(Kind::Storage, "cannot write to standard output").source(failure::nameless(e)).into()
 }
 
 /// GitHub reads `%`, CR and LF of a workflow command's text in escaped form.

@@ -10,16 +10,14 @@ use super::{
     session::{self, Session, make_disk},
     virtualbox::{self, Running, VirtualBox, preflight},
 };
-use crate::{
-    ctx::Ctx,
-    machine::{
-        Machine,
-        boot::Want,
-        qemu::{self, Watch},
-        quote::{self, Shell},
-        scenario::Scenario,
-        virtualbox::{System, fitted, host_only, script as virtualbox_script},
-    },
+use buildexec::ctx::Ctx;
+use vmspec::{
+    Machine,
+    boot::Want,
+    qemu::{self, Watch},
+    quote::{self, Shell},
+    scenario::Scenario,
+    virtualbox::{System, fitted, host_only, script as virtualbox_script},
 };
 
 /// The back ends by name.
@@ -58,7 +56,7 @@ impl Backend {
     /// Finds the back end on this host.
     ///
     /// # Errors
-    /// [`crate::error::Kind::MissingTool`] when it is not installed.
+    /// [`failure::Kind::MissingTool`] when it is not installed.
     pub fn find(ctx: &Ctx, choice: Choice) -> Result<Self> {
         Ok(match choice {
             Choice::Qemu => Self::Qemu(session::backend(ctx)?),

@@ -5,14 +5,12 @@ use core::net::Ipv4Addr;
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::{
-    config::{BaseUrl, Profile},
-    ctx::Ctx,
-    error::{Failure, Kind},
-    iso::{Iso, kargs},
-    machine::{HostOnly, scenario::Dist},
-    vm::netboot,
-};
+use crate::netboot;
+use bootiso::{Iso, kargs};
+use buildexec::ctx::Ctx;
+use failure::{Failure, Kind};
+use mediaplan::config::{BaseUrl, Profile};
+use vmspec::{HostOnly, scenario::Dist};
 
 /// Looks at `dist/<profile>/`.
 ///

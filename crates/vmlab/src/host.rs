@@ -6,13 +6,11 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    ctx::Ctx,
-    error::{Failure, Kind},
-    exec::run::Streams,
-    machine::qemu::{Accel, Host, OVMF_PLACES, Ovmf},
-    plan::Cmd,
-};
+use buildexec::ctx::Ctx;
+use buildexec::run::Streams;
+use buildplan::Cmd;
+use failure::{Failure, Kind};
+use vmspec::qemu::{Accel, Host, OVMF_PLACES, Ovmf};
 
 /// The program that runs machines.
 pub const PROGRAM: &str = "qemu-system-x86_64";

@@ -7,13 +7,11 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 
 use super::backend::{Backend, Choice};
-use crate::{
-    ctx::Ctx,
-    error::{Failure, Kind},
-    machine::quote::{self, Shell},
-    plan::Cmd,
-    report::table::bytes,
-};
+use buildexec::ctx::Ctx;
+use buildplan::Cmd;
+use failure::{Failure, Kind};
+use report::table::bytes;
+use vmspec::quote::{self, Shell};
 
 /// Held while the machine runs; its presence also says that the folder is ours.
 const LOCK: &str = "machine.lock";

@@ -8,14 +8,12 @@ use std::{
 use anyhow::Result;
 use camino::Utf8Path;
 
-use crate::{
-    error::{Failure, Kind},
-    iso::{
-        Iso,
-        kargs::{self, Edit, Flush},
-    },
-    plan::Digest,
+use bootiso::{
+    Iso,
+    kargs::{self, Edit, Flush},
 };
+use buildplan::Digest;
+use failure::{Failure, Kind};
 
 /// Copies `from` (as a reflink where the file system can), adds `args` behind its kernel arguments and puts
 /// `config` into its area for a cloud-config.

@@ -1,11 +1,9 @@
 //! The boot script of a netboot tree, changed for one boot.
 
-use crate::{
-    error::{Failure, Kind},
-    machine::scenario::Sabotage,
-    serve::Fault,
-    vm::server::Changes,
-};
+use crate::server::Changes;
+use failure::{Failure, Kind};
+use netboot::Fault;
+use vmspec::scenario::Sabotage;
 
 /// Names under which a boot script is asked for.
 const SCRIPTS: [&str; 2] = ["boot.html", "boot.ipxe"];

@@ -7,15 +7,13 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::{Value, json};
 
 use super::qmp::Control;
-use crate::{
-    ctx::Ctx,
-    exec::run::{Job, Streams},
-    machine::{
-        Machine,
-        boot::Fact,
-        qemu::{self, Watch},
-        quote,
-    },
+use buildexec::ctx::Ctx;
+use buildexec::run::{Job, Streams};
+use vmspec::{
+    Machine,
+    boot::Fact,
+    qemu::{self, Watch},
+    quote,
 };
 
 /// A machine that was switched on. Dropping it switches it off.

@@ -9,10 +9,8 @@ use anyhow::{Context as _, Result};
 use camino::Utf8Path;
 use serde_json::{Value, json};
 
-use crate::{
-    error::{Failure, Kind},
-    exec::run::Tail,
-};
+use buildexec::run::Tail;
+use failure::{Failure, Kind};
 
 /// A command is answered within milliseconds; a screen picture in TCG takes longer.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -12,17 +12,15 @@ use super::{
     server::{Changes, Served},
     session::Session,
 };
-use crate::{
-    config::Profile,
-    ctx::Ctx,
-    error::{self, Failure, Kind},
-    machine::{
-        Attach, DiskFormat, Firmware, Forward, Machine, Medium, Nic,
-        boot::{Fact, Mark, Verdict, Want},
-        quote::Shell,
-        scenario::Dist,
-    },
-    params::Os,
+use bootparams::Os;
+use buildexec::ctx::Ctx;
+use failure::{Failure, Kind};
+use mediaplan::config::Profile;
+use vmspec::{
+    Attach, DiskFormat, Firmware, Forward, Machine, Medium, Nic,
+    boot::{Fact, Mark, Verdict, Want},
+    quote::Shell,
+    scenario::Dist,
 };
 
 /// How long a person watches a boot before it is called slow; RancherOS unpacks itself under TCG for minutes.
@@ -65,7 +63,7 @@ pub struct Wish {
 /// When the machine is refused.
 pub fn script(ctx: &Ctx, profile: &Profile, wish: &Wish, shell: Shell) -> Result<String> {
     let dist = match dist::find(ctx, profile) {
-        Err(e) if error::kind_of(&e) == Some(Kind::Usage) => dist::expected(ctx, profile),
+        Err(e) if failure::kind_of(&e) == Some(Kind::Usage) => dist::expected(ctx, profile),
         other => other?,
     };
     let home = Home::of(ctx, &profile.name, wish.choice);

@@ -12,14 +12,12 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 
 use super::{backend::Backend, media, netboot, server::Served, session::Session};
-use crate::{
-    ctx::Ctx,
-    machine::{
-        Machine, VmSpec,
-        boot::{Diagnosis, Mark, Verdict, Want},
-        scenario::{Dist, Proof, Sabotage, Scenario, Start, config_line},
-        spec::serial_log,
-    },
+use buildexec::ctx::Ctx;
+use vmspec::{
+    Machine, VmSpec,
+    boot::{Diagnosis, Mark, Verdict, Want},
+    scenario::{Dist, Proof, Sabotage, Scenario, Start, config_line},
+    spec::serial_log,
 };
 
 /// What all scenarios of a run share.

@@ -10,10 +10,8 @@ use std::{
 use anyhow::Result;
 use camino::Utf8Path;
 
-use crate::{
-    machine::boot::Fact,
-    serve::{Config, Fault, Server, What},
-};
+use netboot::{Config, Fault, Server, What};
+use vmspec::boot::Fact;
 
 /// What is changed of the tree for this machine.
 #[derive(Clone, Debug, Default)]
@@ -34,7 +32,7 @@ impl Served {
     /// Serves `tree` at one address of this host.
     ///
     /// # Errors
-    /// [`crate::error::Kind::Port`] when the port is taken.
+    /// [`failure::Kind::Port`] when the port is taken.
     pub fn start(tree: &Utf8Path, at: SocketAddrV4, changes: Changes) -> Result<Self> {
         let (sender, facts) = mpsc::channel();
         let mut config = Config::new(at.into(), tree);

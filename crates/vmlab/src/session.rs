@@ -15,15 +15,13 @@ use super::{
     power::{Power, Qemu, append},
     server::Served,
 };
-use crate::{
-    ctx::Ctx,
-    exec::run::Tail,
-    machine::{
-        Machine,
-        boot::{Boot, Fact, Verdict, Want, clean},
-        qemu,
-        trace::Trace,
-    },
+use buildexec::ctx::Ctx;
+use buildexec::run::Tail;
+use vmspec::{
+    Machine,
+    boot::{Boot, Fact, Verdict, Want, clean},
+    qemu,
+    trace::Trace,
 };
 
 /// How often a waiting session looks around.
@@ -130,7 +128,7 @@ impl Session {
     /// Waits until the boot has come up or cannot any more, calling `on_fact` with each fact.
     ///
     /// # Errors
-    /// [`crate::error::Kind::Interrupted`], or when a source of facts cannot be read.
+    /// [`failure::Kind::Interrupted`], or when a source of facts cannot be read.
     pub fn wait(
         &mut self,
         ctx: &Ctx,
@@ -271,7 +269,7 @@ impl Session {
 ///
 /// # Errors
 /// When it cannot be written.
-pub fn make_disk(disk: &crate::machine::Disk) -> Result<()> {
+pub fn make_disk(disk: &vmspec::Disk) -> Result<()> {
     if disk.path.exists() {
         return Ok(());
     }

@@ -10,13 +10,11 @@ use super::{
     dist,
     scenario::{self, Done, Outcome, Setup},
 };
-use crate::{
-    config::Profile,
-    ctx::Ctx,
-    error::{Failure, Kind},
-    machine::scenario::{ALL, Scenario},
-    report::table::table,
-};
+use buildexec::ctx::Ctx;
+use failure::{Failure, Kind};
+use mediaplan::config::Profile;
+use report::table::table;
+use vmspec::scenario::{ALL, Scenario};
 
 /// Finished runs whose transcripts are kept.
 const KEPT: usize = 10;
@@ -181,7 +179,7 @@ fn new_run(ctx: &Ctx, profile: &str) -> Result<Utf8PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{error, machine::boot::Mark};
+    use vmspec::boot::Mark;
 
     fn done(scenario: &'static str, outcome: Outcome) -> Done {
         let stages = vec![(Mark::Power, 0.0), (Mark::Loader, 0.41), (Mark::Up, 5.0)];
@@ -201,7 +199,7 @@ mod tests {
         let error = judge(&tool, true).unwrap_err();
         assert!(error.to_string().contains("not tried although MEDIA_REQUIRE_VM is set: uefi"));
         let failed = [done("a", Outcome::Failed { why: "x".to_owned(), evidence: Vec::new() })];
-        assert_eq!(error::kind_of(&judge(&failed, false).unwrap_err()), Some(Kind::Boot));
+        assert_eq!(failure::kind_of(&judge(&failed, false).unwrap_err()), Some(Kind::Boot));
     }
 
     #[test]
@@ -217,7 +215,7 @@ mod tests {
     #[test]
     fn an_unknown_scenario_is_refused_with_the_list() {
         let error = choose(&["nonsense".to_owned()]).unwrap_err();
-        assert!(error::helps_of(&error)[0].contains("iso-cd-bios"));
+        assert!(failure::helps_of(&error)[0].contains("iso-cd-bios"));
         assert_eq!(choose(&["state".to_owned()]).unwrap()[0].name, "state");
     }
 }

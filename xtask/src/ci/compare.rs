@@ -5,7 +5,9 @@ use std::{collections::BTreeSet, fmt};
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::{exec::tree, iso::Iso, plan::Digest};
+use bootiso::Iso;
+use buildexec::tree;
+use buildplan::Digest;
 
 /// A file of the first build, beside that of the second.
 #[derive(Debug)]
@@ -83,7 +85,7 @@ fn bytes(a: &[u8], b: &[u8]) -> Option<(u64, u64)> {
 /// Whose bytes are at `offset` of an image.
 fn entry_at(image: &Utf8Path, offset: u64) -> Result<String> {
     let entries = Iso::open(image)?.walk()?;
-    let has = |e: &crate::iso::Entry| {
+    let has = |e: &bootiso::Entry| {
         e.extents.iter().any(|x| (x.offset..x.offset + x.length.max(1)).contains(&offset))
     };
     let entry = entries.iter().find(|e| has(e)).map(|e| e.path.clone());

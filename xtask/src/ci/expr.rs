@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use serde_json::Value;
 
-use crate::error::{Failure, Kind};
+use failure::{Failure, Kind};
 
 /// What expressions see: `github`, `matrix`, `needs`, `steps`, `runner`.
 #[derive(Clone, Debug, Default)]

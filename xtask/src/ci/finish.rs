@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use serde::Deserialize;
 
-use crate::error::{Explain as _, Failure, Kind};
+use failure::{Explain as _, Failure, Kind};
 
 #[derive(Deserialize)]
 struct Need {

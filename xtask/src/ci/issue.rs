@@ -4,11 +4,9 @@ use anyhow::Result;
 use serde::Deserialize;
 use xshell::cmd;
 
-use crate::{
-    ctx::Ctx,
-    dev::shell,
-    error::{Explain as _, Kind},
-};
+use crate::dev::shell;
+use buildexec::ctx::Ctx;
+use failure::{Explain as _, Kind};
 
 /// The title by which the issue is found again.
 const TITLE: &str = "nightly: what media.toml pins has changed";

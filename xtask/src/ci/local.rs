@@ -17,13 +17,11 @@ use super::{
     expr::{Contexts, runs},
     workflow::{Job, MatrixText, Step, Workflow, combinations},
 };
-use crate::{
-    ctx::Ctx,
-    dev::steps::{End, Steps},
-    error::{Failure, Kind},
-    exec::tree,
-    plan::Cmd,
-};
+use crate::dev::steps::{End, Steps};
+use buildexec::ctx::Ctx;
+use buildexec::tree;
+use buildplan::Cmd;
+use failure::{Failure, Kind};
 
 /// A person's variables that a clean runner has not: where cargo, rustup and pip are told to look, and what stands
 /// in for servers that cannot be reached from here.

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::config::{Config, Engine, Lock, Media, Profile};
+use mediaplan::config::{Config, Engine, Lock, Media, Profile};
 
 /// What the jobs are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -61,7 +61,7 @@ fn engine_name(engine: Engine) -> &'static str {
 
 fn can_be_had(profile: &Profile, lock: &Lock) -> bool {
     let version = profile.version.as_deref().unwrap_or("");
-    let known = |r: &&crate::config::Released| {
+    let known = |r: &&mediaplan::config::Released| {
         !r.urls.is_empty() && lock.get(&profile.name, &r.name, version).is_some()
     };
     matches!(profile.media, Media::Distribution { .. }) || profile.media.released().iter().all(known)

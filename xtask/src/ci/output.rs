@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use anyhow::Result;
 
-use crate::ctx::Ctx;
+use buildexec::ctx::Ctx;
 
 /// Prints `value`, and sets the step's output `name` where GitHub, or a local run, asks for outputs.
 ///

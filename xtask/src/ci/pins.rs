@@ -4,13 +4,11 @@
 
 use anyhow::Result;
 
-use crate::{
-    config::{Config, Profile},
-    ctx::Ctx,
-    error::{Failure, Kind},
-    exec::fetch,
-    plan::Cmd,
-};
+use buildexec::ctx::Ctx;
+use buildexec::fetch;
+use buildplan::Cmd;
+use failure::{Failure, Kind};
+use mediaplan::config::{Config, Profile};
 
 /// What was asked and found.
 #[derive(Default)]

@@ -10,14 +10,12 @@ use super::{
     compare::{self, Same},
     varied::{self, Build, Conditions, NOBODY},
 };
-use crate::{
-    config::Engine,
-    ctx::Ctx,
-    error::{Failure, Kind},
-    exec::tree,
-    plan::Cmd,
-    report::table::{bytes, table},
-};
+use buildexec::ctx::Ctx;
+use buildexec::tree;
+use buildplan::Cmd;
+use failure::{Failure, Kind};
+use mediaplan::config::Engine;
+use report::table::{bytes, table};
 
 /// What is built twice.
 pub struct Pair<'a> {

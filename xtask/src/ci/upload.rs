@@ -7,17 +7,15 @@ use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use xshell::cmd;
 
-use crate::{
-    ctx::Ctx,
-    dev::shell,
-    error::{Explain as _, Failure, Kind},
-    exec::tree,
-    plan::Cmd,
-    verify::{
-        notes,
-        release::{NOTES, digests, write_sums},
-        sums::{self, SHA256, SHA512},
-    },
+use crate::dev::shell;
+use buildexec::ctx::Ctx;
+use buildexec::tree;
+use buildplan::Cmd;
+use failure::{Explain as _, Failure, Kind};
+use trust::verify::{
+    notes,
+    release::{NOTES, digests, write_sums},
+    sums::{self, SHA256, SHA512},
 };
 
 /// Lays out what is uploaded of `release` in the folder `assets` beside it, so that it can be attested first.

@@ -3,7 +3,9 @@
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::{ctx::Ctx, plan::Cmd, site::preflight};
+use buildexec::ctx::Ctx;
+use buildplan::Cmd;
+use mediabuild::site::preflight;
 
 /// Variables that change what make, gcc, tar, gzip, xorriso or GRUB do.
 const JUNK: &[(&str, &str)] = &[

@@ -7,7 +7,7 @@ use anyhow::Result;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::error::{Explain as _, Failure, Kind};
+use failure::{Explain as _, Failure, Kind};
 
 /// A workflow.
 #[derive(Clone, Debug, Deserialize)]

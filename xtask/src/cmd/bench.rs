@@ -7,7 +7,7 @@ use super::{
     bench_params::{self, ParamsBench},
     bench_serve::{self, ServeBench},
 };
-use crate::ctx::Ctx;
+use buildexec::ctx::Ctx;
 
 /// Arguments of `bench`.
 #[derive(Debug, clap::Args)]

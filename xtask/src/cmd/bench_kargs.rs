@@ -9,18 +9,16 @@ use anyhow::Result;
 use camino::Utf8Path;
 use serde::Serialize;
 
-use crate::{
-    ctx::Ctx,
-    error::{Failure, Kind},
-    exec::tree,
-    iso::{
-        Iso,
-        kargs::{self, Edit, Flush},
-        room::{Layout, Loader, REGION, region},
-    },
-    plan::Cmd,
-    report::table::table,
+use bootiso::{
+    Iso,
+    kargs::{self, Edit, Flush},
+    room::{Layout, Loader, REGION, region},
 };
+use buildexec::ctx::Ctx;
+use buildexec::tree;
+use buildplan::Cmd;
+use failure::{Failure, Kind};
+use report::table::table;
 
 /// Arguments of `bench kargs`.
 #[derive(Debug, clap::Args)]

@@ -4,12 +4,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use crate::{
-    ctx::Ctx,
-    error::{Failure, Kind},
-    params::{Context, Os, Target, check},
-    report::table::table,
-};
+use bootparams::{Context, Os, Target, check};
+use buildexec::ctx::Ctx;
+use failure::{Failure, Kind};
+use report::table::table;
 
 /// Promised in the documentation.
 const MOST: Duration = Duration::from_millis(20);

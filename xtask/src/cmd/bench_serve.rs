@@ -2,12 +2,10 @@
 
 use anyhow::{Context as _, Result};
 
-use crate::{
-    ctx::Ctx,
-    error::{Failure, Kind},
-    report::table::table,
-    serve::bench::{Load, Measured, compare},
-};
+use buildexec::ctx::Ctx;
+use failure::{Failure, Kind};
+use netboot::bench::{Load, Measured, compare};
+use report::table::table;
 
 /// Arguments of `bench serve`.
 #[derive(Debug, clap::Args)]

@@ -4,22 +4,20 @@ use anyhow::Result;
 use camino::Utf8PathBuf;
 
 use super::password::PasswordArgs;
-use crate::{
-    config::{Engine, IpxePin, Profile},
-    ctx::Ctx,
-    error::{Failure, Kind},
-    exec::world::Machine,
-    params::{self, Severity, Source},
-    plan::{Keys, NodeId},
-    report::table::count,
-    site::{load::Loaded, observe, preflight, publish::Publish},
-    stage::{
-        host::Host,
-        line::Line,
-        media::{self, Order, Planned},
-        needs, os,
-    },
+use bootparams::{Severity, Source};
+use buildexec::ctx::Ctx;
+use buildexec::world::Machine;
+use buildplan::{Keys, NodeId};
+use failure::{Failure, Kind};
+use mediabuild::site::{load::Loaded, observe, preflight, publish::Publish};
+use mediaplan::config::{Engine, IpxePin, Profile};
+use mediaplan::stage::{
+    host::Host,
+    line::Line,
+    media::{self, Order, Planned},
+    needs, os,
 };
+use report::table::count;
 
 /// What to build, and from where.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -99,7 +97,7 @@ impl<'a> Build<'a> {
     pub fn check_params(&self) -> Result<()> {
         let found = self.line.check();
         let name = format!("profile {}", self.profile.name);
-        let text = params::masked(&self.line.shown(), self.profile.os);
+        let text = bootparams::masked(&self.line.shown(), self.profile.os);
         let source = Source { name: &name, text: &text };
         for diagnostic in found.iter().filter(|d| d.severity() != Severity::Note) {
             self.ctx.report.err_line(&source.show(diagnostic));

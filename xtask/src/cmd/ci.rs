@@ -4,20 +4,18 @@ use anyhow::Result;
 use camino::Utf8PathBuf;
 
 use super::build::{Build, Selection};
-use crate::{
-    ci::{
-        finish, issue, local,
-        matrix::{Purpose, matrix},
-        output, pins,
-        reproducible::{self, Pair},
-        upload,
-    },
-    ctx::Ctx,
-    error::{Kind, kind_of},
-    machine::scenario,
-    site::{load, preflight},
-    stage::needs,
+use crate::ci::{
+    finish, issue, local,
+    matrix::{Purpose, matrix},
+    output, pins,
+    reproducible::{self, Pair},
+    upload,
 };
+use buildexec::ctx::Ctx;
+use failure::{Kind, kind_of};
+use mediabuild::site::{load, preflight};
+use mediaplan::stage::needs;
+use vmspec::scenario;
 
 /// Arguments of `ci`.
 #[derive(Debug, clap::Args)]

@@ -2,7 +2,8 @@
 
 use anyhow::Result;
 
-use crate::{ctx::Ctx, dev::codegen};
+use crate::dev::codegen;
+use buildexec::ctx::Ctx;
 
 /// Arguments of `codegen`.
 #[derive(Debug, clap::Args)]

@@ -4,7 +4,8 @@ use anyhow::Result;
 use clap::CommandFactory as _;
 use clap_complete::Shell;
 
-use crate::{cli::Cli, ctx::Ctx};
+use crate::cli::Cli;
+use buildexec::ctx::Ctx;
 
 /// Arguments of `completions`.
 #[derive(Debug, clap::Args)]

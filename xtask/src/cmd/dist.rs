@@ -8,13 +8,11 @@ use super::{
     password::PasswordArgs,
     sign::{self, KeyPassword},
 };
-use crate::{
-    ctx::Ctx,
-    exec::{schedule, store::Store},
-    report::Event,
-    site::{preflight, publish::Published},
-    stage::needs,
-};
+use buildexec::ctx::Ctx;
+use buildexec::{schedule, store::Store};
+use mediabuild::site::{preflight, publish::Published};
+use mediaplan::stage::needs;
+use report::Event;
 
 /// Arguments of `dist`.
 #[derive(Debug, clap::Args)]
@@ -51,7 +49,7 @@ pub struct DistArgs {
 pub fn run(ctx: &Ctx, args: &DistArgs) -> Result<()> {
     let selection = Selection { password: args.password.clone(), ..args.selection.clone() };
     if args.explain {
-        let loaded = crate::site::load::load(ctx)?;
+        let loaded = mediabuild::site::load::load(ctx)?;
         let profile = loaded.config.profile(selection.profile.as_deref())?;
         let build = Build::new(ctx, &loaded, profile, &selection)?;
         return super::explain::run(ctx, &build, &build.keys()?);
@@ -76,7 +74,7 @@ pub(super) struct Built {
 /// # Errors
 /// As [`run`].
 pub(super) fn build(ctx: &Ctx, selection: &Selection, install: bool) -> Result<Built> {
-    let loaded = crate::site::load::load(ctx)?;
+    let loaded = mediabuild::site::load::load(ctx)?;
     let profile = loaded.config.profile(selection.profile.as_deref())?;
     let engine = selection.engine.unwrap_or(profile.engine);
     preflight::check(ctx, &needs::dist(&profile.media, engine), install)?;
@@ -108,7 +106,7 @@ fn show(ctx: &Ctx, dir: &Utf8PathBuf, published: Published) -> Result<()> {
     for line in sums.lines() {
         let (sha256, path) = line.split_once("  ").unwrap_or(("", line));
         let size = fs_err::metadata(dir.join(path))?.len();
-        text += &format!("  {:>9}  {}…  {path}\n", crate::report::table::bytes(size), &sha256[..12]);
+        text += &format!("  {:>9}  {}…  {path}\n", report::table::bytes(size), &sha256[..12]);
     }
     ctx.report.out(&text);
     Ok(())

@@ -2,14 +2,12 @@
 
 use anyhow::Result;
 
-use crate::{
-    ctx::Ctx,
-    exec::world::Machine,
-    plan::World as _,
-    report::table::table,
-    site::preflight,
-    stage::needs::{self, Need},
-};
+use buildexec::ctx::Ctx;
+use buildexec::world::Machine;
+use buildplan::World as _;
+use mediabuild::site::preflight;
+use mediaplan::stage::needs::{self, Need};
+use report::table::table;
 
 /// Arguments of `doctor`.
 #[derive(Debug, clap::Args)]
@@ -25,7 +23,7 @@ pub struct DoctorArgs {
 /// Lists everything that any command needs, with the versions found.
 ///
 /// # Errors
-/// [`crate::error::Kind::MissingTool`] when something is missing, with the command that installs it.
+/// [`failure::Kind::MissingTool`] when something is missing, with the command that installs it.
 pub fn run(ctx: &Ctx, args: &DoctorArgs) -> Result<()> {
     let needs = needs::all();
     if args.install {

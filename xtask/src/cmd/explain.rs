@@ -4,11 +4,9 @@ use anyhow::Result;
 use serde::Serialize;
 
 use super::build::Build;
-use crate::{
-    ctx::Ctx,
-    exec::store::{Entry, Store},
-    plan::{Input, Keys},
-};
+use buildexec::ctx::Ctx;
+use buildexec::store::{Entry, Store};
+use buildplan::{Input, Keys};
 
 /// Prints a line a node, and under each that would be built what changed since its last time.
 ///

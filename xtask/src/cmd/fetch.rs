@@ -4,17 +4,15 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::build::{Build, Selection};
-use crate::{
-    config::Profile,
-    ctx::Ctx,
-    error::{Explain as _, Kind},
-    exec::{schedule, store::Store},
-    plan::{Action, NodeId},
-    site::{
-        load::{self, Loaded},
-        update,
-    },
+use buildexec::ctx::Ctx;
+use buildexec::{schedule, store::Store};
+use buildplan::{Action, NodeId};
+use failure::{Explain as _, Kind};
+use mediabuild::site::{
+    load::{self, Loaded},
+    update,
 };
+use mediaplan::config::Profile;
 
 /// Arguments of `fetch`.
 #[derive(Debug, clap::Args)]

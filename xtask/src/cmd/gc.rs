@@ -5,16 +5,14 @@ use std::collections::BTreeSet;
 use anyhow::Result;
 
 use super::build::{Build, Selection};
-use crate::{
-    config::Engine,
-    ctx::Ctx,
-    exec::{
-        store::{Store, entry_dir},
-        tree,
-    },
-    report::table::{bytes, count},
-    site::load,
+use buildexec::ctx::Ctx;
+use buildexec::{
+    store::{Store, entry_dir},
+    tree,
 };
+use mediabuild::site::load;
+use mediaplan::config::Engine;
+use report::table::{bytes, count};
 
 /// Arguments of `gc`.
 #[derive(Debug, clap::Args)]

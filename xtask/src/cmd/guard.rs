@@ -3,7 +3,8 @@
 use anyhow::Result;
 use camino::Utf8PathBuf;
 
-use crate::{ctx::Ctx, guard};
+use buildexec::ctx::Ctx;
+use trust::guard;
 
 /// Arguments of `guard`.
 #[derive(Debug, clap::Args)]
@@ -22,7 +23,7 @@ pub struct GuardArgs {
 /// Looks through everything given, and what is inside it.
 ///
 /// # Errors
-/// [`crate::error::Kind::Leak`] with each find.
+/// [`failure::Kind::Leak`] with each find.
 pub fn run(ctx: &Ctx, args: &GuardArgs) -> Result<()> {
     let rules = guard::rules(ctx);
     let mut all = guard::Scan::default();

@@ -6,12 +6,10 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use clap::{Args, Subcommand};
 
-use crate::{
-    ctx::Ctx,
-    error::{self, Explain as _, Failure, Kind},
-    iso::{self, Entry, Iso},
-    report::table::{count, table},
-};
+use bootiso::{Entry, Iso};
+use buildexec::ctx::Ctx;
+use failure::{Explain as _, Failure, Kind};
+use report::table::{count, table};
 
 /// Arguments of `iso`.
 #[derive(Args, Debug)]
@@ -85,9 +83,11 @@ fn ls(ctx: &Ctx, iso: &Iso) -> Result<()> {
         return Ok(());
     }
     let row = |e: &Entry| match &e.kind {
-        iso::Kind::File => vec![e.size.to_string(), shown(&e.path)],
-        iso::Kind::Folder => vec![String::new(), shown(&e.path) + "/"],
-        iso::Kind::Link(target) => vec![String::new(), format!("{} -> {}", shown(&e.path), shown(target))],
+        bootiso::Kind::File => vec![e.size.to_string(), shown(&e.path)],
+        bootiso::Kind::Folder => vec![String::new(), shown(&e.path) + "/"],
+        bootiso::Kind::Link(target) => {
+            vec![String::new(), format!("{} -> {}", shown(&e.path), shown(target))]
+        }
     };
     let mut text = format!("{} ({} names, {} bytes)\n\n", shown(iso.label()), iso.naming()?, iso.size()?);
     text += &table(&["SIZE", "PATH"], &entries.iter().map(row).collect::<Vec<_>>());
@@ -96,7 +96,7 @@ fn ls(ctx: &Ctx, iso: &Iso) -> Result<()> {
             let at = |e: &&Entry| e.size > 0 && e.extents.first().is_some_and(|x| x.offset == offset);
             entries.iter().find(at).map_or_else(String::new, |e| shown(&e.path))
         };
-        let row = |b: &iso::BootEntry| {
+        let row = |b: &bootiso::BootEntry| {
             let bootable = if b.bootable { "yes" } else { "no" };
             let numbers = [b.offset.to_string(), b.length.to_string()];
             [
@@ -111,8 +111,8 @@ fn ls(ctx: &Ctx, iso: &Iso) -> Result<()> {
         text += &table(&["BOOT", "BOOTABLE", "EMULATION", "OFFSET", "LOADED", "FILE"], &rows);
     }
     if !partitions.is_empty() {
-        let row = |p: &iso::Partition| {
-            let scheme = if p.scheme == iso::Scheme::Mbr { "mbr" } else { "gpt" };
+        let row = |p: &bootiso::Partition| {
+            let scheme = if p.scheme == bootiso::Scheme::Mbr { "mbr" } else { "gpt" };
             vec![format!("{scheme} {}", p.number), p.offset.to_string(), p.length.to_string(), p.kind.clone()]
         };
         text += "\n";
@@ -132,7 +132,7 @@ fn shown(name: &str) -> String {
 
 /// Hands a file over in pieces.
 fn copy(ctx: &Ctx, iso: &Iso, entry: &Entry, to: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
-    if entry.kind != iso::Kind::File {
+    if entry.kind != bootiso::Kind::File {
         return Err(Failure::new(Kind::Usage, format!("{} is no file", entry.path)).into());
     }
     let mut reader = iso.reader(entry);
@@ -160,7 +160,7 @@ fn extract(ctx: &Ctx, iso: &Iso, path: Option<&str>, to: &Utf8Path) -> Result<()
     let temp = tempfile::Builder::new()
         .prefix(".extract-")
         .tempdir_in(parent)
-        .map_err(|e| error::nameless(&e))
+        .map_err(|e| failure::nameless(&e))
         .explain(Kind::Storage, cannot)?;
     let root =
         Utf8Path::from_path(temp.path()).ok_or_else(|| Failure::new(Kind::Storage, cannot()))?.join("tree");
@@ -168,11 +168,11 @@ fn extract(ctx: &Ctx, iso: &Iso, path: Option<&str>, to: &Utf8Path) -> Result<()
     let mut links = 0;
     for entry in &chosen {
         match &entry.kind {
-            iso::Kind::Folder => {
+            bootiso::Kind::Folder => {
                 fs_err::create_dir_all(inside(&root, &entry.path)?).explain(Kind::Storage, cannot)?
             }
-            iso::Kind::Link(_) => links += 1,
-            iso::Kind::File => {
+            bootiso::Kind::Link(_) => links += 1,
+            bootiso::Kind::File => {
                 write_file(ctx, iso, entry, &inside(&root, &entry.path)?).explain(Kind::Storage, cannot)?
             }
         }

@@ -5,18 +5,16 @@ use camino::{Utf8Path, Utf8PathBuf};
 use clap::{Args, Subcommand};
 
 use super::kargs_lists::Lists;
-use crate::{
-    ctx::Ctx,
-    error::{Explain as _, Failure, Kind},
-    exec::run::read_limited,
-    iso::{
-        Iso,
-        kargs::{self, Edit, Flush, Plan, Slot, State},
-        room::Loader,
-    },
-    params::{self, Context, Diagnostic, Os, Severity, Source, Target},
-    report::table::{count, table},
+use bootiso::{
+    Iso,
+    kargs::{self, Edit, Flush, Plan, Slot, State},
+    room::Loader,
 };
+use bootparams::{Context, Diagnostic, Os, Severity, Source, Target};
+use buildexec::ctx::Ctx;
+use buildexec::run::read_limited;
+use failure::{Explain as _, Failure, Kind};
+use report::table::{count, table};
 
 /// Arguments of `kargs`.
 #[derive(Args, Debug)]
@@ -133,8 +131,8 @@ fn words(args: &WordsArgs) -> Result<Vec<String>> {
 fn embed(ctx: &Ctx, target: &TargetArgs, config: &str) -> Result<()> {
     let iso = Iso::open(&target.iso)?;
     let plan = kargs::embed(&iso, config)?;
-    let found = params::cloud_config::check(config, reader(target, &plan.after));
-    let text = params::cloud_config::masked(config);
+    let found = bootparams::cloud_config::check(config, reader(target, &plan.after));
+    let text = bootparams::cloud_config::masked(config);
     for diagnostic in &found {
         ctx.report.err_line(&Source { name: "cloud-config", text: &text }.show(diagnostic));
     }
@@ -202,7 +200,7 @@ fn check(ctx: &Ctx, target: &TargetArgs, before: &State, after: &State) -> Resul
     new.retain(|(_, d)| is_new(d));
     let name = target.iso.file_name().unwrap_or_default();
     for (line, diagnostic) in &new {
-        let text = &params::masked(line, os);
+        let text = &bootparams::masked(line, os);
         ctx.report.err_line(&Source { name, text }.show(diagnostic));
     }
     refuse(target, "kernel arguments", new.iter().map(|(_, d)| d))
@@ -213,7 +211,7 @@ fn found(state: &State, os: Os) -> Vec<(String, Diagnostic)> {
     let target = |s: &Slot| if s.loader == Loader::Grub { Target::Grub } else { Target::Isolinux };
     let each = |line: String, targets: Vec<Target>| {
         let context = Context { targets, on_medium: true, nics: Vec::new() };
-        params::check(&line, os, &context).into_iter().map(|d| (line.clone(), d)).collect::<Vec<_>>()
+        bootparams::check(&line, os, &context).into_iter().map(|d| (line.clone(), d)).collect::<Vec<_>>()
     };
     if !state.agree {
         return state.slots.iter().flat_map(|s| each(s.line(), vec![target(s)])).collect();

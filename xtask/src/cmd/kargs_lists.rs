@@ -3,16 +3,14 @@
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::{
-    attest::{MANIFEST, Manifest, PROVENANCE, SBOM, SIGNATURE, statements},
-    ctx::Ctx,
-    error::{self, Explain as _, Failure, Kind},
-    exec::run::read_limited,
-    plan::{Digest, digest::sha512},
-    verify::{
-        TEXT_LIMIT,
-        sums::{self, SHA256, SHA512},
-    },
+use attest::{MANIFEST, Manifest, PROVENANCE, SBOM, SIGNATURE, statements};
+use buildexec::ctx::Ctx;
+use buildexec::run::read_limited;
+use buildplan::{Digest, digest::sha512};
+use failure::{Explain as _, Failure, Kind};
+use trust::verify::{
+    TEXT_LIMIT,
+    sums::{self, SHA256, SHA512},
 };
 
 /// The lists beside an image that name it.
@@ -114,7 +112,7 @@ fn replace_file(path: &Utf8Path, text: &str) -> Result<()> {
     let mut temp = tempfile::Builder::new()
         .prefix(".sums-")
         .tempfile_in(folder)
-        .map_err(|e| error::nameless(&e))
+        .map_err(|e| failure::nameless(&e))
         .explain(Kind::Storage, cannot)?;
     std::io::Write::write_all(&mut temp, text.as_bytes()).explain(Kind::Storage, cannot)?;
     let permissions = fs_err::metadata(path)?.permissions();

@@ -2,7 +2,8 @@
 
 use anyhow::Result;
 
-use crate::{cli::Command, ctx::Ctx};
+use crate::cli::Command;
+use buildexec::ctx::Ctx;
 
 pub mod bench;
 mod bench_kargs;

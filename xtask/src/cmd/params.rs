@@ -6,15 +6,13 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use crate::{
-    config::Profile,
-    ctx::Ctx,
-    error::{Explain as _, Failure, Kind},
-    params::{self, Context, Diagnostic, Os, Severity, Source, Target, cloud_config, schema},
-    report::table::{count, table},
-    site::load,
-    stage::line::Line,
-};
+use bootparams::{Context, Diagnostic, Os, Severity, Source, Target, cloud_config, schema};
+use buildexec::ctx::Ctx;
+use failure::{Explain as _, Failure, Kind};
+use mediabuild::site::load;
+use mediaplan::config::Profile;
+use mediaplan::stage::line::Line;
+use report::table::{count, table};
 
 /// Arguments of `params`.
 #[derive(Args, Debug)]
@@ -99,8 +97,8 @@ fn check(ctx: &Ctx, subject: &Subject) -> Result<()> {
     let checked = match (&subject.line, subject.os) {
         (Some(line), Some(os)) => {
             let context = Context { targets: Target::ALL.to_vec(), on_medium: true, nics: Vec::new() };
-            let found = params::check(line, os, &context);
-            vec![Checked { name: os.to_string(), text: params::masked(line, os), found }]
+            let found = bootparams::check(line, os, &context);
+            vec![Checked { name: os.to_string(), text: bootparams::masked(line, os), found }]
         }
         _ => {
             let loaded = load::load(ctx)?;
@@ -113,7 +111,7 @@ fn check(ctx: &Ctx, subject: &Subject) -> Result<()> {
 fn check_profile(ctx: &Ctx, profile: &Profile) -> Result<Vec<Checked>> {
     let line = Line::new(profile, None)?;
     let name = format!("profile {}, on {}", profile.name, profile.os);
-    let text = params::masked(&line.shown(), profile.os);
+    let text = bootparams::masked(&line.shown(), profile.os);
     let mut checked = vec![Checked { name, text, found: line.check() }];
     if let Some(file) = &profile.cloud_config {
         let path = ctx.root.join(file);
@@ -158,7 +156,7 @@ fn explain(ctx: &Ctx, subject: &Subject) -> Result<()> {
         }
     };
     let yaml =
-        params::explain(&line, os).explain(Kind::Params, || format!("{os} does not survive the line"))?;
+        bootparams::explain(&line, os).explain(Kind::Params, || format!("{os} does not survive the line"))?;
     if ctx.globals.json {
         ctx.report.out_json(&serde_json::json!({ "os": os, "yaml": yaml }));
     } else if yaml.is_empty() {
@@ -189,7 +187,7 @@ fn list(ctx: &Ctx, args: &ListArgs) {
             && (k.path.to_lowercase().contains(&pattern) || k.row.about.to_lowercase().contains(&pattern))
     };
     // Without an OS the newest default is shown.
-    let newest = Os::Burmilla(params::Version::new(2, 0, 5));
+    let newest = Os::Burmilla(bootparams::Version::new(2, 0, 5));
     let listed: Vec<Listed> = schema::keys()
         .into_iter()
         .filter(wanted)
@@ -225,7 +223,7 @@ fn parse(ctx: &Ctx, args: &ParseArgs) -> Result<()> {
         .explain(Kind::Input, || "cannot read lines".to_owned())?;
     let mut out = String::new();
     for line in String::from_utf8_lossy(&bytes).split_terminator('\n') {
-        match params::parse_alone(line, args.os) {
+        match bootparams::parse_alone(line, args.os) {
             Ok(tree) => out += &tree.to_json(),
             Err(crash) => out += &format!("\"{}\"", crash.word()),
         }

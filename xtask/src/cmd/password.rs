@@ -6,11 +6,9 @@ use std::io::{BufRead as _, IsTerminal as _};
 use anyhow::Result;
 use camino::Utf8PathBuf;
 
-use crate::{
-    ctx::Ctx,
-    error::{Explain as _, Failure, Kind},
-    exec::run::read_limited,
-};
+use buildexec::ctx::Ctx;
+use buildexec::run::read_limited;
+use failure::{Explain as _, Failure, Kind};
 
 /// Sources of a password; one at most.
 #[derive(Clone, Debug, Default, clap::Args)]

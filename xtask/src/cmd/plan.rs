@@ -3,11 +3,9 @@
 use anyhow::Result;
 
 use super::build::{Build, Selection};
-use crate::{
-    ctx::Ctx,
-    plan::{Format, render},
-    site::load,
-};
+use buildexec::ctx::Ctx;
+use buildplan::{Format, render};
+use mediabuild::site::load;
 
 /// Arguments of `plan`.
 #[derive(Debug, clap::Args)]

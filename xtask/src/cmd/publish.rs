@@ -5,15 +5,13 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{build::Selection, dist, guard as guard_cmd, password::PasswordArgs, verify as verify_cmd};
-use crate::{
-    ctx::Ctx,
-    error::{Explain as _, Failure, Kind},
-    guard,
-    site::{load, load::Loaded},
-    verify::{
-        notes,
-        release::{self, Channel, Part},
-    },
+use buildexec::ctx::Ctx;
+use failure::{Explain as _, Failure, Kind};
+use mediabuild::site::{load, load::Loaded};
+use trust::guard;
+use trust::verify::{
+    notes,
+    release::{self, Channel, Part},
 };
 
 /// Arguments of `publish`.
@@ -57,7 +55,7 @@ pub fn run(ctx: &Ctx, args: &PublishArgs) -> Result<()> {
         parts.push(checked(ctx, &loaded, &dir, args)?);
     }
     let tag = args.tag.as_deref().and_then(notes::tag);
-    let date = crate::attest::date(loaded.lock.epoch);
+    let date = attest::date(loaded.lock.epoch);
     let dated = tag.map_or(date.clone(), |tag| format!("{date}-{tag}"));
     let to = std::path::absolute(&args.to).map(Utf8PathBuf::try_from)??;
     let channels = release::plan(&to, args.channel.as_ref().unwrap_or(&dated), &parts)?;

@@ -9,21 +9,19 @@ use std::{
 use anyhow::Result;
 use camino::Utf8PathBuf;
 
-use crate::{
-    config::BaseUrl,
-    ctx::Ctx,
-    error::{Failure, Kind},
-    report::{Mode, table::table},
-    serve::{
-        Config, Event, Line, Server,
-        dhcp::{self, Dhcp},
-        fleet,
-        log::Log,
-        script,
-        server::has_address,
-    },
-    site::load,
+use buildexec::ctx::Ctx;
+use failure::{Failure, Kind};
+use mediabuild::site::load;
+use mediaplan::config::BaseUrl;
+use netboot::{
+    Config, Event, Line, Server,
+    dhcp::{self, Dhcp},
+    fleet,
+    log::Log,
+    script,
+    server::has_address,
 };
+use report::{Mode, table::table};
 
 /// How often the live view is drawn.
 const DRAW_EVERY: Duration = Duration::from_millis(200);
@@ -298,7 +296,7 @@ mod tests {
     #[test]
     fn what_is_not_built_names_its_profile() {
         let error = site("http://192.168.1.10:8089").check_built().unwrap_err();
-        assert_eq!(crate::error::helps_of(&error), ["build it with `cargo xtask dist box`"]);
+        assert_eq!(failure::helps_of(&error), ["build it with `cargo xtask dist box`"]);
     }
 
     #[test]

@@ -3,12 +3,10 @@
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::{
-    ctx::Ctx,
-    error::{Explain as _, Failure, Kind},
-    exec::run::read_limited,
-    verify::sign,
-};
+use buildexec::ctx::Ctx;
+use buildexec::run::read_limited;
+use failure::{Explain as _, Failure, Kind};
+use trust::verify::sign;
 
 /// Arguments of `sign`.
 #[derive(Debug, clap::Args)]

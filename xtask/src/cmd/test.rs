@@ -4,19 +4,17 @@ use anyhow::Result;
 use clap::Parser as _;
 use xshell::cmd;
 
-use crate::{
-    cli::Cli,
-    ctx::Ctx,
-    dev::{
-        codegen, lint, shell,
-        steps::{End, Steps},
-    },
-    error::{Explain as _, Kind},
-    exec::tree,
-    iso::fuzz,
-    site::{load, preflight},
-    stage::needs,
+use crate::cli::Cli;
+use crate::dev::{
+    codegen, lint, shell,
+    steps::{End, Steps},
 };
+use bootiso::fuzz;
+use buildexec::ctx::Ctx;
+use buildexec::tree;
+use failure::{Explain as _, Kind};
+use mediabuild::site::{load, preflight};
+use mediaplan::stage::needs;
 
 /// How long a fuzzer runs.
 const MINUTE: std::time::Duration = std::time::Duration::from_secs(60);
@@ -102,10 +100,11 @@ fn fuzz_parameters(ctx: &Ctx) -> Result<End> {
     let vectors: Vec<serde_json::Value> = serde_json::from_slice(&vectors)?;
     let lines: Vec<&str> = vectors.iter().filter_map(|v| v["in"].as_str()).collect();
     let start = std::time::Instant::now();
-    let read = crate::params::fuzz::run(&lines, seed()?, || start.elapsed() < MINUTE);
+    let read = bootparams::fuzz::run(&lines, seed()?, || start.elapsed() < MINUTE);
     ctx.report.note(format!("{read} damaged lines were read"));
     let sh = shell(ctx)?;
-    let test = cmd!(sh, "cargo test --locked --package xtask params").env("PROPTEST_CASES", "25600");
+    let test = cmd!(sh, "cargo test --locked --package bootparams --package xtask params")
+        .env("PROPTEST_CASES", "25600");
     test.run().explain(Kind::Command, || "a property does not hold".to_owned())?;
     Ok(End::Passed)
 }

@@ -8,20 +8,18 @@ use super::{
     dist,
     password::PasswordArgs,
 };
-use crate::{
-    attest::{MANIFEST, Manifest},
-    config::Media,
-    ctx::Ctx,
-    error::{Failure, Kind},
-    exec::{schedule, store::Store},
-    report::table::table,
-    site::{load, load::Loaded},
-    stage::host::Host,
-    verify::{
-        self, Checks, Subject, Verdict,
-        expect::{self, Expected},
-        rebuild, remote, set, sums,
-    },
+use attest::{MANIFEST, Manifest};
+use buildexec::ctx::Ctx;
+use buildexec::{schedule, store::Store};
+use failure::{Failure, Kind};
+use mediabuild::site::{load, load::Loaded};
+use mediaplan::config::Media;
+use mediaplan::stage::host::Host;
+use report::table::table;
+use trust::verify::{
+    self, Checks, Subject, Verdict,
+    expect::{self, Expected},
+    rebuild, remote, set, sums,
 };
 
 /// Arguments of `verify`.
@@ -149,7 +147,7 @@ pub(super) fn subject<'a>(
 ) -> Subject<'a> {
     let manifest = verify::read_manifest(&dir).ok().flatten();
     let by_name = |name: &String| {
-        let of = |p: &&crate::config::Profile| {
+        let of = |p: &&mediaplan::config::Profile| {
             name.strip_prefix(&p.name).is_some_and(|rest| rest.starts_with('-'))
         };
         loaded.config.profiles().filter(of).max_by_key(|p| p.name.len()).map(|p| p.name.clone())

@@ -3,19 +3,17 @@
 use anyhow::Result;
 use camino::Utf8PathBuf;
 
-use crate::{
-    ctx::Ctx,
-    error::{self, Failure, Kind},
-    machine::{Firmware, quote::Shell, scenario::ALL},
-    report::table::table,
-    site::load,
-    vm::{
-        backend::Choice,
-        machines::{self, Home},
-        run::{self, From, Wish},
-        test,
-    },
+use buildexec::ctx::Ctx;
+use failure::{Failure, Kind};
+use mediabuild::site::load;
+use report::table::table;
+use vmlab::{
+    backend::Choice,
+    machines::{self, Home},
+    run::{self, From, Wish},
+    test,
 };
+use vmspec::{Firmware, quote::Shell, scenario::ALL};
 
 /// Arguments of `vm`.
 #[derive(Debug, clap::Args)]
@@ -163,8 +161,8 @@ fn run_test(ctx: &Ctx, args: &TestArgs) -> Result<()> {
     let profile = loaded.config.profile(args.profile.as_deref())?;
     let strict = ctx.env.flag("MEDIA_REQUIRE_VM");
     let done = match test::run(ctx, profile, args.backend, &args.scenarios) {
-        Err(e) if error::kind_of(&e) == Some(Kind::MissingTool) && !strict => {
-            ctx.report.warn(format!("no scenario was tried: {e} ({})", error::helps_of(&e).join("; ")));
+        Err(e) if failure::kind_of(&e) == Some(Kind::MissingTool) && !strict => {
+            ctx.report.warn(format!("no scenario was tried: {e} ({})", failure::helps_of(&e).join("; ")));
             return Ok(());
         }
         other => other?,

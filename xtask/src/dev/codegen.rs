@@ -4,13 +4,10 @@ use anyhow::Result;
 use camino::Utf8PathBuf;
 use clap::{Command, CommandFactory as _};
 
-use crate::{
-    cli::Cli,
-    config::raw,
-    ctx::Ctx,
-    error::{Failure, Kind},
-    params,
-};
+use crate::cli::Cli;
+use buildexec::ctx::Ctx;
+use failure::{Failure, Kind};
+use mediaplan::config::raw;
 
 /// How wide the reference's help texts are.
 const WIDTH: usize = 100;
@@ -20,7 +17,7 @@ fn files() -> Vec<(&'static str, String)> {
     vec![
         ("docs/cli.md", cli()),
         ("docs/media.schema.json", schema()),
-        ("docs/params.md", params::docs::markdown()),
+        ("docs/params.md", bootparams::docs::markdown()),
     ]
 }
 

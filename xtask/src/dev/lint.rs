@@ -9,13 +9,11 @@ use camino::{Utf8Path, Utf8PathBuf};
 use xshell::{Shell, cmd};
 
 use super::{shell, steps::End};
-use crate::{
-    attest::{PROVENANCE, SBOM},
-    ctx::Ctx,
-    error::{Explain as _, Failure, Kind},
-    exec::tree,
-    site::preflight,
-};
+use attest::{PROVENANCE, SBOM};
+use buildexec::ctx::Ctx;
+use buildexec::tree;
+use failure::{Explain as _, Failure, Kind};
+use mediabuild::site::preflight;
 
 /// From the Python registry. Node comes from there too: Debian's own needs 400 packages for its npm.
 const PYTHON: &[&str] = &[

@@ -11,7 +11,7 @@ pub mod steps;
 use anyhow::Result;
 use xshell::Shell;
 
-use crate::ctx::Ctx;
+use buildexec::ctx::Ctx;
 
 /// A shell in the repository's root.
 ///

@@ -4,11 +4,9 @@ use std::time::Instant;
 
 use anyhow::Result;
 
-use crate::{
-    ctx::Ctx,
-    error::{self, Failure, Kind},
-    report::table::table,
-};
+use buildexec::ctx::Ctx;
+use failure::{Failure, Kind};
+use report::table::table;
 
 /// How a step ended.
 #[derive(Debug)]
@@ -66,7 +64,7 @@ impl<'c> Steps<'c> {
         let failed: Vec<&Done> = self.done.iter().filter(|d| d.end.is_err()).collect();
         let Some(Done { end: Err(first), .. }) = failed.first() else { return Ok(()) };
         let names: Vec<_> = failed.iter().map(|d| d.name.as_str()).collect();
-        let kind = error::kind_of(first).unwrap_or(Kind::Command);
+        let kind = failure::kind_of(first).unwrap_or(Kind::Command);
         let message = format!("{} of {} steps failed: {}", failed.len(), self.done.len(), names.join(", "));
         Err(Failure::new(kind, message).into())
     }

@@ -13,15 +13,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use buildexec::{run::Runner, signals::Interrupt};
+use buildplan::Cmd;
 use camino::{Utf8Path, Utf8PathBuf};
+use failure::Kind;
 use fs_err as fs;
+use mediaplan::config::Engine;
 use snapbox::str;
-use xtask::{
-    config::Engine,
-    error::{self, Kind},
-    exec::{run::Runner, signals::Interrupt},
-    plan::Cmd,
-};
 
 use super::repo::{LINUX, Repo, can_build, search_path};
 
@@ -241,7 +239,7 @@ fn a_deadline_ends_the_whole_process_group() {
     let script = "sleep 1000 & echo $! >> pids; sh -c 'echo $$ >> pids; sleep 1001; :' & wait";
     let cmd = Cmd::new("sh", "wait").args(["-c", script]).deadline(Duration::from_millis(400));
     let error = runner.run(&cmd).unwrap_err();
-    assert_eq!(error::kind_of(&error), Some(Kind::Command));
+    assert_eq!(failure::kind_of(&error), Some(Kind::Command));
     assert_eq!(error.to_string(), "could not wait: no end after 400ms");
     for pid in lines(&root.join("pids"), 2) {
         until("the end of a child", || (!runs(&pid)).then_some(()));

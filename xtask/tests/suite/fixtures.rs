@@ -17,7 +17,7 @@ use std::{
     process::Command,
 };
 
-use xtask::iso::{
+use bootiso::{
     room::{self, Layout, Loader, Seed},
     seed,
 };

@@ -4,8 +4,8 @@
 
 use std::{io::Write as _, process::Command};
 
+use bootiso::seed::{File, archive};
 use fs_err as fs;
-use xtask::iso::seed::{File, archive};
 
 use super::fixtures::Lab;
 

@@ -4,11 +4,9 @@
 
 use std::{sync::Arc, time::Duration};
 
+use bootiso::{Iso, fuzz};
+use failure::Kind;
 use proptest::prelude::*;
-use xtask::{
-    error::{self, Kind},
-    iso::{Iso, fuzz},
-};
 
 use super::fixtures::Lab;
 
@@ -66,7 +64,7 @@ fn open(image: Vec<u8>) -> anyhow::Result<Iso> {
 
 fn walk_error(image: Vec<u8>) -> String {
     let error = open(image).and_then(|iso| iso.walk()).unwrap_err();
-    assert_eq!(error::kind_of(&error), Some(Kind::Input));
+    assert_eq!(failure::kind_of(&error), Some(Kind::Input));
     let text = error.to_string();
     assert!(text.contains("at byte "), "{text}");
     text
@@ -222,7 +220,7 @@ fn names_that_lead_out_of_a_folder_are_errors() {
 
 #[test]
 fn what_is_no_image_is_an_error() {
-    let kind = |bytes: Vec<u8>| error::kind_of(&open(bytes).err().unwrap());
+    let kind = |bytes: Vec<u8>| failure::kind_of(&open(bytes).err().unwrap());
     assert_eq!(kind(Vec::new()), Some(Kind::Input));
     assert_eq!(kind(vec![0; 1 << 20]), Some(Kind::Input));
     let mut endless = vec![0; 200 * SECTOR];

@@ -2,7 +2,7 @@
 
 use std::io::Read as _;
 
-use xtask::iso::{Iso, Kind, Scheme};
+use bootiso::{Iso, Kind, Scheme};
 
 use super::fixtures::Lab;
 

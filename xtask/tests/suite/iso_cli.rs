@@ -4,13 +4,11 @@
 
 use std::process::{Command, Output};
 
+use attest::{Manifest, json, manifest, provenance, spdx};
+use buildplan::{Digest, digest::sha512};
 use fs_err as fs;
-use xtask::{
-    attest::{Manifest, json, manifest, provenance, spdx},
-    config::Engine,
-    plan::{Digest, digest::sha512},
-    verify::sums,
-};
+use mediaplan::config::Engine;
+use trust::verify::sums;
 
 use super::fixtures::Lab;
 
@@ -279,7 +277,7 @@ fn a_write_that_fails_half_way_puts_the_old_bytes_back() {
         return;
     }
     let built = fs::read(lab.path("ours.iso")).unwrap();
-    let iso = xtask::iso::Iso::open(&lab.utf8("ours.iso")).unwrap();
+    let iso = bootiso::Iso::open(&lab.utf8("ours.iso")).unwrap();
     let offset = |path: &str| iso.find(path).unwrap().extents[0].offset;
     let (isolinux, grub) = (offset("/isolinux.cfg"), offset("/boot/grub/grub.cfg"));
     let most = isolinux.max(grub) / 512;

@@ -1,16 +1,14 @@
 //! Kernel arguments changed in images of our layout and of other writers.
 
-use camino::Utf8Path;
-use fs_err as fs;
-use xtask::{
-    error::{self, Kind},
-    iso::{
-        Iso,
-        kargs::{self, Edit, Flush, State},
-    },
-    params::Os,
-    plan::Digest,
+use bootiso::{
+    Iso,
+    kargs::{self, Edit, Flush, State},
 };
+use bootparams::Os;
+use buildplan::Digest;
+use camino::Utf8Path;
+use failure::Kind;
+use fs_err as fs;
 
 use super::fixtures::Lab;
 
@@ -113,7 +111,7 @@ fn what_cannot_be_done_leaves_our_image_untouched() {
     let wrong = |edit: Edit| {
         let error = apply(&path, &edit).unwrap_err();
         assert_eq!(digest(&path), pristine);
-        (error::kind_of(&error).unwrap(), error.to_string())
+        (failure::kind_of(&error).unwrap(), error.to_string())
     };
     let long = format!("a={}", "x".repeat(2048));
     assert!(matches!(wrong(Edit::Append(vec![long])), (Kind::Params, text) if text.contains("do not fit")));
@@ -173,7 +171,7 @@ fn every_loader_file_of_an_image_of_genisoimage_is_changed() {
     assert_eq!(plan.stale, ["/md5sum.txt in the image may list the old contents"]);
     // The Joliet tree says the same length as the other.
     let iso = Iso::open(&lab.utf8("gen.iso")).unwrap();
-    let sizes = |t: &Vec<xtask::iso::Entry>| {
+    let sizes = |t: &Vec<bootiso::Entry>| {
         t.iter().find(|e| e.path.eq_ignore_ascii_case("/isolinux/txt.cfg")).unwrap().size
     };
     let sizes: Vec<_> = iso.walk_all().unwrap().iter().map(sizes).collect();

@@ -2,19 +2,19 @@
 
 use std::{fs, path::Path};
 
-use serde_json::Value as Json;
-use xtask::params::{
+use bootparams::{
     Context, Node, Os, Source, check, cloud_config,
     codes::{self, Code},
     line,
 };
+use serde_json::Value as Json;
 
 fn fixture(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/params").join(name);
     fs::read_to_string(path).unwrap()
 }
 
-fn answer(result: Result<Node, xtask::params::Crash>) -> Json {
+fn answer(result: Result<Node, bootparams::Crash>) -> Json {
     result
         .map_or_else(|crash| Json::from(crash.word()), |tree| serde_json::from_str(&tree.to_json()).unwrap())
 }
@@ -102,7 +102,7 @@ fn every_rule_is_raised_by_its_example_and_shows_this_text() {
 fn docs_params_md_is_what_the_tables_say() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/params.md");
     let there = fs::read_to_string(&path).unwrap();
-    let text = xtask::params::docs::markdown();
+    let text = bootparams::docs::markdown();
     assert!(there == text, "docs/params.md is out of date: `cargo xtask codegen` writes it");
 }
 
@@ -111,7 +111,7 @@ fn damaged_vectors_are_survived() {
     let vectors: Vec<Json> = serde_json::from_str(&fixture("cmdline.json")).unwrap();
     let lines: Vec<&str> = vectors.iter().map(|v| v["in"].as_str().unwrap()).collect();
     let mut left = 500;
-    let rounds = xtask::params::fuzz::run(&lines, 1, || {
+    let rounds = bootparams::fuzz::run(&lines, 1, || {
         left -= 1;
         left >= 0
     });

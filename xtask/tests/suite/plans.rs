@@ -1,15 +1,13 @@
 //! Plans of every profile by both engines, on a made-up machine: no tool, no network and no package is needed.
 
-use xtask::{
-    config::{Engine, Profile},
-    plan::{Digest, Keys, Missing, NodeId, Plan, ToolId, World},
-    site::load::{self, Loaded},
-    stage::{
-        host::Host,
-        line::Line,
-        media::{self, Order, Planned},
-        needs, os,
-    },
+use buildplan::{Digest, Keys, Missing, NodeId, Plan, ToolId, World};
+use mediabuild::site::load::{self, Loaded};
+use mediaplan::config::{Engine, Profile};
+use mediaplan::stage::{
+    host::Host,
+    line::Line,
+    media::{self, Order, Planned},
+    needs, os,
 };
 
 use crate::repository;
@@ -22,7 +20,7 @@ fn loaded() -> Loaded {
         let version = profile.version.clone().unwrap_or_default();
         for released in profile.media.released() {
             let files = loaded.lock.files.entry(profile.name.clone()).or_default();
-            files.entry(released.name.clone()).or_insert_with(|| xtask::config::Locked {
+            files.entry(released.name.clone()).or_insert_with(|| mediaplan::config::Locked {
                 version: version.clone(),
                 sha256: Digest::of(released.name.as_bytes()),
                 size: None,
@@ -67,7 +65,7 @@ fn each(mut f: impl FnMut(&Loaded, &Profile, Engine)) {
 fn every_profile_by_every_engine_has_the_plan_in_its_snapshot() {
     each(|loaded, profile, engine| {
         let planned = planned(loaded, profile, engine);
-        let mut text = xtask::plan::render(&planned.plan, xtask::plan::Format::Text);
+        let mut text = buildplan::render(&planned.plan, buildplan::Format::Text);
         for (path, artifact) in &planned.outputs {
             text += &format!("dist/{}/{path} = {artifact:?}\n", profile.name);
         }

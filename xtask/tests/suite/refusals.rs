@@ -1,7 +1,7 @@
 //! Bad input as a person meets it: the whole text, an exit code of its own kind, nothing half-written.
 
+use mediaplan::config::Engine;
 use snapbox::str;
-use xtask::config::Engine;
 
 use super::repo::{LINUX, Repo, can_build};
 

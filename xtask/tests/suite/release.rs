@@ -11,11 +11,9 @@ use std::{
     sync::OnceLock,
 };
 
+use attest::{Manifest, provenance, spdx};
+use buildplan::{Digest, digest::sha512};
 use fs_err as fs;
-use xtask::{
-    attest::{self, Manifest, provenance, spdx},
-    plan::{Digest, digest::sha512},
-};
 
 use super::fixtures::has;
 
@@ -194,8 +192,7 @@ impl Media<'_> {
     pub(super) fn list(&self) {
         let root = camino::Utf8Path::from_path(self.dir.path()).unwrap();
         let (mut short, mut long) = (String::new(), String::new());
-        for path in xtask::exec::tree::files(root).unwrap().iter().filter(|p| !p.as_str().starts_with("SHA"))
-        {
+        for path in buildexec::tree::files(root).unwrap().iter().filter(|p| !p.as_str().starts_with("SHA")) {
             let bytes = fs::read(self.path(path.as_str())).unwrap();
             short += &format!("{}  {path}\n", Digest::of(&bytes));
             long += &format!("{}  {path}\n", sha512(&mut bytes.as_slice()).unwrap());
@@ -350,7 +347,7 @@ fn a_rebuild_gives_the_same_bytes_and_tells_the_first_that_differs() {
     let args = ["--rebuild", "--artifacts", artifacts.to_str().unwrap()];
     assert!(media.accepted(&args).contains("the same, byte for byte, when built again"));
     let iso = camino::Utf8PathBuf::try_from(media.path("mini-1-x86_64.iso")).unwrap();
-    let at = xtask::iso::Iso::open(&iso).unwrap().find("/initrd").unwrap().extents[0].offset + 5;
+    let at = bootiso::Iso::open(&iso).unwrap().find("/initrd").unwrap().extents[0].offset + 5;
     media.flip("mini-1-x86_64.iso", at);
     media.promise_again();
     let said = media.broken(&args, "initrd, rebuild, rebuild");

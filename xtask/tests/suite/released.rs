@@ -1,9 +1,11 @@
 //! Released media: RancherOS's own ISO as its release scripts lay it out, offered by a server of the test; and any
 //! kernel and initrd out of a folder.
 
+use bootiso::Iso;
+use buildplan::Digest;
 use fs_err as fs;
+use mediaplan::config::Engine;
 use snapbox::str;
-use xtask::{config::Engine, iso::Iso, plan::Digest};
 
 use super::{
     repo::{LINUX, Repo, can_build},

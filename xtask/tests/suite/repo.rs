@@ -12,14 +12,12 @@
 
 use std::process::Command;
 
+use buildexec::tree;
+use buildplan::Digest;
 use camino::{Utf8Path, Utf8PathBuf};
 use fs_err as fs;
-use xtask::{
-    config::{Config, Engine},
-    exec::tree,
-    plan::Digest,
-    stage::needs,
-};
+use mediaplan::config::{Config, Engine};
+use mediaplan::stage::needs;
 
 use crate::repository;
 

@@ -7,8 +7,8 @@
 use std::process::Command;
 
 use fs_err as fs;
+use mediaplan::config::Engine;
 use snapbox::str;
-use xtask::config::Engine;
 
 use super::repo::{Repo, can_build};
 
@@ -114,7 +114,7 @@ fn what_was_pinned_patched_and_configured_is_what_make_sees_and_nothing_else() {
     run.assert().success();
     // From where the commit was had is no part of what the media are.
     repo.xtask(&["-q", "verify", "dist/linux"]).assert().success();
-    let epoch = xtask::config::Lock::parse(&repo.read("media.lock")).unwrap().epoch;
+    let epoch = mediaplan::config::Lock::parse(&repo.read("media.lock")).unwrap().epoch;
     for name in ["ipxe.lkrn", "undionly.kpxe", "ipxe.efi", "snponly.efi"] {
         let text = repo.read(&format!("dist/linux/{name}"));
         assert!(text.starts_with("first\nthree\nlast\n"), "{text}");

@@ -1,17 +1,16 @@
 //! Media that a careful thief touched: manifest, statements and lists are made to fit, and still the repository says
 //! what everything must be.
 
+use mediabuild::builtin::BUILTINS;
 use std::path::PathBuf;
 
+use attest::{Made, Manifest, Output};
+use bootiso::Iso;
+use buildexec::ctx::{Ctx, Env, Globals};
+use buildplan::{Digest, Input};
 use camino::{Utf8Path, Utf8PathBuf};
 use fs_err as fs;
-use xtask::{
-    attest::{self, Made, Manifest, Output},
-    ctx::{Ctx, Env, Globals},
-    iso::Iso,
-    plan::{Digest, Input},
-    verify::remote::{self, Limits},
-};
+use trust::verify::remote::{self, Limits};
 
 use super::release::{Media, Repository, serve};
 
@@ -322,7 +321,7 @@ fn a_server_without_end_is_left() {
     let media = repository.media();
     let url = serve(media.dir.path().to_owned());
     let env = Env::of(&[("MEDIA_ROOT", repository.dir.path().to_str().unwrap())]);
-    let ctx = Ctx::new(Globals::default(), env).unwrap();
+    let ctx = Ctx::new(Globals::default(), env, BUILTINS).unwrap();
     let get = |limits: &Limits| {
         let to = tempfile::tempdir().unwrap();
         remote::get(&ctx, &url, Utf8Path::from_path(to.path()).unwrap(), limits).map(|()| to)
@@ -330,7 +329,7 @@ fn a_server_without_end_is_left() {
     let all = Limits::default();
     for limits in [Limits { bytes: 300_000, ..all }, Limits { time: std::time::Duration::ZERO, ..all }] {
         let error = get(&limits).unwrap_err();
-        assert_eq!(xtask::error::kind_of(&error), Some(xtask::error::Kind::Network), "{error:#}");
+        assert_eq!(failure::kind_of(&error), Some(failure::Kind::Network), "{error:#}");
     }
     // A name with a `?` is a name, and a list that lists itself is not taken for another file.
     fs::write(media.path("netboot/a?b#c%20"), "odd").unwrap();

@@ -2,18 +2,17 @@
 
 #![expect(clippy::disallowed_methods, reason = "the binary is run as a shell would")]
 
+use mediabuild::builtin::BUILTINS;
 use std::{
     io::{BufRead as _, BufReader},
     process::{Command, Output, Stdio},
 };
 
+use buildexec::ctx::{Ctx, Env, Globals};
 use camino::Utf8Path;
 use fs_err as fs;
-use xtask::{
-    ctx::{Ctx, Env, Globals},
-    machine::qemu::Accel,
-    vm::host,
-};
+use vmlab::host;
+use vmspec::qemu::Accel;
 
 use super::fixtures::{Lab, has};
 
@@ -75,7 +74,7 @@ fn the_probes_guest_speaks_under_tcg() {
     let repository = super::repository();
     let path = std::env::var("PATH").unwrap();
     let env = Env::of(&[("MEDIA_ROOT", repository.as_str()), ("PATH", &path)]);
-    let ctx = Ctx::new(Globals::default(), env).unwrap();
+    let ctx = Ctx::new(Globals::default(), env, BUILTINS).unwrap();
     let program = ctx.find_program(host::PROGRAM).unwrap();
     // A busy host may take longer than the two seconds that KVM gets; it does not do so five times.
     assert!((0..5).any(|_| host::probe(&ctx, &program, Accel::Tcg).unwrap()));

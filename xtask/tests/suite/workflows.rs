@@ -3,7 +3,8 @@
 use std::{fs, path::Path};
 
 use clap::Parser as _;
-use xtask::{ci::workflow::Workflow, cli::Cli};
+use xtask::ci::workflow::Workflow;
+use xtask::cli::Cli;
 
 fn workflows() -> Vec<(String, String)> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.github/workflows");

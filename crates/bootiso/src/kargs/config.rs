@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::grub;
-use crate::iso::room::Loader;
+use crate::room::Loader;
 
 /// One place with kernel arguments.
 #[derive(Clone, Debug, PartialEq, Eq)]

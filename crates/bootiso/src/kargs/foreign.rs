@@ -10,11 +10,14 @@ use super::{
     patch::Patch,
     words::{Edit, Reader},
 };
-use crate::{
-    error::{Failure, Kind},
-    iso::{Entry, Extent, Iso, SECTOR, fat, room::Loader},
-    params::Os,
-};
+use crate::Entry;
+use crate::Extent;
+use crate::Iso;
+use crate::SECTOR;
+use crate::fat;
+use crate::room::Loader;
+use bootparams::Os;
+use failure::{Failure, Kind};
 
 /// Loader files are a few KiB.
 const LONGEST: u64 = 1 << 20;
@@ -84,7 +87,7 @@ pub(super) fn find(iso: &Iso) -> Result<Vec<ConfigFile>> {
     for entry in trees.iter().flatten().filter(|e| e.extents.len() == 1) {
         records.entry(entry.extents[0]).or_default().push(LengthField::Iso(entry.records[0]));
     }
-    let in_tree = entries.iter().filter(|e| e.kind == crate::iso::Kind::File && e.extents.len() == 1);
+    let in_tree = entries.iter().filter(|e| e.kind == crate::Kind::File && e.extents.len() == 1);
     let in_tree = in_tree.map(|e| (e.path.clone(), iso_place(e.extents[0], &records))).collect();
     let mut found = configs(iso, "", in_tree)?;
     for (base, name) in fat_images(iso, &entries)? {

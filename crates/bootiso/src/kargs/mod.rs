@@ -16,10 +16,8 @@ use camino::Utf8Path;
 use serde::Serialize;
 
 use super::{Iso, room::Loader};
-use crate::{
-    error::{Failure, Kind},
-    params::Os,
-};
+use bootparams::Os;
+use failure::{Failure, Kind};
 
 pub use patch::Flush;
 pub use words::Edit;

@@ -7,15 +7,12 @@ use super::{
     patch::Patch,
     words::{Edit, Reader},
 };
-use crate::{
-    error::{Failure, Kind},
-    iso::{
-        Entry, Iso,
-        room::{self, Layout, Loader, Region, Seed},
-        seed,
-    },
-    params::Os,
-};
+use crate::Entry;
+use crate::Iso;
+use crate::room::{self, Layout, Loader, Region, Seed};
+use crate::seed;
+use bootparams::Os;
+use failure::{Failure, Kind};
 
 /// The layout is a few KiB, unless the built cloud-config is in it.
 const LONGEST: u64 = 1 << 20;

@@ -5,10 +5,9 @@ use std::{fs::File, io, sync::Arc};
 use anyhow::Result;
 use camino::Utf8Path;
 
-use crate::{
-    error::{self, Explain as _, Failure, Kind},
-    iso::{Iso, source::Source},
-};
+use crate::Iso;
+use crate::source::Source;
+use failure::{Explain as _, Failure, Kind};
 
 /// Bytes that change, with what they were.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -134,7 +133,7 @@ pub(super) fn copy(from: &Utf8Path, to: &Utf8Path, patches: &[Patch]) -> Result<
     let temp = tempfile::Builder::new()
         .prefix(".kargs-")
         .tempfile_in(folder)
-        .map_err(|e| error::nameless(&e))
+        .map_err(|e| failure::nameless(&e))
         .explain(Kind::Storage, cannot)?;
     let temp_path = Utf8Path::from_path(temp.path()).ok_or_else(|| Failure::new(Kind::Storage, cannot()))?;
     fs_err::copy(from, temp_path).explain(Kind::Storage, cannot)?;

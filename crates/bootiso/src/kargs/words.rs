@@ -5,11 +5,9 @@ use std::ops::Range;
 use anyhow::Result;
 
 use super::grub;
-use crate::{
-    error::{Failure, Kind},
-    iso::room::Loader,
-    params::{self, Os, Target},
-};
+use crate::room::Loader;
+use bootparams::{Os, Target};
+use failure::{Failure, Kind};
 
 /// A change of kernel arguments. Words are as the kernel reads them, with `"` around what has spaces.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,8 +51,10 @@ impl Reader {
         let word = |range: Range<usize>| Word { value: unquoted(&text[range.clone()]), range };
         match (self.loader, self.os.dialect()) {
             (Loader::Grub, _) => grub::words(text),
-            (_, Some(dialect)) => params::words(text, dialect).into_iter().map(|w| word(w.span)).collect(),
-            (_, None) => params::kernel::args(text).map(|a| word(a.span)).collect(),
+            (_, Some(dialect)) => {
+                bootparams::words(text, dialect).into_iter().map(|w| word(w.span)).collect()
+            }
+            (_, None) => bootparams::kernel::args(text).map(|a| word(a.span)).collect(),
         }
     }
 

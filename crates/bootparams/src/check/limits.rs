@@ -1,7 +1,7 @@
 //! What kernel and loaders can hold.
 
 use super::Checker;
-use crate::params::{codes, kernel, target::Target};
+use crate::{codes, kernel, target::Target};
 
 /// The kernel's CONFIG_INIT_ENV_ARG_LIMIT is 32; HOME and TERM are there already.
 const MOST_ARGUMENTS: usize = 32;

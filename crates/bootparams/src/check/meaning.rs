@@ -1,7 +1,7 @@
 //! Settings that are well formed and still do not do what they say: state, terminals, datasources.
 
 use super::{Checker, credentials, hide};
-use crate::params::{codes, kernel, os::Version, ssh, tree::Node};
+use crate::{codes, kernel, os::Version, ssh, tree::Node};
 
 /// The label that formatting writes.
 const LABEL: &str = "LABEL=RANCHER_STATE";
@@ -241,7 +241,7 @@ impl Checker<'_> {
         }
         for word in self.words.iter().filter(|w| w.name() == "root" || w.name() == "netconsole") {
             let Some(dialect) = self.dialect else { return };
-            let node = crate::params::line::value(word.value().unwrap_or("true"), dialect);
+            let node = crate::line::value(word.value().unwrap_or("true"), dialect);
             if !matches!(node, Ok(Node::Str(_))) {
                 let message = format!("`{}` is not read as a text", word.name());
                 let help = format!("write `{}=TEXT`", word.name());

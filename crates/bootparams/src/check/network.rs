@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, ops::Range};
 
 use super::Checker;
-use crate::params::{codes, tree::Node};
+use crate::{codes, tree::Node};
 
 const PREFIX: &str = "rancher.network.interfaces.";
 

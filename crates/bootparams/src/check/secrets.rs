@@ -3,19 +3,19 @@
 use std::ops::Range;
 
 use super::{Checker, schema_path};
-use crate::params::{codes, line, os::Os, tree::Node};
+use crate::{codes, line, os::Os, tree::Node};
 
 /// Names whose values are secret, wherever they stand.
 const SECRET_NAMES: [&str; 8] =
     ["password", "auth", "identitytoken", "registrytoken", "server_key", "ca_key", "psk", "passphrase"];
 
 /// Whether values under this name are secret wherever it stands.
-pub(in crate::params) fn is_secret_name(name: &str) -> bool {
+pub(crate) fn is_secret_name(name: &str) -> bool {
     SECRET_NAMES.contains(&name)
 }
 
 /// Whether a path's value is secret.
-pub(in crate::params) fn is_secret(path: &str) -> bool {
+pub(crate) fn is_secret(path: &str) -> bool {
     let last = path.rsplit('.').next().unwrap_or(path);
     is_secret_name(last) || (path.starts_with("rancher.ssh.keys.") && !last.ends_with("-pub"))
 }
@@ -45,7 +45,7 @@ pub fn masked(line: &str, os: Os) -> String {
 }
 
 /// Where addresses such as `https://name:password@host/` name an account.
-pub(in crate::params) fn credentials(text: &str) -> Vec<Range<usize>> {
+pub(crate) fn credentials(text: &str) -> Vec<Range<usize>> {
     let account = |(at, mark): (usize, &str)| {
         let from = at + mark.len();
         let host = &text[from..];
@@ -56,7 +56,7 @@ pub(in crate::params) fn credentials(text: &str) -> Vec<Range<usize>> {
 }
 
 /// The text with each character of `spans` as a `*`.
-pub(in crate::params) fn hide(text: &str, spans: &[Range<usize>]) -> String {
+pub(crate) fn hide(text: &str, spans: &[Range<usize>]) -> String {
     let hidden = |at: usize| spans.iter().any(|s| s.contains(&at));
     text.char_indices().map(|(at, c)| if hidden(at) { '*' } else { c }).collect()
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::{Checker, Setting, secrets};
-use crate::params::{
+use crate::{
     codes, kernel,
     line::{self, Word},
     tree::{Crash, Node},

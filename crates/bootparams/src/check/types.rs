@@ -1,7 +1,7 @@
 //! Values against the schema: known, of this version, and of a type that the boot survives.
 
 use super::{Checker, Setting, secrets};
-use crate::params::{
+use crate::{
     codes::{self, Code},
     os::Os,
     schema::{Found, Key, OnLine, Type},
@@ -218,7 +218,7 @@ fn replacement(path: &str, os: Os) -> &'static str {
 }
 
 /// The nearest of some names, if it is near.
-pub(in crate::params) fn nearest<'a>(wrong: &str, names: &[&'a str]) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(wrong: &str, names: &[&'a str]) -> Option<&'a str> {
     // Case and `-` for `_` are the commonest slips and cost nothing.
     let plain = |s: &str| s.to_ascii_lowercase().replace('-', "_");
     let distance = |name: &&&str| strsim::damerau_levenshtein(&plain(wrong), &plain(name));
@@ -228,7 +228,7 @@ pub(in crate::params) fn nearest<'a>(wrong: &str, names: &[&'a str]) -> Option<&
 }
 
 /// Whether the boot survives this value here.
-pub(in crate::params) fn fits(ty: Type, node: &Node) -> Result<(), Misfit> {
+pub(crate) fn fits(ty: Type, node: &Node) -> Result<(), Misfit> {
     let scalar = !matches!(node, Node::List(_) | Node::Map(_));
     let null = matches!(node, Node::Null);
     let (ok, code) = match ty {
@@ -251,7 +251,7 @@ fn is_list(node: &Node, element: impl Fn(&Node) -> bool) -> bool {
 }
 
 /// What becomes of a scalar where a text is wanted: it is written as YAML and read back. None for lists, maps.
-pub(in crate::params) fn as_text(node: &Node) -> Option<String> {
+pub(crate) fn as_text(node: &Node) -> Option<String> {
     Some(match node {
         Node::Null => String::new(),
         Node::Bool(b) => b.to_string(),

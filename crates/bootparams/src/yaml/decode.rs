@@ -11,7 +11,7 @@ use super::{
     parse::{Event, Kind, Parser},
     resolve,
 };
-use crate::params::tree::{Crash, Node};
+use crate::tree::{Crash, Node};
 
 /// More nodes than any text of a kernel line holds, unless aliases multiply them.
 const MAX_NODES: usize = 100_000;

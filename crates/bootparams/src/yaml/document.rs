@@ -10,17 +10,17 @@ use super::{
     parse::{Event, Kind, Parser},
     resolve,
 };
-use crate::params::tree::Node;
+use crate::tree::Node;
 
 /// A value and the bytes it stands in; of a list or map its first bytes.
 #[derive(Clone, Debug)]
-pub(in crate::params) struct Tree {
-    pub(in crate::params) span: Range<usize>,
-    pub(in crate::params) data: Data,
+pub(crate) struct Tree {
+    pub(crate) span: Range<usize>,
+    pub(crate) data: Data,
 }
 
 #[derive(Clone, Debug)]
-pub(in crate::params) enum Data {
+pub(crate) enum Data {
     /// What the text means, and the text.
     Scalar(Node, String),
     List(Vec<Tree>),
@@ -30,7 +30,7 @@ pub(in crate::params) enum Data {
 
 impl Tree {
     /// The value without places. The last of equal keys counts.
-    pub(in crate::params) fn node(&self) -> Node {
+    pub(crate) fn node(&self) -> Node {
         match &self.data {
             Data::Scalar(node, _) => node.clone(),
             Data::List(list) => Node::List(list.iter().map(Self::node).collect()),
@@ -45,10 +45,10 @@ const MAX_DEPTH: usize = 100;
 const MAX_NODES: usize = 100_000;
 
 /// Why a text is no document, and where.
-pub(in crate::params) type Misread = (Bad, Range<usize>);
+pub(crate) type Misread = (Bad, Range<usize>);
 
 /// Reads the first document of a text.
-pub(in crate::params) fn read(text: &str) -> Result<Tree, Misread> {
+pub(crate) fn read(text: &str) -> Result<Tree, Misread> {
     // A mark at the beginning is left out by the scanner, so places must not count it.
     let skipped = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
     let starts: Vec<usize> =

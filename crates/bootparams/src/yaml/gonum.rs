@@ -2,7 +2,7 @@
 //! with Go 1.8, which leaves `0b101` and hexadecimal floats as texts.
 
 /// candiedyaml's integer: underscores dropped, a sign, then `0x`, `0o`, `0b`, octal after `0`, or decimal.
-pub(in crate::params) fn int(text: &str) -> Option<i64> {
+pub(crate) fn int(text: &str) -> Option<i64> {
     let text = text.replace('_', "");
     let (negative, digits) = match text.as_bytes().first()? {
         b'-' => (true, &text[1..]),
@@ -36,7 +36,7 @@ fn unsigned(digits: &str) -> Option<u64> {
 
 /// candiedyaml's float: underscores dropped, a sign, then `.inf`, `.nan` or what Go's `ParseFloat` takes,
 /// which may bring a second sign of its own (`--5` is 5).
-pub(in crate::params) fn float(text: &str) -> Option<f64> {
+pub(crate) fn float(text: &str) -> Option<f64> {
     let text = text.replace('_', "");
     let (sign, rest) = match text.as_bytes().first()? {
         b'-' => (-1.0, &text[1..]),

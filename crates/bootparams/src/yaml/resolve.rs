@@ -3,11 +3,11 @@
 use base64::Engine as _;
 
 use super::{gonum, gotime::GoTime, parse::Event};
-use crate::params::tree::Node;
+use crate::tree::Node;
 
 const BINARY_TAGS: [&str; 2] = ["!binary", "tag:yaml.org,2002:binary"];
 
-pub(in crate::params) fn is_null(text: &str) -> bool {
+pub(crate) fn is_null(text: &str) -> bool {
     matches!(text, "~" | "null" | "Null" | "NULL")
 }
 
@@ -28,7 +28,7 @@ pub(super) fn event(event: &Event) -> Node {
 }
 
 /// What a plain scalar of this text becomes.
-pub(in crate::params) fn plain(text: &str) -> Node {
+pub(crate) fn plain(text: &str) -> Node {
     typed(text).unwrap_or_else(|| Node::Str(text.to_owned()))
 }
 
@@ -59,7 +59,7 @@ fn number(text: &str) -> Option<Node> {
 }
 
 /// A truth value in any letter case.
-pub(in crate::params) fn boolean(text: &str) -> Option<bool> {
+pub(crate) fn boolean(text: &str) -> Option<bool> {
     // Go lowers the Kelvin sign and its like too, but no truth value has a letter with such a twin.
     match text.to_lowercase().as_str() {
         "y" | "yes" | "true" | "on" => Some(true),

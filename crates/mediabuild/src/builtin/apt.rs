@@ -2,12 +2,10 @@
 
 use anyhow::Result;
 
-use super::Call;
-use crate::{
-    error::{Failure, Kind},
-    exec::tree,
-    plan::{Cmd, Digest},
-};
+use buildexec::action::Call;
+use buildexec::tree;
+use buildplan::{Cmd, Digest};
+use failure::{Failure, Kind};
 
 /// `package`, `version`, `sha256`, `size`, `to`; `purl` is for the manifest.
 ///
@@ -30,7 +28,7 @@ pub(super) fn download(call: &Call<'_>) -> Result<()> {
         .arg(format!("{name}={version}"))
         .cwd(&folder);
     ctx.runner.logged(&cmd, &call.job.scratch.join("log"), &mut |_| {}).map_err(|e| {
-        if crate::error::kind_of(&e) != Some(Kind::Command) {
+        if failure::kind_of(&e) != Some(Kind::Command) {
             return e;
         }
         Failure::new(Kind::Network, format!("apt could not download {name} {version}"))

@@ -4,11 +4,9 @@ use std::io;
 
 use anyhow::Result;
 
-use super::Call;
-use crate::{
-    error::{Explain as _, Kind},
-    iso::Iso,
-};
+use bootiso::Iso;
+use buildexec::action::Call;
+use failure::{Explain as _, Kind};
 
 /// `iso`, `file` (a path, a final `*` stands for anything), `to`.
 ///

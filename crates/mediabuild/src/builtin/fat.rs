@@ -4,8 +4,8 @@ use std::io::{Cursor, Write as _};
 
 use anyhow::{Context as _, Result};
 
-use super::Call;
-use crate::error::{Failure, Kind};
+use buildexec::action::Call;
+use failure::{Failure, Kind};
 
 /// UEFI firmware reads FAT12 and FAT16 alike; this much is left for directories and the table.
 const OVERHEAD: u64 = 128 << 10;

@@ -3,13 +3,11 @@
 use anyhow::{Result, anyhow};
 use camino::Utf8Path;
 
-use super::Call;
-use crate::{
-    ctx::Ctx,
-    error::{Failure, Kind},
-    exec::tree,
-    plan::Cmd,
-};
+use buildexec::action::Call;
+use buildexec::ctx::Ctx;
+use buildexec::tree;
+use buildplan::Cmd;
+use failure::{Failure, Kind};
 
 /// `commit`, `repository` (several, tried in order), `to`.
 ///
@@ -29,7 +27,7 @@ pub(super) fn checkout(call: &Call<'_>) -> Result<()> {
         tree::remove(&to)?;
         match clone(ctx, repository, commit, &to, call) {
             Ok(()) => return finish(ctx, commit, &to),
-            Err(e) if crate::error::kind_of(&e) == Some(Kind::Interrupted) => return Err(e),
+            Err(e) if failure::kind_of(&e) == Some(Kind::Interrupted) => return Err(e),
             Err(e) => said.push(format!("{repository}: {e:#}")),
         }
     }

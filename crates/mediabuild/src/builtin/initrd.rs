@@ -6,12 +6,10 @@ use anyhow::{Context as _, Result};
 use camino::Utf8PathBuf;
 use flate2::{Compression, GzBuilder};
 
-use super::Call;
-use crate::{
-    cpio::Archive,
-    error::{Failure, Kind},
-    exec::tree,
-};
+use bootiso::cpio::Archive;
+use buildexec::action::Call;
+use buildexec::tree;
+use failure::{Failure, Kind};
 
 /// What `mke2fs` is linked to; its names are the same on every x86-64 Debian and Ubuntu.
 const LIBRARIES: &[&str] = &[

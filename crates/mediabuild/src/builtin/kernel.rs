@@ -5,11 +5,9 @@ use std::{collections::BTreeMap, io::Read as _};
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::Call;
-use crate::{
-    error::{Failure, Kind},
-    exec::{run::read_limited, tree},
-};
+use buildexec::action::Call;
+use buildexec::{run::read_limited, tree};
+use failure::{Failure, Kind};
 
 /// No module is larger.
 const MODULE_LIMIT: u64 = 64 << 20;

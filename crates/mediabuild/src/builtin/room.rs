@@ -2,11 +2,9 @@
 
 use anyhow::{Context as _, Result};
 
-use super::Call;
-use crate::{
-    error::{Explain as _, Kind},
-    iso::room::{Layout, Loader, REGION, Seed},
-};
+use bootiso::room::{Layout, Loader, REGION, Seed};
+use buildexec::action::Call;
+use failure::{Explain as _, Kind};
 
 /// `path`, `length`, maybe `config`, `to`.
 ///

@@ -3,12 +3,10 @@
 use anyhow::Result;
 use camino::Utf8Path;
 
-use super::Call;
-use crate::{
-    error::{Explain as _, Failure, Kind},
-    iso::room::{REGION, region},
-    plan::{Action, Arg, Node},
-};
+use bootiso::room::{REGION, region};
+use buildexec::action::Call;
+use buildplan::{Action, Arg, Node};
+use failure::{Explain as _, Failure, Kind};
 
 /// `template`, pairs of `name` and `value`, `kind` (`ipxe` or `config`), maybe `room` (the name of the variable
 /// whose value gets room behind it), `to`.

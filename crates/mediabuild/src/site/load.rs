@@ -3,13 +3,11 @@
 use anyhow::Result;
 use camino::Utf8Path;
 
-use crate::{
-    config::{Config, Lock},
-    ctx::Ctx,
-    error::{Explain as _, Failure, Kind},
-    exec::tree,
-    stage::media::Bootscripts,
-};
+use buildexec::ctx::Ctx;
+use buildexec::tree;
+use failure::{Explain as _, Failure, Kind};
+use mediaplan::config::{Config, Lock};
+use mediaplan::stage::media::Bootscripts;
 
 /// What the repository says.
 #[derive(Clone, Debug)]

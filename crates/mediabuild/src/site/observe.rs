@@ -7,16 +7,14 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::exec::{store::write_json, world};
-use crate::{
-    config::{KernelFlavour, Media, Profile},
-    ctx::Ctx,
-    error::{Failure, Kind},
-    plan::{Cmd, Digest},
-    stage::{
-        host::{Host, Package, Packages},
-        ipxe::PACKAGE_DIR,
-    },
+use buildexec::ctx::Ctx;
+use buildexec::{store::write_json, world};
+use buildplan::{Cmd, Digest};
+use failure::{Failure, Kind};
+use mediaplan::config::{KernelFlavour, Media, Profile};
+use mediaplan::stage::{
+    host::{Host, Package, Packages},
+    ipxe::PACKAGE_DIR,
 };
 
 /// Observes what planning `profile` depends on.

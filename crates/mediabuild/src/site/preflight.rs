@@ -5,12 +5,10 @@ use std::collections::BTreeSet;
 use anyhow::Result;
 use camino::Utf8Path;
 
-use crate::{
-    ctx::Ctx,
-    error::{Failure, Kind},
-    plan::Cmd,
-    stage::needs::Need,
-};
+use buildexec::ctx::Ctx;
+use buildplan::Cmd;
+use failure::{Failure, Kind};
+use mediaplan::stage::needs::Need;
 
 /// Where apt keeps the indices it has fetched and verified.
 const APT_LISTS: &str = "/var/lib/apt/lists";
@@ -112,7 +110,7 @@ fn apt(ctx: &Ctx, args: &[&str]) -> Result<()> {
     fs_err::create_dir_all(&logs)?;
     let log = logs.join("apt.log");
     ctx.report.task(&label, || ctx.runner.logged(&cmd, &log, &mut |_| {})).map_err(|e| {
-        let kind = crate::error::kind_of(&e).unwrap_or(Kind::Command);
+        let kind = failure::kind_of(&e).unwrap_or(Kind::Command);
         Failure::new(kind, "apt could not install packages")
             .help(format!("the whole output is in {log}"))
             .source(e)

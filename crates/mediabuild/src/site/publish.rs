@@ -5,19 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
-pub use crate::attest::{Made, Manifest, Output};
-use crate::exec::{
-    builtin,
+use crate::builtin;
+pub use attest::{Made, Manifest, Output};
+use attest::{SIGNATURE, statements};
+use buildexec::ctx::Ctx;
+use buildexec::{
     store::{self, Entry, entry_dir, write_json},
     tree::{self, Stamp},
 };
-use crate::{
-    attest::{SIGNATURE, statements},
-    ctx::Ctx,
-    error::{Explain as _, Failure, Kind},
-    plan::{Arg, Digest, Keys, Node, NodeId, digest::sha512},
-    stage::media::Planned,
-};
+use buildplan::{Arg, Digest, Keys, Node, NodeId, digest::sha512};
+use failure::{Explain as _, Failure, Kind};
+use mediaplan::stage::media::Planned;
 
 /// Raised when other files are written for the same outputs, so that a folder of before is not taken for current.
 const FILES: &[u8] = b"4";
@@ -33,7 +31,7 @@ pub struct Publish<'a> {
     /// The profile's name.
     pub profile: &'a str,
     /// How iPXE was had.
-    pub engine: crate::config::Engine,
+    pub engine: mediaplan::config::Engine,
     /// Seconds since 1970 that stood for "now".
     pub epoch: u64,
 }
@@ -88,7 +86,7 @@ impl Publish<'_> {
 
     /// What is wanted, as one digest.
     fn goal(&self) -> Digest {
-        let mut fields = crate::plan::digest::Fields::default();
+        let mut fields = buildplan::digest::Fields::default();
         fields.add("files", FILES);
         fields.add("engine", format!("{:?}", self.engine).as_bytes());
         for (path, artifact) in &self.planned.outputs {

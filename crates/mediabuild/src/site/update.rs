@@ -3,14 +3,12 @@
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::exec::fetch::{Bounds, download, ends_all, unreachable};
-use crate::{
-    config::{Locked, Released},
-    ctx::Ctx,
-    error::{Failure, Kind},
-    exec::run::read_limited,
-    plan::Digest,
-};
+use buildexec::ctx::Ctx;
+use buildexec::fetch::{Bounds, download, ends_all, unreachable};
+use buildexec::run::read_limited;
+use buildplan::Digest;
+use failure::{Failure, Kind};
+use mediaplan::config::{Locked, Released};
 
 /// No file that we make media of is larger.
 const LIMIT: u64 = 4 << 30;

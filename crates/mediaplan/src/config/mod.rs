@@ -11,11 +11,9 @@ pub use base_url::BaseUrl;
 pub use lock::{Lock, Locked};
 pub use raw::{Engine, KernelFlavour, Media, Released};
 
-use crate::{
-    error::{Failure, Kind},
-    machine::VmSpec,
-    params::{Os, Params},
-};
+use bootparams::{Os, Params};
+use failure::{Failure, Kind};
+use vmspec::VmSpec;
 
 /// `media.toml`, checked.
 #[derive(Clone, Debug)]

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::machine::VmSpec;
-use crate::params::Params;
+use bootparams::Params;
+use vmspec::VmSpec;
 
 /// The whole file.
 #[derive(Clone, Debug, Deserialize, schemars::JsonSchema)]
@@ -65,11 +65,11 @@ pub struct Profile {
     pub media: Media,
     /// The machine that its guest needs.
     #[serde(default)]
-    #[schemars(with = "crate::machine::spec::RawVm")]
+    #[schemars(with = "vmspec::spec::RawVm")]
     pub vm: VmSpec,
 }
 
-/// Words as they stand, and tables of typed parameters; `xtask/src/params/` knows which keys there are.
+/// Words as they stand, and tables of typed parameters; the crate `bootparams` knows which keys exist.
 fn params_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     schemars::json_schema!({
         "type": "array",

@@ -10,12 +10,10 @@ use super::{
     room::{Layout, Seed},
     script::{Script, Value},
 };
-use crate::{
-    config::Profile,
-    iso::{room::Loader, seed::CLOUD_CONFIG},
-    params::{Os, Target},
-    plan::{Arg, Artifact, Planner, Stage},
-};
+use crate::config::Profile;
+use bootiso::{room::Loader, seed::CLOUD_CONFIG};
+use bootparams::{Os, Target};
+use buildplan::{Arg, Artifact, Planner, Stage};
 
 /// The ISO of a profile at a version.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -1,6 +1,6 @@
 //! What was observed of the build machine, as data that stages take as parameters.
 
-use crate::plan::Digest;
+use buildplan::Digest;
 
 /// The facts a plan depends on, looked up before planning (`exec/observe.rs`).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

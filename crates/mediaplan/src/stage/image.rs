@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::plan::{Arg, Artifact, CmdSpec, Planner, Stage};
+use buildplan::{Arg, Artifact, CmdSpec, Planner, Stage};
 
 const ISOLINUX: &str = "/usr/lib/ISOLINUX/isolinux.bin";
 const LDLINUX: &str = "/usr/lib/syslinux/modules/bios/ldlinux.c32";

@@ -10,10 +10,8 @@ use super::{
     image::{EfiImage, IpxeIso},
     script::Script,
 };
-use crate::{
-    config::IpxePin,
-    plan::{Arg, Artifact, CmdSpec, Planner, Resource, Stage},
-};
+use crate::config::IpxePin;
+use buildplan::{Arg, Artifact, CmdSpec, Planner, Resource, Stage};
 
 /// What an engine made: names in `dist/` and artifacts.
 pub type Made = Vec<(&'static str, Artifact)>;

@@ -3,11 +3,9 @@
 use anyhow::{Result, anyhow};
 
 use super::script::Value;
-use crate::{
-    config::Profile,
-    error::{Failure, Kind},
-    params::{self, Context, Diagnostic, Param, Params, Target},
-};
+use crate::config::Profile;
+use bootparams::{Context, Diagnostic, Param, Params, Target};
+use failure::{Failure, Kind};
 
 /// Every loader that a profile's line goes to.
 const TARGETS: [Target; 3] = Target::ALL;
@@ -16,7 +14,7 @@ const TARGETS: [Target; 3] = Target::ALL;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Line {
     text: String,
-    os: params::Os,
+    os: bootparams::Os,
     /// What must not be shown; it is in `text`.
     secret: Option<String>,
 }
@@ -28,9 +26,9 @@ impl Line {
     /// [`Kind::Params`] with every parameter that the OS's dialect cannot express.
     pub fn new(profile: &Profile, password: Option<&str>) -> Result<Self> {
         let Params(mut list) = profile.params.clone();
-        let password = password.map(|p| params::Value::Text(p.to_owned()));
+        let password = password.map(|p| bootparams::Value::Text(p.to_owned()));
         list.extend(password.map(|p| Param::Typed("rancher.password".to_owned(), p)));
-        let words = params::render(&list, profile.os).map_err(|errors| {
+        let words = bootparams::render(&list, profile.os).map_err(|errors| {
             let all: Vec<String> = errors.iter().map(ToString::to_string).collect();
             Failure::new(Kind::Params, format!("profile {}: parameters cannot be expressed", profile.name))
                 .source(anyhow!(all.join("\n")))
@@ -46,7 +44,7 @@ impl Line {
     #[must_use]
     pub fn check(&self) -> Vec<Diagnostic> {
         let context = Context { targets: TARGETS.to_vec(), on_medium: true, nics: Vec::new() };
-        params::check(&self.text, self.os, &context)
+        bootparams::check(&self.text, self.os, &context)
     }
 
     /// The line for people: a given password is asterisks, as many as it has bytes, so that columns stay.

@@ -11,11 +11,9 @@ use super::{
     room::CloudConfig,
     script::{Script, Value},
 };
-use crate::{
-    config::{Engine, IpxePin, Media, Profile},
-    params::Target,
-    plan::{Artifact, Plan, Planner},
-};
+use crate::config::{Engine, IpxePin, Media, Profile};
+use bootparams::Target;
+use buildplan::{Artifact, Plan, Planner};
 
 /// What is asked for: a profile, how, and out of what.
 #[derive(Clone, Debug)]

@@ -1,9 +1,7 @@
 //! Which programs and files of the machine a profile is made with, and the packages that bring them.
 
-use crate::{
-    config::{Engine, Media},
-    plan::{Action, Arg, Missing, Plan},
-};
+use crate::config::{Engine, Media};
+use buildplan::{Action, Arg, Missing, Plan};
 
 /// One thing that must be there.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

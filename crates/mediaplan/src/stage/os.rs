@@ -3,11 +3,9 @@
 use anyhow::Result;
 
 use super::host::{Package, Packages};
-use crate::{
-    config::{KernelFlavour, Locked, Media, Released},
-    error::{Failure, Kind},
-    plan::{Arg, Artifact, CmdSpec, FetchSpec, Planner, Resource, Source, Stage, purl},
-};
+use crate::config::{KernelFlavour, Locked, Media, Released};
+use buildplan::{Arg, Artifact, CmdSpec, FetchSpec, Planner, Resource, Source, Stage, purl};
+use failure::{Failure, Kind};
 
 /// No kernel, initrd or ISO that we make media of is larger.
 const LIMIT: u64 = 4 << 30;
@@ -152,7 +150,7 @@ struct Download {
     name: String,
     urls: Vec<String>,
     artifacts: Option<String>,
-    sha256: crate::plan::Digest,
+    sha256: buildplan::Digest,
     size: Option<u64>,
 }
 

@@ -2,11 +2,9 @@
 
 use anyhow::Result;
 
-use crate::{
-    iso::{room::Loader, seed::LENGTH},
-    params::Os,
-    plan::{Arg, Artifact, Planner, Stage},
-};
+use bootiso::{room::Loader, seed::LENGTH};
+use bootparams::Os;
+use buildplan::{Arg, Artifact, Planner, Stage};
 
 /// An archive that loaders put in front of the initrd, which stays as it was released: the cloud-config, and zeros.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

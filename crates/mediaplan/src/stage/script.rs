@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::plan::{Arg, Artifact, Planner, Stage};
+use buildplan::{Arg, Artifact, Planner, Stage};
 
 /// A template with its variables. What the template names and nobody gives, or the other way round, is refused
 /// when it is filled in, with the line.

@@ -8,7 +8,7 @@ use super::{
     tokens,
     walk::BASE64,
 };
-use crate::params::cloud_config::{self, Leaf};
+use bootparams::cloud_config::{self, Leaf};
 
 /// Larger than any cloud-config by far.
 const MOST: usize = 1 << 20;

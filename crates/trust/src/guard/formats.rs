@@ -4,7 +4,7 @@ use std::io::{self, BufRead, Read};
 
 use encoding_rs::{Encoding, UTF_16BE, UTF_16LE};
 
-use crate::iso::SECTOR;
+use bootiso::SECTOR;
 
 /// Bytes that [`packed`] wants to see: up to the first descriptor of an ISO.
 pub(super) const HEAD: usize = (17 * SECTOR) as usize;

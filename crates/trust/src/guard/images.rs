@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{formats::Packed, input::Input, walk::Walk};
-use crate::iso::{self, Entry, Extent, Iso, Reader, Source as _};
+use bootiso::{Entry, Extent, Iso, Reader, Source as _};
 
 /// Bytes of an image inside something else: more than a DVD, and less than a disk.
 const SPOOL: u64 = 8 << 30;
@@ -30,7 +30,7 @@ impl Walk<'_> {
     pub(super) fn image(&mut self, kind: Packed, image: Arc<File>) -> io::Result<()> {
         let entries = match kind {
             Packed::Iso => Iso::over(image.clone()).and_then(|iso| iso.walk()),
-            Packed::Fat => iso::fat_files(&*image, 0),
+            Packed::Fat => bootiso::fat_files(&*image, 0),
             _ => Ok(Vec::new()),
         };
         let entries = entries.unwrap_or_else(|e| {
@@ -60,7 +60,7 @@ impl Walk<'_> {
     fn entry(&mut self, image: &Arc<File>, entry: &Entry) -> io::Result<()> {
         self.way.push(entry.path.clone());
         let mut result = self.name(&entry.path);
-        if let iso::Kind::Link(target) = &entry.kind {
+        if let bootiso::Kind::Link(target) = &entry.kind {
             result = result.and_then(|()| self.name(target));
         }
         let result = result.and_then(|()| self.stream(&mut Reader::new(&**image, &entry.extents)));
@@ -75,7 +75,7 @@ impl Walk<'_> {
             return Vec::new();
         }
         let mut starts: Vec<u64> =
-            iso::partitions(&**image).unwrap_or_default().into_iter().map(|p| p.offset).collect();
+            bootiso::partitions(&**image).unwrap_or_default().into_iter().map(|p| p.offset).collect();
         if kind == Packed::Iso {
             match Iso::over(image.clone()).and_then(|iso| iso.boot_entries()) {
                 Ok(entries) => starts.extend(entries.into_iter().map(|b| b.offset)),

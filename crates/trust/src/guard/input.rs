@@ -5,7 +5,7 @@ use std::{
     io::{self, BufRead, Read},
 };
 
-use crate::exec::signals::Interrupt;
+use buildexec::signals::Interrupt;
 
 const CHUNK: usize = 1 << 16;
 const ZEROS: [u8; 512] = [0; 512];

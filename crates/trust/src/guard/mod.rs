@@ -23,11 +23,9 @@ use anyhow::Result;
 use camino::Utf8Path;
 pub use rules::{Rules, What};
 
-use crate::{
-    ctx::Ctx,
-    error::{Failure, Kind},
-    exec::tree,
-};
+use buildexec::ctx::Ctx;
+use buildexec::tree;
+use failure::{Failure, Kind};
 
 /// Where something was found: the artifact, and the way in.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]

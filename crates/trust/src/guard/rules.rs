@@ -237,7 +237,8 @@ fn is_text(bytes: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{exec::signals::Interrupt, guard::input::Limit};
+    use crate::guard::input::Limit;
+    use buildexec::signals::Interrupt;
 
     fn seen(bytes: &[u8], host: &str, is_program: bool) -> Vec<What> {
         let rules =

@@ -16,10 +16,8 @@ use super::{
     input::{Input, Limit},
     rules::What,
 };
-use crate::{
-    ctx::Ctx,
-    error::{Failure, Kind},
-};
+use buildexec::ctx::Ctx;
+use failure::{Failure, Kind};
 
 /// Bytes that one scan unpacks: many times what our largest medium holds, and an end to archives that are made
 /// never to end.

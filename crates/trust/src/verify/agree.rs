@@ -5,10 +5,8 @@
 use std::collections::BTreeSet;
 
 use super::{Subject, expect::Expected};
-use crate::{
-    attest::{Made, Manifest},
-    plan::Input,
-};
+use attest::{Made, Manifest};
+use buildplan::Input;
 
 /// Everything that the manifest says it was made from is what this repository says it should be made from.
 pub(super) fn with_repository(subject: &Subject<'_>, manifest: &Manifest) -> Result<String, String> {

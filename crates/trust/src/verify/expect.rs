@@ -10,23 +10,21 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::read_file;
-use crate::{
-    attest::{MANIFEST, Made, Manifest},
-    ctx::Ctx,
-    exec::{
-        schedule,
-        store::{Store, entry_dir, read_entry},
-        tree,
-        world::Machine,
-    },
-    plan::{Action, Arg, Artifact, Digest, Keys, Missing, NodeId, Plan, Resource, ToolId, World},
-    report::{Mode, Reporter},
-    site::publish,
-    stage::{
-        host::{Host, Package, Packages},
-        media::Planned,
-    },
+use attest::{MANIFEST, Made, Manifest};
+use buildexec::ctx::Ctx;
+use buildexec::{
+    schedule,
+    store::{Store, entry_dir, read_entry},
+    tree,
+    world::Machine,
 };
+use buildplan::{Action, Arg, Artifact, Digest, Keys, Missing, NodeId, Plan, Resource, ToolId, World};
+use mediabuild::site::publish;
+use mediaplan::stage::{
+    host::{Host, Package, Packages},
+    media::Planned,
+};
+use report::{Mode, Reporter};
 
 /// A digest, and in words what has it: completes "it is …".
 pub(super) type Known = (Digest, String);

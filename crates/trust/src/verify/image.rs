@@ -10,11 +10,9 @@ use super::{
     expect::{Expected, Known},
     inside::{PROGRAM_LIMIT, Said, beside, carries},
 };
-use crate::{
-    attest::MANIFEST,
-    iso::{Entry, Iso, Kind, SECTOR, room},
-    plan::{Action, Arg, Artifact, Digest},
-};
+use attest::MANIFEST;
+use bootiso::{Entry, Iso, Kind, SECTOR, room};
+use buildplan::{Action, Arg, Artifact, Digest};
 
 const ISOLINUX: &str = "/isolinux/isolinux.bin";
 const CATALOG: &str = "/isolinux/boot.cat";
@@ -279,7 +277,7 @@ impl Image<'_> {
         ensure!(entries.iter().all(|e| e.emulation == "none"), "{name} emulates a disk");
         let there: Vec<_> = entries.into_iter().map(|e| (e.platform, Some(e.offset))).collect();
         ensure!(there == starts, "firmware starts something else from {name} than this repository says");
-        let begins = |p: &crate::iso::Partition| p.offset == 0 || Some(p.offset) == self.offset(EFI);
+        let begins = |p: &bootiso::Partition| p.offset == 0 || Some(p.offset) == self.offset(EFI);
         ensure!(
             self.iso.partitions()?.iter().all(begins),
             "{name} shows a partition that this repository does not make"

@@ -7,7 +7,10 @@ use super::{
     expect::{Expected, Known},
     image, read_file,
 };
-use crate::{attest::MANIFEST, config::Engine, iso::Iso, plan::Artifact};
+use attest::MANIFEST;
+use bootiso::Iso;
+use buildplan::Artifact;
+use mediaplan::config::Engine;
 
 /// No program that a loader is or starts is larger.
 pub(super) const PROGRAM_LIMIT: u64 = 16 << 20;

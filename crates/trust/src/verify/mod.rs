@@ -22,17 +22,15 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::{
-    attest::{MANIFEST, Made, Manifest},
-    ctx::Ctx,
-    error::{Failure, Kind},
-    exec::{run::read_limited, tree},
-    plan::Digest,
-    site::load::Loaded,
-};
+use attest::{MANIFEST, Made, Manifest};
+use buildexec::ctx::Ctx;
+use buildexec::{run::read_limited, tree};
+use buildplan::Digest;
+use failure::{Failure, Kind};
+use mediabuild::site::load::Loaded;
 
-/// No SBOM or list of ours is longer.
-pub(crate) const TEXT_LIMIT: u64 = 16 << 20;
+/// Bytes at most of an SBOM, a list or a signature of ours.
+pub const TEXT_LIMIT: u64 = 16 << 20;
 /// A manifest of ours has some 20 kB.
 const MANIFEST_LIMIT: u64 = 1 << 20;
 /// A plan of ours has some 30 nodes, and at most 6 of them in a row.

@@ -1,6 +1,6 @@
 //! What a release says of itself: its section of `CHANGELOG.md`.
 
-use crate::error::{Failure, Kind};
+use failure::{Failure, Kind};
 
 /// The tag that `text` names: a tag's name, or git's whole name of one, `refs/tags/v1.2.3`. A branch is none.
 #[must_use]

@@ -6,10 +6,8 @@ use anyhow::Result;
 use camino::Utf8Path;
 
 use super::{Check, Checks, Verdict};
-use crate::{
-    attest::Manifest,
-    iso::{Iso, Kind},
-};
+use attest::Manifest;
+use bootiso::{Iso, Kind};
 
 /// Compares what was built in `new` with what was published in `dir`, file by file.
 ///
@@ -17,7 +15,7 @@ use crate::{
 /// When the disk cannot be read.
 pub fn compare(dir: &Utf8Path, new: &Utf8Path, manifest: &Manifest, checks: &mut Checks) -> Result<()> {
     let mut same = 0;
-    for path in manifest.outputs.keys().map(String::as_str).chain([crate::attest::MANIFEST]) {
+    for path in manifest.outputs.keys().map(String::as_str).chain([attest::MANIFEST]) {
         let (published, built) = (dir.join(path), new.join(path));
         let difference = if published.is_file() && built.is_file() {
             first_difference(&published, &built)?
@@ -70,8 +68,7 @@ pub fn first_difference(a: &Utf8Path, b: &Utf8Path) -> Result<Option<u64>> {
 #[must_use]
 pub fn entry(path: &Utf8Path, at: u64) -> String {
     let entries = Iso::open(path).and_then(|iso| iso.walk()).unwrap_or_default();
-    let holds =
-        |e: &&crate::iso::Entry| e.extents.iter().any(|x| (x.offset..x.offset + x.length).contains(&at));
+    let holds = |e: &&bootiso::Entry| e.extents.iter().any(|x| (x.offset..x.offset + x.length).contains(&at));
     match entries.iter().filter(|e| e.kind == Kind::File).find(holds) {
         Some(entry) => format!(", in {}", entry.path),
         None if entries.is_empty() => String::new(),

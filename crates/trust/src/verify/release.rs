@@ -18,12 +18,10 @@ use super::{
     read_manifest,
     sums::{self, SHA256, SHA512},
 };
-use crate::{
-    attest::{Manifest, SIGNATURE},
-    error::{Explain as _, Failure, Kind},
-    exec::tree,
-    plan::digest::sha512,
-};
+use attest::{Manifest, SIGNATURE};
+use buildexec::tree;
+use buildplan::digest::sha512;
+use failure::{Explain as _, Failure, Kind};
 
 /// The channel that always has the newest.
 pub const LATEST: &str = "latest";
@@ -47,8 +45,8 @@ impl Part {
     #[must_use]
     pub fn name(&self) -> String {
         let engine = match self.manifest.engine {
-            crate::config::Engine::Source => "source",
-            crate::config::Engine::Prebuilt => "prebuilt",
+            mediaplan::config::Engine::Source => "source",
+            mediaplan::config::Engine::Prebuilt => "prebuilt",
         };
         format!("{}-{}-{engine}", self.manifest.profile, self.manifest.version)
     }
@@ -76,7 +74,7 @@ pub struct Channel {
 /// [`Kind::Usage`] when two parts would have one name, when a channel is a folder that was not written here, or when
 /// the dated one has other bytes under a part's name; [`Kind::Digest`] when what is there is damaged.
 pub fn plan(to: &Utf8Path, dated: &str, parts: &[Part]) -> Result<Vec<Channel>> {
-    if !crate::attest::is_name(dated) || dated == LATEST {
+    if !attest::is_name(dated) || dated == LATEST {
         return Err(Failure::new(Kind::Usage, format!("`{dated}` cannot be a dated channel's name")).into());
     }
     for part in parts {
@@ -227,7 +225,8 @@ pub fn digests(dir: &Utf8Path) -> Result<Sums> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{config::Engine, error::kind_of};
+    use failure::kind_of;
+    use mediaplan::config::Engine;
 
     /// A folder to publish into, and one of folders that are published.
     struct Lab {
@@ -255,7 +254,7 @@ mod tests {
             };
             let dir = self.from.join(format!("{profile}{version}{engine:?}{medium}"));
             fs_err::create_dir_all(&dir).unwrap();
-            fs_err::write(dir.join("manifest.json"), crate::attest::json(&manifest)).unwrap();
+            fs_err::write(dir.join("manifest.json"), attest::json(&manifest)).unwrap();
             fs_err::write(dir.join("medium"), medium).unwrap();
             Part { dir, manifest }
         }

@@ -7,14 +7,12 @@ use camino::{Utf8Path, Utf8PathBuf};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{TEXT_LIMIT, sign, sums};
-use crate::{
-    ctx::Ctx,
-    error::{Explain as _, Failure, Kind},
-    exec::{
-        fetch::{Bounds, download, ends_all},
-        tree,
-    },
+use buildexec::ctx::Ctx;
+use buildexec::{
+    fetch::{Bounds, download, ends_all},
+    tree,
 };
+use failure::{Explain as _, Failure, Kind};
 
 /// What stands in a path of an address as it is (RFC 3986, 2.3); a `?` in a name would end it.
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');

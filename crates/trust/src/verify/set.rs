@@ -5,7 +5,7 @@ use super::{
     release::{NOTES, Part},
     sums,
 };
-use crate::exec::tree;
+use buildexec::tree;
 
 /// The folders of a release in `subject`: those with a manifest, when the folder itself has none.
 #[must_use]

@@ -4,11 +4,9 @@ use anyhow::{Context as _, Result};
 use camino::Utf8Path;
 
 use super::{TEXT_LIMIT, sums::SHA256};
-pub use crate::attest::SIGNATURE;
-use crate::{
-    error::{Explain as _, Failure, Kind},
-    exec::run::read_limited,
-};
+pub use attest::SIGNATURE;
+use buildexec::run::read_limited;
+use failure::{Explain as _, Failure, Kind};
 
 /// No key or signature is longer.
 const KEY_LIMIT: u64 = 64 << 10;

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::{Check, Checks, Subject, TEXT_LIMIT, Verdict, read_file};
-use crate::attest::{GENERATOR, MANIFEST, Manifest, PROVENANCE, SBOM, json, provenance, spdx};
+use attest::{GENERATOR, MANIFEST, Manifest, PROVENANCE, SBOM, json, provenance, spdx};
 
 pub(super) fn check(subject: &Subject<'_>, manifest: &Manifest, checks: &mut Checks) {
     let sbom = || json(&spdx::document(manifest));

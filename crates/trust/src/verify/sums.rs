@@ -5,11 +5,9 @@ use std::collections::BTreeMap;
 use camino::Utf8Path;
 
 use super::{Checks, Subject, TEXT_LIMIT, read_file, sign};
-use crate::{
-    attest::{MANIFEST, PROVENANCE, SBOM},
-    exec::tree,
-    plan::digest::sha512,
-};
+use attest::{MANIFEST, PROVENANCE, SBOM};
+use buildexec::tree;
+use buildplan::digest::sha512;
 
 /// The list that everything is held against.
 pub const SHA256: &str = "SHA256SUMS";

@@ -12,21 +12,19 @@ use std::{
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::{
-    ctx::Ctx,
-    error::{Explain as _, Failure, Kind},
-    exec::{
-        run::{Output, Runner, read_limited},
-        signals::Interrupt,
-    },
-    machine::{
-        Machine,
-        quote::Shell,
-        virtualbox::{Files, Place, Step, Todo, records, script},
-    },
-    plan::Cmd,
-    report::Reporter,
-    vm::power::append,
+use crate::power::append;
+use buildexec::ctx::Ctx;
+use buildexec::{
+    run::{Output, Runner, read_limited},
+    signals::Interrupt,
+};
+use buildplan::Cmd;
+use failure::{Explain as _, Failure, Kind};
+use report::Reporter;
+use vmspec::{
+    Machine,
+    quote::Shell,
+    virtualbox::{Files, Place, Step, Todo, records, script},
 };
 
 /// No settings file of a machine of ours comes near this size.

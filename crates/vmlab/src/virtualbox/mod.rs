@@ -1,4 +1,4 @@
-//! VirtualBox at work: looks at the host, runs what [`crate::machine::virtualbox`] plans, tries again what gets
+//! VirtualBox at work: looks at the host, runs what [`vmspec::virtualbox`] plans, tries again what gets
 //! better by itself.
 //!
 //! Everything goes through a [`Host`], so that the tests play VBoxManage from recorded texts: it was never run
@@ -14,21 +14,19 @@ use camino::Utf8Path;
 pub use host::{Host, Real};
 pub use power::Running;
 
-use crate::{
-    ctx::Ctx,
-    error::{Failure, Kind},
-    exec::run::Output,
-    machine::{
-        Machine,
-        virtualbox::{
-            self as planner, Act, Fault, Networks, Place, Reaction, Rule, State, Step, System, Todo,
-            info::Info,
-            outcome::{ACCESS_DENIED, OBJECT_NOT_FOUND},
-            records,
-            state::Look,
-        },
+use buildexec::ctx::Ctx;
+use buildexec::run::Output;
+use buildplan::Cmd;
+use failure::{Failure, Kind};
+use vmspec::{
+    Machine,
+    virtualbox::{
+        self as planner, Act, Fault, Networks, Place, Reaction, Rule, State, Step, System, Todo,
+        info::Info,
+        outcome::{ACCESS_DENIED, OBJECT_NOT_FOUND},
+        records,
+        state::Look,
     },
-    plan::Cmd,
 };
 
 /// How often the host is looked at again before giving up. Three are needed: a settings file is registered, an
@@ -64,7 +62,7 @@ impl VirtualBox<Real> {
 /// # Errors
 /// When the machine is refused, or VBoxManage fails.
 pub fn dry_run(ctx: &Ctx, base: &Utf8Path, name: &str, machine: Machine, window: bool) -> Result<Todo> {
-    let missing = |e: &anyhow::Error| crate::error::kind_of(e) == Some(Kind::MissingTool);
+    let missing = |e: &anyhow::Error| failure::kind_of(e) == Some(Kind::MissingTool);
     let (place, mut todo) = match VirtualBox::open(ctx, base, name) {
         Ok(mut vm) => {
             let todo = vm.plan(&planner::fitted(&vm.place, machine))?;

@@ -6,11 +6,9 @@ use anyhow::Result;
 use camino::Utf8Path;
 
 use super::{Real, VirtualBox};
-use crate::{
-    ctx::Ctx,
-    machine::{Machine, boot::Fact},
-    vm::power::Power,
-};
+use crate::power::Power;
+use buildexec::ctx::Ctx;
+use vmspec::{Machine, boot::Fact};
 
 /// How often VirtualBox is asked what the machine does; each time is a process.
 const ASK_EVERY: Duration = Duration::from_secs(1);

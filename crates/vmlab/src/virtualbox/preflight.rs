@@ -3,13 +3,11 @@
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::{
-    ctx::{Ctx, Env},
-    error::{Failure, Kind},
-    machine::{
-        Machine,
-        virtualbox::{Networks, State, Step, System, Todo, boots_from_network},
-    },
+use buildexec::ctx::{Ctx, Env};
+use failure::{Failure, Kind};
+use vmspec::{
+    Machine,
+    virtualbox::{Networks, State, Step, System, Todo, boots_from_network},
 };
 
 /// Where a host allows host-only networks.
@@ -69,7 +67,7 @@ pub fn allowed_networks(system: System) -> Result<Networks> {
     if !file.exists() {
         return Ok(Networks::Usual);
     }
-    let text = crate::exec::run::read_limited(file, 1 << 16)?;
+    let text = buildexec::run::read_limited(file, 1 << 16)?;
     Ok(Networks::parse(&String::from_utf8_lossy(&text)))
 }
 

@@ -7,13 +7,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use buildexec::run::Job;
+use buildplan::Cmd;
 use camino::Utf8Path;
+use netboot::{Fault, Machine, What};
 use serde_json::{Value, json};
-use xtask::{
-    exec::run::Job,
-    plan::Cmd,
-    serve::{Fault, Machine, What},
-};
 
 use super::{
     Site,

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use xtask::serve::{Fault, Line, Stage, State};
+use netboot::{Fault, Line, Stage, State};
 
 use super::{Site, pattern, site};
 

@@ -19,7 +19,7 @@ use std::{
 };
 
 use camino::{Utf8Path, Utf8PathBuf};
-use xtask::serve::{Config, Event, Fault, Limits, Role, Server, What};
+use netboot::{Config, Event, Fault, Limits, Role, Server, What};
 
 const SCRIPT: &str = "#!ipxe\nset base-url http://192.168.56.1:8089\nkernel ${base-url}/vmlinuz\nboot\n";
 
@@ -385,9 +385,9 @@ fn a_port_in_use_is_named_with_the_next_step() {
     let site = site(|_| {});
     let config = Config::new(site.server.addr(), site.root.join("netboot"));
     let error = Server::start(config).err().unwrap();
-    assert_eq!(xtask::error::kind_of(&error), Some(xtask::error::Kind::Port));
+    assert_eq!(failure::kind_of(&error), Some(failure::Kind::Port));
     assert!(error.to_string().contains("in use"));
-    assert!(!xtask::error::helps_of(&error).is_empty());
+    assert!(!failure::helps_of(&error).is_empty());
 }
 
 #[test]

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use buildplan::Cmd;
 use rustix::process::{Pid, Signal, kill_process};
-use xtask::plan::Cmd;
 
 use super::{servers::spawn, site};
 

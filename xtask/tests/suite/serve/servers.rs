@@ -6,12 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use buildexec::run::{Job, Runner, Streams, find_program};
+use buildplan::Cmd;
 use camino::Utf8Path;
-use xtask::{
-    exec::run::{Job, Runner, Streams, find_program},
-    plan::Cmd,
-    serve::fleet::{Dnsmasq, Nginx},
-};
+use netboot::fleet::{Dnsmasq, Nginx};
 
 use super::{Client, SCRIPT, pattern};
 

@@ -11,13 +11,11 @@ mod retries;
 
 use std::time::Duration;
 
-use xtask::{
-    exec::run::Output,
-    machine::{
-        Attach, DiskFormat, Machine, Medium, VmSpec,
-        virtualbox::{Networks, Place, System, machine_uuid},
-    },
-    vm::virtualbox::{Host, VirtualBox},
+use buildexec::run::Output;
+use vmlab::virtualbox::{Host, VirtualBox};
+use vmspec::{
+    Attach, DiskFormat, Machine, Medium, VmSpec,
+    virtualbox::{Networks, Place, System, machine_uuid},
 };
 
 /// The machine that every test is about.

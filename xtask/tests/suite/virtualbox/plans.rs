@@ -1,12 +1,10 @@
 //! What is planned on the three systems, and that carrying it out leaves nothing to do.
 
-use xtask::{
-    machine::{
-        BootDevice, Disk, DiskFormat, Firmware, Forward, Machine, Nic,
-        quote::{self, Shell},
-        virtualbox::{Act, System, Todo},
-    },
-    vm::virtualbox::VirtualBox,
+use vmlab::virtualbox::VirtualBox;
+use vmspec::{
+    BootDevice, Disk, DiskFormat, Firmware, Forward, Machine, Nic,
+    quote::{self, Shell},
+    virtualbox::{Act, System, Todo},
 };
 
 use super::{

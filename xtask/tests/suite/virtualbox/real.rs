@@ -1,15 +1,14 @@
 //! Real processes: a shell script in VBoxManage's place, found on the search path and told what it needs to know.
 
+use mediabuild::builtin::BUILTINS;
 use std::os::unix::fs::PermissionsExt as _;
 
+use buildexec::ctx::{Ctx, Env, Globals};
 use camino::{Utf8Path, Utf8PathBuf};
+use failure::{Kind, kind_of};
 use fs_err as fs;
-use xtask::{
-    ctx::{Ctx, Env, Globals},
-    error::{Kind, kind_of},
-    machine::{Attach, DiskFormat, Machine, Medium, VmSpec},
-    vm::virtualbox::VirtualBox,
-};
+use vmlab::virtualbox::VirtualBox;
+use vmspec::{Attach, DiskFormat, Machine, Medium, VmSpec};
 
 /// Writes down its arguments where VirtualBox has its settings, and answers what a new installation would.
 const SCRIPT: &str = r#"#!/bin/sh
@@ -46,7 +45,7 @@ fn fixture() -> Fixture {
         ("VBOX_USER_HOME", root.as_str()),
         ("CARGO_TARGET_DIR", root.as_str()),
     ]);
-    let ctx = Ctx::new(Globals { quiet: true, ..Globals::default() }, env).unwrap();
+    let ctx = Ctx::new(Globals { quiet: true, ..Globals::default() }, env, BUILTINS).unwrap();
     let medium = Medium { path: root.join("m.iso"), attach: Attach::Cd };
     let machine = VmSpec::default().machine("smoke", &root.join("vm/smoke"), Some(medium), DiskFormat::Vdi);
     Fixture { root, ctx, machine, _dir: dir }
@@ -101,7 +100,7 @@ fn one_run_at_a_time_has_a_machine() {
 fn without_virtualbox_the_guess_is_a_new_installation() {
     let f = fixture();
     fs::remove_file(f.root.join("bin/VBoxManage")).unwrap();
-    let todo = xtask::vm::virtualbox::guess(&f.ctx, &f.root.join("vm"), "smoke", &f.machine).unwrap();
+    let todo = vmlab::virtualbox::guess(&f.ctx, &f.root.join("vm"), "smoke", &f.machine).unwrap();
     assert!(todo.notes.iter().any(|n| n.contains("not installed")));
     // Why nothing makes the DHCP server that the documentation promises.
     let told = todo.notes.iter().any(|n| n.contains("DHCP server of vboxnet0 already, at 192.168.56.100"));

@@ -11,14 +11,12 @@ use std::{
 };
 
 use anyhow::Result;
-use xtask::{
-    exec::run::Output,
-    machine::{
-        Machine,
-        virtualbox::{Files, Place, Step, System},
-    },
-    plan::Cmd,
-    vm::virtualbox::Host,
+use buildexec::run::Output;
+use buildplan::Cmd;
+use vmlab::virtualbox::Host;
+use vmspec::{
+    Machine,
+    virtualbox::{Files, Place, Step, System},
 };
 
 use super::output;

@@ -4,14 +4,12 @@ use core::net::Ipv4Addr;
 use std::{collections::VecDeque, time::Duration};
 
 use anyhow::Result;
-use xtask::{
-    exec::run::Output,
-    machine::{
-        Machine,
-        virtualbox::{Files, Place, Step},
-    },
-    plan::Cmd,
-    vm::virtualbox::Host,
+use buildexec::run::Output;
+use buildplan::Cmd;
+use vmlab::virtualbox::Host;
+use vmspec::{
+    Machine,
+    virtualbox::{Files, Place, Step},
 };
 
 use super::{Pauses, output};

@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use xtask::{
-    error::{Kind, helps_of, kind_of},
-    machine::virtualbox::System,
-    vm::virtualbox::VirtualBox,
-};
+use failure::{Kind, helps_of, kind_of};
+use vmlab::virtualbox::VirtualBox;
+use vmspec::virtualbox::System;
 
 use super::{
     machine, place,
@@ -273,7 +271,7 @@ fn an_old_virtualbox_and_virtio_disks_are_remarked_on() {
     let mut vm = replay(records);
     vm.host.paths = vec!["/dev/vboxdrv".to_owned(), "/dev/vboxnetctl".to_owned()];
     let mut machine = machine(System::Linux);
-    machine.disks[0].bus = xtask::machine::Bus::Virtio;
+    machine.disks[0].bus = vmspec::Bus::Virtio;
     let notes = vm.plan(&machine).unwrap().notes;
     assert!(notes[0].contains("/dev/sda") && notes[1].contains("older than 7.0"), "{notes:?}");
 }
@@ -282,7 +280,7 @@ fn an_old_virtualbox_and_virtio_disks_are_remarked_on() {
 fn a_network_that_the_host_forbids_is_refused_before_anything_is_made() {
     let mut vm = replay(empty_host());
     let mut machine = machine(System::Linux);
-    machine.nics[0] = xtask::machine::Nic::HostOnly(xtask::machine::HostOnly {
+    machine.nics[0] = vmspec::Nic::HostOnly(vmspec::HostOnly {
         host: "10.9.0.1".parse().unwrap(),
         prefix: 24,
         dhcp_server: "10.9.0.2".parse().unwrap(),

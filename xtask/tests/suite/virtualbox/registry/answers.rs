@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use xtask::machine::virtualbox::System;
+use vmspec::virtualbox::System;
 
 use super::{Answer, Registry, Vm, wrong};
 

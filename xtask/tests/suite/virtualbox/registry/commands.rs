@@ -2,7 +2,7 @@
 
 use core::net::Ipv4Addr;
 
-use xtask::machine::virtualbox::System;
+use vmspec::virtualbox::System;
 
 use super::{
     Answer, Dhcp, FILE_ERROR, Hdd, IN_USE, INVALID_ARG, INVALID_STATE, Interface, NOT_FOUND, Net, Registry,

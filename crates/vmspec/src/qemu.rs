@@ -6,10 +6,8 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{Attach, BootDevice, Bus, Disk, Firmware, Forward, HostOnly, Machine, Medium, Nic, NicModel};
-use crate::{
-    error::{Failure, Kind},
-    plan::Cmd,
-};
+use buildplan::Cmd;
+use failure::{Failure, Kind};
 
 /// What QEMU can use of this host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -227,7 +225,7 @@ fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::machine::{DiskFormat, VmSpec, quote};
+    use crate::{DiskFormat, VmSpec, quote};
 
     fn host() -> Host {
         Host {
@@ -265,7 +263,7 @@ mod tests {
     fn uefi_without_firmware_is_a_missing_tool() {
         let m = Machine { firmware: Firmware::Uefi, ..machine(Attach::Cd) };
         let error = command(&m, &Host { ovmf: None, ..host() }, &Watch::default()).unwrap_err();
-        assert_eq!(crate::error::kind_of(&error), Some(Kind::MissingTool));
+        assert_eq!(failure::kind_of(&error), Some(Kind::MissingTool));
     }
 
     #[test]

@@ -337,7 +337,7 @@ mod tests {
     use core::net::Ipv4Addr;
 
     use super::*;
-    use crate::machine::{qemu, quote};
+    use crate::{qemu, quote};
 
     fn dist() -> Dist {
         Dist {

@@ -1,7 +1,7 @@
 use core::net::Ipv4Addr;
 
 use super::*;
-use crate::machine::boot::Want;
+use crate::boot::Want;
 
 fn secs(s: u64) -> Duration {
     Duration::from_secs(s)

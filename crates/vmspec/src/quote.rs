@@ -1,6 +1,6 @@
 //! Command lines as text that a person can paste into a shell.
 
-use crate::plan::Cmd;
+use buildplan::Cmd;
 
 /// Which shell reads it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,7 +5,9 @@ use super::{
     Networks, Place, Step, System,
     state::{DhcpServer, Interface, Network, State},
 };
-use crate::{error::Failure, machine::HostOnly, plan::Cmd};
+use crate::HostOnly;
+use buildplan::Cmd;
+use failure::Failure;
 
 /// What we call a host-only network that we make on macOS.
 const OWN_NETWORK: &str = "boot-media";

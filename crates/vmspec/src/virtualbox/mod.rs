@@ -20,10 +20,9 @@ mod storage;
 
 use std::time::Duration;
 
-use crate::{
-    machine::{DiskFormat, Machine},
-    plan::{Cmd, Digest},
-};
+use crate::DiskFormat;
+use crate::Machine;
+use buildplan::{Cmd, Digest};
 
 pub use check::{Networks, check};
 pub use outcome::{Fault, Reaction, Rule};

@@ -11,11 +11,13 @@ use super::{
     state::Look,
     storage,
 };
-use crate::{
-    error::{Failure, Kind},
-    machine::{BootDevice, Bus, HostOnly, Machine, Nic},
-    plan::Cmd,
-};
+use crate::BootDevice;
+use crate::Bus;
+use crate::HostOnly;
+use crate::Machine;
+use crate::Nic;
+use buildplan::Cmd;
+use failure::{Failure, Kind};
 
 /// What to ask before planning. The machine's own settings can be asked for only once it is known to be there
 /// ([`look_at_machine`]).

@@ -1,7 +1,7 @@
 //! `modifyvm`: one command with every setting that differs. It saves all of them or, when one is wrong, none.
 
 use super::{Place, State, System, info::Info};
-use crate::machine::{BootDevice, Firmware, Forward, Machine, Nic, NicModel};
+use crate::{BootDevice, Firmware, Forward, Machine, Nic, NicModel};
 
 /// The options of `modifyvm` that turn what `state` shows into `machine`; none when nothing differs. `plug` is the
 /// name of the host-only network.

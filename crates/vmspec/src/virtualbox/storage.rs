@@ -7,10 +7,9 @@ use super::{
     info::{Attached, Info},
     state::HardDisk,
 };
-use crate::{
-    error::{Failure, Kind},
-    machine::{Disk, Machine},
-};
+use crate::Disk;
+use crate::Machine;
+use failure::{Failure, Kind};
 
 const CONTROLLER: &str = "IDE Controller";
 /// Where the DVD drive is: the second channel's first place, as in the old scripts.

@@ -4,10 +4,13 @@
 use core::net::Ipv4Addr;
 
 use super::{Place, System};
-use crate::{
-    error::{Failure, Kind},
-    machine::{Attach, Disk, DiskFormat, HostOnly, Machine, Nic},
-};
+use crate::Attach;
+use crate::Disk;
+use crate::DiskFormat;
+use crate::HostOnly;
+use crate::Machine;
+use crate::Nic;
+use failure::{Failure, Kind};
 
 /// The most network cards a machine with the PIIX3 chipset has; `--nic9` is an error with exit code 0.
 const MAX_NICS: usize = 8;
@@ -185,7 +188,7 @@ fn dhcp_range(net: &HostOnly) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::machine::{Forward, Medium, VmSpec};
+    use crate::{Forward, Medium, VmSpec};
 
     fn machine() -> Machine {
         VmSpec::default().machine("smoke", "/vms/smoke".into(), None, DiskFormat::Vdi)

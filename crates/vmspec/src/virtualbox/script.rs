@@ -1,7 +1,7 @@
 //! Steps as text that a person can read, keep, and paste into a shell.
 
 use super::{Act, Step, Todo};
-use crate::machine::quote::{self, Shell};
+use crate::quote::{self, Shell};
 
 /// Each step as one line, with its reason above it.
 #[must_use]
