@@ -10,7 +10,7 @@ use bootparams::{
 use serde_json::Value as Json;
 
 fn fixture(name: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/params").join(name);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/params").join(name);
     fs::read_to_string(path).unwrap()
 }
 

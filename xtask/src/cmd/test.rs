@@ -96,7 +96,7 @@ fn fuzz_images(ctx: &Ctx) -> Result<End> {
 /// A minute of damage to lines that the genuine parsers were asked about, and a hundred times as many cases of each
 /// property as every day.
 fn fuzz_parameters(ctx: &Ctx) -> Result<End> {
-    let vectors = fs_err::read(ctx.root.join("xtask/tests/fixtures/params/cmdline.json"))?;
+    let vectors = fs_err::read(ctx.root.join("tests/fixtures/params/cmdline.json"))?;
     let vectors: Vec<serde_json::Value> = serde_json::from_slice(&vectors)?;
     let lines: Vec<&str> = vectors.iter().filter_map(|v| v["in"].as_str()).collect();
     let start = std::time::Instant::now();
