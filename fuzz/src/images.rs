@@ -11,8 +11,8 @@ use std::{
 
 use anyhow::Result;
 
-use super::{
-    Iso, Source,
+use bootiso::{
+    Iso, SECTOR, Source,
     kargs::{self, Edit},
 };
 use failure::{Failure, Kind};
@@ -111,7 +111,7 @@ impl Target {
         for _ in 0..=random.below(4) {
             if random.below(2) == 0 && !self.both.is_empty() {
                 let at = self.both[random.below(self.both.len())];
-                let sectors = image.len() / super::SECTOR as usize;
+                let sectors = image.len() / SECTOR as usize;
                 let number = match random.below(4) {
                     0 => random.below(sectors + 2) as u32,
                     1 => random.below(image.len()) as u32,

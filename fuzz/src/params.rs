@@ -2,7 +2,7 @@
 //!
 //! Pure: the seed says all. Who calls it for a while looks at the clock.
 
-use super::{
+use bootparams::{
     Context, Os, Params, Source, Target, Version, check, cloud_config, explain, kernel, masked, render,
     target::same_to_os,
 };
@@ -195,7 +195,7 @@ mod tests {
         let bomb: String =
             (b'b'..=b'z').map(|c| format!(",&{0}\t[*{1},*{1}]", char::from(c), char::from(c - 1))).collect();
         let text = format!("rancher.x=[&a\t[x]{bomb}]");
-        assert_eq!(super::super::parse(&text, Os::Smoke), Err(super::super::Crash::Endless));
+        assert_eq!(bootparams::parse(&text, Os::Smoke), Err(bootparams::Crash::Endless));
     }
 
     proptest! {

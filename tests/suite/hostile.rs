@@ -1,10 +1,8 @@
 //! Images made to break a reader: each is an error that names the byte and the reason.
 
-#![expect(clippy::disallowed_methods, reason = "the long run is asked for by the environment")]
-
 use std::{sync::Arc, time::Duration};
 
-use bootiso::{Iso, fuzz};
+use bootiso::Iso;
 use failure::Kind;
 use proptest::prelude::*;
 
@@ -236,17 +234,14 @@ fn damage_to_images_of_others_is_survived() {
     {
         images.extend(made.then(|| fs_err::read(lab.path(name)).unwrap()));
     }
-    // `cargo xtask test --long` asks for a minute, and for other damage each time.
-    let seconds = std::env::var("MEDIA_FUZZ_SECONDS").ok().and_then(|s| s.parse().ok());
-    let seed = seconds.map_or(1, |_| std::process::id().into());
-    let rounds = fuzz::run(&images, seed, Duration::from_secs(seconds.unwrap_or(2))).unwrap();
+    let rounds = fuzz::images::run(&images, 1, Duration::from_secs(2)).unwrap();
     assert!(images.is_empty() || rounds > 0);
 }
 
 proptest! {
     #[test]
     fn arbitrary_records_are_survived(bytes in proptest::collection::vec(any::<u8>(), 0..1500)) {
-        fuzz::exercise(Arc::new(image(&[bytes])));
+        fuzz::images::exercise(Arc::new(image(&[bytes])));
     }
 
     #[test]
@@ -254,6 +249,6 @@ proptest! {
         let mut image = image(&[record(b"ISOLINUX.CFG;1", 20, 2048, 0), record(b"D", 21, 2048, 2)]);
         let end = image.len().min(at + bytes.len());
         image[at..end].copy_from_slice(&bytes[..end - at]);
-        fuzz::exercise(Arc::new(image));
+        fuzz::images::exercise(Arc::new(image));
     }
 }

@@ -111,7 +111,7 @@ fn damaged_vectors_are_survived() {
     let vectors: Vec<Json> = serde_json::from_str(&fixture("cmdline.json")).unwrap();
     let lines: Vec<&str> = vectors.iter().map(|v| v["in"].as_str().unwrap()).collect();
     let mut left = 500;
-    let rounds = bootparams::fuzz::run(&lines, 1, || {
+    let rounds = fuzz::params::run(&lines, 1, || {
         left -= 1;
         left >= 0
     });

@@ -9,7 +9,6 @@ pub mod cpio;
 mod dir;
 mod eltorito;
 mod fat;
-pub mod fuzz;
 mod hybrid;
 pub mod kargs;
 pub mod room;

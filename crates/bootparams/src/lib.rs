@@ -9,7 +9,6 @@ pub mod diagnostic;
 pub mod docs;
 mod emit;
 pub mod explain;
-pub mod fuzz;
 pub mod kernel;
 pub mod line;
 pub mod os;

@@ -202,7 +202,7 @@ fn tokens(text: &str) -> impl Iterator<Item = Range<usize>> {
 }
 
 /// As texts, since a NaN is not equal to itself.
-pub(super) fn same_to_os(a: &str, b: &str, os: Os) -> bool {
+pub fn same_to_os(a: &str, b: &str, os: Os) -> bool {
     let read = |line| line::parse(line, os).map(|tree| tree.to_json());
     read(a) == read(b)
 }

@@ -1,6 +1,7 @@
 //! `cargo xtask test`: everything that has to hold before a change is handed in. CI runs the same.
 
 use anyhow::Result;
+use camino::Utf8PathBuf;
 use clap::Parser as _;
 use xshell::cmd;
 
@@ -9,15 +10,11 @@ use crate::dev::{
     codegen, lint, shell,
     steps::{End, Steps},
 };
-use bootiso::fuzz;
 use buildexec::ctx::Ctx;
 use buildexec::tree;
 use failure::{Explain as _, Kind};
 use mediabuild::site::{load, preflight};
 use mediaplan::stage::needs;
-
-/// How long a fuzzer runs.
-const MINUTE: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// Arguments of `test`.
 #[derive(Debug, clap::Args)]
@@ -74,37 +71,29 @@ fn xtask(ctx: &Ctx, words: &[&str]) -> Result<End> {
     super::run(ctx, &cli.command).map(|()| End::Passed)
 }
 
-/// Another one every second, and said, so that a find can be had again.
-fn seed() -> Result<u64> {
-    Ok(std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs())
-}
-
 /// A minute of damage to what was just built.
 fn fuzz_images(ctx: &Ctx) -> Result<End> {
-    let mut images = Vec::new();
     let loaded = load::load(ctx)?;
     let dir = ctx.dist.join(&loaded.config.default_profile);
-    for file in tree::files(&dir)?.into_iter().filter(|f| f.extension() == Some("iso")) {
-        images.push(fs_err::read(dir.join(file))?);
-    }
-    let seed = seed()?;
-    let read = fuzz::run(&images, seed, MINUTE)?;
-    ctx.report.note(format!("{read} damaged images were read, from seed {seed} on"));
-    Ok(End::Passed)
+    let files = tree::files(&dir)?.into_iter().filter(|f| f.extension() == Some("iso"));
+    let images: Vec<_> = files.map(|f| dir.join(f)).collect();
+    fuzz(ctx, "images", &images)
 }
 
 /// A minute of damage to lines that the genuine parsers were asked about, and a hundred times as many cases of each
-/// property as every day.
+/// property as on other days.
 fn fuzz_parameters(ctx: &Ctx) -> Result<End> {
-    let vectors = fs_err::read(ctx.root.join("tests/fixtures/params/cmdline.json"))?;
-    let vectors: Vec<serde_json::Value> = serde_json::from_slice(&vectors)?;
-    let lines: Vec<&str> = vectors.iter().filter_map(|v| v["in"].as_str()).collect();
-    let start = std::time::Instant::now();
-    let read = bootparams::fuzz::run(&lines, seed()?, || start.elapsed() < MINUTE);
-    ctx.report.note(format!("{read} damaged lines were read"));
+    fuzz(ctx, "params", &[ctx.root.join("tests/fixtures/params/cmdline.json")])?;
     let sh = shell(ctx)?;
-    let test = cmd!(sh, "cargo test --locked --package bootparams --package xtask params")
-        .env("PROPTEST_CASES", "25600");
+    let test =
+        cmd!(sh, "cargo test --locked --package bootparams --package fuzz").env("PROPTEST_CASES", "25600");
     test.run().explain(Kind::Command, || "a property does not hold".to_owned())?;
+    Ok(End::Passed)
+}
+
+fn fuzz(ctx: &Ctx, what: &str, files: &[Utf8PathBuf]) -> Result<End> {
+    let sh = shell(ctx)?;
+    let run = cmd!(sh, "cargo run --quiet --locked --package fuzz -- {what} {files...}").run();
+    run.explain(Kind::Command, || format!("the fuzzer of {what} found something"))?;
     Ok(End::Passed)
 }
