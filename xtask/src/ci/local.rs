@@ -99,7 +99,7 @@ impl Local<'_> {
     fn all(&mut self) -> Result<()> {
         let wanted = self.wanted()?;
         let last = wanted.iter().rposition(|id| self.workflow.jobs[id].strategy.is_some());
-        let mut steps = Steps::new(self.ctx);
+        let mut steps = Steps::new(self.ctx, &[]);
         for (at, id) in wanted.into_iter().enumerate() {
             let job = self.workflow.jobs[&id].clone();
             let passed = job.needs.iter().all(|n| self.ended[n]["result"] == "success");

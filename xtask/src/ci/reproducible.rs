@@ -1,4 +1,4 @@
-//! Builds the same media twice under conditions that have nothing in common ([`super::varied`]), and compares every
+//! Builds the same media twice under conditions that have nothing in common (`varied`), and compares every
 //! byte.
 
 use std::time::Duration;

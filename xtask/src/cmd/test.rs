@@ -7,7 +7,7 @@ use xshell::cmd;
 
 use crate::cli::Cli;
 use crate::dev::{
-    codegen, lint, shell,
+    codegen, gates, lint, shell,
     steps::{End, Steps},
 };
 use buildexec::ctx::Ctx;
@@ -25,6 +25,9 @@ pub struct TestArgs {
     /// Also what takes long: a minute for each fuzzer.
     #[arg(long)]
     pub long: bool,
+    /// Run only this step; may be given several times.
+    #[arg(long, value_name = "STEP")]
+    pub only: Vec<String>,
 }
 
 /// Runs every check, all of them even when one fails, and sums them up.
@@ -32,19 +35,24 @@ pub struct TestArgs {
 /// # Errors
 /// The kind of the first failure.
 pub fn run(ctx: &Ctx, args: &TestArgs) -> Result<()> {
-    let mut steps = Steps::new(ctx);
+    let mut steps = Steps::new(ctx, &args.only);
     steps.step("tools", |ctx| tools(ctx, args.install));
     steps.step("fmt", lint::fmt);
     steps.step("clippy", lint::clippy);
+    steps.step("dependencies", |ctx| gates::dependencies(ctx, args.install));
+    steps.step("advisories", |ctx| gates::advisories(ctx, args.install));
+    steps.step("spelling", |ctx| gates::spelling(ctx, args.install));
+    steps.step("docs", gates::docs);
+    steps.step("oldest-rust", |ctx| gates::oldest_rust(ctx, args.install));
     steps.step("codegen", |ctx| codegen::check(ctx).map(|()| End::Passed));
     steps.step("workflows", |ctx| lint::workflows(ctx, args.install));
-    steps.step("cargo test", cargo_test);
+    steps.step("cargo-test", cargo_test);
     steps.step("dist", |ctx| xtask(ctx, &["dist"]));
     steps.step("statements", |ctx| lint::statements(ctx, args.install));
-    steps.step("vm test", |ctx| xtask(ctx, &["vm", "test"]));
+    steps.step("vm-test", |ctx| xtask(ctx, &["vm", "test"]));
     if args.long {
-        steps.step("fuzz: images", fuzz_images);
-        steps.step("fuzz: parameters", fuzz_parameters);
+        steps.step("fuzz-images", fuzz_images);
+        steps.step("fuzz-parameters", fuzz_parameters);
     }
     steps.finish()
 }

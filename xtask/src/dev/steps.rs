@@ -28,19 +28,25 @@ struct Done {
 /// Steps that were run.
 pub struct Steps<'c> {
     ctx: &'c Ctx,
+    only: Vec<String>,
+    known: Vec<String>,
     done: Vec<Done>,
 }
 
 impl<'c> Steps<'c> {
-    /// No steps yet.
+    /// No steps yet. Where `only` names some, the others are left out.
     #[must_use]
-    pub fn new(ctx: &'c Ctx) -> Self {
-        Self { ctx, done: Vec::new() }
+    pub fn new(ctx: &'c Ctx, only: &[String]) -> Self {
+        Self { ctx, only: only.to_vec(), known: Vec::new(), done: Vec::new() }
     }
 
     /// Runs a step, remembers how it ended, and says whether it did not fail. Once Ctrl-C came, nothing is run any
     /// more.
     pub fn step(&mut self, name: &str, f: impl FnOnce(&Ctx) -> Result<End>) -> bool {
+        self.known.push(name.to_owned());
+        if !self.only.is_empty() && !self.only.iter().any(|o| o == name) {
+            return true;
+        }
         self.ctx.report.note(format!("\n== {name}"));
         let start = Instant::now();
         let end = self.ctx.check_interrupt().and_then(|()| f(self.ctx));
@@ -57,8 +63,12 @@ impl<'c> Steps<'c> {
     /// Prints the table.
     ///
     /// # Errors
-    /// The kind of the first failure, naming every step that failed.
+    /// The kind of the first failure, naming every step that failed; [`Kind::Usage`] for a step that is not known.
     pub fn finish(self) -> Result<()> {
+        if let Some(unknown) = self.only.iter().find(|o| !self.known.contains(o)) {
+            let failure = Failure::new(Kind::Usage, format!("unknown step `{unknown}`"));
+            return Err(failure.help(format!("steps: {}", self.known.join(", "))).into());
+        }
         self.ctx.report.out(&summary(&self.done));
         self.ctx.check_interrupt()?;
         let failed: Vec<&Done> = self.done.iter().filter(|d| d.end.is_err()).collect();

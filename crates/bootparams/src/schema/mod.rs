@@ -1,7 +1,7 @@
 //! The configuration schema as data: every key, when it came and went, what it accepts, and what it is when
 //! nobody sets it.
 //!
-//! The tables hold one row a key with `since` and `until` columns; [`Schema::of`] is the table of one version.
+//! The tables hold one row a key with `since` and `until` columns; `Schema` is the table of one version.
 //! Rows were read off the Go structures and default files of the tags; `rancher.password` and
 //! `rancher.autologin` are missing from the schema upstream and are added here.
 

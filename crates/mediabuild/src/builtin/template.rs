@@ -29,10 +29,10 @@ pub(super) fn template(call: &Call<'_>) -> Result<()> {
     fs_err::write(call.out("to")?, filled).explain(Kind::Storage, || "cannot write a script".to_owned())
 }
 
-/// The text that a node makes of a template below `root`, and its name: what [`template`] writes, without running it.
+/// The text that a node makes of a template below `root`, and its name: what `template` writes, without running it.
 ///
 /// # Errors
-/// [`Kind::Config`], as [`template`].
+/// [`Kind::Config`], as `template`.
 pub fn text(root: &Utf8Path, node: &Node) -> Result<Option<(String, String)>> {
     let [Action::Builtin { name: "template", args }] = node.actions.as_slice() else { return Ok(None) };
     let literal = |label: &str| {

@@ -1,11 +1,11 @@
 //! VirtualBox: what `VBoxManage` says, read; what it must be told, planned. Pure.
 //!
-//! [`State`] is what was read off the host, [`plan`] compares it with a [`Machine`] and returns
+//! [`State`] is what was read off the host, [`plan()`] compares it with a [`Machine`] and returns
 //! only the commands for what differs. Every text, code and quirk was recorded from VirtualBox 7.2 on Linux or
 //! comes from its sources and bug reports for Windows and macOS; `vm/virtualbox/` runs the commands.
 //!
 //! VBoxManage accepts a lot in silence that fails later (an unknown operating system, a port above 65535, a
-//! network card 9), so [`check`] refuses before the first command. Left out: snapshots, clones, encryption.
+//! network card 9), so [`check()`] refuses before the first command. Left out: snapshots, clones, encryption.
 
 pub mod check;
 pub mod info;
