@@ -5,7 +5,10 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::{fetch, store, tree};
+use super::{
+    fetch::{self, Patience},
+    store, tree,
+};
 use crate::ctx::Ctx;
 use buildplan::{Action, Arg, Artifact, Cmd, CmdSpec, Keys, NodeId, Plan};
 use failure::{Explain as _, Kind};
@@ -42,7 +45,9 @@ impl Job<'_> {
     fn action(&self, action: &Action) -> Result<()> {
         match action {
             Action::Run(cmd) => self.command(cmd),
-            Action::Fetch(spec) => fetch::fetch(self.ctx, spec, &self.path(&spec.to)?, self.label()),
+            Action::Fetch(spec) => {
+                fetch::fetch(self.ctx, spec, &self.path(&spec.to)?, self.label(), &Patience::default())
+            }
             Action::Copy { from, to } => {
                 let (from, to) = (self.path(from)?, self.path(to)?);
                 tree::copy(&from, &to).explain(Kind::Storage, || format!("cannot copy {from}"))

@@ -3,6 +3,7 @@
 pub mod action;
 pub mod ctx;
 pub mod fetch;
+pub mod hash;
 pub mod run;
 pub mod schedule;
 pub mod signals;

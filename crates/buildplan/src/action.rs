@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Arg, Digest};
+use super::{Arg, Digest, shown_url};
 
 /// How a node touches the world outside the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -193,7 +193,7 @@ impl FetchSpec {
             Source::Url(url) => Some(url.as_str()),
             Source::File(_) => None,
         });
-        url.filter(|u| !u.contains('@'))
+        url.filter(|u| shown_url(u) == *u)
     }
 }
 

@@ -100,7 +100,7 @@ impl fmt::Display for Arg {
             Self::In(a) => write!(f, "{{node{}:{}}}", a.node.0, a.name),
             Self::Out(name) => write!(f, "{{out:{name}}}"),
             Self::Work(name) => write!(f, "{{work:{name}}}"),
-            Self::Origin(text) => write!(f, "{{from:{text}}}"),
+            Self::Origin(text) => write!(f, "{{from:{}}}", super::shown_url(text)),
             Self::Jobs => f.write_str("{-jN}"),
             Self::Epoch => f.write_str("{epoch}"),
             Self::Secret(text) => write!(f, "{{secret, {} bytes}}", text.len()),

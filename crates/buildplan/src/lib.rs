@@ -12,6 +12,7 @@ mod key;
 mod planner;
 pub mod purl;
 mod render;
+mod shown;
 
 pub use action::{Action, CmdSpec, Effect, FetchSpec, Progress, Resource, Source};
 pub use arg::{Arg, Artifact, NodeId};
@@ -20,3 +21,4 @@ pub use digest::Digest;
 pub use key::{Input, Keys, Missing, ToolId, World};
 pub use planner::{Node, NodeBuilder, Plan, Planner, Stage};
 pub use render::{Format, render};
+pub use shown::shown_url;

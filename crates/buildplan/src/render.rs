@@ -69,7 +69,7 @@ fn lines(action: &Action) -> String {
             line
         }
         Action::Fetch(fetch) => {
-            let sources: Vec<&str> = fetch.sources.iter().map(source).collect();
+            let sources: Vec<String> = fetch.sources.iter().map(source).collect();
             format!("fetch {} sha256 {} from {}", fetch.to, fetch.sha256, sources.join(" or "))
         }
         Action::Copy { from, to } => format!("copy {from} to {to}"),
@@ -89,10 +89,10 @@ fn lines(action: &Action) -> String {
     }
 }
 
-fn source(source: &Source) -> &str {
+fn source(source: &Source) -> String {
     match source {
-        Source::File(path) => path,
-        Source::Url(url) => url,
+        Source::File(path) => path.clone(),
+        Source::Url(url) => super::shown_url(url),
     }
 }
 

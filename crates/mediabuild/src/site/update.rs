@@ -90,9 +90,7 @@ fn get(
             said.push(format!("{url}: not tried, because of --offline"));
             continue;
         }
-        // A beginning from another server or version must not be gone on with.
-        let _ = fs_err::remove_file(part);
-        let bounds = Bounds { size: None, limit: LIMIT, until: None };
+        let bounds = Bounds { sha256: None, size: None, limit: LIMIT, until: None };
         match ctx.report.task(&released.name, || download(ctx, &bounds, url, part, &released.name)) {
             Ok(()) => return Ok((part.to_owned(), From::Url(url.clone()))),
             Err(e) if ends_all(&e) => return Err(e),
@@ -113,8 +111,7 @@ fn vouched(ctx: &Ctx, released: &Released, url: &str, sha256: Digest) -> Result<
     let list = ctx.work.join("downloads").join("checksums.new");
     for name in LISTS {
         let address = format!("{folder}/{name}");
-        let _ = fs_err::remove_file(&list);
-        let bounds = Bounds { size: None, limit: LIST_LIMIT, until: None };
+        let bounds = Bounds { sha256: None, size: None, limit: LIST_LIMIT, until: None };
         if download(ctx, &bounds, &address, &list, name).is_err() {
             continue;
         }

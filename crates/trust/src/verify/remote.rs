@@ -87,7 +87,7 @@ impl Folder<'_> {
             fs_err::create_dir_all(parent)?;
         }
         let limit = if sums::is_list(name) { self.left.min(TEXT_LIMIT) } else { self.left };
-        let want = Bounds { size: None, limit, until: Some(self.until) };
+        let want = Bounds { sha256: None, size: None, limit, until: Some(self.until) };
         let address = format!("{}/{}", self.url, utf8_percent_encode(name, PLAIN));
         let came = download(self.ctx, &want, &address, &to, name);
         self.left = self.left.saturating_sub(fs_err::metadata(&to).map_or(0, |m| m.len()));

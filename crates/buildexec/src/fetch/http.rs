@@ -1,0 +1,147 @@
+//! One request and its answer: which bytes of the file the answer holds.
+
+use std::time::{Duration, SystemTime};
+
+use ureq::{Body, http::Response};
+
+use super::Patience;
+
+/// An answer whose body goes on where the file ends, or begins it.
+pub(super) struct Answer {
+    /// Where its body begins in the file.
+    pub(super) start: u64,
+    /// How long the whole file is, where the server says so.
+    pub(super) total: Option<u64>,
+    /// What to name the file by when more of it is asked for.
+    pub(super) validator: Option<String>,
+    /// The bytes.
+    pub(super) body: Body,
+}
+
+/// Why there is no answer to read.
+pub(super) enum Refusal {
+    /// The beginning that we have is of no use here.
+    FromZero,
+    /// The server wants to be asked later.
+    Later(u16, Option<Duration>),
+    /// Anything else.
+    Error(ureq::Error),
+}
+
+/// The client: system certificates (a company's own among them), no transparent decompression, a limit on
+/// silence rather than on the whole time. An `https` address that leads on to `http` is refused where `secure`.
+pub(super) fn agent(patience: &Patience, secure: bool) -> ureq::Agent {
+    let tls = ureq::tls::TlsConfig::builder().root_certs(ureq::tls::RootCerts::PlatformVerifier).build();
+    let config = ureq::Agent::config_builder()
+        .tls_config(tls)
+        .https_only(secure)
+        .http_status_as_error(false)
+        .input_buffer_size(crate::hash::PIECE)
+        .timeout_connect(Some(patience.stall.min(Duration::from_secs(20))))
+        .timeout_recv_response(Some(patience.stall))
+        .timeout_per_read(Some(patience.stall))
+        .user_agent(concat!("xtask/", env!("CARGO_PKG_VERSION")));
+    config.build().into()
+}
+
+/// Asks for the file from byte `from` on, if it is still the one that `validator` names.
+pub(super) fn ask(
+    agent: &ureq::Agent,
+    url: &str,
+    from: u64,
+    validator: Option<&str>,
+) -> Result<Answer, Refusal> {
+    let mut request = agent.get(url);
+    if from > 0 {
+        request = request.header("Range", format!("bytes={from}-"));
+        if let Some(validator) = validator {
+            request = request.header("If-Range", validator);
+        }
+    }
+    let response = request.call().map_err(Refusal::Error)?;
+    match response.status().as_u16() {
+        200 => {
+            let total = response.body().content_length();
+            Ok(Answer { start: 0, total, validator: named(&response), body: response.into_body() })
+        }
+        206 => {
+            let range = header(&response, "content-range").and_then(content_range);
+            match range {
+                Some((start, total)) if start == from => {
+                    Ok(Answer { start, total, validator: named(&response), body: response.into_body() })
+                }
+                _ => Err(Refusal::FromZero),
+            }
+        }
+        // What we have is no beginning of this file.
+        416 if from > 0 => Err(Refusal::FromZero),
+        code @ (408 | 429 | 500 | 502 | 503 | 504) => {
+            let wait = header(&response, "retry-after").and_then(|text| retry_after(text, SystemTime::now()));
+            Err(Refusal::Later(code, wait))
+        }
+        code => Err(Refusal::Error(ureq::Error::StatusCode(code))),
+    }
+}
+
+fn header<'r>(response: &'r Response<Body>, name: &str) -> Option<&'r str> {
+    response.headers().get(name)?.to_str().ok()
+}
+
+/// A strong `ETag`, or a date: what RFC 9110, 13.1.5 lets stand in `If-Range`. A date is strong enough when it is a
+/// minute older than the answer.
+fn named(response: &Response<Body>) -> Option<String> {
+    let etag = header(response, "etag").filter(|tag| tag.starts_with('"'));
+    let date = || {
+        let text = header(response, "last-modified")?;
+        let (modified, now) = (time(text)?, time(header(response, "date")?)?);
+        (modified + Duration::from_secs(60) <= now).then_some(text)
+    };
+    etag.or_else(date).map(str::to_owned)
+}
+
+fn time(text: &str) -> Option<SystemTime> {
+    httpdate::parse_http_date(text).ok()
+}
+
+/// First byte and whole length out of `bytes FIRST-LAST/WHOLE`.
+fn content_range(text: &str) -> Option<(u64, Option<u64>)> {
+    let (range, whole) = text.trim().strip_prefix("bytes ")?.split_once('/')?;
+    let (first, last) = range.trim().split_once('-')?;
+    let (first, last): (u64, u64) = (first.parse().ok()?, last.parse().ok()?);
+    let whole = match whole.trim() {
+        "*" => None,
+        digits => Some(digits.parse().ok()?),
+    };
+    (first <= last && whole.is_none_or(|whole| last < whole)).then_some((first, whole))
+}
+
+/// Seconds or a date (RFC 9110, 10.2.3).
+fn retry_after(text: &str, now: SystemTime) -> Option<Duration> {
+    let seconds = text.trim().parse().ok().map(Duration::from_secs);
+    seconds.or_else(|| Some(time(text.trim())?.duration_since(now).unwrap_or_default()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_content_range_is_read_or_refused() {
+        assert_eq!(content_range("bytes 5-9/10"), Some((5, Some(10))));
+        assert_eq!(content_range("bytes 5-9/*"), Some((5, None)));
+        for wrong in
+            ["", "bytes */10", "bytes 9-5/10", "bytes 5-10/10", "bytes 5-/10", "items 5-9/10", "bytes 5-9"]
+        {
+            assert_eq!(content_range(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn when_to_come_back_is_said_in_seconds_or_as_a_date() {
+        let now = time("Fri, 31 Dec 1999 23:59:00 GMT").unwrap();
+        assert_eq!(retry_after("120", now), Some(Duration::from_secs(120)));
+        assert_eq!(retry_after("Fri, 31 Dec 1999 23:59:59 GMT", now), Some(Duration::from_secs(59)));
+        assert_eq!(retry_after("Fri, 31 Dec 1999 23:00:00 GMT", now), Some(Duration::ZERO));
+        assert_eq!(retry_after("soon", now), None);
+    }
+}

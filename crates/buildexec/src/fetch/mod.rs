@@ -1,0 +1,324 @@
+//! Downloads: from several sources in order, resumed, limited, hashed while they stream.
+
+mod http;
+mod part;
+mod patience;
+
+use std::{io::Read as _, time::Instant};
+
+use anyhow::{Result, anyhow};
+use camino::Utf8Path;
+
+use self::{
+    http::{Answer, Refusal},
+    part::{Claim, Part},
+    patience::Tries,
+};
+use super::hash::{self, Hasher, PIECE, Sums};
+use crate::ctx::Ctx;
+use buildplan::{Digest, FetchSpec, Source, shown_url};
+use failure::{Explain as _, Failure, Kind};
+use report::Event;
+pub use patience::Patience;
+
+/// Fetches `spec` to `to`. `label` is the node's, for progress.
+///
+/// # Errors
+/// [`Kind::Network`] with what each source said when none gives the file; [`Kind::Digest`] when one gave other
+/// bytes and no other gave the right ones; [`Kind::Interrupted`].
+pub fn fetch(ctx: &Ctx, spec: &FetchSpec, to: &Utf8Path, label: &str, patience: &Patience) -> Result<()> {
+    let dir = ctx.work.join("downloads");
+    fs_err::create_dir_all(&dir)?;
+    let claim = Claim::new(&dir, spec.sha256);
+    let want = Bounds { sha256: Some(spec.sha256), size: spec.size, limit: spec.limit, until: None };
+    let mut said = Vec::new();
+    for source in &spec.sources {
+        ctx.check_interrupt()?;
+        let from = match source {
+            Source::File(path) => local(&want, Utf8Path::new(path), to),
+            Source::Url(url) => {
+                let mut download = Download::new(ctx, &want, claim.path(), label, patience);
+                download.part().and_then(|part| match part {
+                    Some(part) => download.from(url, part),
+                    None => Ok(()),
+                })
+            }
+        };
+        match from {
+            Ok(()) if matches!(source, Source::File(_)) => return Ok(()),
+            Ok(()) => {
+                let part = claim.path();
+                fs_err::rename(part, to).or_else(|_| {
+                    fs_err::copy(part, to)?;
+                    fs_err::remove_file(part)
+                })?;
+                return Ok(());
+            }
+            // No other source helps against these.
+            Err(e) if ends_all(&e) => return Err(e),
+            Err(e) => said.push((name(source), e)),
+        }
+    }
+    Err(none(ctx, spec, label, &said))
+}
+
+/// Downloads `url` to `path`, which nobody knows the digest of. What an earlier run left there goes.
+///
+/// # Errors
+/// What the server or the disk said; more than the limit.
+pub fn download(ctx: &Ctx, want: &Bounds, url: &str, path: &Utf8Path, label: &str) -> Result<()> {
+    super::tree::remove(path)?;
+    let patience = Patience { tries: if want.until.is_some() { 1 } else { 4 }, ..Patience::default() };
+    let mut download = Download::new(ctx, want, path, label, &patience);
+    match download.part()? {
+        Some(part) => download.from(url, part),
+        None => Ok(()),
+    }
+}
+
+/// Whether the server has something at `url`.
+///
+/// # Errors
+/// What it said, as [`ureq::Error`].
+pub fn exists(url: &str) -> Result<(), ureq::Error> {
+    let status = http::agent(&Patience::default(), false).head(url).call()?.status();
+    if status.is_success() { Ok(()) } else { Err(ureq::Error::StatusCode(status.as_u16())) }
+}
+
+/// What no other source can mend: Ctrl-C and a full disk.
+pub fn ends_all(e: &anyhow::Error) -> bool {
+    matches!(failure::kind_of(e), Some(Kind::Interrupted | Kind::Storage))
+}
+
+/// What a download must be, and may be.
+pub struct Bounds {
+    /// Its digest, when that is known.
+    pub sha256: Option<Digest>,
+    /// Bytes, when that is known.
+    pub size: Option<u64>,
+    /// Bytes at most.
+    pub limit: u64,
+    /// When it must have ended, however slowly a server goes on sending.
+    pub until: Option<Instant>,
+}
+
+impl Bounds {
+    fn check(&self, sums: &Sums) -> Result<()> {
+        let right = self.sha256.is_none_or(|d| d == sums.sha256) && self.size.is_none_or(|s| s == sums.size);
+        if right {
+            return Ok(());
+        }
+        let message = format!("wrong bytes: {} bytes with SHA-256 {}", sums.size, sums.sha256);
+        Err(Failure::new(Kind::Digest, message).into())
+    }
+
+    /// Refuses a length before anything is downloaded in vain.
+    fn check_length(&self, total: u64) -> Result<()> {
+        if let Some(size) = self.size.filter(|size| *size != total) {
+            let message = format!("wrong bytes: {total} bytes are offered, and {size} are wanted");
+            return Err(Failure::new(Kind::Digest, message).into());
+        }
+        if total > self.limit {
+            return Err(anyhow!("larger than {} bytes", self.limit));
+        }
+        Ok(())
+    }
+}
+
+fn none(ctx: &Ctx, spec: &FetchSpec, label: &str, said: &[(String, anyhow::Error)]) -> anyhow::Error {
+    let lines: Vec<String> = said.iter().map(|(name, e)| format!("{name}: {e:#}")).collect();
+    let failure = if said.iter().any(|(_, e)| failure::kind_of(e) == Some(Kind::Digest)) {
+        let want = format!("no source gave {label} as media.lock has it, with SHA-256 {}", spec.sha256);
+        Failure::new(Kind::Digest, want)
+            .help("whoever offers these bytes changed them, or the lock is wrong: find out which before you use them")
+    } else {
+        Failure::new(Kind::Network, format!("no source gave {label}")).help(unreachable(ctx))
+    };
+    match said.is_empty() {
+        true => failure.into(),
+        false => failure.source(anyhow!(lines.join("\n"))).into(),
+    }
+}
+
+/// The next step when nobody gives a file.
+pub fn unreachable(ctx: &Ctx) -> &'static str {
+    if ctx.globals.offline {
+        "run it once without --offline, or give a folder that holds the file with --artifacts DIR"
+    } else {
+        "check the network, or give a folder that holds the file with --artifacts DIR"
+    }
+}
+
+fn name(source: &Source) -> String {
+    match source {
+        Source::File(path) => path.clone(),
+        Source::Url(url) => shown_url(url),
+    }
+}
+
+/// Copies a file of this machine, and hashes it meanwhile.
+fn local(want: &Bounds, from: &Utf8Path, to: &Utf8Path) -> Result<()> {
+    let meta = fs_err::metadata(from)?;
+    anyhow::ensure!(meta.is_file(), "{from} is not a file");
+    let copied = hash::copy(from, to, Hasher::sha256()).and_then(|sums| want.check(&sums));
+    if copied.is_err() {
+        super::tree::remove(to)?;
+    }
+    copied
+}
+
+/// One file on its way from one source.
+struct Download<'a> {
+    ctx: &'a Ctx,
+    want: &'a Bounds,
+    path: &'a Utf8Path,
+    label: &'a str,
+    patience: &'a Patience,
+    /// Whether parts are asked for; not of a server that gave another one.
+    ranges: bool,
+    /// When progress was last shown.
+    shown: Option<Instant>,
+}
+
+impl<'a> Download<'a> {
+    fn new(
+        ctx: &'a Ctx,
+        want: &'a Bounds,
+        path: &'a Utf8Path,
+        label: &'a str,
+        patience: &'a Patience,
+    ) -> Self {
+        Self { ctx, want, path, label, patience, ranges: true, shown: None }
+    }
+
+    /// What an earlier run left; nothing when that is all of it.
+    fn part(&self) -> Result<Option<Part>> {
+        let mut part = Part::open(self.path, self.want.size.unwrap_or(self.want.limit))?;
+        let whole = self.want.sha256.is_some_and(|digest| part.is_whole(digest));
+        if !whole && self.want.size == Some(part.have) && part.have > 0 {
+            part.restart()?;
+        }
+        Ok((!whole).then_some(part))
+    }
+
+    /// Downloads from `url`, and tries again what can get better. Bytes that turn out wrong are begun anew once, when
+    /// they came in several pieces: the file may have changed between two of them.
+    fn from(&mut self, url: &str, mut part: Part) -> Result<()> {
+        if self.ctx.globals.offline {
+            return Err(Failure::new(Kind::Network, "not tried, because of --offline").into());
+        }
+        let secure = self.want.sha256.is_none() && url.starts_with("https://");
+        let agent = http::agent(self.patience, secure);
+        let mut tries = Tries::new(self.patience, part.have);
+        let mut again = true;
+        loop {
+            match self.exchange(&agent, url, &mut part, &mut tries) {
+                Ok(()) => {
+                    let (sums, pieces) = (part.sums(), part.pieces);
+                    let Err(e) = self.want.check(&sums) else { return Ok(()) };
+                    part.restart()?;
+                    if pieces < 2 || !again {
+                        fs_err::remove_file(self.path)?;
+                        return Err(e);
+                    }
+                    (again, self.ranges) = (false, false);
+                }
+                Err(e) => tries.after(self.ctx, e, part.have)?,
+            }
+        }
+    }
+
+    /// One request, and the bytes of its answer.
+    fn exchange(
+        &mut self,
+        agent: &ureq::Agent,
+        url: &str,
+        part: &mut Part,
+        tries: &mut Tries<'_>,
+    ) -> Result<()> {
+        // Without a digest, only the server can say that a beginning is still the file's.
+        let can_resume = self.ranges && (self.want.sha256.is_some() || part.validator.is_some());
+        if part.have > 0 && !can_resume {
+            part.restart()?;
+        }
+        let answer = match http::ask(agent, url, part.have, part.validator.as_deref()) {
+            Ok(answer) => answer,
+            Err(Refusal::FromZero) if part.have > 0 => {
+                part.restart()?;
+                self.ranges = false;
+                return self.exchange(agent, url, part, tries);
+            }
+            Err(Refusal::FromZero) => return Err(anyhow!("the server sent a part that was not asked for")),
+            Err(Refusal::Later(code, wait)) => {
+                tries.asked_to_wait(wait);
+                return Err(ureq::Error::StatusCode(code).into());
+            }
+            Err(Refusal::Error(e)) => return Err(e.into()),
+        };
+        self.read(answer, part, tries)
+    }
+
+    fn read(&mut self, answer: Answer, part: &mut Part, tries: &mut Tries<'_>) -> Result<()> {
+        let total = answer.total.or(self.want.size);
+        if let Some(total) = answer.total {
+            self.want.check_length(total)?;
+        }
+        if answer.start != part.have {
+            part.restart()?;
+        }
+        part.pieces += 1;
+        part.validator = answer.validator;
+        let mut reader = answer.body.into_reader();
+        let mut buffer = vec![0; PIECE];
+        loop {
+            self.ctx.check_interrupt()?;
+            let n = reader.read(&mut buffer)?;
+            if n == 0 {
+                break;
+            }
+            if part.have + n as u64 > self.want.limit {
+                return Err(anyhow!("larger than {} bytes", self.want.limit));
+            }
+            if self.want.until.is_some_and(|until| Instant::now() > until) {
+                return Err(anyhow!("the download took too long"));
+            }
+            part.write(&buffer[..n])?;
+            tries.came(n)?;
+            self.show(part.have, total);
+        }
+        if let Some(total) = total.filter(|total| part.have < *total) {
+            let message = format!("the connection ended after {} of {total} bytes", part.have);
+            return Err(std::io::Error::new(std::io::ErrorKind::UnexpectedEof, message).into());
+        }
+        Ok(())
+    }
+
+    /// Shows progress, twenty times a second at most.
+    fn show(&mut self, done: u64, total: Option<u64>) {
+        if self.shown.is_some_and(|at| at.elapsed().as_millis() < 50) {
+            return;
+        }
+        self.shown = Some(Instant::now());
+        self.ctx.report.event(&Event::Progress { label: self.label.to_owned(), done, total });
+    }
+}
+
+/// Waits unless interrupted.
+fn pause(ctx: &Ctx, time: std::time::Duration) -> Result<()> {
+    let begin = Instant::now();
+    while let Some(left) = time.checked_sub(begin.elapsed()).filter(|left| !left.is_zero()) {
+        ctx.check_interrupt()?;
+        std::thread::sleep(left.min(std::time::Duration::from_millis(100)));
+    }
+    Ok(())
+}
+
+/// Whether nothing that this machine could do changes what a server said.
+fn is_final(e: &anyhow::Error) -> bool {
+    ends_all(e) || !patience::can_get_better(e)
+}
+
+/// Gives a reason to an error that a person would not understand without.
+fn because(e: anyhow::Error, message: String) -> anyhow::Error {
+    Err::<(), _>(e).explain(Kind::Network, || message).expect_err("it was an error")
+}
