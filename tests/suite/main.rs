@@ -4,6 +4,7 @@
 
 #[cfg(unix)]
 mod ci;
+mod downloads;
 #[cfg(unix)]
 mod executor;
 mod fixtures;

@@ -46,7 +46,7 @@ pub fn run(ctx: &Ctx, args: &TestArgs) -> Result<()> {
     steps.step("oldest-rust", |ctx| gates::oldest_rust(ctx, args.install));
     steps.step("codegen", |ctx| codegen::check(ctx).map(|()| End::Passed));
     steps.step("workflows", |ctx| lint::workflows(ctx, args.install));
-    steps.step("cargo-test", cargo_test);
+    steps.step("cargo-test", |ctx| cargo_test(ctx, args.long));
     steps.step("dist", |ctx| xtask(ctx, &["dist"]));
     steps.step("statements", |ctx| lint::statements(ctx, args.install));
     steps.step("vm-test", |ctx| xtask(ctx, &["vm", "test"]));
@@ -65,11 +65,14 @@ fn tools(ctx: &Ctx, install: bool) -> Result<End> {
     }
 }
 
-fn cargo_test(ctx: &Ctx) -> Result<End> {
+/// With `long`, tests that try many cases try all they know; each says how many those were.
+fn cargo_test(ctx: &Ctx, long: bool) -> Result<End> {
     let sh = shell(ctx)?;
-    cmd!(sh, "cargo test --locked --workspace --no-fail-fast")
-        .run()
-        .explain(Kind::Command, || "a test failed".to_owned())?;
+    let mut test = cmd!(sh, "cargo test --locked --workspace --no-fail-fast");
+    if long {
+        test = test.env("MEDIA_LONG", "1").args(["--", "--show-output"]);
+    }
+    test.run().explain(Kind::Command, || "a test failed".to_owned())?;
     Ok(End::Passed)
 }
 

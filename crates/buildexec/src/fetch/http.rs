@@ -44,17 +44,23 @@ pub(super) fn agent(patience: &Patience, secure: bool) -> ureq::Agent {
     config.build().into()
 }
 
-/// Asks for the file from byte `from` on, if it is still the one that `validator` names.
-pub(super) fn ask(
-    agent: &ureq::Agent,
-    url: &str,
-    from: u64,
-    validator: Option<&str>,
-) -> Result<Answer, Refusal> {
+/// What is asked for.
+pub(super) struct Ask<'a> {
+    /// The first byte.
+    pub(super) from: u64,
+    /// The file, as the server named it: if it is another one now, all of it is wanted.
+    pub(super) validator: Option<&'a str>,
+    /// Whether a part that does not say which it is may be taken for the one asked for: a digest tells in the end.
+    pub(super) believe: bool,
+}
+
+/// Asks for a file, or the rest of it.
+pub(super) fn ask(agent: &ureq::Agent, url: &str, ask: &Ask<'_>) -> Result<Answer, Refusal> {
+    let from = ask.from;
     let mut request = agent.get(url);
     if from > 0 {
         request = request.header("Range", format!("bytes={from}-"));
-        if let Some(validator) = validator {
+        if let Some(validator) = ask.validator {
             request = request.header("If-Range", validator);
         }
     }
@@ -65,7 +71,12 @@ pub(super) fn ask(
             Ok(Answer { start: 0, total, validator: named(&response), body: response.into_body() })
         }
         206 => {
-            let range = header(&response, "content-range").and_then(content_range);
+            let multipart = header(&response, "content-type")
+                .is_some_and(|t| t.to_ascii_lowercase().starts_with("multipart"));
+            let range = match header(&response, "content-range") {
+                Some(text) => content_range(text),
+                None => (ask.believe && from > 0 && !multipart).then_some((from, None)),
+            };
             match range {
                 Some((start, total)) if start == from => {
                     Ok(Answer { start, total, validator: named(&response), body: response.into_body() })

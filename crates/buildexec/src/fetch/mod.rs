@@ -10,7 +10,7 @@ use anyhow::{Result, anyhow};
 use camino::Utf8Path;
 
 use self::{
-    http::{Answer, Refusal},
+    http::{Answer, Ask, Refusal},
     part::{Claim, Part},
     patience::Tries,
 };
@@ -18,8 +18,8 @@ use super::hash::{self, Hasher, PIECE, Sums};
 use crate::ctx::Ctx;
 use buildplan::{Digest, FetchSpec, Source, shown_url};
 use failure::{Explain as _, Failure, Kind};
-use report::Event;
 pub use patience::Patience;
+use report::Event;
 
 /// Fetches `spec` to `to`. `label` is the node's, for progress.
 ///
@@ -118,7 +118,8 @@ impl Bounds {
             let message = format!("wrong bytes: {total} bytes are offered, and {size} are wanted");
             return Err(Failure::new(Kind::Digest, message).into());
         }
-        if total > self.limit {
+        // Of a file that nobody knows, as much is taken as may be: it is what a limit of several files counts.
+        if self.sha256.is_some() && total > self.limit {
             return Err(anyhow!("larger than {} bytes", self.limit));
         }
         Ok(())
@@ -241,7 +242,12 @@ impl<'a> Download<'a> {
         if part.have > 0 && !can_resume {
             part.restart()?;
         }
-        let answer = match http::ask(agent, url, part.have, part.validator.as_deref()) {
+        let ask = Ask {
+            from: part.have,
+            validator: part.validator.as_deref(),
+            believe: self.want.sha256.is_some(),
+        };
+        let answer = match http::ask(agent, url, &ask) {
             Ok(answer) => answer,
             Err(Refusal::FromZero) if part.have > 0 => {
                 part.restart()?;
