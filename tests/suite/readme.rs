@@ -3,9 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use clap::{CommandFactory as _, error::ErrorKind};
+use clap::error::ErrorKind;
 use fs_err as fs;
-use xtask::cli::Cli;
 
 const COMMAND: &str = "cargo xtask ";
 
@@ -50,7 +49,7 @@ fn words(command: &str) -> Vec<String> {
 }
 
 fn wrong(command: &str) -> Option<String> {
-    let error = Cli::command().try_get_matches_from(words(command)).err()?;
+    let error = xtask::help::command().try_get_matches_from(words(command)).err()?;
     (!matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion))
         .then(|| format!("cargo xtask {command}\n{error}"))
 }
@@ -65,7 +64,7 @@ fn helps(command: &mut clap::Command, texts: &mut Vec<String>) {
 #[test]
 fn every_example_of_the_help_texts_parses() {
     let mut texts = Vec::new();
-    let mut root = Cli::command();
+    let mut root = xtask::help::command();
     root.build();
     helps(&mut root, &mut texts);
     let lines = texts.iter().flat_map(|t| t.lines()).filter(|l| l.trim_start().starts_with(COMMAND));
@@ -90,7 +89,7 @@ fn every_command_of_the_documentation_parses() {
         let wrong: Vec<_> = blocks.iter().filter_map(|c| wrong(c)).collect();
         assert!(wrong.is_empty(), "{file}: {}", wrong.join("\n"));
         for command in inline {
-            let Err(error) = Cli::command().try_get_matches_from(words(&command)) else { continue };
+            let Err(error) = xtask::help::command().try_get_matches_from(words(&command)) else { continue };
             assert!(missing.contains(&error.kind()), "{file}: cargo xtask {command}\n{error}");
         }
     }
@@ -118,7 +117,7 @@ fn both_readmes_have_the_same_commands_and_links() {
 #[test]
 fn a_plan_makes_no_password_and_the_version_is_told() {
     assert!(wrong("plan --generate-password").is_some() && wrong("dist --generate-password").is_none());
-    let error = Cli::command().try_get_matches_from(["cargo xtask", "--version"]).unwrap_err();
+    let error = xtask::help::command().try_get_matches_from(["cargo xtask", "--version"]).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::DisplayVersion);
     assert!(error.to_string().contains(env!("CARGO_PKG_VERSION")));
 }

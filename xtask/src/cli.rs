@@ -7,7 +7,7 @@ use buildexec::ctx::Globals;
 
 /// Makes small, customised, verified boot media.
 ///
-/// `cargo xtask dist --install` on a fresh Debian 12 or Ubuntu 24.04 builds the default profile.
+/// `cargo xtask dist --install` builds the default profile on a bare Debian 12, Debian 13 or Ubuntu 24.04.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", version, max_term_width = 100)]
 pub struct Cli {
@@ -19,23 +19,26 @@ pub struct Cli {
     pub command: Command,
 }
 
+/// The heading of options that every command has.
+const GLOBAL: &str = "Global options";
+
 /// Options of every command.
 #[derive(Args, Debug)]
 pub struct GlobalArgs {
-    /// Print results as JSON on standard output, and events as JSON lines on standard error.
-    #[arg(long, global = true)]
+    /// Print results as JSON on standard output, events as JSON lines on standard error.
+    #[arg(long, global = true, help_heading = GLOBAL)]
     pub json: bool,
     /// Print only results, warnings and errors.
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, help_heading = GLOBAL)]
     pub quiet: bool,
-    /// Use no network: take everything from the store and from given folders, or say what is missing.
-    #[arg(long, global = true)]
+    /// Do not use the network; fail if anything is missing.
+    #[arg(long, global = true, help_heading = GLOBAL)]
     pub offline: bool,
-    /// Run this many jobs at once (0: one a core).
-    #[arg(short, long, global = true, default_value_t = 0, value_name = "N")]
+    /// Jobs to run at once; 0 = one per core.
+    #[arg(short, long, global = true, default_value_t = 0, value_name = "N", help_heading = GLOBAL)]
     pub jobs: usize,
-    /// Keep the folder of a node that failed, and say where it is.
-    #[arg(long, global = true)]
+    /// Keep a failed step's working directory and print its path.
+    #[arg(long, global = true, help_heading = GLOBAL)]
     pub keep_failed: bool,
 }
 
@@ -48,41 +51,45 @@ impl From<&GlobalArgs> for Globals {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Build a profile's media into dist/: ISO, iPXE, netboot tree, checksums, manifest.
+    /// Build media into dist/: ISO, iPXE, netboot tree, checksums.
+    #[command(visible_alias = "build")]
     Dist(cmd::dist::DistArgs),
-    /// Run virtual machines from what was built, and prove that it boots.
+    /// List the profiles of media.toml, and what is built of them.
+    Profiles(cmd::profiles::ProfilesArgs),
+    /// Boot what was built in virtual machines, by hand or as tests.
     Vm(cmd::vm::VmArgs),
-    /// Serve a profile's netboot tree over HTTP, and show which machine is how far in its boot.
+    /// Serve a netboot tree over HTTP; show each machine's boot progress.
     Serve(cmd::serve::ServeArgs),
-    /// Parse, check, explain and look up kernel parameters.
+    /// Check, explain and list kernel parameters.
     Params(cmd::params::ParamsArgs),
-    /// Show and change the kernel arguments of a finished ISO image, in place.
+    /// Show or change the kernel arguments of a finished ISO, in place.
     Kargs(cmd::kargs::KargsArgs),
-    /// List and take out what is in an ISO image, whoever made it.
+    /// List or extract the files of any ISO image.
     Iso(cmd::iso::IsoArgs),
-    /// Print what `dist` would do, as text, JSON or DOT; nothing is built.
+    /// Show what `dist` would do, without doing it.
     Plan(cmd::plan::PlanArgs),
-    /// Download and verify what a profile is made of; with --update, record it in media.lock.
+    /// Download and verify inputs; --update records them in media.lock.
     Fetch(cmd::fetch::FetchArgs),
-    /// Check that media are what was promised: checksums, signature, manifest, and what is inside.
+    /// Check media: checksums, signature, manifest, every byte inside.
     Verify(cmd::verify::VerifyArgs),
-    /// Sign what `dist` wrote with a minisign key.
+    /// Sign the checksums that `dist` wrote with a minisign key.
     Sign(cmd::sign::SignArgs),
-    /// Look for passwords, keys, tokens and traces of this machine in artifacts and in what they hold.
+    /// Scan artifacts for secrets and traces of the build machine.
     Guard(cmd::guard::GuardArgs),
-    /// Verify, look for secrets, and write a release: what the release job does. Without --execute, print the plan.
+    /// Verify, scan and write a release (dry run without --execute).
     Publish(cmd::publish::PublishArgs),
-    /// List the tools that are needed, with the versions found and how to install what is missing.
+    /// List the tools needed, what is missing, how to install it.
     Doctor(cmd::doctor::DoctorArgs),
-    /// Remove what the store keeps and no profile needs any more.
+    /// Delete cached results that no profile uses.
     Gc(cmd::gc::GcArgs),
-    /// Run every check: format, lints, generated documents, workflows, tests, and boots.
+    /// Run every check of this repository, real boots included.
     Test(cmd::test::TestArgs),
-    /// What the workflows call; a workflow on this machine; two builds that have to be the same.
+    /// CI helpers: matrix, local workflow runs, reproducibility check.
     Ci(cmd::ci::CiArgs),
     /// Measure what the documentation claims.
+    #[command(hide = true)]
     Bench(cmd::bench::BenchArgs),
-    /// Write the documentation that follows from the code: command reference, schema of media.toml.
+    /// Write the documentation that is generated from the code.
     Codegen(cmd::codegen::CodegenArgs),
     /// Print a completion script for a shell.
     Completions(cmd::completions::CompletionsArgs),

@@ -6,3 +6,4 @@ pub mod ci;
 pub mod cli;
 pub mod cmd;
 pub mod dev;
+pub mod help;

@@ -4,13 +4,13 @@ use mediabuild::builtin::BUILTINS;
 use std::process::ExitCode;
 
 use buildexec::ctx::{Ctx, Env};
-use clap::Parser as _;
+use clap::FromArgMatches as _;
 use report::{Mode, Reporter};
 use xtask::cli::Cli;
-use xtask::cmd;
+use xtask::{cmd, help};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::from_arg_matches(&help::command().get_matches()).unwrap_or_else(|e| e.exit());
     let globals = (&cli.globals).into();
     let ctx = match Ctx::new(globals, Env::read(), BUILTINS) {
         Ok(ctx) => ctx,

@@ -1,15 +1,17 @@
 //! `cargo xtask completions`.
 
 use anyhow::Result;
-use clap::CommandFactory as _;
 use clap_complete::Shell;
 
-use crate::cli::Cli;
+use crate::help;
 use buildexec::ctx::Ctx;
 
 /// Arguments of `completions`.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
+Examples:
+  cargo xtask completions bash
+
 Cargo's own completion knows no aliases, so this completes a command `xtask`. Give it that name, once:
 
   bash        alias xtask='cargo xtask' in ~/.bashrc, and
@@ -31,6 +33,6 @@ pub struct CompletionsArgs {
 /// When standard output cannot be written.
 pub fn run(ctx: &Ctx, args: &CompletionsArgs) -> Result<()> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command().bin_name("xtask"), "xtask", &mut script);
+    clap_complete::generate(args.shell, &mut help::command().bin_name("xtask"), "xtask", &mut script);
     ctx.report.out_bytes(&script)
 }

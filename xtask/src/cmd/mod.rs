@@ -25,6 +25,7 @@ mod kargs_lists;
 pub mod params;
 pub mod password;
 pub mod plan;
+pub mod profiles;
 pub mod publish;
 pub mod serve;
 pub mod sign;
@@ -49,6 +50,7 @@ pub fn run(ctx: &Ctx, command: &Command) -> Result<()> {
         Command::Guard(args) => guard::run(ctx, args),
         Command::Params(args) => params::run(ctx, args),
         Command::Plan(args) => plan::run(ctx, args),
+        Command::Profiles(args) => profiles::run(ctx, args),
         Command::Publish(args) => publish::run(ctx, args),
         Command::Test(args) => test::run(ctx, args),
         Command::Iso(args) => iso::run(ctx, args),

@@ -2,9 +2,9 @@
 
 use anyhow::Result;
 use camino::Utf8PathBuf;
-use clap::{Command, CommandFactory as _};
+use clap::Command;
 
-use crate::cli::Cli;
+use crate::help;
 use buildexec::ctx::Ctx;
 use failure::{Failure, Kind};
 use mediaplan::config::raw;
@@ -61,7 +61,7 @@ fn cli() -> String {
         "# Command line\n\nWritten by `cargo xtask codegen` from the commands' own help. Results go to standard \
          output, everything else to standard error.\n",
     );
-    let mut root = Cli::command().term_width(WIDTH);
+    let mut root = help::command().term_width(WIDTH);
     root.build();
     reference(&root, &mut text);
     text += "\n## Exit codes\n\n| Code | Kind | Meaning |\n| ---: | --- | --- |\n";
@@ -102,7 +102,7 @@ mod tests {
     #[test]
     fn the_reference_has_every_command_and_every_exit_code() {
         let text = cli();
-        for command in Cli::command().get_subcommands() {
+        for command in help::command().get_subcommands().filter(|c| !c.is_hide_set()) {
             assert!(text.contains(&format!("\n## `cargo xtask {}`\n", command.get_name())), "{command:?}");
         }
         assert!(text.contains("| 5 | Digest | Bytes are not the ones that were promised. |"));
