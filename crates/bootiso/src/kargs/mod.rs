@@ -5,10 +5,13 @@
 //! What arguments mean is not this module's business: `params` checks that.
 
 mod config;
+mod discover;
+mod fit;
 mod foreign;
 mod grub;
 mod ours;
 mod patch;
+mod place;
 mod words;
 
 use anyhow::Result;
@@ -79,7 +82,7 @@ pub fn show(iso: &Iso, os: Option<Os>) -> Result<State> {
             has_seed: ours.layout.seed.is_some(),
         });
     }
-    let slots: Vec<_> = foreign::find(iso)?.iter().flat_map(foreign::ConfigFile::slots).collect();
+    let slots: Vec<_> = discover::find(iso)?.iter().flat_map(foreign::ConfigFile::slots).collect();
     if slots.is_empty() {
         let text = "no ISOLINUX or GRUB configuration that starts Linux is in the image";
         return Err(Failure::new(Kind::Input, text).into());
@@ -140,7 +143,7 @@ pub fn plan(iso: &Iso, edit: &Edit, os: Option<Os>) -> Result<Plan> {
 
 fn foreign_change(iso: &Iso, edit: &Edit, os: Os) -> Result<Change> {
     let mut change = Change::default();
-    let files = foreign::find(iso)?;
+    let files = discover::find(iso)?;
     for file in &files {
         file.change(iso, edit, os, &mut change)?;
     }

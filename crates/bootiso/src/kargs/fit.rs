@@ -1,0 +1,105 @@
+//! How a loader file that gets longer finds its room: blanks, the rest of its last sector, comments.
+
+use anyhow::Result;
+
+use super::{config, foreign::ConfigFile, place::LengthField};
+use crate::{Iso, SECTOR};
+use failure::{Failure, Kind};
+
+impl ConfigFile {
+    /// How far the file may grow, or why not.
+    pub(super) fn slack(&self, iso: &Iso) -> Result<Slack> {
+        let room: u64 = self.place.extents.iter().map(|e| e.length).sum();
+        if self.place.extents.is_empty() {
+            return Ok(Slack::None("it has no sector of its own"));
+        }
+        if self.place.length_fields.iter().any(|f| matches!(f, LengthField::Iso(_))) {
+            if let Some(other) = other_tree(iso)? {
+                return Ok(Slack::None(other));
+            }
+            let Ok(all) = self.place.read(iso, room) else {
+                return Ok(Slack::None("the image ends with the file"));
+            };
+            if all[usize::try_from(self.place.size)?..].iter().any(|b| *b != 0) {
+                return Ok(Slack::None("something stands behind it in its last sector"));
+            }
+        }
+        Ok(Slack::Bytes(room - self.place.size))
+    }
+
+    /// The new text at the old length if that can be, else longer within the slack, else without comments.
+    pub(super) fn fitted(&self, mut text: String, slack: &Slack) -> Result<Vec<u8>> {
+        let old = usize::try_from(self.place.size)?;
+        let more = if let Slack::Bytes(n) = slack { usize::try_from(*n)? } else { 0 };
+        let padded = |mut bytes: Vec<u8>| {
+            bytes.resize(bytes.len().max(old), b'\n');
+            bytes
+        };
+        let shorter = self.text.encode(text.trim_end())?;
+        let end = text.trim_end().len();
+        if shorter.len() <= old {
+            return Ok(padded(shorter));
+        }
+        text.truncate(end);
+        text.push('\n');
+        let bytes = self.text.encode(&text)?;
+        if bytes.len() <= old + more {
+            return Ok(bytes);
+        }
+        let text = self.without_comments(&text, bytes.len() - old)?;
+        let bytes = self.text.encode(text.trim_end())?;
+        if bytes.len() <= old + more {
+            return Ok(padded(bytes));
+        }
+        let missing = bytes.len() - old - more;
+        let why =
+            if let Slack::None(why) = slack { format!(", and it cannot grow: {why}") } else { String::new() };
+        let text = format!("{} has {missing} bytes too little room for this{why}", self.name);
+        Err(Failure::new(Kind::Input, text).help("rebuild the image, or delete other arguments first").into())
+    }
+}
+
+impl ConfigFile {
+    /// The text without its last comments, as many as have `bytes` bytes together.
+    fn without_comments(&self, text: &str, bytes: usize) -> Result<String> {
+        let mut freed = 0;
+        let mut gone = Vec::new();
+        for comment in config::parse(self.loader, text).comments.into_iter().rev() {
+            if freed < bytes {
+                freed += self.text.encode(&text[comment.clone()])?.len();
+                gone.push(comment);
+            }
+        }
+        let mut left = String::new();
+        let mut from = 0;
+        for comment in gone.into_iter().rev() {
+            left += &text[from..comment.start];
+            from = comment.end;
+        }
+        Ok(left + &text[from..])
+    }
+}
+
+pub(super) enum Slack {
+    Bytes(u64),
+    None(&'static str),
+}
+
+/// Another file system over the same bytes, whose record of the length would be left behind.
+fn other_tree(iso: &Iso) -> Result<Option<&'static str>> {
+    // HFS keeps its header 1024 bytes into its volume, which is the image or a partition of it.
+    let starts = iso.partitions()?.into_iter().map(|p| p.offset).chain([0]);
+    let is_hfs = |id: Vec<u8>| matches!(&id[..], b"H+" | b"HX" | b"BD");
+    if starts.filter_map(|at| iso.bytes(at.checked_add(1024)?, 2).ok()).any(is_hfs) {
+        return Ok(Some("the image has an HFS tree too, which records the length"));
+    }
+    for sector in 17..64 {
+        match iso.bytes(sector * SECTOR + 1, 5) {
+            Ok(id) if id.starts_with(b"NSR") => {
+                return Ok(Some("the image has a UDF tree too, which records the length"));
+            }
+            _ => {}
+        }
+    }
+    Ok(None)
+}

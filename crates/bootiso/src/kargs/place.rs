@@ -1,0 +1,109 @@
+//! Where a loader file's bytes and lengths are in an image, and the patches that change them.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+
+use super::patch::Patch;
+use crate::{Extent, Iso, SECTOR, fat::FatFile};
+use failure::{Failure, Kind};
+
+/// Where a file is, and how it may grow.
+#[derive(Clone)]
+pub(super) struct Place {
+    pub(super) size: u64,
+    /// What belongs to the file, up to the end of its last sector or cluster.
+    pub(super) extents: Vec<Extent>,
+    pub(super) length_fields: Vec<LengthField>,
+}
+
+#[derive(Clone, Copy)]
+pub(super) enum LengthField {
+    /// A directory record of ISO 9660: both byte orders at 10.
+    Iso(u64),
+    /// A directory entry of FAT: little-endian at 28.
+    Fat(u64),
+}
+
+/// A file's text. Menus drawn in an old code page are no UTF-8; those are read byte for character.
+pub(super) struct Text {
+    pub(super) text: String,
+    is_utf8: bool,
+}
+
+impl Text {
+    pub(super) fn decode(bytes: Vec<u8>) -> Self {
+        match String::from_utf8(bytes) {
+            Ok(text) => Self { text, is_utf8: true },
+            Err(e) => Self { text: e.into_bytes().into_iter().map(char::from).collect(), is_utf8: false },
+        }
+    }
+
+    pub(super) fn encode(&self, text: &str) -> Result<Vec<u8>> {
+        if self.is_utf8 {
+            return Ok(text.as_bytes().to_vec());
+        }
+        let byte = |c| u8::try_from(u32::from(c));
+        text.chars().map(byte).collect::<Result<_, _>>().map_err(|_| {
+            Failure::new(Kind::Params, "the loader's file is not UTF-8, so that only Latin-1 can be put in")
+                .into()
+        })
+    }
+}
+
+impl Place {
+    /// Of a file of the ISO tree with one extent. `records` has every directory record of each extent.
+    pub(super) fn of_iso(extent: Extent, records: &BTreeMap<Extent, Vec<LengthField>>) -> Self {
+        let length = extent.length.next_multiple_of(SECTOR);
+        let length_fields = records.get(&extent).cloned().unwrap_or_default();
+        Self { size: extent.length, extents: vec![Extent { offset: extent.offset, length }], length_fields }
+    }
+
+    /// Of a file of a FAT image.
+    pub(super) fn of_fat(file: &FatFile) -> Self {
+        Self {
+            size: file.size,
+            extents: file.clusters.clone(),
+            length_fields: vec![LengthField::Fat(file.record)],
+        }
+    }
+
+    /// The first `length` bytes of what belongs to the file.
+    pub(super) fn read(&self, iso: &Iso, length: u64) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        for extent in &self.extents {
+            let left = length - bytes.len() as u64;
+            bytes.extend(iso.bytes(extent.offset, extent.length.min(left))?);
+        }
+        Ok(bytes)
+    }
+
+    /// The patches for new contents.
+    pub(super) fn patches(&self, iso: &Iso, old: &[u8], new: &[u8]) -> Result<Vec<Patch>> {
+        let mut patches = Vec::new();
+        let mut at = 0;
+        for extent in &self.extents {
+            let end = new.len().min(at + usize::try_from(extent.length)?);
+            let new = &new[at..end];
+            let offset = extent.offset;
+            patches.push(Patch::new(offset, iso.bytes(offset, new.len() as u64)?, new.to_vec()));
+            at = end;
+        }
+        if new.len() != old.len() {
+            for field in &self.length_fields {
+                patches.push(field.patch(iso, u32::try_from(new.len())?)?);
+            }
+        }
+        Ok(patches)
+    }
+}
+
+impl LengthField {
+    fn patch(self, iso: &Iso, length: u32) -> Result<Patch> {
+        let (offset, new) = match self {
+            Self::Iso(at) => (at + 10, [length.to_le_bytes(), length.to_be_bytes()].concat()),
+            Self::Fat(at) => (at + 28, length.to_le_bytes().to_vec()),
+        };
+        Ok(Patch { offset, old: iso.bytes(offset, new.len() as u64)?, new, is_length: true })
+    }
+}
