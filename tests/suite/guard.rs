@@ -94,7 +94,7 @@ fn a_password_in_grub_inside_the_fat_is_found() {
         && lab.run("mcopy", &["-o", "-i", "tree/efi.img", "leak.cfg", "::EFI/BOOT/grub.cfg"])
         && lab.xorriso_of_tree();
     if made {
-        refused(&lab, "xor.iso", &["xor.iso > /efi.img > /EFI/BOOT/GRUB.CFG: a password"]);
+        refused(&lab, "xor.iso", &["xor.iso > /efi.img > /EFI/BOOT/grub.cfg: a password"]);
     }
 }
 

@@ -177,6 +177,71 @@ fn continuation_areas_that_loop_or_lie_outside_are_errors() {
     );
 }
 
+/// A system use entry of a file that is packed with `algorithm`, in blocks of 32 KiB.
+fn packed(algorithm: &[u8; 2], size: u32) -> Vec<u8> {
+    let mut zf = [&b"ZF\x10\x01"[..], algorithm, &[4, 15]].concat();
+    zf.resize(16, 0);
+    both32(&mut zf[8..], size);
+    zf
+}
+
+/// The bytes of a packed file of one block, with `change` made to them.
+fn zisofs(change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    let mut bytes = b"\x37\xE4\x53\x96\xC9\xDB\xD6\x07\x05\0\0\0\x04\x0F\0\0".to_vec();
+    let mut zlib = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::default());
+    std::io::Write::write_all(&mut zlib, b"hello").unwrap();
+    let block = zlib.finish().unwrap();
+    bytes.extend([24u32.to_le_bytes(), (24 + block.len() as u32).to_le_bytes()].concat());
+    bytes.extend(block);
+    change(&mut bytes);
+    bytes
+}
+
+fn unpacked(entry: &[u8], bytes: &[u8]) -> Result<Vec<u8>, String> {
+    let mut image = rock_ridge(entry);
+    image[19 * SECTOR..19 * SECTOR + bytes.len()].copy_from_slice(bytes);
+    // The record of the one file says how long it is as it is packed.
+    let at = ROOT as usize * SECTOR + usize::from(image[ROOT as usize * SECTOR]) + 34;
+    both32(&mut image[at + 10..], bytes.len() as u32);
+    let iso = open(image).unwrap();
+    let entry = iso.find("/a").unwrap();
+    iso.read(&entry, 1 << 20).map_err(|e| format!("{e:#}"))
+}
+
+#[test]
+fn a_packed_file_is_unpacked_or_refused() {
+    let zf = packed(b"pz", 5);
+    assert_eq!(unpacked(&zf, &zisofs(|_| ())).unwrap(), b"hello");
+    let zeros = zisofs(|b| {
+        b.truncate(24);
+        b[20] = 24;
+    });
+    assert_eq!(unpacked(&zf, &zeros).unwrap(), [0; 5]);
+    let wrong = |entry: &[u8], change: fn(&mut Vec<u8>)| unpacked(entry, &zisofs(change)).unwrap_err();
+    for (text, why) in [
+        (wrong(&zf, |b| b[0] = 0), "does not begin as one"),
+        (wrong(&zf, |b| b[8] = 6), "do not say the same"),
+        (wrong(&zf, |b| b[12] = 8), "do not say the same"),
+        (wrong(&zf, |b| b[16] = 200), "ends before it starts"),
+        (wrong(&zf, |b| b[22] = 9), "longer than zlib makes one"),
+        (wrong(&zf, |b| b[30] ^= 0xFF), "cannot be unpacked"),
+        (wrong(&zf, |b| b.truncate(30)), "ends too early"),
+        (wrong(&packed(b"pz", 6), |b| b[8] = 6), "another length"),
+        (wrong(&packed(b"pz", 4), |b| b[8] = 4), "another length"),
+        (wrong(&packed(b"PZ", 5), |_| ()), "zisofs2"),
+        (wrong(&packed(b"xz", 5), |_| ()), "the algorithm `xz`"),
+        (wrong(b"SF\x15\x01\0\0\0\0\0\0\0\0\x05\0\0\0\0\0\0\x05\x01", |_| ()), "sparse"),
+    ] {
+        assert!(text.contains(why), "{why} in {text}");
+    }
+}
+
+#[test]
+fn a_folder_of_no_bytes_or_beyond_the_end_is_an_error() {
+    assert!(walk_error(image(&[record(b"D", 4000, 0, 2)])).contains("/D is a folder of 0 bytes"));
+    assert!(walk_error(image(&[record(b"D", 4000, 2048, 2)])).contains("are said to be here"));
+}
+
 #[test]
 fn a_boot_catalog_that_is_damaged_is_an_error() {
     let with_catalog = |catalog: &[u8]| {
@@ -219,6 +284,9 @@ fn names_that_lead_out_of_a_folder_are_errors() {
 #[test]
 fn what_is_no_image_is_an_error() {
     let kind = |bytes: Vec<u8>| failure::kind_of(&open(bytes).err().unwrap());
+    for bytes in [Vec::new(), b"not an image".to_vec(), vec![0; 17 * SECTOR - 1]] {
+        assert_eq!(open(bytes).err().unwrap().to_string(), "not an ISO image: too short");
+    }
     assert_eq!(kind(Vec::new()), Some(Kind::Input));
     assert_eq!(kind(vec![0; 1 << 20]), Some(Kind::Input));
     let mut endless = vec![0; 200 * SECTOR];

@@ -101,3 +101,28 @@ fn a_truncated_image_is_refused_by_name() {
     let error = format!("{:#}", Iso::open(&path).err().unwrap());
     assert!(error.contains("gen.iso") && error.contains("truncated"), "{error}");
 }
+
+#[test]
+fn files_that_were_packed_are_read_as_they_were() {
+    let lab = Lab::new();
+    let (text, zeros) = ("hello\n".repeat(50_000), "\0".repeat(400_000));
+    lab.write("z/text", &text);
+    lab.write("z/zeros", &zeros);
+    lab.write("z/small", "small");
+    for bits in ["32k", "64k", "128k"] {
+        let zisofs = format!("-zisofs level=9:block_size={bits}");
+        let [option, value] = zisofs.split(' ').collect::<Vec<_>>()[..] else { unreachable!() };
+        let made =
+            ["-outdev", "z.iso", option, value, "-map", "z", "/", "-set_filter_r", "--zisofs", "/", "--"];
+        _ = fs_err::remove_file(lab.path("z.iso"));
+        if !lab.run("xorriso", &made) {
+            return;
+        }
+        let iso = Iso::open(&lab.utf8("z.iso")).unwrap();
+        assert!(iso.find("/text").unwrap().packing.is_some(), "{bits}");
+        for (name, wanted) in [("/text", text.as_str()), ("/zeros", &zeros), ("/small", "small")] {
+            assert_eq!(iso.find(name).unwrap().size, wanted.len() as u64);
+            assert!(content(&iso, name) == wanted, "{name} {bits}");
+        }
+    }
+}

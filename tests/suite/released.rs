@@ -195,7 +195,7 @@ fn a_file_that_is_no_iso_is_refused() {
     lab.repo.xtask(DIST).assert().code(6).stdout_eq("").stderr_eq(str![[r#"
 error: cannot take boot/vmlinuz-* out of rancheros.iso, which is the file that media.lock asks for
   because: cannot read [ROOT]/target/media/store/download-[..]/out/rancheros.iso as an ISO image
-  because: malformed image at byte 32769: no volume descriptor (`CD001`) is here
+  because: not an ISO image: no volume descriptor (`CD001`) at byte 32769
 
 "#]]);
     lab.repo.assert_clean();

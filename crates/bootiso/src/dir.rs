@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::{
     SECTOR, bad,
     source::{self, Field, Source},
-    susp,
+    susp::{self, Packing},
     volume::Volumes,
 };
 
@@ -49,10 +49,13 @@ pub struct Entry {
     pub path: String,
     /// What it is.
     pub kind: Kind,
-    /// The length of a file in bytes.
+    /// The length of a file's contents in bytes.
     pub size: u64,
     /// Where a file's bytes are, in order, all inside the image.
     pub extents: Vec<Extent>,
+    /// How the bytes are packed, when they are not the contents themselves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub packing: Option<Packing>,
     /// Where each extent's directory record is.
     #[serde(skip)]
     pub records: Vec<u64>,
@@ -225,15 +228,24 @@ impl Tree<'_> {
         } else {
             Kind::File
         };
-        // An empty file's place means nothing, and some writers leave it at random.
+        // An empty file's place means nothing, and some writers leave it at random. A folder is never empty: it
+        // holds itself.
+        if kind == Kind::Folder && extent.length == 0 {
+            return Err(bad(record.at, format!("{prefix}/{name} is a folder of 0 bytes")));
+        }
         if extent.length > 0 {
             source::inside(self.source, extent.offset, extent.length)?;
         }
-        let size = if kind == Kind::Folder { 0 } else { extent.length };
+        let packing = extra.packing.filter(|_| kind == Kind::File);
+        let size = match &packing {
+            _ if kind == Kind::Folder => 0,
+            Some(Packing::Zisofs { size, .. }) => u64::from(*size),
+            _ => extent.length,
+        };
         let path = format!("{prefix}/{name}");
         // Long names in deep folders add up to more than their records.
         work.read += path.len() as u64;
-        Ok(Some(Entry { path, kind, size, extents: vec![extent], records: vec![record.at] }))
+        Ok(Some(Entry { path, kind, size, extents: vec![extent], packing, records: vec![record.at] }))
     }
 
     fn name(&self, record: &Record<'_>, work: &mut Work) -> Result<(String, susp::Extra)> {
@@ -322,7 +334,10 @@ fn joined(mut first: Entry, next: Entry, at: u64) -> Result<Entry> {
     if first.path != next.path || first.kind != Kind::File || next.kind != Kind::File {
         return Err(bad(at, format!("the next part of {} should be here", first.path)));
     }
-    first.size += next.size;
+    // A packed file's size is that of all parts already.
+    if !matches!(first.packing, Some(Packing::Zisofs { .. })) {
+        first.size += next.size;
+    }
     first.extents.extend(next.extents);
     first.records.extend(next.records);
     Ok(first)

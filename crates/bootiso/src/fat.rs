@@ -44,6 +44,7 @@ impl FatFile {
             kind: super::Kind::File,
             size: self.size,
             extents,
+            packing: None,
             records: vec![self.record],
         }
     }
@@ -259,8 +260,12 @@ impl LongName {
             let end = self.units.iter().position(|u| *u == 0).unwrap_or(self.units.len());
             return String::from_utf16_lossy(&self.units[..end]);
         }
-        let part = |range: std::ops::Range<usize>| String::from_utf8_lossy(&raw[range]).trim_end().to_owned();
-        let (stem, extension) = (part(0..8), part(8..11));
+        // Windows NT and mtools note names in lower case by a bit for each part, in place of a long name.
+        let part = |range: std::ops::Range<usize>, lower: u8| {
+            let text = String::from_utf8_lossy(&raw[range]).trim_end().to_owned();
+            if raw[12] & lower == 0 { text } else { text.to_ascii_lowercase() }
+        };
+        let (stem, extension) = (part(0..8, 0x08), part(8..11, 0x10));
         if extension.is_empty() { stem } else { format!("{stem}.{extension}") }
     }
 }

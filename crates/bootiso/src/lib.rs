@@ -11,16 +11,20 @@ mod eltorito;
 mod fat;
 mod hybrid;
 pub mod kargs;
+mod reader;
 pub mod room;
 pub mod seed;
 mod source;
 mod susp;
 mod volume;
+mod zisofs;
 
 pub use dir::{Entry, Extent, Kind};
 pub use eltorito::BootEntry;
 pub use hybrid::{Partition, Scheme};
+pub use reader::Reader;
 pub use source::Source;
+pub use susp::Packing;
 
 use std::{io, sync::Arc};
 
@@ -132,10 +136,11 @@ impl Iso {
         if found.is_empty() { Ok(None) } else { self.find(pattern).map(Some) }
     }
 
-    /// Streams the contents of a file.
+    /// Streams the contents of a file, as Linux shows them: unpacked where they are packed. Reading a file whose
+    /// packing is not known is an error.
     #[must_use]
     pub fn reader<'a>(&'a self, entry: &'a Entry) -> Reader<'a> {
-        Reader::new(&*self.source, &entry.extents)
+        Reader::of(&*self.source, entry)
     }
 
     /// The contents of a file of at most `limit` bytes.
@@ -207,39 +212,6 @@ pub fn fat_files(source: &dyn Source, offset: u64) -> Result<Vec<Entry>> {
 /// As there.
 pub fn partitions(source: &dyn Source) -> Result<Vec<Partition>> {
     hybrid::read(source)
-}
-
-/// Reads the extents of a file one after the other.
-pub struct Reader<'a> {
-    source: &'a (dyn Source + Send + Sync),
-    extents: &'a [Extent],
-    /// Bytes of the first extent that were read.
-    done: u64,
-}
-
-impl<'a> Reader<'a> {
-    /// A reader of these parts of an image.
-    #[must_use]
-    pub fn new(source: &'a (dyn Source + Send + Sync), extents: &'a [Extent]) -> Self {
-        Self { source, extents, done: 0 }
-    }
-}
-
-impl io::Read for Reader<'_> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        while let Some(extent) = self.extents.first() {
-            let left = extent.length.saturating_sub(self.done);
-            if left > 0 {
-                let n = usize::try_from(left).unwrap_or(usize::MAX).min(buf.len());
-                self.source.read_exact_at(&mut buf[..n], extent.offset + self.done)?;
-                self.done += n as u64;
-                return Ok(n);
-            }
-            self.extents = &self.extents[1..];
-            self.done = 0;
-        }
-        Ok(0)
-    }
 }
 
 /// What is wrong with an image, and at which byte.

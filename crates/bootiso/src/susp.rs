@@ -1,6 +1,8 @@
-//! Rock Ridge: the names, link targets and moved folders behind a directory record (SUSP 1.12, RRIP 1.12).
+//! Rock Ridge: the names, link targets and moved folders behind a directory record (SUSP 1.12, RRIP 1.12), and what
+//! says that a file's bytes are not its contents (libisofs, `doc/zisofs_format.txt`).
 
 use anyhow::Result;
+use serde::Serialize;
 
 use super::{
     SECTOR, bad,
@@ -11,8 +13,27 @@ use super::{
 const MOST_AREAS: usize = 16;
 /// A continuation area lies in a sector or two.
 const LONGEST_AREA: u64 = 4 * SECTOR;
+/// The largest block of zisofs that Linux takes, as a power of two.
+const LARGEST_BLOCK: u8 = 17;
 /// Linux allows 255 bytes for a name and 4095 for a link; more is an attempt to fill memory.
 const LONGEST_TEXT: usize = 4095;
+
+/// How a file's bytes are packed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Packing {
+    /// Blocks of zlib, which Linux, xorriso and bsdtar unpack.
+    Zisofs {
+        /// The length of the contents in bytes.
+        size: u32,
+        /// The length of a block of contents, as a power of two.
+        block_bits: u8,
+        /// The length of the header in front of the block list, in bytes.
+        header: u16,
+    },
+    /// A way that is not known here; reading the file is an error that names it.
+    Unknown(String),
+}
 
 /// What Rock Ridge says of one record.
 #[derive(Default)]
@@ -25,6 +46,8 @@ pub(super) struct Extra {
     pub(super) child: Option<u32>,
     /// This folder is shown elsewhere.
     pub(super) moved: bool,
+    /// How the file's bytes are packed.
+    pub(super) packing: Option<Packing>,
 }
 
 /// Bytes to skip in each record's system use area, when the root's own record (`.`) says that there is SUSP.
@@ -75,12 +98,29 @@ fn entries(area: Field<'_>, found: &mut Extra, link_open: &mut bool) -> Result<O
             b"SL" => link(entry, found, link_open)?,
             b"CL" => found.child = Some(entry.both32(4)?),
             b"RE" => found.moved = true,
+            b"ZF" => found.packing = Some(zisofs(entry)?),
+            b"SF" => found.packing = Some(Packing::Unknown("a sparse file (SF)".to_owned())),
             b"ST" => break,
             _ => {}
         }
         from += length;
     }
     Ok(next)
+}
+
+/// The entry of a compressed file: the algorithm, its parameters, and the size of the contents.
+fn zisofs(entry: Field<'_>) -> Result<Packing> {
+    let algorithm = entry.part(4, 2)?.bytes;
+    let (header, block_bits) = (u16::from(entry.byte(6)?) * 4, entry.byte(7)?);
+    // Linux takes blocks of up to 128 KiB.
+    Ok(match algorithm {
+        b"pz" if block_bits <= LARGEST_BLOCK => {
+            Packing::Zisofs { size: entry.both32(8)?, block_bits, header }
+        }
+        b"pz" => Packing::Unknown(format!("zisofs with blocks of 2^{block_bits} bytes")),
+        b"PZ" => Packing::Unknown("zisofs2".to_owned()),
+        other => Packing::Unknown(format!("the algorithm `{}`", other.escape_ascii())),
+    })
 }
 
 fn name(entry: Field<'_>, found: &mut Extra) -> Result<()> {

@@ -23,13 +23,19 @@ pub(super) struct Volumes {
 }
 
 pub(super) fn read(source: &dyn Source) -> Result<Volumes> {
+    if source.size()? < (16 + 1) * SECTOR {
+        return Err(no_image("too short"));
+    }
     let (mut primary, mut joliet, mut catalog) = (None, None, None);
     for sector in 16..16 + MOST_DESCRIPTORS {
         let at = sector * SECTOR;
         let bytes = source::bytes(source, at, SECTOR)?;
         let field = Field::new(&bytes, at);
         if field.part(1, 5)?.bytes != b"CD001" {
-            return Err(bad(at + 1, "no volume descriptor (`CD001`) is here"));
+            return Err(match sector {
+                16 => no_image(&format!("no volume descriptor (`CD001`) at byte {}", at + 1)),
+                _ => bad(at + 1, "no volume descriptor (`CD001`) is here"),
+            });
         }
         match field.byte(0)? {
             0 if field.part(7, 23)?.bytes == b"EL TORITO SPECIFICATION" => {
@@ -45,6 +51,10 @@ pub(super) fn read(source: &dyn Source) -> Result<Volumes> {
         }
     }
     Err(bad(16 * SECTOR, format!("{MOST_DESCRIPTORS} volume descriptors without an end")))
+}
+
+fn no_image(why: &str) -> anyhow::Error {
+    failure::Failure::new(failure::Kind::Input, format!("not an ISO image: {why}")).into()
 }
 
 /// Checks a descriptor's sizes and hands back its root folder.

@@ -207,12 +207,15 @@ fn chosen(iso: &Iso, path: Option<&str>) -> Result<Vec<Entry>> {
     Ok(all.into_iter().filter(|e| e.path == top || e.path.starts_with(&below)).collect())
 }
 
-/// Files may share their bytes, as hard links do; thousands that all do are there to fill a disk.
+/// Files may share their bytes, as hard links do, or be packed; thousands of those are there to fill a disk.
 fn check_total(iso: &Iso, chosen: &[Entry]) -> Result<()> {
     const MOST_TIMES: u64 = 8;
-    let total = chosen.iter().fold(0u64, |sum, e| sum.saturating_add(e.size));
-    let size = iso.size()?;
-    if total / MOST_TIMES > size {
+    /// What packed files may grow to, beyond that.
+    const MOST_UNPACKED: u64 = 64 << 30;
+    let stored = |e: &Entry| e.extents.iter().map(|x| x.length).sum::<u64>().min(e.size);
+    let sum = |of: &dyn Fn(&Entry) -> u64| chosen.iter().fold(0u64, |sum, e| sum.saturating_add(of(e)));
+    let (total, size) = (sum(&|e| e.size), iso.size()?);
+    if sum(&stored) / MOST_TIMES > size || total > size.saturating_mul(MOST_TIMES).max(MOST_UNPACKED) {
         let text = format!("the files add up to {total} bytes, in an image of {size}");
         return Err(Failure::new(Kind::Input, text).into());
     }

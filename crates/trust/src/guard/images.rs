@@ -63,7 +63,7 @@ impl Walk<'_> {
         if let bootiso::Kind::Link(target) = &entry.kind {
             result = result.and_then(|()| self.name(target));
         }
-        let result = result.and_then(|()| self.stream(&mut Reader::new(&**image, &entry.extents)));
+        let result = result.and_then(|()| self.stream(&mut Reader::of(&**image, entry)));
         let result = self.survive(result);
         self.way.pop();
         result
