@@ -62,9 +62,18 @@ impl Lab {
     }
 
     pub(crate) fn write(&self, name: &str, text: &str) {
+        self.write_bytes(name, text.as_bytes());
+    }
+
+    pub(crate) fn write_bytes(&self, name: &str, bytes: &[u8]) {
         let path = self.path(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+
+    /// Runs a tool that may fail, such as one that makes what is there.
+    pub(crate) fn run_loosely(&self, program: &str, args: &[&str]) {
+        _ = Command::new(program).args(args).current_dir(self.dir.path()).output();
     }
 
     /// Runs a tool in the lab; `false` when it is missing and may be.

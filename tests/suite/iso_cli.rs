@@ -224,7 +224,22 @@ fn what_is_wrong_has_its_exit_code_and_changes_nothing() {
     lab.write("none.iso", "not an image");
     let long = format!("a={}", "x".repeat(3000));
     lab.write("bad.yml", "#cloud-config\nhostname: [a\n");
-    let wrong: [(&[&str], i32, &str); 7] = [
+    let wrong: [(&[&str], i32, &str); 11] = [
+        (&["iso", "ls", "none.iso"], 6, "not an ISO image: too short"),
+        (&["kargs", "append", "ours.iso", "x=1", "-o", "none.iso"], 2, "none.iso already exists"),
+        (
+            &[
+                "kargs",
+                "append",
+                "ours.iso",
+                "rancher.state.autofromat=[/dev/sda]",
+                "--os",
+                "rancheros-1.5.8",
+            ],
+            11,
+            "did you mean `rancher.state.autoformat`",
+        ),
+        (&["kargs", "append", "ours.iso", "rancher.state.autofromat=[/dev/sda]"], 11, "nothing is written"),
         (&["kargs", "embed-config", "ours.iso", "bad.yml", "--os", "smoke"], 11, "nothing is written"),
         (&["kargs", "show", "none.iso"], 6, "none.iso"),
         (&["kargs", "append", "ours.iso", "a b"], 11, "not one word"),
@@ -296,4 +311,37 @@ fn a_write_that_fails_half_way_puts_the_old_bytes_back() {
     let text = err(&output);
     assert_eq!((output.status.code(), text.contains("it is as it was")), (Some(8), true), "{text}");
     assert_eq!(fs::read(lab.path("ours.iso")).unwrap(), built);
+}
+
+#[test]
+fn a_near_miss_and_a_file_that_exists_are_written_when_they_are_forced() {
+    let lab = Lab::new();
+    fs::write(lab.path("small.iso"), super::hostile::isolinux_image()).unwrap();
+    lab.write("new.iso", "old");
+    ok(&lab, &["kargs", "append", "small.iso", "rancher.state.autofromat=x", "-o", "new.iso", "--force"]);
+    assert!(ok(&lab, &["kargs", "show", "new.iso"]).contains("autofromat"));
+}
+
+#[test]
+fn an_edit_that_did_not_reach_everything_says_so_with_a_code_of_its_own() {
+    let lab = Lab::new();
+    lab.write(
+        "tree/boot/grub/grub.cfg",
+        "menuentry a { linux /vmlinuz quiet }\nmenuentry b { eval \"linux /vmlinuz b=1\" }\n",
+    );
+    if !lab.genisoimage() {
+        return;
+    }
+    let output = xtask(&lab, &["kargs", "append", "gen.iso", "x=1"]);
+    let text = err(&output);
+    assert_eq!(output.status.code(), Some(14), "{text}");
+    assert!(
+        text.contains("not changed: /boot/grub/grub.cfg (b)") && text.contains("gen.iso is changed"),
+        "{text}"
+    );
+    let shown = ok(&lab, &["kargs", "show", "gen.iso"]);
+    assert!(shown.contains("quiet x=1") && shown.contains("not changed by `kargs`:"), "{shown}");
+    let json: serde_json::Value =
+        serde_json::from_str(&ok(&lab, &["kargs", "show", "gen.iso", "--json"])).unwrap();
+    assert_eq!(json["unreached"][0]["entry"], "b");
 }

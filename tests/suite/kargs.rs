@@ -215,6 +215,45 @@ fn an_image_without_a_loader_for_linux_says_so() {
     lab.write("bare/file", "x");
     if lab.run("genisoimage", &["-quiet", "-o", "bare.iso", "bare"]) {
         let error = apply(&lab.utf8("bare.iso"), &Edit::Append(list(&["x"]))).unwrap_err().to_string();
-        assert!(error.contains("no ISOLINUX or GRUB configuration"), "{error}");
+        assert!(error.contains("no ISOLINUX, GRUB or systemd-boot configuration"), "{error}");
+    }
+}
+
+#[test]
+fn a_configuration_with_windows_line_ends_keeps_them() {
+    let lab = Lab::new();
+    let text = "default a\r\nlabel a\r\n kernel /k\r\nlabel b\r\n kernel /k\r\n append b=1\r\n";
+    lab.write("crlf/isolinux.cfg", text);
+    if !lab.run("genisoimage", &["-quiet", "-o", "crlf.iso", "-R", "crlf"]) {
+        return;
+    }
+    let path = lab.utf8("crlf.iso");
+    let read = || {
+        let iso = Iso::open(&path).unwrap();
+        String::from_utf8(iso.read(&iso.find("/isolinux.cfg").unwrap(), 1 << 20).unwrap()).unwrap()
+    };
+    for edit in [Edit::Append(list(&["word=1"])), Edit::Delete(list(&["word"])), Edit::Delete(list(&["b"]))] {
+        apply(&path, &edit).unwrap();
+        assert!(!read().replace("\r\n", "").contains(['\r', '\n']), "{:?}", read());
+    }
+}
+
+#[test]
+fn words_go_in_front_of_dashes_behind_which_a_kernel_reads_nothing() {
+    let lab = Lab::new();
+    lab.write("d/isolinux.cfg", "label a\n kernel /k\n append quiet -- user\n");
+    if lab.run("genisoimage", &["-quiet", "-o", "d.iso", "-R", "d"]) {
+        let state = apply(&lab.utf8("d.iso"), &Edit::Append(list(&["word=1"]))).unwrap();
+        assert_eq!(args(&state), ["quiet word=1 -- user"]);
+    }
+}
+
+#[test]
+fn which_initrd_is_loaded_is_no_disagreement() {
+    let lab = Lab::new();
+    lab.write("i/isolinux.cfg", "label a\n kernel /k\n append initrd=/i base=1\n");
+    lab.write("i/boot/grub/grub.cfg", "set a=base=1\nmenuentry a {\n linux /k $a\n initrd /i\n}\n");
+    if lab.run("genisoimage", &["-quiet", "-o", "i.iso", "-R", "i"]) {
+        assert!(kargs::show(&Iso::open(&lab.utf8("i.iso")).unwrap(), None).unwrap().agree);
     }
 }

@@ -5,6 +5,7 @@
 #[cfg(unix)]
 mod ci;
 mod downloads;
+mod efi;
 #[cfg(unix)]
 mod executor;
 mod fixtures;
@@ -13,6 +14,7 @@ mod hostile;
 mod iso;
 mod iso_cli;
 mod kargs;
+mod loaders;
 mod output;
 mod params;
 mod params_cli;

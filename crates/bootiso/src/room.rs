@@ -24,12 +24,14 @@ const LINE: usize = 64;
 
 /// Who reads a region.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum Loader {
     /// ISOLINUX and its relatives.
     Isolinux,
     /// GRUB 2.
     Grub,
+    /// systemd-boot, and whatever else reads entries of the Boot Loader Specification.
+    SystemdBoot,
 }
 
 /// A region of a file.

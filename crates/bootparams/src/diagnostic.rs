@@ -5,7 +5,7 @@ use std::{fmt::Write as _, ops::Range};
 use serde::Serialize;
 use unicode_width::UnicodeWidthChar as _;
 
-use super::codes::Code;
+use super::codes::{self, Code};
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -72,6 +72,13 @@ impl Findings {
 }
 
 impl Diagnostic {
+    /// Whether it is a key that is not known, and much like one that is: a slip of the pen.
+    #[must_use]
+    pub fn is_near_miss(&self) -> bool {
+        let is_unknown = [codes::UNKNOWN.id, codes::CC_UNKNOWN.id].contains(&self.code.id);
+        is_unknown && self.help.starts_with("did you mean")
+    }
+
     /// How bad it is.
     #[must_use]
     pub fn severity(&self) -> Severity {

@@ -63,6 +63,8 @@ kinds! {
     Command = 12,
     /// A secret or a forbidden default was found in an artifact.
     Leak = 13,
+    /// Some loader entries of an image could not be changed with the others; they are named.
+    Incomplete = 14,
     /// Ctrl-C or a termination signal.
     Interrupted = 130,
 }

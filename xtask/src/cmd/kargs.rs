@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use super::kargs_lists::Lists;
 use bootiso::{
     Iso,
-    kargs::{self, Edit, Flush, Plan, Slot, State},
+    kargs::{self, Edit, Flush, Plan, Slot, State, Unreached},
     room::Loader,
 };
 use bootparams::{Context, Diagnostic, Os, Severity, Source, Target};
@@ -91,7 +91,7 @@ struct TargetArgs {
     /// Who reads the arguments, such as `rancheros-1.5.8`, where the image does not say it.
     #[arg(long)]
     os: Option<Os>,
-    /// Write what the check calls an error all the same.
+    /// Write despite errors and near misses of known keys, and overwrite the file of --output.
     #[arg(long)]
     force: bool,
 }
@@ -99,7 +99,8 @@ struct TargetArgs {
 /// Runs `kargs`.
 ///
 /// # Errors
-/// When the image is malformed, has no room, nothing matches, or it cannot be written.
+/// When the image is malformed, has no room, nothing matches, or it cannot be written. [`Kind::Incomplete`] when some
+/// entries could not be changed with the others.
 pub fn run(ctx: &Ctx, args: &KargsArgs) -> Result<()> {
     match &args.command {
         KargsCommand::Show { iso } => show(ctx, iso),
@@ -145,14 +146,21 @@ fn reader(target: &TargetArgs, state: &State) -> Os {
     target.os.or_else(|| state.os.as_ref()?.parse().ok()).unwrap_or(Os::Linux)
 }
 
-/// Stops at errors, unless they are forced.
+/// Stops at errors and near misses, unless they are forced.
 fn refuse<'d>(target: &TargetArgs, of: &str, found: impl Iterator<Item = &'d Diagnostic>) -> Result<()> {
-    let errors = found.filter(|d| d.severity() == Severity::Error).count();
-    if errors == 0 || target.force {
-        return Ok(());
+    let (mut errors, mut misses) = (0, 0);
+    for diagnostic in found {
+        errors += usize::from(diagnostic.severity() == Severity::Error);
+        misses += usize::from(diagnostic.is_near_miss());
     }
-    let text = format!("{} in the {of}; nothing is written", count(errors, "error"));
-    Err(Failure::new(Kind::Params, text).help("--force writes it all the same").into())
+    let what = match (errors, misses) {
+        _ if target.force => return Ok(()),
+        (0, 0) => return Ok(()),
+        (0, _) => "a key is probably misspelled".to_owned(),
+        (n, _) => count(n, "error"),
+    };
+    let text = format!("{what} in the {of}; nothing is written");
+    Err(Failure::new(Kind::Params, text).help("--force writes it anyway").into())
 }
 
 fn show(ctx: &Ctx, path: &Utf8Path) -> Result<()> {
@@ -176,10 +184,24 @@ fn text(state: &State) -> String {
         Some(false) => text += "\nchanged since it was built; `kargs reset` takes that back\n",
         None => {}
     }
+    if !state.unreached.is_empty() {
+        text += "\nnot changed by `kargs`:\n";
+        state.unreached.iter().for_each(|u| text += &format!("  {}\n", described(u)));
+    }
     if let Some(config) = &state.cloud_config {
         text += &format!("\ncloud-config:\n{config}");
     }
     text
+}
+
+/// A place for a person, in one line.
+fn described(place: &Unreached) -> String {
+    let entry = if place.entry.is_empty() { String::new() } else { format!(" ({})", place.entry) };
+    let args = place.args.as_deref().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
+    let args = if args.is_empty() { String::new() } else { format!(": `{args}`") };
+    let text = format!("{}{entry}: {}{args}", place.file, place.reason);
+    // An image may have control sequences in its names.
+    text.chars().map(|c| if c.is_control() { '\u{FFFD}' } else { c }).collect()
 }
 
 fn edit(ctx: &Ctx, target: &TargetArgs, edit: &Edit) -> Result<()> {
@@ -213,27 +235,65 @@ fn found(state: &State, os: Os) -> Vec<(String, Diagnostic)> {
         let context = Context { targets, on_medium: true, nics: Vec::new() };
         bootparams::check(&line, os, &context).into_iter().map(|d| (line.clone(), d)).collect::<Vec<_>>()
     };
-    if !state.agree {
-        return state.slots.iter().flat_map(|s| each(s.line(), vec![target(s)])).collect();
+    let mut found: Vec<_> = if state.agree {
+        let first = state.slots.iter().find(|s| s.loader == Loader::Isolinux).or(state.slots.first());
+        let mut targets: Vec<_> = state.slots.iter().map(target).collect();
+        targets.dedup();
+        first.map(|s| each(s.line(), targets)).unwrap_or_default()
+    } else {
+        state.slots.iter().flat_map(|s| each(s.line(), vec![target(s)])).collect()
+    };
+    if os == Os::Linux {
+        found.extend(state.slots.iter().flat_map(|s| near_misses(s.line())));
     }
-    let first = state.slots.iter().find(|s| s.loader == Loader::Isolinux).or(state.slots.first());
-    let mut targets: Vec<_> = state.slots.iter().map(target).collect();
-    targets.dedup();
-    first.map(|s| each(s.line(), targets)).unwrap_or_default()
+    found
+}
+
+/// Where nobody says which system reads the arguments, words that only RancherOS reads say it.
+fn near_misses(line: String) -> Vec<(String, Diagnostic)> {
+    let Ok(os) = "rancheros-1.5.8".parse() else { return Vec::new() };
+    let context = Context { targets: Vec::new(), on_medium: true, nics: Vec::new() };
+    let found = bootparams::check(&line, os, &context).into_iter().filter(Diagnostic::is_near_miss);
+    found.filter(|d| line[d.span.clone()].starts_with("rancher.")).map(|d| (line.clone(), d)).collect()
 }
 
 fn write(ctx: &Ctx, target: &TargetArgs, iso: &Iso, plan: &Plan) -> Result<()> {
     plan.stale.iter().for_each(|text| ctx.report.warn(text));
+    plan.unreached.iter().for_each(|place| ctx.report.warn(format!("not changed: {}", described(place))));
+    if plan.is_empty() && !plan.unreached.is_empty() {
+        return Err(incomplete(plan, "nothing is written"));
+    }
     let path = target.output.as_ref().unwrap_or(&target.iso);
     let lists = if path == "-" { None } else { Lists::beside(path)? };
     match &target.output {
-        Some(o) if o == "-" => return plan.stream(iso, &mut |bytes| ctx.report.out_bytes(bytes)),
-        Some(output) => plan.copy(&target.iso, output)?,
+        Some(o) if o == "-" => plan.stream(iso, &mut |bytes| ctx.report.out_bytes(bytes))?,
+        Some(output) => {
+            if !target.force && fs_err::symlink_metadata(output).is_ok() {
+                let text = format!("{output} already exists");
+                return Err(Failure::new(Kind::Usage, text).help("--force overwrites it").into());
+            }
+            plan.copy(&target.iso, output)?;
+        }
         None => plan.apply(&target.iso, Flush::Yes)?,
     }
     if let Some(lists) = lists {
         lists.follow(ctx, target.update_sums)?;
     }
+    if path != "-" {
+        done(ctx, target, plan, path);
+    }
+    if plan.unreached.is_empty() { Ok(()) } else { Err(incomplete(plan, "all others were")) }
+}
+
+/// The places that an edit did not reach were named; the exit code says that there are some.
+fn incomplete(plan: &Plan, rest: &str) -> anyhow::Error {
+    let text = format!("{} could not be changed; {rest}", count(plan.unreached.len(), "place"));
+    Failure::new(Kind::Incomplete, text)
+        .help("how the image is booted decides which arguments apply; rebuild it to change these places, too")
+        .into()
+}
+
+fn done(ctx: &Ctx, target: &TargetArgs, plan: &Plan, path: &Utf8Path) {
     if ctx.globals.json {
         ctx.report.out_json(&plan.after);
     } else {
@@ -244,5 +304,4 @@ fn write(ctx: &Ctx, target: &TargetArgs, iso: &Iso, plan: &Plan) -> Result<()> {
         };
         ctx.report.note(format!("{path} {done}"));
     }
-    Ok(())
 }

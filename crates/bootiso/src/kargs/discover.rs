@@ -5,111 +5,348 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Result;
 
 use super::{
-    config,
-    foreign::ConfigFile,
+    config::{self, Fixed, Line, Value},
+    efi::{self, Program},
+    foreign::{ConfigFile, Found},
+    paths,
     place::{LengthField, Place, Text},
+    unreached::{self, Unreached},
 };
-use crate::{Entry, Extent, Iso, fat, room::Loader};
-use failure::{Failure, Kind};
+use crate::{BootEntry, Extent, Iso, Kind, fat, room::Loader};
+use failure::Failure;
 
 /// Loader files are a few KiB.
 const LONGEST: u64 = 1 << 20;
 /// Loader files of one image, and files that they name.
-const MOST: usize = 256;
+const MOST: usize = 512;
 /// Places with arguments in one file.
 const MOST_LINES: usize = 1024;
 
-/// Every loader file with kernel arguments, in the ISO tree and in FAT images that firmware may start.
-pub(super) fn find(iso: &Iso) -> Result<Vec<ConfigFile>> {
+/// A file system with the files that a loader may read.
+pub(super) struct Volume {
+    /// What stands in front of a file's path: nothing for the ISO tree, `/efi.img:` for a FAT image.
+    pub(super) prefix: String,
+    /// Whether firmware for UEFI starts programs from it.
+    pub(super) is_esp: bool,
+    /// By path in lower case. Names that differ by case alone: which one a loader takes is not known here.
+    pub(super) files: BTreeMap<String, Vec<(String, Place)>>,
+}
+
+/// A loader file that is to be read.
+struct Task {
+    volume: usize,
+    /// In lower case.
+    path: String,
+    /// The folder that relative paths begin at.
+    folder: String,
+    loader: Loader,
+    has_common: bool,
+}
+
+/// Every place with kernel arguments, and everything that was seen and cannot be changed.
+pub(super) fn find(iso: &Iso) -> Result<Found> {
+    let (volumes, mut unreached) = volumes(iso)?;
+    let mut search =
+        Search { iso, volumes: &volumes, found: Vec::new(), seen: BTreeSet::new(), todo: Vec::new() };
+    for loader in [Loader::Isolinux, Loader::SystemdBoot, Loader::Grub] {
+        search.roots(loader);
+        search.work()?;
+    }
+    let programs = search.programs(&mut unreached)?;
+    search.work()?;
+    let mut files = search.found;
+    take_values(&mut files);
+    for file in &files {
+        let unreachable = |f: &Fixed| Unreached::of(&file.name, f);
+        unreached.extend(file.config.fixed.iter().map(unreachable));
+    }
+    files.retain(|f| !f.config.lines.is_empty());
+    unreached.extend(unreached::other_loaders(iso, &volumes)?);
+    unreached.extend(unreached::firmware(iso, &volumes, &files, &programs, &unreached)?);
+    Ok(Found { files, unreached })
+}
+
+/// The ISO tree, and FAT images that firmware may start.
+fn volumes(iso: &Iso) -> Result<(Vec<Volume>, Vec<Unreached>)> {
     let (trees, entries) = (iso.walk_all()?, iso.walk()?);
     // Hard links and the Joliet tree have records of their own for the same bytes.
     let mut records: BTreeMap<Extent, Vec<LengthField>> = BTreeMap::new();
     for entry in trees.iter().flatten().filter(|e| e.extents.len() == 1) {
         records.entry(entry.extents[0]).or_default().push(LengthField::Iso(entry.records[0]));
     }
-    let in_tree = entries.iter().filter(|e| e.kind == crate::Kind::File && e.extents.len() == 1);
-    let in_tree = in_tree.map(|e| (e.path.clone(), Place::of_iso(e.extents[0], &records))).collect();
-    let mut found = configs(iso, "", in_tree)?;
-    for (base, name) in fat_images(iso, &entries)? {
-        let Some(files) = fat::walk(&*iso.source, base)? else { continue };
-        let in_fat = files.iter().map(|f| (f.path.clone(), Place::of_fat(f))).collect();
-        found.extend(configs(iso, &name, in_fat)?);
-    }
-    Ok(found)
-}
-
-/// Where FAT images may be: El Torito entries for UEFI, and EFI partitions, each with a name for people.
-fn fat_images(iso: &Iso, entries: &[Entry]) -> Result<Vec<(u64, String)>> {
-    let esp = ["ef", "c12a7328-f81f-11d2-ba4b-00a0c93ec93b"];
-    let partitions =
-        iso.partitions()?.into_iter().filter(|p| esp.contains(&p.kind.as_str())).map(|p| p.offset);
-    let boot = iso.boot_entries()?.into_iter().filter(|b| b.platform == "efi").map(|b| b.offset);
-    let bases: BTreeSet<u64> = boot.chain(partitions).collect();
-    let name = |base: u64| {
-        let file = entries.iter().find(|e| e.size > 0 && e.extents.first().is_some_and(|x| x.offset == base));
-        file.map_or_else(|| format!("FAT image at {base}:"), |e| format!("{}:", e.path))
-    };
-    Ok(bases.into_iter().map(|base| (base, name(base))).collect())
-}
-
-/// The loader files among the files of one file system, by their names and by what they include.
-fn configs(iso: &Iso, prefix: &str, files: Vec<(String, Place)>) -> Result<Vec<ConfigFile>> {
-    let mut todo: Vec<_> = files.iter().filter_map(|(path, _)| root(path)).collect();
-    todo.reverse();
-    let mut by_path: BTreeMap<String, Vec<(String, Place)>> = BTreeMap::new();
-    for file in files {
-        by_path.entry(file.0.to_lowercase()).or_default().push(file);
-    }
-    let mut seen = BTreeSet::new();
-    let mut found = Vec::new();
-    while let Some((path, folder, loader)) = todo.pop() {
-        let path = path.to_lowercase();
-        if !seen.insert(path.clone()) {
-            continue;
-        }
-        // Names that differ by case alone: which one a loader takes is not known here.
-        for (path, place) in by_path.get(&path).into_iter().flatten().filter(|f| f.1.size <= LONGEST) {
-            let text = Text::decode(place.read(iso, place.size)?);
-            let config = config::parse(loader, &text.text);
-            if config.lines.len() > MOST_LINES
-                || config.includes.len() > MOST
-                || seen.len() + found.len() > MOST
-            {
-                let text = "there are more loader files and entries than in any real image";
-                return Err(Failure::new(Kind::Input, text).into());
+    let in_tree = entries.iter().filter(|e| e.kind == Kind::File && e.extents.len() == 1);
+    let in_tree = in_tree.map(|e| (e.path.clone(), Place::of_iso(e.extents[0], &records)));
+    let mut volumes = vec![Volume::new(String::new(), false, in_tree)];
+    let mut unreached = Vec::new();
+    for image in fat_images(iso)? {
+        let name =
+            entries.iter().find(|e| e.size > 0 && e.extents.first().is_some_and(|x| x.offset == image.base));
+        let name = name.map_or_else(|| format!("FAT image at {}", image.base), |e| e.path.clone());
+        let files = match fat::walk(&*iso.source, image.base) {
+            // What BIOS starts is seldom a file system, and may look like one.
+            Err(_) if !image.is_esp => continue,
+            other => other?,
+        };
+        match files {
+            Some(files) => {
+                let files = files.iter().map(|f| (f.path.clone(), Place::of_fat(f)));
+                volumes.push(Volume::new(format!("{name}:"), image.is_esp, files));
             }
-            todo.extend(config.includes.iter().map(|i| (resolved(&folder, i), folder.clone(), loader)));
-            if !config.lines.is_empty() {
-                let name = format!("{prefix}{path}");
-                found.push(ConfigFile { name, loader, text, config, place: place.clone() });
+            None if image.is_started => {
+                let reason = "UEFI starts it, and it is not a FAT image".to_owned();
+                unreached.push(Unreached::image(name, reason));
             }
+            None => {}
         }
     }
-    Ok(found)
+    Ok((volumes, unreached))
 }
 
-/// Whether a loader looks for a file of this name: its path, its folder and the loader.
-fn root(path: &str) -> Option<(String, String, Loader)> {
+/// Where a FAT image may be.
+struct FatImage {
+    base: u64,
+    /// Whether UEFI takes it for the system's partition.
+    is_esp: bool,
+    /// Whether the boot catalog has it, for UEFI.
+    is_started: bool,
+}
+
+/// El Torito entries and partitions that may be FAT images.
+fn fat_images(iso: &Iso) -> Result<Vec<FatImage>> {
+    const ESP: [&str; 2] = ["ef", "c12a7328-f81f-11d2-ba4b-00a0c93ec93b"];
+    const OTHER: [&str; 7] = ["01", "04", "06", "0b", "0c", "0e", "ebd0a0a2-b9e5-4433-87c0-68b6b72699c7"];
+    let is_efi = |b: &BootEntry| b.platform == "efi";
+    let boot = iso.boot_entries()?.into_iter().map(|b| (b.offset, is_efi(&b), is_efi(&b) && b.bootable));
+    let kinds = |p: &crate::Partition| (ESP.contains(&p.kind.as_str()), OTHER.contains(&p.kind.as_str()));
+    let partitions = iso.partitions()?.into_iter().filter(|p| p.offset > 0 && kinds(p) != (false, false));
+    let mut found: BTreeMap<u64, FatImage> = BTreeMap::new();
+    for (base, is_esp, is_started) in boot.chain(partitions.map(|p| (p.offset, kinds(&p).0, false))) {
+        let image = found.entry(base).or_insert(FatImage { base, is_esp, is_started });
+        image.is_esp |= is_esp;
+        image.is_started |= is_started;
+    }
+    Ok(found.into_values().collect())
+}
+
+impl Volume {
+    fn new(prefix: String, is_esp: bool, all: impl Iterator<Item = (String, Place)>) -> Self {
+        let mut files: BTreeMap<String, Vec<(String, Place)>> = BTreeMap::new();
+        for file in all {
+            files.entry(file.0.to_lowercase()).or_default().push(file);
+        }
+        Self { prefix, is_esp, files }
+    }
+
+    /// All files, with their names in the image.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&str, &Place)> {
+        self.files.values().flatten().map(|(path, place)| (path.as_str(), place))
+    }
+}
+
+/// The loader that looks for a file of this path in lower case.
+fn loader_of(path: &str) -> Option<Loader> {
     let (folder, name) = path.rsplit_once('/')?;
-    let loader = match name.to_ascii_lowercase().as_str() {
-        "isolinux.cfg" | "syslinux.cfg" | "extlinux.conf" => Loader::Isolinux,
-        "grub.cfg" | "loopback.cfg" => Loader::Grub,
-        _ => return None,
-    };
-    Some((path.to_owned(), folder.to_owned(), loader))
+    match name {
+        "isolinux.cfg" | "syslinux.cfg" | "extlinux.conf" | "syslx64.cfg" | "syslia32.cfg" => {
+            Some(Loader::Isolinux)
+        }
+        "grub.cfg" | "loopback.cfg" => Some(Loader::Grub),
+        _ if folder.ends_with("/loader/entries") && name.ends_with(".conf") => Some(Loader::SystemdBoot),
+        _ => None,
+    }
 }
 
-/// An included path. Both loaders take relative ones from the folder of the first file.
-fn resolved(folder: &str, path: &str) -> String {
-    let path = ["$prefix/", "${prefix}/"].iter().find_map(|p| path.strip_prefix(p)).unwrap_or(path);
-    let full = if path.starts_with('/') { path.to_owned() } else { format!("{folder}/{path}") };
-    let mut parts: Vec<&str> = Vec::new();
-    for part in full.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => _ = parts.pop(),
-            part => parts.push(part),
+struct Search<'i> {
+    iso: &'i Iso,
+    volumes: &'i [Volume],
+    found: Vec<ConfigFile>,
+    seen: BTreeSet<(usize, String)>,
+    todo: Vec<Task>,
+}
+
+impl Search<'_> {
+    /// Notes the files that a loader looks for by name.
+    fn roots(&mut self, loader: Loader) {
+        for (volume, files) in self.volumes.iter().enumerate() {
+            for path in files.files.keys().filter(|p| loader_of(p) == Some(loader)) {
+                let folder = path.rsplit_once('/').map_or("", |(f, _)| f).to_owned();
+                self.todo.push(Task { volume, path: path.clone(), folder, loader, has_common: false });
+            }
+        }
+        self.todo.reverse();
+    }
+
+    /// Reads what was noted, and what that includes.
+    fn work(&mut self) -> Result<()> {
+        while let Some(task) = self.todo.pop() {
+            if !self.seen.insert((task.volume, task.path.clone())) {
+                continue;
+            }
+            if self.seen.len() + self.found.len() > MOST {
+                return Err(too_many());
+            }
+            let volumes = self.volumes;
+            for (path, place) in volumes[task.volume].files.get(&task.path).into_iter().flatten() {
+                if place.size <= LONGEST {
+                    self.read(&task, path, place)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, task: &Task, path: &str, place: &Place) -> Result<()> {
+        let text = Text::decode(place.part(self.iso, 0, place.size)?);
+        let mut config = config::parse(task.loader, &text.text, task.has_common);
+        if config.lines.len() > MOST_LINES || config.values.len() > MOST_LINES || config.includes.len() > MOST
+        {
+            return Err(too_many());
+        }
+        let name = format!("{}{path}", self.volumes[task.volume].prefix);
+        let includes = std::mem::take(&mut config.includes);
+        self.include(task, &includes, &mut config);
+        self.found.push(ConfigFile { name, loader: task.loader, text, config, place: place.clone() });
+        Ok(())
+    }
+
+    /// Notes the files that a configuration includes. A name that is known at boot only is an argument that
+    /// cannot be reached.
+    fn include(&mut self, from: &Task, includes: &[String], config: &mut config::Config) {
+        let others = self.found.iter().filter(|f| f.loader == Loader::Grub).flat_map(|f| &f.config.values);
+        let values: Vec<Value> = config.values.iter().chain(others).cloned().collect();
+        for include in includes {
+            let Some(patterns) = paths::patterns(from.loader, &from.folder, include, &values) else {
+                let reason = format!("it goes on in the file `{include}`, whose name is known at boot only");
+                config.fixed.push(Fixed { entry: String::new(), args: None, takes_words: true, reason });
+                continue;
+            };
+            // The same file system first, and all others, since scripts search for theirs.
+            for pattern in patterns {
+                for (volume, files) in self.volumes.iter().enumerate() {
+                    for path in paths::matching(&files.files, &pattern) {
+                        let (loader, has_common) = (from.loader, config.has_common);
+                        let folder = from.folder.clone();
+                        self.todo.push(Task { volume, path: path.clone(), folder, loader, has_common });
+                    }
+                }
+            }
+        }
+        self.todo.truncate(MOST * 2);
+    }
+
+    /// Looks at the programs of UEFI, and follows what is built into GRUB. Hands back what each one is.
+    fn programs(&mut self, unreached: &mut Vec<Unreached>) -> Result<Vec<(usize, Program)>> {
+        let mut found = Vec::new();
+        for (volume, files) in self.volumes.iter().enumerate() {
+            for (path, place) in files.all().filter(|(p, _)| p.to_lowercase().ends_with(".efi")).take(MOST) {
+                let name = format!("{}{path}", files.prefix);
+                let program = efi::program(self.iso, place)?;
+                match &program {
+                    Program::Unified(args) => unreached.push(Unreached::unified(name, args.clone())),
+                    Program::Kernel if is_started_by_firmware(path) => {
+                        let reason = "firmware starts this kernel without a loader".to_owned();
+                        unreached.push(Unreached::image(name, reason));
+                    }
+                    Program::Grub(texts) => self.built_in(volume, &name, texts, unreached),
+                    _ => {}
+                }
+                found.push((volume, program));
+            }
+        }
+        Ok(found)
+    }
+
+    /// Configurations within GRUB itself: what they include is read, what they start cannot be changed.
+    fn built_in(
+        &mut self,
+        volume: usize,
+        name: &str,
+        texts: &[(String, String)],
+        unreached: &mut Vec<Unreached>,
+    ) {
+        for (path, text) in texts {
+            let mut config = config::parse(Loader::Grub, text, false);
+            let folder = path.rsplit_once('/').map_or(String::new(), |(f, _)| format!("/{f}"));
+            let task = Task { volume, path: path.clone(), folder, loader: Loader::Grub, has_common: false };
+            let includes = std::mem::take(&mut config.includes);
+            self.include(&task, &includes, &mut config);
+            let name = if path.is_empty() { name.to_owned() } else { format!("{name}:/{path}") };
+            let reason = || "the configuration is built into GRUB".to_owned();
+            for line in &config.lines {
+                let args = line.parts.iter().map(|p| &text[p.clone()]).collect::<Vec<_>>().join(" ");
+                let entry = line.entry.clone();
+                let fixed =
+                    Fixed { entry, args: Some(args), takes_words: line.takes_words, reason: reason() };
+                unreached.push(Unreached::of(&name, &fixed));
+            }
+            let names = used(&config.lines, &config.values);
+            for value in config.values.iter().filter(|v| names.contains(&v.name)) {
+                unreached.push(Unreached::of(&name, &value.fixed(reason())));
+            }
+            unreached.extend(config.fixed.iter().map(|f| Unreached::of(&name, f)));
         }
     }
-    format!("/{}", parts.join("/"))
+}
+
+fn is_started_by_firmware(path: &str) -> bool {
+    let path = path.to_lowercase();
+    path.starts_with("/efi/boot/boot") && path.ends_with(".efi")
+}
+
+fn too_many() -> anyhow::Error {
+    let text = "there are more loader files and entries than in any real image";
+    Failure::new(failure::Kind::Input, text).into()
+}
+
+/// The variables that whole arguments of `lines` come from, through others too.
+fn used(lines: &[Line], values: &[Value]) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    let mut todo: Vec<&String> = lines.iter().flat_map(|l| &l.uses).collect();
+    while let Some(name) = todo.pop() {
+        if names.insert(name.clone()) {
+            todo.extend(values.iter().filter(|v| v.name == *name).flat_map(|v| &v.uses));
+        }
+    }
+    names
+}
+
+/// Makes places of the values that GRUB's lines take their words from.
+fn take_values(files: &mut [ConfigFile]) {
+    let of_grub = |f: &&ConfigFile| f.loader == Loader::Grub;
+    let lines: Vec<Line> = files.iter().filter(of_grub).flat_map(|f| f.config.lines.clone()).collect();
+    let values: Vec<Value> = files.iter().filter(of_grub).flat_map(|f| f.config.values.clone()).collect();
+    let used = used(&lines, &values);
+    let embedded: BTreeSet<&String> = lines.iter().flat_map(|l| &l.embeds).collect();
+    for file in files.iter_mut().filter(|f| f.loader == Loader::Grub) {
+        for value in std::mem::take(&mut file.config.values) {
+            match &value.part {
+                Some(part) if used.contains(&value.name) => file.config.lines.push(Line {
+                    entry: value.label(),
+                    parts: vec![part.clone()],
+                    is_value: true,
+                    uses: value.uses.clone(),
+                    ..Line::default()
+                }),
+                _ if used.contains(&value.name) || embedded.contains(&value.name) && value.has_words() => {
+                    let reason = "GRUB takes it for a part of arguments, by way of a variable".to_owned();
+                    file.config.fixed.push(value.fixed(reason));
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+impl Value {
+    fn label(&self) -> String {
+        if self.name == "@" { self.entry.clone() } else { format!("${}", self.name) }
+    }
+
+    fn has_words(&self) -> bool {
+        self.text.trim().contains(char::is_whitespace)
+    }
+
+    fn fixed(&self, reason: String) -> Fixed {
+        Fixed { entry: self.label(), args: Some(self.text.clone()), takes_words: false, reason }
+    }
 }

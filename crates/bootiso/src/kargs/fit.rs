@@ -17,7 +17,7 @@ impl ConfigFile {
             if let Some(other) = other_tree(iso)? {
                 return Ok(Slack::None(other));
             }
-            let Ok(all) = self.place.read(iso, room) else {
+            let Ok(all) = self.place.part(iso, 0, room) else {
                 return Ok(Slack::None("the image ends with the file"));
             };
             if all[usize::try_from(self.place.size)?..].iter().any(|b| *b != 0) {
@@ -31,8 +31,12 @@ impl ConfigFile {
     pub(super) fn fitted(&self, mut text: String, slack: &Slack) -> Result<Vec<u8>> {
         let old = usize::try_from(self.place.size)?;
         let more = if let Slack::Bytes(n) = slack { usize::try_from(*n)? } else { 0 };
+        let line_end = config::line_end(&text);
         let padded = |mut bytes: Vec<u8>| {
-            bytes.resize(bytes.len().max(old), b'\n');
+            let missing = old.saturating_sub(bytes.len());
+            // A pair that does not fit leaves a blank, which no loader minds in front of a line end.
+            bytes.extend(std::iter::repeat_n(b' ', missing % line_end.len()));
+            bytes.extend(line_end.bytes().cycle().take(missing - missing % line_end.len()));
             bytes
         };
         let shorter = self.text.encode(text.trim_end())?;
@@ -41,7 +45,7 @@ impl ConfigFile {
             return Ok(padded(shorter));
         }
         text.truncate(end);
-        text.push('\n');
+        text.push_str(line_end);
         let bytes = self.text.encode(&text)?;
         if bytes.len() <= old + more {
             return Ok(bytes);
@@ -64,7 +68,7 @@ impl ConfigFile {
     fn without_comments(&self, text: &str, bytes: usize) -> Result<String> {
         let mut freed = 0;
         let mut gone = Vec::new();
-        for comment in config::parse(self.loader, text).comments.into_iter().rev() {
+        for comment in config::parse(self.loader, text, false).comments.into_iter().rev() {
             if freed < bytes {
                 freed += self.text.encode(&text[comment.clone()])?.len();
                 gone.push(comment);

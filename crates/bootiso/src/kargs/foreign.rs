@@ -4,8 +4,9 @@ use anyhow::Result;
 
 use super::{
     Change, Slot,
-    config::Config,
+    config::{Config, Line},
     place::{Place, Text},
+    unreached::Unreached,
     words::{Edit, Reader},
 };
 use crate::{Iso, SECTOR, room::Loader};
@@ -19,6 +20,13 @@ pub(super) struct ConfigFile {
     pub(super) text: Text,
     pub(super) config: Config,
     pub(super) place: Place,
+}
+
+/// What there is in an image.
+pub(super) struct Found {
+    /// Files with places that can be changed.
+    pub(super) files: Vec<ConfigFile>,
+    pub(super) unreached: Vec<Unreached>,
 }
 
 /// What in an image speaks of its other bytes and is not changed with them.
@@ -37,39 +45,89 @@ pub(super) fn stale(iso: &Iso) -> Result<Vec<String>> {
     Ok(stale)
 }
 
-impl ConfigFile {
-    pub(super) fn slots(&self) -> impl Iterator<Item = Slot> {
-        self.config.lines.iter().map(|line| Slot {
-            file: self.name.clone(),
+impl Found {
+    pub(super) fn slots(&self) -> Vec<Slot> {
+        let slot = |file: &ConfigFile, line: &Line| Slot {
+            file: file.name.clone(),
             entry: line.entry.clone(),
-            loader: self.loader,
-            args: arguments(self.loader, &self.text.text[line.range.clone()]).to_owned(),
-        })
+            loader: file.loader,
+            args: joined(file.parts(line)),
+        };
+        self.files.iter().flat_map(|f| f.config.lines.iter().map(|l| slot(f, l))).collect()
+    }
+
+    /// Whether all entries say the same to the kernel. Which initrd is loaded is said to loaders in several ways.
+    pub(super) fn agrees(&self) -> bool {
+        let lines = self.files.iter().flat_map(|f| f.config.lines.iter().map(move |l| (f, l)));
+        let words = lines.filter(|(_, l)| l.takes_words).map(|(f, l)| self.words(f, l));
+        words.collect::<Vec<_>>().windows(2).all(|w| w[0] == w[1])
+    }
+
+    /// The words that the kernel gets of a line, with the values of variables that have one only.
+    fn words(&self, file: &ConfigFile, line: &Line) -> Vec<String> {
+        let reader = Reader { loader: file.loader, os: Os::Linux, is_value: line.is_value };
+        let words = file.parts(line).into_iter().flat_map(|p| reader.words(p)).map(|w| w.value);
+        let mut found = Vec::new();
+        for word in words {
+            let name = word.strip_prefix('$').map(|n| n.trim_start_matches('{').trim_end_matches('}'));
+            match name.and_then(|n| self.value(n)) {
+                Some(text) => found.extend(text.split_whitespace().map(str::to_owned)),
+                None => found.push(word),
+            }
+        }
+        found.retain(|w| !w.starts_with("initrd="));
+        found
+    }
+
+    fn value(&self, name: &str) -> Option<&str> {
+        let entry = format!("${name}");
+        let mut found = self.files.iter().flat_map(|f| {
+            let of_name = f.config.lines.iter().filter(|l| l.is_value && l.entry == entry);
+            of_name.map(|l| &f.text.text[l.parts[0].clone()])
+        });
+        let first = found.next()?;
+        found.next().is_none().then_some(first)
+    }
+}
+
+impl ConfigFile {
+    /// The arguments of a line, in the parts that they stand in.
+    fn parts(&self, line: &Line) -> Vec<&str> {
+        line.parts.iter().map(|p| arguments(self.loader, &self.text.text[p.clone()])).collect()
     }
 
     /// Adds what `edit` makes of this file.
     pub(super) fn change(&self, iso: &Iso, edit: &Edit, os: Os, change: &mut Change) -> Result<()> {
-        let mut text = self.text.text.clone();
-        let mut matched = false;
-        let first = change.expected.len();
-        for line in self.config.lines.iter().rev() {
-            let old = arguments(self.loader, &text[line.range.clone()]).to_owned();
-            let new = Reader { loader: self.loader, os }.edited(&old, edit)?;
-            change.expected.insert(first, new.clone().unwrap_or(old));
-            let Some(mut args) = new else { continue };
-            matched = true;
-            if args.is_empty() && self.loader == Loader::Isolinux && line.lead.is_empty() {
-                // Without a `-`, the arguments for all labels would apply.
-                "-".clone_into(&mut args);
+        let mut replacements = Vec::new();
+        for line in &self.config.lines {
+            let reader = Reader { loader: self.loader, os, is_value: line.is_value };
+            let old = self.parts(line);
+            let new = reader.edited_parts(&old, line.takes_words, edit)?;
+            let Some(new) = new else {
+                change.expected.push(joined(old));
+                continue;
+            };
+            change.expected.push(joined(new.iter().map(String::as_str).collect()));
+            let last = line.parts.len() - 1;
+            for (i, (part, text)) in line.parts.iter().zip(new).enumerate() {
+                let lead = if i == last && part.is_empty() { line.lead.as_str() } else { "" };
+                let is_dash = text.is_empty() && line.dash && i == last;
+                let text = if is_dash { "-".to_owned() } else { format!("{lead}{text}") };
+                replacements.push((part.clone(), text));
             }
-            text.replace_range(line.range.clone(), &format!("{}{args}", line.lead));
         }
-        if matched {
-            let new = self.fitted(text, &self.slack(iso)?)?;
-            let old = self.text.encode(&self.text.text)?;
-            change.patches.extend(self.place.patches(iso, &old, &new)?);
-            change.matched = true;
+        if replacements.is_empty() {
+            return Ok(());
         }
+        replacements.sort_by_key(|(part, _)| std::cmp::Reverse(part.start));
+        let mut text = self.text.text.clone();
+        for (part, new) in replacements {
+            text.replace_range(part, &new);
+        }
+        let new = self.fitted(text, &self.slack(iso)?)?;
+        let old = self.text.encode(&self.text.text)?;
+        change.patches.extend(self.place.patches(iso, &old, &new)?);
+        change.matched = true;
         Ok(())
     }
 }
@@ -77,4 +135,9 @@ impl ConfigFile {
 /// The arguments of a line; `-` is how ISOLINUX writes that there are none.
 fn arguments(loader: Loader, text: &str) -> &str {
     if loader == Loader::Isolinux && text == "-" { "" } else { text }
+}
+
+/// What the kernel gets of several parts.
+fn joined(parts: Vec<&str>) -> String {
+    parts.into_iter().filter(|p| !p.is_empty()).collect::<Vec<_>>().join(" ")
 }

@@ -1,140 +1,360 @@
-//! The part of GRUB's shell that says where kernel arguments stand: words, quotes, comments, commands.
+//! GRUB's scripts: where they start kernels, which variables and calls the arguments come from, what they include.
+//!
+//! Nothing is run. Every branch counts, since which one is taken is known at boot only.
 
-use std::ops::Range;
+use std::{collections::BTreeSet, ops::Range};
 
 use super::{
-    config::{Config, Line, is_linux},
-    words::Word,
+    config::{Config, Fixed, Line, Value, is_other_program, looks_like_linux},
+    grub_words::{Piece, Use, Word, pieces, uses},
 };
 
-/// A piece of a script.
-enum Piece {
-    Word(Word),
-    /// The end of a command.
-    End,
-    Comment(Range<usize>),
+/// Commands that start Linux with the arguments behind the file.
+const LINUX: [&str; 4] = ["linux", "linux16", "linuxefi", "xen_linux"];
+const MULTIBOOT: [&str; 3] = ["multiboot", "multiboot2", "xen_hypervisor"];
+const MODULES: [&str; 3] = ["module", "module2", "xen_module"];
+const INCLUDES: [&str; 6] =
+    ["configfile", "source", ".", "normal", "extract_entries_configfile", "extract_entries_source"];
+
+/// What a script has said so far.
+struct Script<'t> {
+    text: &'t str,
+    config: Config,
+    functions: BTreeSet<String>,
+    entry: String,
+    /// A multiboot kernel whose modules have not been Linux yet, with its arguments.
+    multiboot: Option<String>,
 }
 
-/// Splits a script. Variables stay as they are written.
-fn pieces(text: &str) -> Vec<Piece> {
-    let bytes = text.as_bytes();
-    let mut found = Vec::new();
-    let mut at = 0;
-    while let Some(byte) = bytes.get(at) {
-        match byte {
-            b' ' | b'\t' | b'\r' => at += 1,
-            b'\\' if bytes.get(at + 1) == Some(&b'\n') => at += 2,
-            b'\n' | b';' | b'{' | b'}' | b'|' | b'&' | b'<' | b'>' => {
-                found.push(Piece::End);
-                at += 1;
-            }
-            b'#' => {
-                let end = text[at..].find('\n').map_or(text.len(), |n| at + n);
-                found.push(Piece::Comment(at..end));
-                at = end;
-            }
-            _ => {
-                let word = word(text, at);
-                at = word.range.end;
-                found.push(Piece::Word(word));
-            }
-        }
-    }
-    found
-}
-
-/// The word that begins at `start`.
-fn word(text: &str, start: usize) -> Word {
-    let mut value = String::new();
-    let mut chars = text[start..].char_indices().peekable();
-    let mut quote = None;
-    let mut end = text.len();
-    while let Some((i, c)) = chars.next() {
-        match (quote, c) {
-            (None | Some('"'), '$') if chars.peek().is_some_and(|(_, c)| *c == '{') => {
-                value.push(c);
-                value.extend(chars.by_ref().map(|(_, c)| c).take_while(|c| *c != '}'));
-                value.push('}');
-            }
-            (None, ' ' | '\t' | '\r' | '\n' | ';' | '{' | '}' | '|' | '&' | '<' | '>') => {
-                end = start + i;
-                break;
-            }
-            (None, '\'' | '"') => quote = Some(c),
-            (Some(q), c) if c == q => quote = None,
-            (None, '\\') => value.extend(chars.next().map(|(_, c)| c).filter(|c| *c != '\n')),
-            // In double quotes, a backslash escapes only what would mean something there.
-            (Some('"'), '\\') if chars.peek().is_some_and(|(_, c)| matches!(c, '$' | '"' | '\\')) => {
-                value.extend(chars.next().map(|(_, c)| c));
-            }
-            (_, c) => value.push(c),
-        }
-    }
-    Word { range: start..end, value }
-}
-
-/// The words of a command's arguments.
-pub(super) fn words(text: &str) -> Vec<Word> {
-    let only_words = |p| if let Piece::Word(word) = p { Some(word) } else { None };
-    pieces(text).into_iter().filter_map(only_words).collect()
-}
-
-/// Where the script starts kernels, what it includes, and its comments.
+/// Reads a script.
 pub(super) fn parse(text: &str) -> Config {
-    let mut config = Config::default();
-    let mut entry = String::new();
+    let commands = commands(text);
+    let function = |c: &&Vec<Word>| c[0].value == "function" && c.len() > 1;
+    let functions = commands.iter().filter(function).map(|c| c[1].value.clone()).collect();
+    let mut script =
+        Script { text, config: Config::default(), functions, entry: String::new(), multiboot: None };
+    for command in &commands {
+        script.assignment(command);
+    }
+    for command in &commands {
+        script.command(command);
+    }
+    script.end_of_entry();
+    for piece in pieces(text) {
+        if let Piece::Comment(range) = piece {
+            script.config.comment(text, range);
+        }
+    }
+    script.config
+}
+
+/// The commands, without the words of the shell's grammar in front of them.
+fn commands(text: &str) -> Vec<Vec<Word>> {
+    let mut found = Vec::new();
     let mut command: Vec<Word> = Vec::new();
     for piece in pieces(text).into_iter().chain([Piece::End]) {
         match piece {
             Piece::Word(word) if command.is_empty() && is_keyword(&word.value) => {}
             Piece::Word(word) => command.push(word),
-            Piece::Comment(range) => config.comment(text, range),
-            Piece::End => {
-                finish(&command, &mut entry, &mut config);
-                command.clear();
-            }
+            Piece::Comment(_) => {}
+            Piece::End if command.is_empty() => {}
+            Piece::End => found.push(std::mem::take(&mut command)),
         }
     }
-    config
+    found
 }
 
 fn is_keyword(word: &str) -> bool {
-    matches!(word, "then" | "else" | "do" | "if" | "elif" | "while" | "until" | "!")
+    matches!(word, "then" | "else" | "do" | "if" | "elif" | "while" | "until" | "!" | "time")
 }
 
-fn finish(command: &[Word], entry: &mut String, config: &mut Config) {
-    let [name, first, rest @ ..] = command else { return };
-    match name.value.as_str() {
-        "menuentry" => entry.clone_from(&first.value),
-        "configfile" | "source" | "." => config.includes.push(first.value.clone()),
-        "linux" | "linux16" | "linuxefi" if is_linux(&first.value) => {
-            let range = match rest {
-                [] => first.range.end..first.range.end,
-                [a, ..] => a.range.start..rest[rest.len() - 1].range.end,
-            };
-            let lead = if rest.is_empty() { " " } else { "" };
-            config.lines.push(Line { entry: entry.clone(), range, lead: lead.to_owned() });
+impl Script<'_> {
+    /// `set name=value`, `name=value`, and the words that a loop goes through.
+    fn assignment(&mut self, command: &[Word]) {
+        match (command[0].value.as_str(), command) {
+            ("set" | "export", [_, words @ ..]) => words.iter().for_each(|w| self.value_of(w)),
+            ("for", [_, name, _, words @ ..]) => {
+                for word in words {
+                    self.value(&name.value, word, word.range.start, false);
+                }
+            }
+            (_, words) => {
+                words.iter().take_while(|w| name_of(&w.value).is_some()).for_each(|w| self.value_of(w))
+            }
         }
-        _ => {}
     }
+
+    fn value_of(&mut self, word: &Word) {
+        if let Some(name) = name_of(&word.value) {
+            let name = name.to_owned();
+            self.value(&name, word, word.range.start + name.len() + 1, true);
+        }
+    }
+
+    /// Notes a value whose text, with its quotes, begins at `start` of a word.
+    fn value(&mut self, name: &str, word: &Word, start: usize, is_changeable: bool) {
+        let raw = &self.text[start..word.range.end];
+        let inner = inner(raw).filter(|_| is_changeable);
+        let part = inner.map(|i| start + i.start..start + i.end);
+        let text = match &part {
+            Some(part) => self.text[part.clone()].to_owned(),
+            None => raw.replace(['"', '\''], ""),
+        };
+        let uses = uses(raw).into_iter().map(|u| u.name).collect();
+        let entry = self.entry.clone();
+        self.config.values.push(Value { name: name.to_owned(), entry, text, part, uses });
+    }
+
+    fn command(&mut self, command: &[Word]) {
+        let name = self.resolved(&command[0].value, command);
+        match (name.as_str(), command) {
+            ("menuentry" | "submenu", [_, words @ ..]) => self.menu(words),
+            ("function", [_, name, ..]) => {
+                self.end_of_entry();
+                self.entry = format!("{}()", name.value);
+            }
+            ("eval", [_, words @ ..]) => self.eval(words),
+            ("linux", [_, words @ ..]) => self.linux(words),
+            ("chainloader", [_, words @ ..]) => {
+                let file = words.iter().find(|w| !w.value.starts_with('-'));
+                if file.is_some_and(|f| f.value.to_ascii_lowercase().contains("vmlinu")) {
+                    self.linux(words);
+                }
+            }
+            ("multiboot", [_, words @ ..]) => {
+                self.end_of_entry();
+                let words = words.iter().map(|w| w.value.as_str()).filter(|w| !w.starts_with("--"));
+                let line = words.collect::<Vec<_>>().join(" ");
+                let file = line.split(' ').next().unwrap_or_default();
+                self.multiboot = Some(line.clone()).filter(|_| !file.is_empty() && !is_other_program(file));
+            }
+            ("module", [_, words @ ..]) => self.module(words),
+            ("include", [_, file, ..]) if !file.value.starts_with('-') => {
+                self.config.includes.push(file.value.clone());
+            }
+            ("include", [_, words @ ..]) => {
+                self.config.includes.extend(words.last().map(|w| w.value.clone()));
+            }
+            (name, [_, words @ ..]) if self.functions.contains(name) => self.call(words),
+            _ => {}
+        }
+    }
+
+    /// The command that a word names: the family it belongs to, or itself.
+    fn resolved(&self, word: &str, command: &[Word]) -> String {
+        let family = |name: &str| match name {
+            n if LINUX.contains(&n) => "linux",
+            n if MULTIBOOT.contains(&n) => "multiboot",
+            n if MODULES.contains(&n) => "module",
+            n if INCLUDES.contains(&n) => "include",
+            _ => "",
+        };
+        let named = family(word);
+        if !named.is_empty() || !word.contains('$') {
+            return if named.is_empty() { word } else { named }.to_owned();
+        }
+        let uses = uses(word);
+        let values = self.config.values.iter().filter(|v| uses.iter().any(|u| u.name == v.name));
+        let known = values.map(|v| family(&with_value(word, &uses, &v.text))).find(|f| !f.is_empty());
+        let is_linux = || {
+            let file = command.get(1).is_some_and(|w| looks_like_linux(&w.value));
+            file || without_variables(word, &uses).contains("linux")
+        };
+        match known {
+            Some(family) => family.to_owned(),
+            None if is_linux() => "linux".to_owned(),
+            None => word.to_owned(),
+        }
+    }
+
+    /// A title, options, and words that the entry's commands get as `$1` and so on.
+    fn menu(&mut self, words: &[Word]) {
+        self.end_of_entry();
+        let mut rest = Vec::new();
+        let mut words = words.iter();
+        while let Some(word) = words.next() {
+            match word.value.as_str() {
+                "--class" | "--users" | "--hotkey" | "--id" | "--source" => _ = words.next(),
+                option if option.starts_with("--") => {}
+                _ => rest.push(word),
+            }
+        }
+        if let Some((title, rest)) = rest.split_first() {
+            self.entry.clone_from(&title.value);
+            for word in rest {
+                self.argument(word);
+            }
+        }
+    }
+
+    fn call(&mut self, words: &[Word]) {
+        words.iter().for_each(|w| self.argument(w));
+    }
+
+    /// A word that is an argument of a function or entry. To take a bare one away would number the others anew.
+    fn argument(&mut self, word: &Word) {
+        let is_quoted = self.text[word.range.clone()].starts_with(['"', '\'']);
+        self.value("@", word, word.range.start, is_quoted);
+    }
+
+    fn eval(&mut self, words: &[Word]) {
+        let line = words.iter().map(|w| w.value.as_str()).collect::<Vec<_>>().join(" ");
+        if line.contains("linux") || line.contains("multiboot") {
+            let reason = "GRUB puts the command together at boot, with `eval`".to_owned();
+            self.config.fixed.push(Fixed {
+                entry: self.entry.clone(),
+                args: Some(line),
+                takes_words: true,
+                reason,
+            });
+        }
+    }
+
+    /// A file and its arguments.
+    fn linux(&mut self, words: &[Word]) {
+        let file = words.iter().position(|w| !w.value.starts_with("--"));
+        let Some((file, rest)) = file.and_then(|at| words[at..].split_first()) else { return };
+        if is_other_program(&file.value) {
+            return;
+        }
+        // What is no path may be a variable with path and arguments in one, which only its value tells.
+        let is_all_in_one = file.value.starts_with('$') && !file.value.contains('/');
+        let in_file = if is_all_in_one { uses(&file.value) } else { Vec::new() };
+        self.line(file, rest, in_file);
+    }
+
+    fn line(&mut self, file: &Word, rest: &[Word], more: Vec<Use>) {
+        let part = match rest {
+            [] => file.range.end..file.range.end,
+            [a, ..] => a.range.start..rest[rest.len() - 1].range.end,
+        };
+        let lead = if rest.is_empty() { " " } else { "" }.to_owned();
+        let entry = self.entry.clone();
+        let mut line = Line { entry, parts: vec![part], lead, takes_words: true, ..Line::default() };
+        line.uses = more.into_iter().map(Use::variable).collect();
+        for word in rest {
+            let raw = &self.text[word.range.clone()];
+            let found = uses(raw);
+            let is_whole = without_variables(raw, &found).trim_matches('"').is_empty();
+            let names = if is_whole { &mut line.uses } else { &mut line.embeds };
+            names.extend(found.into_iter().map(Use::variable));
+        }
+        self.config.lines.push(line);
+    }
+
+    /// The first module that may be a kernel is Linux below a hypervisor.
+    fn module(&mut self, words: &[Word]) {
+        let file = words.iter().position(|w| !w.value.starts_with("--"));
+        let Some((file, rest)) = file.and_then(|at| words[at..].split_first()) else { return };
+        if self.multiboot.is_some() && looks_like_linux(&file.value) {
+            self.multiboot = None;
+            self.line(file, rest, Vec::new());
+        }
+    }
+
+    /// Names a multiboot kernel without a module that looks like Linux.
+    fn end_of_entry(&mut self) {
+        if let Some(line) = self.multiboot.take() {
+            let reason = "multiboot starts it with no module that looks like Linux".to_owned();
+            let entry = self.entry.clone();
+            self.config.fixed.push(Fixed { entry, args: Some(line), takes_words: true, reason });
+        }
+    }
+}
+
+/// The name in `name=value`.
+fn name_of(word: &str) -> Option<&str> {
+    let (name, _) = word.split_once('=')?;
+    let is_name = |n: &str| n.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    Some(name).filter(|n| !n.is_empty() && is_name(n) && !n.starts_with(|c: char| c.is_ascii_digit()))
+}
+
+/// Where the text of a value is, when it is one quoted string or a bare word.
+fn inner(raw: &str) -> Option<Range<usize>> {
+    let plain = |text: &str| !text.contains(['"', '\'', '\\']);
+    for quote in ['"', '\''] {
+        if let Some(text) = raw.strip_prefix(quote).and_then(|r| r.strip_suffix(quote)) {
+            return plain(text).then(|| 1..raw.len() - 1);
+        }
+    }
+    plain(raw).then_some(0..raw.len())
+}
+
+fn without_variables(word: &str, uses: &[Use]) -> String {
+    with_value(word, uses, "")
+}
+
+/// `word` with `value` in place of each variable.
+fn with_value(word: &str, uses: &[Use], value: &str) -> String {
+    let mut text = word.to_owned();
+    for used in uses.iter().rev() {
+        text.replace_range(used.range.clone(), value);
+    }
+    text
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn found(text: &str) -> Vec<(String, String)> {
+        let lines = parse(text).lines;
+        lines.into_iter().map(|l| (l.entry, text[l.parts[0].clone()].to_owned())).collect()
+    }
+
+    fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+        pairs.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect()
+    }
+
     #[test]
     fn commands_are_found_wherever_they_stand() {
         let text = "# c\nset x='a # b'\nmenuentry \"One\" { linux /vmlinuz quiet a='b c' ; initrd /i }\n\
-            if true; then linux16 /k\n  fi\nlinux /memtest86+ x\nmenuentry Two {\n linuxefi /k a \\\n  b # end\n}\nsource $prefix/x.cfg\n";
+            if true; then linux16 /k\n  fi\nlinux /memtest86+ x\nmenuentry --class a Two {\n linuxefi /k a \\\n  b # end\n}\nsource $prefix/x.cfg\n";
+        assert_eq!(found(text), pairs(&[("One", "quiet a='b c'"), ("One", ""), ("Two", "a \\\n  b")]));
         let config = parse(text);
-        let found: Vec<_> = config.lines.iter().map(|l| (l.entry.as_str(), &text[l.range.clone()])).collect();
-        assert_eq!(found, [("One", "quiet a='b c'"), ("One", ""), ("Two", "a \\\n  b")]);
         assert_eq!(config.includes, ["$prefix/x.cfg"]);
         assert_eq!(config.comments.first(), Some(&(0..4)));
+    }
+
+    #[test]
+    fn a_command_may_be_a_variable() {
+        let text = "set linux=linuxefi\nmenuentry a { $linux /k a }\nmenuentry b { ${linux} /k b }\n\
+            menuentry c { linux$efi /k c }\nmenuentry d { $cmd /boot/vmlinuz d }\nmenuentry e { $cmd /x e }\n";
+        assert_eq!(found(text), pairs(&[("a", "a"), ("b", "b"), ("c", "c"), ("d", "d")]));
+    }
+
+    #[test]
+    fn linux_is_the_module_of_a_hypervisor() {
+        let text = "menuentry xen {\n multiboot2 /xen.gz dom0_mem=1G\n module2 /vmlinuz placeholder root=x\n module2 --nounzip /initrd\n}\n\
+            menuentry hurd {\n multiboot /gnumach.gz a=b\n module /ext2fs.static x\n}\n";
+        assert_eq!(found(text), pairs(&[("xen", "placeholder root=x")]));
+        let fixed = parse(text).fixed;
         assert_eq!(
-            words("a='b c' \"d \\\" $e\"f g\\ h ${i}j").into_iter().map(|w| w.value).collect::<Vec<_>>(),
-            ["a=b c", "d \" $ef", "g h", "${i}j"]
+            (fixed.len(), fixed[0].entry.as_str(), fixed[0].args.as_deref()),
+            (1, "hurd", Some("/gnumach.gz a=b"))
         );
+    }
+
+    #[test]
+    fn values_of_variables_and_arguments_of_functions_are_known() {
+        let text = "set args=\"quiet $more\"\nmore='x y'\nfunction start {\n linux /k $args \"$1\"\n}\n\
+            menuentry a { start 'one two' bare }\nfor f in a.cfg b.cfg; do source $f; done\n";
+        let config = parse(text);
+        assert_eq!(config.lines[0].uses, ["args", "@"]);
+        let value = |v: &Value| (v.name.clone(), v.text.clone());
+        let values: Vec<_> = config.values.iter().map(value).collect();
+        assert_eq!(
+            values,
+            pairs(&[
+                ("args", "quiet $more"),
+                ("more", "x y"),
+                ("f", "a.cfg"),
+                ("f", "b.cfg"),
+                ("@", "one two"),
+                ("@", "bare")
+            ])
+        );
+        let parts: Vec<_> = config.values.iter().map(|v| v.part.is_some()).collect();
+        assert_eq!(parts, [true, true, false, false, true, false]);
     }
 }

@@ -6,12 +6,18 @@
 
 mod config;
 mod discover;
+mod efi;
 mod fit;
 mod foreign;
 mod grub;
+mod grub_words;
+mod isolinux;
 mod ours;
 mod patch;
+mod paths;
 mod place;
+mod systemd_boot;
+mod unreached;
 mod words;
 
 use anyhow::Result;
@@ -23,6 +29,7 @@ use bootparams::Os;
 use failure::{Failure, Kind};
 
 pub use patch::Flush;
+pub use unreached::Unreached;
 pub use words::Edit;
 use words::Reader;
 
@@ -43,7 +50,7 @@ impl Slot {
     /// The line that the kernel reads, without what the loader adds at the ends.
     #[must_use]
     pub fn line(&self) -> String {
-        Reader { loader: self.loader, os: Os::Linux }.read(&self.args)
+        Reader { loader: self.loader, os: Os::Linux, is_value: false }.read(&self.args)
     }
 }
 
@@ -60,6 +67,8 @@ pub struct State {
     pub pristine: Option<bool>,
     /// Each place with arguments.
     pub slots: Vec<Slot>,
+    /// What starts Linux and cannot be changed; nothing in images of ours.
+    pub unreached: Vec<Unreached>,
     /// The cloud-config in the seed.
     pub cloud_config: Option<String>,
     /// Whether there is an area for a cloud-config.
@@ -78,22 +87,26 @@ pub fn show(iso: &Iso, os: Option<Os>) -> Result<State> {
             pristine: Some(ours.is_pristine()?),
             agree: ours.agrees()?,
             slots: ours.slots()?,
+            unreached: Vec::new(),
             cloud_config: ours.config()?,
             has_seed: ours.layout.seed.is_some(),
         });
     }
-    let slots: Vec<_> = discover::find(iso)?.iter().flat_map(foreign::ConfigFile::slots).collect();
-    if slots.is_empty() {
-        let text = "no ISOLINUX or GRUB configuration that starts Linux is in the image";
+    let found = discover::find(iso)?;
+    if found.files.is_empty() && found.unreached.is_empty() {
+        let text = "no ISOLINUX, GRUB or systemd-boot configuration that starts Linux is in the image";
         return Err(Failure::new(Kind::Input, text).into());
     }
-    let words = |s: &Slot| {
-        let words = Reader { loader: s.loader, os: Os::Linux }.words(&s.args);
-        words.into_iter().map(|w| w.value).collect::<Vec<_>>()
-    };
-    let agree = slots.windows(2).all(|w| words(&w[0]) == words(&w[1]));
-    let (pristine, cloud_config) = (None, None);
-    Ok(State { has_room: false, os: None, pristine, agree, slots, cloud_config, has_seed: false })
+    Ok(State {
+        has_room: false,
+        os: None,
+        pristine: None,
+        agree: found.agrees(),
+        slots: found.slots(),
+        unreached: found.unreached,
+        cloud_config: None,
+        has_seed: false,
+    })
 }
 
 /// A prepared change of one image.
@@ -103,6 +116,8 @@ pub struct Plan {
     pub after: State,
     /// What will no longer be true of the image; empty for ours.
     pub stale: Vec<String>,
+    /// What the edit should have changed, too, and could not.
+    pub unreached: Vec<Unreached>,
 }
 
 /// What an edit makes of an image's places.
@@ -113,6 +128,8 @@ struct Change {
     expected: Vec<String>,
     /// Whether the edit met anything.
     matched: bool,
+    /// What it should have changed, too.
+    unreached: Vec<Unreached>,
 }
 
 /// Prepares an edit. `os` is who reads the arguments, where the image does not say it; it decides what a word is.
@@ -128,7 +145,7 @@ pub fn plan(iso: &Iso, edit: &Edit, os: Option<Os>) -> Result<Plan> {
         }
         (None, _) => foreign_change(iso, edit, os.unwrap_or(Os::Linux))?,
     };
-    if !change.matched && *edit != Edit::Reset {
+    if !change.matched && change.unreached.is_empty() && *edit != Edit::Reset {
         let text = "no kernel argument of the image matches";
         return Err(Failure::new(Kind::Usage, text).help("`cargo xtask kargs show` lists them").into());
     }
@@ -137,19 +154,21 @@ pub fn plan(iso: &Iso, edit: &Edit, os: Option<Os>) -> Result<Plan> {
         let text = "the changed image would not read back as it should, so nothing is changed";
         return Err(Failure::new(Kind::Input, text).into());
     }
-    let stale = if after.has_room { Vec::new() } else { foreign::stale(iso)? };
-    Ok(Plan { patches: change.patches, after, stale })
+    let stale = if after.has_room || !change.matched { Vec::new() } else { foreign::stale(iso)? };
+    Ok(Plan { patches: change.patches, after, stale, unreached: change.unreached })
 }
 
 fn foreign_change(iso: &Iso, edit: &Edit, os: Os) -> Result<Change> {
     let mut change = Change::default();
-    let files = discover::find(iso)?;
-    for file in &files {
-        file.change(iso, edit, os, &mut change)?;
-    }
-    if files.is_empty() {
+    let mut found = discover::find(iso)?;
+    if found.files.is_empty() {
         show(iso, None)?;
     }
+    for file in &found.files {
+        file.change(iso, edit, os, &mut change)?;
+    }
+    found.unreached.retain(|u| u.concerns(edit));
+    change.unreached = found.unreached;
     // Lengths last, over all files: until then, every file is at least as long as it says.
     change.patches.sort_by_key(|p| p.is_length);
     Ok(change)
@@ -166,7 +185,7 @@ pub fn embed(iso: &Iso, config: &str) -> Result<Plan> {
     };
     let patches = vec![ours.embed(config)?];
     let after = show(&patch::overlaid(iso, &patches)?, None)?;
-    Ok(Plan { patches, after, stale: Vec::new() })
+    Ok(Plan { patches, after, stale: Vec::new(), unreached: Vec::new() })
 }
 
 impl Plan {
@@ -184,6 +203,12 @@ impl Plan {
     /// When it cannot be written.
     pub fn copy(&self, from: &Utf8Path, to: &Utf8Path) -> Result<()> {
         patch::copy(from, to, &self.patches)
+    }
+
+    /// Whether there is anything to write.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.patches.is_empty()
     }
 
     /// Hands the changed image over in pieces.

@@ -110,7 +110,7 @@ impl Ours {
     }
 
     fn reader(&self, loader: Loader) -> Reader {
-        Reader { loader, os: self.os }
+        Reader { loader, os: self.os, is_value: false }
     }
 
     /// The list that the image's arguments were built from: ISOLINUX has it word for word.

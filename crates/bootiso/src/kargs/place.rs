@@ -68,12 +68,17 @@ impl Place {
         }
     }
 
-    /// The first `length` bytes of what belongs to the file.
-    pub(super) fn read(&self, iso: &Iso, length: u64) -> Result<Vec<u8>> {
+    /// `length` bytes from `offset` of what belongs to the file.
+    pub(super) fn part(&self, iso: &Iso, offset: u64, length: u64) -> Result<Vec<u8>> {
+        let (mut skip, mut left) = (offset, length);
         let mut bytes = Vec::new();
         for extent in &self.extents {
-            let left = length - bytes.len() as u64;
-            bytes.extend(iso.bytes(extent.offset, extent.length.min(left))?);
+            let here = extent.length.saturating_sub(skip).min(left);
+            if here > 0 {
+                bytes.extend(iso.bytes(extent.offset + skip, here)?);
+            }
+            skip = skip.saturating_sub(extent.length);
+            left -= here;
         }
         Ok(bytes)
     }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use anyhow::Result;
 
-use super::grub;
+use super::grub_words;
 use crate::room::Loader;
 use bootparams::{Os, Target};
 use failure::{Failure, Kind};
@@ -36,12 +36,15 @@ pub(super) struct Word {
 pub(super) struct Reader {
     pub(super) loader: Loader,
     pub(super) os: Os,
+    /// Whether the text is the value of a variable of GRUB, in which quotes mean nothing.
+    pub(super) is_value: bool,
 }
 
 impl Reader {
     fn target(self) -> Target {
         match self.loader {
-            Loader::Isolinux => Target::Isolinux,
+            // systemd-boot hands its options over as they are, too.
+            Loader::Isolinux | Loader::SystemdBoot => Target::Isolinux,
             Loader::Grub => Target::Grub,
         }
     }
@@ -50,7 +53,10 @@ impl Reader {
     pub(super) fn words(self, text: &str) -> Vec<Word> {
         let word = |range: Range<usize>| Word { value: unquoted(&text[range.clone()]), range };
         match (self.loader, self.os.dialect()) {
-            (Loader::Grub, _) => grub::words(text),
+            (Loader::Grub, _) if self.is_value => {
+                bootparams::kernel::args(text).map(|a| word(a.span)).collect()
+            }
+            (Loader::Grub, _) => grub_words::words(text),
             (_, Some(dialect)) => {
                 bootparams::words(text, dialect).into_iter().map(|w| word(w.span)).collect()
             }
@@ -81,72 +87,100 @@ impl Reader {
         if word.chars().any(char::is_control) {
             return Err(wrong("has a control character in it").into());
         }
-        let whole = Self { loader: Loader::Isolinux, os: self.os }.words(word);
+        let whole = Self { loader: Loader::Isolinux, ..self }.words(word);
         if !matches!(&whole[..], [w] if w.range == (0..word.len())) || word.matches('"').count() % 2 == 1 {
             let help = "put `\"` around a value with spaces, and give each word as an argument of its own";
             return Err(wrong("is not one word").help(help).into());
+        }
+        if self.is_value {
+            return match word.contains(['"', '\'', '$', '\\', ' ']) {
+                true => Err(wrong("cannot stand in a variable of GRUB").into()),
+                false => Ok(word.to_owned()),
+            };
         }
         self.write(word)
     }
 
     /// `text` after `edit`, or nothing when nothing of it was found. [`Edit::Reset`] is not for single lines.
     pub(super) fn edited(self, text: &str, edit: &Edit) -> Result<Option<String>> {
-        let mut text = text.to_owned();
+        Ok(self.edited_parts(&[text], true, edit)?.and_then(|mut parts| parts.pop()))
+    }
+
+    /// As [`Reader::edited`], of a line that stands in several parts. Words are added to the last one, if the line
+    /// `takes_words` at all.
+    pub(super) fn edited_parts(
+        self,
+        parts: &[&str],
+        takes_words: bool,
+        edit: &Edit,
+    ) -> Result<Option<Vec<String>>> {
+        let mut parts: Vec<String> = parts.iter().map(|p| (*p).to_owned()).collect();
         let mut changed = false;
         let wanted = match edit {
+            Edit::Append(_) if !takes_words => &[],
             Edit::Append(w) | Edit::Delete(w) | Edit::Replace(w) => w.as_slice(),
             Edit::Reset => &[],
         };
         for word in wanted {
-            let next = match edit {
-                Edit::Append(_) => Some(self.appended(&text, word)?),
-                Edit::Delete(_) => self.deleted(&text, word),
-                _ => self.replaced(&text, word)?,
+            changed |= match (edit, parts.last_mut()) {
+                (Edit::Append(_), Some(last)) => {
+                    *last = self.appended(last, word)?;
+                    true
+                }
+                (Edit::Delete(_), _) => self.delete(&mut parts, word),
+                (_, _) => self.replace(&mut parts, word)?,
             };
-            changed |= next.is_some();
-            text = next.unwrap_or(text);
         }
-        Ok(changed.then_some(text))
+        Ok(changed.then_some(parts))
     }
 
+    /// Puts a word at the end; before a `--`, behind which a kernel reads nothing and hands all to init.
     fn appended(self, text: &str, word: &str) -> Result<String> {
         let word = self.escape(word)?;
+        let is_end = |w: &Word| w.value == "--" && self.os.dialect().is_none();
+        if let Some(end) = self.words(text).into_iter().find(is_end) {
+            let (front, back) = text.split_at(end.range.start);
+            return Ok(format!("{front}{word} {back}"));
+        }
         let space = if text.is_empty() || text.ends_with([' ', '\t']) { "" } else { " " };
         Ok(format!("{text}{space}{word}"))
     }
 
-    fn deleted(self, text: &str, wanted: &str) -> Option<String> {
+    fn delete(self, parts: &mut [String], wanted: &str) -> bool {
         let wanted = unquoted(wanted);
-        let all = self.words(text);
-        let is_it = |w: &&Word| w.value == wanted || key(&w.value) == wanted;
-        let gone: Vec<_> = all.iter().filter(is_it).map(|w| w.range.clone()).collect();
-        let mut left = text.to_owned();
-        for range in gone.iter().rev() {
-            // The space in front goes too; at the start, the one behind.
-            let front = text[..range.start].trim_end_matches([' ', '\t']).len();
-            let back = text.len() - text[range.end..].trim_start_matches([' ', '\t']).len();
-            left.replace_range(if front == 0 { 0..back } else { front..range.end }, "");
+        let mut found = false;
+        for part in parts {
+            let is_it = |w: &Word| w.value == wanted || key(&w.value) == wanted;
+            let gone: Vec<_> = self.words(part).into_iter().filter(is_it).map(|w| w.range).collect();
+            found |= !gone.is_empty();
+            let text = part.clone();
+            for range in gone.into_iter().rev() {
+                // The space in front goes too; at the start, the one behind.
+                let front = text[..range.start].trim_end_matches([' ', '\t']).len();
+                let back = text.len() - text[range.end..].trim_start_matches([' ', '\t']).len();
+                part.replace_range(if front == 0 { 0..back } else { front..range.end }, "");
+            }
         }
-        (!gone.is_empty()).then_some(left)
+        found
     }
 
-    fn replaced(self, text: &str, wanted: &str) -> Result<Option<String>> {
+    fn replace(self, parts: &mut [String], wanted: &str) -> Result<bool> {
         let usage = |text: String| Failure::new(Kind::Usage, text);
         let (key, rest) = wanted.split_once('=').ok_or_else(|| {
             let help = "`append` and `delete` take words without a value";
             usage(format!("`{wanted}` is neither key=new nor key=old=new")).help(help)
         })?;
-        let all = self.words(text);
-        let of_key: Vec<&Word> = all.iter().filter(|w| self::key(&w.value) == key).collect();
+        let all = parts.iter().enumerate().flat_map(|(i, p)| self.words(p).into_iter().map(move |w| (i, w)));
+        let of_key: Vec<_> = all.filter(|(_, w)| self::key(&w.value) == key).collect();
         if of_key.is_empty() {
-            return Ok(None);
+            return Ok(false);
         }
         // A value may have a `=` itself, so that which part is the old one is seen by what is there.
-        let by_old = |w: &&&Word| new_value(rest, &w.value).is_some();
-        let old: Vec<&&Word> = of_key.iter().filter(by_old).collect();
-        let (word, new) = match (old.as_slice(), of_key.as_slice()) {
-            ([word], _) => (**word, new_value(rest, &word.value).unwrap_or(rest)),
-            ([], [word]) if !rest.contains('=') => (*word, rest),
+        let by_old = |w: &&(usize, Word)| new_value(rest, &w.1.value).is_some();
+        let old: Vec<_> = of_key.iter().filter(by_old).collect();
+        let ((part, word), new) = match (old.as_slice(), of_key.as_slice()) {
+            ([it], _) => (*it, new_value(rest, &it.1.value).unwrap_or(rest)),
+            ([], [it]) if !rest.contains('=') => (it, rest),
             ([], [_]) => {
                 let text = format!("no `{key}` has the old value that `{wanted}` names");
                 let help = format!("to set a value that has `=` in it, `delete {key}` and `append {wanted}`");
@@ -158,9 +192,9 @@ impl Reader {
                 return Err(usage(text).help(format!("{key}=OLD=NEW says it")).into());
             }
         };
-        let mut text = text.to_owned();
-        text.replace_range(word.range.clone(), &self.escape(&format!("{key}={new}"))?);
-        Ok(Some(text))
+        let new = self.escape(&format!("{key}={new}"))?;
+        parts[*part].replace_range(word.range.clone(), &new);
+        Ok(true)
     }
 }
 
@@ -195,9 +229,9 @@ mod tests {
         words.iter().map(|w| (*w).to_owned()).collect()
     }
 
-    const ISOLINUX: Reader = Reader { loader: Loader::Isolinux, os: Os::Linux };
-    const GRUB: Reader = Reader { loader: Loader::Grub, os: Os::Linux };
-    const SMOKE: Reader = Reader { loader: Loader::Isolinux, os: Os::Smoke };
+    const ISOLINUX: Reader = Reader { loader: Loader::Isolinux, os: Os::Linux, is_value: false };
+    const GRUB: Reader = Reader { loader: Loader::Grub, os: Os::Linux, is_value: false };
+    const SMOKE: Reader = Reader { loader: Loader::Isolinux, os: Os::Smoke, is_value: false };
 
     fn isolinux(text: &str, edit: Edit) -> Option<String> {
         ISOLINUX.edited(text, &edit).unwrap()

@@ -1,0 +1,225 @@
+//! Programs of UEFI as far as they hold kernel arguments: unified kernel images, kernels, GRUB with its own files.
+//!
+//! The format is Microsoft's PE; what GRUB appends to itself is in its `include/grub/kernel.h`.
+
+use std::io::Read as _;
+
+use anyhow::Result;
+
+use super::place::Place;
+use crate::Iso;
+
+/// The headers, which real linkers put into the first page.
+const HEAD: u64 = 4096;
+/// The longest section that is read: GRUB with all its modules in it has some ten MiB.
+const LONGEST: u64 = 64 << 20;
+/// Sections of one program, and files in one GRUB.
+const MOST: usize = 256;
+/// A configuration in a GRUB, and a built-in command line.
+const LONGEST_TEXT: u64 = 1 << 20;
+
+/// What a program is.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Program {
+    /// A unified kernel image or an addon of one, with the arguments that are built in.
+    Unified(Option<String>),
+    /// A kernel that can start by itself.
+    Kernel,
+    /// GRUB, with the names and texts of the files that are built in.
+    Grub(Vec<(String, String)>),
+    /// A program of another kind.
+    Other,
+    /// No program of UEFI.
+    None,
+}
+
+/// A part of the file.
+struct Section {
+    name: Vec<u8>,
+    offset: u64,
+    length: u64,
+}
+
+/// Looks at the program at `place`. What contradicts itself is no program.
+pub(super) fn program(iso: &Iso, place: &Place) -> Result<Program> {
+    let head = place.part(iso, 0, HEAD.min(place.size))?;
+    let Some(sections) = sections(&head) else { return Ok(Program::None) };
+    let of_name = |name: &'static str| sections.iter().filter(move |s| s.name == name.as_bytes());
+    if of_name(".cmdline").chain(of_name(".linux")).next().is_some() {
+        let mut lines = Vec::new();
+        for section in of_name(".cmdline") {
+            let bytes = read(iso, place, section, LONGEST_TEXT)?;
+            let text = String::from_utf8_lossy(&bytes);
+            lines.push(text.trim_end_matches('\0').trim().to_owned());
+        }
+        return Ok(Program::Unified((!lines.is_empty()).then(|| lines.join(" "))));
+    }
+    if let Some(section) = of_name("mods").next() {
+        return Ok(Program::Grub(built_in(&read(iso, place, section, LONGEST)?)));
+    }
+    let is_kernel = head.get(0x202..0x206) == Some(b"HdrS") || head.get(0x38..0x3C) == Some(b"ARM\x64");
+    Ok(if is_kernel { Program::Kernel } else { Program::Other })
+}
+
+fn read(iso: &Iso, place: &Place, section: &Section, most: u64) -> Result<Vec<u8>> {
+    let left = place.size.saturating_sub(section.offset);
+    place.part(iso, section.offset.min(place.size), section.length.min(left).min(most))
+}
+
+fn le16(bytes: &[u8], at: usize) -> Option<usize> {
+    let b = bytes.get(at..at.checked_add(2)?)?;
+    Some(usize::from(u16::from_le_bytes([b[0], b[1]])))
+}
+
+fn le32(bytes: &[u8], at: usize) -> Option<usize> {
+    let b = bytes.get(at..at.checked_add(4)?)?;
+    usize::try_from(u32::from_le_bytes([b[0], b[1], b[2], b[3]])).ok()
+}
+
+/// The table of sections; nothing without one.
+fn sections(head: &[u8]) -> Option<Vec<Section>> {
+    let pe = le32(head, 0x3C).filter(|_| head.starts_with(b"MZ"))?;
+    if head.get(pe..pe.checked_add(4)?)? != b"PE\0\0" {
+        return None;
+    }
+    let count = le16(head, pe + 6)?.min(MOST);
+    let table = pe + 24 + le16(head, pe + 20)?;
+    let section = |i: usize| {
+        let entry = head.get(table + 40 * i..table + 40 * (i + 1))?;
+        let name = entry[..8].split(|b| *b == 0).next().unwrap_or_default().to_vec();
+        // The file may have more than the section, for its alignment.
+        let (virtual_size, size) = (le32(entry, 8)? as u64, le32(entry, 16)? as u64);
+        let length = if virtual_size == 0 { size } else { size.min(virtual_size) };
+        Some(Section { name, offset: le32(entry, 20)? as u64, length })
+    };
+    // Sections beyond the first page are not seen; no linker puts the table there.
+    Some((0..count).map_while(section).collect())
+}
+
+/// The configurations in GRUB's modules: objects of a type and a length behind a header.
+fn built_in(mods: &[u8]) -> Vec<(String, String)> {
+    const MEMDISK: usize = 1;
+    const CONFIG: usize = 2;
+    let mut found = Vec::new();
+    if mods.get(..4) != Some(b"mimg") {
+        return found;
+    }
+    // 64-bit firmware has a blank word and longer fields.
+    let is_wide = le32(mods, 4) == Some(0);
+    let (start, end) = if is_wide { (le32(mods, 8), le32(mods, 16)) } else { (le32(mods, 4), le32(mods, 8)) };
+    let (mut at, end) = (start.unwrap_or(mods.len()), end.unwrap_or(0).min(mods.len()));
+    while at < end && found.len() < MOST {
+        let (Some(kind), Some(size)) = (le32(mods, at), le32(mods, at + 4)) else { break };
+        let Some(object) = at.checked_add(size).filter(|_| size >= 8).and_then(|e| mods.get(at + 8..e))
+        else {
+            break;
+        };
+        match kind {
+            CONFIG => found.push((String::new(), text(object))),
+            MEMDISK => found.extend(archived(object)),
+            _ => {}
+        }
+        at += size;
+    }
+    found
+}
+
+fn text(bytes: &[u8]) -> String {
+    let end = bytes.iter().position(|b| *b == 0).unwrap_or(bytes.len());
+    String::from_utf8_lossy(&bytes[..end]).into_owned()
+}
+
+/// The configurations in a tar archive, which is what a memdisk is.
+fn archived(bytes: &[u8]) -> Vec<(String, String)> {
+    let mut archive = tar::Archive::new(bytes);
+    let entries = archive.entries().into_iter().flatten().take(1 << 14).filter_map(Result::ok);
+    let mut found = Vec::new();
+    for entry in entries {
+        let path = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+        if path.ends_with(".cfg") && found.len() < MOST {
+            let mut bytes = Vec::new();
+            if entry.take(LONGEST_TEXT).read_to_end(&mut bytes).is_ok() {
+                found.push((path, text(&bytes)));
+            }
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::Extent;
+
+    /// A program with these sections.
+    pub(crate) fn image(sections: &[(&str, &[u8])]) -> Vec<u8> {
+        let mut bytes = vec![0; 1024];
+        bytes[..2].copy_from_slice(b"MZ");
+        bytes[0x3C] = 0x80;
+        bytes[0x80..0x84].copy_from_slice(b"PE\0\0");
+        bytes[0x86] = u8::try_from(sections.len()).unwrap();
+        for (i, (name, content)) in sections.iter().enumerate() {
+            let at = 0x80 + 24 + 40 * i;
+            bytes[at..at + name.len()].copy_from_slice(name.as_bytes());
+            let length = u32::try_from(content.len()).unwrap().to_le_bytes();
+            let offset = u32::try_from(bytes.len()).unwrap().to_le_bytes();
+            bytes[at + 8..at + 12].copy_from_slice(&length);
+            bytes[at + 16..at + 20].copy_from_slice(&length);
+            bytes[at + 20..at + 24].copy_from_slice(&offset);
+            bytes.extend_from_slice(content);
+        }
+        bytes
+    }
+
+    fn seen(bytes: Vec<u8>) -> Program {
+        let size = bytes.len() as u64;
+        let place =
+            Place { size, extents: vec![Extent { offset: 24 * 2048, length: size }], length_fields: vec![] };
+        let mut image = vec![0; 24 * 2048];
+        image[16 * 2048..16 * 2048 + 6].copy_from_slice(b"\x01CD001");
+        image[16 * 2048 + 128..16 * 2048 + 132].copy_from_slice(&[0, 8, 8, 0]);
+        image[16 * 2048 + 156 + 25] = 2;
+        image[17 * 2048..17 * 2048 + 6].copy_from_slice(b"\xFFCD001");
+        image.extend(bytes);
+        program(&Iso::over(Arc::new(image)).unwrap(), &place).unwrap()
+    }
+
+    #[test]
+    fn arguments_that_are_built_into_a_kernel_image_are_read() {
+        let unified = image(&[(".linux", b"kernel"), (".cmdline", b"quiet root=x\n\0")]);
+        assert_eq!(seen(unified), Program::Unified(Some("quiet root=x".to_owned())));
+        assert_eq!(seen(image(&[(".linux", b"kernel")])), Program::Unified(None));
+        assert_eq!(seen(image(&[(".text", b"x")])), Program::Other);
+        assert_eq!(seen(b"#!/bin/sh".to_vec()), Program::None);
+        let mut kernel = image(&[]);
+        kernel[0x202..0x206].copy_from_slice(b"HdrS");
+        assert_eq!(seen(kernel), Program::Kernel);
+    }
+
+    #[test]
+    fn configurations_that_are_built_into_grub_are_read() {
+        let object = |kind: u32, content: &[u8]| {
+            let size = u32::try_from(content.len() + 8).unwrap();
+            [&kind.to_le_bytes()[..], &size.to_le_bytes(), content].concat()
+        };
+        let mut builder = tar::Builder::new(Vec::new());
+        let mut header = tar::Header::new_gnu();
+        header.set_size(4);
+        builder.append_data(&mut header, "boot/grub/grub.cfg", &b"text"[..]).unwrap();
+        let memdisk = builder.into_inner().unwrap();
+        let objects =
+            [object(2, b"configfile /x.cfg\0"), object(3, b"/boot/grub\0"), object(1, &memdisk)].concat();
+        let total = (24 + objects.len()) as u64;
+        let wide = [&b"mimg\0\0\0\0"[..], &24u64.to_le_bytes(), &total.to_le_bytes(), &objects].concat();
+        let expected = vec![
+            (String::new(), "configfile /x.cfg".to_owned()),
+            ("boot/grub/grub.cfg".to_owned(), "text".to_owned()),
+        ];
+        assert_eq!(seen(image(&[("mods", &wide)])), Program::Grub(expected));
+        for cut in 0..wide.len().min(200) {
+            seen(image(&[("mods", &wide[..cut])]));
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Entries of systemd-boot and of GRUB's `blscfg`: a key and a value a line (Boot Loader Specification, type 1).
+//!
+//! All `options` of a file are joined by a blank. Quotes around a whole value are dropped
+//! (`src/boot/efi/boot.c`, `line_get_key_value`).
+
+use std::ops::Range;
+
+use super::config::{Config, Line, file_name, is_other_program, line_end, looks_like_linux};
+
+/// Reads an entry.
+pub(super) fn parse(text: &str) -> Config {
+    let mut config = Config::default();
+    let mut line = Line { takes_words: true, ..Line::default() };
+    let (mut kernel_end, mut is_program) = (None, false);
+    let mut from = 0;
+    for raw in text.split_inclusive('\n') {
+        let at = from + (raw.len() - raw.trim_start().len());
+        from += raw.len();
+        let statement = raw.trim();
+        let end = at + statement.len();
+        if statement.starts_with('#') {
+            config.comment(text, at..end);
+            continue;
+        }
+        let Some((key, value)) = statement.split_once([' ', '\t']) else { continue };
+        let range = value_range(value, end);
+        let value = &text[range.clone()];
+        match key {
+            "title" => value.clone_into(&mut line.entry),
+            "linux" if !is_other_program(value) => kernel_end = Some(end),
+            "efi" | "uki" if looks_like_linux(value) || in_linux_folder(value) => {
+                (kernel_end, is_program) = (Some(end), !file_name(value).contains("vmlinu"));
+            }
+            "options" => line.parts.push(range),
+            _ => {}
+        }
+    }
+    let Some(end) = kernel_end else { return config };
+    if line.parts.is_empty() {
+        // A unified kernel image has arguments of its own, which options would replace.
+        if is_program {
+            return config;
+        }
+        line.parts.push(end..end);
+        line.lead = format!("{}options ", line_end(text));
+    }
+    config.lines.push(line);
+    config
+}
+
+/// Whether a program is a kernel by where it is.
+fn in_linux_folder(path: &str) -> bool {
+    path.to_ascii_lowercase().replace('\\', "/").contains("/efi/linux/")
+        && !file_name(path).contains("memtest")
+}
+
+/// Where a value stands that ends at `end`, without blanks and quotes around it.
+fn value_range(value: &str, end: usize) -> Range<usize> {
+    let value = value.trim_start();
+    let start = end - value.len();
+    let quoted = value.len() > 1 && value.starts_with('"') && value.ends_with('"');
+    if quoted { start + 1..end - 1 } else { start..end }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(text: &str) -> Vec<(String, Vec<&str>)> {
+        let part = |p: &Range<usize>| &text[p.clone()];
+        parse(text).lines.iter().map(|l| (l.entry.clone(), l.parts.iter().map(part).collect())).collect()
+    }
+
+    #[test]
+    fn options_are_found_in_entries_that_start_linux() {
+        let text =
+            "# c\r\ntitle\tArch  Linux\r\nlinux /vmlinuz\r\ninitrd /i\r\noptions a=1  b\r\noptions c\r\n";
+        assert_eq!(found(text), [("Arch  Linux".to_owned(), vec!["a=1  b", "c"])]);
+        assert_eq!(parse(text).comments.first(), Some(&(0..5)));
+        assert_eq!(found("linux /k\noptions \"a b\"\n"), [(String::new(), vec!["a b"])]);
+        assert_eq!(found("efi /EFI/Linux/vmlinuz.efi\noptions a"), [(String::new(), vec!["a"])]);
+        assert!(found("uki /EFI/Linux/a.efi\n").is_empty());
+        assert!(found("title Shell\nefi /shellx64.efi\noptions -nostartup\n").is_empty());
+    }
+
+    #[test]
+    fn an_entry_without_options_gets_a_line() {
+        let config = parse("linux /vmlinuz\ninitrd /i\n");
+        let line = &config.lines[0];
+        assert_eq!((line.lead.as_str(), line.parts[0].clone()), ("\noptions ", 14..14));
+    }
+}

@@ -1,0 +1,176 @@
+//! What starts Linux in an image and is not changed by an edit, so that it is named.
+
+use std::collections::BTreeSet;
+
+use anyhow::Result;
+use serde::Serialize;
+
+use super::{
+    config::{Fixed, file_name},
+    discover::Volume,
+    efi::Program,
+    foreign::ConfigFile,
+    place::Text,
+    words::Edit,
+};
+use crate::{Iso, room::Loader};
+
+/// A configuration that is longer is no configuration.
+const LONGEST: u64 = 1 << 18;
+/// How much of a boot image is looked at for the name of its loader.
+const HEAD: u64 = 32 << 10;
+
+/// Kernel arguments that an edit does not reach.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Unreached {
+    /// The file, with the FAT image that it is in.
+    pub file: String,
+    /// The menu entry, where it has a name.
+    pub entry: String,
+    /// The arguments, where they are known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub args: Option<String>,
+    /// Why not.
+    pub reason: String,
+    /// Whether words would have to be added here.
+    #[serde(skip)]
+    pub(super) takes_words: bool,
+}
+
+impl Unreached {
+    pub(super) fn of(file: &str, fixed: &Fixed) -> Self {
+        Self {
+            file: file.to_owned(),
+            entry: fixed.entry.clone(),
+            args: fixed.args.clone(),
+            reason: fixed.reason.clone(),
+            takes_words: fixed.takes_words,
+        }
+    }
+
+    /// A file as a whole, whose arguments are not known.
+    pub(super) fn image(file: String, reason: String) -> Self {
+        Self { file, entry: String::new(), args: None, reason, takes_words: true }
+    }
+
+    /// A unified kernel image.
+    pub(super) fn unified(file: String, args: Option<String>) -> Self {
+        let reason = "the arguments are built into a unified kernel image".to_owned();
+        Self { args, ..Self::image(file, reason) }
+    }
+
+    /// Whether `edit` would change something here.
+    pub(super) fn concerns(&self, edit: &Edit) -> bool {
+        let keys: Vec<&str> = match edit {
+            Edit::Append(_) => return self.takes_words,
+            Edit::Reset => return false,
+            Edit::Delete(words) => words.iter().map(String::as_str).collect(),
+            Edit::Replace(words) => words.iter().map(|w| key(w)).collect(),
+        };
+        let Some(args) = &self.args else { return self.takes_words };
+        let text = args.replace(['"', '\''], "");
+        let mut words = text.split_whitespace();
+        words.any(|w| keys.iter().any(|k| w == k.replace('"', "") || key(w) == *k))
+    }
+}
+
+fn key(word: &str) -> &str {
+    word.split_once('=').map_or(word, |(k, _)| k)
+}
+
+/// Configurations of loaders that are not known here, when they start something.
+pub(super) fn other_loaders(iso: &Iso, volumes: &[Volume]) -> Result<Vec<Unreached>> {
+    let mut found = Vec::new();
+    for volume in volumes {
+        for (path, place) in volume.all().filter(|(_, p)| p.size <= LONGEST) {
+            let Some(loader) = other_loader(&path.to_lowercase()) else { continue };
+            let text = Text::decode(place.part(iso, 0, place.size)?).text;
+            let lines: Vec<&str> = text.lines().filter(|l| starts_something(l)).map(str::trim).collect();
+            if !lines.is_empty() {
+                let reason = format!("configurations of {loader} are not changed");
+                let args = Some(lines.join("\n"));
+                found
+                    .push(Unreached { args, ..Unreached::image(format!("{}{path}", volume.prefix), reason) });
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Whose configuration a file of this path in lower case is.
+fn other_loader(path: &str) -> Option<&'static str> {
+    Some(match file_name(path).as_str() {
+        "refind.conf" | "refind_linux.conf" => "rEFInd",
+        "limine.conf" | "limine.cfg" => "Limine",
+        "elilo.conf" => "ELILO",
+        "yaboot.conf" => "yaboot",
+        "menu.lst" => "GRUB Legacy",
+        "grub.conf" | "boot.conf" if path.starts_with("/efi/") || path.starts_with("/boot/") => "GRUB Legacy",
+        "autoexec.ipxe" => "iPXE",
+        _ => return None,
+    })
+}
+
+/// Whether a line gives a kernel, or arguments for one.
+fn starts_something(line: &str) -> bool {
+    const KEYS: [&str; 14] = [
+        "kernel",
+        "loader",
+        "options",
+        "add_options",
+        "cmdline",
+        "kernel_cmdline",
+        "kernel_path",
+        "append",
+        "image",
+        "imgargs",
+        "path",
+        "module_path",
+        "chain",
+        "module",
+    ];
+    let line = line.trim();
+    // A file of rEFInd beside a kernel has two quoted texts a line.
+    let key: String = line.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+    line.starts_with('"') || KEYS.contains(&key.to_ascii_lowercase().as_str())
+}
+
+/// What firmware starts without a configuration that was found.
+pub(super) fn firmware(
+    iso: &Iso,
+    volumes: &[Volume],
+    files: &[ConfigFile],
+    programs: &[(usize, Program)],
+    known: &[Unreached],
+) -> Result<Vec<Unreached>> {
+    let loaders: BTreeSet<Loader> = files.iter().map(|f| f.loader).collect();
+    let mut found = Vec::new();
+    for (i, volume) in volumes.iter().enumerate().filter(|(_, v)| v.is_esp) {
+        let here = |name: &String| name.starts_with(&volume.prefix);
+        let of_volume = || programs.iter().filter(move |(v, _)| *v == i).map(|(_, p)| p);
+        let is_covered = files.iter().any(|f| here(&f.name)) || known.iter().any(|u| here(&u.file));
+        // What is no program at all is a stand-in, which no firmware starts.
+        let is_grub = |p: &Program| matches!(p, Program::Grub(_) | Program::None);
+        let by_grub = loaders.contains(&Loader::Grub) && of_volume().any(is_grub);
+        if !is_covered && !by_grub && of_volume().next().is_some() {
+            let name = volume.prefix.trim_end_matches(':').to_owned();
+            let reason = "no configuration of the loader in it was found".to_owned();
+            found.push(Unreached::image(name, reason));
+        }
+    }
+    for boot in iso.boot_entries()?.into_iter().filter(|b| b.platform == "bios" && b.bootable) {
+        let size = iso.size()?.saturating_sub(boot.offset).min(HEAD);
+        let head = iso.bytes(boot.offset, size)?;
+        let names = |text: &[u8]| head.windows(text.len()).any(|w| w == text);
+        let is_covered = match (names(b"ISOLINUX "), names(b"GRUB ")) {
+            (true, _) => loaders.contains(&Loader::Isolinux),
+            (_, true) => loaders.contains(&Loader::Grub),
+            _ => loaders.contains(&Loader::Isolinux) || loaders.contains(&Loader::Grub),
+        };
+        if !is_covered && !known.iter().any(|u| u.reason.contains("GRUB Legacy")) {
+            let name = format!("boot image for BIOS at byte {}", boot.offset);
+            found.push(Unreached::image(name, "no configuration of its loader was found".to_owned()));
+        }
+    }
+    Ok(found)
+}
