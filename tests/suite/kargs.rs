@@ -210,6 +210,22 @@ fn an_image_of_grub_mkrescue_is_changed_within_its_comments_since_it_has_another
 }
 
 #[test]
+fn a_file_that_cannot_grow_gives_its_indents_away() {
+    let lab = Lab::new();
+    let text = "function f {\n\techo 'a\n    b'\n}\nmenuentry a {\n\t\tset gfxpayload=keep\n\t\tlinux /k a\\\n  b\n\t\tinitrd /i\n}\n";
+    lab.write("tree/boot/grub/grub.cfg", text);
+    if !lab.grub_mkrescue() {
+        return;
+    }
+    let path = lab.utf8("grub.iso");
+    apply(&path, &Edit::Append(list(&["word"]))).unwrap();
+    let iso = Iso::open(&path).unwrap();
+    let after = iso.read(&iso.find("/boot/grub/grub.cfg").unwrap(), 1 << 20).unwrap();
+    let expected = text.replace("  b\n\t\tinitrd", "  b word\ninitrd").replace("\t\tlinux", "linux");
+    assert_eq!(String::from_utf8(after).unwrap().trim_end(), expected.replace("\t\tset", "set").trim_end());
+}
+
+#[test]
 fn an_image_without_a_loader_for_linux_says_so() {
     let lab = Lab::new();
     lab.write("bare/file", "x");

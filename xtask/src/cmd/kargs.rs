@@ -178,14 +178,17 @@ fn show(ctx: &Ctx, path: &Utf8Path) -> Result<()> {
 
 fn text(state: &State) -> String {
     let row = |s: &Slot| vec![s.file.clone(), s.entry.clone(), s.args.clone()];
-    let mut text = table(&["FILE", "ENTRY", "ARGUMENTS"], &state.slots.iter().map(row).collect::<Vec<_>>());
+    let rows: Vec<_> = state.slots.iter().map(row).collect();
+    let mut text =
+        if rows.is_empty() { String::new() } else { table(&["FILE", "ENTRY", "ARGUMENTS"], &rows) };
     match state.pristine {
         Some(true) => text += "\nas built\n",
         Some(false) => text += "\nchanged since it was built; `kargs reset` takes that back\n",
         None => {}
     }
     if !state.unreached.is_empty() {
-        text += "\nnot changed by `kargs`:\n";
+        text += if rows.is_empty() { "" } else { "\n" };
+        text += "not changed by `kargs`:\n";
         state.unreached.iter().for_each(|u| text += &format!("  {}\n", described(u)));
     }
     if let Some(config) = &state.cloud_config {

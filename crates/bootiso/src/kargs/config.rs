@@ -68,6 +68,8 @@ pub(super) struct Config {
     pub(super) has_common: bool,
     /// Lines that are nothing but a comment, with their line ends.
     pub(super) comments: Vec<Range<usize>>,
+    /// Blanks in front of statements, which mean nothing.
+    pub(super) indents: Vec<Range<usize>>,
 }
 
 impl Config {
@@ -77,6 +79,16 @@ impl Config {
         if text[start..range.start].trim().is_empty() {
             let end = text[range.end..].find('\n').map_or(text.len(), |n| range.end + n + 1);
             self.comments.push(start..end);
+        }
+    }
+
+    /// Notes the blanks between the start of a line and the statement at `at`.
+    pub(super) fn indent(&mut self, text: &str, at: usize) {
+        let start = text[..at].rfind('\n').map_or(0, |n| n + 1);
+        // Behind a backslash, a line goes on, and blanks end its last word.
+        let goes_on = text[..start].trim_end_matches(['\r', '\n']).ends_with('\\');
+        if start < at && text[start..at].trim().is_empty() && !goes_on {
+            self.indents.push(start..at);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! How a loader file that gets longer finds its room: blanks, the rest of its last sector, comments.
+//! How a loader file that gets longer finds its room: blanks, the rest of its last sector, comments, indents.
 
 use anyhow::Result;
 
@@ -27,7 +27,8 @@ impl ConfigFile {
         Ok(Slack::Bytes(room - self.place.size))
     }
 
-    /// The new text at the old length if that can be, else longer within the slack, else without comments.
+    /// The new text at the old length if that can be, else longer within the slack, else without comments
+    /// and indents.
     pub(super) fn fitted(&self, mut text: String, slack: &Slack) -> Result<Vec<u8>> {
         let old = usize::try_from(self.place.size)?;
         let more = if let Slack::Bytes(n) = slack { usize::try_from(*n)? } else { 0 };
@@ -50,7 +51,7 @@ impl ConfigFile {
         if bytes.len() <= old + more {
             return Ok(bytes);
         }
-        let text = self.without_comments(&text, bytes.len() - old)?;
+        let text = self.without_spare(&text, bytes.len() - old)?;
         let bytes = self.text.encode(text.trim_end())?;
         if bytes.len() <= old + more {
             return Ok(padded(bytes));
@@ -64,21 +65,23 @@ impl ConfigFile {
 }
 
 impl ConfigFile {
-    /// The text without its last comments, as many as have `bytes` bytes together.
-    fn without_comments(&self, text: &str, bytes: usize) -> Result<String> {
+    /// The text without its last comments, and then without its last indents, as many as have `bytes` bytes together.
+    fn without_spare(&self, text: &str, bytes: usize) -> Result<String> {
+        let config = config::parse(self.loader, text, false);
         let mut freed = 0;
         let mut gone = Vec::new();
-        for comment in config::parse(self.loader, text, false).comments.into_iter().rev() {
+        for spare in config.comments.into_iter().rev().chain(config.indents.into_iter().rev()) {
             if freed < bytes {
-                freed += self.text.encode(&text[comment.clone()])?.len();
-                gone.push(comment);
+                freed += self.text.encode(&text[spare.clone()])?.len();
+                gone.push(spare);
             }
         }
+        gone.sort_by_key(|spare| spare.start);
         let mut left = String::new();
         let mut from = 0;
-        for comment in gone.into_iter().rev() {
-            left += &text[from..comment.start];
-            from = comment.end;
+        for spare in gone {
+            left += &text[from..spare.start];
+            from = spare.end;
         }
         Ok(left + &text[from..])
     }

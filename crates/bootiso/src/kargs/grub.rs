@@ -41,8 +41,10 @@ pub(super) fn parse(text: &str) -> Config {
     }
     script.end_of_entry();
     for piece in pieces(text) {
-        if let Piece::Comment(range) = piece {
-            script.config.comment(text, range);
+        match piece {
+            Piece::Comment(range) => script.config.comment(text, range),
+            Piece::Word(word) => script.config.indent(text, word.range.start),
+            Piece::End => {}
         }
     }
     script.config

@@ -46,6 +46,9 @@ pub(super) fn parse(text: &str, has_common: bool) -> Config {
         from += line.len();
         let value = statement.value;
         let range = statement.range.clone();
+        if !help && !line.trim_start().starts_with('#') {
+            config.indent(text, from - line.trim_start().len());
+        }
         match (statement.keyword.as_str(), labels.last_mut()) {
             ("endtext", _) => help = false,
             _ if help => {}
