@@ -345,3 +345,39 @@ fn an_edit_that_did_not_reach_everything_says_so_with_a_code_of_its_own() {
         serde_json::from_str(&ok(&lab, &["kargs", "show", "gen.iso", "--json"])).unwrap();
     assert_eq!(json["unreached"][0]["entry"], "b");
 }
+
+#[test]
+fn images_and_parameters_of_anybody_need_no_repository() {
+    let lab = Lab::new();
+    fs::write(lab.path("small.iso"), super::hostile::isolinux_image()).unwrap();
+    lab.write("media/SHA256SUMS", &format!("{}  file\n", Digest::of(b"x")));
+    lab.write("media/file", "x");
+    let run = |args: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_xtask"))
+            .args(args)
+            .current_dir(lab.path(""))
+            .env_remove("MEDIA_ROOT")
+            .env_remove("CARGO_MANIFEST_DIR")
+            .output()
+            .unwrap();
+        (output.status.code(), format!("{}{}", String::from_utf8_lossy(&output.stdout), err(&output)))
+    };
+    let sound: [(&[&str], &str); 6] = [
+        (&["iso", "ls", "small.iso"], "ISOLINUX.CFG"),
+        (&["kargs", "append", "sm*.iso", "panic=10"], "small.iso is changed"),
+        (&["kargs", "show", "small.iso"], "quiet panic=10"),
+        (&["params", "explain", "--os", "rancheros-1.5.8", "--line", "rancher.debug=true"], "debug"),
+        (&["verify", "media"], "SHA256SUMS"),
+        (&["completions", "bash"], "complete"),
+    ];
+    for (args, wanted) in sound {
+        let (code, text) = run(args);
+        assert!(text.contains(wanted), "{args:?}: {code:?} {text}");
+        assert!(args[0] == "verify" || code == Some(0), "{args:?}: {text}");
+    }
+    for args in [&["dist"][..], &["plan"], &["verify", "media", "--rebuild"], &["codegen"]] {
+        let (code, text) = run(args);
+        assert_eq!((code, text.contains("no media.toml in")), (Some(2), true), "{args:?}: {text}");
+    }
+    assert!(!lab.path("target").exists());
+}

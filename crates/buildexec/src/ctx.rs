@@ -61,8 +61,10 @@ pub struct Globals {
 /// The context of one run.
 #[derive(Clone)]
 pub struct Ctx {
-    /// The repository.
+    /// The repository; without one, the folder that the person stands in.
     pub root: Utf8PathBuf,
+    /// Whether there is a repository. Commands for images and parameters of anybody need none.
+    pub has_repository: bool,
     /// Our part of the target folder: store, logs, temporary folders.
     pub work: Utf8PathBuf,
     /// Where outputs land, a folder a profile.
@@ -86,15 +88,53 @@ impl Ctx {
     /// nearest folder upwards with a `media.toml`.
     ///
     /// # Errors
-    /// When no repository is found or signal handlers cannot be installed.
+    /// When `MEDIA_ROOT` does not exist or signal handlers cannot be installed.
     pub fn new(globals: Globals, env: Env, builtins: Table) -> Result<Self> {
-        let root = find_root(&env)?;
+        let (root, has_repository) = find_root(&env)?;
         let target = env.get("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |t| root.join(t));
         let dist = env.get("MEDIA_DIST_DIR").map_or_else(|| root.join("dist"), |d| root.join(d));
         let report = Reporter::new(mode(&globals, &env), globals.quiet);
         let runner =
             Runner { base_env: base_env(&env), root: root.clone(), interrupt: Interrupt::install()? };
-        Ok(Self { work: target.join("media"), dist, root, env, globals, report, runner, builtins })
+        Ok(Self {
+            work: target.join("media"),
+            dist,
+            root,
+            has_repository,
+            env,
+            globals,
+            report,
+            runner,
+            builtins,
+        })
+    }
+
+    /// Fails when there is no repository.
+    ///
+    /// # Errors
+    /// [`failure::Kind::Usage`].
+    pub fn require_repository(&self) -> Result<()> {
+        if self.has_repository {
+            return Ok(());
+        }
+        let text = format!("no media.toml in {} or above", self.root);
+        Err(failure::Failure::new(failure::Kind::Usage, text)
+            .help("run this inside the repository; `iso`, `kargs`, `params` and `verify` work anywhere")
+            .into())
+    }
+
+    /// A folder that goes away at the end; where there is a store, on its file system.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn temporary(&self, prefix: &str) -> Result<tempfile::TempDir> {
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(prefix);
+        if !self.has_repository {
+            return Ok(builder.tempdir()?);
+        }
+        fs_err::create_dir_all(&self.work)?;
+        Ok(builder.tempdir_in(&self.work)?)
     }
 
     /// Parallel jobs.
@@ -182,22 +222,19 @@ fn mode(globals: &Globals, env: &Env) -> Mode {
     }
 }
 
-fn find_root(env: &Env) -> Result<Utf8PathBuf> {
+/// The repository, or where the person stands, and which of them it is.
+fn find_root(env: &Env) -> Result<(Utf8PathBuf, bool)> {
     if let Some(root) = env.get("MEDIA_ROOT") {
-        return Ok(Utf8Path::new(root).canonicalize_utf8()?);
+        return Ok((Utf8Path::new(root).canonicalize_utf8()?, true));
     }
     if let Some(manifest) = env.get("CARGO_MANIFEST_DIR") {
         let parent = Utf8Path::new(manifest).parent().filter(|p| p.join("media.toml").exists());
         if let Some(parent) = parent {
-            return Ok(parent.to_owned());
+            return Ok((parent.to_owned(), true));
         }
     }
     #[expect(clippy::disallowed_methods, reason = "part of the environment")]
     let here = Utf8PathBuf::try_from(std::env::current_dir()?).context("the working folder is not UTF-8")?;
-    let found = here.ancestors().find(|a| a.join("media.toml").exists());
-    found.map(Utf8Path::to_owned).ok_or_else(|| {
-        failure::Failure::new(failure::Kind::Usage, format!("no media.toml in {here} or above"))
-            .help("run this inside the repository")
-            .into()
-    })
+    let found = here.ancestors().find(|a| a.join("media.toml").exists()).map(Utf8Path::to_owned);
+    Ok(found.map_or((here, false), |root| (root, true)))
 }

@@ -6,6 +6,7 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use clap::{Args, Subcommand};
 
+use super::pattern;
 use bootiso::{Entry, Iso};
 use buildexec::ctx::Ctx;
 use failure::{Explain as _, Failure, Kind};
@@ -59,14 +60,18 @@ enum IsoCommand {
 /// When the image is malformed, has no such file, or something cannot be written.
 pub fn run(ctx: &Ctx, args: &IsoArgs) -> Result<()> {
     match &args.command {
-        IsoCommand::Ls { iso } => ls(ctx, &Iso::open(iso)?),
+        IsoCommand::Ls { iso } => ls(ctx, &open(iso)?),
         IsoCommand::Cat { iso, path } => {
-            let iso = Iso::open(iso)?;
+            let iso = open(iso)?;
             let entry = iso.find(path)?;
             copy(ctx, &iso, &entry, &mut |bytes| ctx.report.out_bytes(bytes))
         }
-        IsoCommand::Extract { iso, path, to } => extract(ctx, &Iso::open(iso)?, path.as_deref(), to),
+        IsoCommand::Extract { iso, path, to } => extract(ctx, &open(iso)?, path.as_deref(), to),
     }
+}
+
+fn open(iso: &Utf8Path) -> Result<Iso> {
+    Iso::open(&pattern::one(iso)?)
 }
 
 fn ls(ctx: &Ctx, iso: &Iso) -> Result<()> {

@@ -4,7 +4,7 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use clap::{Args, Subcommand};
 
-use super::kargs_lists::Lists;
+use super::{kargs_lists::Lists, pattern};
 use bootiso::{
     Iso,
     kargs::{self, Edit, Flush, Plan, Slot, State, Unreached},
@@ -75,7 +75,7 @@ struct WordsArgs {
 }
 
 /// The image to change, and where the result goes.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 struct TargetArgs {
     /// The image; it is changed in place.
     iso: Utf8PathBuf,
@@ -96,6 +96,13 @@ struct TargetArgs {
     force: bool,
 }
 
+impl TargetArgs {
+    /// With the image that a pattern means.
+    fn located(&self) -> Result<Self> {
+        Ok(Self { iso: pattern::one(&self.iso)?, ..self.clone() })
+    }
+}
+
 /// Runs `kargs`.
 ///
 /// # Errors
@@ -103,7 +110,7 @@ struct TargetArgs {
 /// entries could not be changed with the others.
 pub fn run(ctx: &Ctx, args: &KargsArgs) -> Result<()> {
     match &args.command {
-        KargsCommand::Show { iso } => show(ctx, iso),
+        KargsCommand::Show { iso } => show(ctx, &pattern::one(iso)?),
         KargsCommand::Append(w) => edit(ctx, &w.target, &Edit::Append(words(w)?)),
         KargsCommand::Delete(w) => edit(ctx, &w.target, &Edit::Delete(words(w)?)),
         KargsCommand::Replace(w) => edit(ctx, &w.target, &Edit::Replace(words(w)?)),
@@ -130,6 +137,7 @@ fn words(args: &WordsArgs) -> Result<Vec<String>> {
 }
 
 fn embed(ctx: &Ctx, target: &TargetArgs, config: &str) -> Result<()> {
+    let target = &target.located()?;
     let iso = Iso::open(&target.iso)?;
     let plan = kargs::embed(&iso, config)?;
     let found = bootparams::cloud_config::check(config, reader(target, &plan.after));
@@ -208,6 +216,7 @@ fn described(place: &Unreached) -> String {
 }
 
 fn edit(ctx: &Ctx, target: &TargetArgs, edit: &Edit) -> Result<()> {
+    let target = &target.located()?;
     let iso = Iso::open(&target.iso)?;
     let plan = kargs::plan(&iso, edit, target.os)?;
     if *edit != Edit::Reset {

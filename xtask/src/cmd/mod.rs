@@ -24,6 +24,7 @@ pub mod kargs;
 mod kargs_lists;
 pub mod params;
 pub mod password;
+mod pattern;
 pub mod plan;
 pub mod profiles;
 pub mod publish;
@@ -38,6 +39,9 @@ pub mod vm;
 /// # Errors
 /// Whatever the command meets.
 pub fn run(ctx: &Ctx, command: &Command) -> Result<()> {
+    if needs_repository(command) {
+        ctx.require_repository()?;
+    }
     match command {
         Command::Bench(args) => bench::run(ctx, args),
         Command::Ci(args) => ci::run(ctx, args),
@@ -60,4 +64,19 @@ pub fn run(ctx: &Ctx, command: &Command) -> Result<()> {
         Command::Sign(args) => sign::run(ctx, args),
         Command::Verify(args) => verify::run(ctx, args),
     }
+}
+
+/// Whether a command is about this repository. Commands for the images, parameters and folders of anybody say
+/// themselves what they miss without one.
+fn needs_repository(command: &Command) -> bool {
+    !matches!(
+        command,
+        Command::Completions(_)
+            | Command::Guard(_)
+            | Command::Iso(_)
+            | Command::Kargs(_)
+            | Command::Params(_)
+            | Command::Sign(_)
+            | Command::Verify(_)
+    )
 }

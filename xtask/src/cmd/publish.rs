@@ -102,7 +102,7 @@ fn folders(ctx: &Ctx, args: &PublishArgs) -> Result<Vec<Utf8PathBuf>> {
 /// Verifies one folder and looks through it for secrets.
 fn checked(ctx: &Ctx, loaded: &Loaded, dir: &Utf8Path, args: &PublishArgs) -> Result<Part> {
     let key = args.key.clone().map(|key| ctx.absolute(key)).transpose()?;
-    let subject = verify_cmd::subject(ctx, loaded, dir.to_owned(), None, &PasswordArgs::default());
+    let subject = verify_cmd::subject(ctx, Some(loaded), dir.to_owned(), None, &PasswordArgs::default());
     let checks = subject.run(key.as_deref())?;
     checks.judge()?;
     let manifest =

@@ -56,8 +56,11 @@ pub struct VerifyArgs {
 /// # Errors
 /// [`Kind::Digest`], naming the promises that are broken, with --strict also those that could not be checked.
 pub fn run(ctx: &Ctx, args: &VerifyArgs) -> Result<()> {
-    let loaded = load::load(ctx)?;
-    let downloaded = temporary(ctx)?;
+    if args.rebuild || args.fetch {
+        ctx.require_repository()?;
+    }
+    let loaded = if ctx.has_repository { Some(load::load(ctx)?) } else { None };
+    let downloaded = ctx.temporary("verify-")?;
     let (dir, only) = if args.what.contains("://") {
         let dir = Utf8PathBuf::try_from(downloaded.path().to_owned())?;
         remote::get(ctx, &args.what, &dir, &remote::Limits::default())?;
@@ -66,7 +69,7 @@ pub fn run(ctx: &Ctx, args: &VerifyArgs) -> Result<()> {
         local(ctx, &args.what)?
     };
     let key = args.key.clone().map(|key| ctx.absolute(key)).transpose()?;
-    let whole = subject(ctx, &loaded, dir, only, &args.password);
+    let whole = subject(ctx, loaded.as_ref(), dir, only, &args.password);
     let mut checks = Checks::default();
     whole.lists(key.as_deref(), &mut checks)?;
     let parts = set::parts(&whole);
@@ -77,7 +80,12 @@ pub fn run(ctx: &Ctx, args: &VerifyArgs) -> Result<()> {
     }
     for part in &parts {
         let mut found = Checks::default();
-        look_into(ctx, &subject(ctx, &loaded, part.dir.clone(), None, &args.password), args, &mut found)?;
+        look_into(
+            ctx,
+            &subject(ctx, loaded.as_ref(), part.dir.clone(), None, &args.password),
+            args,
+            &mut found,
+        )?;
         set::add(&mut checks, part, found);
     }
     show(ctx, &checks);
@@ -89,8 +97,8 @@ pub fn run(ctx: &Ctx, args: &VerifyArgs) -> Result<()> {
 
 /// Checks one folder of media beyond its lists.
 fn look_into(ctx: &Ctx, subject: &Subject<'_>, args: &VerifyArgs, checks: &mut Checks) -> Result<()> {
-    if let (true, Some(manifest)) = (args.fetch, &subject.manifest) {
-        fetch(ctx, subject.loaded, manifest, args)?;
+    if let (true, Some(manifest), Some(loaded)) = (args.fetch, &subject.manifest, subject.loaded) {
+        fetch(ctx, loaded, manifest, args)?;
     }
     subject.contents(checks)?;
     if args.rebuild {
@@ -117,12 +125,6 @@ fn fetch(ctx: &Ctx, loaded: &Loaded, manifest: &Manifest, args: &VerifyArgs) -> 
     Ok(())
 }
 
-/// A folder that goes away at the end, on the file system of the store.
-fn temporary(ctx: &Ctx) -> Result<tempfile::TempDir> {
-    fs_err::create_dir_all(&ctx.work)?;
-    Ok(tempfile::Builder::new().prefix("verify-").tempdir_in(&ctx.work)?)
-}
-
 /// The folder, and the file in it when one is meant.
 fn local(ctx: &Ctx, what: &str) -> Result<(Utf8PathBuf, Option<String>)> {
     let path = ctx.absolute(what.into())?;
@@ -140,7 +142,7 @@ fn local(ctx: &Ctx, what: &str) -> Result<(Utf8PathBuf, Option<String>)> {
 /// What there is to check in `dir`, or of the file `only` in it.
 pub(super) fn subject<'a>(
     ctx: &'a Ctx,
-    loaded: &'a Loaded,
+    loaded: Option<&'a Loaded>,
     dir: Utf8PathBuf,
     only: Option<String>,
     password: &PasswordArgs,
@@ -150,13 +152,14 @@ pub(super) fn subject<'a>(
         let of = |p: &&mediaplan::config::Profile| {
             name.strip_prefix(&p.name).is_some_and(|rest| rest.starts_with('-'))
         };
-        loaded.config.profiles().filter(of).max_by_key(|p| p.name.len()).map(|p| p.name.clone())
+        loaded?.config.profiles().filter(of).max_by_key(|p| p.name.len()).map(|p| p.name.clone())
     };
     let profile = manifest.as_ref().map(|m| m.profile.clone()).or_else(|| only.as_ref().and_then(by_name));
     let name = only.as_deref().unwrap_or_default();
-    let expected = match &profile {
-        Some(profile) => expected(ctx, loaded, profile, (manifest.as_ref(), name), password),
-        None => Err(anyhow::anyhow!("nothing tells which profile it is")),
+    let expected = match (loaded, &profile) {
+        (None, _) => Err(anyhow::anyhow!(verify::NO_REPOSITORY)),
+        (Some(loaded), Some(profile)) => expected(ctx, loaded, profile, (manifest.as_ref(), name), password),
+        (Some(_), None) => Err(anyhow::anyhow!("nothing tells which profile it is")),
     };
     Subject { ctx, loaded, dir, only, expected: expected.map_err(|e| format!("{e:#}")), manifest, profile }
 }
@@ -201,7 +204,7 @@ fn build_again(ctx: &Ctx, subject: &Subject<'_>, args: &VerifyArgs, checks: &mut
             Failure::new(Kind::Digest, "without a manifest there is nothing to build again from").into()
         );
     };
-    let own = temporary(ctx)?;
+    let own = ctx.temporary("verify-")?;
     let own_dir = Utf8PathBuf::try_from(own.path().to_owned())?;
     let inner = Ctx { work: own_dir.join("media"), dist: own_dir.join("dist"), ..ctx.clone() };
     let built = dist::build(&inner, &selection(manifest, args), false)?;

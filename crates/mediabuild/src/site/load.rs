@@ -23,8 +23,9 @@ pub struct Loaded {
 /// Reads everything.
 ///
 /// # Errors
-/// [`Kind::Config`] with file, line and reason.
+/// [`Kind::Config`] with file, line and reason; [`Kind::Usage`] where there is no repository.
 pub fn load(ctx: &Ctx) -> Result<Loaded> {
+    ctx.require_repository()?;
     read(&ctx.root)
 }
 

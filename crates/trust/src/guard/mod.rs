@@ -51,8 +51,8 @@ pub struct Scan {
 #[must_use]
 pub fn rules(ctx: &Ctx) -> Rules {
     let home = ["HOME", "USERPROFILE"].into_iter().filter_map(|v| ctx.env.get(v)).map(str::to_owned);
-    let paths = home.chain([ctx.root.to_string(), ctx.work.to_string()]).collect();
-    Rules::new(paths, host_name(ctx))
+    let ours = [ctx.root.to_string(), ctx.work.to_string()].into_iter().filter(|_| ctx.has_repository);
+    Rules::new(home.chain(ours).collect(), host_name(ctx))
 }
 
 #[cfg(unix)]

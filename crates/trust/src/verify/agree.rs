@@ -7,10 +7,14 @@ use std::collections::BTreeSet;
 use super::{Subject, expect::Expected};
 use attest::{Made, Manifest};
 use buildplan::Input;
+use mediabuild::site::load::Loaded;
 
 /// Everything that the manifest says it was made from is what this repository says it should be made from.
-pub(super) fn with_repository(subject: &Subject<'_>, manifest: &Manifest) -> Result<String, String> {
-    let loaded = subject.loaded;
+pub(super) fn with_repository(
+    subject: &Subject<'_>,
+    loaded: &Loaded,
+    manifest: &Manifest,
+) -> Result<String, String> {
     let profile = loaded.config.profile(Some(&manifest.profile)).map_err(|e| e.to_string())?;
     if manifest.epoch != loaded.lock.epoch {
         return Err(format!("its time is {}, media.lock has {}", manifest.epoch, loaded.lock.epoch));

@@ -36,6 +36,9 @@ const MANIFEST_LIMIT: u64 = 1 << 20;
 /// A plan of ours has some 30 nodes, and at most 6 of them in a row.
 const DEEPEST: usize = 64;
 
+/// Why a promise cannot be checked outside of the repository.
+pub const NO_REPOSITORY: &str = "only a clone of the repository says what these media should be";
+
 /// How a promise stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -63,8 +66,8 @@ pub struct Check {
 pub struct Subject<'a> {
     /// The run's context.
     pub ctx: &'a Ctx,
-    /// What this repository says.
-    pub loaded: &'a Loaded,
+    /// What this repository says, where there is one.
+    pub loaded: Option<&'a Loaded>,
     /// The folder.
     pub dir: Utf8PathBuf,
     /// The one file that is looked at; all unless given.
@@ -221,7 +224,10 @@ impl Subject<'_> {
             Ok(Some(manifest)) => {
                 checks.add("manifest", self.outputs(&manifest));
                 statements::check(self, &manifest, checks);
-                checks.add("lock", agree::with_repository(self, &manifest));
+                match self.loaded {
+                    Some(loaded) => checks.add("lock", agree::with_repository(self, loaded, &manifest)),
+                    None => checks.skip("lock", NO_REPOSITORY),
+                }
             }
             Ok(None) if self.only.is_some() => {
                 checks.skip(
