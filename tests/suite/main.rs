@@ -19,6 +19,8 @@ mod output;
 mod params;
 mod params_cli;
 mod plans;
+#[cfg(unix)]
+mod proxy;
 mod readme;
 mod refusals;
 mod release;

@@ -5,7 +5,7 @@ mod browser;
 mod fleet;
 #[cfg(unix)]
 mod process;
-mod servers;
+pub(crate) mod servers;
 
 use std::{
     collections::BTreeMap,

@@ -15,19 +15,19 @@ use super::{Client, SCRIPT, pattern};
 
 const PATH: &str = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin";
 
-pub(super) fn runner(root: &Utf8Path) -> Runner {
+pub(crate) fn runner(root: &Utf8Path) -> Runner {
     let base_env = vec![("PATH".to_owned(), PATH.to_owned()), ("HOME".to_owned(), root.to_string())];
     Runner { base_env, root: root.to_owned(), interrupt: Default::default() }
 }
 
-pub(super) fn spawn(root: &Utf8Path, cmd: &Cmd) -> Job {
+pub(crate) fn spawn(root: &Utf8Path, cmd: &Cmd) -> Job {
     let log = File::create(root.join("log")).unwrap();
     let streams = Streams { stdout: log.try_clone().unwrap(), stderr: log };
     runner(root).spawn(cmd, streams).unwrap()
 }
 
 /// Whether to go on; says so when not.
-pub(super) fn has(program: &str) -> bool {
+pub(crate) fn has(program: &str) -> bool {
     let found = find_program(program, PATH).is_some();
     if !found {
         #[expect(clippy::disallowed_macros, clippy::print_stdout, reason = "a skipped test must say so")]

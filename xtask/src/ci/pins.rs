@@ -71,7 +71,7 @@ impl Survey {
         let mut gone = 0;
         let urls: Vec<_> = profile.media.released().into_iter().flat_map(|r| &r.urls).collect();
         for url in &urls {
-            let Err(e) = fetch::exists(url) else {
+            let Err(e) = fetch::exists(ctx, url) else {
                 self.answers += 1;
                 continue;
             };

@@ -12,7 +12,7 @@ use mediabuild::site::{
     load::{self, Loaded},
     update,
 };
-use mediaplan::config::Profile;
+use mediaplan::config::{Engine, Profile};
 
 /// Arguments of `fetch`.
 #[derive(Debug, clap::Args)]
@@ -26,7 +26,11 @@ pub struct FetchArgs {
     /// Record what media.toml asks for and media.lock does not have yet, and say what vouches for it.
     #[arg(long)]
     pub update: bool,
-    /// A folder that is searched for released files before the network is.
+    /// Where iPXE comes from [default: the profile's engine]. With --update, the sources of iPXE are fetched only if
+    /// this says so.
+    #[arg(long, value_enum)]
+    pub engine: Option<Engine>,
+    /// Look for release files here before downloading.
     #[arg(long, value_name = "DIR")]
     pub artifacts: Option<Utf8PathBuf>,
 }
@@ -44,10 +48,11 @@ pub fn run(ctx: &Ctx, args: &FetchArgs) -> Result<()> {
     let selection = Selection {
         profile: args.profile.clone(),
         artifacts: args.artifacts.clone(),
+        engine: args.engine,
         ..Selection::default()
     };
     let build = Build::new(ctx, &loaded, &profile, &selection)?;
-    let downloads = downloads(&build);
+    let downloads = downloads(&build, !args.update || args.engine == Some(Engine::Source));
     let keys = build.keys_of(&downloads)?;
     let store = Store::open(&ctx.work, &ctx.report, &ctx.runner.interrupt)?;
     let done = schedule::realize(ctx, &build.planned.plan, &keys, &downloads, build.epoch(), &store)?;
@@ -60,12 +65,12 @@ pub fn run(ctx: &Ctx, args: &FetchArgs) -> Result<()> {
     Ok(())
 }
 
-/// The nodes that need the network and nothing else.
-fn downloads(build: &Build<'_>) -> Vec<NodeId> {
+/// The nodes that need the network and nothing else; `sources` adds those of iPXE.
+fn downloads(build: &Build<'_>, sources: bool) -> Vec<NodeId> {
     let plan = &build.planned.plan;
     let from_outside = |action: &Action| match action {
         Action::Fetch(_) => true,
-        Action::Builtin { name, .. } => matches!(*name, "apt-download" | "git-checkout"),
+        Action::Builtin { name, .. } => *name == "apt-download" || (sources && *name == "git-checkout"),
         _ => false,
     };
     plan.ids().filter(|id| plan.node(*id).actions.iter().any(from_outside)).collect()

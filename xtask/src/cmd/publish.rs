@@ -8,6 +8,7 @@ use super::{build::Selection, dist, guard as guard_cmd, password::PasswordArgs, 
 use buildexec::ctx::Ctx;
 use failure::{Explain as _, Failure, Kind};
 use mediabuild::site::{load, load::Loaded};
+use mediaplan::config::Engine;
 use trust::guard;
 use trust::verify::{
     notes,
@@ -20,6 +21,9 @@ pub struct PublishArgs {
     /// The profile; the default one of media.toml unless named.
     #[arg(conflicts_with = "from")]
     pub profile: Option<String>,
+    /// Where iPXE comes from [default: the profile's engine].
+    #[arg(long, value_enum, conflicts_with = "from")]
+    pub engine: Option<Engine>,
     /// Take these folders, each as `dist` wrote it, instead of building: what the jobs of a matrix made.
     #[arg(long, value_name = "DIR", num_args = 1..)]
     pub from: Vec<Utf8PathBuf>,
@@ -93,7 +97,8 @@ fn read_notes(ctx: &Ctx, tag: Option<&str>) -> Result<String> {
 
 fn folders(ctx: &Ctx, args: &PublishArgs) -> Result<Vec<Utf8PathBuf>> {
     if args.from.is_empty() {
-        let selection = Selection { profile: args.profile.clone(), ..Selection::default() };
+        let (profile, engine) = (args.profile.clone(), args.engine);
+        let selection = Selection { profile, engine, ..Selection::default() };
         return Ok(vec![dist::build(ctx, &selection, false)?.dir]);
     }
     args.from.iter().map(|dir| ctx.absolute(dir.clone())).collect()

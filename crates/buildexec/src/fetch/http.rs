@@ -2,9 +2,9 @@
 
 use std::time::{Duration, SystemTime};
 
-use ureq::{Body, http::Response};
+use ureq::{Body, http::Response, unversioned::resolver::DefaultResolver};
 
-use super::Patience;
+use super::{Patience, proxy::Proxies};
 
 /// An answer whose body goes on where the file ends, or begins it.
 pub(super) struct Answer {
@@ -30,7 +30,7 @@ pub(super) enum Refusal {
 
 /// The client: system certificates (a company's own among them), no transparent decompression, a limit on
 /// silence rather than on the whole time. An `https` address that leads on to `http` is refused where `secure`.
-pub(super) fn agent(patience: &Patience, secure: bool) -> ureq::Agent {
+pub(super) fn agent(patience: &Patience, secure: bool, proxies: &Proxies) -> ureq::Agent {
     let tls = ureq::tls::TlsConfig::builder().root_certs(ureq::tls::RootCerts::PlatformVerifier).build();
     let config = ureq::Agent::config_builder()
         .tls_config(tls)
@@ -40,8 +40,9 @@ pub(super) fn agent(patience: &Patience, secure: bool) -> ureq::Agent {
         .timeout_connect(Some(patience.stall.min(Duration::from_secs(20))))
         .timeout_recv_response(Some(patience.stall))
         .timeout_per_read(Some(patience.stall))
+        .proxy(proxies.tunnel())
         .user_agent(concat!("xtask/", env!("CARGO_PKG_VERSION")));
-    config.build().into()
+    ureq::Agent::with_parts(config.build(), proxies.connector(), DefaultResolver::default())
 }
 
 /// What is asked for.

@@ -3,6 +3,7 @@
 mod http;
 mod part;
 mod patience;
+mod proxy;
 
 use std::{io::Read as _, time::Instant};
 
@@ -13,6 +14,7 @@ use self::{
     http::{Answer, Ask, Refusal},
     part::{Claim, Part},
     patience::Tries,
+    proxy::Proxies,
 };
 use super::hash::{self, Hasher, PIECE, Sums};
 use crate::ctx::Ctx;
@@ -80,14 +82,15 @@ pub fn download(ctx: &Ctx, want: &Bounds, url: &str, path: &Utf8Path, label: &st
 ///
 /// # Errors
 /// What it said, as [`ureq::Error`].
-pub fn exists(url: &str) -> Result<(), ureq::Error> {
-    let status = http::agent(&Patience::default(), false).head(url).call()?.status();
+pub fn exists(ctx: &Ctx, url: &str) -> Result<(), ureq::Error> {
+    let proxies = Proxies::of(&ctx.env).map_err(|_| ureq::Error::InvalidProxyUrl)?;
+    let status = http::agent(&Patience::default(), false, &proxies).head(url).call()?.status();
     if status.is_success() { Ok(()) } else { Err(ureq::Error::StatusCode(status.as_u16())) }
 }
 
-/// What no other source can mend: Ctrl-C and a full disk.
+/// What no other source can mend: Ctrl-C, a full disk, a proxy variable that is not an address.
 pub fn ends_all(e: &anyhow::Error) -> bool {
-    matches!(failure::kind_of(e), Some(Kind::Interrupted | Kind::Storage))
+    matches!(failure::kind_of(e), Some(Kind::Interrupted | Kind::Storage | Kind::Usage))
 }
 
 /// What a download must be, and may be.
@@ -209,7 +212,11 @@ impl<'a> Download<'a> {
             return Err(Failure::new(Kind::Network, "not tried, because of --offline").into());
         }
         let secure = self.want.sha256.is_none() && url.starts_with("https://");
-        let agent = http::agent(self.patience, secure);
+        let proxies = Proxies::of(&self.ctx.env).map_err(|name| {
+            Failure::new(Kind::Usage, format!("the variable {name} is not the address of a proxy"))
+                .help("write it as http://HOST:PORT, or http://NAME:PASSWORD@HOST:PORT")
+        })?;
+        let agent = http::agent(self.patience, secure, &proxies);
         let mut tries = Tries::new(self.patience, part.have);
         let mut again = true;
         loop {
@@ -224,7 +231,10 @@ impl<'a> Download<'a> {
                     }
                     (again, self.ranges) = (false, false);
                 }
-                Err(e) => tries.after(self.ctx, e, part.have)?,
+                Err(e) => tries.after(self.ctx, e, part.have).map_err(|e| match proxies.of_url(url) {
+                    Some(proxy) => e.context(format!("through the proxy {proxy}")),
+                    None => e,
+                })?,
             }
         }
     }

@@ -37,6 +37,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("/usr/lib/grub/i386-pc", "grub-pc-bin"),
     ("dnsmasq", "dnsmasq-base"),
     ("nginx", "nginx-light"),
+    ("tinyproxy", "tinyproxy-bin"),
     ("faketime", "faketime"),
     ("/usr/share/i18n/locales/de_DE", "locales"),
 ];
@@ -56,7 +57,7 @@ const BOOT: &[&str] = &["qemu-system-x86_64", "/usr/share/ovmf/OVMF.fd"];
 const PAIR: &[&str] = &["faketime", "/usr/share/i18n/locales/de_DE"];
 /// What tests build images of others with, and hold our servers' configurations against.
 const TEST: &[&str] =
-    &["genisoimage", "grub-mkrescue", "mformat", "/usr/lib/grub/i386-pc", "dnsmasq", "nginx"];
+    &["genisoimage", "grub-mkrescue", "mformat", "/usr/lib/grub/i386-pc", "dnsmasq", "nginx", "tinyproxy"];
 
 /// What `dist` needs for a profile's media by an engine.
 #[must_use]
