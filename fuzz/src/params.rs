@@ -37,7 +37,7 @@ fn line_of(text: &str, os: Os) {
     _ = (explain(text, os), kernel::args(text).count());
 }
 
-const OSES: [Os; 10] = [
+const OSES: [Os; 11] = [
     Os::Rancher(Version::new(0, 4, 4)),
     Os::Rancher(Version::new(0, 4, 5)),
     Os::Rancher(Version::new(0, 6, 1)),
@@ -46,6 +46,7 @@ const OSES: [Os; 10] = [
     Os::Rancher(Version::new(1, 4, 3)),
     Os::Rancher(Version::new(1, 5, 8)),
     Os::Burmilla(Version::new(2, 0, 5)),
+    Os::Docker,
     Os::Smoke,
     Os::Linux,
 ];

@@ -93,3 +93,27 @@ fn a_profile_is_explained_and_keys_are_found() {
         serde_json::from_str(&out(&params(&["--json", "list", "--os", "rancheros-0.4.4"], ""))).unwrap();
     assert!(json.iter().all(|k| k["key"] != "rancher.ssh.port") && json.len() > 50);
 }
+
+#[test]
+fn the_docker_system_is_rendered_here_with_the_words_of_the_checker() {
+    let dir = tempfile::tempdir().unwrap();
+    let (config, to) = (dir.path().join("c.yml"), dir.path().join("to"));
+    std::fs::write(&config, "#cloud-config\nhostname: box\nrancher: {autologin: tty1}\n").unwrap();
+    let (config, to) = (config.to_str().unwrap(), to.to_str().unwrap());
+    let line = "rancher.state.autoformat=/dev/sda rancher.ssh.port=2222";
+    let render = || params(&["render-system", "--line", line, "--cloud-config", config, "--to", to], "");
+    let output = render();
+    let said = String::from_utf8(output.stderr.clone()).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    let read = |path: &str| std::fs::read_to_string(format!("{to}/{path}")).unwrap();
+    assert_eq!(read("etc/hostname"), "box\n");
+    assert!(read("etc/host/settings").contains("SSH_LISTEN='2222'"));
+    let refused = "`rancher.state.autoformat` takes a list of texts, not a text";
+    assert!(said.contains(refused) && said.contains("`rancher.autologin` is not taken"), "{said}");
+    let checked = params(&["check", "--os", "docker-1", "--line", line], "");
+    assert_eq!(checked.status.code(), Some(11));
+    assert!(out(&checked).contains(refused), "{}", out(&checked));
+    // What is there is never written over.
+    assert_eq!(render().status.code(), Some(2));
+    assert_eq!(params(&["render-system", "smoke", "--to", &format!("{to}2")], "").status.code(), Some(2));
+}

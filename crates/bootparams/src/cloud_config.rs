@@ -5,9 +5,10 @@
 use std::ops::Range;
 
 use super::{
-    check::{SCHEMA, as_text, credentials, fits, hide, is_secret_name, nearest},
+    check::{AT_BOOT, SCHEMA, advice, as_text, credentials, fits, hide, is_secret_name, nearest},
     codes,
     diagnostic::{Diagnostic, Findings},
+    host::{self, Host},
     os::Os,
     schema::{Found, Key, Type},
     ssh,
@@ -20,6 +21,9 @@ use super::{
 
 /// Larger than any cloud-config by far.
 const MAX_BYTES: usize = 1 << 20;
+
+/// What a machine must know before it can fetch a cloud-config.
+const EARLY: [&str; 3] = ["rancher.state.dev", "rancher.state.autoformat", "rancher.cloud_init.datasources"];
 
 const SKIPPED: &str = "the whole file is skipped, and the boot goes on without it";
 
@@ -151,7 +155,27 @@ impl Checker {
         }
     }
 
+    /// The system's own code takes the values, and what that refuses is said here.
+    fn host(&mut self, tree: &Tree) {
+        let mut host = Host::default();
+        for refusal in host::tree(&mut host, tree) {
+            let (code, help) = advice(refusal.unknown);
+            self.found.say(code, refusal.span, refusal.message, AT_BOOT, help);
+        }
+        for message in host.render().refused {
+            self.found.say(&codes::HOST_VALUE, 0..0, message, AT_BOOT, "complete it, or take it out");
+        }
+        for path in EARLY {
+            if let Some(span) = tree.key(path.split('.')) {
+                self.early(&span, path);
+            }
+        }
+    }
+
     fn root(&mut self, tree: &Tree) {
+        if self.os == Os::Docker {
+            return self.host(tree);
+        }
         if self.os == Os::Linux {
             // Somebody else's cloud-init: its keys are not known here.
             return;
@@ -264,8 +288,7 @@ impl Checker {
 
     /// What is needed before a cloud-config that must be fetched is there.
     fn early(&mut self, span: &Range<usize>, name: &str) {
-        let early = ["rancher.state.dev", "rancher.state.autoformat", "rancher.cloud_init.datasources"];
-        if early.contains(&name) {
+        if EARLY.contains(&name) {
             let message = format!("`{name}` is needed before a cloud-config is fetched");
             let at_boot = "in one that is fetched it comes too late";
             let help = "write it on the kernel's command line as well";

@@ -258,4 +258,10 @@ codes! {
     CC_EARLY "N0601" "too late in a cloud-config that is fetched"
         "The state's device and autoformat are needed before a datasource is asked; in a cloud-config that is fetched they come too late. On the command line, or in a seed in front of the initrd, they are in time."
         "rancheros-1.5.8" "#cloud-config\nrancher:\n  state:\n    dev: LABEL=RANCHER_STATE\n";
+    HOST_KEY "E0701" "not a key of this system"
+        "`docker-1` takes the keys of its table; the others of RancherOS are refused with a reason, and the rest of the line or file is applied."
+        "docker-1" "rancher.autologin=tty1";
+    HOST_VALUE "E0702" "a value that this system refuses"
+        "The system runs the same code at boot: it names what it refuses on the console, in these words, and applies the rest."
+        "docker-1" "rancher.state.autoformat=/dev/sda";
 }

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::{
     codes::{self, Code},
+    host,
     schema::{self, Key},
 };
 
@@ -31,8 +32,29 @@ pub fn markdown() -> String {
     for key in schema::keys() {
         row(&mut out, &key);
     }
+    out += HOST;
+    for key in host::keys() {
+        let cells = [
+            format!("`{}`", key.path),
+            key.ty.to_owned(),
+            format!("`{}`", key.example),
+            key.about.to_owned(),
+        ];
+        _ = writeln!(out, "| {} |", cells.map(|c| c.replace('|', "\\|")).join(" | "));
+    }
     out
 }
+
+const HOST: &str = "
+## Keys of docker-1
+
+The paths are those of a cloud-config. On the command line the first six begin with `cc.`, and lists of maps cannot be
+written. `*` is any one name, `**` one with dots in it. Every other key is refused: `params check` says why, and so does
+the machine's console. `params render-system` shows what a configuration becomes.
+
+| Key | Type | Example | What it is |
+|---|---|---|---|
+";
 
 fn rule(out: &mut String, code: &Code) {
     let example = code.example;

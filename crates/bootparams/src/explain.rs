@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     check::{SCHEMA, fits, is_secret},
     emit::Emitter,
-    line,
+    host, line,
     os::Os,
     schema::{self, Found, Type},
     tree::{Crash, Node},
@@ -102,6 +102,9 @@ fn hide_secrets(node: &mut Node, path: &mut Vec<String>) {
 
 /// What there is to say about a value that the line sets.
 fn remark(set: &Node, path: &[&str], os: Os) -> Option<String> {
+    if os == Os::Docker {
+        return host::is_unknown(path).then(|| "not taken".to_owned());
+    }
     let node = set.get(path.iter().copied())?;
     let top = if path.first() == Some(&"rancher") && path.len() > 1 { None } else { Some("cc") };
     match SCHEMA.find_segments(top.into_iter().chain(path.iter().copied())) {

@@ -9,6 +9,7 @@ pub mod diagnostic;
 pub mod docs;
 mod emit;
 pub mod explain;
+pub mod host;
 pub mod kernel;
 pub mod line;
 pub mod os;

@@ -51,6 +51,8 @@ pub enum Os {
     Rancher(Version),
     /// BurmillaOS, its continuation.
     Burmilla(Version),
+    /// The system of this project that runs Docker: the same parser, a schema of its own ([`crate::host`]).
+    Docker,
     /// Our test guest: reads `rancher.` as RancherOS 1.5.8 does.
     Smoke,
     /// Any other kernel and initrd: nothing under `rancher.` is read.
@@ -64,7 +66,7 @@ impl Os {
         match self {
             Self::Rancher(v) | Self::Burmilla(v) => Some(v),
             Self::Smoke => Some(Version::new(1, 5, 8)),
-            Self::Linux => None,
+            Self::Docker | Self::Linux => None,
         }
     }
 
@@ -77,7 +79,10 @@ impl Os {
     /// The parser's steps; none where nothing is read.
     #[must_use]
     pub fn dialect(self) -> Option<Dialect> {
-        self.version().map(Dialect::of)
+        match self {
+            Self::Docker => Some(Dialect::of(Version::new(1, 5, 8))),
+            _ => self.version().map(Dialect::of),
+        }
     }
 }
 
@@ -86,6 +91,7 @@ impl fmt::Display for Os {
         match self {
             Self::Rancher(v) => write!(f, "rancheros-{v}"),
             Self::Burmilla(v) => write!(f, "burmillaos-{v}"),
+            Self::Docker => f.write_str("docker-1"),
             Self::Smoke => f.write_str("smoke"),
             Self::Linux => f.write_str("linux"),
         }
@@ -96,10 +102,11 @@ impl FromStr for Os {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let known = "`rancheros-1.5.8`, `burmillaos-1.9.3`, `smoke` or `linux`";
+        let known = "`rancheros-1.5.8`, `burmillaos-1.9.3`, `docker-1`, `smoke` or `linux`";
         let os = match text.split_once('-') {
             None if text == "smoke" => Self::Smoke,
             None if text == "linux" => Self::Linux,
+            Some(("docker", "1")) => Self::Docker,
             Some(("rancheros", version)) => Self::Rancher(version.parse()?),
             Some(("burmillaos", version)) => Self::Burmilla(version.parse()?),
             _ => return Err(format!("unknown OS `{text}`; give {known}")),

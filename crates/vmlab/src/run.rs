@@ -160,7 +160,7 @@ fn forwards(machine: &Machine) -> impl Iterator<Item = &Forward> {
 /// How to log in through a forward to the guest's SSH: the console is shown, and takes no keys.
 fn login(os: Os, forward: &Forward) -> Option<String> {
     let port = forward.host_port;
-    (forward.guest_port == 22 && matches!(os, Os::Rancher(_) | Os::Burmilla(_)))
+    (forward.guest_port == 22 && matches!(os, Os::Rancher(_) | Os::Burmilla(_) | Os::Docker))
         .then(|| format!("log in with: ssh -p {port} rancher@127.0.0.1"))
 }
 

@@ -28,6 +28,7 @@ mod pattern;
 pub mod plan;
 pub mod profiles;
 pub mod publish;
+mod render_system;
 pub mod serve;
 pub mod sign;
 pub mod test;

@@ -6,7 +6,8 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use bootparams::{Context, Diagnostic, Os, Severity, Source, Target, cloud_config, schema};
+use super::render_system;
+use bootparams::{Context, Diagnostic, Os, Severity, Source, Target, cloud_config, host, schema};
 use buildexec::ctx::Ctx;
 use failure::{Explain as _, Failure, Kind};
 use mediabuild::site::load;
@@ -34,6 +35,8 @@ enum Action {
     ///
     /// A line that takes the parser's process down gives "PANIC", one that it never finishes "HANG".
     Parse(ParseArgs),
+    /// Write the files that the Docker system makes of parameters and cloud-configs, with the program it does it with.
+    RenderSystem(render_system::RenderArgs),
 }
 
 /// Whose parameters.
@@ -48,7 +51,7 @@ struct Subject {
     /// A line instead of a profile's.
     #[arg(long, requires = "os", conflicts_with = "profile", allow_hyphen_values = true)]
     line: Option<String>,
-    /// Who reads the line: `rancheros-1.5.8`, `burmillaos-1.9.3`, `smoke`, `linux`.
+    /// Who reads the line: `rancheros-1.5.8`, `burmillaos-1.9.3`, `docker-1`, `smoke`, `linux`.
     #[arg(long, requires = "line")]
     os: Option<Os>,
 }
@@ -64,7 +67,7 @@ struct ListArgs {
 
 #[derive(Args, Debug)]
 struct ParseArgs {
-    /// Whose parser: `rancheros-1.5.8`, `burmillaos-1.9.3`, `smoke`, `linux`.
+    /// Whose parser: `rancheros-1.5.8`, `burmillaos-1.9.3`, `docker-1`, `smoke`, `linux`.
     #[arg(long)]
     os: Os,
 }
@@ -82,6 +85,7 @@ pub fn run(ctx: &Ctx, args: &ParamsArgs) -> Result<()> {
             Ok(())
         }
         Action::Parse(args) => parse(ctx, args),
+        Action::RenderSystem(args) => render_system::run(ctx, args),
     }
 }
 
@@ -180,8 +184,23 @@ struct Listed {
     about: &'static str,
 }
 
+/// The keys of `docker-1`, whose table is its own.
+fn list_host(ctx: &Ctx, pattern: &str) {
+    let wanted = |k: &host::Key| [k.path, k.about].iter().any(|t| t.to_lowercase().contains(pattern));
+    let keys: Vec<host::Key> = host::keys().into_iter().filter(wanted).collect();
+    if ctx.globals.json {
+        return ctx.report.out_json(&keys);
+    }
+    let row = |k: host::Key| [k.path, k.ty, k.example, k.about].map(str::to_owned).to_vec();
+    let rows: Vec<Vec<String>> = keys.into_iter().map(row).collect();
+    ctx.report.out(&table(&["KEY", "TYPE", "EXAMPLE", "WHAT IT IS"], &rows));
+}
+
 fn list(ctx: &Ctx, args: &ListArgs) {
     let pattern = args.pattern.as_deref().unwrap_or_default().to_lowercase();
+    if args.os == Some(Os::Docker) {
+        return list_host(ctx, &pattern);
+    }
     let wanted = |k: &schema::Key| {
         args.os.is_none_or(|os| k.known_to(os))
             && (k.path.to_lowercase().contains(&pattern) || k.row.about.to_lowercase().contains(&pattern))

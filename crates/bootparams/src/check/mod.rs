@@ -1,5 +1,6 @@
 //! Is this line what its writer means? Says so before it boots.
 
+mod host;
 mod limits;
 mod meaning;
 mod network;
@@ -9,11 +10,13 @@ mod types;
 
 use std::{ops::Range, sync::LazyLock};
 
+pub(super) use host::{AT_BOOT, advice};
 pub use secrets::masked;
-pub(super) use secrets::{credentials, hide, is_secret, is_secret_name};
+pub(super) use secrets::{credentials, hide, is_hash, is_secret, is_secret_name};
 pub(super) use types::{as_text, fits, nearest};
 
 use super::{
+    codes,
     diagnostic::{Diagnostic, Findings},
     kernel,
     line::{self, Word},
@@ -95,7 +98,12 @@ pub fn check(line: &str, os: Os, context: &Context) -> Vec<Diagnostic> {
     };
     let settings = dialect.map(|d| settings(&words, d)).unwrap_or_default();
     let mut c = Checker { line, os, context, dialect, words: &words, settings, found: Findings::default() };
-    if dialect.is_some() {
+    if os == Os::Docker {
+        c.shape();
+        c.overlaps();
+        c.host();
+        c.secrets();
+    } else if dialect.is_some() {
         c.shape();
         c.overlaps();
         c.types();

@@ -173,7 +173,7 @@ impl Checker<'_> {
     }
 
     /// `hostname=` and the like, which are written without `cc.` by everybody once.
-    fn top_level_without_prefix(&mut self) {
+    pub(super) fn top_level_without_prefix(&mut self) {
         let top = ["hostname", "ssh_authorized_keys", "write_files", "mounts", "runcmd", "bootcmd"];
         for word in self.words.iter().filter(|w| top.contains(&w.name())) {
             let name = word.name();

@@ -39,6 +39,19 @@ impl Tree {
             }
         }
     }
+
+    /// Where a key stands.
+    pub(crate) fn key<'k>(&self, path: impl IntoIterator<Item = &'k str>) -> Option<Range<usize>> {
+        let mut at = self;
+        let mut span = None;
+        for segment in path {
+            let Data::Map(entries) = &at.data else { return None };
+            let (place, _, value) = entries.iter().rfind(|(_, name, _)| name == segment)?;
+            span = Some(place.clone());
+            at = value;
+        }
+        span
+    }
 }
 
 const MAX_DEPTH: usize = 100;

@@ -70,7 +70,9 @@ fn volume(profile: &Profile) -> String {
     match profile.os {
         Os::Rancher(_) => "RancherOS".to_owned(),
         Os::Burmilla(_) => "BurmillaOS".to_owned(),
-        Os::Smoke | Os::Linux => profile.name.to_uppercase().replace('-', "_").chars().take(32).collect(),
+        Os::Docker | Os::Smoke | Os::Linux => {
+            profile.name.to_uppercase().replace('-', "_").chars().take(32).collect()
+        }
     }
 }
 
@@ -121,7 +123,7 @@ pub fn seed(profile: &Profile) -> Option<Seed> {
     // Until 0.8 the system wipes or loses the first at boot, and reads the second (cmd/cloudinit of v0.4.4).
     let path = match profile.os {
         Os::Linux => return None,
-        os if os.since(0, 8, 0) => CLOUD_CONFIG,
+        os if os == Os::Docker || os.since(0, 8, 0) => CLOUD_CONFIG,
         _ => "usr/share/ros/oem/oem-config.yml",
     };
     Some(Seed { path, config: profile.cloud_config.clone() })

@@ -1,0 +1,39 @@
+//! The command line of `docker-1`: the system's own code takes it, and what that refuses is said here.
+
+use super::{Checker, codes};
+use crate::host::{Host, setting};
+
+/// What the system does with the rest.
+pub(crate) const AT_BOOT: &str = "it is named on the console, and the rest is applied";
+
+impl Checker<'_> {
+    pub(super) fn host(&mut self) {
+        let Some(dialect) = self.dialect else { return };
+        let mut host = Host::default();
+        for word in self.words {
+            for refusal in setting(&mut host, word, dialect) {
+                let (code, help) = advice(refusal.unknown);
+                self.found.say(code, refusal.span, refusal.message, AT_BOOT, help);
+            }
+        }
+        for message in host.render().refused {
+            self.found.say(
+                &codes::HOST_VALUE,
+                0..self.line.len(),
+                message,
+                AT_BOOT,
+                "complete it, or take it out",
+            );
+        }
+        self.top_level_without_prefix();
+    }
+}
+
+/// The rule and the next step for something that is refused.
+pub(crate) fn advice(unknown: bool) -> (&'static codes::Code, &'static str) {
+    if unknown {
+        (&codes::HOST_KEY, "`params list --os docker-1` shows what there is")
+    } else {
+        (&codes::HOST_VALUE, "`params list --os docker-1` shows an example of each value")
+    }
+}

@@ -1,0 +1,135 @@
+//! `docker-1`, the system of this project that runs Docker: what it takes from the command line and from
+//! cloud-configs, and the files that it makes of it.
+//!
+//! One table ([`table`]) is the schema: each row has the function that takes its value, so a key that is listed
+//! does something. The checker and the machine itself run this same code. What is not taken is refused with a
+//! reason; the rest is applied.
+
+mod docker;
+mod files;
+mod network;
+mod refused;
+mod services;
+mod table;
+mod take;
+mod walk;
+
+use std::collections::BTreeMap;
+
+pub use files::{File, Rendered};
+pub use table::{Key, keys};
+pub(crate) use walk::{setting, tree};
+
+use crate::{
+    line,
+    os::Os,
+    yaml::{document, read},
+};
+
+/// The longest cloud-config that is read, in bytes.
+pub const MAX_CONFIG: usize = 1 << 20;
+
+/// What the machine is to be.
+#[derive(Clone, Debug, Default)]
+pub struct Host {
+    hostname: Option<String>,
+    keys: Vec<String>,
+    files: Vec<File>,
+    mounts: Vec<[String; 4]>,
+    bootcmd: Vec<Vec<String>>,
+    runcmd: Vec<Vec<String>>,
+    password: Option<String>,
+    state: State,
+    docker: docker::Docker,
+    environment: BTreeMap<String, String>,
+    network: network::Network,
+    sysctl: BTreeMap<String, String>,
+    modules: Vec<String>,
+    ssh: Ssh,
+    services: BTreeMap<String, services::Service>,
+    datasources: Vec<String>,
+}
+
+/// `rancher.state`.
+#[derive(Clone, Debug)]
+struct State {
+    dev: String,
+    autoformat: Vec<String>,
+    formatzero: bool,
+    wait: bool,
+    required: bool,
+}
+
+impl Default for State {
+    /// Where RancherOS 0.4 looks, so that `autoformat` alone is enough.
+    fn default() -> Self {
+        let dev = "LABEL=RANCHER_STATE".to_owned();
+        Self { dev, autoformat: Vec::new(), formatzero: true, wait: false, required: false }
+    }
+}
+
+/// `rancher.ssh`.
+#[derive(Clone, Debug)]
+struct Ssh {
+    daemon: bool,
+    port: u16,
+    address: Option<String>,
+}
+
+impl Default for Ssh {
+    fn default() -> Self {
+        Self { daemon: true, port: 22, address: None }
+    }
+}
+
+impl Host {
+    /// Takes what a kernel's command line sets, over what is there. Returns what was refused, with reasons and
+    /// without secrets.
+    pub fn read_line(&mut self, text: &str) -> Vec<String> {
+        let text = text.trim_end_matches('\n');
+        if text.len() > line::MAX_LINE {
+            return vec![format!("the command line has more than {} bytes", line::MAX_LINE)];
+        }
+        let Some(dialect) = Os::Docker.dialect() else { return Vec::new() };
+        let mut refused = Vec::new();
+        for word in line::words(text, dialect) {
+            refused.extend(setting(self, &word, dialect).into_iter().map(|r| r.message));
+        }
+        refused
+    }
+
+    /// Takes what a cloud-config sets, over what is there. Returns what was refused.
+    pub fn read_config(&mut self, text: &str) -> Vec<String> {
+        match config(text) {
+            Err(reason) => vec![format!("the cloud-config is not used: {reason}")],
+            Ok(root) => tree(self, &root).into_iter().map(|r| r.message).collect(),
+        }
+    }
+}
+
+/// Whether no key of the table is there or below.
+pub(crate) fn is_unknown(path: &[&str]) -> bool {
+    matches!(table::find(path), table::Found::Unknown(_))
+}
+
+/// The values of a cloud-config, or why it is none.
+fn config(text: &str) -> Result<document::Tree, String> {
+    if text.len() > MAX_CONFIG {
+        return Err("it has more than a megabyte".to_owned());
+    }
+    if text.lines().next() != Some("#cloud-config") {
+        return Err("its first line is not `#cloud-config`".to_owned());
+    }
+    let tree = document::read(text).map_err(|(bad, span)| {
+        let line = text[..span.start].matches('\n').count() + 1;
+        format!("line {line} is not YAML: {}", bad.0)
+    })?;
+    // Anchors that multiply; the checker refuses them as well.
+    match read(text) {
+        Err(crate::yaml::Stop::Crash(_)) => Err("its anchors cannot be followed".to_owned()),
+        _ => Ok(tree),
+    }
+}
+
+#[cfg(test)]
+mod tests;

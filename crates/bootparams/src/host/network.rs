@@ -1,0 +1,114 @@
+//! `rancher.network`: addresses by selector, name servers, proxies.
+
+use core::net::{IpAddr, Ipv4Addr};
+use std::collections::BTreeMap;
+
+use super::{
+    Host,
+    table::Names,
+    take::{self, Said},
+};
+
+/// What the network is to be.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Network {
+    pub(super) nameservers: Vec<IpAddr>,
+    pub(super) search: Vec<String>,
+    pub(super) proxies: BTreeMap<&'static str, String>,
+    pub(super) interfaces: BTreeMap<String, Interface>,
+}
+
+/// An interface, or all that a selector takes.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Interface {
+    pub(super) selector: Option<String>,
+    pub(super) dhcp: bool,
+    pub(super) addresses: Vec<String>,
+    pub(super) gateway: Option<Ipv4Addr>,
+    pub(super) gateway6: Option<core::net::Ipv6Addr>,
+    pub(super) mtu: Option<u32>,
+}
+
+/// Changes the interface that a path names.
+pub(super) fn with(host: &mut Host, names: &Names<'_>, change: impl FnOnce(&mut Interface)) -> Said {
+    let name = names.first().copied().unwrap_or_default();
+    if let Err(reason) = check_selector(name) {
+        return vec![reason];
+    }
+    change(host.network.interfaces.entry(name.to_owned()).or_default());
+    Vec::new()
+}
+
+fn check_selector(text: &str) -> Result<(), String> {
+    if text.starts_with("mac=") {
+        return Err("an address is selected by `mac:`".to_owned());
+    }
+    if take::plain(text, ":*?_.-") {
+        Ok(())
+    } else {
+        Err(format!("`{}` selects nothing", text.escape_debug()))
+    }
+}
+
+pub(super) fn selector(host: &mut Host, names: &Names<'_>, value: String) -> Said {
+    match check_selector(&value) {
+        Ok(()) => with(host, names, |i| i.selector = Some(value.to_owned())),
+        Err(reason) => vec![reason],
+    }
+}
+
+/// Checks address/length.
+pub(super) fn with_length(text: &str) -> Result<String, String> {
+    let wrong = || format!("`{}` is not address/length, such as 192.168.1.2/24", text.escape_debug());
+    let (address, length) = text.split_once('/').ok_or_else(wrong)?;
+    let address: IpAddr = address.parse().map_err(|_| wrong())?;
+    let most = if address.is_ipv4() { 32 } else { 128 };
+    let length = length.parse::<u8>().ok().filter(|l| *l <= most).ok_or_else(wrong)?;
+    Ok(format!("{address}/{length}"))
+}
+
+pub(super) fn addresses(host: &mut Host, names: &Names<'_>, texts: Vec<String>) -> Said {
+    let mut kept = Vec::new();
+    let mut said = take::each(&mut kept, texts, |text| with_length(&text));
+    // `address` and `addresses` of one interface are both meant.
+    said.extend(with(host, names, |i| {
+        kept.retain(|a| !i.addresses.contains(a));
+        i.addresses.extend(kept);
+    }));
+    said
+}
+
+pub(super) fn gateway(host: &mut Host, names: &Names<'_>, value: String) -> Said {
+    match value.parse() {
+        Ok(IpAddr::V4(address)) => with(host, names, |i| i.gateway = Some(address)),
+        Ok(IpAddr::V6(address)) => with(host, names, |i| i.gateway6 = Some(address)),
+        Err(_) => vec![format!("`{}` is not an address", value.escape_debug())],
+    }
+}
+
+pub(super) fn mtu(host: &mut Host, names: &Names<'_>, value: i64) -> Said {
+    match u32::try_from(value).ok().filter(|m| (68..=65_535).contains(m)) {
+        Some(mtu) => with(host, names, |i| i.mtu = Some(mtu)),
+        None => vec!["a packet has 68 to 65535 bytes".to_owned()],
+    }
+}
+
+pub(super) fn nameservers(host: &mut Host, _: &Names<'_>, servers: Vec<String>) -> Said {
+    take::each(&mut host.network.nameservers, servers, |s| {
+        s.parse().map_err(|_| format!("`{}` is not an address", s.escape_debug()))
+    })
+}
+
+pub(super) fn search(host: &mut Host, _: &Names<'_>, domains: Vec<String>) -> Said {
+    take::each(&mut host.network.search, domains, take::hostname)
+}
+
+pub(super) fn proxy(host: &mut Host, name: &'static str, value: String) -> Said {
+    match take::line(value) {
+        Ok(value) => {
+            host.network.proxies.insert(name, value);
+            Vec::new()
+        }
+        Err(reason) => vec![reason],
+    }
+}

@@ -1,0 +1,134 @@
+//! Keys of RancherOS and of other systems' cloud-init that this one does not take, and what to do instead.
+
+/// The beginning of a path (`*` is any one name) and the reason; the longest that fits counts.
+const REASONS: &[(&str, &str)] = &[
+    ("default_hostname", "set hostname"),
+    ("users", "the users are rancher, docker and root; give ssh_authorized_keys"),
+    ("packages", "the system is read-only and has no packages; run a container"),
+    ("coreos", "it is a key of another system"),
+    (
+        "rancher.autologin",
+        "nobody logs in without a key or a password; set rancher.password or ssh_authorized_keys",
+    ),
+    ("rancher.console", "there is one console, the system itself"),
+    ("rancher.bootstrap", "nothing runs before the state disk is there; use bootcmd"),
+    ("rancher.cloud_init_services", "the system reads cloud-configs itself"),
+    ("rancher.autoformat", "there is no service for it; list disks in rancher.state.autoformat"),
+    ("rancher.bootstrap_docker", "there is one Docker, rancher.docker"),
+    ("rancher.system_docker", "there is one Docker, rancher.docker"),
+    ("rancher.debug", "set rancher.docker.debug"),
+    ("rancher.rm_usr", "nothing of /usr is kept"),
+    ("rancher.no_sharedroot", "the root is always a shared mount"),
+    ("rancher.log", "messages are in /var/log/messages"),
+    ("rancher.force_console_rebuild", "there is no console container"),
+    ("rancher.recovery", "boot with rancher.state.dev=none instead"),
+    ("rancher.disable", "logins without a key or a password are always off"),
+    ("rancher.services_include", "there is no list of services; describe one in rancher.services"),
+    ("rancher.default_network", "set rancher.network"),
+    ("rancher.repositories", "there is no list of services"),
+    ("rancher.ssh.keys", "the host key is made at the first boot and kept on the state disk"),
+    ("rancher.state.directory", "the root is in memory; only Docker, /home and keys are on the disk"),
+    ("rancher.state.mdadm_scan", "RAID arrays are not assembled"),
+    ("rancher.state.lvm_scan", "volume groups are not activated"),
+    ("rancher.state.cryptsetup", "encrypted disks are not opened"),
+    ("rancher.state.rngd", "the kernel collects entropy itself"),
+    ("rancher.state.script", "use bootcmd"),
+    ("rancher.state.oem_dev", "there is no second configuration disk; carry a cloud-config in the medium"),
+    ("rancher.state.oem_fstype", "there is no second configuration disk"),
+    ("rancher.state.boot_dev", "kernel and system are on the medium"),
+    ("rancher.state.boot_fstype", "kernel and system are on the medium"),
+    ("rancher.upgrade", "an update is a new medium"),
+    ("rancher.registry_auths", "log in with `docker login`, from runcmd or by hand; it is kept in /home"),
+    ("rancher.defaults", "set the key itself"),
+    ("rancher.resize_device", "disks are not repartitioned"),
+    ("rancher.restart_services", "the system's services always run"),
+    ("rancher.hypervisor_service", "there are no guest tools"),
+    ("rancher.preload_wait", "carried images are loaded before services start"),
+    ("rancher.http_load_retries", "a datasource is asked 15 times"),
+    ("rancher.docker.tls", "Docker listens on its socket only; use `docker -H ssh://…`"),
+    ("rancher.docker.tls_args", "Docker listens on its socket only; use `docker -H ssh://…`"),
+    ("rancher.docker.host", "Docker listens on its socket only; use `docker -H ssh://…`"),
+    ("rancher.docker.server_cert", "Docker listens on its socket only"),
+    ("rancher.docker.server_key", "Docker listens on its socket only"),
+    ("rancher.docker.ca_cert", "Docker listens on its socket only"),
+    ("rancher.docker.ca_key", "Docker listens on its socket only"),
+    ("rancher.docker.storage_context", "Docker does not run in a container here"),
+    ("rancher.docker.exec", "Docker does not run in a container here"),
+    ("rancher.docker.engine", "there is one Docker, the medium's"),
+    ("rancher.docker.config_file", "write /etc/docker/daemon.json with write_files"),
+    ("rancher.docker.containerd", "containerd is the system's"),
+    ("rancher.docker.exec_root", "it is in memory"),
+    ("rancher.docker.group", "the group is docker"),
+    ("rancher.docker.graph", "Docker's data is on the state disk"),
+    ("rancher.docker.data_root", "Docker's data is on the state disk"),
+    ("rancher.docker.pid_file", "it is in memory"),
+    ("rancher.docker.restart", "containers are started again by their own restart policy"),
+    ("rancher.docker.selinux_enabled", "there is no SELinux here"),
+    ("rancher.docker.userns_enabled", "use extra_args: [--userns-remap=default]"),
+    ("rancher.network.pre_cmds", "use bootcmd"),
+    ("rancher.network.post_cmds", "use runcmd"),
+    ("rancher.network.dns.override", "name servers that are set always win over those of DHCP"),
+    ("rancher.network.dhcp_timeout", "nothing waits for DHCP"),
+    ("rancher.network.wifi_networks", "there are no drivers for wireless networks"),
+    ("rancher.network.modem_networks", "there are no drivers for modems"),
+    ("rancher.network.interfaces.*.dhcp_args", "the DHCP client has no options here"),
+    ("rancher.network.interfaces.*.ipv4ll", "give an address"),
+    ("rancher.network.interfaces.*.bridge", "bridges of the host are not made; Docker makes its own"),
+    ("rancher.network.interfaces.*.bond", "bonds are not made"),
+    ("rancher.network.interfaces.*.bond_opts", "bonds are not made"),
+    ("rancher.network.interfaces.*.vlans", "VLANs are not made"),
+    ("rancher.network.interfaces.*.pre_up", "use bootcmd"),
+    ("rancher.network.interfaces.*.post_up", "use runcmd"),
+    ("rancher.network.interfaces.*.wifi_network", "there are no drivers for wireless networks"),
+    ("rancher.services.*.links", "use a network of your own, or net: host"),
+    ("rancher.services.*.build", "an image is built elsewhere"),
+    ("rancher.services.*.container_name", "a container has the name of its service"),
+];
+
+/// Why a key is not taken, where there is more to say than that it is unknown.
+pub(super) fn reason(path: &[&str]) -> Option<&'static str> {
+    let fits = |pattern: &str| {
+        let mut depth = 0;
+        let all = pattern.split('.').all(|segment| {
+            let have = path.get(depth);
+            depth += 1;
+            have.is_some_and(|h| segment == "*" || segment == *h)
+        });
+        all.then_some(depth)
+    };
+    let found = REASONS.iter().filter_map(|(pattern, reason)| Some((fits(pattern)?, *reason)));
+    found.max_by_key(|(depth, _)| *depth).map(|(_, reason)| reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::table::{Found, find},
+        *,
+    };
+    use crate::schema;
+
+    #[test]
+    fn every_key_of_rancheros_is_taken_or_has_a_reason() {
+        let mut silent = Vec::new();
+        for key in schema::keys() {
+            let path = key.path.strip_prefix("cc.").unwrap_or(&key.path).replace('*', "x");
+            let path: Vec<&str> = path.split('.').collect();
+            match find(&path) {
+                Found::Row(..) | Found::Group => {}
+                Found::Unknown(_) if reason(&path).is_some() => {}
+                Found::Unknown(_) => silent.push(key.path.clone()),
+            }
+        }
+        assert_eq!(silent, Vec::<String>::new());
+    }
+
+    #[test]
+    fn no_reason_is_given_for_what_is_taken() {
+        for (pattern, _) in REASONS {
+            let path = pattern.replace('*', "x");
+            let found = find(&path.split('.').collect::<Vec<_>>());
+            assert!(matches!(found, Found::Unknown(_)), "{pattern}");
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! From values with places to the table's rows.
+
+use std::ops::Range;
+
+use super::{
+    Host, refused, services,
+    table::{Found, Handler, find},
+    take::text,
+};
+use crate::{
+    check::nearest,
+    line::{self, Word},
+    os::Dialect,
+    tree::Node,
+    yaml::{
+        self,
+        document::{Data, Tree},
+    },
+};
+
+/// Something that is not taken.
+pub(crate) struct Refusal {
+    /// The bytes of the text that it is about.
+    pub(crate) span: Range<usize>,
+    /// What and why; holds no secret.
+    pub(crate) message: String,
+    /// Whether the key itself is none of this system's.
+    pub(crate) unknown: bool,
+}
+
+/// Takes what a word of a command line sets.
+pub(crate) fn setting(host: &mut Host, word: &Word, dialect: Dialect) -> Vec<Refusal> {
+    let Some(path) = word.path(dialect) else { return Vec::new() };
+    let written = word.value().unwrap_or("true");
+    let value = match line::value(written, dialect) {
+        Ok(node) => from_line(node, written, &word.span),
+        Err(crash) => {
+            let message = format!("`{path}`: {crash}");
+            return vec![Refusal { span: word.span.clone(), message, unknown: false }];
+        }
+    };
+    let mut out = Vec::new();
+    let path: Vec<&str> = path.split('.').collect();
+    Walk { host, out: &mut out }.entry(&path, &word.span, &value);
+    out
+}
+
+/// A value of the line; a scalar that is no text keeps the text as it is written.
+fn from_line(node: Node, written: &str, span: &Range<usize>) -> Tree {
+    let data = match node {
+        Node::Str(text) => Data::Scalar(Node::Str(text.clone()), text),
+        Node::List(list) => Data::List(list.into_iter().map(|n| from_line(n, "", span)).collect()),
+        Node::Map(map) => {
+            let entry = |(key, value)| (span.clone(), key, from_line(value, "", span));
+            Data::Map(map.into_iter().map(entry).collect())
+        }
+        other if written.is_empty() => {
+            let text = crate::check::as_text(&other).unwrap_or_default();
+            Data::Scalar(other, text)
+        }
+        other => Data::Scalar(other, written.to_owned()),
+    };
+    Tree { span: span.clone(), data }
+}
+
+/// Takes what a cloud-config sets.
+pub(crate) fn tree(host: &mut Host, root: &Tree) -> Vec<Refusal> {
+    let mut out = Vec::new();
+    match &root.data {
+        Data::Map(_) => Walk { host, out: &mut out }.map(root, &[]),
+        Data::Scalar(Node::Null, _) => {}
+        _ => {
+            let message = format!("a cloud-config is a map, and this is {}", root.node().kind());
+            out.push(Refusal { span: root.span.clone(), message, unknown: false });
+        }
+    }
+    out
+}
+
+struct Walk<'a> {
+    host: &'a mut Host,
+    out: &'a mut Vec<Refusal>,
+}
+
+impl Walk<'_> {
+    fn map(&mut self, tree: &Tree, path: &[&str]) {
+        let Data::Map(entries) = &tree.data else { return };
+        for (span, name, value) in entries {
+            let path: Vec<&str> = path.iter().copied().chain([name.as_str()]).collect();
+            self.entry(&path, span, value);
+        }
+    }
+
+    fn entry(&mut self, path: &[&str], span: &Range<usize>, value: &Tree) {
+        let name = path.join(".").escape_debug().to_string();
+        match find(path) {
+            Found::Row(row, names) => {
+                let names: Vec<&str> = names.iter().map(String::as_str).collect();
+                match take(self.host, row.handler, &names, value) {
+                    Ok(said) => {
+                        said.iter().for_each(|s| self.refuse(&value.span, format!("`{name}`: {s}"), false))
+                    }
+                    Err(()) => {
+                        let (want, have) = (row.handler.name(), value.node().kind());
+                        self.refuse(&value.span, format!("`{name}` takes a {want}, not {have}"), false);
+                    }
+                }
+            }
+            Found::Group => match &value.data {
+                Data::Map(_) => self.map(value, path),
+                Data::Scalar(Node::Null, _) => {}
+                _ => {
+                    let have = value.node().kind();
+                    self.refuse(&value.span, format!("`{name}` takes keys below it, not {have}"), false);
+                }
+            },
+            Found::Unknown(near) => {
+                let reason = refused::reason(path).map(str::to_owned).unwrap_or_else(|| {
+                    let near = nearest(path.last().copied().unwrap_or_default(), &near);
+                    near.map_or("this system has no such key".to_owned(), |n| format!("did you mean `{n}`?"))
+                });
+                self.refuse(span, format!("`{name}` is not taken: {reason}"), true);
+            }
+        }
+    }
+
+    fn refuse(&mut self, span: &Range<usize>, message: String, unknown: bool) {
+        self.out.push(Refusal { span: span.clone(), message, unknown });
+    }
+}
+
+/// Hands a value to its row; `Err` when it is of another type.
+fn take(host: &mut Host, handler: Handler, names: &[&str], value: &Tree) -> Result<Vec<String>, ()> {
+    Ok(match handler {
+        Handler::Flag(f) => f(host, names, flag(value)?),
+        Handler::Number(f) => f(host, names, number(value)?),
+        Handler::Text(f) => f(host, names, text(value).ok_or(())?),
+        Handler::List(f) => f(host, names, list(value)?),
+        Handler::Commands(f) => f(host, commands(value)?),
+        Handler::Items(f) => match &value.data {
+            Data::List(items) => f(host, items),
+            _ => return Err(()),
+        },
+        Handler::Run(option, shape) => services::take(host, names, option, shape, value)?,
+    })
+}
+
+pub(super) fn flag(value: &Tree) -> Result<bool, ()> {
+    text(value).and_then(|t| yaml::boolean(&t)).ok_or(())
+}
+
+fn number(value: &Tree) -> Result<i64, ()> {
+    text(value).and_then(|t| t.parse().ok()).ok_or(())
+}
+
+pub(super) fn list(value: &Tree) -> Result<Vec<String>, ()> {
+    match &value.data {
+        Data::List(items) => items.iter().map(|i| text(i).ok_or(())).collect(),
+        _ => Err(()),
+    }
+}
+
+/// A text is for a shell, a list is the words themselves.
+fn commands(value: &Tree) -> Result<Vec<Vec<String>>, ()> {
+    let Data::List(items) = &value.data else { return Err(()) };
+    let command = |item: &Tree| match &item.data {
+        Data::List(_) => list(item),
+        _ => text(item).map(|t| vec!["sh".to_owned(), "-c".to_owned(), t]).ok_or(()),
+    };
+    items.iter().map(command).collect()
+}
