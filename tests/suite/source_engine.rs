@@ -123,7 +123,7 @@ fn what_was_pinned_patched_and_configured_is_what_make_sees_and_nothing_else() {
             "DOWNLOAD_PROTO_HTTPS",
             "chain --autofree ${base-url}/boot.html",
             &format!("SOURCE_DATE_EPOCH={epoch}\n"),
-            "LC_ALL=C\n",
+            "LC_ALL=C.UTF-8\n",
             &format!("GITVERSION={}", &id[..8]),
         ] {
             assert!(text.contains(wanted), "{wanted} in {text}");

@@ -179,14 +179,13 @@ impl Ctx {
 
 /// What each child gets of our environment: where programs and the home folder are, and proxies and
 /// certificates, without which a download behind a company's gateway fails. Locale and time zone are fixed,
-/// since they change the output of tools.
+/// since they change the output of tools; the locale is one that has every character.
 fn base_env(env: &Env) -> Vec<(String, String)> {
     let path = env.get("PATH").unwrap_or("/usr/bin:/bin");
     let path = if cfg!(unix) { format!("{path}:/usr/local/sbin:/usr/sbin:/sbin") } else { path.to_owned() };
     let mut base = vec![("PATH".to_owned(), path)];
-    for (name, value) in [("LC_ALL", "C"), ("TZ", "UTC")] {
-        base.push((name.to_owned(), value.to_owned()));
-    }
+    base.push(locale(env, C_UTF8.iter().any(|folder| Utf8Path::new(folder).exists())));
+    base.push(("TZ".to_owned(), "UTC".to_owned()));
     let passed = [
         "HOME",
         "USER",
@@ -210,6 +209,28 @@ fn base_env(env: &Env) -> Vec<(String, String)> {
         base.extend(env.get(name).map(|v| ((*name).to_owned(), v.to_owned())));
     }
     base
+}
+
+/// Where glibc keeps the locale `C.UTF-8`; macOS and older distributions have none.
+const C_UTF8: [&str; 2] = ["/usr/lib/locale/C.utf8", "/usr/lib/locale/C.UTF-8"];
+
+/// The variable that gives children UTF-8 without a language.
+///
+/// Under plain `C`, VBoxManage refuses a folder named `ü` (`VERR_NO_TRANSLATION`) and ends a list in front of the
+/// first such character with status 0. Where `C.UTF-8` is missing, only the characters are taken from the person's
+/// own locale: everything else stays `C`, because no other variable is passed on.
+fn locale(env: &Env, has_c_utf8: bool) -> (String, String) {
+    let named = ["LC_ALL", "LC_CTYPE", "LANG"].iter().find_map(|name| env.get(name));
+    let is_utf8 = |name: &&str| {
+        let name = name.to_ascii_lowercase();
+        name.contains("utf-8") || name.contains("utf8")
+    };
+    match named.filter(is_utf8).filter(|_| !has_c_utf8) {
+        Some(own) => ("LC_CTYPE".to_owned(), own.to_owned()),
+        // macOS has this one under any setting of its own.
+        None if cfg!(target_os = "macos") => ("LC_CTYPE".to_owned(), "UTF-8".to_owned()),
+        None => ("LC_ALL".to_owned(), "C.UTF-8".to_owned()),
+    }
 }
 
 fn mode(globals: &Globals, env: &Env) -> Mode {
@@ -237,4 +258,25 @@ fn find_root(env: &Env) -> Result<(Utf8PathBuf, bool)> {
     let here = Utf8PathBuf::try_from(std::env::current_dir()?).context("the working folder is not UTF-8")?;
     let found = here.ancestors().find(|a| a.join("media.toml").exists()).map(Utf8Path::to_owned);
     Ok(found.map_or((here, false), |root| (root, true)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn children_get_every_character_and_no_language() {
+        let of = |pairs: &[(&str, &str)], has| locale(&Env::of(pairs), has);
+        let named = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        assert_eq!(of(&[("LANG", "de_DE.UTF-8")], true), named("LC_ALL", "C.UTF-8"));
+        assert_eq!(of(&[("LANG", "de_DE.utf8")], false), named("LC_CTYPE", "de_DE.utf8"));
+        let several = [("LC_ALL", "fr_FR.UTF-8"), ("LC_CTYPE", "it_IT.UTF-8"), ("LANG", "C")];
+        assert_eq!(of(&several, false), named("LC_CTYPE", "fr_FR.UTF-8"));
+        // `LC_ALL=C` hides what LANG says; it is not UTF-8, so it is not taken.
+        for own in [&[("LC_ALL", "C"), ("LANG", "de_DE.UTF-8")][..], &[("LANG", "de_DE.ISO-8859-1")], &[]] {
+            let fallback =
+                if cfg!(target_os = "macos") { ("LC_CTYPE", "UTF-8") } else { ("LC_ALL", "C.UTF-8") };
+            assert_eq!(of(own, false), named(fallback.0, fallback.1), "{own:?}");
+        }
+    }
 }

@@ -14,7 +14,7 @@ pub struct Cmd {
     pub program: String,
     /// Its arguments; no shell is involved.
     pub args: Vec<String>,
-    /// The child's whole environment besides `PATH`, `HOME` and `LC_ALL=C`, which `exec/run.rs` sets.
+    /// The child's whole environment besides `PATH`, `HOME` and a locale with UTF-8, which `exec/run.rs` sets.
     pub env: BTreeMap<String, String>,
     /// Working folder; `None` is the repository's root.
     pub cwd: Option<Utf8PathBuf>,
