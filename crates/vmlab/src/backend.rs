@@ -17,7 +17,7 @@ use vmspec::{
     qemu::{self, Watch},
     quote::{self, Shell},
     scenario::Scenario,
-    virtualbox::{System, fitted, host_only, script as virtualbox_script},
+    virtualbox::{System, Todo, fitted, host_only, script as virtualbox_script},
 };
 
 /// The back ends by name.
@@ -96,6 +96,22 @@ impl Backend {
         }
     }
 
+    /// Switches off the machine `name` in `dir`, which is held, where a run that was killed left it on, and says whether
+    /// it was.
+    ///
+    /// # Errors
+    /// When it cannot be switched off.
+    pub fn take_back(&self, ctx: &Ctx, name: &str, dir: &Utf8Path) -> Result<bool> {
+        match self {
+            Self::Qemu(_) => Ok(false),
+            Self::VirtualBox => {
+                let mut vm = VirtualBox::open(ctx, dir, name)?;
+                vm.host.hold(&vm.place)?;
+                vm.take_back()
+            }
+        }
+    }
+
     /// The machine as it is run here, with its disks in `dir` made, its network there, and the address of this host
     /// at which the guest finds a server.
     ///
@@ -142,6 +158,7 @@ impl Backend {
     }
 
     /// The commands that make and start `machine` with its files in `dir`, as text; nothing is run but questions.
+    /// `serve` is the command of the server that it boots from.
     ///
     /// # Errors
     /// When the machine is refused.
@@ -152,6 +169,7 @@ impl Backend {
         dir: &Utf8Path,
         shell: Shell,
         window: bool,
+        serve: Option<String>,
     ) -> Result<String> {
         match choice {
             Choice::Qemu => {
@@ -159,11 +177,12 @@ impl Backend {
                 let disks = machine.disks.iter().filter(|d| !d.path.exists()).map(qemu::create_disk);
                 let run = qemu::command(&machine, &host, &Watch { window, ..Watch::default() })?;
                 let lines = disks.chain([run]).map(|cmd| quote::line(&cmd, shell) + "\n");
-                Ok(lines.collect())
+                Ok(serve.map(|s| format!("# in another shell: {s}\n")).into_iter().chain(lines).collect())
             }
             Choice::Virtualbox => {
                 let name = machine.name.clone();
                 let todo = virtualbox::dry_run(ctx, dir, &name, machine, window)?;
+                let todo = Todo { serve, ..todo };
                 Ok(virtualbox_script(&todo, shell))
             }
         }
@@ -197,9 +216,12 @@ impl Backend {
                 let mut vm = VirtualBox::open(ctx, dir, name)?;
                 vm.host.ignore_interrupt();
                 vm.host.hold(&vm.place)?;
-                vm.remove()?;
-                // VirtualBox leaves the machine's folder when something of another run is in it, and so does this.
-                _ = fs_err::remove_dir(vm.place.folder());
+                for folder in vm.remove()? {
+                    // What is not ours stays, and its folder with it.
+                    for part in ["Logs", "Snapshots", ""] {
+                        _ = fs_err::remove_dir(Utf8Path::new(&folder).join(part));
+                    }
+                }
                 Ok(())
             }
         }

@@ -6,7 +6,10 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 
-use super::backend::{Backend, Choice};
+use super::{
+    backend::{Backend, Choice},
+    virtualbox::VirtualBox,
+};
 use buildexec::ctx::Ctx;
 use buildplan::Cmd;
 use failure::{Failure, Kind};
@@ -51,7 +54,7 @@ pub struct Listed {
     pub backend: &'static str,
     /// Whether it runs now.
     pub running: bool,
-    /// Bytes that its folder takes on disk.
+    /// Bytes that the files in its folder take on disk.
     pub bytes: u64,
     /// The folder.
     pub folder: Utf8PathBuf,
@@ -86,7 +89,7 @@ impl Home {
     /// What the machine is called on this host.
     #[must_use]
     pub fn machine_name(&self) -> String {
-        format!("media-{}", self.profile)
+        vmspec::machine_name(&self.profile)
     }
 
     /// Makes the folder and keeps other runs from it as long as the answer lives.
@@ -113,8 +116,8 @@ impl Home {
     /// When its folder cannot be read.
     pub fn look(&self) -> Result<Listed> {
         let mut total = 0;
-        for entry in self.dir.read_dir_utf8()? {
-            total += on_disk(&entry?.metadata()?);
+        for file in files_in(&self.dir)? {
+            total += on_disk(&fs_err::symlink_metadata(file)?);
         }
         Ok(Listed {
             profile: self.profile.clone(),
@@ -123,6 +126,17 @@ impl Home {
             bytes: total,
             folder: self.dir.clone(),
         })
+    }
+
+    /// Whether the back end knows the machine, also where its folder is gone.
+    ///
+    /// # Errors
+    /// When the back end is there and cannot be asked.
+    pub fn is_known(&self, ctx: &Ctx) -> Result<bool> {
+        match (self.choice, Backend::find(ctx, self.choice)) {
+            (Choice::Virtualbox, Ok(_)) => VirtualBox::open(ctx, &self.dir, &self.machine_name())?.is_known(),
+            _ => Ok(false),
+        }
     }
 
     /// The files that runs made in its folder.
@@ -144,12 +158,9 @@ impl Home {
             }
         }
         self.ours().try_for_each(fs_err::remove_file)?;
-        let mut left = Vec::new();
-        for entry in self.dir.read_dir_utf8()? {
-            left.push(entry?.file_name().to_owned());
-        }
-        left.retain(|name| name != LOCK);
-        left.sort();
+        let files = files_in(&self.dir)?;
+        let names = files.iter().map(|f| f.strip_prefix(&self.dir).unwrap_or(f).to_string());
+        let left: Vec<String> = names.filter(|name| name != LOCK).collect();
         if left.is_empty() {
             // Windows removes no file that is open.
             drop(held);
@@ -170,6 +181,24 @@ pub fn removal(ctx: &Ctx, home: &Home, shell: Shell) -> Result<String> {
         text += &(quote::line(&remove.clone().arg(path.as_str()), shell) + "\n");
     }
     Ok(text)
+}
+
+/// Every file below `dir`, sorted; none where `dir` is missing. Links are not followed.
+pub(crate) fn files_in(dir: &Utf8Path) -> Result<Vec<Utf8PathBuf>> {
+    let mut found = Vec::new();
+    let mut todo = if dir.is_dir() { vec![dir.to_owned()] } else { Vec::new() };
+    while let Some(folder) = todo.pop() {
+        for entry in folder.read_dir_utf8()? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                todo.push(entry.into_path());
+            } else {
+                found.push(entry.into_path());
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
 }
 
 fn root(ctx: &Ctx) -> Utf8PathBuf {

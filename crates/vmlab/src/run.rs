@@ -1,6 +1,9 @@
 //! `vm run`: one machine for a person, with the netboot tree served and its console shown live.
 
-use std::{net::SocketAddrV4, time::Duration};
+use std::{
+    net::SocketAddrV4,
+    time::{Duration, Instant},
+};
 
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
@@ -14,7 +17,7 @@ use super::{
 };
 use bootparams::Os;
 use buildexec::ctx::Ctx;
-use failure::{Failure, Kind};
+use failure::{Failure, Kind, kind_of};
 use mediaplan::config::Profile;
 use vmspec::{
     Attach, DiskFormat, Firmware, Forward, Machine, Medium, Nic,
@@ -25,6 +28,12 @@ use vmspec::{
 
 /// How long a person watches a boot before it is called slow; RancherOS unpacks itself under TCG for minutes.
 const LIMIT: Duration = Duration::from_secs(600);
+/// A guest that heeds the power button says something within this time, and so on until it is off.
+const HEED: Duration = Duration::from_secs(5);
+/// A guest is off by then, or never.
+const SHUTDOWN: Duration = Duration::from_secs(120);
+/// The process of a machine that was just switched off keeps its ports for a moment.
+const PORT_PATIENCE: Duration = Duration::from_secs(10);
 /// How often a machine that is up is looked at.
 const TICK: Duration = Duration::from_millis(50);
 
@@ -49,6 +58,8 @@ pub struct Wish {
     pub from: From,
     /// Another firmware than the profile's.
     pub firmware: Option<Firmware>,
+    /// Another port for the guest's SSH than the profile's; `Some(0)` forwards nothing.
+    pub ssh_port: Option<u16>,
     /// Show a window.
     pub window: bool,
     /// Take a picture of the screen once the guest is up.
@@ -63,23 +74,23 @@ pub struct Wish {
 /// When the machine is refused.
 pub fn script(ctx: &Ctx, profile: &Profile, wish: &Wish, shell: Shell) -> Result<String> {
     let dist = match dist::find(ctx, profile) {
-        Err(e) if failure::kind_of(&e) == Some(Kind::Usage) => dist::expected(ctx, profile),
+        Err(e) if kind_of(&e) == Some(Kind::Usage) => dist::expected(ctx, profile),
         other => other?,
     };
     let home = Home::of(ctx, &profile.name, wish.choice);
     let machine = machine(profile, &dist, &home, wish)?;
-    let script = Backend::script(wish.choice, ctx, machine, &home.dir, shell, wish.window)?;
-    Ok(if wish.from == From::Netboot { serve_first(profile, wish.choice) + &script } else { script })
+    let serve = (wish.from == From::Netboot).then(|| serve_command(profile, wish.choice));
+    Backend::script(wish.choice, ctx, machine, &home.dir, shell, wish.window, serve)
 }
 
-/// What `vm run` does by itself, as a comment in both shells.
-fn serve_first(profile: &Profile, choice: Choice) -> String {
+/// What `vm run` does by itself.
+fn serve_command(profile: &Profile, choice: Choice) -> String {
     // QEMU's user network leads from the guest's server to this host's own address.
     let at = match choice {
         Choice::Qemu => "127.0.0.1",
         Choice::Virtualbox => profile.base_url.host.as_str(),
     };
-    format!("# first: cargo xtask serve {} --listen {at}:{}\n", profile.name, profile.base_url.port)
+    format!("cargo xtask serve {} --listen {at}:{}", profile.name, profile.base_url.port)
 }
 
 /// Runs the machine until Ctrl-C, its own end, or the wished number of boots.
@@ -92,7 +103,9 @@ pub fn run(ctx: &Ctx, profile: &Profile, wish: &Wish) -> Result<()> {
     let backend = Backend::find(ctx, wish.choice)?;
     let _held = home.hold()?;
     let machine = machine(profile, &dist, &home, wish)?;
-    free_ports(&machine)?;
+    // Before the ports are looked at: it may be our own machine that has them.
+    let taken_back = backend.take_back(ctx, &machine.name, &home.dir)?;
+    free_ports(ctx, &machine, if taken_back { PORT_PATIENCE } else { Duration::ZERO })?;
     for old in ["timeline.jsonl", "qemu.log", "command.txt"] {
         _ = fs_err::remove_file(home.dir.join(old));
     }
@@ -100,22 +113,42 @@ pub fn run(ctx: &Ctx, profile: &Profile, wish: &Wish) -> Result<()> {
     let served = match wish.from {
         From::Netboot => {
             let at = SocketAddrV4::new(address, profile.base_url.port);
-            Some(Served::start(&dist::tree(ctx, profile), at, Changes::default())?)
+            Some(
+                Served::start(&dist::tree(ctx, profile), at, Changes::default())
+                    .map_err(|e| unserved(e, profile))?,
+            )
         }
         From::Cd | From::Usb => None,
     };
     let want = want(profile, wish);
     ctx.report.note(format!("{} boots; Ctrl-C switches it off", machine.name));
     forwards(&machine).filter_map(|f| login(profile.os, f)).for_each(|text| ctx.report.note(text));
-    let session = backend.start(ctx, &machine, &home.dir, &home.dir, want.clone(), wish.window)?;
-    let mut live = Live { ctx, served, session, want, wish, log: home.dir };
-    let end = live.run();
-    live.session.cut()?;
+    let started = backend.start(ctx, &machine, &home.dir, &home.dir, want.clone(), wish.window);
+    let end =
+        started.and_then(|session| Live { ctx, served, session, want, wish, log: home.dir }.until_off());
     match end {
         // Ctrl-C is how a person ends it; only what was to come to an end by itself is cut short by it.
-        Err(_) if ctx.runner.interrupt.is_set() && wish.boots == 0 => Ok(()),
+        Err(e) if kind_of(&e) == Some(Kind::Interrupted) && wish.boots == 0 => Ok(()),
         other => other,
     }
+}
+
+/// `serve` has `--listen` for a port that is taken; here it is ipxe.iso that says which one is asked.
+fn unserved(e: anyhow::Error, profile: &Profile) -> anyhow::Error {
+    if kind_of(&e) != Some(Kind::Port) {
+        return e;
+    }
+    let url = &profile.base_url;
+    let help = format!(
+        "ipxe.iso asks {url}: stop what listens there, or change `base-url` of {name} in media.toml and run `cargo \
+         xtask dist {name}`, or boot the ISO with `--from cd`",
+        name = profile.name
+    );
+    // Without the help of its own.
+    Failure::new(Kind::Port, format!("cannot serve at {url}"))
+        .help(help)
+        .source(anyhow::anyhow!("{e}"))
+        .into()
 }
 
 fn want(profile: &Profile, wish: &Wish) -> Want {
@@ -141,6 +174,9 @@ fn machine(profile: &Profile, dist: &Dist, home: &Home, wish: &Wish) -> Result<M
     };
     let mut spec = profile.vm.clone();
     spec.firmware = wish.firmware.unwrap_or(spec.firmware);
+    if let Some(port) = wish.ssh_port {
+        spec.ssh_port = Some(port).filter(|p| *p != 0);
+    }
     match &dist.network {
         Ok(network) => spec.host_only = network.clone(),
         Err(why) if wish.from == From::Netboot => return Err(Failure::new(Kind::Config, why.clone()).into()),
@@ -164,13 +200,20 @@ fn login(os: Os, forward: &Forward) -> Option<String> {
         .then(|| format!("log in with: ssh -p {port} rancher@127.0.0.1"))
 }
 
-/// QEMU's own words about a port that is taken are hard to read.
-fn free_ports(machine: &Machine) -> Result<()> {
+/// QEMU's own words about a port that is taken are hard to read, and VirtualBox starts without the port.
+fn free_ports(ctx: &Ctx, machine: &Machine, patience: Duration) -> Result<()> {
+    let start = Instant::now();
     for Forward { name, host_port, .. } in forwards(machine) {
-        if std::net::TcpListener::bind(("127.0.0.1", *host_port)).is_err() {
+        while let Err(e) = std::net::TcpListener::bind(("127.0.0.1", *host_port)) {
+            if start.elapsed() < patience {
+                ctx.check_interrupt()?;
+                std::thread::sleep(TICK);
+                continue;
+            }
             let text = format!("port {host_port} of 127.0.0.1, which {name} forwards to the guest, is taken");
             return Err(Failure::new(Kind::Port, text)
-                .help("choose another with `ssh-port` in media.toml, or 0 for none")
+                .source(e)
+                .help("choose another with `--ssh-port PORT` (0 forwards nothing), or for good with `ssh-port` in media.toml")
                 .into());
         }
     }
@@ -188,6 +231,13 @@ struct Live<'a> {
 }
 
 impl Live<'_> {
+    /// Runs it, and switches it off whatever comes.
+    fn until_off(mut self) -> Result<()> {
+        let end = self.run();
+        let off = self.session.cut();
+        end.and(off)
+    }
+
     fn run(&mut self) -> Result<()> {
         for boot in 1.. {
             self.until_verdict(boot)?;
@@ -198,7 +248,7 @@ impl Live<'_> {
                 return self.until_end();
             }
             if boot == self.wish.boots {
-                return Ok(());
+                return self.shut_down();
             }
             self.session.reset(self.want.clone())?;
         }
@@ -237,6 +287,32 @@ impl Live<'_> {
         let Some(path) = &self.wish.screenshot else { return Ok(()) };
         self.session.screenshot(path)?;
         self.ctx.report.note(format!("the screen is in {path}"));
+        Ok(())
+    }
+
+    /// Presses the power button and waits as long as the guest does something about it, so that what it wrote to its
+    /// disks is there in the next run.
+    fn shut_down(&mut self) -> Result<()> {
+        let ctx = self.ctx;
+        self.session.press_power()?;
+        let pressed = Instant::now();
+        let mut heard = pressed;
+        while !self.session.has_ended() {
+            let mut spoke = false;
+            self.session.look(self.served.as_ref(), &mut |at, fact| {
+                spoke = true;
+                show(ctx, at, fact);
+            })?;
+            if spoke {
+                heard = Instant::now();
+            }
+            if heard.elapsed() > HEED || pressed.elapsed() > SHUTDOWN {
+                ctx.report.note("the guest does not answer the power button: cutting its power");
+                return Ok(());
+            }
+            ctx.check_interrupt()?;
+            std::thread::sleep(TICK);
+        }
         Ok(())
     }
 

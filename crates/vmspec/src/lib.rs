@@ -47,6 +47,19 @@ pub struct Machine {
     pub os_type: String,
 }
 
+/// What the machine of a profile is called on this host.
+#[must_use]
+pub fn machine_name(profile: &str) -> String {
+    format!("{NAME_PREFIX}{profile}")
+}
+
+/// The profile whose machine is called `name`.
+pub(crate) fn profile_of(name: &str) -> &str {
+    name.strip_prefix(NAME_PREFIX).unwrap_or(name)
+}
+
+const NAME_PREFIX: &str = "media-";
+
 /// What starts the boot loader.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema, clap::ValueEnum,

@@ -241,7 +241,7 @@ impl Scenario {
     /// What its machine is called.
     #[must_use]
     pub fn machine_name(&self) -> String {
-        format!("media-{}", self.name)
+        crate::machine_name(self.name)
     }
 
     /// The machine, with its files in `dir` and `medium` as what it starts from.

@@ -2,6 +2,7 @@
 //! recorded texts. The texts were recorded from VirtualBox 7.2.22 on Linux; those of Windows and macOS come from
 //! its sources and from bug reports.
 
+mod people;
 mod plans;
 #[cfg(unix)]
 mod real;

@@ -4,12 +4,12 @@ use vmlab::virtualbox::VirtualBox;
 use vmspec::{
     BootDevice, Disk, DiskFormat, Firmware, Forward, Machine, Nic,
     quote::{self, Shell},
-    virtualbox::{Act, System, Todo},
+    virtualbox::{Act, Networks, System, Todo},
 };
 
 use super::{
     base, machine, place,
-    registry::{Dhcp, Hdd, Interface, Registry, Vm},
+    registry::{Dhcp, Interface, Registry, Vm},
     virtualbox,
 };
 
@@ -23,6 +23,7 @@ fn text(system: System, todo: &Todo) -> String {
         let line = match &step.act {
             Act::Manage(cmd) => quote::line(cmd, shell).replace(" --", "\n    --"),
             Act::SetAside { from, to, .. } => format!("rename {from}\n    {to}"),
+            Act::Remove { path, .. } => format!("remove {path}"),
         };
         format!(
             "# {}: {:?}{}\n{line}\n",
@@ -121,14 +122,12 @@ fn half_made_leftovers_are_cleaned_up_first() {
     snapshot("leftovers", |system| {
         let mut host = Registry::new(system);
         let place = place(system);
-        // The machine's folder was deleted: VirtualBox knows the machine, and cannot read it.
-        host.vms.insert(place.uuid.clone(), Vm { accessible: false, ..Vm::new("smoke", "Linux_64") });
         // A `createvm` of another repository failed and left its settings file.
         host.files.insert(place.settings_file(), Some("00000000-1111-4222-8333-444444444444".to_owned()));
         // The disk was replaced behind VirtualBox's back.
         let disk = machine(system).disks[0].path.to_string();
-        host.hdds.insert(disk.clone(), Hdd { mib: 10_000, accessible: false });
-        host.files.insert(disk, None);
+        host.add_disk(&disk, 10_000);
+        host.hdds.get_mut(&disk).unwrap().accessible = false;
         match system {
             System::MacOs => {
                 let addresses =
@@ -218,12 +217,13 @@ fn other_interfaces_and_machines_are_not_touched() {
     }
 }
 
+/// VirtualBox calls an interface `Down` while nothing is plugged in, though the host answers there.
 #[test]
-fn an_interface_that_is_down_is_brought_up_where_it_is() {
+fn an_interface_at_which_the_host_answers_is_left_as_it_is() {
     let mut vm = ready(System::Linux);
     vm.host.interfaces[0].up = false;
     vm.prepare(&machine(System::Linux)).unwrap();
-    assert_eq!(vm.host.log, ["hostonlyif ipconfig vboxnet0 --ip 192.168.56.1 --netmask 255.255.255.0"]);
+    assert_eq!(vm.host.log, [] as [&str; 0]);
 }
 
 /// A bridge of that name, or a module that was just loaded: VirtualBox shows the address it would give.
@@ -233,6 +233,11 @@ fn an_address_that_only_virtualbox_believes_in_is_set() {
     vm.host.interfaces[0].configured = false;
     vm.prepare(&machine(System::Linux)).unwrap();
     assert_eq!(vm.host.log, ["hostonlyif ipconfig vboxnet0 --ip 192.168.56.1 --netmask 255.255.255.0"]);
+    // The address would have to be set, so it must be allowed, and the error says how.
+    vm.host.interfaces[0].configured = false;
+    vm.allowed = Networks::parse("* 10.0.0.0/8\n");
+    let error = vm.prepare(&machine(System::Linux)).unwrap_err();
+    assert!(failure::helps_of(&error)[0].contains("echo '* 192.168.56.0/24' | sudo tee -a"), "{error:?}");
 }
 
 #[test]
@@ -240,8 +245,7 @@ fn a_removal_deletes_our_disk_and_no_other() {
     for (system, _) in SYSTEMS {
         let mut vm = ready(system);
         let foreign = system.join(base(system), "precious.vdi");
-        vm.host.files.insert(foreign.clone(), None);
-        vm.host.hdds.insert(foreign.clone(), Hdd { mib: 1, accessible: true });
+        vm.host.add_disk(&foreign, 1);
         let uuid = vm.place.uuid.clone();
         let own = vm.host.vms.get_mut(&uuid).unwrap();
         own.slots.insert((1, 1), foreign.clone());
@@ -262,9 +266,11 @@ fn a_machine_that_cannot_be_read_is_only_unregistered() {
     let mut vm = ready(System::Linux);
     let uuid = vm.place.uuid.clone();
     vm.host.vms.get_mut(&uuid).unwrap().accessible = false;
+    vm.host.files.clear();
     assert_eq!(vm.vm_state().unwrap().as_deref(), Some("inaccessible"));
     vm.remove().unwrap();
-    assert_eq!(vm.host.log, [format!("unregistervm {uuid}")]);
+    assert_eq!(vm.host.log[0], format!("unregistervm {uuid}"));
+    assert!(vm.host.vms.is_empty());
 }
 
 #[test]

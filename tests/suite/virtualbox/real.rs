@@ -57,6 +57,13 @@ impl Fixture {
     }
 }
 
+/// The header and the block table of an image without blocks.
+fn empty_image() -> Vec<u8> {
+    let mut image = vec![0; 0x400];
+    image[0x40..0x44].copy_from_slice(&0xbeda_107f_u32.to_le_bytes());
+    image
+}
+
 #[test]
 fn a_program_on_the_search_path_gets_the_settings_folder() {
     let f = fixture();
@@ -64,7 +71,7 @@ fn a_program_on_the_search_path_gets_the_settings_folder() {
     let settings = base.join("smoke/smoke.vbox");
     fs::create_dir_all(base.join("smoke")).unwrap();
     fs::write(&settings, "<Machine uuid=\"{00000000-1111-4222-8333-444444444444}\"").unwrap();
-    fs::write(base.join("smoke/disk0.vdi"), "an image of an earlier run").unwrap();
+    fs::write(base.join("smoke/disk0.vdi"), empty_image()).unwrap();
     let mut vm = VirtualBox::open(&f.ctx, &base, "smoke").unwrap();
     let transcript = f.root.join("command.txt");
     vm.host.write_down(transcript.clone());

@@ -5,19 +5,13 @@ mod answers;
 mod commands;
 
 use core::net::Ipv4Addr;
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::Result;
 use buildexec::run::Output;
 use buildplan::Cmd;
 use vmlab::virtualbox::Host;
-use vmspec::{
-    Machine,
-    virtualbox::{Files, Place, Step, System},
-};
+use vmspec::virtualbox::{Files, Image, Place, Step, System, leftover, machine_uuid};
 
 use super::output;
 
@@ -29,6 +23,8 @@ pub(super) type Answer = std::result::Result<String, Wrong>;
 #[derive(Clone, Default)]
 pub(super) struct Vm {
     pub(super) name: String,
+    /// Its settings file.
+    pub(super) file: String,
     pub(super) accessible: bool,
     pub(super) state: String,
     /// By the keys of `showvminfo`.
@@ -37,6 +33,8 @@ pub(super) struct Vm {
     pub(super) rules: BTreeMap<usize, Vec<String>>,
     pub(super) controllers: Vec<String>,
     pub(super) slots: BTreeMap<(u32, u32), String>,
+    /// The images that its snapshots need.
+    pub(super) snapshots: Vec<String>,
 }
 
 pub(super) struct Interface {
@@ -64,6 +62,9 @@ pub(super) struct Net {
 }
 
 pub(super) struct Hdd {
+    pub(super) uuid: String,
+    /// The disk that it holds the differences to.
+    pub(super) parent: Option<String>,
     pub(super) mib: u64,
     pub(super) accessible: bool,
 }
@@ -78,10 +79,19 @@ pub(super) struct Registry {
     pub(super) hdds: BTreeMap<String, Hdd>,
     /// Files, and for settings files whose they are.
     pub(super) files: BTreeMap<String, Option<String>>,
+    /// Images that are not whole, with what is wrong.
+    pub(super) damaged: BTreeMap<String, String>,
+    /// A locale without these characters: an answer ends in front of the first, with exit code 0.
+    pub(super) only_ascii: bool,
     /// Every command that changes something.
     pub(super) log: Vec<String>,
     /// How many commands still meet a locked machine.
     pub(super) locked: u32,
+}
+
+/// The UUID of the disk at `location`.
+fn disk_uuid(location: &str) -> String {
+    machine_uuid("disk", location)
 }
 
 impl Registry {
@@ -95,6 +105,8 @@ impl Registry {
             nets: Vec::new(),
             hdds: BTreeMap::new(),
             files: BTreeMap::new(),
+            damaged: BTreeMap::new(),
+            only_ascii: false,
             log: Vec::new(),
             locked: 0,
         };
@@ -108,6 +120,50 @@ impl Registry {
             });
         }
         new
+    }
+
+    /// A disk that VirtualBox knows, with its image.
+    pub(super) fn add_disk(&mut self, location: &str, mib: u64) {
+        self.files.insert(location.to_owned(), None);
+        let hdd = Hdd { uuid: disk_uuid(location), parent: None, mib, accessible: true };
+        self.hdds.insert(location.to_owned(), hdd);
+    }
+
+    /// What a person does in VirtualBox's window: the disk's differences go to an image of their own from here on.
+    pub(super) fn take_snapshot(&mut self, id: &str, slot: (u32, u32)) -> String {
+        let base = self.vms[id].slots[&slot].clone();
+        let parent = self.hdds[&base].uuid.clone();
+        let uuid = disk_uuid(&format!("difference to {base}"));
+        let folder = self.system.join(self.system.parent(&self.vms[id].file).unwrap(), "Snapshots");
+        let location = self.system.join(&folder, &format!("{{{uuid}}}.vdi"));
+        self.files.insert(location.clone(), None);
+        let mib = self.hdds[&base].mib;
+        self.hdds.insert(location.clone(), Hdd { uuid, parent: Some(parent), mib, accessible: true });
+        let vm = self.vms.get_mut(id).unwrap();
+        vm.slots.insert(slot, location.clone());
+        vm.snapshots.extend([base, location.clone()]);
+        location
+    }
+
+    /// `modifyvm --name`: the machine's folder and settings file get the new name, and its disks move along.
+    pub(super) fn rename_machine(&mut self, id: &str, name: &str) {
+        let system = self.system;
+        let vm = self.vms.get_mut(id).unwrap();
+        let old = system.parent(&vm.file).unwrap().to_owned();
+        let new = system.join(system.parent(&old).unwrap(), name);
+        let old_settings = std::mem::replace(&mut vm.file, system.join(&new, &format!("{name}.vbox")));
+        name.clone_into(&mut vm.name);
+        let moved = |path: &str| match path {
+            p if p == old_settings => vm.file.clone(),
+            p if system.is_inside(p, &old) => p.replacen(&old, &new, 1),
+            p => p.to_owned(),
+        };
+        self.files = std::mem::take(&mut self.files).into_iter().map(|(p, o)| (moved(&p), o)).collect();
+        self.hdds = std::mem::take(&mut self.hdds).into_iter().map(|(p, h)| (moved(&p), h)).collect();
+        let slots = vm.slots.iter().map(|(slot, p)| (*slot, moved(p))).collect();
+        let snapshots = vm.snapshots.iter().map(|p| moved(p)).collect();
+        let vm = self.vms.get_mut(id).unwrap();
+        (vm.slots, vm.snapshots) = (slots, snapshots);
     }
 
     pub(super) fn vm(&mut self, id: &str) -> std::result::Result<&mut Vm, Wrong> {
@@ -145,6 +201,10 @@ impl Host for Registry {
         let windows = self.system == System::Windows;
         let ends = |text: String| if windows { text.replace('\n', "\r\n") } else { text };
         Ok(match self.run(&args) {
+            Ok(stdout) if self.only_ascii => {
+                let end = stdout.find(|c: char| !c.is_ascii()).unwrap_or(stdout.len());
+                output(0, &ends(stdout[..end].to_owned()), "")
+            }
             Ok(stdout) => output(0, &ends(stdout), ""),
             Err(Wrong(exit, text, code)) => {
                 let program = if windows { "VBoxManage.exe" } else { "VBoxManage" };
@@ -165,19 +225,27 @@ impl Host for Registry {
         Ok(())
     }
 
-    fn files(&mut self, place: &Place, machine: &Machine) -> Result<Files> {
+    fn files(&mut self, place: &Place, disks: &[&str], folders: &[String]) -> Result<Files> {
         let settings = self.files.get(&place.settings_file()).cloned();
-        let disks: BTreeSet<String> =
-            machine.disks.iter().map(|d| d.path.to_string()).filter(|p| self.files.contains_key(p)).collect();
-        Ok(Files { settings, disks })
+        let there = disks.iter().filter(|d| self.files.contains_key(**d));
+        let image = |d: &str| self.damaged.get(d).cloned().map_or(Image::Whole, Image::Damaged);
+        let disks = there.map(|d| ((*d).to_owned(), image(d))).collect();
+        let is_ours = |(file, owner): &(&String, &Option<String>)| {
+            folders.iter().filter(|f| self.system.is_inside(file, f)).any(|f| {
+                let name = file[f.len() + 1..].replace('\\', "/");
+                leftover(place, &name, owner.as_deref())
+            })
+        };
+        let leftovers = self.files.iter().filter(is_ours).map(|(file, _)| file.clone()).collect();
+        Ok(Files { settings, disks, leftovers })
     }
 
     fn exists(&self, path: &str) -> bool {
-        path.starts_with("/dev/vbox")
+        path.starts_with("/dev/vbox") || self.files.contains_key(path)
     }
 
     fn has_address(&self, address: Ipv4Addr) -> bool {
-        self.interfaces.iter().any(|i| i.configured && i.up && i.address == Some(address))
+        self.interfaces.iter().any(|i| i.configured && i.address == Some(address))
     }
 
     fn doing(&mut self, _: &Step) -> Result<()> {
@@ -190,6 +258,12 @@ impl Host for Registry {
         self.log.push(format!("mv {from} {to}"));
         let owner = self.files.remove(from).expect("only what exists is renamed");
         self.files.insert(to.to_owned(), owner);
+        Ok(())
+    }
+
+    fn remove(&mut self, path: &str) -> Result<()> {
+        self.log.push(format!("rm {path}"));
+        self.files.remove(path).expect("only what exists is removed");
         Ok(())
     }
 }

@@ -7,10 +7,7 @@ use anyhow::Result;
 use buildexec::run::Output;
 use buildplan::Cmd;
 use vmlab::virtualbox::Host;
-use vmspec::{
-    Machine,
-    virtualbox::{Files, Place, Step},
-};
+use vmspec::virtualbox::{Files, Place, Step};
 
 use super::{Pauses, output};
 
@@ -65,7 +62,7 @@ impl Host for Replay {
         Ok(())
     }
 
-    fn files(&mut self, _: &Place, _: &Machine) -> Result<Files> {
+    fn files(&mut self, _: &Place, _: &[&str], _: &[String]) -> Result<Files> {
         Ok(Files::default())
     }
 
@@ -88,5 +85,9 @@ impl Host for Replay {
 
     fn rename(&mut self, from: &str, _: &str) -> Result<()> {
         panic!("{from} is not to be renamed here")
+    }
+
+    fn remove(&mut self, path: &str) -> Result<()> {
+        panic!("{path} is not to be removed here")
     }
 }

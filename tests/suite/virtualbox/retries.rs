@@ -158,11 +158,21 @@ fn registered(uuid: &str) -> &'static str {
     format!("\"other\" {{11111111-2222-3333-4444-555555555555}}\n\"smoke\" {{{uuid}}}\n").leak()
 }
 
+/// What is asked once the machine is gone.
+fn gone() -> [Recorded; 3] {
+    [
+        recorded("--version", 0, "7.2.22r170000\n", ""),
+        recorded("list vms", 0, "\"other\" {11111111-2222-3333-4444-555555555555}\n", ""),
+        recorded("list hdds", 0, "", ""),
+    ]
+}
+
 fn removal(unregister: Vec<Recorded>) -> VirtualBox<Replay> {
     let listed = registered(&place(System::Linux).uuid);
     let mut records = vec![
         recorded("--version", 0, "7.2.22r170000\n", ""),
         recorded("list vms", 0, listed, ""),
+        recorded("list hdds", 0, "", ""),
         recorded("showvminfo _ --machinereadable", 0, "VMState=\"poweroff\"\n", ""),
         recorded("showvminfo _", 0, "", ""),
     ];
@@ -174,6 +184,7 @@ fn removal(unregister: Vec<Recorded>) -> VirtualBox<Replay> {
 fn a_removal_waits_for_the_lock() {
     let mut records = many(3, "unregistervm _ --delete", UNREGISTER_LOCKED);
     records.push(recorded("unregistervm _ --delete", 0, "", "0%...100%\n"));
+    records.extend(gone());
     let mut vm = removal(records);
     vm.remove().unwrap();
     assert!(vm.host.is_over());
@@ -183,11 +194,9 @@ fn a_removal_waits_for_the_lock() {
 fn a_removal_that_failed_after_it_worked_is_done() {
     let failed = "VBoxManage: error: The object functionality is limited\n\
         VBoxManage: error: Details: code E_ACCESSDENIED (0x80070005), component MachineWrap, interface IMachine, callee nsISupports\n";
-    let mut vm = removal(vec![
-        recorded("unregistervm _ --delete", 1, "", failed),
-        recorded("--version", 0, "7.2.22r170000\n", ""),
-        recorded("list vms", 0, "\"other\" {11111111-2222-3333-4444-555555555555}\n", ""),
-    ]);
+    let mut records = vec![recorded("unregistervm _ --delete", 1, "", failed)];
+    records.extend(gone().into_iter().chain(gone()));
+    let mut vm = removal(records);
     vm.remove().unwrap();
     assert!(vm.host.is_over());
 }
@@ -200,6 +209,7 @@ fn a_removal_that_failed_and_did_nothing_is_an_error() {
         recorded("unregistervm _ --delete", 1, "", failed),
         recorded("--version", 0, "7.2.22r170000\n", ""),
         recorded("list vms", 0, listed, ""),
+        recorded("list hdds", 0, "", ""),
         recorded("showvminfo _ --machinereadable", 0, "VMState=\"poweroff\"\n", ""),
         recorded("showvminfo _", 0, "", ""),
     ]);
@@ -212,8 +222,8 @@ fn empty_host() -> Vec<Recorded> {
     vec![
         recorded("--version", 0, "7.2.22r170000\n", ""),
         recorded("list vms", 0, "", ""),
-        recorded("list ostypes", 2, "", "VBoxManage: error: Invalid command\n"),
         recorded("list hdds", 0, "", ""),
+        recorded("list ostypes", 2, "", "VBoxManage: error: Invalid command\n"),
         recorded("list hostonlyifs", 0, "", ""),
         recorded("list dhcpservers", 0, "", ""),
     ]

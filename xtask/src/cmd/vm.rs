@@ -57,6 +57,9 @@ struct RunArgs {
     /// The firmware, unless it is the profile's.
     #[arg(long, value_enum)]
     firmware: Option<Firmware>,
+    /// Port on 127.0.0.1 that leads to the guest's SSH, 0 for none [default: `ssh-port` of the profile].
+    #[arg(long, value_name = "PORT")]
+    ssh_port: Option<u16>,
     /// Show the machine's screen in a window.
     #[arg(long)]
     gui: bool,
@@ -125,6 +128,7 @@ fn run_one(ctx: &Ctx, args: &RunArgs) -> Result<()> {
         choice: args.backend,
         from: args.from,
         firmware: args.firmware,
+        ssh_port: args.ssh_port,
         window: args.gui,
         screenshot: args.screenshot.as_deref().map(|p| run::absolute_picture(ctx, p)).transpose()?,
         boots: args.reset_loop.unwrap_or(u32::from(args.once)),
@@ -187,11 +191,13 @@ fn list(ctx: &Ctx) -> Result<()> {
 }
 
 fn remove(ctx: &Ctx, args: &RmArgs) -> Result<()> {
-    let home = Home::all(ctx)?.into_iter().find(|h| h.profile == args.profile && h.choice == args.backend);
-    let Some(home) = home else {
-        let text = format!("there is no machine of `{}` in {}", args.profile, args.backend.name());
-        return Err(Failure::new(Kind::Usage, text).help("`cargo xtask vm ls` lists what there is").into());
-    };
+    let home = Home::of(ctx, &args.profile, args.backend);
+    if !Home::all(ctx)?.contains(&home) && !home.is_known(ctx)? {
+        let text = format!("no machine of `{}` in {}", args.profile, args.backend.name());
+        return Err(Failure::new(Kind::Usage, text)
+            .help("list the machines with `cargo xtask vm ls`")
+            .into());
+    }
     if args.dry_run {
         return both_shells(ctx, |shell| machines::removal(ctx, &home, shell));
     }

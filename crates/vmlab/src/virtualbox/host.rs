@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeSet,
     fs::{File, TryLockError},
-    io::Write as _,
+    io::{Read as _, Write as _},
     net::{Ipv4Addr, TcpListener},
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
@@ -12,7 +12,7 @@ use std::{
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::power::append;
+use crate::{machines::files_in, power::append};
 use buildexec::ctx::Ctx;
 use buildexec::{
     run::{Output, Runner, read_limited},
@@ -22,9 +22,8 @@ use buildplan::Cmd;
 use failure::{Explain as _, Failure, Kind};
 use report::Reporter;
 use vmspec::{
-    Machine,
     quote::Shell,
-    virtualbox::{Files, Place, Step, Todo, records, script},
+    virtualbox::{Files, Image, Place, Step, Todo, leftover, records, script, vdi},
 };
 
 /// No settings file of a machine of ours comes near this size.
@@ -44,11 +43,11 @@ pub trait Host {
     /// When the person asks to stop.
     fn pause(&mut self, time: Duration) -> Result<()>;
 
-    /// Which of the machine's files exist.
+    /// What there is of the machine's settings file, of `disks`, and of runs' files in `folders`.
     ///
     /// # Errors
-    /// When the settings file cannot be read.
-    fn files(&mut self, place: &Place, machine: &Machine) -> Result<Files>;
+    /// When a file that is there cannot be read.
+    fn files(&mut self, place: &Place, disks: &[&str], folders: &[String]) -> Result<Files>;
 
     /// Whether a path exists.
     fn exists(&self, path: &str) -> bool;
@@ -70,6 +69,12 @@ pub trait Host {
     /// # Errors
     /// When that fails.
     fn rename(&mut self, from: &str, to: &str) -> Result<()>;
+
+    /// Removes a file.
+    ///
+    /// # Errors
+    /// When that fails.
+    fn remove(&mut self, path: &str) -> Result<()>;
 }
 
 /// This computer.
@@ -185,17 +190,24 @@ impl Host for Real {
         Ok(())
     }
 
-    fn files(&mut self, place: &Place, machine: &Machine) -> Result<Files> {
-        let settings = place.settings_file();
-        let settings = match Utf8Path::new(&settings).is_file() {
-            true => {
-                let bytes = read_limited(Utf8Path::new(&settings), SETTINGS_LIMIT)?;
-                Some(records::settings_uuid(&String::from_utf8_lossy(&bytes)))
+    fn files(&mut self, place: &Place, disks: &[&str], folders: &[String]) -> Result<Files> {
+        let settings = Utf8PathBuf::from(place.settings_file());
+        let settings = if settings.is_file() { Some(owner(&settings)?) } else { None };
+        let there = disks.iter().filter(|p| Utf8Path::new(p).exists());
+        let disks = there.map(|p| Ok(((*p).to_owned(), image(Utf8Path::new(p))?))).collect::<Result<_>>()?;
+        let mut leftovers = Vec::new();
+        for folder in folders {
+            for file in files_in(Utf8Path::new(folder))? {
+                let is_settings = file.as_str().contains(".vbox") && !file.as_str().ends_with(".old");
+                let owner = if is_settings { owner(&file)? } else { None };
+                let name = file.strip_prefix(folder).unwrap_or(&file);
+                let name = name.components().map(|c| c.as_str()).collect::<Vec<_>>().join("/");
+                if leftover(place, &name, owner.as_deref()) {
+                    leftovers.push(file.into_string());
+                }
             }
-            false => None,
-        };
-        let disks = machine.disks.iter().map(|d| &d.path).filter(|p| p.exists());
-        Ok(Files { settings, disks: disks.map(ToString::to_string).collect() })
+        }
+        Ok(Files { settings, disks, leftovers })
     }
 
     fn exists(&self, path: &str) -> bool {
@@ -226,4 +238,23 @@ impl Host for Real {
     fn rename(&mut self, from: &str, to: &str) -> Result<()> {
         fs_err::rename(from, to).explain(Kind::Storage, || format!("cannot set {from} aside"))
     }
+
+    fn remove(&mut self, path: &str) -> Result<()> {
+        fs_err::remove_file(path).explain(Kind::Storage, || format!("cannot remove {path}"))
+    }
+}
+
+/// The UUID in a settings file.
+fn owner(settings: &Utf8Path) -> Result<Option<String>> {
+    let bytes = read_limited(settings, SETTINGS_LIMIT)?;
+    Ok(records::settings_uuid(&String::from_utf8_lossy(&bytes)))
+}
+
+/// Whether a disk's image is whole.
+fn image(path: &Utf8Path) -> Result<Image> {
+    let mut header = Vec::new();
+    let file = fs_err::File::open(path)?;
+    let length = file.metadata()?.len();
+    file.take(vdi::HEADER as u64).read_to_end(&mut header)?;
+    Ok(vdi::damage(&header, length).map_or(Image::Whole, Image::Damaged))
 }

@@ -1,8 +1,7 @@
 //! VirtualBox at work: looks at the host, runs what [`vmspec::virtualbox`] plans, tries again what gets
 //! better by itself.
 //!
-//! Everything goes through a [`Host`], so that the tests play VBoxManage from recorded texts: it was never run
-//! against a live VirtualBox by its authors (`docs/virtualbox.md`).
+//! Everything goes through a [`Host`], so that the tests play VBoxManage from recorded texts (`docs/virtualbox.md`).
 
 mod host;
 mod power;
@@ -29,9 +28,9 @@ use vmspec::{
     },
 };
 
-/// How often the host is looked at again before giving up. Three are needed: a settings file is registered, an
-/// interface made, the rest done.
-const ROUNDS: usize = 4;
+/// How often the host is looked at again before giving up. Four are needed: a lost machine is forgotten, a settings
+/// file registered, an interface made, the rest done.
+const ROUNDS: usize = 5;
 
 /// One machine in VirtualBox.
 pub struct VirtualBox<H> {
@@ -65,7 +64,8 @@ pub fn dry_run(ctx: &Ctx, base: &Utf8Path, name: &str, machine: Machine, window:
     let missing = |e: &anyhow::Error| failure::kind_of(e) == Some(Kind::MissingTool);
     let (place, mut todo) = match VirtualBox::open(ctx, base, name) {
         Ok(mut vm) => {
-            let todo = vm.plan(&planner::fitted(&vm.place, machine))?;
+            let machine = planner::fitted(&vm.place, machine);
+            let todo = vm.plan(&machine)?;
             (vm.place, todo)
         }
         Err(e) if missing(&e) => {
@@ -75,7 +75,7 @@ pub fn dry_run(ctx: &Ctx, base: &Utf8Path, name: &str, machine: Machine, window:
         }
         Err(e) => return Err(e),
     };
-    todo.steps.push(planner::start(&place, window));
+    todo.start = Some(planner::start(&place, window));
     todo.later = vec![planner::reset(&place), planner::press_power(&place), planner::power_off(&place)];
     Ok(todo)
 }
@@ -86,7 +86,7 @@ pub fn dry_run(ctx: &Ctx, base: &Utf8Path, name: &str, machine: Machine, window:
 /// When VirtualBox is not installed, or VBoxManage fails.
 pub fn dry_removal(ctx: &Ctx, base: &Utf8Path, name: &str) -> Result<Todo> {
     let mut vm = VirtualBox::open(ctx, base, name)?;
-    let state = vm.state(None)?;
+    let state = vm.state(&mut Vec::new())?;
     Ok(Todo { steps: planner::remove(&vm.place, &state), ..Todo::default() })
 }
 
@@ -121,10 +121,11 @@ impl<H: Host> VirtualBox<H> {
     pub fn prepare(&mut self, machine: &Machine) -> Result<()> {
         let mut created = None;
         for round in 0..ROUNDS {
-            let state = State { created: created.clone(), ..self.state(Some(machine))? };
-            let todo = planner::plan(&self.place, machine, &state, &self.allowed)?;
+            let (machine, state) = self.look(machine)?;
+            let state = State { created: created.clone(), ..state };
+            let todo = planner::plan(&self.place, &machine, &state, &self.allowed)?;
             if round == 0 {
-                self.remarks(machine, &state, &todo).iter().for_each(|r| self.host.warn(r));
+                self.remarks(&machine, &state, &todo).iter().for_each(|r| self.host.warn(r));
             }
             let Some(name) = self.until_look_again(&todo)? else { return Ok(()) };
             created = name.or(created);
@@ -139,10 +140,32 @@ impl<H: Host> VirtualBox<H> {
     /// # Errors
     /// As [`Self::prepare`].
     pub fn plan(&mut self, machine: &Machine) -> Result<Todo> {
-        let state = self.state(Some(machine))?;
-        let mut todo = planner::plan(&self.place, machine, &state, &self.allowed)?;
-        todo.notes = self.remarks(machine, &state, &todo);
+        let (machine, state) = self.look(machine)?;
+        let mut todo = planner::plan(&self.place, &machine, &state, &self.allowed)?;
+        todo.notes = self.remarks(&machine, &state, &todo);
         Ok(todo)
+    }
+
+    /// Switches the machine off where a run that was killed left it on, and says whether it was.
+    ///
+    /// # Errors
+    /// When VBoxManage fails.
+    pub fn take_back(&mut self) -> Result<bool> {
+        let state = self.state(&mut Vec::new())?;
+        let steps =
+            if state.is_usable(&self.place.uuid) { planner::stop(&self.place, &state) } else { Vec::new() };
+        for step in &steps {
+            self.step(step)?;
+        }
+        Ok(!steps.is_empty())
+    }
+
+    /// Whether VirtualBox knows the machine.
+    ///
+    /// # Errors
+    /// When VBoxManage fails.
+    pub fn is_known(&mut self) -> Result<bool> {
+        Ok(self.state(&mut Vec::new())?.registered(&self.place.uuid).is_some())
     }
 
     fn remarks(&self, machine: &Machine, state: &State, todo: &Todo) -> Vec<String> {
@@ -196,16 +219,29 @@ impl<H: Host> VirtualBox<H> {
         self.step(&planner::power_off(&self.place)).map(drop)
     }
 
-    /// Removes the machine and the disks in its own folder; a machine that is not there is no error.
+    /// Removes the machine, the disks in its own folder and what else runs left there; a machine that is not there is
+    /// no error. Gives the folders that it may have had, with whatever else is in them.
     ///
     /// # Errors
-    /// When VBoxManage fails.
-    pub fn remove(&mut self) -> Result<()> {
-        let state = self.state(None)?;
-        for step in planner::remove(&self.place, &state) {
-            self.step(&step)?;
+    /// When VBoxManage fails, or a file cannot be removed.
+    pub fn remove(&mut self) -> Result<Vec<String>> {
+        let mut folders = Vec::new();
+        let mut done = Vec::new();
+        // A disk that another machine uses stays, and would be tried for ever.
+        loop {
+            let state = self.state(&mut folders)?;
+            let steps = planner::remove(&self.place, &state);
+            if steps == done || steps.is_empty() {
+                return Ok(folders);
+            }
+            for step in &steps {
+                self.step(step)?;
+                if step.look_again {
+                    break;
+                }
+            }
+            done = steps;
         }
-        Ok(())
     }
 
     /// Presses the power button, which the guest may heed.
@@ -223,15 +259,38 @@ impl<H: Host> VirtualBox<H> {
     pub fn vm_state(&mut self) -> Result<Option<String>> {
         let [(_, show), _] = planner::look_at_machine(&self.place);
         match self.manage(&show, Rule::Plain)? {
-            Ok(output) => Ok(Some(Info::parse(&output.text()).vm_state())),
+            Ok(output) => Ok(Some(Info::parse(&whole(&show, &output)?).vm_state())),
             Err(fault) if fault.code == Some(OBJECT_NOT_FOUND) => Ok(None),
             Err(fault) if fault.code == Some(ACCESS_DENIED) => Ok(Some("inaccessible".to_owned())),
             Err(fault) => Err(failed(&show.why, &fault)),
         }
     }
 
-    /// Looks at the host; without a machine only at what is registered.
-    fn state(&mut self, machine: Option<&Machine>) -> Result<State> {
+    /// Looks at the host, and says where the machine's disks really are.
+    fn look(&mut self, machine: &Machine) -> Result<(Machine, State)> {
+        let mut state = self.asked(Some(machine))?;
+        let machine = planner::relocated(&self.place, machine, &state);
+        let disks: Vec<&str> = machine.disks.iter().map(|d| d.path.as_str()).collect();
+        state.files = self.host.files(&self.place, &disks, &[])?;
+        state.host_answers = planner::host_only(&machine).is_some_and(|n| self.host.has_address(n.host));
+        Ok((machine, state))
+    }
+
+    /// Looks at what there is of the machine, whatever it should be, in all `folders` that it had so far; they get
+    /// those that it has now.
+    fn state(&mut self, folders: &mut Vec<String>) -> Result<State> {
+        let mut state = self.asked(None)?;
+        for folder in [self.place.folder(), planner::folder(&self.place, &state)] {
+            if !folders.contains(&folder) {
+                folders.push(folder);
+            }
+        }
+        state.files = self.host.files(&self.place, &[], folders)?;
+        Ok(state)
+    }
+
+    /// What VirtualBox says.
+    fn asked(&mut self, machine: Option<&Machine>) -> Result<State> {
         let mut state = State::default();
         for (look, cmd) in planner::looks(&self.place, machine) {
             state.take(look, &self.ask(look, &cmd)?);
@@ -240,10 +299,8 @@ impl<H: Host> VirtualBox<H> {
             for (look, cmd) in planner::look_at_machine(&self.place) {
                 state.take(look, &self.ask(look, &cmd)?);
             }
-        }
-        if let Some(machine) = machine {
-            state.files = self.host.files(&self.place, machine)?;
-            state.host_answers = planner::host_only(machine).is_some_and(|n| self.host.has_address(n.host));
+            let settings = state.info.as_ref().and_then(|i| i.get("CfgFile"));
+            state.settings_lost = settings.is_some_and(|file| !self.host.exists(&file));
         }
         Ok(state)
     }
@@ -251,7 +308,7 @@ impl<H: Host> VirtualBox<H> {
     /// An old release may lack a list that only makes messages better.
     fn ask(&mut self, look: Look, cmd: &Cmd) -> Result<String> {
         match self.manage(cmd, Rule::Plain)? {
-            Ok(output) => Ok(output.text()),
+            Ok(output) => whole(cmd, &output),
             Err(_) if look == Look::OsTypes => Ok(String::new()),
             Err(fault) => Err(failed(&cmd.why, &fault)),
         }
@@ -261,10 +318,8 @@ impl<H: Host> VirtualBox<H> {
         self.host.doing(step)?;
         match &step.act {
             Act::Manage(cmd) => self.manage(cmd, step.rule)?.map_err(|fault| failed(&cmd.why, &fault)),
-            Act::SetAside { from, to, .. } => {
-                self.host.rename(from, to)?;
-                Ok(Output { code: Some(0), stdout: Vec::new(), stderr: Vec::new() })
-            }
+            Act::SetAside { from, to, .. } => self.host.rename(from, to).map(|()| SILENCE),
+            Act::Remove { path, .. } => self.host.remove(path).map(|()| SILENCE),
         }
     }
 
@@ -287,8 +342,24 @@ impl<H: Host> VirtualBox<H> {
     }
 
     fn is_forgotten(&mut self) -> Result<bool> {
-        Ok(self.state(None)?.registered(&self.place.uuid).is_none())
+        Ok(self.asked(None)?.registered(&self.place.uuid).is_none())
     }
+}
+
+/// What a step that is not VBoxManage's prints.
+const SILENCE: Output = Output { code: Some(0), stdout: Vec::new(), stderr: Vec::new() };
+
+/// An answer that was cut off would be a shorter list, and a machine that is there would be missing from it.
+fn whole(cmd: &Cmd, output: &Output) -> Result<String> {
+    let text = output.text();
+    let Some(rest) = planner::outcome::cut_off(&text) else { return Ok(text) };
+    let message = format!(
+        "could not {}: the answer of `{}` ends in the middle of a line, at `{rest}`",
+        cmd.why,
+        cmd.args.join(" ")
+    );
+    let help = "the next character is none of the locale's: install the locale C.UTF-8, or set LANG to one with UTF-8";
+    Err(Failure::new(Kind::Command, message).help(help).into())
 }
 
 fn failed(why: &str, fault: &Fault) -> anyhow::Error {

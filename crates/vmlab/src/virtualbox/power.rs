@@ -66,8 +66,13 @@ impl Power for Running {
         self.vm.reset()
     }
 
+    /// Also after an interrupt, which is when a person cuts it.
     fn cut(&mut self) -> Result<()> {
         self.ended = true;
+        if self.off {
+            return Ok(());
+        }
+        self.vm.host.ignore_interrupt();
         self.vm.power_off()?;
         self.off = true;
         Ok(())

@@ -86,24 +86,39 @@ pub fn missing(
     let makes_interface = todo.steps.iter().any(Step::makes_interface);
     let mut missing = Vec::new();
     if system == System::Linux && !exists("/dev/vboxdrv") {
-        missing.push(NO_DRIVER);
+        missing.push(no_module(
+            "kernel driver",
+            "/dev/vboxdrv",
+            "vboxdrv",
+            "machines will not start",
+            exists,
+        ));
     }
     if system == System::Linux && makes_interface && !exists("/dev/vboxnetctl") {
-        missing.push(NO_NETWORK_MODULE);
+        let so = "no host-only interface can be made";
+        missing.push(no_module("host-only module", "/dev/vboxnetctl", "vboxnetadp", so, exists));
     }
     if system == System::Windows && makes_interface {
-        missing.push(ADMINISTRATOR);
+        missing.push(ADMINISTRATOR.to_owned());
     }
     if boots_from_network(machine) && !state.extension_pack {
-        missing.push(NO_BOOT_ROM);
+        missing.push(NO_BOOT_ROM.to_owned());
     }
-    missing.into_iter().map(str::to_owned).collect()
+    missing
 }
 
-const NO_DRIVER: &str = "VirtualBox's kernel driver is not loaded (there is no /dev/vboxdrv), so machines will not \
-    start; load it with `sudo modprobe vboxdrv`, or build it with `sudo /sbin/vboxconfig`";
-const NO_NETWORK_MODULE: &str = "VirtualBox's host-only module is not loaded (there is no /dev/vboxnetctl), so no \
-    host-only interface can be made; load it with `sudo modprobe vboxnetadp`, or build it with `sudo /sbin/vboxconfig`";
+/// Oracle's packages bring a script that builds the drivers; those of Debian and Ubuntu have them built by DKMS.
+const ORACLE_BUILD: &str = "/sbin/vboxconfig";
+
+fn no_module(what: &str, device: &str, module: &str, so: &str, exists: &dyn Fn(&str) -> bool) -> String {
+    let build =
+        if exists(ORACLE_BUILD) { "run `sudo /sbin/vboxconfig`" } else { "install `virtualbox-dkms`" };
+    format!(
+        "VirtualBox's {what} is not loaded (no {device}), so {so}; load it with `sudo modprobe {module}`, or, if it \
+         was never built, {build}"
+    )
+}
+
 const ADMINISTRATOR: &str =
     "Windows asks for an administrator's permission to make a host-only adapter; without it that fails";
 const NO_BOOT_ROM: &str = "the boot ROM for network cards is in VirtualBox's Extension Pack, which is not installed; \
@@ -113,6 +128,13 @@ const NO_BOOT_ROM: &str = "the boot ROM for network cards is in VirtualBox's Ext
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_driver_is_built_as_its_package_does() {
+        let said = |there: &str| no_module("kernel driver", "/d", "vboxdrv", "x", &|path| path == there);
+        assert!(said("").ends_with("install `virtualbox-dkms`"));
+        assert!(said(ORACLE_BUILD).ends_with("run `sudo /sbin/vboxconfig`"));
+    }
 
     #[test]
     fn windows_installers_name_the_folder() {

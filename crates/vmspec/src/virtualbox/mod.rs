@@ -13,25 +13,27 @@ mod network;
 pub mod outcome;
 mod plan;
 pub mod records;
+mod removal;
 mod script;
 mod settings;
 pub mod state;
 mod storage;
+pub mod vdi;
 
 use std::time::Duration;
 
-use crate::DiskFormat;
-use crate::Machine;
+use crate::{DiskFormat, Machine, profile_of};
 use buildplan::{Cmd, Digest};
 
 pub use check::{Networks, check};
 pub use outcome::{Fault, Reaction, Rule};
 pub use plan::{
-    boots_from_network, host_only, look_at_machine, looks, plan, power_off, press_power, remove, reset,
-    screenshot, start,
+    boots_from_network, folder, host_only, look_at_machine, looks, plan, power_off, press_power, relocated,
+    reset, screenshot, start, stop,
 };
+pub use removal::{leftover, remove};
 pub use script::script;
-pub use state::{Files, State};
+pub use state::{Files, Image, State};
 
 /// The host's operating system: host-only networks differ, and so do paths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +80,19 @@ impl System {
             }
             _ => path.starts_with('/'),
         }
+    }
+
+    /// The folder that `path` is in.
+    #[must_use]
+    pub fn parent(self, path: &str) -> Option<&str> {
+        let separators: &[char] = if self == Self::Windows { &['/', '\\'] } else { &['/'] };
+        Some(path.rsplit_once(separators)?.0)
+    }
+
+    /// The last part of `path`.
+    #[must_use]
+    pub fn file_name(self, path: &str) -> &str {
+        self.parent(path).map_or(path, |folder| &path[folder.len() + 1..])
     }
 
     /// Whether two paths name the same file, as far as text can tell.
@@ -128,6 +143,11 @@ impl Place {
         self.system.join(&self.folder(), &format!("{}.vbox", self.name))
     }
 
+    /// The command that removes the machine and its disks, for help texts.
+    pub(crate) fn removal(&self) -> String {
+        format!("cargo xtask vm rm {} --backend virtualbox", profile_of(&self.name))
+    }
+
     /// A command of VBoxManage that completes "could not …" with `why`.
     ///
     /// The deadline is far above the 10 seconds that a command was seen to take when the server of VirtualBox
@@ -151,7 +171,7 @@ pub fn machine_uuid(root: &str, name: &str) -> String {
 pub fn fitted(place: &Place, machine: Machine) -> Machine {
     let mut machine = machine;
     for (i, disk) in machine.disks.iter_mut().enumerate() {
-        disk.path = place.system.join(&place.folder(), &format!("disk{i}.vdi")).into();
+        disk.path = place.system.join(&place.folder(), &removal::disk_name(i)).into();
         disk.format = DiskFormat::Vdi;
     }
     machine
@@ -173,6 +193,13 @@ pub struct Step {
 pub enum Act {
     /// Runs VBoxManage.
     Manage(Cmd),
+    /// Removes a file that earlier runs left in our own folder.
+    Remove {
+        /// Its path.
+        path: String,
+        /// Completes "could not …".
+        why: String,
+    },
     /// Renames a file of our own folder that is in the way.
     SetAside {
         /// Its path.
@@ -210,7 +237,7 @@ impl Step {
     pub fn why(&self) -> &str {
         match &self.act {
             Act::Manage(cmd) => &cmd.why,
-            Act::SetAside { why, .. } => why,
+            Act::SetAside { why, .. } | Act::Remove { why, .. } => why,
         }
     }
 }
@@ -220,6 +247,10 @@ impl Step {
 pub struct Todo {
     /// In order.
     pub steps: Vec<Step>,
+    /// What has to run before the machine starts, as a command line: the server of a netboot.
+    pub serve: Option<String>,
+    /// The start.
+    pub start: Option<Step>,
     /// What comes when the machine is up: shown, not run with the rest.
     pub later: Vec<Step>,
     /// Sentences for the person.
@@ -250,5 +281,10 @@ mod tests {
         assert!(System::Windows.is_absolute(r"C:\a") && !System::Windows.is_absolute("C:a"));
         assert!(System::Windows.is_absolute(r"\\server\share") && !System::Windows.is_absolute("/a"));
         assert_eq!(System::Windows.join(r"C:\", "a"), r"C:\a");
+        assert_eq!(System::Windows.parent(r"C:\VMs/a\b.vdi"), Some(r"C:\VMs/a"));
+        assert_eq!(
+            (System::Linux.parent("/v/a\\b"), System::Linux.file_name("/v/ü.vdi")),
+            (Some("/v"), "ü.vdi")
+        );
     }
 }

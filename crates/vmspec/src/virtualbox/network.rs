@@ -54,11 +54,12 @@ fn host_only_interface(
         steps.push(Step::new(cmd).look_again());
     }
     let name = found.map_or_else(|| next_name(place.system, &state.interfaces), |i| i.name.clone());
-    let has_address = found.is_some_and(|i| i.address == Some(net.host) && i.netmask == Some(net.netmask()));
+    // VirtualBox also lists an address that it would only give, and calls an interface `Down` to which nothing is
+    // plugged in: what counts is whether the host can be reached there.
+    let has_address = state.host_answers
+        && found.is_some_and(|i| i.address == Some(net.host) && i.netmask == Some(net.netmask()));
     if !has_address {
         allowed.check(net)?;
-    }
-    if !has_address || !state.host_answers || found.is_some_and(|i| !i.up) {
         let why = format!("give the host the address {} on {name}", net.host);
         let (host, mask) = (net.host.to_string(), net.netmask().to_string());
         let args = ["hostonlyif", "ipconfig", &name, "--ip", &host, "--netmask", &mask];

@@ -12,6 +12,8 @@ pub const OBJECT_NOT_FOUND: u32 = 0x80bb_0001;
 pub const INVALID_VM_STATE: u32 = 0x80bb_0002;
 /// `VBOX_E_INVALID_OBJECT_STATE`: locked by a session, among others.
 pub const INVALID_OBJECT_STATE: u32 = 0x80bb_0007;
+/// `VBOX_E_OBJECT_IN_USE`: a medium that is attached to a machine.
+pub const OBJECT_IN_USE: u32 = 0x80bb_000c;
 /// `VBOX_E_PLATFORM_ARCH_NOT_SUPPORTED`: an x86 machine on an ARM host.
 pub const ARCH_NOT_SUPPORTED: u32 = 0x80bb_0012;
 /// `E_ACCESSDENIED`.
@@ -70,6 +72,18 @@ impl Fault {
             || ["already locked", "while it is locked", "lock request pending"].iter().any(|w| self.says(w))
     }
 
+    /// Whether the machine's process was just ending while it was asked about.
+    #[must_use]
+    pub fn is_unready(&self) -> bool {
+        self.says("The object is not ready")
+    }
+
+    /// Whether another machine has the medium attached.
+    #[must_use]
+    pub fn is_in_use(&self) -> bool {
+        self.code == Some(OBJECT_IN_USE)
+    }
+
     /// Whether the guest has not set a video mode yet.
     #[must_use]
     pub fn is_no_picture(&self) -> bool {
@@ -101,17 +115,19 @@ impl Fault {
 const HELPS: [(&str, &str); 10] = [
     (
         "/dev/vboxnetctl",
-        "the host-only module is not loaded: `sudo modprobe vboxnetadp`, or `sudo /sbin/vboxconfig` builds it; \
-         on macOS host-only interfaces are gone",
+        "the host-only module is not loaded: `sudo modprobe vboxnetadp`; if it was never built, install \
+         `virtualbox-dkms` (Debian, Ubuntu) or run `sudo /sbin/vboxconfig` (Oracle's package); on macOS host-only \
+         interfaces are gone",
     ),
     (
         "terminated unexpectedly during startup",
-        "VirtualBox does not say why; most often its kernel driver is not loaded: `sudo modprobe vboxdrv`, or \
-         `sudo /sbin/vboxconfig` builds it",
+        "VirtualBox does not say why; most often its kernel driver is not loaded: `sudo modprobe vboxdrv`; if it was \
+         never built, install `virtualbox-dkms` (Debian, Ubuntu) or run `sudo /sbin/vboxconfig` (Oracle's package)",
     ),
     (
         "Kernel driver not installed",
-        "load the driver with `sudo modprobe vboxdrv`, or build it with `sudo /sbin/vboxconfig`",
+        "load the driver with `sudo modprobe vboxdrv`; if it was never built, install `virtualbox-dkms` (Debian, \
+         Ubuntu) or run `sudo /sbin/vboxconfig` (Oracle's package)",
     ),
     (
         "VERR_INTNET_FLT_IF_NOT_FOUND",
@@ -138,6 +154,13 @@ const HELPS: [(&str, &str); 10] = [
     ("Could not find file for the medium", "the image is not there; `cargo xtask dist` builds it"),
     ("Failed to create file", "the folder of the picture must exist and be writable"),
 ];
+
+/// The unfinished last line of an answer that was cut off. VBoxManage ends every line; when it meets a character that
+/// its locale lacks, it stops in front of it, with exit code 0 and no error.
+#[must_use]
+pub fn cut_off(answer: &str) -> Option<&str> {
+    answer.rsplit('\n').next().filter(|rest| !rest.is_empty())
+}
 
 /// The words behind `VBoxManage: error:`, which Windows writes as `VBoxManage.exe: error:`. Progress
 /// (`0%...10%...`) may stand before them on the same line.
@@ -179,6 +202,8 @@ pub enum Rule {
     Stop,
     /// It may have worked all the same: look whether the machine is still registered.
     Forget,
+    /// A medium that is not known is closed already; one that another machine uses stays.
+    Close,
 }
 
 /// What to do about a failure.
@@ -207,6 +232,9 @@ impl Rule {
         if fault.is_server_race() {
             return again(5, 1000);
         }
+        if fault.is_unready() {
+            return again(20, 500);
+        }
         match self {
             Self::Unlock if fault.is_locked() => again(20, 500),
             Self::Stop if fault.is_not_running() => Reaction::Done,
@@ -215,6 +243,8 @@ impl Rule {
             Self::Forget if fault.is_locked() => again(20, 500),
             Self::Forget if fault.code == Some(OBJECT_NOT_FOUND) => Reaction::Done,
             Self::Forget => Reaction::DoneIfForgotten,
+            Self::Close if fault.is_locked() => again(20, 500),
+            Self::Close if fault.is_in_use() || fault.code == Some(OBJECT_NOT_FOUND) => Reaction::Done,
             _ => Reaction::Fail,
         }
     }
@@ -289,14 +319,43 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_that_ends_in_the_middle_of_a_line_is_cut_off() {
+        assert_eq!(cut_off("\"a\" {u}\n\"B"), Some("\"B"));
+        assert_eq!(cut_off("CfgFile=\""), Some("CfgFile=\""));
+        assert_eq!((cut_off(""), cut_off("a\n"), cut_off("a\r\n")), (None, None, None));
+    }
+
+    #[test]
     fn no_words_at_all_are_still_an_error() {
         assert_eq!(Fault::read(Some(1), "", "").unwrap().text, "it exited with 1");
         assert_eq!(Fault::read(None, "", "").unwrap().text, "it was killed by a signal");
     }
 
+    const ALL: [Rule; 6] = [Rule::Plain, Rule::Unlock, Rule::Picture, Rule::Stop, Rule::Forget, Rule::Close];
+
+    fn fault(text: &str, code: Option<u32>) -> Fault {
+        Fault { text: text.to_owned(), code }
+    }
+
+    #[test]
+    fn a_machine_that_was_just_ending_is_asked_again() {
+        let closing = fault("The object is not ready", Some(ACCESS_DENIED));
+        for rule in ALL {
+            assert!(matches!(rule.react(&closing, 19), Reaction::Again(_)), "{rule:?}");
+            assert_eq!(rule.react(&closing, 20), Reaction::Fail);
+        }
+    }
+
+    #[test]
+    fn a_disk_that_another_machine_uses_is_left_open() {
+        let used =
+            fault("Medium '/d.vdi' cannot be closed because it is still attached", Some(OBJECT_IN_USE));
+        assert_eq!(Rule::Close.react(&used, 1), Reaction::Done);
+        assert_eq!(Rule::Plain.react(&used, 1), Reaction::Fail);
+    }
+
     #[test]
     fn each_retry_is_for_what_gets_better_and_is_bounded() {
-        let fault = |text: &str, code| Fault { text: text.to_owned(), code };
         let race = fault("Failed to create the VirtualBox object!", None);
         let locked = fault(
             "The machine 'service' is already locked for a session (or being unlocked)",
@@ -306,7 +365,7 @@ mod tests {
         let dark = fault("Unsupported resolution for screen shot: 0x0 (screen 0)", None);
         let off = fault("Machine 'service' is not currently running.", None);
         let other = fault("Could not find a registered machine named 'x'", Some(OBJECT_NOT_FOUND));
-        for rule in [Rule::Plain, Rule::Unlock, Rule::Picture, Rule::Stop, Rule::Forget] {
+        for rule in ALL {
             assert!(matches!(rule.react(&race, 1), Reaction::Again(_)), "{rule:?}");
             assert_eq!(rule.react(&race, 5), Reaction::Fail);
         }

@@ -3,12 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    Act, Networks, Place, Rule, State, Step, System, Todo, check,
-    info::{Attached, Info},
-    network,
-    records::Registered,
-    settings,
-    state::Look,
+    Act, Networks, Place, Rule, State, Step, System, Todo, check, info::Info, network, settings, state::Look,
     storage,
 };
 use crate::BootDevice;
@@ -25,10 +20,13 @@ use failure::{Failure, Kind};
 pub fn looks(place: &Place, machine: Option<&Machine>) -> Vec<(Look, Cmd)> {
     let ask =
         |look, args: &[&str]| (look, place.manage("ask VirtualBox what it has").args(args.iter().copied()));
-    let mut asked = vec![ask(Look::Version, &["--version"]), ask(Look::Machines, &["list", "vms"])];
+    let mut asked = vec![
+        ask(Look::Version, &["--version"]),
+        ask(Look::Machines, &["list", "vms"]),
+        ask(Look::Disks, &["list", "hdds"]),
+    ];
     let Some(machine) = machine else { return asked };
     asked.push(ask(Look::OsTypes, &["list", "ostypes"]));
-    asked.push(ask(Look::Disks, &["list", "hdds"]));
     if boots_from_network(machine) {
         asked.push(ask(Look::ExtensionPacks, &["list", "extpacks"]));
     }
@@ -89,7 +87,8 @@ pub fn plan(place: &Place, machine: &Machine, state: &State, allowed: &Networks)
     let plug = host_only(machine).map(|net| network::plan(place, net, state, allowed)).transpose()?;
     let name = plug.as_ref().map(|p| p.name.clone());
     todo.steps.extend(plug.into_iter().flat_map(|p| p.steps));
-    let known = State { info: usable(place, state).then(|| state.info.clone()).flatten(), ..state.clone() };
+    let known =
+        State { info: state.is_usable(&place.uuid).then(|| state.info.clone()).flatten(), ..state.clone() };
     let changes = settings::changes(place, machine, &known, name.as_deref());
     if !changes.is_empty() {
         let cmd = place.manage(format!("set up the machine `{}`", place.name));
@@ -109,16 +108,38 @@ fn os_type(machine: &Machine, state: &State) -> Result<(), Failure> {
         .help("`VBoxManage list ostypes` lists them; `Linux_64` fits any Linux"))
 }
 
-fn usable(place: &Place, state: &State) -> bool {
-    state.registered(&place.uuid).is_some_and(Registered::is_accessible)
+/// Where the machine's folder is. VirtualBox moves it when a person renames or moves the machine; the UUID stays.
+#[must_use]
+pub fn folder(place: &Place, state: &State) -> String {
+    let settings = state.info.as_ref().and_then(|i| i.get("CfgFile"));
+    settings.and_then(|s| place.system.parent(&s).map(str::to_owned)).unwrap_or_else(|| place.folder())
+}
+
+/// `machine` with its disks where its folder is.
+#[must_use]
+pub fn relocated(place: &Place, machine: &Machine, state: &State) -> Machine {
+    let mut machine = machine.clone();
+    let (planned, found) = (place.folder(), folder(place, state));
+    for disk in &mut machine.disks {
+        if place.system.is_inside(disk.path.as_str(), &planned) {
+            let name = place.system.file_name(disk.path.as_str());
+            disk.path = place.system.join(&found, name).into();
+        }
+    }
+    machine
 }
 
 /// Makes the machine known to VirtualBox, and off.
 fn registration(place: &Place, machine: &Machine, state: &State) -> Result<Vec<Step>, Failure> {
     let mut steps = Vec::new();
     match state.registered(&place.uuid) {
-        Some(entry) if entry.is_accessible() => return Ok(at_rest(place, state)),
-        Some(_) => steps.push(forget(place)),
+        Some(_) if state.is_usable(&place.uuid) => return Ok(stop(place, state)),
+        Some(_) => {
+            steps.extend(stop(place, state));
+            // With the machine go the disks that it was made with.
+            steps.push(forget(place).look_again());
+            return Ok(steps);
+        }
         None => {}
     }
     match &state.files.settings {
@@ -138,7 +159,7 @@ fn registration(place: &Place, machine: &Machine, state: &State) -> Result<Vec<S
 }
 
 /// A machine whose settings file is gone can only be unregistered. With `--delete` that fails after it worked.
-fn forget(place: &Place) -> Step {
+pub(super) fn forget(place: &Place) -> Step {
     let cmd = place.manage("unregister the machine, whose settings file cannot be read");
     Step::new(cmd.args(["unregistervm", &place.uuid])).rule(Rule::Forget)
 }
@@ -158,8 +179,9 @@ fn set_aside(place: &Place, owner: Option<&str>, state: &State) -> Result<Step, 
     Ok(Step { act, rule: Rule::Plain, look_again: false })
 }
 
-/// A running machine is left over from a run that was killed: each run starts with the machine off.
-fn at_rest(place: &Place, state: &State) -> Vec<Step> {
+/// Switches off a machine that was left running by a run that was killed: each run starts with the machine off.
+#[must_use]
+pub fn stop(place: &Place, state: &State) -> Vec<Step> {
     let vm_state = state.info.as_ref().map(Info::vm_state).unwrap_or_default();
     match vm_state.as_str() {
         "" | "poweroff" | "aborted" | "teleported" => Vec::new(),
@@ -224,33 +246,4 @@ pub fn screenshot(place: &Place, file: &str) -> Step {
 pub fn power_off(place: &Place) -> Step {
     Step::new(place.manage("power off the machine").args(["controlvm", &place.uuid, "poweroff"]))
         .rule(Rule::Stop)
-}
-
-/// Plans the removal of the machine and of the disks in its own folder.
-///
-/// `unregistervm --delete` deletes every attached hard disk, wherever it lies, and an image that was attached as
-/// one, so whatever lies elsewhere is detached first.
-#[must_use]
-pub fn remove(place: &Place, state: &State) -> Vec<Step> {
-    let Some(entry) = state.registered(&place.uuid) else { return Vec::new() };
-    if !entry.is_accessible() {
-        return vec![forget(place)];
-    }
-    let mut steps = at_rest(place, state);
-    let attached = state.info.as_ref().map(Info::attached).unwrap_or_default();
-    let elsewhere =
-        |m: &&Attached| m.what != "emptydrive" && !place.system.is_inside(&m.what, &place.folder());
-    steps.extend(attached.iter().filter(elsewhere).map(|m| detach(place, m)));
-    let cmd = place.manage(format!("remove the machine `{}`", place.name));
-    steps.push(Step::new(cmd.args(["unregistervm", &place.uuid, "--delete"])).rule(Rule::Forget));
-    steps
-}
-
-fn detach(place: &Place, medium: &Attached) -> Step {
-    let kind = if medium.what.to_lowercase().ends_with(".iso") { "dvddrive" } else { "hdd" };
-    let (port, device) = (medium.port.to_string(), medium.device.to_string());
-    let cmd = place.manage(format!("detach `{}`, which is not to be deleted", medium.what));
-    let cmd = cmd.args(["storageattach", &place.uuid, "--storagectl", &medium.controller]);
-    let cmd = cmd.args(["--port", &port, "--device", &device, "--type", kind, "--medium", "none"]);
-    Step::new(cmd).rule(Rule::Unlock)
 }

@@ -16,6 +16,12 @@ pub fn script(todo: &Todo, shell: Shell) -> String {
             text += "# (what follows is decided by its answer; this is the likely rest)\n";
         }
     }
+    if let Some(serve) = &todo.serve {
+        text += &format!("# in another shell: {serve}\n");
+    }
+    if let Some(step) = &todo.start {
+        text += &format!("# {}\n{}\n", step.why().replace('\n', " "), line(step, shell));
+    }
     for step in &todo.later {
         text += &format!("# later, to {}:\n#   {}\n", step.why().replace('\n', " "), line(step, shell));
     }
@@ -25,6 +31,8 @@ pub fn script(todo: &Todo, shell: Shell) -> String {
 fn line(step: &Step, shell: Shell) -> String {
     match (&step.act, shell) {
         (Act::Manage(cmd), _) => quote::line(cmd, shell),
+        (Act::Remove { path, .. }, Shell::Sh) => format!("rm {}", quote::sh(path)),
+        (Act::Remove { path, .. }, Shell::PowerShell) => format!("Remove-Item {}", quote::powershell(path)),
         (Act::SetAside { from, to, .. }, Shell::Sh) => format!("mv {} {}", quote::sh(from), quote::sh(to)),
         (Act::SetAside { from, to, .. }, Shell::PowerShell) => {
             format!("Move-Item -Force {} {}", quote::powershell(from), quote::powershell(to))
@@ -43,12 +51,14 @@ mod tests {
             to: "/v m/b".to_owned(),
             why: "set aside".to_owned(),
         };
-        let todo = Todo {
-            steps: vec![Step { act, rule: Rule::Plain, look_again: false }],
-            notes: vec!["n".to_owned()],
-            ..Todo::default()
-        };
-        assert_eq!(script(&todo, Shell::Sh), "# note: n\n# set aside\nmv '/v m/a.vbox' '/v m/b'\n");
-        assert!(script(&todo, Shell::PowerShell).ends_with("Move-Item -Force '/v m/a.vbox' '/v m/b'\n"));
+        let gone = Act::Remove { path: "/v m/c".to_owned(), why: "remove it".to_owned() };
+        let step = |act| Step { act, rule: Rule::Plain, look_again: false };
+        let todo =
+            Todo { steps: vec![step(act), step(gone)], notes: vec!["n".to_owned()], ..Todo::default() };
+        let sh = "# note: n\n# set aside\nmv '/v m/a.vbox' '/v m/b'\n# remove it\nrm '/v m/c'\n";
+        assert_eq!(script(&todo, Shell::Sh), sh);
+        let powershell = script(&todo, Shell::PowerShell);
+        assert!(powershell.contains("Move-Item -Force '/v m/a.vbox' '/v m/b'\n"), "{powershell}");
+        assert!(powershell.ends_with("Remove-Item '/v m/c'\n"), "{powershell}");
     }
 }

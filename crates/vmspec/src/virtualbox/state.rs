@@ -1,7 +1,7 @@
 //! What the host has: the answers of VBoxManage's lists, and which of our own files exist.
 
 use core::net::Ipv4Addr;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::{
     System,
@@ -84,6 +84,10 @@ pub struct DhcpServer {
 /// A hard disk that VirtualBox knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HardDisk {
+    /// Its UUID, in lower case.
+    pub uuid: String,
+    /// The disk that it holds the differences to: a snapshot's.
+    pub parent: Option<String>,
     /// Its image.
     pub location: String,
     /// Whether the image is there and is the one that was registered.
@@ -106,8 +110,19 @@ pub struct OsType {
 pub struct Files {
     /// Whether the machine's settings file exists, and whose it is when it says so.
     pub settings: Option<Option<String>>,
-    /// Images among the wanted disks that exist.
-    pub disks: BTreeSet<String>,
+    /// The wanted disks whose image exists.
+    pub disks: BTreeMap<String, Image>,
+    /// Files of ours in the machine's folders, whether or not VirtualBox knows them.
+    pub leftovers: Vec<String>,
+}
+
+/// A disk's image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Image {
+    /// It is whole.
+    Whole,
+    /// It is not; what is wrong with it.
+    Damaged(String),
 }
 
 /// The host, as far as it matters for one machine.
@@ -119,6 +134,9 @@ pub struct State {
     pub machines: Vec<Registered>,
     /// The settings of the machine that is meant.
     pub info: Option<Info>,
+    /// Whether the machine's settings file is gone. VirtualBox goes on showing the machine as long as its server
+    /// runs, and can change nothing of it.
+    pub settings_lost: bool,
     /// The promiscuous policy of its network cards.
     pub promiscuous: BTreeMap<usize, String>,
     /// Host-only interfaces.
@@ -150,6 +168,7 @@ impl Default for State {
             version: None,
             machines: Vec::new(),
             info: None,
+            settings_lost: false,
             promiscuous: BTreeMap::new(),
             interfaces: Vec::new(),
             created: None,
@@ -210,6 +229,28 @@ impl State {
     pub fn registered(&self, uuid: &str) -> Option<&Registered> {
         self.machines.iter().find(|m| m.uuid == uuid)
     }
+
+    /// Whether the machine with this UUID is registered and can be changed.
+    #[must_use]
+    pub fn is_usable(&self, uuid: &str) -> bool {
+        !self.settings_lost && self.registered(uuid).is_some_and(Registered::is_accessible)
+    }
+
+    /// The disk whose image is at `location`.
+    pub(super) fn disk(&self, system: System, location: &str) -> Option<&HardDisk> {
+        self.disks.iter().find(|d| system.same_path(&d.location, location))
+    }
+
+    /// The disk at the root of the chain of snapshots that the image at `location` stands on.
+    pub(super) fn base(&self, system: System, location: &str) -> Option<&HardDisk> {
+        let mut disk = self.disk(system, location)?;
+        // No chain has more links than there are disks.
+        for _ in &self.disks {
+            let Some(parent) = &disk.parent else { break };
+            disk = self.disks.iter().find(|d| d.uuid == *parent)?;
+        }
+        Some(disk)
+    }
 }
 
 fn address(record: &Record, names: &[&str]) -> Option<Ipv4Addr> {
@@ -256,6 +297,8 @@ fn dhcp_servers(answer: &str) -> Vec<DhcpServer> {
 
 fn hard_disks(answer: &str) -> Vec<HardDisk> {
     let read = |r: &Record| HardDisk {
+        uuid: text(r, "UUID").to_lowercase(),
+        parent: Some(text(r, "Parent UUID").to_lowercase()).filter(|p| records::is_uuid(p)),
         location: text(r, "Location"),
         accessible: r.get(&["State"]) != Some("inaccessible"),
         mib: r.get(&["Capacity"]).and_then(|c| c.strip_suffix(" MBytes")).and_then(|n| n.parse().ok()),
@@ -317,16 +360,32 @@ mod tests {
     fn a_disk_that_was_replaced_is_not_accessible() {
         let answer = "UUID:           1b1c0c0e-aaaa-4bbb-8ccc-0123456789ab\nParent UUID:    base\nState:          inaccessible\n\
             Type:           normal (base)\nLocation:       /vms/a/disk0.vdi\nStorage format: VDI\nCapacity:       10000 MBytes\nEncryption:     disabled\n\n\
-            UUID:           2b1c0c0e-aaaa-4bbb-8ccc-0123456789ab\nParent UUID:    base\nState:          created\nLocation:       C:\\VMs\\b: c.vdi\nCapacity:       x\n";
+            UUID:           2b1c0c0e-aaaa-4bbb-8ccc-0123456789ab\nParent UUID:    1B1C0C0E-aaaa-4bbb-8ccc-0123456789ab\nState:          created\nLocation:       C:\\VMs\\b: c.vdi\nCapacity:       x\n";
         let mut state = State::default();
         state.take(Look::Disks, answer);
         assert_eq!(
             state.disks,
             [
-                HardDisk { location: "/vms/a/disk0.vdi".to_owned(), accessible: false, mib: Some(10_000) },
-                HardDisk { location: r"C:\VMs\b: c.vdi".to_owned(), accessible: true, mib: None },
+                HardDisk {
+                    uuid: "1b1c0c0e-aaaa-4bbb-8ccc-0123456789ab".to_owned(),
+                    parent: None,
+                    location: "/vms/a/disk0.vdi".to_owned(),
+                    accessible: false,
+                    mib: Some(10_000)
+                },
+                HardDisk {
+                    uuid: "2b1c0c0e-aaaa-4bbb-8ccc-0123456789ab".to_owned(),
+                    parent: Some("1b1c0c0e-aaaa-4bbb-8ccc-0123456789ab".to_owned()),
+                    location: r"C:\VMs\b: c.vdi".to_owned(),
+                    accessible: true,
+                    mib: None
+                },
             ]
         );
+        let base = state.base(System::Windows, r"c:\vms\b: c.vdi").unwrap();
+        assert_eq!(base.location, "/vms/a/disk0.vdi");
+        state.disks[0].parent = Some(state.disks[1].uuid.clone());
+        assert!(state.base(System::Linux, "/vms/a/disk0.vdi").is_some(), "a circle has an end");
     }
 
     #[test]

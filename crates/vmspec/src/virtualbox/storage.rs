@@ -5,7 +5,7 @@ use super::{
     Place, Rule, State, Step,
     check::DISK_SLOTS,
     info::{Attached, Info},
-    state::HardDisk,
+    state::{HardDisk, Image},
 };
 use crate::Disk;
 use crate::Machine;
@@ -73,47 +73,70 @@ impl Slots<'_> {
         Step::new(cmd).rule(Rule::Unlock)
     }
 
+    /// A disk that has snapshots is attached through the newest of their differences: to attach the image itself
+    /// would lose everything written since.
     fn disk(&self, disk: &Disk, slot: (u32, u32), state: &State) -> Result<Vec<Step>, Failure> {
-        let path = disk.path.as_str();
+        let (path, system) = (disk.path.as_str(), self.place.system);
+        if let Some(Image::Damaged(how)) = state.files.disks.get(path) {
+            return Err(self.damaged(path, how));
+        }
         let mut steps = Vec::new();
-        let mut is_attached = self.at(slot).is_some_and(|w| self.place.system.same_path(w, path));
-        let mut known = state.disks.iter().find(|d| self.place.system.same_path(&d.location, path));
-        if known.is_some_and(|d| !d.accessible) {
-            if is_attached {
+        let stands_on = |image: &str| {
+            system.same_path(image, path)
+                || state.base(system, image).is_some_and(|b| system.same_path(&b.location, path))
+        };
+        let mut current = self.at(slot).filter(|image| stands_on(image)).map(str::to_owned);
+        let mut known = state.disk(system, current.as_deref().unwrap_or(path));
+        if let Some(lost) = known.filter(|d| !d.accessible || !state.files.disks.contains_key(path)) {
+            if lost.parent.is_some() {
+                return Err(
+                    self.damaged(&lost.location, "a snapshot needs it, and VirtualBox cannot read it")
+                );
+            }
+            if current.take().is_some() {
                 steps.push(self.attach(&format!("detach the lost disk `{path}`"), slot, "hdd", "none"));
-                is_attached = false;
             }
             let cmd = self.place.manage(format!("forget the lost disk `{path}`"));
             steps.push(Step::new(cmd.args(["closemedium", "disk", path])).rule(Rule::Unlock));
             known = None;
         }
-        if known.is_none() && !state.files.disks.contains(path) {
+        if known.is_none() && !state.files.disks.contains_key(path) {
             let size = disk.size_mib.to_string();
             let cmd = self.place.manage(format!("make the disk `{path}`"));
             let args = ["createmedium", "disk", "--filename", path, "--size", &size, "--format", "VDI"];
             steps.push(Step::new(cmd.args(args)));
         }
         steps.extend(self.resized(disk, known)?);
-        if !is_attached {
+        if current.is_none() {
             steps.push(self.attach(&format!("attach the disk `{path}`"), slot, "hdd", path));
         }
         Ok(steps)
     }
 
-    /// A disk grows without losing anything; to shrink it would need a new one.
+    fn damaged(&self, path: &str, how: &str) -> Failure {
+        Failure::new(Kind::Storage, format!("the disk `{path}` is damaged: {how}")).help(format!(
+            "put a whole copy in its place, or remove the machine and its disks: `{}`",
+            self.place.removal()
+        ))
+    }
+
+    /// A disk grows without losing anything; to shrink it would need a new one. VirtualBox takes a size that is many
+    /// times the old one for a slip of the pen, unless it is given in bytes.
     fn resized(&self, disk: &Disk, known: Option<&HardDisk>) -> Result<Option<Step>, Failure> {
-        let Some(mib) = known.and_then(|d| d.mib).filter(|mib| *mib != disk.size_mib) else {
+        let Some((known, mib)) =
+            known.and_then(|d| Some((d, d.mib?))).filter(|(_, mib)| *mib != disk.size_mib)
+        else {
             return Ok(None);
         };
         if mib > disk.size_mib {
             let message =
                 format!("the disk `{}` has {mib} MiB and cannot shrink to {} MiB", disk.path, disk.size_mib);
-            let help =
-                format!("remove the machine and its disks with `cargo xtask vm rm {}`", self.place.name);
+            let help = format!("remove the machine and its disks: `{}`", self.place.removal());
             return Err(Failure::new(Kind::Config, message).help(help));
         }
-        let cmd = self.place.manage(format!("enlarge the disk `{}`", disk.path));
-        let args = ["modifymedium", "disk", disk.path.as_str(), "--resize", &disk.size_mib.to_string()];
+        let cmd = self.place.manage(format!("enlarge the disk `{}`", known.location));
+        let bytes = (disk.size_mib << 20).to_string();
+        let args = ["modifymedium", "disk", known.location.as_str(), "--resizebyte", &bytes];
         Ok(Some(Step::new(cmd.args(args)).rule(Rule::Unlock)))
     }
 

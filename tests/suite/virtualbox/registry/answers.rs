@@ -43,9 +43,11 @@ impl Registry {
         self.hdds.iter().fold(String::new(), |out, (location, hdd)| {
             let state = if hdd.accessible { "created" } else { "inaccessible" };
             out + &format!(
-                "UUID:           aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee\nParent UUID:    base\nState:          {state}\n\
+                "UUID:           {}\nParent UUID:    {}\nState:          {state}\n\
                  Type:           normal (base)\nLocation:       {location}\nStorage format: VDI\n\
                  Capacity:       {} MBytes\nEncryption:     disabled\n\n",
+                hdd.uuid,
+                hdd.parent.as_deref().unwrap_or("base"),
                 hdd.mib
             )
         })
@@ -120,6 +122,7 @@ fn quoted(text: &str) -> String {
 
 fn machine_readable(vm: &Vm) -> String {
     let mut out = format!("name={}\nencryption=\"disabled\"\n rec_screen0\n", quoted(&vm.name));
+    _ = writeln!(out, "CfgFile={}", quoted(&vm.file));
     for key in ["memory", "cpus"] {
         _ = writeln!(out, "{key}={}", vm.settings[key]);
     }

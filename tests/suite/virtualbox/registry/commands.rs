@@ -5,8 +5,8 @@ use core::net::Ipv4Addr;
 use vmspec::virtualbox::System;
 
 use super::{
-    Answer, Dhcp, FILE_ERROR, Hdd, IN_USE, INVALID_ARG, INVALID_STATE, Interface, NOT_FOUND, Net, Registry,
-    Vm, Wrong, wrong, wrong_argument,
+    Answer, Dhcp, FILE_ERROR, IN_USE, INVALID_ARG, INVALID_STATE, Interface, NOT_FOUND, Net, Registry, Vm,
+    Wrong, wrong, wrong_argument,
 };
 
 const SILENT: Answer = Ok(String::new());
@@ -42,8 +42,9 @@ impl Registry {
             ["createmedium", "disk", "--filename", path, "--size", mib, "--format", "VDI"] => {
                 self.create_disk(path, mib)
             }
-            ["modifymedium", "disk", path, "--resize", mib] => self.resize(path, mib),
-            ["closemedium", "disk", path] => self.close(path),
+            ["modifymedium", "disk", path, "--resizebyte", bytes] => self.resize(path, bytes),
+            ["closemedium", "disk", path] => self.close(path, false),
+            ["closemedium", "disk", path, "--delete"] => self.close(path, true),
             ["storagectl", id, "--name", name, "--add", "ide"] => self.add_controller(id, name),
             [
                 "storageattach",
@@ -85,7 +86,7 @@ impl Registry {
                 INVALID_ARG,
             ));
         }
-        self.vms.insert(uuid.to_owned(), Vm::new(name, os));
+        self.vms.insert(uuid.to_owned(), Vm { file: file.clone(), ..Vm::new(name, os) });
         Ok(format!(
             "Virtual machine '{name}' is created and registered.\nUUID: {uuid}\nSettings file: '{file}'\n"
         ))
@@ -96,11 +97,18 @@ impl Registry {
             return Err(wrong("Could not find file", FILE_ERROR));
         };
         let name = file.rsplit(['/', '\\']).next().unwrap().trim_end_matches(".vbox").to_owned();
-        self.vms.insert(uuid, Vm::new(&name, "Linux_64"));
+        if self.vms.contains_key(&uuid) {
+            let text = format!(
+                "Trying to open a VM config '{file}' which has the same UUID as an existing virtual machine"
+            );
+            return Err(wrong(&text, INVALID_ARG));
+        }
+        self.vms.insert(uuid, Vm { file: file.to_owned(), ..Vm::new(&name, "Linux_64") });
         SILENT
     }
 
-    /// With `--delete`, every attached disk goes, wherever it lies.
+    /// With `--delete`, every attached disk goes, wherever it lies; at one that cannot be read it stops half-way. The
+    /// disks that stay are known by the machine's settings file alone.
     fn unregister(&mut self, id: &str, delete: bool) -> Answer {
         self.unlocked()?;
         let vm = self.vm(id)?.clone();
@@ -111,10 +119,20 @@ impl Registry {
             ));
         }
         self.vms.remove(id);
+        let lost = vm.slots.values().find(|m| self.hdds.get(*m).is_some_and(|h| !h.accessible)).cloned();
+        if !delete || lost.is_some() {
+            self.hdds.retain(|location, _| !vm.slots.values().any(|m| m == location));
+        }
+        if let Some(lost) = lost.filter(|_| delete) {
+            let text = format!("Could not delete the medium storage unit '{lost}'.");
+            return Err(wrong(&format!("Machine delete failed\n{text}"), FILE_ERROR));
+        }
         if delete {
-            for disk in vm.slots.values().filter(|m| !m.ends_with(".iso")) {
-                self.files.remove(disk);
-                self.hdds.remove(disk);
+            let mut gone: Vec<String> = vm.slots.into_values().filter(|m| !m.ends_with(".iso")).collect();
+            gone.extend(vm.snapshots);
+            for disk in gone {
+                self.files.remove(&disk);
+                self.hdds.remove(&disk);
             }
             self.files.retain(|_, owner| owner.as_deref() != Some(id));
             if !vm.accessible {
@@ -122,6 +140,18 @@ impl Registry {
             }
         }
         SILENT
+    }
+
+    /// The server goes on showing a machine whose folder is gone, and can write nothing of it.
+    fn can_save(&self, id: &str) -> Result<(), Wrong> {
+        let Some(vm) = self.vms.get(id).filter(|vm| !self.files.contains_key(&vm.file)) else {
+            return Ok(());
+        };
+        let text = format!(
+            "Runtime error opening '{}-tmp' for overwriting VERR_FILE_NOT_FOUND (File not found.).",
+            vm.file
+        );
+        Err(wrong(&text, "NS_ERROR_FAILURE (0x80004005)"))
     }
 
     fn unlocked(&mut self) -> Result<(), Wrong> {
@@ -135,6 +165,7 @@ impl Registry {
     /// All or nothing.
     fn modify(&mut self, id: &str, options: &[&str]) -> Answer {
         self.unlocked()?;
+        self.can_save(id)?;
         let vm = self.vm(id)?;
         if vm.state == "running" {
             return Err(wrong("The machine is already locked for a session", INVALID_STATE));
@@ -173,7 +204,8 @@ impl Registry {
         let found = self.interfaces.iter_mut().find(|i| i.name == name);
         let text = format!("The host network interface named '{name}' could not be found");
         let found = found.ok_or_else(|| wrong(&text, INVALID_ARG))?;
-        (found.address, found.netmask, found.up) = (ip.parse().ok(), mask.parse().ok(), true);
+        // Something must be plugged in before an interface is up.
+        (found.address, found.netmask) = (ip.parse().ok(), mask.parse().ok());
         found.configured = true;
         SILENT
     }
@@ -253,18 +285,17 @@ impl Registry {
                 INVALID_ARG,
             ));
         }
-        self.files.insert(path.to_owned(), None);
-        self.hdds.insert(path.to_owned(), Hdd { mib: mib.parse().unwrap(), accessible: true });
+        self.add_disk(path, mib.parse().unwrap());
         Ok("Medium created. UUID: aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee\n".to_owned())
     }
 
-    fn resize(&mut self, path: &str, mib: &str) -> Answer {
+    fn resize(&mut self, path: &str, bytes: &str) -> Answer {
         let hdd = self.hdds.get_mut(path).expect("only known disks are resized");
-        hdd.mib = mib.parse().unwrap();
+        hdd.mib = bytes.parse::<u64>().unwrap() >> 20;
         SILENT
     }
 
-    fn close(&mut self, path: &str) -> Answer {
+    fn close(&mut self, path: &str, delete: bool) -> Answer {
         if self.vms.values().any(|vm| vm.slots.values().any(|m| m == path)) {
             return Err(wrong(
                 &format!(
@@ -274,6 +305,10 @@ impl Registry {
             ));
         }
         let gone = self.hdds.remove(path);
+        if delete {
+            assert!(gone.as_ref().is_some_and(|h| h.accessible), "{path} cannot be opened to be deleted");
+            self.files.remove(path);
+        }
         gone.map(|_| String::new()).ok_or_else(|| wrong("Could not find file for the medium", FILE_ERROR))
     }
 
@@ -289,11 +324,17 @@ impl Registry {
     /// The same attachment again is no error. A disk that is not known yet is opened and known from then on.
     fn attach(&mut self, id: &str, controller: &str, slot: (u32, u32), medium: &str) -> Answer {
         self.unlocked()?;
+        self.can_save(id)?;
         if medium.ends_with(".vdi") && !self.hdds.contains_key(medium) {
             if !self.files.contains_key(medium) {
                 return Err(wrong("Could not find file for the medium", FILE_ERROR));
             }
-            self.hdds.insert(medium.to_owned(), Hdd { mib: 10_000, accessible: true });
+            if self.damaged.contains_key(medium) {
+                let text =
+                    format!("Could not get the storage format of the medium '{medium}' (VERR_NOT_SUPPORTED)");
+                return Err(wrong(&text, "VBOX_E_IPRT_ERROR (0x80bb0005)"));
+            }
+            self.add_disk(medium, 10_000);
         }
         let vm = self.vm(id)?;
         assert!(vm.controllers.iter().any(|c| c == controller), "there is no controller `{controller}`");
