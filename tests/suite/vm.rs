@@ -150,6 +150,26 @@ fn a_forwarded_port_that_is_taken_is_named_before_anything_starts() {
     config(&lab, port);
     let (code, _, said) = output(&lab, &["run", "tiny", "--from", "cd", "--once"]);
     assert!(code == Some(9) && said.contains(&format!("port {port} of 127.0.0.1")), "{said}");
+    // The way out that the help names is one.
+    assert!(said.contains("`--ssh-port PORT`"), "{said}");
+    assert_eq!(output(&lab, &["run", "tiny", "--from", "cd", "--once", "--ssh-port", "0"]).0, Some(0));
+}
+
+/// `serve` has `--listen`; here it is ipxe.iso that says which port is asked.
+#[test]
+fn a_port_of_the_server_that_is_taken_names_what_can_be_done_here() {
+    let Some(lab) = tiny("media: done\r\n") else { return };
+    let holder = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = holder.local_addr().unwrap().port();
+    let toml = fs::read_to_string(lab.path("media.toml")).unwrap();
+    let url = format!("base-url = \"http://127.0.0.1:{port}\"\nengine = \"prebuilt\"\n[profile.tiny.media]");
+    lab.write("media.toml", &toml.replace("engine = \"prebuilt\"\n[profile.tiny.media]", &url));
+    fs::copy(lab.path("dist/tiny/tiny-1-x86_64.iso"), lab.path("dist/tiny/ipxe.iso")).unwrap();
+    lab.write("dist/tiny/netboot/boot.html", "#!ipxe\n");
+    let (code, _, said) = output(&lab, &["run", "tiny", "--once"]);
+    assert_eq!(code, Some(9), "{said}");
+    assert!(said.contains("change `base-url` of tiny") && said.contains("`--from cd`"), "{said}");
+    assert!(!said.contains("--listen"), "{said}");
 }
 
 #[test]
@@ -169,6 +189,12 @@ fn rm_removes_what_runs_made_and_nothing_else() {
     let home = "target/media/vm/machines/tiny.qemu";
     assert_eq!(fs::metadata(lab.path(home).join("disk0.raw")).unwrap().len(), 1 << 20);
     lab.write(&format!("{home}/mine.vdi"), "a person's");
+    // What lies deeper counts as well: VirtualBox has the disk in a folder of its own.
+    lab.write(&format!("{home}/media-tiny/disk9.vdi"), &"x".repeat(3_000_000));
+    let (_, listed, _) = output(&lab, &["ls", "--json"]);
+    let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
+    assert!((3_000_000..3_200_000).contains(&listed[0]["bytes"].as_u64().unwrap()), "{listed}");
+    fs::remove_dir_all(lab.path(home).join("media-tiny")).unwrap();
     let (code, _, said) = output(&lab, &["rm", "tiny"]);
     assert!(code == Some(0) && said.contains("keeps what is not ours: mine.vdi"), "{said}");
     assert_eq!(fs::read_to_string(lab.path(home).join("mine.vdi")).unwrap(), "a person's");
@@ -197,5 +223,13 @@ fn a_dry_run_prints_both_shells_and_starts_nothing() {
     assert!(code == Some(0) && out.contains(" startvm ") && out.contains("# later, to "), "{out}{said}");
     // From the network it is told the server as well, which `vm run` starts by itself.
     let (_, out, said) = output(&lab, &["run", "smoke", "--dry-run"]);
-    assert!(out.contains("\n# first: cargo xtask serve smoke --listen 127.0.0.1:8089\n"), "{out}{said}");
+    let serve = "# in another shell: cargo xtask serve smoke --listen ";
+    assert!(out.contains(&format!("\n{serve}127.0.0.1:8089\n")), "{out}{said}");
+    // With VirtualBox, the address is there only once the interface has it.
+    let (_, out, said) = output(&lab, &["run", "smoke", "--dry-run", "--backend", "virtualbox"]);
+    let at = |text: &str| out.find(text).unwrap_or_else(|| panic!("{text} in {out}{said}"));
+    assert!(at("storageattach") < at(serve) && at(serve) < at("startvm"), "{out}");
+    if cfg!(target_os = "linux") {
+        assert!(at("hostonlyif ipconfig") < at(serve), "{out}");
+    }
 }
