@@ -42,7 +42,8 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("ci pins", &["ci pins"]),
     ("ci reproducible", &["ci reproducible smoke"]),
     ("ci run", &["ci run ci", "ci run release --job build"]),
-    ("ci assets", &["ci assets target/media/release/stable"]),
+    ("ci assets", &["ci assets target/media/release/stable --programs program"]),
+    ("ci program", &["ci program --to program --install"]),
     ("ci upload", &["ci upload target/media/release/stable --tag v1.2.3"]),
     ("codegen", &["codegen", "codegen --check"]),
 ];

@@ -165,8 +165,8 @@ fn copy_programs(from: &Utf8Path, root: &Utf8Path) -> Result<bool> {
 }
 
 /// dnsmasq gives up root, and must still read what it sends.
+#[cfg(unix)]
 fn readable(root: &Utf8Path) -> Result<()> {
-    #[cfg(unix)]
     for path in [root, &root.join("tftp")] {
         use std::os::unix::fs::PermissionsExt as _;
         fs_err::set_permissions(path, std::fs::Permissions::from_mode(0o755))?;
@@ -174,6 +174,11 @@ fn readable(root: &Utf8Path) -> Result<()> {
             fs_err::set_permissions(file.path(), std::fs::Permissions::from_mode(0o644))?;
         }
     }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn readable(_: &Utf8Path) -> Result<()> {
     Ok(())
 }
 

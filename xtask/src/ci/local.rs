@@ -325,8 +325,14 @@ impl Local<'_> {
             }
             "actions/download-artifact" => {
                 let to = workspace.join(with("path")?.context("no path")?);
-                let from = with("name")?.map_or(artifacts.clone(), |name| artifacts.join(name));
-                tree::copy(&from, &to)
+                match (with("name")?, with("pattern")?) {
+                    (Some(name), _) => tree::copy(&artifacts.join(name), &to),
+                    (None, Some(pattern)) => {
+                        let merge = with("merge-multiple")?.as_deref() == Some("true");
+                        download_all(&artifacts, &pattern, merge, &to)
+                    }
+                    (None, None) => tree::copy(&artifacts, &to),
+                }
             }
             _ => {
                 self.ctx.report.note(format!("{action} is GitHub's: skipped"));
@@ -371,6 +377,19 @@ fn pairs(text: &str) -> Result<Vars> {
     text.lines().filter(|l| !l.is_empty()).map(pair).collect()
 }
 
+/// Artifacts whose name begins as a pattern that ends in `*`, each in a folder of its own unless they are merged.
+fn download_all(artifacts: &Utf8Path, pattern: &str, merge: bool, to: &Utf8Path) -> Result<()> {
+    let start = pattern.strip_suffix('*').context("a pattern is known that ends in `*`")?;
+    for entry in artifacts.read_dir_utf8()? {
+        let entry = entry?;
+        if entry.file_name().starts_with(start) {
+            let to = if merge { to.to_owned() } else { to.join(entry.file_name()) };
+            tree::copy(entry.path(), &to)?;
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -385,5 +404,19 @@ mod tests {
             pairs("a<<EOF\n1\nEOF\n").is_err(),
             "values of several lines are not used, and not guessed at"
         );
+    }
+
+    #[test]
+    fn artifacts_are_downloaded_by_the_start_of_their_names() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Utf8PathBuf::try_from(dir.path().to_owned()).unwrap();
+        for file in ["all/media-a/x", "all/program-linux/p", "all/program-windows/p.exe"] {
+            fs_err::create_dir_all(root.join(file).parent().unwrap()).unwrap();
+            fs_err::write(root.join(file), "").unwrap();
+        }
+        download_all(&root.join("all"), "media-*", false, &root.join("media")).unwrap();
+        download_all(&root.join("all"), "program-*", true, &root.join("programs")).unwrap();
+        assert_eq!(tree::files(&root.join("media")).unwrap(), ["media-a/x"]);
+        assert_eq!(tree::files(&root.join("programs")).unwrap(), ["p", "p.exe"]);
     }
 }

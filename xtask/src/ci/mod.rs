@@ -11,6 +11,7 @@ pub mod local;
 pub mod matrix;
 pub mod output;
 pub mod pins;
+pub mod program;
 pub mod reproducible;
 pub mod upload;
 mod varied;

@@ -18,11 +18,12 @@ use trust::verify::{
     sums::{self, SHA256, SHA512},
 };
 
-/// Lays out what is uploaded of `release` in the folder `assets` beside it, so that it can be attested first.
+/// Lays out what is uploaded of `release` in the folder `assets` beside it, so that it can be attested first; the
+/// files of `programs` too.
 ///
 /// # Errors
 /// When something cannot be read or archived; [`Kind::Digest`] when two media would have one name.
-pub fn assets(ctx: &Ctx, release: &Utf8Path, epoch: u64) -> Result<()> {
+pub fn assets(ctx: &Ctx, release: &Utf8Path, programs: Option<&Utf8Path>, epoch: u64) -> Result<()> {
     let assets = beside(release)?;
     tree::remove(&assets)?;
     fs_err::create_dir_all(&assets)?;
@@ -32,6 +33,10 @@ pub fn assets(ctx: &Ctx, release: &Utf8Path, epoch: u64) -> Result<()> {
             archive(ctx, &path, &assets, epoch)?;
             image(&path, &assets)?;
         }
+    }
+    for file in programs.map(tree::files).transpose()?.unwrap_or_default() {
+        let name = file.file_name().context("no name")?;
+        fs_err::copy(programs.unwrap_or(&assets).join(&file), assets.join(name))?;
     }
     write_sums(&assets)?;
     let names: Vec<String> = tree::files(&assets)?.into_iter().map(Utf8PathBuf::into_string).collect();

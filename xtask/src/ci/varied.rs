@@ -28,6 +28,7 @@ const HOST: &str = "the-second-machine";
 /// Linux keeps this in memory, and lists its files from the newest to the oldest.
 const MEMORY: &str = "/dev/shm";
 /// A source build of iPXE takes 1 GB.
+#[cfg(unix)]
 const SPACE: u64 = 3 << 30;
 
 /// One of the two builds.

@@ -7,7 +7,7 @@ use super::build::{Build, Selection};
 use crate::ci::{
     finish, issue, local,
     matrix::{Purpose, matrix},
-    output, pins,
+    output, pins, program,
     reproducible::{self, Pair},
     upload,
 };
@@ -68,6 +68,18 @@ enum CiCommand {
     Assets {
         /// The folder of one channel.
         release: Utf8PathBuf,
+        /// A folder of programs as `ci program` writes them; they become files of the release.
+        #[arg(long, value_name = "DIR")]
+        programs: Option<Utf8PathBuf>,
+    },
+    /// Compile this program for release, for the system that this is.
+    Program {
+        /// The folder that it is put into.
+        #[arg(long, value_name = "DIR", default_value = "program")]
+        to: Utf8PathBuf,
+        /// Install what is missing with apt.
+        #[arg(long)]
+        install: bool,
     },
     /// Create a release at GitHub, through `gh`, of what `assets` laid out. Where the push of a tag did not start the
     /// workflow, nothing is uploaded.
@@ -99,8 +111,16 @@ pub fn run(ctx: &Ctx, args: &CiArgs) -> Result<()> {
         CiCommand::Finish => finish::check(ctx.env.get("NEEDS").unwrap_or("")),
         CiCommand::Pins { issue } => print_pins(ctx, *issue),
         CiCommand::Reproducible { selection, install } => build_twice(ctx, selection, *install),
-        CiCommand::Assets { release } => {
-            upload::assets(ctx, &ctx.absolute(release.clone())?, load::load(ctx)?.lock.epoch)
+        CiCommand::Assets { release, programs } => {
+            let release = ctx.absolute(release.clone())?;
+            let programs = programs.clone().map(|dir| ctx.absolute(dir)).transpose()?;
+            upload::assets(ctx, &release, programs.as_deref(), load::load(ctx)?.lock.epoch)
+        }
+        CiCommand::Program { to, install } => {
+            if cfg!(target_os = "linux") {
+                preflight::check(ctx, &needs::program(), *install)?;
+            }
+            program::build(ctx, to)
         }
         CiCommand::Upload { release, tag } => upload::run(ctx, &ctx.absolute(release.clone())?, tag),
         CiCommand::Run { workflow, choice } => local::run(ctx, workflow, choice),

@@ -44,6 +44,7 @@ pub fn run(ctx: &Ctx, args: &TestArgs) -> Result<()> {
     steps.step("spelling", |ctx| gates::spelling(ctx, args.install));
     steps.step("docs", gates::docs);
     steps.step("oldest-rust", |ctx| gates::oldest_rust(ctx, args.install));
+    steps.step("windows", gates::windows);
     steps.step("codegen", |ctx| codegen::check(ctx).map(|()| End::Passed));
     steps.step("workflows", |ctx| lint::workflows(ctx, args.install));
     steps.step("cargo-test", |ctx| cargo_test(ctx, args.long));

@@ -29,6 +29,27 @@ pub fn dependencies(ctx: &Ctx, install: bool) -> Result<End> {
     })
 }
 
+/// Whether everything compiles for Windows, without warnings, where its target and a C compiler for it are there.
+///
+/// # Errors
+/// When it does not.
+pub fn windows(ctx: &Ctx) -> Result<End> {
+    const TARGET: &str = "x86_64-pc-windows-gnu";
+    const CC: &str = "x86_64-w64-mingw32-gcc";
+    let sh = shell(ctx)?;
+    let sysroot = cmd!(sh, "rustc --print sysroot").quiet().read()?;
+    if !camino::Utf8Path::new(&sysroot).join("lib/rustlib").join(TARGET).exists() {
+        return Ok(End::Skipped(format!("`rustup target add {TARGET}` brings what is missing")));
+    }
+    if ctx.find_program(CC).is_none() {
+        return Ok(End::Skipped(format!("{CC} is missing (package gcc-mingw-w64-x86-64)")));
+    }
+    cmd!(sh, "cargo clippy --quiet --locked --workspace --target {TARGET} -- -D warnings")
+        .run()
+        .explain(Kind::Command, || format!("it does not compile for {TARGET}"))?;
+    Ok(End::Passed)
+}
+
 /// Known vulnerabilities of dependencies, by RustSec's database.
 ///
 /// # Errors

@@ -40,6 +40,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("tinyproxy", "tinyproxy-bin"),
     ("faketime", "faketime"),
     ("/usr/share/i18n/locales/de_DE", "locales"),
+    ("musl-gcc", "musl-tools"),
 ];
 
 const IMAGES: &[&str] = &[
@@ -74,6 +75,12 @@ pub fn dist(media: &Media, engine: Engine) -> Vec<Need> {
 #[must_use]
 pub fn boot() -> Vec<Need> {
     needs(&[BOOT])
+}
+
+/// What a program without libraries is compiled with.
+#[must_use]
+pub fn program() -> Vec<Need> {
+    needs(&[&["musl-gcc"]])
 }
 
 /// What varies more between two builds.
