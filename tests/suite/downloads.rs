@@ -389,6 +389,7 @@ impl Lab {
             sha256: Digest::of(bytes),
             size: size.then_some(bytes.len() as u64),
             limit: 1 << 20,
+            purl: None,
         };
         fetch(&self.ctx, &spec, &self.path(to), "file", &hurry())
     }

@@ -21,7 +21,10 @@ use fs_err as fs;
 use mediaplan::config::Engine;
 use snapbox::str;
 
-use super::repo::{LINUX, Repo, can_build, search_path};
+use super::{
+    packages,
+    repo::{LINUX, Repo, can_build, search_path},
+};
 
 /// As [`LINUX`], with something at the end.
 fn linux(more: &[&'static str]) -> Vec<&'static str> {
@@ -80,7 +83,11 @@ fn runs(pid: &str) -> bool {
 fn a_program_that_fails_is_shown_with_its_node_its_last_lines_and_its_log() {
     let Some(repo) = built_and_changed() else { return };
     let before = repo.dist();
-    repo.program("xorriso", "for i in $(seq 40); do echo line $i; done; echo the reason >&2; exit 3");
+    packages::replace(
+        &repo,
+        "xorriso",
+        "for i in $(seq 40); do echo line $i; done; echo the reason >&2; exit 3",
+    );
     repo.xtask(&linux(&["-j1"])).assert().code(12).stdout_eq("").stderr_eq(str![[r#"
 error: linux-1-x86_64.iso failed
   because: could not make linux-1-x86_64.iso: `xorriso` exited with 3
@@ -112,7 +119,7 @@ error: linux-1-x86_64.iso failed
 #[test]
 fn the_folder_of_a_failed_node_is_kept_when_asked_for() {
     let Some(repo) = built_and_changed() else { return };
-    repo.program("xorriso", "touch \"$PWD/half\"; exit 1");
+    packages::replace(&repo, "xorriso", "touch \"$PWD/half\"; exit 1");
     let args = linux(&["--keep-failed"]);
     let output = repo.xtask(&args[1..]).assert().code(12);
     let text = String::from_utf8(output.get_output().stderr.clone()).unwrap();
@@ -134,8 +141,8 @@ fn after_the_first_failure_nothing_starts_and_the_others_are_shown() {
         let here = repo.root();
         format!("touch {here}/{own}; until [ -e {here}/{other} ]; do sleep 0.01; done; exit 1")
     };
-    repo.program("xorriso", &wait("x", "g"));
-    repo.program("grub-mkimage", &wait("g", "x"));
+    packages::replace(&repo, "xorriso", &wait("x", "g"));
+    packages::replace(&repo, "grub-common", &wait("g", "x"));
     let output = repo.xtask(&linux(&["-j4"])).assert().code(12);
     let text = String::from_utf8(output.get_output().stderr.clone()).unwrap();
     assert!(text.contains("warning: also: "), "{text}");
@@ -194,10 +201,10 @@ fn a_second_run_waits_for_the_first_and_then_has_nothing_to_do() {
     let calls = repo.path("calls");
     let real = which::which_in("xorriso", Some(search_path()), ".").unwrap();
     let script = format!(
-        "echo call >> {calls}; until [ -e {go} ]; do sleep 0.01; done; exec {} \"$@\"",
+        "echo call >> {calls}; until [ -e {go} ]; do sleep 0.01; done; shift 4; exec {} \"$@\"",
         real.display()
     );
-    repo.program("xorriso", &script);
+    packages::replace(&repo, "xorriso", &script);
     let (mut first, _) = start(&repo, LINUX);
     lines(&calls, 1);
     let args = linux(&[]);
@@ -277,7 +284,11 @@ fn ctrl_c_in_the_middle_of_make_leaves_no_process_and_nothing_half_written() {
 fn a_program_that_finds_the_disk_full_is_understood() {
     let Some(repo) = built_and_changed() else { return };
     let before = repo.dist();
-    repo.program("xorriso", "echo 'libburn : FAILURE : Write error: No space left on device' >&2; exit 32");
+    packages::replace(
+        &repo,
+        "xorriso",
+        "echo 'libburn : FAILURE : Write error: No space left on device' >&2; exit 32",
+    );
     repo.xtask(&linux(&["-j1"])).assert().code(8).stdout_eq("").stderr_eq(str![[r#"
 error: no space left on the disk while making linux-1-x86_64.iso
   because: could not make linux-1-x86_64.iso: `xorriso` exited with 32

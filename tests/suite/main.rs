@@ -16,6 +16,7 @@ mod iso_cli;
 mod kargs;
 mod loaders;
 mod output;
+mod packages;
 mod params;
 mod params_cli;
 mod plans;

@@ -4,17 +4,18 @@ use buildplan::{Digest, Keys, Missing, NodeId, Plan, ToolId, World};
 use mediabuild::site::load::{self, Loaded};
 use mediaplan::config::{Engine, Profile};
 use mediaplan::stage::{
-    host::Host,
     line::Line,
     media::{self, Order, Planned},
     needs, os,
+    packages::{self, Pins},
 };
 
 use crate::repository;
 
-/// The repository as it stands, with digests for what the lock leaves to the person.
+/// The repository as it stands, with digests for what the lock leaves to the person, and packages that do not change.
 fn loaded() -> Loaded {
     let mut loaded = load::read(&repository()).unwrap();
+    loaded.lock.packages = packages::sample(&loaded.config.distribution);
     let profiles: Vec<Profile> = loaded.config.profiles().cloned().collect();
     for profile in profiles {
         let version = profile.version.clone().unwrap_or_default();
@@ -32,22 +33,20 @@ fn loaded() -> Loaded {
 }
 
 fn planned(loaded: &Loaded, profile: &Profile, engine: Engine) -> Planned {
-    let host = Host::sample();
     let version = profile.version.as_deref().unwrap_or("");
     let released = profile.media.released();
     let locked = released
         .iter()
         .map(|r| (r.name.as_str(), loaded.lock.get(&profile.name, &r.name, version).unwrap()))
         .collect();
-    let packages = host.packages.as_ref();
+    let pins = Pins::new(&loaded.config.distribution, &loaded.lock);
     media::plan(&Order {
         profile,
         engine,
         pin: &loaded.config.ipxe,
         bootscripts: &loaded.bootscripts,
-        host: &host,
         line: Line::new(profile, None).unwrap(),
-        supply: os::Supply { profile: &profile.name, locked, artifacts: None, packages },
+        supply: os::Supply { profile: &profile.name, locked, pins },
     })
     .unwrap()
 }
@@ -79,7 +78,7 @@ fn every_profile_by_every_engine_has_the_plan_in_its_snapshot() {
 #[test]
 fn the_list_of_needs_has_everything_that_a_plan_uses() {
     each(|loaded, profile, engine| {
-        let needs = needs::dist(&profile.media, engine);
+        let needs = needs::dist(engine);
         assert!(needs.iter().all(|n| !n.package.is_empty()), "{needs:?}");
         for used in needs::used_by(&planned(loaded, profile, engine).plan) {
             let named = needs.iter().any(|n| n.what == used || same_package(&n.what, &used));
@@ -161,11 +160,9 @@ const EDITS: &[(Engine, &str, &[&str])] = &[
         "isofs/smoke/cloud-config.yml",
         &["seed with the cloud-config", "media.json: where the room for parameters is", ISO, "cloud-config"],
     ),
-    (Engine::Prebuilt, "/usr/lib/ISOLINUX/isohdpfx.bin", &[ISO, "ipxe.iso"]),
-    (Engine::Prebuilt, "grub-mkimage", &["GRUB for UEFI", "FAT image for UEFI", ISO]),
     (Engine::Prebuilt, "a file of no node", &[]),
 ];
-const ISO: &str = "smoke-6.1.192-2-x86_64.iso";
+const ISO: &str = "smoke-6.12.118-1-x86_64.iso";
 
 #[test]
 fn an_edit_rebuilds_the_nodes_that_depend_on_it_and_no_others() {
@@ -175,6 +172,30 @@ fn an_edit_rebuilds_the_nodes_that_depend_on_it_and_no_others() {
         let plan = planned(&loaded, smoke, *engine).plan;
         let expected = sorted(expected.iter().map(ToString::to_string).collect());
         assert_eq!(sorted(rebuilt(&plan, &[edit])), expected, "{edit}");
+    }
+}
+
+#[test]
+fn a_newer_package_rebuilds_what_is_made_of_it_and_nothing_else() {
+    let loaded = loaded();
+    let smoke = loaded.config.profile(Some("smoke")).unwrap().clone();
+    let keys = |loaded: &Loaded| {
+        let plan = planned(loaded, &smoke, Engine::Prebuilt).plan;
+        let goals: Vec<NodeId> = plan.ids().collect();
+        let keys = Keys::compute(&plan, &goals, &Edited::default()).unwrap();
+        plan.ids().map(|id| (plan.node(id).label.clone(), keys.key(id))).collect::<Vec<_>>()
+    };
+    let before = keys(&loaded);
+    for (package, expected) in [
+        ("xorriso", &["packages of xorriso", ISO, "ipxe.iso"] as &[&str]),
+        ("grub-common", &["packages of grub", "GRUB for UEFI", "FAT image for UEFI", ISO]),
+        ("busybox-static", &["packages of smoke", "initrd of the smoke system", ISO]),
+    ] {
+        let mut loaded = loaded.clone();
+        loaded.lock.packages.get_mut(package).unwrap().sha256 = Digest::of(b"newer");
+        let changed = keys(&loaded).into_iter().filter(|node| !before.contains(node)).map(|(label, _)| label);
+        let expected = expected.iter().map(ToString::to_string).chain([format!("package {package} 1:1.0-1")]);
+        assert_eq!(sorted(changed.collect()), sorted(expected.collect()), "{package}");
     }
 }
 

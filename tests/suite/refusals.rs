@@ -3,7 +3,10 @@
 use mediaplan::config::Engine;
 use snapbox::str;
 
-use super::repo::{LINUX, Repo, can_build};
+use super::{
+    repo::{LINUX, Repo, can_build},
+    web::Web,
+};
 
 #[test]
 fn an_unknown_profile_is_told_which_there_are() {
@@ -26,7 +29,7 @@ error: media.toml cannot be read
       |
     5 | colour = "red"
       | ^^^^^^
-    unknown field `colour`, expected one of `default-profile`, `ipxe`, `profile`
+    unknown field `colour`, expected one of `default-profile`, `ipxe`, `distribution`, `profile`
 
 "#]]);
 }
@@ -118,7 +121,10 @@ error: no source gave initrd as media.lock has it, with SHA-256 238e22f901beee41
 
 #[test]
 fn without_a_network_each_source_says_why() {
-    let repo = Repo::new();
+    if !can_build("rancheros", Engine::Prebuilt) {
+        return;
+    }
+    let repo = Repo::with_tools();
     // A port that nobody listens on.
     repo.edit("media.toml", "https://github.com/rancher/os/releases/download", "http://127.0.0.1:1/a");
     repo.edit("media.toml", "https://releases.rancher.com/os", "http://127.0.0.1:1/b");
@@ -146,6 +152,21 @@ error: no source gave rancheros.iso
     repo.assert_clean();
 }
 
+#[test]
+fn a_package_that_no_mirror_has_any_more_names_the_next_step() {
+    let repo = Repo::new();
+    let web = Web::new(&[]);
+    repo.edit("media.toml", "http://deb.debian.org", &web.url());
+    repo.edit("media.toml", "https://snapshot.debian.org", "http://127.0.0.1:1");
+    let output = repo.xtask(&["-q", "-j1", "dist"]).assert().code(7);
+    let text = String::from_utf8(output.get_output().stderr.clone()).unwrap();
+    assert!(text.contains(": mirrors drop old versions\n"), "{text}");
+    assert!(text.contains("_amd64.deb: http status: 404\n"), "{text}");
+    assert!(text.contains("help: record today's packages with `cargo xtask fetch --update`"), "{text}");
+    assert_eq!(repo.dist(), None);
+    repo.assert_clean();
+}
+
 #[cfg(unix)]
 #[test]
 fn everything_that_is_missing_is_listed_at_once_with_the_one_command() {
@@ -153,11 +174,11 @@ fn everything_that_is_missing_is_listed_at_once_with_the_one_command() {
     let nothing = repo.path("bin").into_string();
     let output = repo.xtask(&["dist", "rancheros"]).env("PATH", nothing).assert().code(4);
     let text = String::from_utf8(output.get_output().stderr.clone()).unwrap();
-    for program in ["xorriso", "grub-mkimage", "git", "make", "gcc", "ld", "perl"] {
+    for program in ["git", "make", "gcc", "ld", "perl"] {
         assert!(text.contains(&format!("{program} (package ")), "{program} in {text}");
     }
     let help = text.lines().find(|l| l.contains("apt-get install --no-install-recommends")).unwrap();
-    for package in ["xorriso", "grub-common", "git", "make", "gcc", "binutils", "perl"] {
+    for package in ["git", "make", "gcc", "binutils", "perl"] {
         assert!(help.contains(&format!(" {package}")), "{package} in {help}");
     }
     assert_eq!(repo.names("target/media"), [""; 0]);

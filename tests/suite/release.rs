@@ -13,9 +13,12 @@ use std::{
 
 use attest::{Manifest, provenance, spdx};
 use buildplan::{Digest, digest::sha512};
+use camino::Utf8PathBuf;
 use fs_err as fs;
 
-use super::fixtures::has;
+use mediaplan::config::Engine;
+
+use super::{packages, repo::can_build};
 
 mod publish;
 
@@ -51,9 +54,7 @@ impl Repository {
     }
 
     fn can_build() -> bool {
-        ["xorriso", "grub-mkimage", "/usr/lib/ipxe/ipxe.lkrn", "/usr/lib/ISOLINUX/isolinux.bin"]
-            .into_iter()
-            .all(has)
+        can_build("linux", Engine::Prebuilt)
     }
 
     /// Built of an initrd that holds this, many times.
@@ -69,7 +70,11 @@ impl Repository {
                 }
             }
         }
-        fs::write(repository.path("media.toml"), MEDIA).unwrap();
+        // The distribution is the repository's.
+        let toml = fs::read_to_string(own.join("media.toml")).unwrap();
+        let distribution = &toml[toml.find("[distribution]").unwrap()..];
+        let distribution = &distribution[..distribution.find("[profile.").unwrap()];
+        fs::write(repository.path("media.toml"), format!("{MEDIA}\n{distribution}")).unwrap();
         fs::write(repository.path("CHANGELOG.md"), publish::CHANGELOG).unwrap();
         fs::create_dir_all(repository.path("isofs/mini")).unwrap();
         fs::write(repository.path("isofs/mini/cloud-config.yml"), "#cloud-config\nhostname: mini\n").unwrap();
@@ -84,6 +89,10 @@ impl Repository {
             fs::write(repository.path("artifacts").join(name), bytes).unwrap();
         }
         fs::write(repository.path("media.lock"), lock).unwrap();
+        let packages = packages::of("linux").expect("`can_build` was asked");
+        let path = |name| Utf8PathBuf::try_from(repository.path(name)).unwrap();
+        packages.seed(&path("target/media/store"), &path("media.lock"));
+        packages.debs(&path("artifacts"));
         let (code, said) =
             repository.run(&["dist", "--artifacts", repository.path("artifacts").to_str().unwrap()]);
         assert_eq!(code, 0, "{said}");

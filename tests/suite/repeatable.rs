@@ -4,8 +4,6 @@
 
 use std::process::Command;
 
-use fs_err as fs;
-
 use super::repo::Repo;
 
 const DIST: &[&str] = &["dist", "smoke", "--engine", "prebuilt"];
@@ -83,8 +81,8 @@ fn a_run_without_work_starts_no_program_and_writes_no_output() {
     };
     let (first, _) = run();
     assert!(first.contains("\"changed\": true"), "{first}");
-    assert!(repo.read("calls").contains("xorriso"));
-    fs::remove_file(repo.path("calls")).unwrap();
+    // All that makes these media comes out of the packages.
+    assert!(!repo.path("calls").exists(), "{}", repo.read("calls"));
     let (second, events) = run();
     assert!(second.contains("\"changed\": false"), "{second}");
     assert!(!repo.path("calls").exists(), "{}", repo.read("calls"));

@@ -16,10 +16,10 @@ use buildexec::tree;
 use buildplan::Digest;
 use camino::{Utf8Path, Utf8PathBuf};
 use fs_err as fs;
-use mediaplan::config::{Config, Engine};
+use mediaplan::config::{Engine, Lock, Locked};
 use mediaplan::stage::needs;
 
-use crate::repository;
+use crate::{packages, repository};
 
 /// What a whole build of the profile `linux` is asked for, out of [`Repo::with_linux`].
 pub(crate) const LINUX: &[&str] =
@@ -48,20 +48,44 @@ impl Repo {
         repo
     }
 
-    /// With a kernel and an initrd in `artifacts/`, recorded for the profile `linux`.
+    /// With a kernel and an initrd in `artifacts/`, recorded for the profile `linux`, and what else its media are made
+    /// of in the store; for those whom [`can_build`] lets through.
     pub(crate) fn with_linux() -> Self {
-        let repo = Self::new();
-        repo.write("artifacts/vmlinuz", "a kernel\n");
-        repo.write("artifacts/initrd", "an initrd\n");
-        let record = ["-q", "--offline", "fetch", "--update", "linux", "--artifacts", "artifacts"];
-        // Without --engine, `fetch` would want the sources of iPXE as well.
-        repo.edit(
-            "media.toml",
-            "version = \"1\"\nengine = \"source\"",
-            "version = \"1\"\nengine = \"prebuilt\"",
-        );
-        repo.xtask(&record).assert().success();
+        let repo = Self::with_tools();
+        repo.record_linux();
         repo
+    }
+
+    /// With the tools of all profiles in its store.
+    pub(crate) fn with_tools() -> Self {
+        let repo = Self::new();
+        repo.seed("linux");
+        repo
+    }
+
+    /// Puts a kernel and an initrd into `artifacts/`, and records them for the profile `linux`.
+    pub(crate) fn record_linux(&self) {
+        self.write("artifacts/vmlinuz", "a kernel\n");
+        self.write("artifacts/initrd", "an initrd\n");
+        let mut lock = Lock::parse(&self.read("media.lock")).unwrap();
+        let files = lock.files.entry("linux".to_owned()).or_default();
+        for name in ["vmlinuz", "initrd"] {
+            let bytes = self.read(&format!("artifacts/{name}"));
+            let locked = Locked {
+                version: "1".to_owned(),
+                sha256: Digest::of(bytes.as_bytes()),
+                size: Some(bytes.len() as u64),
+                vouched_by: "a test".to_owned(),
+            };
+            files.insert(name.to_owned(), locked);
+        }
+        self.write("media.lock", lock.render());
+    }
+
+    fn seed(&self, profile: &str) {
+        let packages = packages::of(profile).expect("`can_build` was asked");
+        packages.seed(&self.path("target/media/store"), &self.path("media.lock"));
+        packages.debs(&self.path("artifacts"));
     }
 
     pub(crate) fn root(&self) -> &Utf8Path {
@@ -97,26 +121,13 @@ impl Repo {
         self.write("media.lock", format!("{before}{after}"));
     }
 
-    /// With the packages of the smoke system in its store. They are downloaded once for all tests and runs.
+    /// With the packages of the smoke system in its store.
     pub(crate) fn with_packages(name: &str) -> Option<Self> {
         if !can_build("smoke", Engine::Prebuilt) {
             return None;
         }
         let repo = Self::named(name);
-        let shared = Utf8Path::new(env!("CARGO_TARGET_TMPDIR")).join("packages");
-        let fetched =
-            repo.command(&["-q", "fetch", "smoke"]).env("CARGO_TARGET_DIR", &shared).output().unwrap();
-        if !fetched.status.success() {
-            let said = String::from_utf8_lossy(&fetched.stderr).into_owned();
-            assert!(std::env::var("MEDIA_REQUIRE_VM").as_deref() != Ok("1"), "{said}");
-            println!("skipped: apt gives no packages: {said}");
-            return None;
-        }
-        let (from, to) = (shared.join("media/store"), repo.path("target/media/store"));
-        for entry in fs::read_dir(&from).unwrap() {
-            let name = entry.unwrap().file_name().into_string().unwrap();
-            tree::copy(&from.join(&name), &to.join(&name)).unwrap();
-        }
+        repo.seed("smoke");
         Some(repo)
     }
 
@@ -125,7 +136,7 @@ impl Repo {
     pub(crate) fn record_programs(&self) {
         let needs = needs::all();
         let programs = needs.iter().map(|n| n.what.as_str()).filter(|what| !what.starts_with('/'));
-        for program in programs.chain(["apt-cache", "tar"]) {
+        for program in programs.chain(["apt-get", "apt-cache", "dpkg-deb", "grub-mkimage", "tar"]) {
             let Ok(real) = which::which_in(program, Some(search_path()), ".") else { continue };
             let (calls, real) = (self.path("calls"), real.display());
             self.script(program, &format!("echo {program} >> '{calls}'; exec {real} \"$@\""));
@@ -221,8 +232,7 @@ impl Repo {
 
 /// Whether everything is there that builds `profile`; says what is not, and fails then when everything must run.
 pub(crate) fn can_build(profile: &str, engine: Engine) -> bool {
-    let config = Config::parse(&fs::read_to_string(repository().join("media.toml")).unwrap()).unwrap();
-    let needs = needs::dist(&config.profile(Some(profile)).unwrap().media, engine);
+    let needs = needs::dist(engine);
     let there = |what: &str| match what.starts_with('/') {
         true => Utf8Path::new(what).exists(),
         false => which::which_in(what, Some(search_path()), ".").is_ok(),
@@ -232,7 +242,7 @@ pub(crate) fn can_build(profile: &str, engine: Engine) -> bool {
         assert!(std::env::var("MEDIA_REQUIRE_VM").as_deref() != Ok("1"), "missing: {missing:?}");
         println!("skipped: missing {}", missing.join(", "));
     }
-    missing.is_empty()
+    missing.is_empty() && packages::of(profile).is_some()
 }
 
 /// Where the binary looks for programs.

@@ -7,6 +7,7 @@ pub mod provenance;
 pub mod spdx;
 
 pub use manifest::{Made, Manifest, Output, is_name};
+pub use spdx::utc;
 
 /// The SBOM's name in `dist/<profile>/`.
 pub const SBOM: &str = "sbom.spdx.json";

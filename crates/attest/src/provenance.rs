@@ -98,11 +98,9 @@ pub fn statement(manifest: &Manifest) -> Statement {
                 digest: BTreeMap::from([(algorithm, digest.to_owned())]),
             }));
         }
-        for (kind, uri) in [("apt-download sha256", "apt-download purl"), ("fetch sha256", "fetch url")] {
-            let uri = node.input(uri).map(str::to_owned);
-            let file = node.input(kind).map(|d| Resource { uri, ..Resource::sha256(&node.label, d) });
-            resolved_dependencies.extend(file);
-        }
+        let uri = node.input("fetch purl").or(node.input("fetch url")).map(str::to_owned);
+        let file = node.input("fetch sha256").map(|d| Resource { uri, ..Resource::sha256(&node.label, d) });
+        resolved_dependencies.extend(file);
         if let Some(commit) = node.input("git-checkout commit") {
             resolved_dependencies.insert(Resource {
                 name: node.label.clone(),

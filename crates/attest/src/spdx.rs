@@ -100,7 +100,7 @@ pub fn document(manifest: &Manifest) -> Document {
     for (path, output) in &manifest.outputs {
         let id = parts.output(path);
         parts.relate("SPDXRef-DOCUMENT", "DESCRIBES", &id);
-        parts.walk(&id, output.key);
+        parts.walk(&id, output.key, manifest.nodes.get(&output.key).map_or(CONTAINS, how));
     }
     let mut all = Fields::default();
     all.add("manifest", super::json(manifest).as_bytes());
@@ -120,6 +120,8 @@ pub fn document(manifest: &Manifest) -> Document {
         relationships: parts.relationships,
     }
 }
+
+const CONTAINS: &str = "CONTAINS";
 
 struct Parts<'a> {
     manifest: &'a Manifest,
@@ -166,26 +168,14 @@ impl Parts<'_> {
     }
 
     /// Relates `from` to what the node `key` was made of. Nodes that only put together are passed through.
-    fn walk(&mut self, from: &str, key: Digest) {
+    fn walk(&mut self, from: &str, key: Digest, how: &'static str) {
         let manifest = self.manifest;
         let Some(node) = manifest.nodes.get(&key) else { return };
         if !self.walked.insert((from.to_owned(), key)) {
             return;
         }
-        let how = if matches!(node.stage.as_str(), "kernel" | "os" | "script" | "cloud-config") {
-            "GENERATED_FROM"
-        } else {
-            "CONTAINS"
-        };
         for (path, digest) in node.inputs_of("src") {
             let id = self.file(path, path, digest);
-            self.relate(from, how, &id);
-        }
-        // The package's node copies several binaries, each an output of its own.
-        let own = |path: &str| node.stage != "ipxe-package" || from.ends_with(&uri(file_name(path)));
-        for (path, digest) in node.inputs_of("host").filter(|(path, _)| own(path)) {
-            let id = self.file(&component(path), path, digest);
-            self.brought(&id, node.input(&format!("package {path}")));
             self.relate(from, how, &id);
         }
         for (artifact, key) in node.inputs_of("node") {
@@ -193,7 +183,7 @@ impl Parts<'_> {
             let name = artifact.split_once(' ').map_or(artifact, |(_, name)| name);
             match self.part(key, name) {
                 Some(id) => self.relate(from, how, &id),
-                None => self.walk(from, key),
+                None => self.walk(from, key, how),
             }
         }
         if from.starts_with("SPDXRef-output-") {
@@ -244,21 +234,13 @@ impl Parts<'_> {
                 self.add(id.clone(), name, text.as_deref());
             }
             "grub" => {
-                let version = node.input("tool grub-mkimage").map(str::to_owned);
-                let package = self.add(id.clone(), "GRUB", None);
-                package.version_info = version;
-                package.primary_package_purpose = "APPLICATION";
-                // SPDX has no checksum for a folder.
-                let modules =
-                    node.inputs_of("host-tree").map(|(path, tree)| format!("{path}, whose tree is {tree}"));
-                package.source_info =
-                    modules.reduce(|a, b| a + "; " + &b).map(|from| format!("linked from {from}"));
-                self.brought(&id, node.inputs_of("package").map(|(_, purl)| purl).next());
-                return Some(id);
+                let purl = purl_below(manifest, node, &mut BTreeSet::new()).map(str::to_owned);
+                self.add(id.clone(), "GRUB", None).primary_package_purpose = "APPLICATION";
+                self.brought(&id, purl.as_deref());
             }
             _ => return None,
         }
-        self.walk(&id, key);
+        self.walk(&id, key, how(node));
         Some(id)
     }
 
@@ -270,13 +252,6 @@ impl Parts<'_> {
             package.version_info = Some(format!("{commit} ({})", node.label));
             package.download_location = ipxe_location(commit);
             package.primary_package_purpose = "SOURCE";
-        } else if let Some(sha256) = node.input("apt-download sha256") {
-            let label = node.label.trim_start_matches("package ");
-            let (name, version) = label.split_once(' ').unwrap_or((label, ""));
-            let package = self.add(id.clone(), name, Some(sha256));
-            package.version_info = Some(version.to_owned());
-            package.primary_package_purpose = "INSTALL";
-            self.brought(&id, node.input("apt-download purl"));
         } else {
             let sha256 = node.input("fetch sha256")?;
             let package = self.add(id.clone(), &node.label, Some(sha256));
@@ -284,8 +259,32 @@ impl Parts<'_> {
             if let Some(url) = node.input("fetch url") {
                 package.download_location = url.to_owned();
             }
+            if let Some(purl) = node.input("fetch purl") {
+                let label = node.label.trim_start_matches("package ");
+                label.split(' ').next().unwrap_or(label).clone_into(&mut package.name);
+                package.primary_package_purpose = "INSTALL";
+                self.brought(&id, Some(purl));
+            }
         }
         Some(id)
+    }
+}
+
+/// The package that a node's inputs come from, as its URL.
+fn purl_below<'m>(manifest: &'m Manifest, node: &'m Made, seen: &mut BTreeSet<Digest>) -> Option<&'m str> {
+    node.input("fetch purl").or_else(|| {
+        node.inputs_of("node").find_map(|(_, key)| {
+            let key = key.parse().ok().filter(|key| seen.insert(*key))?;
+            purl_below(manifest, manifest.nodes.get(&key)?, seen)
+        })
+    })
+}
+
+/// How the output of a node is related to what the node was made of.
+fn how(node: &Made) -> &'static str {
+    match node.stage.as_str() {
+        "kernel" | "os" | "script" | "cloud-config" | "files" | "grub" => "GENERATED_FROM",
+        _ => CONTAINS,
     }
 }
 
@@ -294,18 +293,6 @@ fn supplier(purl: &str) -> String {
     let vendor = purl.split('/').nth(1).unwrap_or_default();
     let (first, rest) = vendor.split_at_checked(1).unwrap_or_default();
     format!("Organization: {}{rest}", first.to_uppercase())
-}
-
-/// `/usr/lib/ISOLINUX/isolinux.bin` as people know it: `syslinux: isolinux.bin`.
-fn component(path: &str) -> String {
-    let file = file_name(path);
-    let project = match path.split('/').nth(3) {
-        Some("ISOLINUX" | "syslinux") => "syslinux",
-        Some("ipxe") => "iPXE of the distribution",
-        Some("grub") => "GRUB",
-        _ => return path.to_owned(),
-    };
-    format!("{project}: {file}")
 }
 
 fn file_name(path: &str) -> &str {
@@ -318,7 +305,8 @@ fn uri(text: &str) -> String {
 }
 
 /// `2025-11-25T00:00:00Z`: days to a date as in <https://howardhinnant.github.io/date_algorithms.html>.
-pub(super) fn utc(epoch: u64) -> String {
+#[must_use]
+pub fn utc(epoch: u64) -> String {
     let (days, second) = (epoch / 86_400 + 719_468, epoch % 86_400);
     let (era, day) = (days / 146_097, days % 146_097);
     let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
@@ -358,7 +346,7 @@ pub(super) mod tests {
                 made(
                     "deb",
                     "package bb 1:1",
-                    &[("apt-download sha256", &digest), ("apt-download purl", "pkg:deb/debian/bb@1:1")],
+                    &[("fetch sha256", &digest), ("fetch purl", "pkg:deb/debian/bb@1:1")],
                 ),
             ),
             ("initrd", made("initrd", "initrd", &[("node deb bb.deb", &deb)])),

@@ -83,6 +83,9 @@ impl Job<'_> {
 
     fn command(&self, spec: &CmdSpec) -> Result<()> {
         let mut cmd = Cmd::new(&spec.program, &spec.why).deadline(spec.deadline);
+        if let Some(tree) = &spec.tree {
+            out_of_tree(&mut cmd, &self.path(tree)?);
+        }
         cmd.cwd = Some(match &spec.cwd {
             Some(cwd) => self.path(cwd)?,
             None => self.scratch.join("work"),
@@ -208,3 +211,17 @@ pub type Builtin = fn(&Call<'_>) -> Result<()>;
 
 /// Builtins by the name that plans call them.
 pub type Table = &'static [(&'static str, Builtin)];
+
+/// Lets `cmd` run out of an unpacked tree of packages: its path is in there, and the tree's loader starts it with the
+/// tree's libraries alone. The machine's own would be older or newer, and might not be glibc at all.
+fn out_of_tree(cmd: &mut Cmd, tree: &Utf8Path) {
+    let libraries = tree.join("usr/lib/x86_64-linux-gnu");
+    let loader = libraries.join("ld-linux-x86-64.so.2");
+    let words = [loader.as_str(), "--inhibit-cache", "--library-path", libraries.as_str()];
+    cmd.through = words.map(str::to_owned).into();
+    cmd.program = tree.join(&cmd.program).into_string();
+    // Converters of characters are libraries as well, and locales are of one version of libc: not the machine's.
+    cmd.env.insert("GCONV_PATH".to_owned(), libraries.join("gconv").into_string());
+    cmd.env.insert("LOCPATH".to_owned(), tree.join("usr/lib/locale").into_string());
+    cmd.env.insert("LC_ALL".to_owned(), "C.UTF-8".to_owned());
+}

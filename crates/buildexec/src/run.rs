@@ -147,7 +147,8 @@ impl Runner {
         self.interrupt.check()?;
         let cwd = cmd.cwd.as_ref().unwrap_or(&self.root);
         let env = self.base_env.iter().cloned().chain(cmd.env.clone());
-        let expr = duct::cmd(&cmd.program, &cmd.args)
+        let words: Vec<&String> = cmd.through.iter().chain([&cmd.program]).chain(&cmd.args).collect();
+        let expr = duct::cmd(words[0], &words[1..])
             .dir(cwd)
             .full_env(env.collect::<std::collections::HashMap<_, _>>())
             .stdout_file(streams.stdout)
@@ -156,7 +157,7 @@ impl Runner {
         let handle = own_group(input(expr)).start().map_err(|e| {
             let kind =
                 if e.kind() == std::io::ErrorKind::NotFound { Kind::MissingTool } else { Kind::Command };
-            Failure::new(kind, format!("could not {}: cannot start `{}`", cmd.why, cmd.program)).source(e)
+            Failure::new(kind, format!("could not {}: cannot start `{}`", cmd.why, cmd.name())).source(e)
         })?;
         Ok(Job { handle, why: cmd.why.clone(), interrupt: self.interrupt.clone(), ended: false })
     }
@@ -317,7 +318,7 @@ fn failed(cmd: &Cmd, code: Option<i32>, said: &str) -> anyhow::Error {
     let end = code.map_or("was killed by a signal".to_owned(), |c| format!("exited with {c}"));
     let lines: Vec<&str> = said.lines().collect();
     let tail = lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n");
-    let failure = Failure::new(Kind::Command, format!("could not {}: `{}` {end}", cmd.why, cmd.program));
+    let failure = Failure::new(Kind::Command, format!("could not {}: `{}` {end}", cmd.why, cmd.name()));
     if tail.is_empty() { failure.into() } else { failure.source(anyhow::anyhow!("it said:\n{tail}")).into() }
 }
 

@@ -59,8 +59,11 @@ pub enum Action {
 /// A program to run, with symbolic paths.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CmdSpec {
-    /// Its name, looked up in the search path.
+    /// Its name, looked up in the search path; with `tree`, its path in there.
     pub program: String,
+    /// A folder with a program, its libraries and their loader, laid out as an installed system has them; `None` is the
+    /// build machine.
+    pub tree: Option<Arg>,
     /// Its arguments.
     pub args: Vec<Arg>,
     /// Its variables, besides those every child gets.
@@ -93,6 +96,7 @@ impl CmdSpec {
     pub fn new(program: impl Into<String>, why: impl Into<String>) -> Self {
         Self {
             program: program.into(),
+            tree: None,
             args: Vec::new(),
             env: Vec::new(),
             cwd: None,
@@ -139,6 +143,14 @@ impl CmdSpec {
         self
     }
 
+    /// Takes the program out of `tree`, and runs it by the tree's own loader and libraries: the same bytes of code on
+    /// every x86-64 Linux, whatever that has installed.
+    #[must_use]
+    pub fn in_tree(mut self, tree: impl Into<Arg>) -> Self {
+        self.tree = Some(tree.into());
+        self
+    }
+
     /// Leaves the program's version out of the key: it moves bytes and makes none.
     #[must_use]
     pub fn any_version(mut self) -> Self {
@@ -174,6 +186,8 @@ pub struct FetchSpec {
     pub size: Option<u64>,
     /// How long it may be, in bytes.
     pub limit: u64,
+    /// The package URL, when it is a package of a distribution: it is known then that mirrors drop old versions.
+    pub purl: Option<String>,
 }
 
 /// Where a file may be had.
@@ -202,6 +216,7 @@ impl Action {
     pub(super) fn leaves<'a>(&'a self, f: &mut dyn FnMut(&'a Arg)) {
         match self {
             Self::Run(cmd) => {
+                cmd.tree.iter().for_each(|a| a.leaves(f));
                 cmd.args.iter().for_each(|a| a.leaves(f));
                 cmd.env.iter().for_each(|(_, a)| a.leaves(f));
                 cmd.cwd.iter().for_each(|a| a.leaves(f));

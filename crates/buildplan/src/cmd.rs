@@ -12,6 +12,8 @@ use camino::Utf8PathBuf;
 pub struct Cmd {
     /// Name or path of the program.
     pub program: String,
+    /// The program that starts it, and that one's arguments: a loader other than the machine's. Empty is the machine's.
+    pub through: Vec<String>,
     /// Its arguments; no shell is involved.
     pub args: Vec<String>,
     /// The child's whole environment besides `PATH`, `HOME` and a locale with UTF-8, which `exec/run.rs` sets.
@@ -31,12 +33,22 @@ impl Cmd {
     pub fn new(program: impl Into<String>, why: impl Into<String>) -> Self {
         Self {
             program: program.into(),
+            through: Vec::new(),
             args: Vec::new(),
             env: BTreeMap::new(),
             cwd: None,
             stdin: None,
             why: why.into(),
             deadline: Duration::from_secs(600),
+        }
+    }
+
+    /// What people know the program as.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self.through.is_empty() {
+            true => &self.program,
+            false => self.program.rsplit('/').next().unwrap_or(&self.program),
         }
     }
 

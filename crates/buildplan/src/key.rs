@@ -146,6 +146,9 @@ impl Hasher<'_> {
                 if let Some(url) = fetch.public_url() {
                     self.input("fetch url".to_owned(), url.to_owned());
                 }
+                if let Some(purl) = &fetch.purl {
+                    self.input("fetch purl".to_owned(), purl.clone());
+                }
             }
             Action::Copy { from, to } => {
                 self.arg(f, "from", from);
@@ -171,7 +174,16 @@ impl Hasher<'_> {
 
     fn run(&mut self, f: &mut Fields, cmd: &CmdSpec) {
         f.add("program", cmd.program.as_bytes());
-        for program in std::iter::once(&cmd.program).chain(&cmd.uses) {
+        if let Some(tree) = &cmd.tree {
+            let before = self.inputs.len();
+            self.arg(f, "tree", tree);
+            // A node that a program comes from is no part of what the program makes.
+            for input in &mut self.inputs[before..] {
+                input.label = format!("tool-{}", input.label);
+            }
+        }
+        let own = cmd.tree.is_none().then_some(&cmd.program);
+        for program in own.into_iter().chain(&cmd.uses) {
             match self.world.tool(program) {
                 Ok(tool) if cmd.identity => {
                     f.add("version", tool.version.as_bytes());

@@ -59,7 +59,10 @@ fn lines(action: &Action) -> String {
             for (name, value) in &cmd.env {
                 _ = write!(line, " {name}={value}");
             }
-            _ = write!(line, " {}", cmd.program);
+            match &cmd.tree {
+                Some(tree) => _ = write!(line, " {tree}/{}", cmd.program),
+                None => _ = write!(line, " {}", cmd.program),
+            }
             for arg in &cmd.args {
                 _ = write!(line, " {}", quoted(&arg.to_string()));
             }

@@ -9,13 +9,13 @@ use buildexec::ctx::Ctx;
 use buildexec::world::Machine;
 use buildplan::{Keys, NodeId};
 use failure::{Failure, Kind};
-use mediabuild::site::{load::Loaded, observe, preflight, publish::Publish};
+use mediabuild::site::{load::Loaded, preflight, publish::Publish};
 use mediaplan::config::{Engine, IpxePin, Profile};
 use mediaplan::stage::{
-    host::Host,
     line::Line,
     media::{self, Order, Planned},
     needs, os,
+    packages::Pins,
 };
 use report::table::count;
 
@@ -50,30 +50,15 @@ pub struct Build<'a> {
 }
 
 impl<'a> Build<'a> {
-    /// Observes the machine and plans.
+    /// Plans.
     ///
     /// # Errors
-    /// When the profile cannot be made here.
+    /// When the profile cannot be made of what media.lock has.
     pub fn new(
         ctx: &'a Ctx,
         loaded: &'a Loaded,
         profile: &'a Profile,
         selection: &Selection,
-    ) -> Result<Self> {
-        let host = observe::observe(ctx, profile)?;
-        Self::on(ctx, loaded, profile, selection, &host)
-    }
-
-    /// Plans for a machine that was observed, or made up.
-    ///
-    /// # Errors
-    /// When the profile cannot be made there.
-    pub fn on(
-        ctx: &'a Ctx,
-        loaded: &'a Loaded,
-        profile: &'a Profile,
-        selection: &Selection,
-        host: &Host,
     ) -> Result<Self> {
         let engine = selection.engine.unwrap_or(profile.engine);
         let line = Line::new(profile, selection.password.get(ctx)?.as_deref())?;
@@ -83,9 +68,8 @@ impl<'a> Build<'a> {
             engine,
             pin: &pin,
             bootscripts: &loaded.bootscripts,
-            host,
             line: line.clone(),
-            supply: supply(ctx, loaded, profile, selection, host)?,
+            supply: supply(ctx, loaded, profile, selection)?,
         })?;
         Ok(Self { ctx, loaded, profile, engine, line, planned })
     }
@@ -176,7 +160,6 @@ fn supply<'s>(
     loaded: &'s Loaded,
     profile: &'s Profile,
     selection: &Selection,
-    host: &'s Host,
 ) -> Result<os::Supply<'s>> {
     let version = profile.version.as_deref().unwrap_or("");
     let released = profile.media.released();
@@ -184,11 +167,7 @@ fn supply<'s>(
         .iter()
         .filter_map(|r| Some((r.name.as_str(), loaded.lock.get(&profile.name, &r.name, version)?)));
     let given = selection.artifacts.clone().or(ctx.env.get("MEDIA_ARTIFACTS").map(Utf8PathBuf::from));
-    let artifacts = given.map(|dir| ctx.absolute(dir)).transpose()?;
-    Ok(os::Supply {
-        profile: &profile.name,
-        locked: locked.collect(),
-        artifacts: artifacts.map(Utf8PathBuf::into_string),
-        packages: host.packages.as_ref(),
-    })
+    let artifacts = given.map(|dir| ctx.absolute(dir)).transpose()?.map(Utf8PathBuf::into_string);
+    let pins = Pins { artifacts, ..Pins::new(&loaded.config.distribution, &loaded.lock) };
+    Ok(os::Supply { profile: &profile.name, locked: locked.collect(), pins })
 }

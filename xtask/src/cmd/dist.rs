@@ -77,7 +77,7 @@ pub(super) fn build(ctx: &Ctx, selection: &Selection, install: bool) -> Result<B
     let loaded = mediabuild::site::load::load(ctx)?;
     let profile = loaded.config.profile(selection.profile.as_deref())?;
     let engine = selection.engine.unwrap_or(profile.engine);
-    preflight::check(ctx, &needs::dist(&profile.media, engine), install)?;
+    preflight::check(ctx, &needs::dist(engine), install)?;
     let build = Build::new(ctx, &loaded, profile, selection)?;
     build.check_params()?;
     let keys = build.keys()?;

@@ -9,15 +9,21 @@ use buildexec::{schedule, store::Store};
 use buildplan::{Action, NodeId};
 use failure::{Explain as _, Kind};
 use mediabuild::site::{
+    archive,
     load::{self, Loaded},
     update,
 };
-use mediaplan::config::{Engine, Profile};
+use mediaplan::{
+    config::{Engine, Profile},
+    stage::packages,
+};
+use report::table::count;
 
 /// Arguments of `fetch`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n\
 \x20 cargo xtask fetch rancheros                       # so that `dist rancheros --offline` works\n\
+\x20 cargo xtask fetch --update                        # record today's packages in media.lock\n\
 \x20 cargo xtask fetch --update rancheros              # record a new version in media.lock\n\
 \x20 cargo xtask fetch --update linux --artifacts DIR  # record files of your own")]
 pub struct FetchArgs {
@@ -70,7 +76,7 @@ fn downloads(build: &Build<'_>, sources: bool) -> Vec<NodeId> {
     let plan = &build.planned.plan;
     let from_outside = |action: &Action| match action {
         Action::Fetch(_) => true,
-        Action::Builtin { name, .. } => *name == "apt-download" || (sources && *name == "git-checkout"),
+        Action::Builtin { name, .. } => sources && *name == "git-checkout",
         _ => false,
     };
     plan.ids().filter(|id| plan.node(*id).actions.iter().any(from_outside)).collect()
@@ -89,9 +95,37 @@ fn record(ctx: &Ctx, loaded: &mut Loaded, profile: &Profile, artifacts: Option<&
         let files = loaded.lock.files.entry(profile.name.clone()).or_default();
         files.insert(released.name.clone(), locked);
     }
+    // Who records a released file does not ask for other packages as well.
+    if profile.media.released().is_empty() {
+        record_packages(ctx, loaded)?;
+    }
     let path = ctx.root.join("media.lock");
     let new = ctx.root.join(".media.lock.new");
     fs_err::write(&new, loaded.lock.render())
         .and_then(|()| fs_err::rename(&new, &path))
         .explain(Kind::Storage, || format!("cannot write {path}"))
+}
+
+/// Today's packages of the distribution, for all profiles at once: media of one day go together.
+fn record_packages(ctx: &Ctx, loaded: &mut Loaded) -> Result<()> {
+    let Loaded { config, lock, .. } = loaded;
+    let today = archive::today(ctx, &config.distribution)?;
+    let wanted = config.profiles().flat_map(|p| packages::wanted(&p.media)).collect();
+    let mut new = today.resolve(&wanted, &lock.packages)?;
+    archive::pick(ctx, &config.distribution, &mut new)?;
+    let changes = archive::changes(&lock.packages, &new);
+    for change in &changes {
+        ctx.report.out(&change.to_string());
+    }
+    let signers: Vec<&str> = today.signers.iter().map(String::as_str).collect();
+    ctx.report.out(&format!(
+        "{} {}: {} recorded, {} changed; signed by {}",
+        config.distribution.id,
+        config.distribution.release,
+        count(new.len(), "package"),
+        changes.len(),
+        signers.join(" and ")
+    ));
+    lock.packages = new;
+    Ok(())
 }

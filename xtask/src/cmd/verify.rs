@@ -13,14 +13,8 @@ use buildexec::ctx::Ctx;
 use buildexec::{schedule, store::Store};
 use failure::{Failure, Kind};
 use mediabuild::site::{load, load::Loaded};
-use mediaplan::config::Media;
-use mediaplan::stage::host::Host;
 use report::table::table;
-use trust::verify::{
-    self, Checks, Subject, Verdict,
-    expect::{self, Expected},
-    rebuild, remote, set, sums,
-};
+use trust::verify::{self, Checks, Subject, Verdict, expect::Expected, rebuild, remote, set, sums};
 
 /// Arguments of `verify`.
 #[derive(Debug, clap::Args)]
@@ -115,7 +109,9 @@ fn fetch(ctx: &Ctx, loaded: &Loaded, manifest: &Manifest, args: &VerifyArgs) -> 
     let build = Build::new(ctx, loaded, profile, &selection(manifest, args))?;
     let plan = &build.planned.plan;
     let store = Store::open(&ctx.work, &ctx.report, &ctx.runner.interrupt)?;
-    for id in plan.ids().filter(|id| ["os", "kernel", "initrd", "grub"].contains(&plan.node(*id).stage)) {
+    for id in
+        plan.ids().filter(|id| ["os", "kernel", "initrd", "grub", "files"].contains(&plan.node(*id).stage))
+    {
         if let Ok(keys) = build.keys_of(&[id])
             && manifest.nodes.contains_key(&keys.key(id))
         {
@@ -155,46 +151,27 @@ pub(super) fn subject<'a>(
         loaded?.config.profiles().filter(of).max_by_key(|p| p.name.len()).map(|p| p.name.clone())
     };
     let profile = manifest.as_ref().map(|m| m.profile.clone()).or_else(|| only.as_ref().and_then(by_name));
-    let name = only.as_deref().unwrap_or_default();
     let expected = match (loaded, &profile) {
         (None, _) => Err(anyhow::anyhow!(verify::NO_REPOSITORY)),
-        (Some(loaded), Some(profile)) => expected(ctx, loaded, profile, (manifest.as_ref(), name), password),
+        (Some(loaded), Some(profile)) => expected(ctx, loaded, profile, manifest.as_ref(), password),
         (Some(_), None) => Err(anyhow::anyhow!("nothing tells which profile it is")),
     };
     Subject { ctx, loaded, dir, only, expected: expected.map_err(|e| format!("{e:#}")), manifest, profile }
 }
 
-/// What this repository makes on the machine that the manifest tells of. Without one, a machine is made up: what
-/// is only in the manifest is then not known, and a file's name has the version.
+/// What this repository makes, by the engine that the manifest names.
 fn expected(
     ctx: &Ctx,
     loaded: &Loaded,
     profile: &str,
-    (manifest, name): (Option<&Manifest>, &str),
+    manifest: Option<&Manifest>,
     password: &PasswordArgs,
 ) -> Result<Expected> {
     let profile = loaded.config.profile(Some(profile))?;
-    let packages = matches!(profile.media, Media::Distribution { .. });
-    let host = match manifest {
-        Some(manifest) => expect::host(manifest, packages).map_err(anyhow::Error::msg)?,
-        None => made_up(name, &profile.name),
-    };
     let engine = manifest.map(|m| m.engine);
     let selection = Selection { engine, password: password.clone(), ..Selection::default() };
-    let build = Build::on(ctx, loaded, profile, &selection, &host)?;
+    let build = Build::new(ctx, loaded, profile, &selection)?;
     Expected::new(ctx, build.planned, loaded.lock.epoch, manifest)
-}
-
-/// A machine that makes the version that a file's name has.
-fn made_up(name: &str, profile: &str) -> Host {
-    let mut host = Host::sample();
-    let rest = name.strip_prefix(profile).and_then(|rest| rest.strip_prefix('-'));
-    let version = rest.and_then(|rest| rest.strip_suffix("-x86_64.iso"));
-    let kernel = host.packages.iter_mut().flat_map(|p| &mut p.kernel);
-    if let (Some(version), Some(package)) = (version, kernel.into_iter().next()) {
-        version.clone_into(&mut package.version);
-    }
-    host
 }
 
 /// Builds into a target folder of its own, so that nothing that was built before is believed.

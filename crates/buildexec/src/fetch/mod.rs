@@ -135,6 +135,11 @@ fn none(ctx: &Ctx, spec: &FetchSpec, label: &str, said: &[(String, anyhow::Error
         let want = format!("no source gave {label} as media.lock has it, with SHA-256 {}", spec.sha256);
         Failure::new(Kind::Digest, want)
             .help("whoever offers these bytes changed them, or the lock is wrong: find out which before you use them")
+    } else if spec.purl.is_some() && said.iter().any(|(_, e)| is_gone(e)) {
+        Failure::new(Kind::Network, format!("no source gave {label}: mirrors drop old versions")).help(
+            "record today's packages with `cargo xtask fetch --update`, or give a folder that holds the file with \
+             --artifacts DIR",
+        )
     } else {
         Failure::new(Kind::Network, format!("no source gave {label}")).help(unreachable(ctx))
     };
@@ -142,6 +147,11 @@ fn none(ctx: &Ctx, spec: &FetchSpec, label: &str, said: &[(String, anyhow::Error
         true => failure.into(),
         false => failure.source(anyhow!(lines.join("\n"))).into(),
     }
+}
+
+/// Whether a server says that it has no such file.
+fn is_gone(e: &anyhow::Error) -> bool {
+    matches!(e.downcast_ref::<ureq::Error>(), Some(ureq::Error::StatusCode(404 | 410)))
 }
 
 /// The next step when nobody gives a file.
@@ -162,7 +172,9 @@ fn name(source: &Source) -> String {
 
 /// Copies a file of this machine, and hashes it meanwhile.
 fn local(want: &Bounds, from: &Utf8Path, to: &Utf8Path) -> Result<()> {
-    let meta = fs_err::metadata(from)?;
+    // Not there is not broken: the next source may have it.
+    let absent = |e| Failure::new(Kind::Network, "not in this folder").source(e);
+    let meta = fs_err::metadata(from).map_err(absent)?;
     anyhow::ensure!(meta.is_file(), "{from} is not a file");
     let copied = hash::copy(from, to, Hasher::sha256()).and_then(|sums| want.check(&sums));
     if copied.is_err() {

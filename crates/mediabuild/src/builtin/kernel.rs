@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, io::Read as _};
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
+use super::unpack::decoder;
 use buildexec::action::Call;
 use buildexec::{run::read_limited, tree};
 use failure::{Failure, Kind};
@@ -26,7 +27,7 @@ pub(super) fn pick(call: &Call<'_>) -> Result<()> {
     let Some(kernel) = kernel else {
         return Err(Failure::new(Kind::Input, "the kernel package holds no boot/vmlinuz-*").into());
     };
-    fs_err::rename(root.join(kernel), call.out("kernel")?)?;
+    fs_err::copy(root.join(kernel), call.out("kernel")?)?;
     let modules = Modules::new(root, &files);
     let mut order = Vec::new();
     for name in call.all("module") {
@@ -85,22 +86,13 @@ fn depends(module: &[u8]) -> Vec<String> {
 
 /// Debian 12 ships modules as they are, later releases xz-compressed, Ubuntu zstd-compressed.
 fn decompressed(path: &Utf8Path) -> Result<Vec<u8>> {
-    let bytes = read_limited(path, MODULE_LIMIT)?;
-    let limited = |reader: &mut dyn std::io::Read| -> Result<Vec<u8>> {
-        let mut out = Vec::new();
-        std::io::Read::take(reader, MODULE_LIMIT)
-            .read_to_end(&mut out)
-            .with_context(|| format!("cannot unpack {path}"))?;
-        Ok(out)
+    let packed = read_limited(path, MODULE_LIMIT)?;
+    let read = || {
+        let mut bytes = Vec::new();
+        decoder(path.extension(), packed.as_slice())?.take(MODULE_LIMIT).read_to_end(&mut bytes)?;
+        Ok::<_, anyhow::Error>(bytes)
     };
-    match path.extension() {
-        Some("xz") => limited(&mut liblzma::read::XzDecoder::new(bytes.as_slice())),
-        Some("zst") => {
-            let decoder = ruzstd::decoding::StreamingDecoder::new(bytes.as_slice());
-            limited(&mut decoder.with_context(|| format!("cannot unpack {path}"))?)
-        }
-        _ => Ok(bytes),
-    }
+    read().with_context(|| format!("cannot unpack {path}"))
 }
 
 #[cfg(test)]

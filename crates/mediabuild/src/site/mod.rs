@@ -2,8 +2,8 @@
 //!
 //! `exec` runs any plan and knows nothing of media; this stands between it and the commands.
 
+pub mod archive;
 pub mod load;
-pub mod observe;
 pub mod preflight;
 pub mod publish;
 pub mod update;

@@ -15,6 +15,9 @@ pub struct Lock {
     /// Files, by profile and name.
     #[serde(default, rename = "file")]
     pub files: BTreeMap<String, BTreeMap<String, Locked>>,
+    /// The distribution's packages, by name.
+    #[serde(default, rename = "package", skip_serializing_if = "BTreeMap::is_empty")]
+    pub packages: BTreeMap<String, Package>,
 }
 
 /// What one file must be.
@@ -30,6 +33,30 @@ pub struct Locked {
     pub size: Option<u64>,
     /// Who says so.
     pub vouched_by: String,
+}
+
+/// One package of the distribution.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Package {
+    /// Its version, with epoch.
+    pub version: String,
+    /// The digest that the signed index gives.
+    pub sha256: Digest,
+    /// The length that the signed index gives, in bytes.
+    pub size: u64,
+    /// Which of the distribution's archives has it.
+    pub archive: String,
+    /// Where it is in that archive.
+    pub path: String,
+    /// When it was recorded, as snapshot archives name times: `20261128T053000Z`.
+    pub snapshot: String,
+    /// The recorded packages that it needs: libraries, and what comes from the same source.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub needs: Vec<String>,
+    /// Digests of its files that land in media as they are, by path.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub files: BTreeMap<String, Digest>,
 }
 
 const HEAD: &str = "\

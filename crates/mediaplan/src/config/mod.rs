@@ -1,6 +1,7 @@
 //! What `media.toml` and `media.lock` say: raw text to checked types. Pure; who reads the files is `exec/load.rs`.
 
 mod base_url;
+mod distribution;
 pub mod lock;
 pub mod raw;
 
@@ -8,7 +9,8 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 pub use base_url::BaseUrl;
-pub use lock::{Lock, Locked};
+pub use distribution::{Archive, Distribution};
+pub use lock::{Lock, Locked, Package};
 pub use raw::{Engine, KernelFlavour, Media, Released};
 
 use bootparams::{Os, Params};
@@ -22,6 +24,8 @@ pub struct Config {
     pub default_profile: String,
     /// Where iPXE comes from.
     pub ipxe: IpxePin,
+    /// Whose packages media are made of.
+    pub distribution: Distribution,
     profiles: BTreeMap<String, Profile>,
 }
 
@@ -113,6 +117,7 @@ impl Config {
         if raw.ipxe.commit.len() != 40 || !raw.ipxe.commit.bytes().all(|b| b.is_ascii_hexdigit()) {
             wrong.push(format!("ipxe.commit `{}` is not 40 hex digits", raw.ipxe.commit));
         }
+        wrong.extend(raw.distribution.problems());
         if !wrong.is_empty() {
             let all = anyhow::anyhow!(wrong.join("\n"));
             return Err(Failure::new(Kind::Config, "media.toml has values that cannot be")
@@ -121,7 +126,7 @@ impl Config {
         }
         let raw::Ipxe { version, commit, repositories } = raw.ipxe;
         let ipxe = IpxePin { version, commit, repositories };
-        Ok(Self { default_profile: raw.default_profile, ipxe, profiles })
+        Ok(Self { default_profile: raw.default_profile, ipxe, distribution: raw.distribution, profiles })
     }
 
     /// The profile `name`, or the default one.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use super::Distribution;
 use bootparams::Params;
 use vmspec::VmSpec;
 
@@ -15,6 +16,8 @@ pub struct File {
     pub default_profile: String,
     /// Where iPXE comes from.
     pub ipxe: Ipxe,
+    /// Whose packages media are made of.
+    pub distribution: Distribution,
     /// The profiles, by name.
     #[serde(rename = "profile")]
     pub profiles: BTreeMap<String, Profile>,
@@ -110,7 +113,7 @@ pub enum Engine {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", tag = "kind")]
 pub enum Media {
-    /// The distribution's own kernel, and an initrd of ours around its BusyBox.
+    /// The pinned distribution's kernel, and an initrd of ours around its BusyBox.
     Distribution {
         /// Which kernel.
         kernel: KernelFlavour,

@@ -7,6 +7,7 @@ use super::{
     line::Line,
     media::title,
     os,
+    packages::Tools,
     room::{Layout, Seed},
     script::{Script, Value},
 };
@@ -24,6 +25,8 @@ pub struct BootIso {
     pub line: Line,
     /// Kernel and initrd.
     pub os: os::Os,
+    /// What it is made with.
+    pub tools: Tools,
     /// The version in its name.
     pub version: String,
 }
@@ -36,7 +39,11 @@ impl Stage for BootIso {
     fn plan(&self, p: &mut Planner) -> Result<Artifact> {
         let profile = &self.profile;
         let marker = format!("/boot/grub/{}-{}.id", profile.name, self.version);
-        let grub = p.ensure(&Grub { marker: marker.clone() })?;
+        let grub = p.ensure(&Grub {
+            tree: self.tools.grub.clone(),
+            modules: self.tools.grub_modules.clone(),
+            marker: marker.clone(),
+        })?;
         let efi = p.ensure(&EfiImage::new([("EFI/BOOT/BOOTX64.EFI", Arg::from(&grub))]))?;
         let seed = seed(profile);
         let loaders = loaders(p, profile, &self.line, seed.is_some())?;
@@ -52,7 +59,8 @@ impl Stage for BootIso {
             add("/seed.cpio", &p.ensure(seed)?);
         }
         let name = format!("{}-{}-x86_64.iso", profile.name, self.version);
-        p.ensure(&Iso { name, volume: volume(profile), files, efi: Some(efi) })
+        let tools = self.tools.clone();
+        p.ensure(&Iso { name, volume: volume(profile), files, efi: Some(efi), tools })
     }
 }
 

@@ -2,12 +2,8 @@
 
 use anyhow::Result;
 
+use super::packages::{Tools, in_tree};
 use buildplan::{Arg, Artifact, CmdSpec, Planner, Stage};
-
-const ISOLINUX: &str = "/usr/lib/ISOLINUX/isolinux.bin";
-const LDLINUX: &str = "/usr/lib/syslinux/modules/bios/ldlinux.c32";
-const ISOHYBRID_MBR: &str = "/usr/lib/ISOLINUX/isohdpfx.bin";
-const GRUB_DIR: &str = "/usr/lib/grub/x86_64-efi";
 
 /// What GRUB must know to find the ISO on a CD or a partitioned stick and start a kernel from it (0.7 MB).
 const GRUB_MODULES: &[&str] = &[
@@ -59,6 +55,10 @@ impl Stage for EfiImage {
 /// GRUB as one EFI program that looks for the file `marker` and runs the `grub.cfg` beside it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Grub {
+    /// A tree with `grub-mkimage`.
+    pub tree: Artifact,
+    /// A tree with GRUB's modules.
+    pub modules: Artifact,
     /// A file that only this ISO has, from its root.
     pub marker: String,
 }
@@ -77,9 +77,10 @@ impl Stage for Grub {
         );
         node.write(early.clone(), [text]);
         node.run(
-            CmdSpec::new("grub-mkimage", "make the GRUB image")
+            CmdSpec::new("usr/bin/grub-mkimage", "make the GRUB image")
+                .in_tree(&self.tree)
                 .args(["-O", "x86_64-efi", "-p", "/boot/grub", "-d"])
-                .arg(Arg::Host(GRUB_DIR.to_owned()))
+                .arg(in_tree(&self.modules, "usr/lib/grub/x86_64-efi"))
                 .arg("-c")
                 .arg(early)
                 .arg("-o")
@@ -101,6 +102,8 @@ pub struct Iso {
     pub files: Vec<(String, Arg)>,
     /// The FAT image for UEFI.
     pub efi: Option<Artifact>,
+    /// What it is made with, and starts with under BIOS.
+    pub tools: Tools,
 }
 
 impl Stage for Iso {
@@ -112,8 +115,8 @@ impl Stage for Iso {
         let mut node = p.node::<Self>(self.name.clone());
         let to = node.out(&self.name);
         let mut files = self.files.clone();
-        files.push(("/isolinux/isolinux.bin".to_owned(), Arg::Host(ISOLINUX.to_owned())));
-        files.push(("/isolinux/ldlinux.c32".to_owned(), Arg::Host(LDLINUX.to_owned())));
+        files.push(("/isolinux/isolinux.bin".to_owned(), Arg::from(&self.tools.isolinux)));
+        files.push(("/isolinux/ldlinux.c32".to_owned(), Arg::from(&self.tools.ldlinux)));
         files.extend(self.efi.iter().map(|efi| ("/efi.img".to_owned(), Arg::from(efi))));
         files.sort_by(|a, b| a.0.cmp(&b.0));
         node.run(self.xorriso(files, to));
@@ -124,11 +127,12 @@ impl Stage for Iso {
 impl Iso {
     /// `-r` gives root's ownership and modes that no umask changes; the volume's dates and GUIDs follow `SOURCE_DATE_EPOCH`.
     fn xorriso(&self, files: Vec<(String, Arg)>, to: Arg) -> CmdSpec {
-        let mut cmd = CmdSpec::new("xorriso", format!("make {}", self.name))
+        let mut cmd = CmdSpec::new("usr/bin/xorriso", format!("make {}", self.name))
+            .in_tree(&self.tools.xorriso)
             .args(["-as", "mkisofs", "-quiet", "-r", "-J", "-V"])
             .arg(self.volume.as_str())
             .arg("-isohybrid-mbr")
-            .arg(Arg::Host(ISOHYBRID_MBR.to_owned()))
+            .arg(&self.tools.mbr)
             .args(["-b", "isolinux/isolinux.bin", "-c", "isolinux/boot.cat"])
             .args(["-no-emul-boot", "-boot-load-size", "4", "-boot-info-table"]);
         if self.efi.is_some() {
@@ -151,6 +155,8 @@ pub struct IpxeIso {
     pub script: Option<Artifact>,
     /// iPXE for UEFI in a FAT image.
     pub efi: Option<Artifact>,
+    /// What it is made with.
+    pub tools: Tools,
 }
 
 impl Stage for IpxeIso {
@@ -174,6 +180,7 @@ impl Stage for IpxeIso {
             volume: "IPXE".to_owned(),
             files,
             efi: self.efi.clone(),
+            tools: self.tools.clone(),
         })
     }
 }

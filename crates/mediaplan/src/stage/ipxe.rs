@@ -8,6 +8,7 @@ use anyhow::Result;
 
 use super::{
     image::{EfiImage, IpxeIso},
+    packages::{Files, Pins, Tools},
     script::Script,
 };
 use crate::config::IpxePin;
@@ -16,8 +17,13 @@ use buildplan::{Arg, Artifact, CmdSpec, Planner, Resource, Stage};
 /// What an engine made: names in `dist/` and artifacts.
 pub type Made = Vec<(&'static str, Artifact)>;
 
-/// Where the distribution keeps its binaries.
-pub const PACKAGE_DIR: &str = "/usr/lib/ipxe";
+/// The distribution's binaries, with their names in `dist/`.
+const BINARIES: &[(&str, &str)] = &[
+    ("usr/lib/ipxe/ipxe.lkrn", "ipxe.lkrn"),
+    ("usr/lib/ipxe/undionly.kpxe", "undionly.kpxe"),
+    ("usr/lib/ipxe/ipxe-amd64.efi", "ipxe.efi"),
+    ("usr/lib/ipxe/snponly.efi", "snponly.efi"),
+];
 
 /// The targets that `make` is asked for, with their names in `dist/`.
 const TARGETS: &[(&str, &str)] = &[
@@ -92,6 +98,8 @@ pub struct Source {
     pub config: Vec<String>,
     /// The script to embed; `None` compiles the objects that all scripts share.
     pub script: Option<Script>,
+    /// What `ipxe.iso` is made with.
+    pub tools: Tools,
 }
 
 impl Stage for Source {
@@ -119,7 +127,7 @@ impl Stage for Source {
         let program = Arg::from(&id.artifact("ipxe.efi"));
         let efi = p.ensure(&EfiImage::new([("EFI/BOOT/BOOTX64.EFI", program)]))?;
         let lkrn = Arg::from(&id.artifact("ipxe.lkrn"));
-        let iso = p.ensure(&IpxeIso { lkrn, script: None, efi: Some(efi) })?;
+        let iso = p.ensure(&IpxeIso { lkrn, script: None, efi: Some(efi), tools: self.tools.clone() })?;
         made.insert(0, ("ipxe.iso", iso));
         Ok(made)
     }
@@ -158,43 +166,45 @@ impl Source {
     }
 }
 
-/// The distribution's binaries with the script beside them.
+/// The distribution's binaries with the script beside them, which they look for as `autoexec.ipxe`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Prebuilt {
     /// The script that they run.
     pub script: Script,
-    /// Whether `ipxe.efi` reads `autoexec.ipxe`.
-    pub efi: bool,
+    /// The binaries.
+    files: Files,
+    /// What `ipxe.iso` is made with.
+    tools: Tools,
+}
+
+impl Prebuilt {
+    /// The recorded package's, around `script`.
+    ///
+    /// # Errors
+    /// When media.lock lacks the package.
+    pub fn new(script: Script, pins: &Pins<'_>, tools: Tools) -> Result<Self> {
+        let files = Files::new(pins, "ipxe", BINARIES)?;
+        Ok(Self { script, files, tools })
+    }
 }
 
 impl Stage for Prebuilt {
     type Out = Made;
     const NAME: &'static str = "ipxe-package";
-    const FORMAT: u32 = 1;
+    const FORMAT: u32 = 2;
 
     fn plan(&self, p: &mut Planner) -> Result<Made> {
         let script = p.ensure(&self.script)?;
-        let package = |name: &str| Arg::Host(format!("{PACKAGE_DIR}/{name}"));
-        let efi = if self.efi {
-            let files =
-                [("EFI/BOOT/BOOTX64.EFI", package("ipxe.efi")), ("autoexec.ipxe", Arg::from(&script))];
-            Some(p.ensure(&EfiImage::new(files))?)
-        } else {
-            None
-        };
-        let iso = IpxeIso { lkrn: package("ipxe.lkrn"), script: Some(script), efi };
-        let mut made = vec![("ipxe.iso", p.ensure(&iso)?)];
-        let mut names = vec!["ipxe.lkrn", "undionly.kpxe"];
-        if self.efi {
-            names.extend(["ipxe.efi", "snponly.efi"]);
-        }
-        let mut node = p.node::<Self>("iPXE of the distribution");
-        for name in &names {
-            let out = node.out(*name);
-            node.copy(package(name), out);
-        }
-        let id = node.finish();
-        made.extend(names.into_iter().map(|name| (name, id.artifact(name))));
+        let binaries = p.ensure(&self.files)?;
+        let names = BINARIES.iter().map(|(_, name)| *name);
+        let mut made: Made = names.zip(binaries).collect();
+        let find = |name: &str| made.iter().find(|(n, _)| *n == name).map(|(_, a)| Arg::from(a));
+        let (lkrn, efi) = (find("ipxe.lkrn"), find("ipxe.efi"));
+        let (lkrn, efi) = (lkrn.expect("it is in the list"), efi.expect("it is in the list"));
+        let files = [("EFI/BOOT/BOOTX64.EFI", efi), ("autoexec.ipxe", Arg::from(&script))];
+        let efi = Some(p.ensure(&EfiImage::new(files))?);
+        let iso = IpxeIso { lkrn, script: Some(script), efi, tools: self.tools.clone() };
+        made.insert(0, ("ipxe.iso", p.ensure(&iso)?));
         Ok(made)
     }
 }

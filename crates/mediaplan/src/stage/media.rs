@@ -4,10 +4,10 @@ use anyhow::Result;
 
 use super::{
     boot_iso::{BootIso, seed},
-    host::Host,
     ipxe,
     line::Line,
     os,
+    packages::{Tools, kernel_package},
     room::CloudConfig,
     script::{Script, Value},
 };
@@ -26,8 +26,6 @@ pub struct Order<'a> {
     pub pin: &'a IpxePin,
     /// Patches and headers for iPXE, from the repository's root, sorted.
     pub bootscripts: &'a Bootscripts,
-    /// The build machine.
-    pub host: &'a Host,
     /// The kernel parameters.
     pub line: Line,
     /// What the lock and the person supply.
@@ -61,16 +59,18 @@ pub struct Planned {
 pub fn plan(order: &Order<'_>) -> Result<Planned> {
     let mut p = Planner::new();
     let profile = order.profile;
-    let version = version(order);
+    let version = version(order)?;
     let os = os::plan(&mut p, &profile.media, &order.supply)?;
+    let tools = Tools::plan(&mut p, &order.supply.pins)?;
     let iso = BootIso {
         profile: profile.clone(),
         line: order.line.clone(),
         os: os.clone(),
+        tools: tools.clone(),
         version: version.clone(),
     };
     let iso = p.ensure(&iso)?;
-    let made = engine(&mut p, order)?;
+    let made = engine(&mut p, order, tools)?;
     let boot = p.ensure(&boot_script(profile, &order.line)?)?;
     let mut outputs = vec![(iso.name.clone(), iso)];
     outputs.extend(made.into_iter().map(|(name, artifact)| (name.to_owned(), artifact)));
@@ -86,9 +86,20 @@ pub fn plan(order: &Order<'_>) -> Result<Planned> {
     Ok(Planned { plan: p.finish(), outputs, version })
 }
 
-fn version(order: &Order<'_>) -> String {
-    let kernel = || order.supply.packages.map(super::host::Packages::kernel_version);
-    order.profile.version.clone().or_else(kernel).unwrap_or_else(|| "0".to_owned())
+/// The profile's version; its kernel's, without what cannot stand in a file name, where it has none.
+fn version(order: &Order<'_>) -> Result<String> {
+    Ok(match (&order.profile.version, &order.profile.media) {
+        (Some(version), _) => version.clone(),
+        (None, Media::Distribution { kernel }) => {
+            file_version(&order.supply.pins.package(kernel_package(*kernel))?.version)
+        }
+        (None, _) => "0".to_owned(),
+    })
+}
+
+fn file_version(version: &str) -> String {
+    let without_epoch = version.split_once(':').map_or(version, |(_, v)| v);
+    without_epoch.replace(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '.' | '-' | '~'), "_")
 }
 
 /// What people see: name and version.
@@ -97,7 +108,7 @@ pub(super) fn title(profile: &Profile) -> Value {
     Value::Text(format!("{}{version}", profile.name))
 }
 
-fn engine(p: &mut Planner, order: &Order<'_>) -> Result<ipxe::Made> {
+fn engine(p: &mut Planner, order: &Order<'_>, tools: Tools) -> Result<ipxe::Made> {
     let script = embed_script(order.profile);
     match order.engine {
         Engine::Source => p.ensure(&ipxe::Source {
@@ -105,8 +116,9 @@ fn engine(p: &mut Planner, order: &Order<'_>) -> Result<ipxe::Made> {
             patches: order.bootscripts.patches.clone(),
             config: order.bootscripts.config.clone(),
             script: Some(script),
+            tools,
         }),
-        Engine::Prebuilt => p.ensure(&ipxe::Prebuilt { script, efi: order.host.ipxe_efi_reads_autoexec }),
+        Engine::Prebuilt => p.ensure(&ipxe::Prebuilt::new(script, &order.supply.pins, tools)?),
     }
 }
 
@@ -146,8 +158,13 @@ fn boot_script(profile: &Profile, line: &Line) -> Result<Script> {
     })
 }
 
-/// Whether a profile's media are made of the distribution's packages.
-#[must_use]
-pub fn needs_packages(media: &Media) -> bool {
-    matches!(media, Media::Distribution { .. })
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_is_a_file_name() {
+        assert_eq!(file_version("6.12.118-1"), "6.12.118-1");
+        assert_eq!(file_version("2:6.1+b1~x/y"), "6.1_b1~x_y");
+    }
 }

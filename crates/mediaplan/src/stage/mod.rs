@@ -1,12 +1,12 @@
 //! Stages: checked parameters to nodes. Pure.
 
 pub mod boot_iso;
-pub mod host;
 pub mod image;
 pub mod ipxe;
 pub mod line;
 pub mod media;
 pub mod needs;
 pub mod os;
+pub mod packages;
 pub mod room;
 pub mod script;

@@ -1,6 +1,6 @@
 //! Which programs and files of the machine a profile is made with, and the packages that bring them.
 
-use crate::config::{Engine, Media};
+use crate::config::Engine;
 use buildplan::{Action, Arg, Missing, Plan};
 
 /// One thing that must be there.
@@ -12,17 +12,13 @@ pub struct Need {
     pub package: &'static str,
 }
 
+/// The keys of Debian's archive, as its package installs them.
+pub const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 /// Programs and files by package.
 const PACKAGES: &[(&str, &str)] = &[
+    ("gpgv", "gpgv"),
+    (KEYRING, "debian-archive-keyring"),
     ("xorriso", "xorriso"),
-    ("grub-mkimage", "grub-common"),
-    ("/usr/lib/grub/x86_64-efi", "grub-efi-amd64-bin"),
-    ("/usr/lib/ISOLINUX/isolinux.bin", "isolinux"),
-    ("/usr/lib/ISOLINUX/isohdpfx.bin", "isolinux"),
-    ("/usr/lib/syslinux/modules/bios/ldlinux.c32", "syslinux-common"),
-    ("/usr/lib/ipxe/ipxe.lkrn", "ipxe"),
-    ("dpkg-deb", "dpkg"),
-    ("apt-get", "apt"),
     ("git", "git"),
     ("make", "make"),
     ("gcc", "gcc"),
@@ -43,32 +39,35 @@ const PACKAGES: &[(&str, &str)] = &[
     ("musl-gcc", "musl-tools"),
 ];
 
-const IMAGES: &[&str] = &[
-    "xorriso",
-    "grub-mkimage",
-    "/usr/lib/grub/x86_64-efi",
-    "/usr/lib/ISOLINUX/isolinux.bin",
-    "/usr/lib/ISOLINUX/isohdpfx.bin",
-    "/usr/lib/syslinux/modules/bios/ldlinux.c32",
-];
-const DISTRIBUTION: &[&str] = &["dpkg-deb", "apt-get"];
-const PREBUILT: &[&str] = &["/usr/lib/ipxe/ipxe.lkrn"];
 const SOURCE: &[&str] = &["git", "make", "gcc", "ld", "perl", "/usr/include/lzma.h"];
 const BOOT: &[&str] = &["qemu-system-x86_64", "/usr/share/ovmf/OVMF.fd"];
+const UPDATE: &[&str] = &["gpgv", KEYRING];
 const PAIR: &[&str] = &["faketime", "/usr/share/i18n/locales/de_DE"];
 /// What tests build images of others with, and hold our servers' configurations against.
-const TEST: &[&str] =
-    &["genisoimage", "grub-mkrescue", "mformat", "/usr/lib/grub/i386-pc", "dnsmasq", "nginx", "tinyproxy"];
+const TEST: &[&str] = &[
+    "xorriso",
+    "genisoimage",
+    "grub-mkrescue",
+    "mformat",
+    "/usr/lib/grub/i386-pc",
+    "dnsmasq",
+    "nginx",
+    "tinyproxy",
+];
 
-/// What `dist` needs for a profile's media by an engine.
+/// What `dist` needs for an engine: the rest comes out of the distribution's packages.
 #[must_use]
-pub fn dist(media: &Media, engine: Engine) -> Vec<Need> {
-    let media = if super::media::needs_packages(media) { DISTRIBUTION } else { &[] };
-    let engine = match engine {
-        Engine::Source => SOURCE,
-        Engine::Prebuilt => PREBUILT,
-    };
-    needs(&[IMAGES, media, engine])
+pub fn dist(engine: Engine) -> Vec<Need> {
+    match engine {
+        Engine::Source => needs(&[SOURCE]),
+        Engine::Prebuilt => Vec::new(),
+    }
+}
+
+/// What `fetch --update` verifies the distribution's signature with.
+#[must_use]
+pub fn update() -> Vec<Need> {
+    needs(&[UPDATE])
 }
 
 /// What booting needs.
@@ -92,7 +91,7 @@ pub fn pair() -> Vec<Need> {
 /// Everything that any command needs, the tests included.
 #[must_use]
 pub fn all() -> Vec<Need> {
-    needs(&[IMAGES, DISTRIBUTION, PREBUILT, SOURCE, BOOT, TEST])
+    needs(&[SOURCE, UPDATE, BOOT, TEST])
 }
 
 fn needs(lists: &[&[&str]]) -> Vec<Need> {
@@ -127,7 +126,7 @@ pub fn used_by(plan: &Plan) -> Vec<String> {
         });
         for action in &node.actions {
             if let Action::Run(cmd) = action {
-                used.push(cmd.program.clone());
+                used.extend(cmd.tree.is_none().then(|| cmd.program.clone()));
                 used.extend(cmd.uses.iter().cloned());
             }
         }

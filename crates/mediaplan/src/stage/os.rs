@@ -2,9 +2,9 @@
 
 use anyhow::Result;
 
-use super::host::{Package, Packages};
+use super::packages::{Pins, SMOKE, Tree, kernel_package};
 use crate::config::{KernelFlavour, Locked, Media, Released};
-use buildplan::{Arg, Artifact, CmdSpec, FetchSpec, Planner, Resource, Source, Stage, purl};
+use buildplan::{Arg, Artifact, FetchSpec, Planner, Source, Stage};
 use failure::{Failure, Kind};
 
 /// No kernel, initrd or ISO that we make media of is larger.
@@ -19,43 +19,10 @@ pub struct Os {
     pub initrd: Artifact,
 }
 
-/// A package of the distribution, as downloaded and checked.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Deb {
-    /// `debian`, `ubuntu`.
-    pub distribution: String,
-    /// Which package.
-    pub package: Package,
-}
-
-impl Stage for Deb {
-    type Out = Artifact;
-    const NAME: &'static str = "deb";
-    const FORMAT: u32 = 1;
-
-    fn plan(&self, p: &mut Planner) -> Result<Artifact> {
-        let Package { name, version, sha256, size } = &self.package;
-        let mut node = p.node::<Self>(format!("package {name} {version}"));
-        let to = node.out(format!("{name}.deb"));
-        node.resource(Resource::Net).builtin(
-            "apt-download",
-            [
-                ("package", name.as_str().into()),
-                ("version", version.as_str().into()),
-                ("sha256", sha256.to_string().into()),
-                ("size", size.to_string().into()),
-                ("purl", purl::deb(&self.distribution, name, version).into()),
-                ("to", to),
-            ],
-        );
-        Ok(node.finish_one())
-    }
-}
-
 /// Kernel and modules out of the distribution's packages.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Kernel {
-    packages: Vec<Deb>,
+    packages: Tree,
     flavour: KernelFlavour,
 }
 
@@ -74,14 +41,10 @@ impl Stage for Kernel {
     const FORMAT: u32 = 1;
 
     fn plan(&self, p: &mut Planner) -> Result<Self::Out> {
-        let debs: Result<Vec<_>> = self.packages.iter().map(|d| p.ensure(d)).collect();
+        let root = p.ensure(&self.packages)?;
         let mut node = p.node::<Self>("kernel and modules");
         let (vmlinuz, modules) = (node.out("vmlinuz"), node.out("modules"));
-        for deb in &debs? {
-            node.run(unpack(deb));
-        }
-        let mut args =
-            vec![("root", Arg::Work("root".to_owned())), ("kernel", vmlinuz), ("modules", modules)];
+        let mut args = vec![("root", Arg::from(&root)), ("kernel", vmlinuz), ("modules", modules)];
         args.extend(MODULES.iter().map(|m| ("module", (*m).into())));
         if self.flavour == KernelFlavour::Generic {
             args.extend(MORE_MODULES.iter().map(|m| ("module", (*m).into())));
@@ -92,22 +55,13 @@ impl Stage for Kernel {
     }
 }
 
-fn unpack(deb: &Artifact) -> CmdSpec {
-    CmdSpec::new("dpkg-deb", format!("unpack {}", deb.name))
-        .any_version()
-        .arg("-x")
-        .arg(deb)
-        .arg(Arg::Work("root".to_owned()))
-}
-
 /// The smoke system: the distribution's kernel, and an initrd of ours that behaves as RancherOS does for the
 /// parameters we set.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Smoke {
-    /// What it is made of.
-    pub packages: Packages,
-    /// Which kernel.
-    pub flavour: KernelFlavour,
+struct Smoke {
+    kernel: Kernel,
+    /// BusyBox and `mke2fs`.
+    packages: Tree,
 }
 
 impl Stage for Smoke {
@@ -116,24 +70,14 @@ impl Stage for Smoke {
     const FORMAT: u32 = 2;
 
     fn plan(&self, p: &mut Planner) -> Result<Os> {
-        let deb = |package: &Package| Deb {
-            distribution: self.packages.distribution.clone(),
-            package: package.clone(),
-        };
-        let packages = self.packages.kernel.iter().map(deb).collect();
-        let kernel = Kernel { packages, flavour: self.flavour };
-        let (kernel, modules) = p.ensure(&kernel)?;
-        let tools = std::iter::once(&self.packages.busybox).chain(&self.packages.mke2fs);
-        let debs: Result<Vec<_>> = tools.map(|d| p.ensure(&deb(d))).collect();
+        let (kernel, modules) = p.ensure(&self.kernel)?;
+        let root = p.ensure(&self.packages)?;
         let mut node = p.node::<Self>("initrd of the smoke system");
         let initrd = node.out("initrd");
-        for deb in &debs? {
-            node.run(unpack(deb));
-        }
         node.builtin(
             "smoke-initrd",
             [
-                ("root", Arg::Work("root".to_owned())),
+                ("root", Arg::from(&root)),
                 ("modules", Arg::from(&modules)),
                 ("init", Arg::Src("isofs/smoke/init".to_owned())),
                 ("udhcpc", Arg::Src("isofs/smoke/udhcpc".to_owned())),
@@ -165,7 +109,7 @@ impl Stage for Download {
         let file = self.artifacts.iter().map(|dir| Source::File(format!("{dir}/{}", self.name)));
         let sources = file.chain(self.urls.iter().cloned().map(Source::Url)).collect();
         let limit = self.size.unwrap_or(LIMIT);
-        node.fetch(FetchSpec { to, sources, sha256: self.sha256, size: self.size, limit });
+        node.fetch(FetchSpec { to, sources, sha256: self.sha256, size: self.size, limit, purl: None });
         Ok(node.finish_one())
     }
 }
@@ -198,18 +142,15 @@ impl Stage for FromIso {
     }
 }
 
-/// What a profile's media need from outside: the lock's entries for it, the distribution's packages, and a folder
-/// that is tried before the network.
-#[derive(Clone, Debug, Default)]
+/// What a profile's media need from outside: the lock's entries for it, and the distribution's packages.
+#[derive(Clone, Debug)]
 pub struct Supply<'a> {
     /// The profile's name, for messages.
     pub profile: &'a str,
     /// What the lock has, by file name.
     pub locked: Vec<(&'a str, &'a Locked)>,
-    /// `--artifacts`, absolute.
-    pub artifacts: Option<String>,
-    /// The distribution's packages.
-    pub packages: Option<&'a Packages>,
+    /// The distribution's packages, and the folder that is tried before the network.
+    pub pins: Pins<'a>,
 }
 
 impl Supply<'_> {
@@ -230,7 +171,7 @@ impl Supply<'_> {
         Ok(Download {
             name: released.name.clone(),
             urls: released.urls.clone(),
-            artifacts: self.artifacts.clone(),
+            artifacts: self.pins.artifacts.clone(),
             sha256: locked.sha256,
             size: locked.size,
         })
@@ -240,20 +181,14 @@ impl Supply<'_> {
 /// Plans kernel and initrd of `media`.
 ///
 /// # Errors
-/// [`Kind::Config`] when the lock lacks a file, [`Kind::MissingTool`] when the distribution's packages are needed
-/// and there are none.
+/// [`Kind::Config`] when the lock lacks a file or a package.
 pub fn plan(p: &mut Planner, media: &Media, supply: &Supply<'_>) -> Result<Os> {
     match media {
-        Media::Distribution { kernel } => {
-            let Some(packages) = supply.packages else {
-                return Err(Failure::new(
-                    Kind::MissingTool,
-                    "this profile is made of Debian's or Ubuntu's packages",
-                )
-                .help("run it on Debian 12 or Ubuntu 24.04, or choose another profile")
-                .into());
-            };
-            p.ensure(&Smoke { packages: packages.clone(), flavour: *kernel })
+        Media::Distribution { kernel: flavour } => {
+            let packages = supply.pins.tree("kernel", [kernel_package(*flavour)])?;
+            let kernel = Kernel { packages, flavour: *flavour };
+            let packages = supply.pins.tree("smoke", SMOKE.iter().copied())?;
+            p.ensure(&Smoke { kernel, packages })
         }
         Media::Iso { file, kernel, initrd } => {
             p.ensure(&FromIso { iso: supply.download(file)?, kernel: kernel.clone(), initrd: initrd.clone() })

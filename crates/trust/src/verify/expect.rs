@@ -20,10 +20,7 @@ use buildexec::{
 };
 use buildplan::{Action, Arg, Artifact, Digest, Keys, Missing, NodeId, Plan, Resource, ToolId, World};
 use mediabuild::site::publish;
-use mediaplan::stage::{
-    host::{Host, Package, Packages},
-    media::Planned,
-};
+use mediaplan::stage::media::Planned;
 use report::{Mode, Reporter};
 
 /// A digest, and in words what has it: completes "it is …".
@@ -43,39 +40,6 @@ pub struct Expected {
     own: Keys,
     made: tempfile::TempDir,
     work: Utf8PathBuf,
-}
-
-/// The build machine, as far as planning depends on it.
-///
-/// # Errors
-/// What the manifest should name and does not.
-pub fn host(manifest: &Manifest, packages: bool) -> Result<Host, String> {
-    let of = |stage: &str| -> Option<Vec<Package>> {
-        let node = manifest.nodes.values().find(|n| n.stage == stage)?;
-        let debs = node.inputs_of("node").filter(|(label, _)| label.starts_with("deb "));
-        debs.map(|(_, key)| package(manifest.nodes.get(&key.parse().ok()?)?)).collect()
-    };
-    let read = || {
-        let (kernel, mut tools) = (of("kernel")?, of("initrd")?.into_iter());
-        let purl = manifest.nodes.values().find_map(|n| n.input("apt-download purl"))?;
-        let distribution = purl.strip_prefix("pkg:deb/")?.split('/').next()?.to_owned();
-        Some(Packages { distribution, kernel, busybox: tools.next()?, mke2fs: tools.collect() })
-    };
-    let packages = match packages {
-        true => Some(read().ok_or_else(|| format!("{MANIFEST} does not say of which packages it was made"))?),
-        false => None,
-    };
-    Ok(Host { packages, ipxe_efi_reads_autoexec: manifest.outputs.contains_key("ipxe.efi") })
-}
-
-fn package(node: &Made) -> Option<Package> {
-    let (name, version) = node.label.strip_prefix("package ")?.split_once(' ')?;
-    Some(Package {
-        name: name.to_owned(),
-        version: version.to_owned(),
-        sha256: node.input("apt-download sha256")?.parse().ok()?,
-        size: node.input("apt-download size")?.parse().ok()?,
-    })
 }
 
 /// The repository as it is, and the build machine as the manifest has it.
@@ -159,6 +123,9 @@ impl Expected {
         if let Some(path) = self.own_file(artifact) {
             return Some((tree::digest(&path).ok()?.0, "what this repository makes".to_owned()));
         }
+        if let Some(known) = self.picked(artifact) {
+            return Some(known);
+        }
         let node = self.planned.plan.node(artifact.node);
         for action in &node.actions {
             match action {
@@ -172,6 +139,19 @@ impl Expected {
             }
         }
         self.stored(artifact).map(|digest| (digest, "what this machine made of the same inputs".to_owned()))
+    }
+
+    /// A file of a package, which media.lock has the digest of.
+    pub(super) fn picked(&self, artifact: &Artifact) -> Option<Known> {
+        let to = ("to", Arg::Out(artifact.name.clone()));
+        let node = self.planned.plan.node(artifact.node);
+        let args = node.actions.iter().find_map(|action| match action {
+            Action::Builtin { name: "pick", args } if args.contains(&to) => Some(args),
+            _ => None,
+        })?;
+        let sha256 = args.iter().find(|(label, _)| *label == "sha256")?.1.to_string().parse().ok()?;
+        let package = node.label.trim_start_matches("files of ");
+        Some((sha256, format!("the {} of package {package} that media.lock has", artifact.name)))
     }
 
     /// What the store of this machine has for an artifact, under the same key.
@@ -197,26 +177,6 @@ impl Expected {
         let path = path.ok_or_else(|| format!("this repository makes no {name}"))?;
         let bytes = read_file(&path, super::TEXT_LIMIT).map_err(|e| format!("{e:#}"))?;
         String::from_utf8(bytes).map_err(|_| format!("{name} is no text"))
-    }
-
-    /// The bytes of a file of this machine, when it is the one that the manifest names.
-    pub(super) fn host_file(&self, path: &str) -> Option<Vec<u8>> {
-        let bytes = read_file(Utf8Path::new(path), super::TEXT_LIMIT).ok()?;
-        (self.host.get(path) == Some(&Digest::of(&bytes))).then_some(bytes)
-    }
-
-    /// Whether the distribution's files, which only the manifest names, are those of this machine.
-    pub(super) fn distribution(&self, ctx: &Ctx) -> Result<String, String> {
-        let here = Machine::new(ctx, 0);
-        if self.host.is_empty() {
-            return Err(format!("{MANIFEST} names no file of the distribution"));
-        }
-        match self.host.iter().find(|(path, digest)| here.host(path) != Ok(**digest)) {
-            None => Ok(format!("{} files of the distribution are those of this machine", self.host.len())),
-            Some((path, _)) => Err(format!(
-                "{path} is not this machine's: that it is the distribution's, {MANIFEST} alone says"
-            )),
-        }
     }
 }
 

@@ -17,6 +17,8 @@ use buildplan::{Action, Arg, Artifact, Digest};
 const ISOLINUX: &str = "/isolinux/isolinux.bin";
 const CATALOG: &str = "/isolinux/boot.cat";
 const EFI: &str = "/efi.img";
+/// How long isohdpfx.bin is; what is behind it in the first sector, xorriso fills in.
+const MBR_CODE: usize = 432;
 
 /// An ISO under examination.
 struct Image<'a> {
@@ -163,7 +165,9 @@ impl Image<'_> {
 
     fn known(&self, arg: &Arg) -> Option<Known> {
         let there = match arg {
-            Arg::In(artifact) => beside(self.subject, self.expected, artifact),
+            Arg::In(artifact) => {
+                self.expected.picked(artifact).or_else(|| beside(self.subject, self.expected, artifact))
+            }
             _ => None,
         };
         there.or_else(|| self.expected.arg(&self.subject.ctx.root, arg))
@@ -289,19 +293,18 @@ impl Image<'_> {
         Some(self.entries.get(path)?.extents.first()?.offset)
     }
 
-    /// The code of the first sector is the distribution's, and goes on with isolinux.bin. `None` when this machine
-    /// has not the file.
+    /// The code of the first sector is the distribution's, and goes on with isolinux.bin. `None` when nothing tells
+    /// which code it must be.
     fn boot_sector(&self, args: &[Arg]) -> Result<Option<String>> {
         let source = args.iter().skip_while(|a| **a != Arg::from("-isohybrid-mbr")).nth(1);
-        let Some(Arg::Host(path)) = source else { return Ok(None) };
-        let Some(code) = self.expected.host_file(path) else { return Ok(None) };
+        let Some((want, what)) = source.and_then(|arg| self.known(arg)) else { return Ok(None) };
         // Behind the code: the place of isolinux.bin in sectors of 512 bytes, a disk id, the partitions.
         let head = self.iso.bytes(0, 440)?;
-        let code = code.get(..432).with_context(|| format!("{path} is too short"))?;
-        ensure!(head.starts_with(code), "the boot sector of {} is another than {path}", self.name);
+        let same = Digest::of(&head[..MBR_CODE]) == want;
+        ensure!(same, "the boot sector of {} is another than {what}", self.name);
         let next = self.offset(ISOLINUX).unwrap_or_default() / 512;
-        ensure!(head[432..] == next.to_le_bytes(), "the boot sector of {} goes on elsewhere", self.name);
-        Ok(Some(format!("the boot sector of {} is {path}", self.name)))
+        ensure!(head[MBR_CODE..] == next.to_le_bytes(), "the boot sector of {} goes on elsewhere", self.name);
+        Ok(Some(format!("the boot sector of {} is {what}", self.name)))
     }
 }
 

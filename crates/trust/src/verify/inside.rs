@@ -34,12 +34,6 @@ pub(super) fn check(subject: &Subject<'_>, checks: &mut Checks) -> Result<()> {
             image::check(subject, expected, (path, &file), artifact, checks);
         }
     }
-    if subject.manifest.is_some() {
-        match expected.distribution(subject.ctx) {
-            Ok(same) => checks.add("distribution", Ok(same)),
-            Err(other) => checks.skip("distribution", other),
-        }
-    }
     binaries(subject, expected, checks);
     Ok(())
 }

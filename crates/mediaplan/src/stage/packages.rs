@@ -1,0 +1,366 @@
+//! Packages of the pinned distribution: downloaded by digest, unpacked with all they need into trees that other nodes
+//! take files and programs from. Neither apt nor dpkg is asked, and what the build machine runs does not matter.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::Result;
+
+use crate::config::{Distribution, KernelFlavour, Lock, Media, Package};
+use buildplan::{Arg, Artifact, Digest, FetchSpec, Planner, Source, Stage, purl};
+use failure::{Failure, Kind};
+
+/// What every profile's images are made with and of.
+const TOOLS: &[&str] =
+    &["grub-common", "grub-efi-amd64-bin", "ipxe", "isolinux", "libc-bin", "syslinux-common", "xorriso"];
+/// What the smoke system is made of, besides its kernel.
+pub(super) const SMOKE: &[&str] = &["busybox-static", "e2fsprogs"];
+
+/// Files that land in media as they are, by package. Their digests are recorded, so that media can be held against
+/// media.lock without a download.
+pub const PICKED: &[(&str, &[&str])] = &[
+    (
+        "ipxe",
+        &[
+            "usr/lib/ipxe/ipxe-amd64.efi",
+            "usr/lib/ipxe/ipxe.lkrn",
+            "usr/lib/ipxe/snponly.efi",
+            "usr/lib/ipxe/undionly.kpxe",
+        ],
+    ),
+    ("isolinux", &["usr/lib/ISOLINUX/isohdpfx.bin", "usr/lib/ISOLINUX/isolinux.bin"]),
+    ("syslinux-common", &["usr/lib/syslinux/modules/bios/ldlinux.c32"]),
+];
+
+/// The packages that `media` and the tools need, by name, without those that these need in turn: what
+/// `fetch --update` resolves.
+#[must_use]
+pub fn wanted(media: &Media) -> BTreeSet<&'static str> {
+    let system = match media {
+        Media::Distribution { kernel } => [SMOKE, &[kernel_package(*kernel)]].concat(),
+        Media::Iso { .. } | Media::Files { .. } => Vec::new(),
+    };
+    TOOLS.iter().copied().chain(system).collect()
+}
+
+/// The package that stands for the newest kernel.
+pub(super) fn kernel_package(flavour: KernelFlavour) -> &'static str {
+    match flavour {
+        KernelFlavour::Cloud => "linux-image-cloud-amd64",
+        KernelFlavour::Generic => "linux-image-amd64",
+    }
+}
+
+/// The recorded packages and where they are had.
+#[derive(Clone, Debug)]
+pub struct Pins<'a> {
+    /// Whose packages they are.
+    pub distribution: &'a Distribution,
+    /// What is recorded, by name.
+    pub packages: &'a BTreeMap<String, Package>,
+    /// `--artifacts`, absolute: a folder that is searched before the network is.
+    pub artifacts: Option<String>,
+}
+
+impl<'a> Pins<'a> {
+    /// The packages of a lock.
+    #[must_use]
+    pub fn new(distribution: &'a Distribution, lock: &'a Lock) -> Self {
+        Self { distribution, packages: &lock.packages, artifacts: None }
+    }
+
+    /// The record of one package.
+    ///
+    /// # Errors
+    /// [`Kind::Config`] when media.lock has none.
+    pub fn package(&self, name: &str) -> Result<&'a Package> {
+        self.packages.get(name).ok_or_else(|| {
+            Failure::new(Kind::Config, format!("media.lock has no package `{name}`"))
+                .help("record today's packages with `cargo xtask fetch --update`")
+                .into()
+        })
+    }
+
+    /// `packages` and all that they need, as one folder called `name`.
+    ///
+    /// # Errors
+    /// [`Kind::Config`] when media.lock lacks one.
+    pub fn tree<'n>(&self, name: &'static str, packages: impl IntoIterator<Item = &'n str>) -> Result<Tree> {
+        let mut names: BTreeSet<&str> = BTreeSet::new();
+        let mut todo: Vec<&str> = packages.into_iter().collect();
+        while let Some(next) = todo.pop() {
+            if names.insert(next) {
+                todo.extend(self.package(next)?.needs.iter().map(String::as_str));
+            }
+        }
+        self.files(name, names)
+    }
+
+    /// `packages` and nothing that they need, for files that no program of theirs reads, as one folder called `name`.
+    ///
+    /// # Errors
+    /// [`Kind::Config`] when media.lock lacks one.
+    pub fn files<'n>(&self, name: &'static str, packages: impl IntoIterator<Item = &'n str>) -> Result<Tree> {
+        let deb = |package| self.deb(package, self.package(package)?);
+        let mut debs = packages.into_iter().map(deb).collect::<Result<Vec<_>>>()?;
+        debs.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(Tree { name, debs })
+    }
+
+    fn deb(&self, name: &str, package: &Package) -> Result<Deb> {
+        let Some(archive) = self.distribution.archives.get(&package.archive) else {
+            let message = format!(
+                "package {name} is from the archive `{}`, which media.toml does not have",
+                package.archive
+            );
+            return Err(Failure::new(Kind::Config, message)
+                .help("record today's packages with `cargo xtask fetch --update`")
+                .into());
+        };
+        let file = package.path.rsplit('/').next().unwrap_or(&package.path);
+        Ok(Deb {
+            name: name.to_owned(),
+            version: package.version.clone(),
+            sha256: package.sha256,
+            size: package.size,
+            purl: purl::deb(&self.distribution.id, name, &package.version),
+            file: self.artifacts.as_ref().map(|dir| format!("{dir}/{file}")),
+            urls: archive.addresses(&package.path, &package.snapshot),
+        })
+    }
+}
+
+/// One package, downloaded.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Deb {
+    name: String,
+    version: String,
+    sha256: Digest,
+    size: u64,
+    purl: String,
+    file: Option<String>,
+    urls: Vec<String>,
+}
+
+impl Stage for Deb {
+    type Out = Artifact;
+    const NAME: &'static str = "deb";
+    const FORMAT: u32 = 2;
+
+    fn plan(&self, p: &mut Planner) -> Result<Artifact> {
+        let mut node = p.node::<Self>(format!("package {} {}", self.name, self.version));
+        let to = node.out(format!("{}.deb", self.name));
+        let file = self.file.iter().cloned().map(Source::File);
+        node.fetch(FetchSpec {
+            to,
+            sources: file.chain(self.urls.iter().cloned().map(Source::Url)).collect(),
+            sha256: self.sha256,
+            size: Some(self.size),
+            limit: self.size,
+            purl: Some(self.purl.clone()),
+        });
+        Ok(node.finish_one())
+    }
+}
+
+/// Packages unpacked into one folder, laid out as the installed system has it: programs in `usr/bin` and `usr/sbin`,
+/// libraries in `usr/lib/x86_64-linux-gnu`, and `bin`, `lib` and so on as links. Scripts of packages do not run, and
+/// modes are 755 or 644.
+///
+/// A program of it runs on any x86-64 Linux: [`buildplan::CmdSpec::in_tree`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Tree {
+    name: &'static str,
+    debs: Vec<Deb>,
+}
+
+impl Stage for Tree {
+    type Out = Artifact;
+    const NAME: &'static str = "tree";
+    const FORMAT: u32 = 1;
+
+    fn plan(&self, p: &mut Planner) -> Result<Artifact> {
+        let debs: Result<Vec<_>> = self.debs.iter().map(|d| p.ensure(d)).collect();
+        let mut node = p.node::<Self>(format!("packages of {}", self.name));
+        let mut args = vec![("to", node.out(self.name))];
+        args.extend(debs?.iter().map(|deb| ("package", Arg::from(deb))));
+        node.builtin("unpack", args);
+        Ok(node.finish_one())
+    }
+}
+
+/// `path` of an unpacked tree.
+#[must_use]
+pub fn in_tree(tree: &Artifact, path: &str) -> Arg {
+    Arg::join([Arg::from(tree), format!("/{path}").into()])
+}
+
+/// What images are made with and of: programs and loaders of the distribution.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Tools {
+    /// A tree with `usr/bin/xorriso`.
+    pub xorriso: Artifact,
+    /// A tree with `usr/bin/grub-mkimage`.
+    pub grub: Artifact,
+    /// A tree with GRUB's modules for UEFI.
+    pub grub_modules: Artifact,
+    /// `isolinux.bin`.
+    pub isolinux: Artifact,
+    /// `ldlinux.c32`, which isolinux loads.
+    pub ldlinux: Artifact,
+    /// `isohdpfx.bin`: the code of the first sector, which starts isolinux from a stick.
+    pub mbr: Artifact,
+}
+
+impl Tools {
+    /// Plans them.
+    ///
+    /// # Errors
+    /// [`Kind::Config`] when media.lock lacks a package.
+    pub fn plan(p: &mut Planner, pins: &Pins<'_>) -> Result<Self> {
+        let isolinux = Files::new(
+            pins,
+            "isolinux",
+            &[
+                ("usr/lib/ISOLINUX/isolinux.bin", "isolinux.bin"),
+                ("usr/lib/ISOLINUX/isohdpfx.bin", "isohdpfx.bin"),
+            ],
+        )?;
+        let syslinux = [("usr/lib/syslinux/modules/bios/ldlinux.c32", "ldlinux.c32")];
+        let syslinux = Files::new(pins, "syslinux-common", &syslinux)?;
+        let [isolinux, mbr] = p.ensure(&isolinux)?.try_into().expect("two files are asked for");
+        let [ldlinux] = p.ensure(&syslinux)?.try_into().expect("one file is asked for");
+        Ok(Self {
+            // libc-bin has the locale C.UTF-8, without which names of other letters are damaged.
+            xorriso: p.ensure(&pins.tree("xorriso", ["xorriso", "libc-bin"])?)?,
+            grub: p.ensure(&pins.tree("grub", ["grub-common"])?)?,
+            grub_modules: p.ensure(&pins.files("grub-modules", ["grub-efi-amd64-bin"])?)?,
+            isolinux,
+            ldlinux,
+            mbr,
+        })
+    }
+}
+
+/// Single files of a package, each held against its record.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Files {
+    tree: Tree,
+    /// Path in the tree, name as an output, digest.
+    files: Vec<(&'static str, &'static str, Digest)>,
+}
+
+impl Files {
+    /// `files` of `package`: path in it, name as an output.
+    pub(super) fn new(
+        pins: &Pins<'_>,
+        package: &'static str,
+        files: &[(&'static str, &'static str)],
+    ) -> Result<Self> {
+        let known = &pins.package(package)?.files;
+        let file = |(path, name): &(&'static str, &'static str)| {
+            let digest = known.get(*path).copied().ok_or_else(|| {
+                Failure::new(Kind::Config, format!("media.lock has no digest of {path} in package {package}"))
+                    .help("record today's packages with `cargo xtask fetch --update`")
+            })?;
+            Ok((*path, *name, digest))
+        };
+        let files = files.iter().map(file).collect::<Result<_>>()?;
+        Ok(Self { tree: pins.files(package, [package])?, files })
+    }
+}
+
+impl Stage for Files {
+    type Out = Vec<Artifact>;
+    const NAME: &'static str = "files";
+    const FORMAT: u32 = 1;
+
+    fn plan(&self, p: &mut Planner) -> Result<Self::Out> {
+        let tree = p.ensure(&self.tree)?;
+        let mut node = p.node::<Self>(format!("files of {}", self.tree.name));
+        for (path, name, sha256) in &self.files {
+            let to = node.out(*name);
+            node.builtin(
+                "pick",
+                [("file", in_tree(&tree, path)), ("sha256", sha256.to_string().into()), ("to", to)],
+            );
+        }
+        let id = node.finish();
+        Ok(self.files.iter().map(|(_, name, _)| id.artifact(*name)).collect())
+    }
+}
+
+/// A made-up lock in which each wanted package has a version of its own and needs nothing, for plans that are only
+/// looked at.
+#[must_use]
+pub fn sample(distribution: &Distribution) -> BTreeMap<String, Package> {
+    let archive = distribution.archives.keys().next().cloned().unwrap_or_default();
+    let flavours = [KernelFlavour::Cloud, KernelFlavour::Generic];
+    let names = flavours.into_iter().flat_map(|kernel| wanted(&Media::Distribution { kernel }));
+    let package = |name: &str| Package {
+        version: if name.starts_with("linux-image-") { "6.12.118-1" } else { "1:1.0-1" }.to_owned(),
+        sha256: Digest::of(name.as_bytes()),
+        size: 1,
+        archive: archive.clone(),
+        path: format!("pool/{name}.deb"),
+        snapshot: "20261128T000000Z".to_owned(),
+        needs: Vec::new(),
+        files: PICKED
+            .iter()
+            .filter(|(package, _)| *package == name)
+            .flat_map(|(_, files)| files.iter())
+            .map(|file| ((*file).to_owned(), Digest::of(file.as_bytes())))
+            .collect(),
+    };
+    names.map(|name| (name.to_owned(), package(name))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Archive;
+
+    fn pins_of(needs: &[(&str, &[&str])]) -> (Distribution, BTreeMap<String, Package>) {
+        let archive = Archive { suites: vec!["trixie".to_owned()], mirrors: vec!["http://m".to_owned()] };
+        let distribution = Distribution {
+            id: "debian".to_owned(),
+            release: "13".to_owned(),
+            keys: Vec::new(),
+            archives: BTreeMap::from([("debian".to_owned(), archive)]),
+        };
+        let mut one = sample(&distribution)["xorriso"].clone();
+        let mut package = |needs: &[&str]| {
+            one.needs = needs.iter().map(ToString::to_string).collect();
+            one.clone()
+        };
+        let packages = needs.iter().map(|(name, needs)| ((*name).to_owned(), package(needs))).collect();
+        (distribution, packages)
+    }
+
+    #[test]
+    fn a_tree_holds_what_its_packages_need_once_and_in_order() {
+        let (distribution, packages) =
+            pins_of(&[("a", &["lib", "b"]), ("b", &["a", "lib"]), ("lib", &[]), ("other", &[])]);
+        let pins = Pins { distribution: &distribution, packages: &packages, artifacts: None };
+        let tree = pins.tree("t", ["b"]).unwrap();
+        assert_eq!(tree.debs.iter().map(|d| d.name.as_str()).collect::<Vec<_>>(), ["a", "b", "lib"]);
+    }
+
+    #[test]
+    fn what_is_not_recorded_is_an_error_with_the_next_step() {
+        let (distribution, packages) = pins_of(&[("a", &["lib"])]);
+        let pins = Pins { distribution: &distribution, packages: &packages, artifacts: None };
+        let error = pins.tree("t", ["a"]).unwrap_err();
+        assert_eq!(error.to_string(), "media.lock has no package `lib`");
+        assert!(failure::helps_of(&error)[0].contains("fetch --update"));
+    }
+
+    #[test]
+    fn a_package_is_looked_for_in_the_given_folder_first() {
+        let (distribution, packages) = pins_of(&[("a", &[])]);
+        let pins =
+            Pins { distribution: &distribution, packages: &packages, artifacts: Some("/given".to_owned()) };
+        let tree = pins.tree("t", ["a"]).unwrap();
+        assert_eq!(tree.debs[0].file.as_deref(), Some("/given/xorriso.deb"));
+        assert_eq!(tree.debs[0].urls, ["http://m/pool/xorriso.deb"]);
+    }
+}
