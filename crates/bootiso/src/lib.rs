@@ -2,8 +2,8 @@
 //!
 //! An image comes from anywhere, so nothing in it is trusted: each read is checked against the length of the
 //! file, both-endian copies are compared, and depth, entries and bytes read are limited, so that the reader
-//! always ends. What is wrong is an error of [`failure::Kind::Input`] that names the byte. Writing whole
-//! images is xorriso's work, not done here; symbolic links are shown and never followed.
+//! always ends. What is wrong is an error of [`failure::Kind::Input`] that names the byte. Symbolic links are
+//! shown and never followed. [`write`] makes images of ours, the same bytes on every machine.
 
 pub mod cpio;
 mod dir;
@@ -17,6 +17,7 @@ pub mod seed;
 mod source;
 mod susp;
 mod volume;
+pub mod write;
 mod zisofs;
 
 pub use dir::{Entry, Extent, Kind};
