@@ -125,6 +125,7 @@ fn fetch(ctx: &Ctx, loaded: &Loaded, manifest: &Manifest, args: &VerifyArgs) -> 
 fn local(ctx: &Ctx, what: &str) -> Result<(Utf8PathBuf, Option<String>)> {
     let path = ctx.absolute(what.into())?;
     if path.is_dir() {
+        refuse_folder_of_media(ctx, &path)?;
         return Ok((path, None));
     }
     // A file below `netboot/` is listed in the folder above.
@@ -133,6 +134,33 @@ fn local(ctx: &Ctx, what: &str) -> Result<(Utf8PathBuf, Option<String>)> {
     let dir = listing.or(path.parent()).map_or_else(Utf8PathBuf::new, Utf8Path::to_owned);
     let name = path.strip_prefix(&dir).unwrap_or(&path).to_string();
     Ok((dir, Some(name)))
+}
+
+/// A folder that holds folders of media is a mistake of the person, not of the media. A release is listed as a whole.
+fn refuse_folder_of_media(ctx: &Ctx, dir: &Utf8Path) -> Result<()> {
+    let lists =
+        |d: &Utf8Path| [sums::SHA256, sums::SHA512, MANIFEST].iter().any(|list| sums::is_there(d, list));
+    if lists(dir) {
+        return Ok(());
+    }
+    let mut below = Vec::new();
+    for entry in fs_err::read_dir(dir)? {
+        let path = Utf8PathBuf::try_from(entry?.path())?;
+        if path.is_dir() && lists(&path) {
+            below.push(path.strip_prefix(&ctx.root).unwrap_or(&path).to_string());
+        }
+    }
+    below.sort();
+    let failure = Failure::new(
+        Kind::Usage,
+        format!("no media in {dir}: it has neither {} nor {MANIFEST}", sums::SHA256),
+    );
+    Err(match below.as_slice() {
+        [] => failure.help("give the folder that `dist` or `publish` wrote, such as dist/smoke"),
+        [one] => failure.help(format!("did you mean {one}?")),
+        several => failure.help(format!("did you mean one of {}?", several.join(", "))),
+    }
+    .into())
 }
 
 /// What there is to check in `dir`, or of the file `only` in it.

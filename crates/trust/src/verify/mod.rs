@@ -266,8 +266,9 @@ impl Subject<'_> {
             Some(only) => vec![only.into()],
             None => tree::files(&self.dir).map_err(|e| format!("{e:#}"))?,
         };
-        let unknown =
-            files.iter().find(|f| !manifest.outputs.contains_key(f.as_str()) && !sums::is_about(f.as_str()));
+        let unknown = files.iter().find(|f| {
+            !manifest.outputs.contains_key(f.as_str()) && !sums::is_about(f.as_str()) && !sums::is_litter(f)
+        });
         match unknown {
             Some(file) => Err(format!("{MANIFEST} does not know {file}")),
             None => Ok(format!("{count} files, each as {MANIFEST} says")),

@@ -34,23 +34,44 @@ pub fn is_plain(path: &str) -> bool {
         && !path.contains(['\\', '\0', '\n', ':'])
 }
 
-/// A list's digests by path, as coreutils write it.
+/// A list's digests by path, as coreutils and BSD write it and as people edit it: with `./`, `#` lines, CRLF.
 ///
 /// # Errors
 /// What is wrong, with the line.
 pub fn parse(text: &str, digits: usize) -> Result<BTreeMap<String, String>, String> {
     let mut found = BTreeMap::new();
-    for (number, line) in text.lines().enumerate() {
-        let fields = line.split_once("  ").or_else(|| line.split_once(" *"));
+    for (number, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
+        if line.trim().is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let fields =
+            fields(line.trim_end()).map(|(hex, path)| (hex, path.strip_prefix("./").unwrap_or(path)));
         let good = fields.filter(|(hex, path)| {
             hex.len() == digits && hex.bytes().all(|b| b.is_ascii_hexdigit()) && is_plain(path)
         });
-        let Some((hex, path)) = good else { return Err(format!("line {} is no checksum", number + 1)) };
+        let Some((hex, path)) = good else {
+            return Err(format!("line {} is not a checksum and a path", number + 1));
+        };
         if found.insert(path.to_owned(), hex.to_ascii_lowercase()).is_some() {
             return Err(format!("line {} lists {path} again", number + 1));
         }
     }
     if found.is_empty() { Err("it is empty".to_owned()) } else { Ok(found) }
+}
+
+/// `HEX  path` or `HEX *path` of coreutils, `SHA256 (path) = HEX` of BSD.
+fn fields(line: &str) -> Option<(&str, &str)> {
+    if let Some((path, hex)) = line.strip_prefix("SHA").and_then(|rest| rest.rsplit_once(") = ")) {
+        let (bits, path) = path.split_once(" (")?;
+        return matches!(bits, "256" | "512").then_some((hex, path));
+    }
+    line.split_once("  ").or_else(|| line.split_once(" *"))
+}
+
+/// Files that systems leave in folders that are looked at; no firmware or loader reads them.
+pub(super) fn is_litter(path: &Utf8Path) -> bool {
+    let name = path.file_name().unwrap_or_default();
+    [".DS_Store", "Thumbs.db", "desktop.ini", ".directory"].contains(&name) || name.starts_with("._")
 }
 
 /// Reads and parses the list `name` in `dir`.
@@ -60,9 +81,9 @@ pub fn parse(text: &str, digits: usize) -> Result<BTreeMap<String, String>, Stri
 pub fn read(dir: &Utf8Path, name: &str, digits: usize) -> Result<BTreeMap<String, String>, String> {
     let bytes = read_file(&dir.join(name), TEXT_LIMIT).map_err(|e| match is_there(dir, name) {
         true => format!("{e:#}"),
-        false => format!("there is no {name}"),
+        false => format!("no such file: {name}"),
     })?;
-    let text = String::from_utf8(bytes).map_err(|_| format!("{name} is no text"))?;
+    let text = String::from_utf8(bytes).map_err(|_| format!("{name} is not UTF-8"))?;
     parse(&text, digits).map_err(|e| format!("{name}: {e}"))
 }
 
@@ -89,6 +110,8 @@ pub(super) fn check(subject: &Subject<'_>, checks: &mut Checks) {
             _ => compare(subject, SHA512, &other, |p| Ok(sha512(&mut fs_err::File::open(p)?)?)),
         });
         checks.add("sha512", same);
+    } else if subject.manifest.is_some() && subject.only.is_none() {
+        checks.add("sha512", Err(format!("{SHA512} is missing: `dist` writes both lists")));
     }
     if subject.only.is_none() {
         checks.add("files", listed.and_then(|listed| extra(dir, &listed)));
@@ -124,9 +147,14 @@ fn compare(
 
 fn extra(dir: &Utf8Path, listed: &BTreeMap<String, String>) -> Result<String, String> {
     let files = tree::files(dir).map_err(|e| format!("{e:#}"))?;
-    match files.iter().find(|f| !listed.contains_key(f.as_str()) && !is_list(f.as_str())) {
-        Some(file) => Err(format!("{file} is in no list: nobody promised it")),
-        None => Ok("none is missing, none is extra".to_owned()),
+    let extra = files.iter().filter(|f| !listed.contains_key(f.as_str()) && !is_list(f.as_str()));
+    let (litter, extra): (Vec<_>, Vec<_>) = extra.partition(|f| is_litter(f));
+    match (extra.first(), litter.first()) {
+        (Some(file), _) => Err(format!("{file} is in no list")),
+        (None, Some(file)) => {
+            Ok(format!("none is missing, none is extra (note: {file} was left by a file manager)"))
+        }
+        (None, None) => Ok("none is missing, none is extra".to_owned()),
     }
 }
 
@@ -139,6 +167,15 @@ mod tests {
         let hex = "a".repeat(64);
         let list = parse(&format!("{hex}  a b\n{hex} *c/d\n"), 64).unwrap();
         assert_eq!(list.keys().collect::<Vec<_>>(), ["a b", "c/d"]);
+    }
+
+    #[test]
+    fn a_list_as_bsd_and_people_write_it_is_read() {
+        let hex = "a".repeat(64);
+        let text = format!("# of today\r\nSHA256 (a (b).iso) = {hex}\r\n\r\n{hex}  ./c/d\r\n");
+        assert_eq!(parse(&text, 64).unwrap().keys().collect::<Vec<_>>(), ["a (b).iso", "c/d"]);
+        assert!(parse(&format!("MD5 (a) = {hex}\n"), 64).is_err());
+        assert!(parse("# nothing\n", 64).is_err());
     }
 
     #[test]
