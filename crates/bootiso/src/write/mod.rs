@@ -52,7 +52,7 @@ pub enum Error {
 /// What is in an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spec {
-    /// The volume's label: up to 32 characters of `A-Z`, `0-9` and `_`.
+    /// The volume's label: up to 32 ASCII letters, digits and `_`.
     pub label: String,
     /// Seconds since 1970: the date of everything.
     pub time: u64,
@@ -67,7 +67,7 @@ pub struct Spec {
 /// A file of an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct File {
-    /// The path, from `/` on, of ASCII letters, digits, `.`, `_`, `-` and `+`.
+    /// The path, from `/` on; a name has up to 60 bytes and none of `*:;?\` and control characters.
     pub path: String,
     /// Bytes; below 4 GiB.
     pub length: u64,
@@ -155,10 +155,10 @@ impl Image {
     ///
     /// # Errors
     /// When reading or writing fails, or a file has another length than was planned.
-    pub fn write(
+    pub fn write<'r>(
         &self,
         out: &mut impl Write,
-        mut open: impl FnMut(&str) -> io::Result<Box<dyn Read>>,
+        mut open: impl FnMut(&str) -> io::Result<Box<dyn Read + 'r>>,
     ) -> Result<(), Error> {
         let mut at = 0;
         for (start, bytes) in &self.fixed {
@@ -314,9 +314,9 @@ fn take(next: &mut u64, sectors: u64) -> u64 {
 }
 
 fn check(spec: &Spec) -> Result<(), Error> {
-    let plain = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
     if spec.label.is_empty() || spec.label.len() > 32 || !spec.label.chars().all(plain) {
-        return Err(Error::Name(spec.label.clone(), "a label has 1 to 32 of A-Z, 0-9 and _"));
+        return Err(Error::Name(spec.label.clone(), "a label has 1 to 32 letters, digits and _"));
     }
     if spec.boot.code.len() > system::CODE {
         return Err(Error::TooLarge("the boot sector's code".to_owned()));
@@ -337,7 +337,7 @@ fn zeros(out: &mut impl Write, mut count: u64) -> io::Result<()> {
 
 /// ISOLINUX's program with the table of where it lies: the descriptor's sector, its own, its length, and the sum of
 /// the words behind the table.
-fn loader(file: &Placed, content: Box<dyn Read>) -> Result<Vec<u8>, Error> {
+fn loader(file: &Placed, content: Box<dyn Read + '_>) -> Result<Vec<u8>, Error> {
     if file.length > LOADER_LIMIT {
         return Err(Error::TooLarge(file.path.clone()));
     }
@@ -458,7 +458,7 @@ mod tests {
             change(&mut spec);
             Image::plan(&spec).unwrap_err();
         };
-        refused(&|s| s.label = "lower".to_owned());
+        refused(&|s| s.label = "a b".to_owned());
         refused(&|s| s.files[0].length = 1 << 32);
         refused(&|s| s.files[0].length = 33 << 20);
         refused(&|s| s.files[2].path = "/ISOLINUX.CFG".to_owned());

@@ -110,12 +110,13 @@ impl Tree {
 }
 
 fn check(path: &str, name: &str) -> Result<(), Error> {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '+');
+    // What Joliet has no place for.
+    let allowed = |c: char| !c.is_control() && !matches!(c, '*' | ':' | ';' | '?' | '\\');
     if name.is_empty() || name == "." || name == ".." {
         return Err(bad(path, "a name in it is empty or leads away"));
     }
     if name.len() > 60 || !name.chars().all(allowed) {
-        return Err(bad(path, "a name has up to 60 letters, digits, dots and -_+"));
+        return Err(bad(path, "a name has up to 60 bytes and none of *:;?\\"));
     }
     Ok(())
 }
@@ -168,9 +169,15 @@ mod tests {
 
     #[test]
     fn names_that_collide_or_lead_away_are_refused() {
-        for paths in
-            [&["/a", "/A"][..], &["/a", "/a"], &["/a/b", "/a"], &["/a", "/a/b"], &["a"], &["/../a"], &["/ä"]]
-        {
+        for paths in [
+            &["/a", "/A"][..],
+            &["/a", "/a"],
+            &["/a/b", "/a"],
+            &["/a", "/a/b"],
+            &["a"],
+            &["/../a"],
+            &["/a?b"],
+        ] {
             Tree::of(paths).unwrap_err();
         }
     }

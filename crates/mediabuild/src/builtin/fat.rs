@@ -21,6 +21,15 @@ pub(super) fn image(call: &Call<'_>) -> Result<()> {
     for (path, content) in call.all("path").zip(call.all("content")) {
         files.push((path, fs_err::read(content)?));
     }
+    fs_err::write(call.out("to")?, bytes(&files)?)?;
+    Ok(())
+}
+
+/// The image that has these files: pairs of a path and a content.
+///
+/// # Errors
+/// When they are too large, or a path cannot be put into a FAT.
+pub fn bytes(files: &[(&str, Vec<u8>)]) -> Result<Vec<u8>> {
     let content: u64 = files.iter().map(|(_, c)| (c.len() as u64).next_multiple_of(4096)).sum();
     let size = (content + OVERHEAD).next_multiple_of(64 << 10);
     if size > LIMIT {
@@ -31,13 +40,12 @@ pub(super) fn image(call: &Call<'_>) -> Result<()> {
     let options = fatfs::FsOptions::new().time_provider(&Fixed).update_accessed_date(false);
     {
         let fs = fatfs::FileSystem::new(&mut bytes, options)?;
-        for (path, content) in &files {
+        for (path, content) in files {
             add(&fs, path, content).with_context(|| format!("cannot write {path} into the UEFI image"))?;
         }
         fs.unmount()?;
     }
-    fs_err::write(call.out("to")?, bytes.into_inner())?;
-    Ok(())
+    Ok(bytes.into_inner())
 }
 
 type Fs<'a> = fatfs::FileSystem<&'a mut Cursor<Vec<u8>>>;

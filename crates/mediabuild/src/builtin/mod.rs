@@ -1,9 +1,10 @@
 //! Actions that are functions of ours, by the name that plans call them.
 
 mod extract;
-mod fat;
+pub mod fat;
 mod git;
 mod initrd;
+pub mod iso;
 mod kernel;
 mod room;
 mod template;
@@ -18,6 +19,7 @@ pub const BUILTINS: Table = &[
     ("fat-image", fat::image),
     ("git-apply", git::apply),
     ("git-checkout", git::checkout),
+    ("iso", iso::image),
     ("iso-extract", extract::extract),
     ("pick", unpack::pick),
     ("pick-kernel", kernel::pick),

@@ -98,7 +98,7 @@ pub struct Iso {
     pub name: String,
     /// The volume id: up to 32 characters.
     pub volume: String,
-    /// Files by their path in the ISO, sorted by xorriso.
+    /// Files by their path in the ISO.
     pub files: Vec<(String, Arg)>,
     /// The FAT image for UEFI.
     pub efi: Option<Artifact>,
@@ -109,41 +109,42 @@ pub struct Iso {
 impl Stage for Iso {
     type Out = Artifact;
     const NAME: &'static str = "iso";
-    const FORMAT: u32 = 1;
+    const FORMAT: u32 = 2;
 
     fn plan(&self, p: &mut Planner) -> Result<Artifact> {
         let mut node = p.node::<Self>(self.name.clone());
         let to = node.out(&self.name);
         let mut files = self.files.clone();
-        files.push(("/isolinux/isolinux.bin".to_owned(), Arg::from(&self.tools.isolinux)));
+        files.push((BIOS.to_owned(), Arg::from(&self.tools.isolinux)));
         files.push(("/isolinux/ldlinux.c32".to_owned(), Arg::from(&self.tools.ldlinux)));
-        files.extend(self.efi.iter().map(|efi| ("/efi.img".to_owned(), Arg::from(efi))));
-        files.sort_by(|a, b| a.0.cmp(&b.0));
-        node.run(self.xorriso(files, to));
+        files.extend(self.efi.iter().map(|efi| (EFI.to_owned(), Arg::from(efi))));
+        // What a changed parameter changes comes last, so that everything before it stays as it was.
+        files.sort_by(|a, b| (is_text(&a.0), &a.0).cmp(&(is_text(&b.0), &b.0)));
+        let mut args = vec![
+            ("to", to),
+            ("label", self.volume.as_str().into()),
+            ("epoch", Arg::Epoch),
+            ("code", Arg::from(&self.tools.mbr)),
+            ("bios", BIOS.into()),
+            ("catalog", "/isolinux/boot.cat".into()),
+        ];
+        args.extend(self.efi.iter().map(|_| ("efi", EFI.into())));
+        for (path, content) in files {
+            args.extend([("path", Arg::Lit(path)), ("content", content)]);
+        }
+        node.builtin("iso", args);
         Ok(node.finish_one())
     }
 }
 
-impl Iso {
-    /// `-r` gives root's ownership and modes that no umask changes; the volume's dates and GUIDs follow `SOURCE_DATE_EPOCH`.
-    fn xorriso(&self, files: Vec<(String, Arg)>, to: Arg) -> CmdSpec {
-        let mut cmd = CmdSpec::new("usr/bin/xorriso", format!("make {}", self.name))
-            .in_tree(&self.tools.xorriso)
-            .args(["-as", "mkisofs", "-quiet", "-r", "-J", "-V"])
-            .arg(self.volume.as_str())
-            .arg("-isohybrid-mbr")
-            .arg(&self.tools.mbr)
-            .args(["-b", "isolinux/isolinux.bin", "-c", "isolinux/boot.cat"])
-            .args(["-no-emul-boot", "-boot-load-size", "4", "-boot-info-table"]);
-        if self.efi.is_some() {
-            cmd = cmd.args(["-eltorito-alt-boot", "-e", "efi.img", "-no-emul-boot", "-isohybrid-gpt-basdat"]);
-        }
-        // Under `SOURCE_DATE_EPOCH` alone, files keep the time at which they were built or installed.
-        let date = Arg::join([Arg::from("="), Arg::Epoch]);
-        cmd = cmd.arg("--set_all_file_dates").arg(date);
-        cmd = cmd.arg("-o").arg(to).arg("-graft-points");
-        cmd.args(files.into_iter().map(|(path, from)| Arg::join([Arg::Lit(format!("{path}=")), from])))
-    }
+/// ISOLINUX's program.
+const BIOS: &str = "/isolinux/isolinux.bin";
+/// The FAT image for UEFI.
+const EFI: &str = "/efi.img";
+
+/// Whether a file of the image holds parameters, a script or a cloud-config.
+fn is_text(path: &str) -> bool {
+    [".cfg", ".json", ".ipxe", ".id", ".cpio"].iter().any(|end| path.ends_with(end))
 }
 
 /// iPXE as an ISO of its own.

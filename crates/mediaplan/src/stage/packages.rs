@@ -10,8 +10,7 @@ use buildplan::{Arg, Artifact, Digest, FetchSpec, Planner, Source, Stage, purl};
 use failure::{Failure, Kind};
 
 /// What every profile's images are made with and of.
-const TOOLS: &[&str] =
-    &["grub-common", "grub-efi-amd64-bin", "ipxe", "isolinux", "libc-bin", "syslinux-common", "xorriso"];
+const TOOLS: &[&str] = &["grub-common", "grub-efi-amd64-bin", "ipxe", "isolinux", "syslinux-common"];
 /// What the smoke system is made of, besides its kernel.
 pub(super) const SMOKE: &[&str] = &["busybox-static", "e2fsprogs"];
 
@@ -197,8 +196,6 @@ pub fn in_tree(tree: &Artifact, path: &str) -> Arg {
 /// What images are made with and of: programs and loaders of the distribution.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Tools {
-    /// A tree with `usr/bin/xorriso`.
-    pub xorriso: Artifact,
     /// A tree with `usr/bin/grub-mkimage`.
     pub grub: Artifact,
     /// A tree with GRUB's modules for UEFI.
@@ -230,8 +227,6 @@ impl Tools {
         let [isolinux, mbr] = p.ensure(&isolinux)?.try_into().expect("two files are asked for");
         let [ldlinux] = p.ensure(&syslinux)?.try_into().expect("one file is asked for");
         Ok(Self {
-            // libc-bin has the locale C.UTF-8, without which names of other letters are damaged.
-            xorriso: p.ensure(&pins.tree("xorriso", ["xorriso", "libc-bin"])?)?,
             grub: p.ensure(&pins.tree("grub", ["grub-common"])?)?,
             grub_modules: p.ensure(&pins.files("grub-modules", ["grub-efi-amd64-bin"])?)?,
             isolinux,
@@ -327,7 +322,7 @@ mod tests {
             keys: Vec::new(),
             archives: BTreeMap::from([("debian".to_owned(), archive)]),
         };
-        let mut one = sample(&distribution)["xorriso"].clone();
+        let mut one = sample(&distribution)["isolinux"].clone();
         let mut package = |needs: &[&str]| {
             one.needs = needs.iter().map(ToString::to_string).collect();
             one.clone()
@@ -360,7 +355,7 @@ mod tests {
         let pins =
             Pins { distribution: &distribution, packages: &packages, artifacts: Some("/given".to_owned()) };
         let tree = pins.tree("t", ["a"]).unwrap();
-        assert_eq!(tree.debs[0].file.as_deref(), Some("/given/xorriso.deb"));
-        assert_eq!(tree.debs[0].urls, ["http://m/pool/xorriso.deb"]);
+        assert_eq!(tree.debs[0].file.as_deref(), Some("/given/isolinux.deb"));
+        assert_eq!(tree.debs[0].urls, ["http://m/pool/isolinux.deb"]);
     }
 }

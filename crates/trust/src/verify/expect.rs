@@ -38,6 +38,8 @@ pub struct Expected {
     host: BTreeMap<String, Digest>,
     /// The keys of what was made again.
     own: Keys,
+    /// Seconds since 1970 that the media are dated with.
+    pub epoch: u64,
     made: tempfile::TempDir,
     work: Utf8PathBuf,
 }
@@ -103,7 +105,7 @@ impl Expected {
             Ok(keys) => publish::nodes(ctx, &planned, keys)?,
             Err(_) => BTreeMap::new(),
         };
-        Ok(Self { planned, keys, nodes, host, own: own_keys, made, work: ctx.work.clone() })
+        Ok(Self { planned, keys, nodes, host, own: own_keys, epoch, made, work: ctx.work.clone() })
     }
 
     /// What `arg` must be, where that is known.

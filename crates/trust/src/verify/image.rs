@@ -1,8 +1,8 @@
 //! What is inside an ISO of ours: every entry is one that the plan puts there, and nothing else can be started.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{collections::BTreeMap, io};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use camino::Utf8Path;
 
 use super::{
@@ -13,12 +13,14 @@ use super::{
 use attest::MANIFEST;
 use bootiso::{Entry, Iso, Kind, SECTOR, room};
 use buildplan::{Action, Arg, Artifact, Digest};
+use mediabuild::builtin::{fat, iso};
 
 const ISOLINUX: &str = "/isolinux/isolinux.bin";
-const CATALOG: &str = "/isolinux/boot.cat";
 const EFI: &str = "/efi.img";
-/// How long isohdpfx.bin is; what is behind it in the first sector, xorriso fills in.
-const MBR_CODE: usize = 432;
+/// How long isohdpfx.bin is.
+const CODE: u64 = 432;
+/// The FAT image holds a loader or two.
+const IMAGE_LIMIT: u64 = 64 << 20;
 
 /// An ISO under examination.
 struct Image<'a> {
@@ -50,8 +52,8 @@ pub(super) fn check(
     checks: &mut Checks,
 ) {
     let name = if path == "ipxe.iso" { path } else { "the ISO" };
-    let args = xorriso(expected, artifact);
-    let planned = args.iter().skip_while(|a| **a != Arg::from("-graft-points")).filter_map(graft).collect();
+    let args = arguments(expected, artifact);
+    let planned = values(args, "path").map(text).zip(values(args, "content")).collect();
     let image = open(&subject.dir.join(file)).and_then(|iso| {
         let entries = iso.walk()?.into_iter().map(|e| (e.path.clone(), e)).collect();
         Ok(Image { subject, expected, iso, path, name, planned, entries })
@@ -62,27 +64,30 @@ pub(super) fn check(
     }
 }
 
-/// The arguments of the program that makes the image.
-fn xorriso<'a>(expected: &'a Expected, artifact: &Artifact) -> &'a [Arg] {
+type Args<'a> = &'a [(&'static str, Arg)];
+
+/// The arguments of the builtin that makes an image.
+fn arguments<'a>(expected: &'a Expected, artifact: &Artifact) -> Args<'a> {
     match expected.planned.plan.node(artifact.node).actions.as_slice() {
-        [Action::Run(cmd)] => &cmd.args,
+        [Action::Builtin { args, .. }] => args,
         _ => &[],
     }
 }
 
-/// `/path=` and what is put there.
-fn graft(arg: &Arg) -> Option<(&str, &Arg)> {
+fn values<'a>(args: Args<'a>, label: &'static str) -> impl Iterator<Item = &'a Arg> {
+    args.iter().filter(move |(l, _)| *l == label).map(|(_, arg)| arg)
+}
+
+/// A path or a label, which stages write as it is.
+fn text(arg: &Arg) -> &str {
     match arg {
-        Arg::Join(parts) => match parts.as_slice() {
-            [Arg::Lit(path), from] => Some((path.strip_suffix('=')?, from)),
-            _ => None,
-        },
-        _ => None,
+        Arg::Lit(text) => text,
+        _ => "",
     }
 }
 
 impl Image<'_> {
-    fn check(&self, args: &[Arg], checks: &mut Checks) {
+    fn check(&self, args: Args<'_>, checks: &mut Checks) {
         let mut fine = Vec::new();
         for (path, arg) in &self.planned {
             let promise = self.promise(path);
@@ -99,7 +104,7 @@ impl Image<'_> {
                 Ok(format!("{} of {} are what they must be", fine.join(", "), self.name)),
             );
         }
-        checks.add(self.general(), self.nothing_else().map_err(|e| format!("{e:#}")));
+        checks.add(self.general(), self.every_byte(args).map_err(|e| format!("{e:#}")));
         match self.boot_sector(args) {
             Ok(Some(said)) => checks.add(self.general(), Ok(said)),
             Ok(None) => {
@@ -191,7 +196,7 @@ impl Image<'_> {
         Err(format!("{path} is not what profile {profile} says, from line {line} on"))
     }
 
-    /// The digest of isolinux.bin as it was before xorriso filled in its boot info table: where the file is, and zeros
+    /// The digest of isolinux.bin as it was before its boot info table was filled in: where the file is, and zeros
     /// for what the package has as `0xdeadbeef`. isolinux loads the rest of itself from where the table says.
     fn isolinux(&self, entry: &Entry) -> Result<Digest> {
         let mut bytes = self.iso.read(entry, PROGRAM_LIMIT)?;
@@ -227,12 +232,24 @@ impl Image<'_> {
             known &= self.program(file, content)?;
             count += 1;
         }
-        match files.len() == count {
-            true => {
-                Ok(known.then(|| format!("{EFI} of {} has {count} files, each what it must be", self.name)))
-            }
-            false => Err(format!("{EFI} of {} has files that this repository does not put there", self.name)),
+        if files.len() != count {
+            return Err(format!("{EFI} of {} has files that this repository does not put there", self.name));
         }
+        self.every_sector(entry, args, &files).map_err(|e| format!("{e:#}"))?;
+        Ok(known.then(|| format!("{EFI} of {} has {count} files, each what it must be", self.name)))
+    }
+
+    /// The FAT is the one that its files make, byte for byte.
+    fn every_sector(&self, entry: &Entry, args: Args<'_>, files: &[Entry]) -> Result<()> {
+        let mut contents = Vec::new();
+        for path in values(args, "path").map(text) {
+            let named = |f: &&Entry| f.path.trim_start_matches('/').eq_ignore_ascii_case(path);
+            let file = files.iter().find(named).with_context(|| format!("{EFI} has no {path}"))?;
+            contents.push((path, self.iso.read(file, PROGRAM_LIMIT)?));
+        }
+        let same = fat::bytes(&contents)? == self.iso.read(entry, IMAGE_LIMIT)?;
+        ensure!(same, "{EFI} of {} has bytes that its files do not explain", self.name);
+        Ok(())
     }
 
     /// Whether a file of the FAT image is known to be what it must be. GRUB that was made elsewhere is only known to
@@ -254,57 +271,75 @@ impl Image<'_> {
         Ok(false)
     }
 
-    /// No entry is there that is not planned, and firmware starts only what is.
-    fn nothing_else(&self) -> Result<String> {
-        let name = self.name;
-        let mut extents = BTreeSet::new();
-        for entry in self.entries.values() {
-            let path = entry.path.as_str();
-            let holds = |p: &&str| p.strip_prefix(path).is_some_and(|rest| rest.starts_with('/'));
-            let planned = match entry.kind {
-                Kind::File => path == CATALOG || self.planned.contains_key(path),
-                Kind::Folder => self.planned.keys().any(holds),
-                Kind::Link(_) => false,
+    /// The image is the one that its parts make, byte for byte: its descriptors, tables, records, boot catalogue and
+    /// partitions are what `dist` writes around them, and nothing lies between or behind.
+    fn every_byte(&self, args: Args<'_>) -> Result<String> {
+        let entry =
+            |path: &str| self.entries.get(path).with_context(|| format!("{} has no {path}", self.name));
+        let code = self.iso.bytes(0, CODE)?;
+        let epoch = self.expected.epoch.to_string();
+        let value = |arg: &Arg| if *arg == Arg::Epoch { epoch.clone() } else { text(arg).to_owned() };
+        let path_of = |content: &Arg| {
+            let mut pairs = self.planned.iter();
+            pairs.find(|(_, arg)| std::ptr::eq(**arg, content)).map_or("", |(path, _)| *path)
+        };
+        let spec = iso::spec(args, value, |content| Ok(entry(path_of(content))?.size), code)?;
+        let image = iso::plan(&spec)?;
+        let size = self.iso.size()?;
+        ensure!(size == image.size(), "{} has {size} bytes; its parts make {}", self.name, image.size());
+        let mut held = Held { iso: &self.iso, at: 0, differs: None };
+        let open = |path: &str| -> io::Result<Box<dyn io::Read + '_>> {
+            match self.entries.get(path) {
+                Some(entry) => Ok(Box::new(self.iso.reader(entry))),
+                None => Err(io::ErrorKind::NotFound.into()),
+            }
+        };
+        let written = image.write(&mut held, open);
+        if let Some(at) = held.differs {
+            let within = |path: &&str| {
+                image.place(path).is_some_and(|(from, length)| (from..from + length).contains(&at))
             };
-            ensure!(planned, "{name} has {path}, which this repository does not put there");
-            extents.extend(entry.extents.iter().copied());
+            let place = self.planned.keys().copied().find(within).unwrap_or("what lies around its files");
+            bail!("byte {at} of {} ({place}) is not what its parts make", self.name);
         }
-        for tree in self.iso.walk_all()? {
-            let files = tree.iter().filter(|e| e.kind != Kind::Folder);
-            ensure!(files.clone().count() < self.planned.len() + 2, "{name} has a file twice");
-            let strange = files.flat_map(|e| &e.extents).any(|e| !extents.contains(e));
-            ensure!(!strange, "{name} shows other files to those who read other names");
-        }
-        let mut starts = vec![("bios".to_owned(), self.offset(ISOLINUX))];
-        starts.extend(self.planned.contains_key(EFI).then(|| ("efi".to_owned(), self.offset(EFI))));
-        let entries = self.iso.boot_entries()?;
-        ensure!(entries.iter().all(|e| e.emulation == "none"), "{name} emulates a disk");
-        let there: Vec<_> = entries.into_iter().map(|e| (e.platform, Some(e.offset))).collect();
-        ensure!(there == starts, "firmware starts something else from {name} than this repository says");
-        let begins = |p: &bootiso::Partition| p.offset == 0 || Some(p.offset) == self.offset(EFI);
+        written?;
+        Ok(format!("each of the {size} bytes of {} is what its parts make", self.name))
+    }
+
+    /// The code of the first sector is the distribution's. `None` when nothing tells which code it must be.
+    fn boot_sector(&self, args: Args<'_>) -> Result<Option<String>> {
+        let Some((want, what)) = values(args, "code").next().and_then(|arg| self.known(arg)) else {
+            return Ok(None);
+        };
         ensure!(
-            self.iso.partitions()?.iter().all(begins),
-            "{name} shows a partition that this repository does not make"
+            Digest::of(&self.iso.bytes(0, CODE)?) == want,
+            "the boot sector of {} is not {what}",
+            self.name
         );
-        Ok(format!("{name} holds nothing else, and firmware starts nothing else"))
-    }
-
-    fn offset(&self, path: &str) -> Option<u64> {
-        Some(self.entries.get(path)?.extents.first()?.offset)
-    }
-
-    /// The code of the first sector is the distribution's, and goes on with isolinux.bin. `None` when nothing tells
-    /// which code it must be.
-    fn boot_sector(&self, args: &[Arg]) -> Result<Option<String>> {
-        let source = args.iter().skip_while(|a| **a != Arg::from("-isohybrid-mbr")).nth(1);
-        let Some((want, what)) = source.and_then(|arg| self.known(arg)) else { return Ok(None) };
-        // Behind the code: the place of isolinux.bin in sectors of 512 bytes, a disk id, the partitions.
-        let head = self.iso.bytes(0, 440)?;
-        let same = Digest::of(&head[..MBR_CODE]) == want;
-        ensure!(same, "the boot sector of {} is another than {what}", self.name);
-        let next = self.offset(ISOLINUX).unwrap_or_default() / 512;
-        ensure!(head[MBR_CODE..] == next.to_le_bytes(), "the boot sector of {} goes on elsewhere", self.name);
         Ok(Some(format!("the boot sector of {} is {what}", self.name)))
+    }
+}
+
+/// Holds what is written against an image.
+struct Held<'a> {
+    iso: &'a Iso,
+    at: u64,
+    differs: Option<u64>,
+}
+
+impl io::Write for Held<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let there = self.iso.bytes(self.at, bytes.len() as u64).map_err(io::Error::other)?;
+        if let Some(n) = bytes.iter().zip(&there).position(|(a, b)| a != b) {
+            self.differs = Some(self.at + n as u64);
+            return Err(io::Error::other("another byte"));
+        }
+        self.at += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

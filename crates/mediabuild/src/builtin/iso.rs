@@ -1,0 +1,72 @@
+//! An ISO out of its parts, and what it must be, for those who hold one against its parts.
+
+use std::{
+    fs::File,
+    io::{BufWriter, Read, Write as _},
+};
+
+use anyhow::{Context as _, Result};
+
+use bootiso::write::{Boot, File as Part, Image, Spec};
+use buildexec::action::Call;
+use buildplan::Digest;
+use failure::{Explain as _, Failure, Kind};
+
+/// `label`, `epoch`, `code` (of the first sector), `bios`, `catalog`, maybe `efi`; pairs of `path` and `content` in the
+/// order in which they lie; `to`.
+///
+/// # Errors
+/// When a part cannot be read or put into an image, or the image cannot be written.
+pub(super) fn image(call: &Call<'_>) -> Result<()> {
+    let code = fs_err::read(call.text("code")?)?;
+    let length = |file: &String| Ok(fs_err::metadata(file)?.len());
+    let spec = spec(&call.args, Clone::clone, length, code)?;
+    let image = plan(&spec)?;
+    let to = call.out("to")?;
+    let mut out = BufWriter::with_capacity(1 << 20, fs_err::File::create(&to)?);
+    let files: Vec<(&str, &str)> = call.all("path").zip(call.all("content")).collect();
+    let open = |path: &str| -> std::io::Result<Box<dyn Read>> {
+        let file = files.iter().find(|(p, _)| *p == path).map_or("", |(_, file)| file);
+        Ok(Box::new(File::open(file)?))
+    };
+    image
+        .write(&mut out, open)
+        .and_then(|()| Ok(out.flush()?))
+        .explain(Kind::Storage, || format!("cannot write {to}"))
+}
+
+/// The image of a specification.
+///
+/// # Errors
+/// [`Kind::Config`] when a name or a size cannot be put into an image.
+pub fn plan(spec: &Spec) -> Result<Image> {
+    Image::plan(spec).map_err(|e| Failure::new(Kind::Config, e.to_string()).into())
+}
+
+/// The specification that the arguments of this builtin give. `text` reads an argument, `length` is the size of a part.
+///
+/// # Errors
+/// When an argument is missing, or `length` fails.
+pub fn spec<T>(
+    args: &[(&'static str, T)],
+    text: impl Fn(&T) -> String,
+    length: impl Fn(&T) -> Result<u64>,
+    code: Vec<u8>,
+) -> Result<Spec> {
+    let all = |label: &'static str| args.iter().filter(move |(l, _)| *l == label).map(|(_, arg)| arg);
+    let find = |label: &'static str| all(label).next().map(&text);
+    let need = |label: &'static str| find(label).with_context(|| format!("an ISO without `{label}`"));
+    let (label, epoch) = (need("label")?, need("epoch")?);
+    let files = all("path")
+        .zip(all("content"))
+        .map(|(path, content)| Ok(Part { path: text(path), length: length(content)? }))
+        .collect::<Result<Vec<_>>>()?;
+    let digest = Digest::of(format!("{label}\0{epoch}").as_bytes());
+    Ok(Spec {
+        label,
+        time: epoch.parse().context("the date of an ISO is not a number")?,
+        id: digest.bytes()[..16].try_into().expect("a digest has 32 bytes"),
+        files,
+        boot: Boot { code, bios: need("bios")?, catalog: need("catalog")?, efi: find("efi") },
+    })
+}
