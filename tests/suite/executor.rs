@@ -47,7 +47,7 @@ fn built_and_changed() -> Option<Repo> {
 }
 
 /// Waits until `done` gives something, for ten seconds at most.
-fn until<T>(what: &str, mut done: impl FnMut() -> Option<T>) -> T {
+pub(super) fn until<T>(what: &str, mut done: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
     loop {
         if let Some(value) = done() {
@@ -59,7 +59,7 @@ fn until<T>(what: &str, mut done: impl FnMut() -> Option<T>) -> T {
 }
 
 /// The lines of a file, once it has `count` of them.
-fn lines(path: &Utf8Path, count: usize) -> Vec<String> {
+pub(super) fn lines(path: &Utf8Path, count: usize) -> Vec<String> {
     until(path.as_str(), || {
         let text = fs::read_to_string(path).unwrap_or_default();
         (text.matches('\n').count() >= count).then(|| text.lines().map(str::to_owned).collect())
@@ -67,7 +67,7 @@ fn lines(path: &Utf8Path, count: usize) -> Vec<String> {
 }
 
 /// Whether a process runs; one that nobody has waited for yet does not. A bare Debian has no `ps`, macOS no `/proc`.
-fn runs(pid: &str) -> bool {
+pub(super) fn runs(pid: &str) -> bool {
     let state = if cfg!(target_os = "linux") {
         // The state stands behind the program's name, which is in parentheses and may hold anything.
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
@@ -224,7 +224,7 @@ fn a_second_run_waits_for_the_first_and_then_has_nothing_to_do() {
 
 fn runner(root: &Utf8Path) -> Runner {
     let base_env = vec![("PATH".to_owned(), search_path())];
-    Runner { base_env, root: root.to_owned(), interrupt: Interrupt::default() }
+    Runner { base_env, root: root.to_owned(), interrupt: Interrupt::default(), keeper: false }
 }
 
 #[test]

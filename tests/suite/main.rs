@@ -4,6 +4,8 @@
 
 #[cfg(unix)]
 mod ci;
+#[cfg(unix)]
+mod damage;
 mod downloads;
 mod efi;
 #[cfg(unix)]
@@ -11,9 +13,12 @@ mod executor;
 mod fixtures;
 mod guard;
 mod hostile;
+mod injection;
 mod iso;
 mod iso_cli;
 mod kargs;
+#[cfg(target_os = "linux")]
+mod kills;
 mod loaders;
 mod output;
 mod packages;

@@ -111,6 +111,10 @@ impl World for Edited {
         Ok(ToolId { version: version.to_owned() })
     }
 
+    fn builtin(&self, name: &str) -> Result<Digest, Missing> {
+        self.source(name)
+    }
+
     fn epoch(&self) -> u64 {
         0
     }
@@ -160,6 +164,8 @@ const EDITS: &[(Engine, &str, &[&str])] = &[
         "isofs/smoke/cloud-config.yml",
         &["seed with the cloud-config", "media.json: where the room for parameters is", ISO, "cloud-config"],
     ),
+    (Engine::Prebuilt, "fat-image", &["FAT image for UEFI", ISO]),
+    (Engine::Prebuilt, "room", &["media.json: where the room for parameters is", ISO]),
     (Engine::Prebuilt, "a file of no node", &[]),
 ];
 const ISO: &str = "smoke-6.12.118-1-x86_64.iso";
@@ -202,4 +208,154 @@ fn a_newer_package_rebuilds_what_is_made_of_it_and_nothing_else() {
 fn sorted(mut list: Vec<String>) -> Vec<String> {
     list.sort();
     list
+}
+
+/// Crates that read, carry or report bytes and write none into media.
+const CARRIERS: &[&str] = &[
+    "anyhow",
+    "base64",
+    "buildexec",
+    "buildplan",
+    "camino",
+    "digest",
+    "failure",
+    "fs_err",
+    "fs_extra",
+    "mediaplan",
+    "serde",
+    "std",
+    "strsim",
+    "tempfile",
+    "thiserror",
+    "toml",
+    "unicode_width",
+];
+/// Modules of `buildexec` that do so, too.
+const CARRYING_MODULES: &[&str] = &["action", "ctx", "run"];
+
+/// Every `name::` of a source, but for those of its own modules, types and tests.
+fn crates_used(text: &str, known: &[String]) -> Vec<String> {
+    let text = text.split("#[cfg(test)]").next().unwrap_or_default();
+    let mut words: Vec<String> = text
+        .match_indices("::")
+        .map(|(at, _)| {
+            let begin = text[..at].rfind(|c: char| !c.is_alphanumeric() && c != '_').map_or(0, |i| i + 1);
+            text[begin..at].to_owned()
+        })
+        .filter(|word| known.contains(word))
+        .collect();
+    words.sort();
+    words.dedup();
+    words
+}
+
+/// A builtin that uses a module, or another crate, whose edit would not change its keys, would be "cached" with bytes
+/// of before.
+#[test]
+fn the_code_of_each_builtin_is_whole() {
+    let lock = fs_err::read_to_string(repository().join("Cargo.lock")).unwrap();
+    let name = |l: &str| Some(l.strip_prefix("name = \"")?.trim_end_matches('"').replace('-', "_"));
+    let known: Vec<String> = lock.lines().filter_map(name).collect();
+    for builtin in mediabuild::builtin::BUILTINS {
+        let sources: Vec<(&str, &str)> = builtin
+            .sources
+            .iter()
+            .copied()
+            .flatten()
+            .map(|(path, text)| (*path, std::str::from_utf8(text).unwrap()))
+            .collect();
+        let has = |path: &str| sources.iter().any(|(p, _)| p.starts_with(path));
+        assert!(has("crates/mediabuild/src/builtin/"), "{} lacks its own source", builtin.name);
+        for (path, text) in &sources {
+            for used in crates_used(text, &known).iter().filter(|used| !CARRIERS.contains(&used.as_str())) {
+                let listed = has(&format!("crates/{used}/src/")) || builtin.crates.contains(&used.as_str());
+                assert!(listed, "{} uses {used} in {path}, and its key does not know", builtin.name);
+            }
+            for (_, rest) in
+                text.match_indices("buildexec::").map(|(at, word)| text.split_at(at + word.len()))
+            {
+                let modules = rest.trim_start_matches('{').split([',', ';']).take(2).map(|m| {
+                    m.trim().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>()
+                });
+                let many = if rest.starts_with('{') { 2 } else { 1 };
+                for module in modules.take(many).filter(|m| !CARRYING_MODULES.contains(&m.as_str())) {
+                    let listed = has(&format!("crates/buildexec/src/{module}"));
+                    assert!(
+                        listed,
+                        "{} uses buildexec::{module} in {path}, and its key does not know",
+                        builtin.name
+                    );
+                }
+            }
+            for module in ["apt", "extract", "fat", "git", "initrd", "kernel", "room", "template"] {
+                if text.contains(&format!("super::{module}")) {
+                    assert!(
+                        has(&format!("crates/mediabuild/src/builtin/{module}")),
+                        "{} lacks {module}",
+                        builtin.name
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn an_edit_of_a_builtin_builds_what_it_made_again() {
+    use buildexec::{
+        action::Builtin,
+        ctx::{Ctx, Env, Globals},
+        schedule,
+        store::Store,
+        world::Machine,
+    };
+    use buildplan::{Arg, Planner, Stage};
+    #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+    struct Greeting;
+    impl Stage for Greeting {
+        type Out = buildplan::Artifact;
+        const NAME: &'static str = "greeting";
+        const FORMAT: u32 = 1;
+        fn plan(&self, p: &mut Planner) -> anyhow::Result<buildplan::Artifact> {
+            let mut node = p.node::<Self>("a greeting");
+            let to = node.out("text");
+            node.builtin("greet", [("to", to), ("name", Arg::from("world"))]);
+            Ok(node.finish_one())
+        }
+    }
+    fn table(
+        text: &'static [u8],
+        run: fn(&buildexec::action::Call<'_>) -> anyhow::Result<()>,
+    ) -> &'static [Builtin] {
+        let own: &[buildexec::action::Source] = Box::leak(Box::new([("greet.rs", text)]));
+        let sources: &[&[_]] = Box::leak(Box::new([own]));
+        Box::leak(Box::new([Builtin { name: "greet", run, sources, crates: &[], lock: "" }]))
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let root = repository();
+    let env = Env::of(&[("MEDIA_ROOT", root.as_str()), ("CARGO_TARGET_DIR", dir.path().to_str().unwrap())]);
+    let make = |builtins| {
+        let globals = Globals { quiet: true, ..Globals::default() };
+        let ctx = Ctx::new(globals, env.clone(), builtins).unwrap();
+        let mut planner = Planner::new();
+        let goal = planner.ensure(&Greeting).unwrap().node;
+        let plan = planner.finish();
+        let keys = Keys::compute(&plan, &[goal], &Machine::new(&ctx, 0)).unwrap();
+        let store = Store::open(&ctx.work, &ctx.report, &ctx.runner.interrupt).unwrap();
+        schedule::realize(&ctx, &plan, &keys, &[goal], 0, &store).map(|done| {
+            let dir = buildexec::store::entry_dir(&ctx.work, plan.node(goal), keys.key(goal));
+            (done.built.len(), fs_err::read_to_string(dir.join("out/text")).unwrap())
+        })
+    };
+    let old = table(b"old", |call| Ok(fs_err::write(call.out("to")?, "hello")?));
+    let new = table(b"new", |call| Ok(fs_err::write(call.out("to")?, "good morning")?));
+    assert_eq!(make(old).unwrap(), (1, "hello".to_owned()));
+    assert_eq!(make(old).unwrap(), (0, "hello".to_owned()));
+    assert_eq!(make(new).unwrap(), (1, "good morning".to_owned()));
+    // One that panics is a failure with its node's name, and the run ends.
+    let broken = table(b"broken", |call| panic!("no greeting for {}", call.text("name").unwrap()));
+    let said: Vec<String> = make(broken).unwrap_err().chain().map(ToString::to_string).collect();
+    assert_eq!(said[0], "a greeting failed: this program panicked");
+    assert!(said[1].starts_with("no greeting for world ("), "{said:?}");
+    assert!(said[2].starts_with("its backtrace:\n"), "{said:?}");
 }

@@ -82,6 +82,8 @@ pub enum Command {
     Doctor(cmd::doctor::DoctorArgs),
     /// Delete cached results that no profile uses.
     Gc(cmd::gc::GcArgs),
+    /// Check that cached results are still what was built.
+    Store(cmd::store::StoreArgs),
     /// Run every check of this repository, real boots included.
     Test(cmd::test::TestArgs),
     /// CI helpers: matrix, local workflow runs, reproducibility check.

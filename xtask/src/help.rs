@@ -12,11 +12,11 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("Serve", &["serve"]),
     ("Check and change", &["params", "kargs", "iso", "verify"]),
     ("Release", &["sign", "guard", "publish", "ci"]),
-    ("Maintain", &["doctor", "gc", "test", "codegen", "completions"]),
+    ("Maintain", &["doctor", "gc", "store", "test", "codegen", "completions"]),
 ];
 
 /// Commands that build or download, by their first word: `--jobs`, `--keep-failed` and `--offline` mean something there.
-const BUILDS: &[&str] = &["dist", "fetch", "plan", "verify", "publish", "ci", "test", "vm", "gc"];
+const BUILDS: &[&str] = &["dist", "fetch", "plan", "verify", "publish", "ci", "test", "vm", "gc", "store"];
 
 /// Examples of commands that have none beside their code.
 const EXAMPLES: &[(&str, &[&str])] = &[

@@ -3,17 +3,23 @@
 use mediabuild::builtin::BUILTINS;
 use std::process::ExitCode;
 
-use buildexec::ctx::{Ctx, Env};
+use buildexec::{
+    ctx::{Ctx, Env},
+    run::Runner,
+};
 use clap::FromArgMatches as _;
 use report::{Mode, Reporter};
 use xtask::cli::Cli;
 use xtask::{cmd, help};
 
 fn main() -> ExitCode {
+    if let Some(code) = buildexec::keeper::keep(std::env::args_os()) {
+        return code;
+    }
     let cli = Cli::from_arg_matches(&help::command().get_matches()).unwrap_or_else(|e| e.exit());
     let globals = (&cli.globals).into();
     let ctx = match Ctx::new(globals, Env::read(), BUILTINS) {
-        Ok(ctx) => ctx,
+        Ok(ctx) => Ctx { runner: Runner { keeper: true, ..ctx.runner }, ..ctx },
         Err(e) => return fail(&Reporter::new(Mode::Human { terminal: false }, false), &e),
     };
     match ctx.report.finish(cmd::run(&ctx, &cli.command)) {

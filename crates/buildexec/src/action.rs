@@ -1,6 +1,6 @@
 //! Carries out the actions of one node in its scratch folder.
 
-use std::time::Instant;
+use std::{collections::BTreeSet, time::Instant};
 
 use anyhow::{Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -10,7 +10,7 @@ use super::{
     store, tree,
 };
 use crate::ctx::Ctx;
-use buildplan::{Action, Arg, Artifact, Cmd, CmdSpec, Keys, NodeId, Plan};
+use buildplan::{Action, Arg, Artifact, Cmd, CmdSpec, Digest, Keys, NodeId, Plan, digest::Fields};
 use failure::{Explain as _, Kind};
 use report::Event;
 
@@ -63,14 +63,14 @@ impl Job<'_> {
             Action::Builtin { name, args } => {
                 let resolved: Result<Vec<_>> =
                     args.iter().map(|(label, arg)| Ok((*label, self.text(arg)?))).collect();
-                self.builtin(name)?(&Call { job: self, args: resolved? })
+                (self.builtin(name)?.run)(&Call { job: self, args: resolved? })
             }
         }
     }
 
-    fn builtin(&self, name: &str) -> Result<Builtin> {
-        match self.ctx.builtins.iter().find(|(n, _)| *n == name) {
-            Some((_, function)) => Ok(*function),
+    fn builtin(&self, name: &str) -> Result<&'static Builtin> {
+        match self.ctx.builtins.iter().find(|builtin| builtin.name == name) {
+            Some(builtin) => Ok(builtin),
             None => bail!("`{}` calls the builtin {name}, which does not exist", self.label()),
         }
     }
@@ -206,11 +206,62 @@ impl Call<'_> {
     }
 }
 
-/// An action that is a function of ours.
-pub type Builtin = fn(&Call<'_>) -> Result<()>;
+/// An action that is a function of ours, with the code that its outputs depend on: an edit of it makes them anew.
+pub struct Builtin {
+    /// The name that plans call it by.
+    pub name: &'static str,
+    /// The function.
+    pub run: fn(&Call<'_>) -> Result<()>,
+    /// Its source and the sources that it uses, by module.
+    pub sources: &'static [&'static [Source]],
+    /// The crates of others that make its bytes, as `Cargo.lock` has them.
+    pub crates: &'static [&'static str],
+    /// `Cargo.lock`.
+    pub lock: &'static str,
+}
 
-/// Builtins by the name that plans call them.
-pub type Table = &'static [(&'static str, Builtin)];
+/// A source file's path from the repository's root, and its text.
+pub type Source = (&'static str, &'static [u8]);
+
+/// All builtins.
+pub type Table = &'static [Builtin];
+
+impl Builtin {
+    /// The digest of its code.
+    #[must_use]
+    pub fn code(&self) -> Digest {
+        let mut fields = Fields::default();
+        for (path, text) in self.sources.iter().copied().flatten() {
+            fields.add(path, text);
+        }
+        for package in packages(self.lock, self.crates) {
+            fields.add("package", package.as_bytes());
+        }
+        fields.finish()
+    }
+}
+
+/// The entries of `Cargo.lock` that have these names, and those of all that they depend on: name, version, checksum.
+fn packages<'l>(lock: &'l str, names: &[&'l str]) -> Vec<&'l str> {
+    let mut found = Vec::new();
+    let mut todo = names.to_vec();
+    let mut seen = BTreeSet::new();
+    while let Some(name) = todo.pop() {
+        let head = format!("name = \"{name}\"\n");
+        for (at, _) in lock.match_indices(&head) {
+            let entry = lock[at..].split("\n\n").next().unwrap_or_default();
+            if !seen.insert(entry) {
+                continue;
+            }
+            found.push(entry);
+            // `"name",`, or `"name version",` where there are several of that name.
+            let needs = entry.lines().filter_map(|l| l.strip_prefix(" \"")?.split([' ', '"']).next());
+            todo.extend(needs);
+        }
+    }
+    found.sort_unstable();
+    found
+}
 
 /// Lets `cmd` run out of an unpacked tree of packages: its path is in there, and the tree's loader starts it with the
 /// tree's libraries alone. The machine's own would be older or newer, and might not be glibc at all.
@@ -224,4 +275,26 @@ fn out_of_tree(cmd: &mut Cmd, tree: &Utf8Path) {
     cmd.env.insert("GCONV_PATH".to_owned(), libraries.join("gconv").into_string());
     cmd.env.insert("LOCPATH".to_owned(), tree.join("usr/lib/locale").into_string());
     cmd.env.insert("LC_ALL".to_owned(), "C.UTF-8".to_owned());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOCK: &str = "[[package]]\nname = \"a\"\nversion = \"1\"\ndependencies = [\n \"b 2\",\n]\n\n\
+        [[package]]\nname = \"b\"\nversion = \"2\"\n\n[[package]]\nname = \"c\"\nversion = \"3\"\n";
+
+    fn code(text: &'static [u8], lock: &'static str) -> Digest {
+        let own: &[Source] = Box::leak(Box::new([("a.rs", text)]));
+        let sources: &[&[Source]] = Box::leak(Box::new([own]));
+        Builtin { name: "x", run: |_| Ok(()), sources, crates: &["a"], lock }.code()
+    }
+
+    #[test]
+    fn another_source_or_another_version_of_what_it_uses_is_another_code() {
+        assert_eq!(code(b"1", LOCK), code(b"1", LOCK));
+        assert_ne!(code(b"1", LOCK), code(b"2", LOCK));
+        assert_ne!(code(b"1", LOCK), code(b"1", LOCK.replace("\"2\"", "\"2.1\"").leak()));
+        assert_eq!(code(b"1", LOCK), code(b"1", LOCK.replace("\"3\"", "\"3.1\"").leak()));
+    }
 }

@@ -94,8 +94,12 @@ impl Ctx {
         let target = env.get("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |t| root.join(t));
         let dist = env.get("MEDIA_DIST_DIR").map_or_else(|| root.join("dist"), |d| root.join(d));
         let report = Reporter::new(mode(&globals, &env), globals.quiet);
-        let runner =
-            Runner { base_env: base_env(&env), root: root.clone(), interrupt: Interrupt::install()? };
+        let runner = Runner {
+            base_env: base_env(&env),
+            root: root.clone(),
+            interrupt: Interrupt::install()?,
+            keeper: false,
+        };
         Ok(Self {
             work: target.join("media"),
             dist,

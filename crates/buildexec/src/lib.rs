@@ -4,6 +4,8 @@ pub mod action;
 pub mod ctx;
 pub mod fetch;
 pub mod hash;
+pub mod keeper;
+mod panics;
 pub mod run;
 pub mod schedule;
 pub mod signals;

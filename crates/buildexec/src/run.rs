@@ -5,6 +5,7 @@
 //! `kill`, and measured). Whoever drops a [`Job`] kills its whole group.
 
 use std::{
+    collections::HashMap,
     fs::File,
     io::{Read as _, Seek as _, SeekFrom},
     time::{Duration, Instant},
@@ -13,7 +14,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::signals::Interrupt;
+use super::{keeper, signals::Interrupt};
 use buildplan::Cmd;
 use failure::{Explain as _, Failure, Kind};
 
@@ -31,6 +32,8 @@ pub struct Runner {
     pub root: Utf8PathBuf,
     /// Ctrl-C.
     pub interrupt: Interrupt,
+    /// Whether programs get a [`keeper`], which this process's own binary has to know how to be.
+    pub keeper: bool,
 }
 
 /// How a command ended.
@@ -147,19 +150,29 @@ impl Runner {
         self.interrupt.check()?;
         let cwd = cmd.cwd.as_ref().unwrap_or(&self.root);
         let env = self.base_env.iter().cloned().chain(cmd.env.clone());
-        let words: Vec<&String> = cmd.through.iter().chain([&cmd.program]).chain(&cmd.args).collect();
-        let expr = duct::cmd(words[0], &words[1..])
+        let env: HashMap<String, String> = env.collect();
+        let expr = self
+            .expression(cmd, env.get("PATH").map_or("", String::as_str))?
             .dir(cwd)
-            .full_env(env.collect::<std::collections::HashMap<_, _>>())
+            .full_env(env)
             .stdout_file(streams.stdout)
             .stderr_file(streams.stderr)
             .unchecked();
-        let handle = own_group(input(expr)).start().map_err(|e| {
-            let kind =
-                if e.kind() == std::io::ErrorKind::NotFound { Kind::MissingTool } else { Kind::Command };
-            Failure::new(kind, format!("could not {}: cannot start `{}`", cmd.why, cmd.name())).source(e)
-        })?;
+        let handle = own_group(input(expr)).start().map_err(|e| cannot_start(cmd, e))?;
         Ok(Job { handle, why: cmd.why.clone(), interrupt: self.interrupt.clone(), ended: false })
+    }
+
+    /// The program, or its keeper. That there is no such program is said here: the keeper could only fail.
+    fn expression(&self, cmd: &Cmd, search_path: &str) -> Result<duct::Expression> {
+        let words: Vec<&String> = cmd.through.iter().chain([&cmd.program]).chain(&cmd.args).collect();
+        if !self.keeper || !cfg!(target_os = "linux") {
+            return Ok(duct::cmd(words[0], &words[1..]));
+        }
+        if find_program(words[0], search_path).is_none() {
+            return Err(cannot_start(cmd, std::io::Error::from_raw_os_error(NO_ENTRY)));
+        }
+        let head = [keeper::WORD.to_owned(), std::process::id().to_string()];
+        Ok(duct::cmd(keeper::SELF, head.iter().chain(words)))
     }
 }
 
@@ -177,6 +190,14 @@ fn own_group(expr: duct::Expression) -> duct::Expression {
     expr
 }
 
+/// `ENOENT`, with the words that the system has for it.
+const NO_ENTRY: i32 = 2;
+
+fn cannot_start(cmd: &Cmd, e: std::io::Error) -> anyhow::Error {
+    let kind = if e.kind() == std::io::ErrorKind::NotFound { Kind::MissingTool } else { Kind::Command };
+    Failure::new(kind, format!("could not {}: cannot start `{}`", cmd.why, cmd.program)).source(e).into()
+}
+
 /// A running command.
 pub struct Job {
     handle: duct::Handle,
@@ -186,7 +207,7 @@ pub struct Job {
 }
 
 impl Job {
-    /// The process id, which is also its group's.
+    /// The process id, its keeper's where it has one, which is also its group's.
     #[must_use]
     pub fn pid(&self) -> Option<u32> {
         self.handle.pids().first().copied()

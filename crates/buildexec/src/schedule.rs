@@ -3,18 +3,25 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use anyhow::Result;
 use camino::Utf8Path;
 
-use super::{action::Job, store::Store, tree};
+use super::{
+    action::Job,
+    panics,
+    store::{Look, Store},
+    tree,
+};
 use crate::ctx::Ctx;
 use buildplan::{Effect, Keys, NodeId, Plan, Resource};
 use failure::{Failure, Kind};
 use report::Event;
 
+/// How often one that waits for a node looks whether Ctrl-C came.
+const TICK: Duration = Duration::from_millis(100);
 /// Downloads at once.
 const NET: usize = 4;
 
@@ -55,7 +62,8 @@ pub fn realize(
     finish(ctx, state).map(|built| Summary { built, cached })
 }
 
-/// Walks from the goals: what the store has ends a branch.
+/// Walks from the goals: what the store has ends a branch. What a node is going to read is read here first, so that it
+/// is made again when a disk changed it.
 fn missing(
     ctx: &Ctx,
     plan: &Plan,
@@ -64,21 +72,23 @@ fn missing(
     store: &Store,
 ) -> Result<(BTreeSet<NodeId>, Vec<NodeId>)> {
     let mut todo = BTreeSet::new();
-    let mut cached = BTreeSet::new();
-    let mut queue: Vec<NodeId> = goals.to_vec();
-    while let Some(id) = queue.pop() {
-        if todo.contains(&id) || cached.contains(&id) {
+    let mut cached = BTreeMap::new();
+    let mut queue: Vec<(NodeId, Look)> = goals.iter().map(|id| (*id, Look::Stamps)).collect();
+    while let Some((id, look)) = queue.pop() {
+        if todo.contains(&id) || cached.get(&id).is_some_and(|looked| *looked >= look) {
             continue;
         }
+        ctx.check_interrupt()?;
         let node = plan.node(id);
-        if node.effect == Effect::Pure && store.find(node, keys.key(id), &ctx.report)?.is_some() {
-            cached.insert(id);
+        if node.effect == Effect::Pure && store.find(node, keys.key(id), look, &ctx.report)?.is_some() {
+            cached.insert(id, look);
             continue;
         }
+        cached.remove(&id);
         todo.insert(id);
-        queue.extend(node.inputs());
+        queue.extend(node.inputs().into_iter().map(|input| (input, Look::Contents)));
     }
-    Ok((todo, cached.into_iter().collect()))
+    Ok((todo, cached.into_keys().collect()))
 }
 
 fn finish(ctx: &Ctx, state: State) -> Result<Vec<NodeId>> {
@@ -141,11 +151,14 @@ impl State {
                     waits.remove(&id);
                 });
             }
-            Err(e) => {
-                self.errors.push(e);
-                self.waiting.clear();
-            }
+            Err(e) => self.stop(e),
         }
+    }
+
+    /// Nothing starts any more.
+    fn stop(&mut self, e: anyhow::Error) {
+        self.errors.push(e);
+        self.waiting.clear();
     }
 }
 
@@ -171,8 +184,11 @@ impl Shared<'_> {
                 self.changed.notify_all();
             } else if state.waiting.is_empty() {
                 return;
+            } else if let Err(e) = self.run.ctx.check_interrupt() {
+                state.stop(e);
             } else {
-                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                let waited = self.changed.wait_timeout(state, TICK).unwrap_or_else(PoisonError::into_inner);
+                state = waited.0;
             }
         }
     }
@@ -188,10 +204,14 @@ impl Run<'_> {
         let scratch = self.store.scratch(&format!("{}-{}", node.stage, self.keys.key(id).short(16)))?;
         let job =
             Job { ctx: self.ctx, plan: self.plan, keys: self.keys, id, scratch: &scratch, epoch: self.epoch };
-        let result = job.run().and_then(|()| match node.effect {
-            Effect::Pure => self.store.keep(&scratch, node, id, self.keys).map(drop),
-            Effect::Observe | Effect::Publish => tree::remove(&scratch),
-        });
+        let made = || {
+            job.run()?;
+            match node.effect {
+                Effect::Pure => self.store.keep(&scratch, node, id, self.keys).map(drop),
+                Effect::Observe | Effect::Publish => tree::remove(&scratch),
+            }
+        };
+        let result = panics::caught(&label, made);
         match result {
             Ok(()) => {
                 report.event(&Event::Finished { label, seconds: start.elapsed().as_secs_f64() });
@@ -210,8 +230,11 @@ impl Run<'_> {
         let full = disk_full(&e) || free(scratch) < LITTLE;
         let logs = self.ctx.work.join("logs");
         let log = logs.join(format!("{}-{}.log", node.stage, self.keys.key(id).short(8)));
-        let logged =
+        let mut logged =
             fs_err::create_dir_all(&logs).is_ok() && fs_err::rename(scratch.join("log"), &log).is_ok();
+        if node.private {
+            logged &= tree::private(&log).is_ok();
+        }
         self.put_away(scratch);
         let kind = failure::kind_of(&e);
         if kind == Some(Kind::Interrupted) {
@@ -236,9 +259,7 @@ impl Run<'_> {
             _ = tree::remove(scratch);
             return;
         }
-        let kept = scratch.with_file_name(format!("failed-{}", scratch.file_name().unwrap_or("node")));
-        _ = tree::remove(&kept);
-        if fs_err::rename(scratch, &kept).is_ok() {
+        if let Ok(kept) = self.store.put_aside(scratch) {
             self.ctx.report.note(format!("kept {kept}"));
         }
     }

@@ -4,26 +4,40 @@
 //! target/media/store/<stage>-<16 hex digits of the key>/
 //!     out/…            the outputs
 //!     manifest.json    key, labelled inputs, digest and size of each output
-//!     stamp.json       size and modification time of each file when it was last found right
+//!     stamp.json       mode, size and modification time of each file when it was last found right
+//! target/media/private/…   the same of nodes that hold a secret: for their owner's eyes, and gone after the run
+//! target/media/tmp/run-…/  what is under way, a folder a run
 //! ```
-//! An entry is used while sizes and times agree with the stamp; otherwise its digests are computed again, as
-//! after a CI cache came back, and an entry that is not what its manifest says is built anew.
+//! An entry is used while modes, sizes and times agree with the stamp; otherwise its digests are computed again, as
+//! after a CI cache came back. One that a node reads, or that is copied into `dist/`, is read and compared in any case.
+//! One that is not what its manifest says, or not whole, is as none: it is removed and built anew.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    io::Read as _,
+    sync::{Mutex, PoisonError},
+};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{signals::Interrupt, tree};
 use buildplan::{Digest, Input, Keys, Node, NodeId};
-use failure::{Explain as _, Kind};
+use failure::{Explain as _, Failure, Kind};
 use report::Reporter;
+
+/// No file that describes an entry is larger.
+const TEXT_LIMIT: u64 = 16 << 20;
+/// In `private/`: what is there was asked to stay.
+const STAYS: &str = ".stays";
 
 /// The store's folder, locked for this process.
 pub struct Store {
-    dir: Utf8PathBuf,
+    work: Utf8PathBuf,
     tmp: Utf8PathBuf,
+    /// This run's own folder in `tmp`, made when it is first needed.
+    run: Mutex<Option<Utf8PathBuf>>,
     _lock: std::fs::File,
 }
 
@@ -51,10 +65,20 @@ pub struct Output {
     pub sha256: Digest,
 }
 
+/// How an entry is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Look {
+    /// Modes, sizes and times; contents only where those differ from the stamp.
+    Stamps,
+    /// Every byte.
+    Contents,
+}
+
 /// Where an entry's outputs are.
 #[must_use]
 pub fn entry_dir(work: &Utf8Path, node: &Node, key: Digest) -> Utf8PathBuf {
-    work.join("store").join(format!("{}-{}", node.stage, key.short(16)))
+    let folder = if node.private { "private" } else { "store" };
+    work.join(folder).join(format!("{}-{}", node.stage, key.short(16)))
 }
 
 impl Store {
@@ -64,7 +88,6 @@ impl Store {
     /// When it cannot be created or locked, or on Ctrl-C while waiting.
     pub fn open(work: &Utf8Path, report: &Reporter, interrupt: &Interrupt) -> Result<Self> {
         let dir = work.join("store");
-        let tmp = work.join("tmp");
         fs_err::create_dir_all(&dir).explain(Kind::Storage, || format!("cannot create the store {dir}"))?;
         let lock = fs_err::File::create(work.join("store.lock"))?.into_parts().0;
         let mut told = false;
@@ -79,23 +102,22 @@ impl Store {
             interrupt.check()?;
             std::thread::sleep(std::time::Duration::from_millis(100));
         }
-        let store = Self { dir, tmp, _lock: lock };
-        store.sweep()?;
+        let tmp = work.join("tmp");
+        let store = Self { work: work.to_owned(), tmp, run: Mutex::new(None), _lock: lock };
+        store.sweep();
         Ok(store)
     }
 
-    /// Removes what a killed run left; the lock says that no one else is at work.
-    fn sweep(&self) -> Result<()> {
-        if self.tmp.exists() {
-            for entry in fs_err::read_dir(&self.tmp)? {
-                let name = entry?.file_name().to_string_lossy().into_owned();
-                if !name.starts_with("failed-") {
-                    tree::remove(&self.tmp.join(name))?;
-                }
-            }
+    /// Removes what a killed run left; the lock says that no one else is at work. What a process that outlived its
+    /// run still writes to goes next time: this run has a folder of its own.
+    fn sweep(&self) {
+        for name in names(&self.tmp).iter().filter(|name| !name.starts_with("failed-")) {
+            _ = tree::remove(&self.tmp.join(name));
         }
-        fs_err::create_dir_all(&self.tmp)?;
-        Ok(())
+        let private = self.work.join("private");
+        if !private.join(STAYS).exists() {
+            _ = tree::remove(&private);
+        }
     }
 
     /// A new empty folder for a node under way, on the store's file system.
@@ -103,27 +125,59 @@ impl Store {
     /// # Errors
     /// When it cannot be created.
     pub fn scratch(&self, name: &str) -> Result<Utf8PathBuf> {
-        let dir = self.tmp.join(name);
-        tree::remove(&dir)?;
+        let dir = self.run_folder()?.join(name);
         fs_err::create_dir_all(dir.join("out")).explain(Kind::Storage, || format!("cannot create {dir}"))?;
         fs_err::create_dir_all(dir.join("work"))?;
         Ok(dir)
     }
 
-    /// The entry of `key`, when it is there and whole.
+    fn run_folder(&self) -> Result<Utf8PathBuf> {
+        let mut run = self.run.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(run) = &*run {
+            return Ok(run.clone());
+        }
+        if self.tmp.symlink_metadata().is_ok_and(|meta| !meta.is_dir()) {
+            tree::remove(&self.tmp)?;
+        }
+        fs_err::create_dir_all(&self.tmp).explain(Kind::Storage, || format!("cannot create {}", self.tmp))?;
+        // Only its owner enters it: some of what is made there may be secret.
+        let new = tempfile::Builder::new().prefix("run-").tempdir_in(&self.tmp);
+        let new = new.explain(Kind::Storage, || format!("cannot create a folder in {}", self.tmp))?;
+        let new = Utf8PathBuf::try_from(new.keep())?;
+        Ok(run.insert(new).clone())
+    }
+
+    /// Puts the folder of a failed node where no later run removes it.
     ///
     /// # Errors
-    /// When the disk cannot be read or a bad entry cannot be removed.
-    pub fn find(&self, node: &Node, key: Digest, report: &Reporter) -> Result<Option<Entry>> {
-        let dir = self.path(node, key);
-        let Some(entry) = read_entry(&dir) else { return Ok(None) };
-        let now = tree::stamp(&dir.join("out"))?;
-        let then = fs_err::read(dir.join("stamp.json")).ok().and_then(|b| serde_json::from_slice(&b).ok());
-        if entry.key == key && then.as_ref() == Some(&now) {
-            return Ok(Some(entry));
+    /// When it cannot be moved.
+    pub fn put_aside(&self, scratch: &Utf8Path) -> Result<Utf8PathBuf> {
+        let kept = self.tmp.join(format!("failed-{}", scratch.file_name().unwrap_or("node")));
+        tree::remove(&kept)?;
+        fs_err::rename(scratch, &kept)?;
+        Ok(kept)
+    }
+
+    /// The entry of `key`, when it is there and whole; one that is not is removed.
+    ///
+    /// # Errors
+    /// When a bad entry cannot be removed.
+    pub fn find(&self, node: &Node, key: Digest, look: Look, report: &Reporter) -> Result<Option<Entry>> {
+        let dir = entry_dir(&self.work, node, key);
+        if dir.symlink_metadata().is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound) {
+            return Ok(None);
         }
-        if entry.key == key && outputs(&dir.join("out"), node)? == entry.outputs {
-            write_json(&dir.join("stamp.json"), &now)?;
+        let found = whole(&dir, look).and_then(|entry| {
+            anyhow::ensure!(entry.key == key, "it is of another key");
+            let names = entry.outputs.keys().map(String::as_str);
+            anyhow::ensure!(names.eq(sorted(&node.outputs)), "it has other outputs");
+            let is_wanted = |(name, output): (&String, &Output)| {
+                node.wanted(name).is_none_or(|sha256| sha256 == output.sha256)
+            };
+            anyhow::ensure!(entry.outputs.iter().all(is_wanted), "it is not what the plan wants");
+            Ok(entry)
+        });
+        if let Ok(entry) = found {
             return Ok(Some(entry));
         }
         report.warn(format!("{dir} is not what its manifest says; building it again"));
@@ -134,36 +188,57 @@ impl Store {
     /// Puts a finished scratch folder into the store.
     ///
     /// # Errors
-    /// When an output is missing or the disk cannot be written.
+    /// When an output is missing, or another than the plan wants, or the disk cannot be written.
     pub fn keep(&self, scratch: &Utf8Path, node: &Node, id: NodeId, keys: &Keys) -> Result<Entry> {
         let entry = Entry {
             stage: node.stage.to_owned(),
             label: node.label.clone(),
             key: keys.key(id),
             inputs: keys.inputs(id).to_vec(),
-            outputs: outputs(&scratch.join("out"), node)?,
+            outputs: made(&scratch.join("out"), node)?,
         };
         tree::remove(&scratch.join("work"))?;
         write_json(&scratch.join("manifest.json"), &entry)?;
+        if node.private {
+            tree::private(scratch)?;
+        }
         write_json(&scratch.join("stamp.json"), &tree::stamp(&scratch.join("out"))?)?;
-        let dir = self.path(node, entry.key);
+        let dir = entry_dir(&self.work, node, entry.key);
+        if let Some(parent) = dir.parent().filter(|_| node.private) {
+            fs_err::create_dir_all(parent)?;
+            tree::for_owner_alone(parent)?;
+        }
         tree::remove(&dir)?;
         fs_err::rename(scratch, &dir)?;
         Ok(entry)
     }
 
-    /// Every entry's folder, with the bytes it takes.
+    /// Removes what holds secrets, unless it was asked for to stay until the next run without this wish.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    pub fn forget_secrets(&self, stay: bool) -> Result<()> {
+        let private = self.work.join("private");
+        if !stay {
+            return tree::remove(&private);
+        }
+        if private.exists() {
+            fs_err::write(private.join(STAYS), "")?;
+        }
+        Ok(())
+    }
+
+    /// Every entry's folder, with the bytes it takes; those with secrets first.
     ///
     /// # Errors
     /// When the disk cannot be read.
     pub fn entries(&self) -> Result<Vec<(Utf8PathBuf, u64)>> {
-        let mut all = Vec::new();
-        for item in fs_err::read_dir(&self.dir)? {
-            let path = self.dir.join(item?.file_name().to_string_lossy().as_ref());
-            all.push((path.clone(), tree::size(&path)?));
-        }
-        all.sort();
-        Ok(all)
+        let folders = ["private", "store"].map(|folder| self.work.join(folder));
+        let is_entry = |name: &String| name != STAYS;
+        let all =
+            folders.iter().flat_map(|dir| names(dir).into_iter().filter(is_entry).map(|name| dir.join(name)));
+        // Of one that cannot be read nobody knows the size; it can be removed all the same.
+        Ok(all.map(|path| (path.clone(), tree::size(&path).unwrap_or(0))).collect())
     }
 
     /// Every entry's manifest, oldest first.
@@ -172,31 +247,97 @@ impl Store {
     /// When the disk cannot be read.
     pub fn all(&self) -> Result<Vec<Entry>> {
         let mut all = Vec::new();
-        for item in fs_err::read_dir(&self.dir)? {
-            let dir = self.dir.join(item?.file_name().to_string_lossy().as_ref());
-            let time = fs_err::metadata(&dir)?.modified()?;
-            all.extend(read_entry(&dir).map(|entry| (time, entry)));
+        for (dir, _) in self.entries()? {
+            let time = dir.symlink_metadata().and_then(|meta| meta.modified());
+            all.extend(time.ok().zip(read_entry(&dir)));
         }
         all.sort_by_key(|(time, _)| *time);
         Ok(all.into_iter().map(|(_, entry)| entry).collect())
     }
+}
 
-    fn path(&self, node: &Node, key: Digest) -> Utf8PathBuf {
-        self.dir.join(format!("{}-{}", node.stage, key.short(16)))
+/// The folder of this run goes with it.
+impl Drop for Store {
+    fn drop(&mut self) {
+        if let Some(run) = self.run.get_mut().ok().and_then(|run| run.take()) {
+            _ = tree::remove(&run);
+        }
     }
+}
+
+/// The names in a folder, sorted; none where it cannot be read.
+fn names(dir: &Utf8Path) -> Vec<String> {
+    let entries = fs_err::read_dir(dir).into_iter().flatten().flatten();
+    let mut names: Vec<_> = entries.filter_map(|e| e.file_name().into_string().ok()).collect();
+    names.sort();
+    names
+}
+
+fn sorted(names: &[String]) -> Vec<&str> {
+    let mut names: Vec<_> = names.iter().map(String::as_str).collect();
+    names.sort_unstable();
+    names
+}
+
+/// The entry in `dir`, when it is what its manifest says.
+///
+/// # Errors
+/// Why it is not.
+pub fn whole(dir: &Utf8Path, look: Look) -> Result<Entry> {
+    anyhow::ensure!(dir.symlink_metadata()?.is_dir(), "it is not a folder");
+    let entry = read_entry(dir).context("its manifest cannot be read")?;
+    let name = format!("{}-{}", entry.stage, entry.key.short(16));
+    anyhow::ensure!(dir.file_name() == Some(name.as_str()), "its manifest is of {name}");
+    let out = dir.join("out");
+    anyhow::ensure!(out.symlink_metadata()?.is_dir(), "it has no outputs");
+    let now = tree::stamp(&out)?;
+    let known = read_regular(&dir.join("stamp.json"));
+    let known = known.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    let as_left = known.as_ref() == Some(&now);
+    if !as_left || look == Look::Contents {
+        for (name, output) in &entry.outputs {
+            let (sha256, size) = tree::digest(&out.join(name))?;
+            anyhow::ensure!(
+                Output { size, sha256 } == *output,
+                "{name} has SHA-256 {sha256}, and should have {}",
+                output.sha256
+            );
+        }
+    }
+    if !as_left {
+        // Not being able to remember costs time, nothing else.
+        _ = write_json(&dir.join("stamp.json"), &now);
+    }
+    Ok(entry)
 }
 
 /// Reads an entry's manifest.
 #[must_use]
 pub fn read_entry(dir: &Utf8Path) -> Option<Entry> {
-    serde_json::from_slice(&fs_err::read(dir.join("manifest.json")).ok()?).ok()
+    serde_json::from_slice(&read_regular(&dir.join("manifest.json"))?).ok()
 }
 
-fn outputs(out: &Utf8Path, node: &Node) -> Result<BTreeMap<String, Output>> {
+/// The bytes of a small file; none of what is another kind of thing, which might be read without an end.
+fn read_regular(path: &Utf8Path) -> Option<Vec<u8>> {
+    let is_file = path.symlink_metadata().is_ok_and(|meta| meta.is_file());
+    let mut bytes = Vec::new();
+    let file = is_file.then(|| fs_err::File::open(path).ok()).flatten()?;
+    file.take(TEXT_LIMIT).read_to_end(&mut bytes).ok()?;
+    Some(bytes)
+}
+
+/// What a node made, held against what the plan wants.
+fn made(out: &Utf8Path, node: &Node) -> Result<BTreeMap<String, Output>> {
     let each = node.outputs.iter().map(|name| {
         let (sha256, size) = tree::digest(&out.join(name))
             .explain(Kind::Input, || format!("`{}` has no output {name}", node.label))?;
-        Ok((name.clone(), Output { size, sha256 }))
+        match node.wanted(name).filter(|wanted| *wanted != sha256) {
+            None => Ok((name.clone(), Output { size, sha256 })),
+            Some(wanted) => {
+                let message = format!("{name} came out with SHA-256 {sha256}, and {wanted} is wanted");
+                Err(Failure::new(Kind::Digest, message).into())
+            }
+        }
     });
     each.collect()
 }
@@ -210,6 +351,9 @@ pub fn write_json(path: &Utf8Path, value: &impl Serialize) -> Result<()> {
     text.push('\n');
     let new = Utf8PathBuf::from(format!("{path}.new"));
     fs_err::write(&new, text)?;
+    if path.is_dir() {
+        tree::remove(path)?;
+    }
     fs_err::rename(&new, path)?;
     Ok(())
 }

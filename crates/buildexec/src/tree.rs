@@ -1,14 +1,14 @@
 //! Files and folders: digests, stamps, copies, removal. Links are never followed.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, io::ErrorKind, path::Path};
 
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use buildplan::{Digest, digest::Fields};
 
-/// Size and modification time (nanoseconds since 1970) of each file below a folder.
-pub type Stamp = BTreeMap<String, (u64, u128)>;
+/// Kind and mode, size, and modification time (nanoseconds since 1970) of each file below a folder.
+pub type Stamp = BTreeMap<String, (u32, u64, u128)>;
 
 /// All files and links below `root` (or `root` itself when it is a file), sorted, relative to it.
 ///
@@ -88,9 +88,19 @@ pub fn stamp(root: &Utf8Path) -> Result<Stamp> {
     for rel in files(root)? {
         let meta = fs_err::symlink_metadata(below(root, &rel))?;
         let time = meta.modified()?.duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_nanos());
-        stamp.insert(rel.into_string(), (meta.len(), time));
+        stamp.insert(rel.into_string(), (mode(&meta), meta.len(), time));
     }
     Ok(stamp)
+}
+
+#[cfg(unix)]
+fn mode(meta: &std::fs::Metadata) -> u32 {
+    std::os::unix::fs::MetadataExt::mode(meta)
+}
+
+#[cfg(not(unix))]
+fn mode(meta: &std::fs::Metadata) -> u32 {
+    u32::from(meta.is_file())
 }
 
 /// Bytes of all files below `root`.
@@ -146,20 +156,64 @@ pub fn link(target: &std::path::Path, at: &Utf8Path) -> Result<()> {
     anyhow::bail!("cannot make the link {at} to {}", target.display())
 }
 
-/// Removes a file or folder, if it is there.
+/// Removes a file or folder, if it is there, whatever its modes are. Into a folder that something still writes to it
+/// looks again for a second.
 ///
 /// # Errors
-/// When it cannot be removed.
+/// When it cannot be removed, with the path inside it that stands in the way and the system's reason.
 pub fn remove(path: &Utf8Path) -> Result<()> {
-    match fs_err::symlink_metadata(path) {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        Err(e) => Err(e.into()),
-        Ok(meta) if meta.is_dir() => {
-            Ok(fs_extra::dir::remove(path).with_context(|| format!("cannot remove {path}"))?)
+    let is_folder = match fs_err::symlink_metadata(path) {
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(e) => return Err(e.into()),
+        Ok(meta) => meta.is_dir(),
+    };
+    if is_folder && fs_extra::dir::remove(path).is_ok() {
+        return Ok(());
+    }
+    remove_patiently(path.as_std_path()).with_context(|| format!("cannot remove {path}"))
+}
+
+/// As [`remove`], entry by entry.
+fn remove_patiently(path: &Path) -> std::io::Result<()> {
+    let meta = match fs_err::symlink_metadata(path) {
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
+        other => other?,
+    };
+    if !meta.is_dir() {
+        return present(fs_err::remove_file(path));
+    }
+    open_up(path);
+    let mut tries = 0;
+    loop {
+        for entry in fs_err::read_dir(path)? {
+            remove_patiently(&entry?.path())?;
         }
-        Ok(_) => Ok(fs_err::remove_file(path)?),
+        match present(fs_err::remove_dir(path)) {
+            Err(e) if e.kind() == ErrorKind::DirectoryNotEmpty && tries < 50 => tries += 1,
+            other => return other,
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
     }
 }
+
+/// What is gone already need not be removed.
+fn present(removed: std::io::Result<()>) -> std::io::Result<()> {
+    match removed {
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+/// Lets us into a folder of ours whose mode keeps everybody out.
+#[cfg(unix)]
+fn open_up(folder: &Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+    // What this cannot change, the removal tells of.
+    _ = fs_err::set_permissions(folder, std::fs::Permissions::from_mode(0o700));
+}
+
+#[cfg(not(unix))]
+fn open_up(_: &Path) {}
 
 /// Puts the finished folder `new` in the place of `dir`. Two renames: for a moment there is no `dir`, but never half
 /// of one.
@@ -167,7 +221,7 @@ pub fn remove(path: &Utf8Path) -> Result<()> {
 /// # Errors
 /// When a rename fails; `dir` is then as it was.
 pub fn swap(new: &Utf8Path, dir: &Utf8Path) -> Result<()> {
-    let old = dir.with_file_name(format!(".{}.old", dir.file_name().unwrap_or("dir")));
+    let old = old_name(dir);
     remove(&old)?;
     if dir.exists() {
         fs_err::rename(dir, &old)?;
@@ -179,19 +233,86 @@ pub fn swap(new: &Utf8Path, dir: &Utf8Path) -> Result<()> {
     remove(&old)
 }
 
+/// Where [`swap`] puts what was there, for a moment.
+fn old_name(dir: &Utf8Path) -> Utf8PathBuf {
+    dir.with_file_name(format!(".{}.old", dir.file_name().unwrap_or("dir")))
+}
+
+/// Puts back what a [`swap`] that was killed between its renames took away.
+///
+/// # Errors
+/// When it cannot be renamed.
+pub fn put_back(dir: &Utf8Path) -> Result<()> {
+    let old = old_name(dir);
+    if old.is_dir() && !dir.exists() {
+        fs_err::rename(&old, dir)?;
+    }
+    Ok(())
+}
+
+/// Lets nobody but its owner into a folder.
+///
+/// # Errors
+/// When its mode cannot be set.
+#[cfg(unix)]
+pub fn for_owner_alone(dir: &Utf8Path) -> Result<()> {
+    Ok(set_mode(dir, 0o700)?)
+}
+
+/// As on Unix, where there are modes.
+///
+/// # Errors
+/// None.
+#[cfg(not(unix))]
+pub fn for_owner_alone(_: &Utf8Path) -> Result<()> {
+    Ok(())
+}
+
+/// Lets nobody but its owner read what is below `dir`.
+///
+/// # Errors
+/// When a mode cannot be set.
+#[cfg(unix)]
+pub fn private(dir: &Utf8Path) -> Result<()> {
+    for_owner_alone(dir)?;
+    for file in files(dir)? {
+        let path = below(dir, &file);
+        if !fs_err::symlink_metadata(&path)?.is_symlink() {
+            set_mode(&path, 0o600)?;
+        }
+        for folder in file.ancestors().skip(1) {
+            set_mode(&below(dir, folder), 0o700)?;
+        }
+    }
+    Ok(())
+}
+
+/// As on Unix, where there are modes.
+///
+/// # Errors
+/// None.
+#[cfg(not(unix))]
+pub fn private(_: &Utf8Path) -> Result<()> {
+    Ok(())
+}
+
+#[cfg(unix)]
+fn set_mode(path: &Utf8Path, mode: u32) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs_err::set_permissions(path, std::fs::Permissions::from_mode(mode))
+}
+
 /// Makes everything below `dir` readable by all: a web server under another user reads it, whatever the umask was.
 ///
 /// # Errors
 /// When a mode cannot be set.
 #[cfg(unix)]
 pub fn readable_by_all(dir: &Utf8Path) -> Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let mode = |path: &Utf8Path, mode| fs_err::set_permissions(path, std::fs::Permissions::from_mode(mode));
-    mode(dir, 0o755)?;
+    set_mode(dir, 0o755)?;
     for file in files(dir)? {
-        mode(&dir.join(&file), 0o644)?;
+        set_mode(&dir.join(&file), 0o644)?;
         for folder in file.ancestors().skip(1) {
-            mode(&below(dir, folder), 0o755)?;
+            set_mode(&below(dir, folder), 0o755)?;
         }
     }
     Ok(())

@@ -6,7 +6,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{store::write_json, tree};
-use crate::ctx::Ctx;
+use crate::{action::Builtin, ctx::Ctx};
 use buildplan::{Cmd, Digest, Missing, ToolId, World, purl};
 
 /// The real [`World`]. Tool versions are remembered in `target/media/tools.json` as long as the program's size
@@ -137,6 +137,11 @@ impl World for Machine<'_> {
     fn tool(&self, program: &str) -> Result<ToolId, Missing> {
         let known = self.look_up(program).ok_or_else(|| Missing::Tool(program.to_owned()))?;
         Ok(ToolId { version: known.version })
+    }
+
+    fn builtin(&self, name: &str) -> Result<Digest, Missing> {
+        let found = self.ctx.builtins.iter().find(|builtin| builtin.name == name);
+        found.map(Builtin::code).ok_or_else(|| Missing::Builtin(name.to_owned()))
     }
 
     fn epoch(&self) -> u64 {

@@ -29,6 +29,11 @@ pub trait World {
     /// # Errors
     /// When there is none.
     fn tool(&self, program: &str) -> Result<ToolId, Missing>;
+    /// The digest of a builtin's code, and of the code that it uses.
+    ///
+    /// # Errors
+    /// When there is none of that name.
+    fn builtin(&self, name: &str) -> Result<Digest, Missing>;
     /// Seconds since 1970 that stand for "now" in all outputs.
     fn epoch(&self) -> u64;
 }
@@ -49,6 +54,8 @@ pub enum Missing {
     Host(String),
     /// A program.
     Tool(String),
+    /// A function of ours.
+    Builtin(String),
 }
 
 /// One labelled input of a node, for `manifest.json` and `--explain`.
@@ -160,6 +167,13 @@ impl Hasher<'_> {
             }
             Action::Builtin { name, args } => {
                 f.add("name", name.as_bytes());
+                match self.world.builtin(name) {
+                    Ok(code) => {
+                        f.add("code", code.bytes());
+                        self.input(format!("builtin {name}"), code.to_string());
+                    }
+                    Err(missing) => self.missing.push(missing),
+                }
                 for (label, arg) in args {
                     self.arg(f, label, arg);
                     // What is had from outside by a builtin, for those who compare a manifest with the lock, or

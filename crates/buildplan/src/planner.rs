@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Result, bail};
 
-use super::{Action, Arg, Artifact, CmdSpec, Effect, FetchSpec, NodeId, Resource};
+use super::{Action, Arg, Artifact, CmdSpec, Digest, Effect, FetchSpec, NodeId, Resource};
 
 /// A kind of work. A stage *is* its parameters: checked values and other stages, never a path, a shell or a
 /// clock. (After rust-lang/rust's `trait Step`.)
@@ -45,9 +45,28 @@ pub struct Node {
     pub effect: Effect,
     /// What it needs while it runs.
     pub resource: Resource,
+    /// Whether it is made with a secret, its own or one of its inputs': nobody else may read what it makes.
+    pub private: bool,
 }
 
 impl Node {
+    /// The digest that the plan itself wants an output to have, where it says so.
+    #[must_use]
+    pub fn wanted(&self, output: &str) -> Option<Digest> {
+        let here = |to: &Arg| matches!(to, Arg::Out(name) if name == output);
+        self.actions.iter().find_map(|action| match action {
+            Action::Fetch(fetch) => here(&fetch.to).then_some(fetch.sha256),
+            Action::Builtin { args, .. } => {
+                let of = |label: &str| args.iter().find(|(l, _)| *l == label).map(|(_, arg)| arg);
+                match of("sha256") {
+                    Some(Arg::Lit(text)) if of("to").is_some_and(here) => text.parse().ok(),
+                    _ => None,
+                }
+            }
+            _ => None,
+        })
+    }
+
     /// The nodes whose outputs it reads.
     #[must_use]
     pub fn inputs(&self) -> BTreeSet<NodeId> {
@@ -152,6 +171,7 @@ impl Planner {
             actions: Vec::new(),
             effect: Effect::Pure,
             resource: Resource::Cpu,
+            private: false,
         };
         NodeBuilder { planner: self, node }
     }
@@ -162,7 +182,10 @@ impl Planner {
         self.plan
     }
 
-    fn add(&mut self, node: Node) -> NodeId {
+    fn add(&mut self, mut node: Node) -> NodeId {
+        let mut private = node.inputs().iter().any(|id| self.plan.node(*id).private);
+        node.leaves(&mut |arg| private |= matches!(arg, Arg::Secret(_)));
+        node.private = private;
         let next = NodeId(self.plan.nodes.len());
         let id = *self.merged.entry(node.clone()).or_insert(next);
         if id == next {

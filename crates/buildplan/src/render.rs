@@ -48,6 +48,9 @@ fn marks(node: &Node) -> String {
     if node.resource != super::Resource::Cpu {
         _ = write!(marks, " [{:?}]", node.resource);
     }
+    if node.private {
+        marks += " [private]";
+    }
     marks
 }
 

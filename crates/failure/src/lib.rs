@@ -169,6 +169,20 @@ pub fn nameless(e: &io::Error) -> io::Error {
     e.raw_os_error().map_or_else(|| e.kind().into(), io::Error::from_raw_os_error)
 }
 
+/// Whether a character would change a terminal rather than be read on it: control characters, and those that turn the
+/// direction of text.
+#[must_use]
+pub fn is_control(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// A value that somebody else wrote, as it may stand in a message: control characters are spelled out.
+#[must_use]
+pub fn shown(value: &str) -> String {
+    let spell = |c: char| if is_control(c) { c.escape_unicode().to_string() } else { c.to_string() };
+    value.chars().map(spell).collect()
+}
+
 fn system_kind(error: &anyhow::Error) -> Option<Kind> {
     use io::ErrorKind as E;
     let kinds = error.chain().filter_map(|e| e.downcast_ref::<io::Error>()).map(io::Error::kind);

@@ -137,6 +137,8 @@ fn free_addr() -> Result<SocketAddr> {
 /// Starts a server and waits until it accepts.
 fn start(runner: &Runner, cmd: &Cmd, log: &Utf8PathBuf, addr: SocketAddr) -> Result<Job> {
     let file = fs_err::File::create(log)?.into_parts().0;
+    // The memory of the server is measured, not its keeper's.
+    let runner = Runner { keeper: false, ..runner.clone() };
     let mut job = runner.spawn(cmd, Streams { stdout: file.try_clone()?, stderr: file })?;
     let begin = Instant::now();
     while std::net::TcpStream::connect(addr).is_err() {

@@ -1,6 +1,6 @@
 //! Events for a person: moving bars on a terminal, plain lines elsewhere.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -55,7 +55,7 @@ impl Human {
     }
 
     fn start(&mut self, label: &str) {
-        let bar = self.bars.add(ProgressBar::new_spinner().with_message(label.to_owned()));
+        let bar = self.bars.add(ProgressBar::new_spinner().with_message(failure::shown(label)));
         bar.set_style(style("{spinner} {msg} {elapsed}"));
         bar.enable_steady_tick(Duration::from_millis(120));
         self.running.insert(label.to_owned(), Task { bar, last_line: std::time::Instant::now() });
@@ -87,7 +87,8 @@ impl Human {
     }
 
     pub(super) fn line(&mut self, line: &str) {
-        self.pause(|| write_stderr(line));
+        let line = plain(line);
+        self.pause(|| write_stderr(&line));
     }
 
     pub(super) fn pause(&mut self, f: impl FnOnce()) {
@@ -100,6 +101,16 @@ impl Human {
         }
         self.live.set(&self.bars, &[]);
     }
+}
+
+/// A text without characters that would do something to a terminal; lines and tabs stay.
+pub(super) fn plain(text: &str) -> Cow<'_, str> {
+    let acts = |c: char| failure::is_control(c) && !matches!(c, '\n' | '\t');
+    if !text.contains(acts) {
+        return Cow::Borrowed(text);
+    }
+    let spell = |c: char| if acts(c) { c.escape_unicode().to_string() } else { c.to_string() };
+    Cow::Owned(text.chars().map(spell).collect())
 }
 
 fn write_stderr(line: &str) {

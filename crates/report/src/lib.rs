@@ -144,6 +144,7 @@ impl Reporter {
 
     /// Prints a result on standard output, with a final newline. When that fails, [`Self::finish`] says so.
     pub fn out(&self, text: &str) {
+        let text = human::plain(text);
         let end = if text.ends_with('\n') { "" } else { "\n" };
         _ = self.out_bytes(format!("{text}{end}").as_bytes());
     }

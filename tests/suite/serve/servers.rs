@@ -17,7 +17,7 @@ const PATH: &str = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin";
 
 pub(crate) fn runner(root: &Utf8Path) -> Runner {
     let base_env = vec![("PATH".to_owned(), PATH.to_owned()), ("HOME".to_owned(), root.to_string())];
-    Runner { base_env, root: root.to_owned(), interrupt: Default::default() }
+    Runner { base_env, root: root.to_owned(), interrupt: Default::default(), keeper: false }
 }
 
 pub(crate) fn spawn(root: &Utf8Path, cmd: &Cmd) -> Job {

@@ -6,9 +6,9 @@ use anyhow::Result;
 
 use buildexec::ctx::Ctx;
 use buildexec::fetch;
-use buildplan::Cmd;
+use buildplan::{Cmd, shown_url};
 use failure::{Failure, Kind};
-use mediaplan::config::{Config, Profile};
+use mediaplan::config::{Config, Profile, repository::TRANSPORTS};
 
 /// What was asked and found.
 #[derive(Default)]
@@ -81,7 +81,7 @@ impl Survey {
                 ureq::Error::StatusCode(_) => self.answers += 1,
                 _ => self.silent += 1,
             }
-            self.remarks.push(format!("{}: {url} does not answer: {e}", profile.name));
+            self.remarks.push(format!("{}: {} does not answer: {e}", profile.name, shown_url(url)));
         }
         if gone == 0 && !urls.is_empty() {
             ctx.report.note(format!("{}: every address answers", profile.name));
@@ -104,7 +104,8 @@ impl Survey {
 
     fn tags(&mut self, ctx: &Ctx, repository: &str) -> Option<Vec<(String, String)>> {
         let cmd = Cmd::new("git", "list tags")
-            .args(["ls-remote", "--tags", repository])
+            .args(["ls-remote", "--tags", "--", repository])
+            .env("GIT_ALLOW_PROTOCOL", TRANSPORTS.join(":"))
             .env("GIT_TERMINAL_PROMPT", "0")
             .deadline(std::time::Duration::from_secs(60));
         let tags = ctx.runner.run(&cmd).ok().map(|o| parse_tags(&o.text()));

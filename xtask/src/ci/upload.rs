@@ -83,7 +83,8 @@ fn archive(ctx: &Ctx, folder: &Utf8Path, assets: &Utf8Path, epoch: u64) -> Resul
         .arg("--mode=u=rwX,go=rX")
         .arg(format!("--mtime=@{epoch}"))
         .arg(format!("--file={}", assets.join(format!("{name}.tar"))))
-        .args(["--directory", parent.as_str(), name]);
+        // A colon in the archive's path would name another host.
+        .args(["--force-local", "--directory", parent.as_str(), "--", name]);
     ctx.runner.run(&cmd)?;
     Ok(())
 }

@@ -10,7 +10,7 @@ use buildexec::world::Machine;
 use buildplan::{Keys, NodeId};
 use failure::{Failure, Kind};
 use mediabuild::site::{load::Loaded, preflight, publish::Publish};
-use mediaplan::config::{Engine, IpxePin, Profile};
+use mediaplan::config::{Engine, IpxePin, Profile, repository};
 use mediaplan::stage::{
     line::Line,
     media::{self, Order, Planned},
@@ -33,6 +33,9 @@ pub struct Selection {
     /// Where the login password comes from, with the commands that have options for it.
     #[arg(skip)]
     pub password: PasswordArgs,
+    /// Whether what was built with a password stays in the store, with the commands that have an option for it.
+    #[arg(skip)]
+    pub keep_secrets: bool,
     /// A folder that is searched for released files before the network is.
     #[arg(long, value_name = "DIR")]
     pub artifacts: Option<Utf8PathBuf>,
@@ -148,6 +151,9 @@ fn pin(ctx: &Ctx, loaded: &Loaded, selection: &Selection) -> Result<IpxePin> {
     // A local run of a workflow cannot add options to its steps.
     let given = selection.ipxe_repo.as_deref().or(ctx.env.get("MEDIA_IPXE_REPO"));
     if let Some(repository) = given {
+        repository::check(repository).map_err(|e| {
+            Failure::new(Kind::Usage, format!("the repository `{}` {e}", failure::shown(repository)))
+        })?;
         let local = !repository.contains("://");
         let path = if local { ctx.absolute(repository.into())?.into_string() } else { repository.to_owned() };
         pin.repositories = vec![path];

@@ -10,7 +10,11 @@ use super::{
 };
 use buildexec::ctx::Ctx;
 use buildexec::{schedule, store::Store};
-use mediabuild::site::{preflight, publish::Published};
+use buildplan::{Keys, NodeId};
+use mediabuild::site::{
+    preflight,
+    publish::{Damaged, Published},
+};
 use mediaplan::stage::needs;
 use report::Event;
 
@@ -28,6 +32,9 @@ pub struct DistArgs {
     /// Where the login password comes from; none is set unless it is given.
     #[command(flatten)]
     pub password: PasswordArgs,
+    /// Keep what is built with a password in the store, readable by you alone, so that the next run is faster.
+    #[arg(long)]
+    pub keep_secrets: bool,
     /// Install missing programs with apt, as root or through sudo.
     #[arg(long)]
     pub install: bool,
@@ -47,7 +54,11 @@ pub struct DistArgs {
 /// # Errors
 /// Whatever stands in the way; `dist/<profile>/` is then as it was.
 pub fn run(ctx: &Ctx, args: &DistArgs) -> Result<()> {
-    let selection = Selection { password: args.password.clone(), ..args.selection.clone() };
+    let selection = Selection {
+        password: args.password.clone(),
+        keep_secrets: args.keep_secrets,
+        ..args.selection.clone()
+    };
     if args.explain {
         let loaded = mediabuild::site::load::load(ctx)?;
         let profile = loaded.config.profile(selection.profile.as_deref())?;
@@ -82,12 +93,38 @@ pub(super) fn build(ctx: &Ctx, selection: &Selection, install: bool) -> Result<B
     build.check_params()?;
     let keys = build.keys()?;
     let store = Store::open(&ctx.work, &ctx.report, &ctx.runner.interrupt)?;
-    let summary = schedule::realize(ctx, &build.planned.plan, &keys, &build.goals(), build.epoch(), &store)?;
-    for id in &summary.cached {
-        ctx.report.event(&Event::Cached { label: build.planned.plan.node(*id).label.clone() });
+    let made = make(ctx, &build, &keys, &store);
+    // Whatever happened: what holds a password does not stay.
+    let forgotten = store.forget_secrets(selection.keep_secrets);
+    let published = made?;
+    forgotten?;
+    Ok(Built { published, dir: build.publish(&keys).dir() })
+}
+
+/// Makes what is missing and publishes it; again, when the store turns out to have changed under it.
+fn make(ctx: &Ctx, build: &Build<'_>, keys: &Keys, store: &Store) -> Result<Published> {
+    let plan = &build.planned.plan;
+    let publish = build.publish(keys);
+    // What holds a secret was not kept; while `dist/` is current, nobody needs it.
+    let current = publish.is_current()?;
+    let goals: Vec<NodeId> =
+        build.goals().into_iter().filter(|id| !(current && plan.node(*id).private)).collect();
+    let mut tries = goals.len();
+    loop {
+        let summary = schedule::realize(ctx, plan, keys, &goals, build.epoch(), store)?;
+        match publish.run() {
+            Err(e) if e.is::<Damaged>() && tries > 0 => {
+                ctx.report.warn(format!("{e}; building it again"));
+                tries -= 1;
+            }
+            published => {
+                for id in &summary.cached {
+                    ctx.report.event(&Event::Cached { label: plan.node(*id).label.clone() });
+                }
+                return published;
+            }
+        }
     }
-    let publish = build.publish(&keys);
-    Ok(Built { published: publish.run()?, dir: publish.dir() })
 }
 
 /// The result: where it is, and what it holds.

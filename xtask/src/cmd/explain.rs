@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::build::Build;
 use buildexec::ctx::Ctx;
-use buildexec::store::{Entry, Store};
+use buildexec::store::{Entry, Look, Store};
 use buildplan::{Input, Keys};
 
 /// Prints a line a node, and under each that would be built what changed since its last time.
@@ -18,7 +18,7 @@ pub(super) fn run(ctx: &Ctx, build: &Build<'_>, keys: &Keys) -> Result<()> {
     let mut nodes = Vec::new();
     for id in keys.ids() {
         let node = build.planned.plan.node(id);
-        let cached = store.find(node, keys.key(id), &ctx.report)?.is_some();
+        let cached = store.find(node, keys.key(id), Look::Stamps, &ctx.report)?.is_some();
         let last = old.iter().rfind(|e| e.stage == node.stage && e.label == node.label);
         let why = match last {
             _ if cached => Vec::new(),

@@ -46,6 +46,8 @@ pub struct FetchArgs {
 /// # Errors
 /// When a file cannot be had or is not what the lock says.
 pub fn run(ctx: &Ctx, args: &FetchArgs) -> Result<()> {
+    // Before anything is downloaded: another run may be at it.
+    let store = Store::open(&ctx.work, &ctx.report, &ctx.runner.interrupt)?;
     let mut loaded = load::load(ctx)?;
     let profile = loaded.config.profile(args.profile.as_deref())?.clone();
     if args.update {
@@ -60,7 +62,6 @@ pub fn run(ctx: &Ctx, args: &FetchArgs) -> Result<()> {
     let build = Build::new(ctx, &loaded, &profile, &selection)?;
     let downloads = downloads(&build, !args.update || args.engine == Some(Engine::Source));
     let keys = build.keys_of(&downloads)?;
-    let store = Store::open(&ctx.work, &ctx.report, &ctx.runner.interrupt)?;
     let done = schedule::realize(ctx, &build.planned.plan, &keys, &downloads, build.epoch(), &store)?;
     ctx.report.out(&format!(
         "{}: {} fetched, {} there already",

@@ -51,7 +51,7 @@ pub fn run(ctx: &Ctx, args: &GcArgs) -> Result<()> {
     for rest in ["downloads", "logs", "tmp"] {
         let dir = ctx.work.join(rest);
         if dir.exists() && (args.all || rest != "downloads") {
-            remove(&dir, tree::size(&dir)?)?;
+            remove(&dir, tree::size(&dir).unwrap_or(0))?;
         }
     }
     let freed = gone.iter().map(|(_, size)| size).sum();

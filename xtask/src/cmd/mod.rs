@@ -31,6 +31,7 @@ pub mod publish;
 mod render_system;
 pub mod serve;
 pub mod sign;
+pub mod store;
 pub mod test;
 pub mod verify;
 pub mod vm;
@@ -62,6 +63,7 @@ pub fn run(ctx: &Ctx, command: &Command) -> Result<()> {
         Command::Kargs(args) => kargs::run(ctx, args),
         Command::Serve(args) => serve::run(ctx, args),
         Command::Vm(args) => vm::run(ctx, args),
+        Command::Store(args) => store::run(ctx, args),
         Command::Sign(args) => sign::run(ctx, args),
         Command::Verify(args) => verify::run(ctx, args),
     }

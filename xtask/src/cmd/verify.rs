@@ -221,6 +221,7 @@ fn selection(manifest: &Manifest, args: &VerifyArgs) -> Selection {
         profile: Some(manifest.profile.clone()),
         engine: Some(manifest.engine),
         ipxe_repo: args.ipxe_repo.clone(),
+        keep_secrets: false,
         password: args.password.clone(),
         artifacts: args.artifacts.clone(),
     }

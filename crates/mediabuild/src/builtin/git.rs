@@ -6,8 +6,9 @@ use camino::Utf8Path;
 use buildexec::action::Call;
 use buildexec::ctx::Ctx;
 use buildexec::tree;
-use buildplan::Cmd;
+use buildplan::{Cmd, shown_url};
 use failure::{Failure, Kind};
+use mediaplan::config::repository;
 
 /// `commit`, `repository` (several, tried in order), `to`.
 ///
@@ -21,14 +22,14 @@ pub(super) fn checkout(call: &Call<'_>) -> Result<()> {
     for repository in call.all("repository") {
         ctx.check_interrupt()?;
         if ctx.globals.offline && repository.contains("://") && !repository.starts_with("file://") {
-            said.push(format!("{repository}: not tried, because of --offline"));
+            said.push(format!("{}: not tried, because of --offline", shown_url(repository)));
             continue;
         }
         tree::remove(&to)?;
         match clone(ctx, repository, commit, &to, call) {
             Ok(()) => return finish(ctx, commit, &to),
             Err(e) if failure::kind_of(&e) == Some(Kind::Interrupted) => return Err(e),
-            Err(e) => said.push(format!("{repository}: {e:#}")),
+            Err(e) => said.push(format!("{}: {e:#}", shown_url(repository))),
         }
     }
     Err(Failure::new(Kind::Network, format!("no repository gave the commit {commit}"))
@@ -49,13 +50,16 @@ fn git(to: &Utf8Path, why: &str) -> Cmd {
         .env("GIT_CONFIG_NOSYSTEM", "1")
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
         .env("GIT_TERMINAL_PROMPT", "0")
+        // No `ext::`, nor where a server leads on to.
+        .env("GIT_ALLOW_PROTOCOL", repository::TRANSPORTS.join(":"))
         .deadline(std::time::Duration::from_secs(30 * 60))
 }
 
 /// Fetches one commit and nothing before it; a server that gives commits by their branch only is asked for all.
 fn clone(ctx: &Ctx, repository: &str, commit: &str, to: &Utf8Path, call: &Call<'_>) -> Result<()> {
+    repository::check(repository).map_err(|e| anyhow!("the address {e}"))?;
     fs_err::create_dir_all(to)?;
-    let why = format!("fetch {repository}");
+    let why = format!("fetch {}", shown_url(repository));
     // A path is relative to where the person stands, not to the scratch folder.
     let repository = if repository.contains("://") || repository.starts_with('/') {
         repository.to_owned()
@@ -66,12 +70,12 @@ fn clone(ctx: &Ctx, repository: &str, commit: &str, to: &Utf8Path, call: &Call<'
     let run = |cmd: Cmd| ctx.runner.logged(&cmd, &log, &mut |_| {});
     run(git(to, &why).args(["init", "--quiet", "--template="]))?;
     // Another user's clone is no danger here: nothing of it is run, and the commit's id vouches for its files.
-    let fetch = |what: &[&str]| {
+    let fetch = |options: &[&str], what: &str| {
         let cmd = git(to, &why).args(["-c", "safe.directory=*", "-c", "protocol.file.allow=always"]);
-        run(cmd.args(["fetch", "--quiet", "--no-tags"]).args(what.iter().copied()))
+        let cmd = cmd.args(["fetch", "--quiet", "--no-tags"]).args(options.iter().copied());
+        run(cmd.args(["--", &repository, what]))
     };
-    fetch(&["--depth=1", &repository, commit])
-        .or_else(|_| fetch(&[&repository, "+refs/*:refs/remotes/all/*"]))?;
+    fetch(&["--depth=1"], commit).or_else(|_| fetch(&[], "+refs/*:refs/remotes/all/*"))?;
     run(git(to, "check out the pinned commit").args([
         "-c",
         "core.autocrlf=false",

@@ -1,4 +1,7 @@
 //! Actions that are functions of ours, by the name that plans call them.
+//!
+//! Each names the code that makes its bytes, so that an edit of it is seen (`tests/suite/plans.rs` holds the lists
+//! against what the sources use). Left out is what only carries bytes: the runner, the context, errors, the report.
 
 mod extract;
 pub mod fat;
@@ -10,22 +13,41 @@ mod room;
 mod template;
 mod unpack;
 
-use buildexec::action::Table;
+use buildexec::action::{Builtin, Call, Table};
 pub use template::text;
 pub use unpack::digests;
 
+include!(concat!(env!("OUT_DIR"), "/code.rs"));
+
+const LOCK: &str = include_str!("../../../../Cargo.lock");
+
+/// What `bootiso` writes with.
+const WRITERS: &[&str] = &["cpio", "flate2", "serde_json"];
+
+/// What packages are unpacked with.
+const UNPACKERS: &[&str] = &["flate2", "liblzma", "ruzstd", "tar"];
+
 /// Every builtin.
 pub const BUILTINS: Table = &[
-    ("fat-image", fat::image),
-    ("git-apply", git::apply),
-    ("git-checkout", git::checkout),
-    ("iso", iso::image),
-    ("iso-extract", extract::extract),
-    ("pick", unpack::pick),
-    ("pick-kernel", kernel::pick),
-    ("room", room::layout),
-    ("seed", room::seed),
-    ("smoke-initrd", initrd::smoke),
-    ("template", template::template),
-    ("unpack", unpack::unpack),
+    builtin("fat-image", fat::image, &[FAT], &["fatfs"]),
+    builtin("git-apply", git::apply, &[GIT, TREE], &[]),
+    builtin("git-checkout", git::checkout, &[GIT, TREE], &[]),
+    builtin("iso", iso::image, &[ISO, BOOTISO], WRITERS),
+    builtin("iso-extract", extract::extract, &[EXTRACT, BOOTISO], WRITERS),
+    builtin("pick", unpack::pick, &[UNPACK, TREE], UNPACKERS),
+    builtin("pick-kernel", kernel::pick, &[KERNEL, UNPACK, TREE], UNPACKERS),
+    builtin("room", room::layout, &[ROOM, BOOTISO], WRITERS),
+    builtin("seed", room::seed, &[ROOM, BOOTISO], WRITERS),
+    builtin("smoke-initrd", initrd::smoke, &[INITRD, TREE, BOOTISO], WRITERS),
+    builtin("template", template::template, &[TEMPLATE, BOOTISO], WRITERS),
+    builtin("unpack", unpack::unpack, &[UNPACK, TREE], UNPACKERS),
 ];
+
+const fn builtin(
+    name: &'static str,
+    run: fn(&Call<'_>) -> anyhow::Result<()>,
+    sources: &'static [&'static [buildexec::action::Source]],
+    crates: &'static [&'static str],
+) -> Builtin {
+    Builtin { name, run, sources, crates, lock: LOCK }
+}

@@ -10,12 +10,14 @@ pub use attest::{Made, Manifest, Output};
 use attest::{SIGNATURE, statements};
 use buildexec::ctx::Ctx;
 use buildexec::{
+    hash::{self, Hasher},
     store::{self, Entry, entry_dir, write_json},
     tree::{self, Stamp},
 };
-use buildplan::{Arg, Digest, Keys, Node, NodeId, digest::sha512};
+use buildplan::{Arg, Digest, Keys, Node, NodeId};
 use failure::{Explain as _, Failure, Kind};
 use mediaplan::stage::media::Planned;
+use report::Reporter;
 
 /// Raised when other files are written for the same outputs, so that a folder of before is not taken for current.
 const FILES: &[u8] = b"4";
@@ -36,6 +38,11 @@ pub struct Publish<'a> {
     pub epoch: u64,
 }
 
+/// What a node made is not what it was any more: it is gone from the store, to be made again.
+#[derive(Debug, thiserror::Error)]
+#[error("{0} is not what its manifest says")]
+pub struct Damaged(Utf8PathBuf);
+
 /// What became of `dist/<profile>/`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Published {
@@ -53,31 +60,74 @@ impl Publish<'_> {
     }
 
     /// Brings `dist/<profile>/` up to date: written beside it, then renamed, so that a run that fails or is
-    /// stopped leaves what was there.
+    /// stopped leaves what was there. Files of others in it stay.
     ///
     /// # Errors
-    /// When the store lacks an output or the disk cannot be written.
+    /// [`Damaged`] when an output in the store is not what it was; when the store lacks one or the disk cannot be
+    /// written.
     pub fn run(&self) -> Result<Published> {
         let dir = self.dir();
-        if self.is_current(&dir)? {
+        tree::put_back(&dir)?;
+        if self.is_current()? {
             return Ok(Published::Unchanged);
         }
         fs_err::create_dir_all(&self.ctx.dist)
             .explain(Kind::Storage, || format!("cannot create {}", self.ctx.dist))?;
         let new = self.ctx.dist.join(format!(".{}.new", self.profile));
         tree::remove(&new)?;
-        let written = self.write(&new);
+        let written = self.write(&new).and_then(|()| self.carry_over(&dir, &new));
         if written.is_err() {
             _ = tree::remove(&new);
         }
-        written.map_err(|e| {
-            Failure::new(Kind::Storage, format!("cannot write {dir}; it stays as it was"))
+        let ours = written.map_err(|e| match e.is::<Damaged>() {
+            true => e,
+            false => Failure::new(Kind::Storage, format!("cannot write {dir}; it stays as it was"))
                 .help("is the disk full, or the folder another user's? `cargo xtask gc` removes old store entries")
                 .source(e)
+                .into(),
         })?;
         tree::swap(&new, &dir)?;
-        write_json(&self.stamp_file(), &(self.goal(), stamp(&dir)?))?;
+        let mut stamp = tree::stamp(&dir)?;
+        stamp.retain(|path, _| ours.contains(path));
+        write_json(&self.stamp_file(), &(self.goal(), stamp))?;
+        if self.planned.plan.nodes.iter().any(|node| node.private) {
+            // The keys in it would let a short secret be guessed.
+            tree::private(&self.stamp_file())?;
+        }
         Ok(Published::Written)
+    }
+
+    /// Links what somebody else put into `dir` into `new` as well, and returns the names of what is ours there.
+    fn carry_over(&self, dir: &Utf8Path, new: &Utf8Path) -> Result<BTreeSet<String>> {
+        let ours: BTreeSet<String> = tree::files(new)?.into_iter().map(Utf8PathBuf::into_string).collect();
+        if !dir.is_dir() {
+            return Ok(ours);
+        }
+        let (before, stamp) = (self.written_before(dir), tree::stamp(dir)?);
+        for (path, now) in &stamp {
+            match before.get(path) {
+                Some(Some(then)) if then != now => self.ctx.report.warn(format!(
+                    "{} was changed after it was written; what was built takes its place",
+                    dir.join(path)
+                )),
+                Some(_) => {}
+                None => keep(dir, new, path, &self.ctx.report)?,
+            }
+        }
+        Ok(ours)
+    }
+
+    /// What an earlier run wrote into `dir`, each with its stamp where that is known: as this machine remembers, and
+    /// as the lists in it say.
+    fn written_before(&self, dir: &Utf8Path) -> BTreeMap<String, Option<(u32, u64, u128)>> {
+        let sums = fs_err::read_to_string(dir.join("SHA256SUMS")).unwrap_or_default();
+        let listed = sums.lines().filter_map(|line| Some(line.split_once("  ")?.1));
+        let lists = ["SHA256SUMS", "SHA512SUMS", SIGNATURE];
+        let mut before: BTreeMap<_, _> = listed.chain(lists).map(|path| (path.to_owned(), None)).collect();
+        if let Some((_, stamp)) = self.known() {
+            before.extend(stamp.into_iter().map(|(path, then)| (path, Some(then))));
+        }
+        before
     }
 
     fn stamp_file(&self) -> Utf8PathBuf {
@@ -99,36 +149,50 @@ impl Publish<'_> {
         fields.finish()
     }
 
-    /// Whether the folder holds what is wanted, untouched since it was written.
-    fn is_current(&self, dir: &Utf8Path) -> Result<bool> {
-        if !dir.is_dir() {
-            return Ok(false);
-        }
-        let known = fs_err::read(self.stamp_file()).ok();
-        let known: Option<(Digest, Stamp)> = known.and_then(|b| serde_json::from_slice(&b).ok());
-        Ok(known == Some((self.goal(), stamp(dir)?)))
+    fn known(&self) -> Option<(Digest, Stamp)> {
+        fs_err::read(self.stamp_file()).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok())
     }
 
+    /// Whether the folder holds what is wanted, with the sizes and times that it was written with. Contents are not
+    /// read, and files of others are not looked at.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn is_current(&self) -> Result<bool> {
+        let dir = self.dir();
+        let Some((goal, stamp)) = self.known().filter(|_| dir.is_dir()) else { return Ok(false) };
+        let now = tree::stamp(&dir)?;
+        Ok(goal == self.goal() && stamp.iter().all(|(path, then)| now.get(path) == Some(then)))
+    }
+
+    /// Writes all files, each hashed in the one read that copies it, and held against what the store and the plan
+    /// say of it.
     fn write(&self, new: &Utf8Path) -> Result<()> {
         let manifest = self.manifest()?;
+        let mut outputs = BTreeMap::new();
         for (path, artifact) in &self.planned.outputs {
-            let dir = self.entry(artifact.node);
-            tree::copy(&dir.join("out").join(&artifact.name), &new.join(path))?;
+            let entry = self.entry(artifact.node);
+            let made = hash::copy(&entry.join("out").join(&artifact.name), &new.join(path), Hasher::both())?;
+            if manifest.outputs[path].sha256 != made.sha256 {
+                tree::remove(&entry)?;
+                return Err(Damaged(entry).into());
+            }
+            outputs.insert(path.clone(), made);
         }
-        let written = statements(&manifest);
-        let mut sums: Vec<(&str, Digest)> =
-            manifest.outputs.iter().map(|(path, o)| (path.as_str(), o.sha256)).collect();
-        for (name, text) in &written {
-            fs_err::write(new.join(name), text)?;
-            sums.push((name, Digest::of(text.as_bytes())));
+        let mut sums: Vec<_> = outputs.into_iter().collect();
+        for (name, text) in statements(&manifest) {
+            fs_err::write(new.join(name), &text)?;
+            let mut hasher = Hasher::both();
+            hasher.update(text.as_bytes());
+            sums.push((name.to_owned(), hasher.finish()));
         }
-        let lines: String = sums.iter().map(|(path, sha256)| format!("{sha256}  {path}\n")).collect();
-        fs_err::write(new.join("SHA256SUMS"), lines)?;
-        let mut lines = String::new();
-        for (path, _) in &sums {
-            lines += &format!("{}  {path}\n", sha512(&mut fs_err::File::open(new.join(path))?)?);
+        let (mut sha256, mut sha512) = (String::new(), String::new());
+        for (path, made) in &sums {
+            sha256 += &format!("{}  {path}\n", made.sha256);
+            sha512 += &format!("{}  {path}\n", made.sha512.as_deref().unwrap_or_default());
         }
-        fs_err::write(new.join("SHA512SUMS"), lines)?;
+        fs_err::write(new.join("SHA256SUMS"), sha256)?;
+        fs_err::write(new.join("SHA512SUMS"), sha512)?;
         tree::readable_by_all(new)
     }
 
@@ -187,9 +251,15 @@ fn text(ctx: &Ctx, node: &Node) -> Result<Option<Digest>> {
     Ok(text.map(|(_, text)| Digest::of(text.as_bytes())))
 }
 
-/// The folder's stamp but for the signature, which a person adds later and which stays while nothing changes.
-fn stamp(dir: &Utf8Path) -> Result<Stamp> {
-    let mut stamp = tree::stamp(dir)?;
-    stamp.remove(SIGNATURE);
-    Ok(stamp)
+/// Keeps somebody's file, under another name where a file of ours has its own.
+fn keep(dir: &Utf8Path, new: &Utf8Path, path: &str, report: &Reporter) -> Result<()> {
+    let (from, mut to) = (dir.join(path), new.join(path));
+    if to.symlink_metadata().is_ok() {
+        to = Utf8PathBuf::from(format!("{to}.kept"));
+        report.warn(format!("{from} was not written by this program; it is now {path}.kept"));
+    }
+    if let Some(parent) = to.parent() {
+        fs_err::create_dir_all(parent)?;
+    }
+    fs_err::hard_link(&from, &to).or_else(|_| tree::copy(&from, &to))
 }

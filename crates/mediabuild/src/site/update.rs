@@ -6,7 +6,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use buildexec::ctx::Ctx;
 use buildexec::fetch::{Bounds, download, ends_all, unreachable};
 use buildexec::run::read_limited;
-use buildplan::Digest;
+use buildplan::{Digest, shown_url};
 use failure::{Failure, Kind};
 use mediaplan::config::{Locked, Released};
 
@@ -70,7 +70,7 @@ impl std::fmt::Display for From {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Folder(dir) => write!(f, "{dir}"),
-            Self::Url(url) => f.write_str(url),
+            Self::Url(url) => f.write_str(&shown_url(url)),
         }
     }
 }
@@ -87,14 +87,14 @@ fn get(
     let mut said = Vec::new();
     for url in &released.urls {
         if ctx.globals.offline {
-            said.push(format!("{url}: not tried, because of --offline"));
+            said.push(format!("{}: not tried, because of --offline", shown_url(url)));
             continue;
         }
         let bounds = Bounds { sha256: None, size: None, limit: LIMIT, until: None };
         match ctx.report.task(&released.name, || download(ctx, &bounds, url, part, &released.name)) {
             Ok(()) => return Ok((part.to_owned(), From::Url(url.clone()))),
             Err(e) if ends_all(&e) => return Err(e),
-            Err(e) => said.push(format!("{url}: {e:#}")),
+            Err(e) => said.push(format!("{}: {e:#}", shown_url(url))),
         }
     }
     let failure =
@@ -117,8 +117,9 @@ fn vouched(ctx: &Ctx, released: &Released, url: &str, sha256: Digest) -> Result<
         }
         let text = String::from_utf8_lossy(&read_limited(&list, LIST_LIMIT)?).into_owned();
         match listed(&text, &released.name) {
-            Some(said) if said == sha256 => return Ok(address),
+            Some(said) if said == sha256 => return Ok(shown_url(&address)),
             Some(said) => {
+                let (url, address) = (shown_url(url), shown_url(&address));
                 let message = format!("{url} has SHA-256 {sha256}, and {address} says {said}");
                 return Err(Failure::new(Kind::Digest, message)
                     .help("one of the two was changed; try again later")
@@ -132,7 +133,7 @@ fn vouched(ctx: &Ctx, released: &Released, url: &str, sha256: Digest) -> Result<
     } else {
         "nobody: it came by http"
     };
-    Ok(format!("{how} ({url})"))
+    Ok(format!("{how} ({})", shown_url(url)))
 }
 
 /// The SHA-256 of `name` in a list of `HEX  NAME` lines, each maybe behind `sha256: ` (RancherOS's own form).

@@ -4,6 +4,7 @@ mod base_url;
 mod distribution;
 pub mod lock;
 pub mod raw;
+pub mod repository;
 
 use std::collections::BTreeMap;
 
@@ -14,7 +15,8 @@ pub use lock::{Lock, Locked, Package};
 pub use raw::{Engine, KernelFlavour, Media, Released};
 
 use bootparams::{Os, Params};
-use failure::{Failure, Kind};
+use buildplan::shown_url;
+use failure::{Failure, Kind, shown};
 use vmspec::VmSpec;
 
 /// `media.toml`, checked.
@@ -114,12 +116,21 @@ impl Config {
         if !profiles.contains_key(&raw.default_profile) {
             wrong.push(format!("default-profile `{}` is not a profile", raw.default_profile));
         }
+        if !is_version(&raw.ipxe.version) {
+            wrong.push(format!("ipxe.version `{}` is not a version", raw.ipxe.version));
+        }
+        for text in &raw.ipxe.repositories {
+            if let Err(e) = repository::check(text) {
+                wrong.push(format!("ipxe.repositories: `{}` {e}", text));
+            }
+        }
         if raw.ipxe.commit.len() != 40 || !raw.ipxe.commit.bytes().all(|b| b.is_ascii_hexdigit()) {
             wrong.push(format!("ipxe.commit `{}` is not 40 hex digits", raw.ipxe.commit));
         }
         wrong.extend(raw.distribution.problems());
         if !wrong.is_empty() {
-            let all = anyhow::anyhow!(wrong.join("\n"));
+            let all: Vec<_> = wrong.iter().map(|w| shown(w)).collect();
+            let all = anyhow::anyhow!(all.join("\n"));
             return Err(Failure::new(Kind::Config, "media.toml has values that cannot be")
                 .source(all)
                 .into());
@@ -158,13 +169,14 @@ impl Config {
 fn checked(name: &str, raw: &raw::Profile, wrong: &mut Vec<String>) -> Profile {
     let mut check = |ok: bool, text: String| {
         if !ok {
-            wrong.push(format!("profile.{name}: {text}"));
+            wrong.push(format!("profile.{}: {text}", name));
         }
     };
     check(is_name(name), "the name may hold lower-case letters, digits and `-`".to_owned());
     let version = raw.version.clone();
     let version_text = version.as_deref().unwrap_or("");
-    check(version_text.chars().all(is_version), format!("version `{version_text}` cannot be a file name"));
+    let names_a_file = version_text.is_empty() || is_version(version_text);
+    check(names_a_file, format!("version `{}` cannot be a file name", version_text));
     let needs_version = !matches!(raw.media, Media::Distribution { .. });
     check(!needs_version || version.is_some(), "version is missing".to_owned());
     let nic = raw.nic.as_deref().unwrap_or("net0");
@@ -180,10 +192,11 @@ fn checked(name: &str, raw: &raw::Profile, wrong: &mut Vec<String>) -> Profile {
     let plain = raw.cloud_config.as_deref().is_none_or(is_plain_path);
     check(plain, "cloud-config must be a path below isofs/<profile>/".to_owned());
     for released in raw.media.at(version_text).released() {
-        check(
-            is_plain_path(&released.name.replace("{version}", "")),
-            format!("`{}` cannot be a file name", released.name),
-        );
+        check(is_plain_path(&released.name), format!("`{}` cannot be a file name", released.name));
+        for url in &released.urls {
+            let is_http = url.starts_with("http://") || url.starts_with("https://");
+            check(is_http, format!("`{}` must begin with http:// or https://", shown_url(url)));
+        }
     }
     Profile {
         name: name.to_owned(),
@@ -209,13 +222,18 @@ fn is_name(name: &str) -> bool {
         && chars.all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
 }
 
-fn is_version(c: char) -> bool {
+fn is_version_char(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '+' | '~' | '_')
 }
 
-/// No way out of the folder it is in, and nothing that make, iPXE or a shell would split.
+/// Nothing that a program would take for an option.
+fn is_version(version: &str) -> bool {
+    version.chars().all(is_version_char) && !version.starts_with('-')
+}
+
+/// No way out of the folder it is in, nothing that make, iPXE or a shell would split, and no name that a program would
+/// take for an option.
 fn is_plain_path(path: &str) -> bool {
     !path.is_empty()
-        && path.split('/').all(|part| !part.is_empty() && part != "." && part != "..")
-        && path.chars().all(|c| is_version(c) || c == '/')
+        && path.split('/').all(|part| !part.is_empty() && part != "." && part != ".." && is_version(part))
 }

@@ -76,6 +76,12 @@ impl World for Recorded<'_> {
         Ok(ToolId { version: version.copied().unwrap_or_default().to_owned() })
     }
 
+    /// As with programs: what the manifest names is what made the media, and its bytes are compared with others.
+    fn builtin(&self, name: &str) -> Result<Digest, Missing> {
+        let said = self.said.get(format!("builtin {name}").as_str()).and_then(|code| code.parse().ok());
+        said.map_or_else(|| self.here.builtin(name), Ok)
+    }
+
     fn epoch(&self) -> u64 {
         self.epoch
     }
@@ -231,6 +237,7 @@ fn lacks(missing: &[Missing]) -> String {
     match missing.first() {
         Some(Missing::Host(path)) => format!("{MANIFEST} does not say which {path} it was made with"),
         Some(Missing::Source(path)) => format!("this repository has no {path}"),
+        Some(Missing::Builtin(name)) => format!("nothing here is called {name}"),
         Some(Missing::Tool(name)) => format!("{MANIFEST} does not say which {name} it was made with"),
         None => "nothing is missing".to_owned(),
     }

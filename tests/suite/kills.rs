@@ -1,0 +1,97 @@
+//! A run that is killed with SIGKILL can clean up nothing: what it started dies with it, and the next run ends well.
+
+#![expect(clippy::disallowed_methods, reason = "a run is started and killed from outside")]
+#![expect(clippy::disallowed_macros, reason = "a long run says on its own output how many cases there were")]
+
+use std::{
+    process::{Child, Stdio},
+    time::{Duration, Instant},
+};
+
+use mediaplan::config::Engine;
+
+use super::{
+    executor::{lines, runs, until},
+    repo::{LINUX, Repo, can_build, search_path},
+};
+
+fn start(repo: &Repo) -> Child {
+    repo.command(LINUX).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+fn kill(mut child: Child) {
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn what_a_killed_run_started_dies_with_it() {
+    if !can_build("linux", Engine::Prebuilt) {
+        return;
+    }
+    let repo = Repo::with_linux();
+    let pids = repo.path("pids");
+    let ignores = "trap '' INT TERM HUP; while :; do date > \"$PWD/written\"; sleep 0.01; done";
+    repo.program(
+        "xorriso",
+        &format!("(echo $BASHPID >> {pids}; {ignores}) & sh -c 'echo $$ >> {pids}; exec sleep 1000' & echo $$ >> {pids}; wait")
+            .replace("$BASHPID", "$(exec sh -c 'echo $PPID')"),
+    );
+    let child = start(&repo);
+    let pids = lines(&pids, 3);
+    assert!(pids.iter().all(|pid| runs(pid)), "{pids:?}");
+    kill(child);
+    for pid in &pids {
+        until("the end of a child", || (!runs(pid)).then_some(()));
+    }
+    std::fs::remove_file(repo.path("bin/xorriso")).unwrap();
+    repo.xtask(LINUX).assert().success();
+    repo.assert_clean();
+}
+
+/// Kills a run at one of many moments, and says what was not as it should be afterwards.
+fn case(repo: &Repo, number: u32, moment: Duration) -> Option<String> {
+    repo.edit("media.toml", &format!("\"n={}\"", number - 1), &format!("\"n={number}\""));
+    let child = start(repo);
+    std::thread::sleep(moment);
+    kill(child);
+    let begin = Instant::now();
+    let run = repo.command(LINUX).output().unwrap();
+    let said = String::from_utf8_lossy(&run.stderr).into_owned();
+    let wrong = |what: &str| Some(format!("killed after {moment:?}: {what}: {said}"));
+    if !run.status.success() || !said.is_empty() {
+        return wrong("the next run");
+    }
+    if !repo.read("dist/linux/netboot/boot.ipxe").contains(&format!("n={number}")) {
+        return wrong("what it built");
+    }
+    repo.run_in("dist/linux", "sha256sum", &["-c", "--quiet", "SHA256SUMS"]);
+    repo.assert_clean();
+    (begin.elapsed() > Duration::from_secs(60)).then(|| wrong("it took long")).flatten()
+}
+
+#[test]
+fn a_run_killed_at_any_moment_leaves_the_next_nothing_to_stumble_over() {
+    if !can_build("linux", Engine::Prebuilt) {
+        return;
+    }
+    let repo = Repo::with_linux();
+    // A child that is slow to end, and writes until it does.
+    let real = which::which_in("xorriso", Some(search_path()), ".").unwrap();
+    repo.program(
+        "xorriso",
+        &format!("(for i in $(seq 100); do date > $PWD/$i; sleep 0.002; done) & sleep 0.05; {} \"$@\"; code=$?; wait; exit $code", real.display()),
+    );
+    repo.edit(
+        "media.toml",
+        "params = [{ console = \"tty0\" }, ",
+        "params = [\"n=0\", { console = \"tty0\" }, ",
+    );
+    repo.xtask(LINUX).assert().success();
+    let tries = if std::env::var("MEDIA_LONG").is_ok() { 100 } else { 6 };
+    // Moments that are spread over a run, none like another.
+    let moment = |n: u32| Duration::from_millis(u64::from(n * 7919 % 600));
+    let broken: Vec<_> = (1..=tries).filter_map(|n| case(&repo, n, moment(n))).collect();
+    println!("reliability: kills: {tries} tried, {} held", tries as usize - broken.len());
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
