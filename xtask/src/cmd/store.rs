@@ -22,11 +22,13 @@ pub struct StoreArgs {
 /// What `store` can do.
 #[derive(Debug, clap::Subcommand)]
 pub enum StoreCommand {
-    /// Read every byte of the store and compare it with what was recorded when it was built.
-    #[command(
-        after_help = "A run of `dist` without work compares sizes and times, and reads no contents. What it\n\
-builds from or copies into dist/ it reads and compares; this reads the rest as well."
-    )]
+    /// Read every byte of the store and compare it with what was built.
+    ///
+    /// `dist` without work compares sizes and times and reads no contents. What it builds from or copies into dist/ it
+    /// reads and compares; this reads the rest as well.
+    #[command(after_help = "Examples:\n\
+\x20 cargo xtask store check           # name what is damaged\n\
+\x20 cargo xtask store check --remove  # remove it: `dist` builds it again")]
     Check {
         /// Remove what is damaged, so that the next `dist` builds it again.
         #[arg(long)]

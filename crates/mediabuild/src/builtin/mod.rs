@@ -22,7 +22,7 @@ include!(concat!(env!("OUT_DIR"), "/code.rs"));
 const LOCK: &str = include_str!("../../../../Cargo.lock");
 
 /// What `bootiso` writes with.
-const WRITERS: &[&str] = &["cpio", "flate2", "serde_json"];
+const WRITERS: &[&str] = &["cpio", "flate2", "serde_json", "tar"];
 
 /// What packages are unpacked with.
 const UNPACKERS: &[&str] = &["flate2", "liblzma", "ruzstd", "tar"];
