@@ -47,7 +47,7 @@ fn list(path: &Path, files: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(path).expect("a folder of ours") {
             list(&entry.expect("a folder of ours").path(), files);
         }
-    } else if path.extension().is_some_and(|e| e == "rs") {
+    } else if path.extension().is_some_and(|e| e == "rs") && !path.ends_with("tests.rs") {
         files.push(path.to_owned());
     }
 }

@@ -248,7 +248,7 @@ fn packages<'l>(lock: &'l str, names: &[&'l str]) -> Vec<&'l str> {
     let mut seen = BTreeSet::new();
     while let Some(name) = todo.pop() {
         let head = format!("name = \"{name}\"\n");
-        for (at, _) in lock.match_indices(&head) {
+        for at in memchr::memmem::find_iter(lock.as_bytes(), head.as_bytes()) {
             let entry = lock[at..].split("\n\n").next().unwrap_or_default();
             if !seen.insert(entry) {
                 continue;

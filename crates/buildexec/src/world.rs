@@ -15,7 +15,11 @@ pub struct Machine<'c> {
     ctx: &'c Ctx,
     epoch: u64,
     tools: RefCell<BTreeMap<String, Known>>,
+    /// Whether digests of the machine's files are believed while sizes and times stay.
+    quick: bool,
     digests: RefCell<BTreeMap<String, Digest>>,
+    /// Of builtins, by name.
+    codes: RefCell<BTreeMap<String, Digest>>,
 }
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -32,7 +36,31 @@ impl<'c> Machine<'c> {
     pub fn new(ctx: &'c Ctx, epoch: u64) -> Self {
         let known = fs_err::read(ctx.work.join("tools.json")).ok();
         let tools = known.and_then(|b| serde_json::from_slice(&b).ok()).unwrap_or_default();
-        Self { ctx, epoch, tools: RefCell::new(tools), digests: RefCell::default() }
+        Self {
+            ctx,
+            epoch,
+            tools: RefCell::new(tools),
+            quick: false,
+            digests: RefCell::default(),
+            codes: RefCell::default(),
+        }
+    }
+
+    /// As [`Self::new`], without reading files of the machine whose sizes and times are those of the last time: to see
+    /// whether there is anything to do. Nothing is to be built by keys that come of it.
+    #[must_use]
+    pub fn quick(ctx: &'c Ctx, epoch: u64) -> Self {
+        Self { quick: true, ..Self::new(ctx, epoch) }
+    }
+
+    /// The digest of a file or folder of the machine.
+    fn host_digest(&self, path: Utf8PathBuf) -> Option<Digest> {
+        let name = format!("digest of {path}");
+        if !self.quick {
+            self.tools.borrow_mut().remove(&name);
+        }
+        let known = self.remembered(&name, path, |path| Some(self.digest(path.to_owned())?.to_string()));
+        known?.version.parse().ok()
     }
 
     fn digest(&self, path: Utf8PathBuf) -> Option<Digest> {
@@ -62,13 +90,12 @@ impl<'c> Machine<'c> {
         path: Utf8PathBuf,
         ask: impl FnOnce(&Utf8Path) -> Option<String>,
     ) -> Option<Known> {
-        let meta = fs_err::metadata(&path).ok()?;
-        let time = meta.modified().ok()?.duration_since(std::time::UNIX_EPOCH).ok()?.as_nanos();
+        let (size, time) = size_and_time(&path)?;
         let old = self.tools.borrow().get(name).cloned();
-        if let Some(old) = old.filter(|k| k.path == path && k.size == meta.len() && k.time == time) {
+        if let Some(old) = old.filter(|k| k.path == path && k.size == size && k.time == time) {
             return Some(old);
         }
-        let known = Known { version: ask(&path)?, path, size: meta.len(), time };
+        let known = Known { version: ask(&path)?, path, size, time };
         self.tools.borrow_mut().insert(name.to_owned(), known.clone());
         // Not being able to remember costs time, nothing else.
         _ = fs_err::create_dir_all(&self.ctx.work);
@@ -106,6 +133,19 @@ impl<'c> Machine<'c> {
     }
 }
 
+/// Size and time of a file; of a folder, the number of its files and a digest of the sizes and times of all.
+fn size_and_time(path: &Utf8Path) -> Option<(u64, u128)> {
+    let meta = fs_err::metadata(path).ok()?;
+    if !meta.is_dir() {
+        let time = meta.modified().ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
+        return Some((meta.len(), time.as_nanos()));
+    }
+    let stamp = tree::stamp(path).ok()?;
+    let digest = Digest::of(serde_json::to_string(&stamp).ok()?.as_bytes());
+    let (half, _) = digest.bytes().split_first_chunk()?;
+    Some((stamp.len() as u64, u128::from_le_bytes(*half)))
+}
+
 /// `debian`, `ubuntu`; Debian where nothing says.
 #[must_use]
 pub fn distribution() -> String {
@@ -121,7 +161,7 @@ impl World for Machine<'_> {
 
     fn host(&self, path: &str) -> Result<Digest, Missing> {
         let real = camino::Utf8Path::new(path).canonicalize_utf8().ok();
-        real.and_then(|p| self.digest(p)).ok_or_else(|| Missing::Host(path.to_owned()))
+        real.and_then(|p| self.host_digest(p)).ok_or_else(|| Missing::Host(path.to_owned()))
     }
 
     fn is_folder(&self, path: &str) -> bool {
@@ -140,8 +180,13 @@ impl World for Machine<'_> {
     }
 
     fn builtin(&self, name: &str) -> Result<Digest, Missing> {
+        if let Some(code) = self.codes.borrow().get(name) {
+            return Ok(*code);
+        }
         let found = self.ctx.builtins.iter().find(|builtin| builtin.name == name);
-        found.map(Builtin::code).ok_or_else(|| Missing::Builtin(name.to_owned()))
+        let code = found.map(Builtin::code).ok_or_else(|| Missing::Builtin(name.to_owned()))?;
+        self.codes.borrow_mut().insert(name.to_owned(), code);
+        Ok(code)
     }
 
     fn epoch(&self) -> u64 {

@@ -122,8 +122,20 @@ impl<'a> Build<'a> {
     /// # Errors
     /// As [`Self::keys`].
     pub fn keys_of(&self, goals: &[NodeId]) -> Result<Keys> {
-        let machine = Machine::new(self.ctx, self.epoch());
-        Keys::compute(&self.planned.plan, goals, &machine).map_err(|missing| {
+        self.keys_by(&Machine::new(self.ctx, self.epoch()), goals)
+    }
+
+    /// The keys of all nodes if no file of the machine changed while its size and time stayed: to see whether there is
+    /// anything to do.
+    ///
+    /// # Errors
+    /// As [`Self::keys`].
+    pub fn quick_keys(&self) -> Result<Keys> {
+        self.keys_by(&Machine::quick(self.ctx, self.epoch()), &self.goals())
+    }
+
+    fn keys_by(&self, machine: &Machine<'_>, goals: &[NodeId]) -> Result<Keys> {
+        Keys::compute(&self.planned.plan, goals, machine).map_err(|missing| {
             let needs: Vec<_> = missing.iter().filter_map(needs::of_missing).collect();
             if needs.is_empty() {
                 return Failure::new(Kind::Config, format!("the repository lacks files: {missing:?}")).into();

@@ -1,5 +1,7 @@
 //! `cargo xtask dist`: the main job.
 
+use std::collections::BTreeSet;
+
 use anyhow::Result;
 use camino::Utf8PathBuf;
 
@@ -9,8 +11,11 @@ use super::{
     sign::{self, KeyPassword},
 };
 use buildexec::ctx::Ctx;
-use buildexec::{schedule, store::Store};
-use buildplan::{Keys, NodeId};
+use buildexec::{
+    schedule,
+    store::{Look, Store},
+};
+use buildplan::Keys;
 use mediabuild::site::{
     preflight,
     publish::{Damaged, Published},
@@ -91,24 +96,46 @@ pub(super) fn build(ctx: &Ctx, selection: &Selection, install: bool) -> Result<B
     preflight::check(ctx, &needs::dist(engine), install)?;
     let build = Build::new(ctx, &loaded, profile, selection)?;
     build.check_params()?;
-    let keys = build.keys()?;
     let store = Store::open(&ctx.work, &ctx.report, &ctx.runner.interrupt)?;
-    let made = make(ctx, &build, &keys, &store);
+    let dir = ctx.dist.join(&profile.name);
+    if is_made(ctx, &build, &store)? {
+        store.forget_secrets(selection.keep_secrets)?;
+        return Ok(Built { published: Published::Unchanged, dir });
+    }
+    let made = build.keys().and_then(|keys| make(ctx, &build, &keys, &store));
     // Whatever happened: what holds a password does not stay.
     let forgotten = store.forget_secrets(selection.keep_secrets);
     let published = made?;
     forgotten?;
-    Ok(Built { published, dir: build.publish(&keys).dir() })
+    Ok(Built { published, dir })
+}
+
+/// Whether all is there, as far as sizes and times tell.
+fn is_made(ctx: &Ctx, build: &Build<'_>, store: &Store) -> Result<bool> {
+    let keys = build.quick_keys()?;
+    if !build.publish(&keys).is_current()? {
+        return Ok(false);
+    }
+    let mut labels = BTreeSet::new();
+    for id in build.goals() {
+        let node = build.planned.plan.node(id);
+        // What holds a secret was not kept; while `dist/` is current, nobody needs it.
+        if !node.private && store.find(node, keys.key(id), Look::Stamps, &ctx.report)?.is_none() {
+            return Ok(false);
+        }
+        labels.insert((id, node.label.clone()));
+    }
+    for (_, label) in labels {
+        ctx.report.event(&Event::Cached { label });
+    }
+    Ok(true)
 }
 
 /// Makes what is missing and publishes it; again, when the store turns out to have changed under it.
 fn make(ctx: &Ctx, build: &Build<'_>, keys: &Keys, store: &Store) -> Result<Published> {
     let plan = &build.planned.plan;
     let publish = build.publish(keys);
-    // What holds a secret was not kept; while `dist/` is current, nobody needs it.
-    let current = publish.is_current()?;
-    let goals: Vec<NodeId> =
-        build.goals().into_iter().filter(|id| !(current && plan.node(*id).private)).collect();
+    let goals = build.goals();
     let mut tries = goals.len();
     loop {
         let summary = schedule::realize(ctx, plan, keys, &goals, build.epoch(), store)?;
