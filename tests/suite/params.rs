@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use bootparams::{
-    Context, Node, Os, Source, check, cloud_config,
+    Context, Diagnostic, Node, Os, Severity, Source, Verdict, check, cloud_config,
     codes::{self, Code},
     line,
 };
@@ -73,6 +73,55 @@ fn plain(value: Json) -> Json {
             Json::String(text)
         }
         other => other,
+    }
+}
+
+/// What the genuine code made of lines and files: `ok`, `refused` or `panic`, and with which words.
+fn verdicts(name: &str) -> Vec<Json> {
+    fixture(name).lines().map(|row| serde_json::from_str(row).unwrap()).collect()
+}
+
+/// The verdict on a row, and what the checks say about it.
+fn judged(row: &Json, os: Os) -> (Verdict, Vec<Diagnostic>) {
+    match (row["line"].as_str(), row["file"].as_str()) {
+        (Some(text), _) => (line::boot(text, os), check(text, os, &Context::default())),
+        (_, Some(text)) => (cloud_config::boot(text, os), cloud_config::check(text, os)),
+        _ => panic!("neither a line nor a file: {row}"),
+    }
+}
+
+#[test]
+fn lines_and_files_boot_as_the_genuine_code_boots_them() {
+    let os = "rancheros-1.5.8".parse().unwrap();
+    for (name, least) in
+        [("convert-lines.jsonl", 1_000), ("convert-files.jsonl", 600), ("convert-odd.jsonl", 600)]
+    {
+        let rows = verdicts(name);
+        assert!(rows.len() > least, "{name}");
+        for row in rows {
+            let (verdict, found) = judged(&row, os);
+            assert_eq!(row["boot"], verdict.word(), "{row}");
+            let fatal = |d: &Diagnostic| {
+                ["kernel panics", "PID 1", "whole file is skipped"].iter().any(|w| d.at_boot.contains(w))
+            };
+            // What the boot survives is called fatal nowhere, and what it does not survive is an error.
+            assert_eq!(found.iter().any(fatal), row["boot"] != "ok", "{row} {found:?}");
+            let errors = || found.iter().any(|d| d.severity() == Severity::Error);
+            assert!(row["boot"] == "ok" || errors(), "{row} {found:?}");
+        }
+    }
+}
+
+#[test]
+fn a_refusal_has_the_words_of_the_genuine_code() {
+    let os = "rancheros-1.5.8".parse().unwrap();
+    for name in ["convert-lines.jsonl", "convert-files.jsonl"] {
+        for row in verdicts(name).iter().filter(|row| row["boot"] != "ok") {
+            let (words, theirs) = (judged(row, os).0.to_string(), row["why"].as_str().unwrap());
+            // The vectors keep the first hundred characters.
+            let words: String = words.chars().take(theirs.chars().count()).collect();
+            assert!(theirs.starts_with(&words), "{words} is not {theirs}");
+        }
     }
 }
 

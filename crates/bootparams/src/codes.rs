@@ -84,9 +84,6 @@ codes! {
     QUOTED_WORD "E0103" "a word that begins with a quote is ignored"
         "The OS looks for words that begin with `rancher.` or `cc.`. GRUB makes `\"rancher.a=b c\"` of `rancher.a=\"b c\"`, which is how such words come about."
         "rancheros-1.5.8" "\"rancher.password=a b\"";
-    BRACES "E0104" "a map in braces does not work on the command line"
-        "Up to 0.6.1 it stays a text. From 0.7.0 on the colon is hidden from YAML and put back in values only, so the key is garbled. Write each key with dots."
-        "rancheros-1.5.8" "rancher.environment={A:b}";
     CRASH "E0105" "reading this value takes PID 1 down"
         "The parser panics: up to 0.4.4 on an integer beyond 64 bits, later on a list or map as a map's key and on some anchors. Other anchors multiply until memory ends."
         "rancheros-0.4.4" "rancher.ssh.port=99999999999999999999";
@@ -117,9 +114,9 @@ codes! {
     DOTTED "E0206" "a name with dots cannot be written"
         "Each dot in a key is a level, and there is no escape: names of kernel settings, VLANs (`eth0.100`) and hosts become maps where a value is wanted."
         "rancheros-1.5.8" "rancher.sysctl.net.ipv4.ip_forward=1";
-    NOT_ON_LINE "E0207" "cannot be written on the command line"
-        "Lists of maps have no form there."
-        "rancheros-1.5.8" "cc.write_files=[/etc/motd]";
+    UNPRINTABLE "E0207" "a text that the OS cannot carry"
+        "The OS writes its configuration as YAML on the way to its structures. Its encoder fails on emoji (all beyond U+FFFD) and on control characters, and escapes other characters beyond ASCII with wrong digits, which are refused or read as other characters. Whichever key it is, the whole configuration is refused."
+        "rancheros-1.5.8" "rancher.environment.A=\"\\x01\"";
     URL_QUOTES "E0208" "these quotes do not suit this version"
         "Up to 0.4.4 quotes stay in the element; 0.4.5 to 0.7.1 want them around a URL; outer quotes around the brackets make one text of the list in every version."
         "rancheros-0.4.4" "rancher.cloud_init.datasources=[\"url:http://h/c.yml\"]";
@@ -151,7 +148,7 @@ codes! {
         "`rancher` was the password of early releases, and every scanner knows it."
         "rancheros-1.5.8" "rancher.password=rancher";
     UNKNOWN "W0101" "unknown key"
-        "Unknown keys are ignored without a word."
+        "Unknown keys are silently ignored."
         "rancheros-1.5.8" "rancher.state.autofromat=[/dev/sda]";
     TOO_NEW "W0102" "a later version brought this key"
         "This version ignores it."
@@ -180,6 +177,12 @@ codes! {
     CASE "W0110" "not read in this spelling"
         "`rancher.` and `cc.` are read in lower case only, and `cc.` from 0.8.0 on."
         "rancheros-1.5.8" "Rancher.debug=true";
+    BRACES "W0111" "a map in braces does not work on the command line"
+        "Up to 0.6.1 it stays a text. From 0.7.0 on the colon is hidden from YAML and put back in values only, so the key is garbled. Write each key with dots."
+        "rancheros-1.5.8" "rancher.environment={A:b}";
+    NOT_ON_LINE "W0112" "has no useful form on the command line"
+        "Lists of maps have no form there, PEM texts and host keys have line breaks, and names of kernel settings have dots. The boot goes on, without what was meant."
+        "rancheros-1.5.8" "rancher.docker.ca_cert=x";
     CLEAR_SECRET "W0202" "a secret in clear text on the medium"
         "Whoever holds the medium, or the machine, reads it: /proc/cmdline is open to every process."
         "rancheros-1.5.8" "rancher.password=correct-horse";
@@ -229,7 +232,7 @@ codes! {
         "A file that cannot be read is skipped as a whole, and the boot goes on without it."
         "rancheros-1.5.8" "#cloud-config\nhostname: [a\n";
     CC_HEADER "E0602" "the first line must be exactly `#cloud-config`"
-        "Without it a datasource's text is dropped; `#!…` and `#compose` are other things."
+        "Without it a datasource's text is dropped; `#!…` and `#compose` are other things. White space behind it does no harm, a byte order mark before it does."
         "rancheros-1.5.8" "hostname: a\n";
     CC_TYPE "E0603" "a value of the wrong type"
         "One wrong type, and the whole file is skipped."
@@ -240,8 +243,14 @@ codes! {
     CC_SHAPE "E0605" "an entry of the wrong shape"
         "`write_files` wants a path in each entry, `mounts` exactly four texts, `runcmd` and `bootcmd` texts or lists of texts."
         "rancheros-1.5.8" "#cloud-config\nmounts:\n  - [/dev/sdb, /data]\n";
+    CC_TEXT "E0606" "a text that the OS cannot carry"
+        "The OS writes what it has read as YAML on the way to its structures. Its encoder fails on emoji (all beyond U+FFFD) and on control characters, and escapes other characters beyond ASCII with wrong digits, which are refused or read as other characters. The whole file is skipped, wherever they stand, but for comments."
+        "rancheros-1.5.8" "#cloud-config\nwrite_files:\n  - path: /etc/motd\n    content: \"\\U0001F600\"\n";
+    CC_CRASH "E0607" "reading it takes PID 1 down"
+        "An integer that is an empty text, a list, a map or binary data as a map's key, a service that is null, and some anchors: the code does not look before it steps."
+        "rancheros-1.5.8" "#cloud-config\nrancher:\n  services:\n    web:\n";
     CC_UNKNOWN "W0601" "unknown key in the cloud-config"
-        "Unknown keys are ignored without a word. Those of other systems' cloud-init (`users`, `packages`) are unknown here."
+        "Unknown keys are silently ignored. Those of other systems' cloud-init (`users`, `packages`) are unknown here."
         "rancheros-1.5.8" "#cloud-config\nusers: []\n";
     CC_VERSION "W0602" "not a key of this version"
         "This version ignores it."
@@ -255,6 +264,12 @@ codes! {
     CC_MANGLED "W0605" "the OS sees another text in the cloud-config"
         "As on the command line, the text is what YAML makes of it: permissions `0644` become 420, and are then read as octal 420."
         "rancheros-1.5.8" "#cloud-config\nwrite_files:\n  - path: /a\n    permissions: 0644\n";
+    CC_SECOND "W0606" "a second document is never read"
+        "A line `---` ends the first document, and the OS reads no other."
+        "rancheros-1.5.8" "#cloud-config\nhostname: a\n---\nrancher: {debug: true}\n";
+    CC_CRLF "W0607" "CRLF line ends"
+        "The OS reads them, `ros config validate` does not."
+        "rancheros-1.5.8" "#cloud-config\r\nhostname: a\r\n";
     CC_EARLY "N0601" "too late in a cloud-config that is fetched"
         "The state's device and autoformat are needed before a datasource is asked; in a cloud-config that is fetched they come too late. On the command line, or in a seed in front of the initrd, they are in time."
         "rancheros-1.5.8" "#cloud-config\nrancher:\n  state:\n    dev: LABEL=RANCHER_STATE\n";

@@ -74,7 +74,7 @@ fn scalar(node: &Node, indent: usize) -> String {
         Node::Float(f) if f.is_nan() => ".nan".to_owned(),
         Node::Float(f) if f.is_infinite() => if *f < 0.0 { "-.inf" } else { "+.inf" }.to_owned(),
         Node::Float(f) => go_float(*f),
-        Node::Time(time) => time.rfc3339(),
+        Node::Time(time) => time.rfc3339().unwrap_or_default(),
         Node::Str(text) => string(text, indent),
         Node::Bytes(bytes) => {
             use base64::Engine as _;

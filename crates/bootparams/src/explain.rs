@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    check::{SCHEMA, fits, is_secret},
+    check::{SCHEMA, is_secret},
+    convert::{self, Misfit, as_text},
     emit::Emitter,
     host, line,
     os::Os,
@@ -19,7 +20,13 @@ use super::{
 /// # Errors
 /// When reading the line would kill or stop the reader.
 pub fn explain(line: &str, os: Os) -> Result<String, Crash> {
-    let set = line::parse(line, os)?;
+    let Some(dialect) = os.dialect() else { return Ok(String::new()) };
+    if line.len() > line::MAX_LINE {
+        return Err(Crash::TooLong);
+    }
+    let read = line::tree(&line::words(line, dialect), dialect)?;
+    let set = read.node();
+    let misfits = convert::misfits(&line::on_the_line(read, os), os);
     let mut tree = set.clone();
     // These two are read from the line alone and are no part of the configuration.
     let asides = asides(&mut tree);
@@ -34,7 +41,7 @@ pub fn explain(line: &str, os: Os) -> Result<String, Crash> {
     hide_secrets(&mut tree, &mut Vec::new());
     let remark = |path: &[&str]| {
         let full = path.join(".");
-        if defaults.contains(&full) { Some("default".to_owned()) } else { remark(&set, path, os) }
+        if defaults.contains(&full) { Some("default".to_owned()) } else { remark(&set, &misfits, path, os) }
     };
     let mut emitter = Emitter { out: String::new(), remark: &remark };
     emitter.map(&tree, &mut Vec::new(), 0);
@@ -71,7 +78,7 @@ fn touched(set: &Node, path: &[&str]) -> bool {
 
 /// Puts a default in unless something stands there or above it.
 fn add_default(tree: &mut Node, path: &[&str], default: &str) -> bool {
-    let Ok(value) = yaml::read(default) else { return false };
+    let Ok(value) = yaml::read(default).map(|tree| tree.node()) else { return false };
     let mut at = tree;
     for (i, segment) in path.iter().enumerate() {
         let Node::Map(map) = at else { return false };
@@ -101,23 +108,23 @@ fn hide_secrets(node: &mut Node, path: &mut Vec<String>) {
 }
 
 /// What there is to say about a value that the line sets.
-fn remark(set: &Node, path: &[&str], os: Os) -> Option<String> {
+fn remark(set: &Node, misfits: &[Misfit], path: &[&str], os: Os) -> Option<String> {
     if os == Os::Docker {
         return host::is_unknown(path).then(|| "not taken".to_owned());
     }
     let node = set.get(path.iter().copied())?;
-    let top = if path.first() == Some(&"rancher") && path.len() > 1 { None } else { Some("cc") };
-    match SCHEMA.find_segments(top.into_iter().chain(path.iter().copied())) {
-        Found::Free => None,
-        Found::Below(key) => Some(format!("fatal: {} takes {}", key.path, key.row.ty.wanted())),
-        Found::Unknown { .. } => Some("unknown, ignored".to_owned()),
-        Found::Key(key) if !key.known_to(os) => Some("not in this version, ignored".to_owned()),
-        Found::Key(key) if fits(key.row.ty, node).is_err() => {
-            Some(format!("fatal: wants {}", key.row.ty.wanted()))
-        }
-        Found::Key(key) => match (key.row.ty, node) {
+    let is_fatal = |m: &&Misfit| m.path.len() <= path.len() && m.path.iter().eq(&path[..m.path.len()]);
+    let fatal = misfits.iter().find(is_fatal).map(|m| m.key);
+    match (fatal, SCHEMA.find_segments(path.iter().copied(), os)) {
+        (Some(_), Found::Below(key)) => Some(format!("fatal: {} takes {}", key.path, key.row.ty.wanted())),
+        (Some(Some(key)), _) => Some(format!("fatal: wants {}", key.row.ty.wanted())),
+        (Some(None), _) => Some("fatal: the OS cannot carry this text".to_owned()),
+        (None, Found::Below(_)) => Some("ignored".to_owned()),
+        (None, Found::Unknown { .. }) => Some("unknown, ignored".to_owned()),
+        (None, Found::OtherVersion(_)) => Some("not in this version, ignored".to_owned()),
+        (None, Found::Key(key)) => match (key.row.ty, node) {
             (Type::Text, Node::Str(_)) => None,
-            (Type::Text, other) => super::check::as_text(other).map(|t| format!("becomes the text {t:?}")),
+            (Type::Text, other) => as_text(other).map(|t| format!("becomes the text {t:?}")),
             _ => None,
         },
     }

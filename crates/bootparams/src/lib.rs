@@ -5,6 +5,7 @@
 pub mod check;
 pub mod cloud_config;
 pub mod codes;
+mod convert;
 pub mod diagnostic;
 pub mod docs;
 mod emit;
@@ -22,6 +23,7 @@ pub mod value;
 mod yaml;
 
 pub use check::{Context, check, masked};
+pub use convert::Verdict;
 pub use diagnostic::{Diagnostic, Severity, Source};
 pub use explain::explain;
 pub use line::{Word, parse, parse_alone, words};

@@ -1,15 +1,22 @@
 //! A line → words → a tree.
 
-use std::{borrow::Cow, collections::BTreeMap, ops::Range};
+use std::{borrow::Cow, ops::Range};
 
 use super::{
+    convert::{self, Verdict},
     os::{Dialect, Os},
     tree::{Crash, Node},
-    yaml::{self, Stop},
+    yaml::{
+        self, Stop,
+        document::{Data, Entry, Tree},
+    },
 };
 
 /// Longer than any kernel's line by far; what is longer is not read.
 pub const MAX_LINE: usize = 64 * 1024;
+
+/// More dots than any key has; each level costs stack.
+const MAX_DEPTH: usize = 256;
 
 /// One word of a line, as the OS splits it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +69,32 @@ pub fn parse_alone(line: &str, os: Os) -> Result<Node, Crash> {
     read(line, os.dialect().map(Dialect::alone))
 }
 
+/// How the boot of `os` takes a line: laid over the defaults, it becomes the configuration of PID 1.
+#[must_use]
+pub fn boot(line: &str, os: Os) -> Verdict {
+    let Some(dialect) = os.version().map(Dialect::of) else { return Verdict::Ok };
+    if line.len() > MAX_LINE {
+        return Verdict::Refused(Crash::TooLong.to_string());
+    }
+    match tree(&words(line, dialect), dialect) {
+        Ok(tree) => convert::verdict(&on_the_line(tree, os), os),
+        Err(crash) => Verdict::Panic(crash.to_string()),
+    }
+}
+
+/// What is left of a line's tree when the metadata is laid over it: from 0.5.0 on the keys of SSH, if they are no list,
+/// are replaced by the list of those that the metadata bring.
+pub(super) fn on_the_line(mut tree: Tree, os: Os) -> Tree {
+    if let Data::Map(map) = &mut tree.data
+        && let Some(at) = position(map, "ssh_authorized_keys")
+        && os.since(0, 5, 0)
+        && !matches!(map[at].value.data, Data::List(_))
+    {
+        map.remove(at);
+    }
+    tree
+}
+
 fn read(line: &str, dialect: Option<Dialect>) -> Result<Node, Crash> {
     if line.len() > MAX_LINE {
         return Err(Crash::TooLong);
@@ -78,30 +111,72 @@ fn read(line: &str, dialect: Option<Dialect>) -> Result<Node, Crash> {
 /// # Errors
 /// As [`parse`].
 pub fn parse_words(words: &[Word], dialect: Dialect) -> Result<Node, Crash> {
-    let mut root = BTreeMap::new();
+    Ok(tree(words, dialect)?.node())
+}
+
+/// The same with places: each value has that of its word.
+pub(super) fn tree(words: &[Word], dialect: Dialect) -> Result<Tree, Crash> {
+    let mut root = Vec::new();
     for word in words {
         let Some(path) = word.path(dialect) else { continue };
-        if let Some((map, last)) = target(&mut root, path) {
-            map.insert(last.to_owned(), value(word.value().unwrap_or("true"), dialect)?);
+        if path.bytes().filter(|b| *b == b'.').count() > MAX_DEPTH {
+            return Err(Crash::TooDeep);
+        }
+        if let Some((map, last)) = target(&mut root, path, &word.span) {
+            let text = word.value().unwrap_or("true");
+            put(map, last, place(value_tree(text, dialect)?, &word.span));
         }
     }
-    Ok(Node::Map(root))
+    Ok(Tree { span: 0..0, data: Data::Map(root) })
 }
 
 /// The map that the path's last key goes into; none when a scalar stands in the way.
 fn target<'a, 'p>(
-    root: &'a mut BTreeMap<String, Node>,
+    root: &'a mut Vec<Entry>,
     path: &'p str,
-) -> Option<(&'a mut BTreeMap<String, Node>, &'p str)> {
+    span: &Range<usize>,
+) -> Option<(&'a mut Vec<Entry>, &'p str)> {
     let (parents, last) = path.rsplit_once('.').map_or((None, path), |(p, l)| (Some(p), l));
     let mut map = root;
     for key in parents.into_iter().flat_map(|p| p.split('.')) {
-        match map.entry(key.to_owned()).or_insert_with(Node::map) {
-            Node::Map(inner) => map = inner,
+        let at = position(map, key).unwrap_or_else(|| {
+            put(map, key, Tree { span: span.clone(), data: Data::Map(Vec::new()) });
+            map.len() - 1
+        });
+        match &mut map[at].value.data {
+            Data::Map(inner) => map = inner,
             _ => return None,
         }
     }
     Some((map, last))
+}
+
+fn position(map: &[Entry], key: &str) -> Option<usize> {
+    map.iter().rposition(|e| matches!(&e.key, Node::Str(name) if name == key))
+}
+
+fn put(map: &mut Vec<Entry>, key: &str, value: Tree) {
+    match position(map, key) {
+        Some(at) => map[at].value = value,
+        None => map.push(Entry { span: value.span.clone(), key: Node::Str(key.to_owned()), value }),
+    }
+}
+
+/// Gives a value and all in it the place of its word.
+fn place(mut tree: Tree, span: &Range<usize>) -> Tree {
+    fn all(tree: &mut Tree, span: &Range<usize>) {
+        tree.span = span.clone();
+        match &mut tree.data {
+            Data::Scalar(..) => {}
+            Data::List(list) => list.iter_mut().for_each(|t| all(t, span)),
+            Data::Map(map) => map.iter_mut().for_each(|e| {
+                e.span = span.clone();
+                all(&mut e.value, span);
+            }),
+        }
+    }
+    all(&mut tree, span);
+    tree
 }
 
 /// Reads one value.
@@ -109,18 +184,22 @@ fn target<'a, 'p>(
 /// # Errors
 /// As [`parse`].
 pub fn value(text: &str, dialect: Dialect) -> Result<Node, Crash> {
+    Ok(value_tree(text, dialect)?.node())
+}
+
+fn value_tree(text: &str, dialect: Dialect) -> Result<Tree, Crash> {
     if !dialect.yaml {
         return simple_value(text);
     }
-    if let Some(node) = simple_yaml(text) {
-        return Ok(node);
+    if let Some(tree) = simple_yaml(text) {
+        return Ok(tree);
     }
     yaml_value(text, dialect)
 }
 
 /// What most values are, without the whole of YAML: a plain word, a text in double quotes, a list of words. The
 /// characters let in mean nothing to YAML where they stand, and none of them is hidden from it.
-fn simple_yaml(text: &str) -> Option<Node> {
+fn simple_yaml(text: &str) -> Option<Tree> {
     // Whoever writes a stand-in gets what it stands for.
     if text.len() >= COLON.len() && [NEWLINE, COLON, QUESTION].iter().any(|s| text.contains(s)) {
         return None;
@@ -130,12 +209,13 @@ fn simple_yaml(text: &str) -> Option<Node> {
             if inner.iter().all(|b| matches!(b, b' '..=b'~') && !b"\"\\:?".contains(b)) =>
         {
             let inner = &text[1..text.len() - 1];
-            Some(if yaml::is_null(inner) { Node::Null } else { Node::Str(inner.to_owned()) })
+            let node = if yaml::is_null(inner) { Node::Null } else { Node::Str(inner.to_owned()) };
+            Some(Tree::scalar(node))
         }
         [b'[', inner @ .., b']'] if inner.split(|b| *b == b',').all(is_word) => {
-            Some(Node::List(text[1..text.len() - 1].split(',').map(yaml::plain).collect()))
+            Some(Tree::list(text[1..text.len() - 1].split(',').map(yaml::plain)))
         }
-        word if is_word(word) => Some(yaml::plain(text)),
+        word if is_word(word) => Some(Tree::scalar(yaml::plain(text))),
         _ => None,
     }
 }
@@ -145,33 +225,34 @@ fn is_word(word: &[u8]) -> bool {
         && word.iter().all(|b| b.is_ascii_alphanumeric() || b"/._-=+".contains(b))
 }
 
-fn yaml_value(text: &str, dialect: Dialect) -> Result<Node, Crash> {
+fn yaml_value(text: &str, dialect: Dialect) -> Result<Tree, Crash> {
     let hidden = hide(text, dialect);
     match yaml::read(&hidden) {
-        Ok(mut node) => {
-            reveal(&mut node, dialect);
-            Ok(node)
+        Ok(mut tree) => {
+            reveal(&mut tree, dialect);
+            Ok(tree)
         }
-        Err(Stop::Bad(_)) => Ok(Node::Str(reveal_text(&hidden, dialect))),
+        Err(Stop::Bad(_)) => Ok(Tree::scalar(Node::Str(reveal_text(&hidden, dialect)))),
         Err(Stop::Crash(crash)) => Err(crash),
     }
 }
 
 /// Up to 0.4.4.
-fn simple_value(text: &str) -> Result<Node, Crash> {
+fn simple_value(text: &str) -> Result<Tree, Crash> {
     if text.len() > 1
         && let Some(inner) = text.strip_prefix('[').and_then(|t| t.strip_suffix(']'))
     {
-        return Ok(Node::List(inner.split(',').map(|e| Node::Str(e.trim().to_owned())).collect()));
+        return Ok(Tree::list(inner.split(',').map(|e| Node::Str(e.trim().to_owned()))));
     }
-    match text {
-        "true" => Ok(Node::Bool(true)),
-        "false" => Ok(Node::Bool(false)),
+    let node = match text {
+        "true" => Node::Bool(true),
+        "false" => Node::Bool(false),
         _ if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) => {
-            text.parse().map(Node::Int).map_err(|_| Crash::Panic)
+            text.parse().map(Node::Int).map_err(|_| Crash::Panic)?
         }
-        _ => Ok(Node::Str(text.to_owned())),
-    }
+        _ => Node::Str(text.to_owned()),
+    };
+    Ok(Tree::scalar(node))
 }
 
 /// Stand-ins that the parser itself swaps in, so that YAML does not see the characters.
@@ -200,12 +281,12 @@ fn replace<'a>(text: Cow<'a, str>, from: &str, to: &str) -> Cow<'a, str> {
 }
 
 /// Values get their characters back, keys do not.
-fn reveal(node: &mut Node, dialect: Dialect) {
-    match node {
-        Node::Str(text) => *text = reveal_text(text, dialect),
-        Node::List(list) => list.iter_mut().for_each(|n| reveal(n, dialect)),
-        Node::Map(map) => map.values_mut().for_each(|n| reveal(n, dialect)),
-        _ => {}
+fn reveal(tree: &mut Tree, dialect: Dialect) {
+    match &mut tree.data {
+        Data::Scalar(Node::Str(text), _) => *text = reveal_text(text, dialect),
+        Data::Scalar(..) => {}
+        Data::List(list) => list.iter_mut().for_each(|t| reveal(t, dialect)),
+        Data::Map(map) => map.iter_mut().for_each(|e| reveal(&mut e.value, dialect)),
     }
 }
 
@@ -341,7 +422,7 @@ mod tests {
                 let dialect = Dialect::of(version.parse().unwrap());
                 if let Some(node) = simple_yaml(&text) {
                     let full = yaml_value(&text, dialect).unwrap();
-                    prop_assert_eq!(node.to_json(), full.to_json());
+                    prop_assert_eq!(node.node().to_json(), full.node().to_json());
                 }
             }
         }

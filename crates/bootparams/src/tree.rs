@@ -76,14 +76,6 @@ impl Node {
         }
     }
 
-    /// The text as a map key, by Go's `fmt.Sprint`; `None` for what Go cannot hash.
-    pub(super) fn go_key(&self) -> Option<String> {
-        match self {
-            Self::Bytes(_) | Self::List(_) | Self::Map(_) => None,
-            other => Some(other.to_string()),
-        }
-    }
-
     /// What kind of value this is, for messages.
     #[must_use]
     pub fn kind(&self) -> &'static str {

@@ -167,12 +167,12 @@ impl Checker<'_> {
             Some(s) => (s.span(), s.list().map(<[Node]>::to_vec).unwrap_or_default()),
             None => (0..0, Vec::new()),
         };
-        let sources: Vec<String> = list.iter().filter_map(super::types::as_text).collect();
+        let sources: Vec<String> = list.iter().filter_map(crate::convert::as_text).collect();
         for source in &sources {
             if let Some((message, help)) = self.datasource(source) {
                 let quoted = source.starts_with(['"', '\'']);
                 let code = if quoted { &codes::URL_QUOTES } else { &codes::DATASOURCE };
-                self.found.say(code, span.clone(), message, "it is skipped without a word", help);
+                self.found.say(code, span.clone(), message, "it is silently skipped", help);
             }
         }
         let url = kernel::args(self.line).find(|a| a.name.replace('_', "-") == "cloud-config-url");
@@ -225,7 +225,7 @@ impl Checker<'_> {
         let Some(keys) = self.last("cc.ssh_authorized_keys") else { return };
         let span = keys.span();
         let texts: Vec<String> =
-            keys.list().unwrap_or_default().iter().filter_map(super::types::as_text).collect();
+            keys.list().unwrap_or_default().iter().filter_map(crate::convert::as_text).collect();
         for (i, wrong) in texts.iter().enumerate().filter_map(|(i, t)| Some((i, ssh::check_key(t).err()?))) {
             let message = format!("key {} of `cc.ssh_authorized_keys`: {wrong}", i + 1);
             let help =

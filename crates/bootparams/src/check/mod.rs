@@ -13,10 +13,11 @@ use std::{ops::Range, sync::LazyLock};
 pub(super) use host::{AT_BOOT, advice};
 pub use secrets::masked;
 pub(super) use secrets::{credentials, hide, is_hash, is_secret, is_secret_name};
-pub(super) use types::{as_text, fits, nearest};
+pub(super) use types::nearest;
 
 use super::{
     codes,
+    convert::{self, Misfit, Verdict, as_text},
     diagnostic::{Diagnostic, Findings},
     kernel,
     line::{self, Word},
@@ -49,6 +50,8 @@ struct Setting<'a> {
     node: Result<Node, Crash>,
     /// What the path is.
     found: Found<'static>,
+    /// What of the value, once the whole line is read, the OS does not take.
+    misfit: Option<Misfit>,
     /// A later word has taken its place, or it has none.
     lost: bool,
 }
@@ -71,7 +74,7 @@ impl Setting<'_> {
     }
 
     fn text(&self) -> Option<String> {
-        self.node.as_ref().ok().and_then(types::as_text)
+        self.node.as_ref().ok().and_then(as_text)
     }
 }
 
@@ -96,7 +99,7 @@ pub fn check(line: &str, os: Os, context: &Context) -> Vec<Diagnostic> {
             kernel::args(line).map(word).collect()
         }
     };
-    let settings = dialect.map(|d| settings(&words, d)).unwrap_or_default();
+    let settings = dialect.map(|d| settings(&words, d, os)).unwrap_or_default();
     let mut c = Checker { line, os, context, dialect, words: &words, settings, found: Findings::default() };
     if os == Os::Docker {
         c.shape();
@@ -106,6 +109,7 @@ pub fn check(line: &str, os: Os, context: &Context) -> Vec<Diagnostic> {
     } else if dialect.is_some() {
         c.shape();
         c.overlaps();
+        c.judge();
         c.types();
         c.secrets();
         c.meaning();
@@ -115,12 +119,12 @@ pub fn check(line: &str, os: Os, context: &Context) -> Vec<Diagnostic> {
     c.found.in_order()
 }
 
-fn settings(words: &[Word], dialect: Dialect) -> Vec<Setting<'_>> {
+fn settings(words: &[Word], dialect: Dialect, os: Os) -> Vec<Setting<'_>> {
     let setting = |word| {
         let path = schema_path(word, dialect)?;
         let node = line::value(word.value().unwrap_or("true"), dialect);
-        let found = SCHEMA.find(&path);
-        Some(Setting { word, path, node, found, lost: false })
+        let found = SCHEMA.find(&path, os);
+        Some(Setting { word, path, node, found, misfit: None, lost: false })
     };
     words.iter().filter_map(setting).collect()
 }
@@ -138,16 +142,33 @@ impl Checker<'_> {
         self.settings.iter().rfind(|s| s.path == path && !s.lost)
     }
 
+    /// Reads the line as a whole, and gives each word that counts what the OS does not take of it.
+    fn judge(&mut self) {
+        // A line that cannot be read has no tree; which word it is, its own value says.
+        let Some(Ok(tree)) = self.dialect.map(|d| line::tree(self.words, d)) else { return };
+        let misfits = convert::misfits(&line::on_the_line(tree, self.os), self.os);
+        for setting in self.settings.iter_mut().filter(|s| !s.lost) {
+            let path: Vec<&str> =
+                setting.path.strip_prefix("cc.").unwrap_or(&setting.path).split('.').collect();
+            let above = |m: &Misfit| m.path.len() <= path.len() && m.path.iter().eq(&path[..m.path.len()]);
+            setting.misfit = misfits.iter().find(|m| m.span == setting.word.span || above(m)).cloned();
+        }
+    }
+
     /// How a value of the wrong type ends.
-    fn mismatch(&self) -> &'static str {
-        mismatch(self.os)
+    fn at_boot(&self, verdict: &Verdict) -> &'static str {
+        match verdict {
+            Verdict::Ok => "",
+            Verdict::Refused(_) => mismatch(self.os),
+            Verdict::Panic(_) => "PID 1 crashes, and the kernel panics on every boot",
+        }
     }
 }
 
 /// What a value of the wrong type on the command line does to a boot.
-pub(super) fn mismatch(os: Os) -> &'static str {
+fn mismatch(os: Os) -> &'static str {
     if os.since(1, 0, 4) {
-        "PID 1 exits, the kernel panics, and so it goes at each boot"
+        "PID 1 exits, and the kernel panics on every boot"
     } else if os.since(0, 5, 0) {
         "the whole configuration is dropped, and the system runs with none"
     } else {

@@ -146,8 +146,13 @@ impl Checker<'_> {
             }
             Ok(_) if begins == '{' => {
                 let message = format!("the value of `{name}` is a map in braces");
+                let at_boot = if written == "{}" {
+                    "it is empty, and sets nothing"
+                } else {
+                    "it is a text, or a map with garbled keys"
+                };
                 let help = format!("write each key with dots: `{name}.KEY=VALUE`");
-                self.found.say(&codes::BRACES, span, message, "it is no map, or one with garbled keys", help);
+                self.found.say(&codes::BRACES, span, message, at_boot, help);
             }
             Ok(Node::Str(text)) if "'\"[".contains(begins) && text == written && written.len() > 1 => {
                 let yaml = self.dialect.is_some_and(|d| d.yaml);
@@ -217,7 +222,7 @@ impl Checker<'_> {
             let (span, message) =
                 (about.span(), format!("`{}` has no effect, because of `{}`", about.path, by.path));
             let (at_boot, help) = if std::ptr::eq(code, &codes::DROPPED) {
-                ("it is dropped without a word", "take the other one out")
+                ("it is silently dropped", "take the other one out")
             } else {
                 ("the later one counts", "keep one of them")
             };

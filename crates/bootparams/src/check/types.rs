@@ -3,23 +3,19 @@
 use super::{Checker, Setting, secrets};
 use crate::{
     codes::{self, Code},
+    convert::{Misfit, Verdict, as_text},
     os::Os,
     schema::{Found, Key, OnLine, Type},
-    tree::{Node, go_float},
-    yaml,
+    tree::Node,
 };
-
-/// The rule that a value breaks.
-type Misfit = &'static Code;
 
 impl Checker<'_> {
     pub(super) fn types(&mut self) {
         for i in 0..self.settings.len() {
             match self.settings[i].found.clone() {
-                Found::Free => {}
                 Found::Unknown { known, siblings } => self.unknown(i, known, &siblings),
                 Found::Below(key) => self.below(i, key),
-                Found::Key(key) if !key.known_to(self.os) => self.other_version(i, key),
+                Found::OtherVersion(key) => self.other_version(i, key),
                 Found::Key(key) => self.known(i, key),
             }
         }
@@ -28,38 +24,44 @@ impl Checker<'_> {
 
     fn unknown(&mut self, i: usize, known: usize, siblings: &[&str]) {
         let setting = &self.settings[i];
+        if let Some(misfit) = setting.misfit.clone() {
+            return self.unreadable(i, &misfit);
+        }
         let segments: Vec<&str> = setting.path.split('.').collect();
         let Some(wrong) = segments.get(known) else { return };
-        let message = format!("`{}` is no key that the OS knows", setting.word.name());
+        let message = format!("unknown key `{}`", setting.word.name());
         let help = match nearest(wrong, siblings) {
             Some(near) => {
                 let mut path = segments.clone();
                 path[known] = near;
                 format!("did you mean `{}`?", path.join("."))
             }
-            None => format!("`params list {}` shows what there is", segments[..known].join(".")),
+            None => format!("`params list {}` lists the known keys", segments[..known].join(".")),
         };
         let span = setting.span();
-        self.found.say(&codes::UNKNOWN, span, message, "it is ignored without a word", help);
+        self.found.say(&codes::UNKNOWN, span, message, "it is silently ignored", help);
     }
 
     fn below(&mut self, i: usize, key: &'static Key) {
         let setting = &self.settings[i];
         let (span, name) = (setting.span(), setting.word.name().to_owned());
-        if !key.known_to(self.os) {
-            return self.other_version(i, key);
-        }
         let (code, message) = if key.path.ends_with(".*") {
             (&codes::DOTTED, format!("`{name}` has a name with dots in it, which makes maps of it"))
         } else {
             (&codes::MAP, format!("`{}` takes {}, and has no key below it", key.path, key.row.ty.wanted()))
         };
-        let at_boot = self.mismatch();
+        let at_boot = match &setting.misfit {
+            Some(misfit) => self.at_boot(&misfit.verdict),
+            None => "it is silently ignored",
+        };
         self.found.say(code, span, message, at_boot, "set it in a cloud-config, where names can have dots");
     }
 
     fn other_version(&mut self, i: usize, key: &'static Key) {
         let setting = &self.settings[i];
+        if let Some(misfit) = setting.misfit.clone() {
+            return self.unreadable(i, &misfit);
+        }
         let (span, name) = (setting.span(), setting.word.name().to_owned());
         let too_new = self.os.version().is_some_and(|v| v < key.row.since);
         let (code, message) = if too_new {
@@ -69,29 +71,29 @@ impl Checker<'_> {
             (&codes::GONE, format!("`{name}` went with {until}"))
         };
         let help = format!("take it out{}", replacement(&key.path, self.os));
-        self.found.say(code, span, message, "it is ignored without a word", help);
+        self.found.say(code, span, message, "it is silently ignored", help);
     }
 
     fn known(&mut self, i: usize, key: &'static Key) {
         let setting = &self.settings[i];
         let Ok(node) = setting.node.clone() else { return };
         let (span, name) = (setting.span(), setting.word.name().to_owned());
+        if let Some(misfit) = setting.misfit.clone() {
+            return self.misfit(i, key, &misfit);
+        }
         if let OnLine::No(why) = key.row.on_line
             && !matches!(key.row.ty, Type::Map)
         {
             let help = "set it in a cloud-config";
-            return self.found.say(
-                &codes::NOT_ON_LINE,
-                span,
-                format!("`{name}`: {why}"),
-                self.mismatch(),
-                help,
-            );
+            let message = format!("`{name}`: {why}");
+            return self.found.say(&codes::NOT_ON_LINE, span, message, "it does nothing useful", help);
         }
-        if let Err(code) = fits(key.row.ty, &node) {
-            return self.misfit(i, key, code, &node);
+        if self.os.since(0, 5, 0) && key.path == "cc.ssh_authorized_keys" && !is_list_or_null(&node) {
+            let message = format!("`{name}` wants {}, and this is {}", key.row.ty.wanted(), node.kind());
+            let at_boot = "it is dropped, and nobody can log in with these keys";
+            return self.found.say(&codes::LIST, span, message, at_boot, format!("write `{name}=[\"…\"]`"));
         }
-        if matches!((key.row.ty, &node), (Type::Map | Type::Free, Node::Null)) {
+        if matches!((key.row.ty, &node), (Type::Map, Node::Null)) {
             let message = format!("`{name}` is null");
             return self.found.say(
                 &codes::ERASES,
@@ -101,44 +103,91 @@ impl Checker<'_> {
                 "set sub-keys, one by one",
             );
         }
+        self.misspelled(i, key);
         self.mangled(i, key, &node);
     }
 
-    fn misfit(&mut self, i: usize, key: &'static Key, code: Misfit, node: &Node) {
+    /// A key in other letters: it is read, and then the right one is read over it.
+    fn misspelled(&mut self, i: usize, key: &Key) {
         let setting = &self.settings[i];
+        let right: Vec<&str> = key.path.split('.').zip(setting.path.split('.')).map(spelling).collect();
+        let right = right.join(".");
+        if right.eq_ignore_ascii_case(&setting.path) && right != setting.path {
+            let (span, message) = (setting.span(), format!("`{}` is spelled `{right}`", setting.path));
+            let at_boot = "it is read, and what is set or is the default in the right spelling goes over it";
+            self.found.say(&codes::CASE, span, message, at_boot, format!("write `{right}`"));
+        }
+    }
+
+    /// A value that the OS cannot even carry, whichever key it has.
+    fn unreadable(&mut self, i: usize, misfit: &Misfit) {
+        let setting = &self.settings[i];
+        let message = format!("`{}` has a character that the OS refuses", setting.word.name());
+        let (span, at_boot) = (setting.span(), self.at_boot(&misfit.verdict));
+        let help = "write it in ASCII";
+        self.found.say(&codes::UNPRINTABLE, span, message, at_boot, help);
+    }
+
+    fn misfit(&mut self, i: usize, key: &'static Key, misfit: &Misfit) {
+        let setting = &self.settings[i];
+        let Some(wants) = misfit.key else { return self.unreadable(i, misfit) };
         let (span, name) = (setting.span(), setting.word.name().to_owned());
         let written = setting.written();
-        let crashes = key.row.ty == Type::Int && written == Some("");
+        let code = code_of(wants.row.ty);
         let url =
             std::ptr::eq(code, &codes::LIST) && written.is_some_and(|w| w.contains("[") && w.contains(':'));
         let code = if url { &codes::URL_QUOTES } else { code };
         let what = match written {
             None => "the bare key, which is true".to_owned(),
             Some("") => "nothing, which is an empty text".to_owned(),
-            Some(_) => node.kind().to_owned(),
+            Some(_) => misfit.kind.to_owned(),
         };
-        let message = format!("`{name}` wants {}, and this is {what}", key.row.ty.wanted());
-        let at_boot = if crashes { "the YAML library crashes, and PID 1 with it" } else { self.mismatch() };
-        let help = self.misfit_help(&name, key, written.unwrap_or_default(), url);
+        let (wanted, inside) = (wants.row.ty.wanted(), misfit.inside || wants.path != key.path);
+        let message = if inside {
+            format!("`{name}` wants {wanted}, and there is {what} in it")
+        } else {
+            format!("`{name}` wants {wanted}, and this is {what}")
+        };
+        let at_boot = self.with_words(&misfit.verdict, wants);
+        let help = self.misfit_help(&name, wants, written.unwrap_or_default(), url, inside);
         self.found.say(code, span, message, at_boot, help);
     }
 
-    fn misfit_help(&self, name: &str, key: &Key, written: &str, url: bool) -> String {
+    /// How it ends, with what the console then shows, unless that would tell a secret.
+    fn with_words(&self, verdict: &Verdict, key: &Key) -> String {
+        let at_boot = self.at_boot(verdict);
+        let words = verdict.to_string();
+        let plain = words.len() < 60 && !words.ends_with([':', ' ']) && words.contains('\'');
+        if plain && !secrets::is_secret(&key.path) {
+            format!("{at_boot} ({words})")
+        } else {
+            at_boot.to_owned()
+        }
+    }
+
+    fn misfit_help(&self, name: &str, key: &Key, written: &str, url: bool, inside: bool) -> String {
         let secret = secrets::is_secret(&key.path);
         match key.row.ty {
+            Type::Commands | Type::Command | Type::TextOrList | Type::Labels if inside => {
+                "put numbers and words such as yes in double quotes".to_owned()
+            }
             _ if url && self.os.since(0, 8, 0) => {
                 format!("write `{name}=[\"…\"]`, without quotes around the brackets")
             }
             _ if url => format!("write `{name}=[\"url:http://…\"]`: here the element needs double quotes"),
-            Type::List | Type::Commands if secret || written.is_empty() => format!("write `{name}=[a,b]`"),
-            Type::List | Type::Commands => {
+            Type::List | Type::Commands | Type::Assignments if secret || inside || written.is_empty() => {
+                format!("write `{name}=[\"a\",\"b\"]`")
+            }
+            Type::List | Type::Commands | Type::Assignments => {
                 let bare = written.trim_matches(['"', '\'', '[', ']']);
                 let element = if bare.contains([' ', ',']) { format!("\"{bare}\"") } else { bare.to_owned() };
                 format!("write `{name}=[{element}]`")
             }
             Type::Bool => format!("write `{name}=true` or `{name}=false`"),
             Type::Int => format!("write `{name}=NUMBER`"),
-            Type::Map | Type::Free => format!("write `{name}.KEY=VALUE`"),
+            Type::Lists => format!("write `{name}=[[\"a\",\"b\"]]`"),
+            Type::Maps => "set it in a cloud-config".to_owned(),
+            Type::Map | Type::Labels | Type::Limits => format!("write `{name}.KEY=VALUE`"),
             _ => format!("write `{name}=VALUE`"),
         }
     }
@@ -148,7 +197,7 @@ impl Checker<'_> {
         let setting = &self.settings[i];
         let written = setting.written().unwrap_or("true");
         let changed = match (key.row.ty, node) {
-            (Type::Text, Node::Str(_)) => None,
+            (Type::Text, Node::Str(text)) => Some((text.as_str(), as_text(node))),
             (Type::Text, _) => Some((written, as_text(node))),
             (Type::Password, Node::Str(_)) => None,
             (Type::Password, _) => Some((written, Some(node.to_string()))),
@@ -183,13 +232,7 @@ impl Checker<'_> {
                 "this version reads `rancher.` only; set it in a cloud-config".to_owned()
             };
             let message = format!("`{name}` is not read without `cc.`");
-            self.found.say(
-                &codes::NO_PREFIX,
-                word.span.clone(),
-                message,
-                "it is ignored without a word",
-                help,
-            );
+            self.found.say(&codes::NO_PREFIX, word.span.clone(), message, "it is silently ignored", help);
         }
     }
 }
@@ -227,50 +270,31 @@ pub(crate) fn nearest<'a>(wrong: &str, names: &[&'a str]) -> Option<&'a str> {
     near.filter(|name| distance(name) <= 1 + wrong.len() / 4).copied()
 }
 
-/// Whether the boot survives this value here.
-pub(crate) fn fits(ty: Type, node: &Node) -> Result<(), Misfit> {
-    let scalar = !matches!(node, Node::List(_) | Node::Map(_));
-    let null = matches!(node, Node::Null);
-    let (ok, code) = match ty {
-        Type::Bool => (null || as_text(node).is_some_and(|t| yaml::boolean(&t).is_some()), &codes::BOOLEAN),
-        Type::Int => (null || as_text(node).is_some_and(|t| yaml::gonum::int(&t).is_some()), &codes::INTEGER),
-        Type::Text | Type::Password | Type::Terminal => (scalar || ty == Type::Password, &codes::TEXT),
-        Type::List => (null || is_list(node, |n| as_text(n).is_some()), &codes::LIST),
-        Type::Commands => {
-            let command = |n: &Node| as_text(n).is_some() || is_list(n, |n| as_text(n).is_some());
-            (null || is_list(node, command), &codes::LIST)
-        }
-        Type::Maps => (null || is_list(node, |n| matches!(n, Node::Map(_))), &codes::LIST),
-        Type::Map | Type::Free => (null || matches!(node, Node::Map(_)), &codes::MAP),
-    };
-    if ok { Ok(()) } else { Err(code) }
+/// The rule that a value of the wrong type breaks.
+fn code_of(ty: Type) -> &'static Code {
+    match ty {
+        Type::Bool => &codes::BOOLEAN,
+        Type::Int => &codes::INTEGER,
+        Type::Text | Type::Password | Type::Terminal | Type::Command | Type::TextOrList => &codes::TEXT,
+        Type::List | Type::Lists | Type::Commands | Type::Maps | Type::Assignments => &codes::LIST,
+        Type::Map | Type::Labels | Type::Limits => &codes::MAP,
+    }
 }
 
-fn is_list(node: &Node, element: impl Fn(&Node) -> bool) -> bool {
-    matches!(node, Node::List(list) if list.iter().all(element))
+fn is_list_or_null(node: &Node) -> bool {
+    matches!(node, Node::List(_) | Node::Null)
 }
 
-/// What becomes of a scalar where a text is wanted: it is written as YAML and read back. None for lists, maps.
-pub(crate) fn as_text(node: &Node) -> Option<String> {
-    Some(match node {
-        Node::Null => String::new(),
-        Node::Bool(b) => b.to_string(),
-        Node::Int(n) => n.to_string(),
-        Node::Float(f) if f.is_nan() => ".nan".to_owned(),
-        Node::Float(f) if f.is_infinite() => if *f < 0.0 { "-.inf" } else { "+.inf" }.to_owned(),
-        Node::Float(f) => go_float(*f),
-        Node::Str(text) => text.clone(),
-        Node::Time(time) => time.rfc3339(),
-        Node::Bytes(bytes) => String::from_utf8_lossy(bytes).into_owned(),
-        Node::List(_) | Node::Map(_) => return None,
-    })
+/// The schema's name, or the one that was written where any will do.
+fn spelling<'a>((schema, written): (&'a str, &'a str)) -> &'a str {
+    if schema == "*" { written } else { schema }
 }
 
 impl Setting<'_> {
     /// Whether the value is of a type that the boot survives.
     pub(super) fn fits(&self) -> bool {
         match (&self.found, &self.node) {
-            (Found::Key(key), Ok(node)) => fits(key.row.ty, node).is_ok(),
+            (Found::Key(_), Ok(_)) => self.misfit.is_none(),
             _ => false,
         }
     }

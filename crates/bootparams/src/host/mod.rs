@@ -23,7 +23,7 @@ pub(crate) use walk::{setting, tree};
 use crate::{
     line,
     os::Os,
-    yaml::{document, read},
+    yaml::{Stop, document},
 };
 
 /// The longest cloud-config that is read, in bytes.
@@ -120,15 +120,13 @@ fn config(text: &str) -> Result<document::Tree, String> {
     if text.lines().next() != Some("#cloud-config") {
         return Err("its first line is not `#cloud-config`".to_owned());
     }
-    let tree = document::read(text).map_err(|(bad, span)| {
-        let line = text[..span.start].matches('\n').count() + 1;
-        format!("line {line} is not YAML: {}", bad.0)
-    })?;
-    // Anchors that multiply; the checker refuses them as well.
-    match read(text) {
-        Err(crate::yaml::Stop::Crash(_)) => Err("its anchors cannot be followed".to_owned()),
-        _ => Ok(tree),
-    }
+    document::read(text).map_err(|(stop, span)| match stop {
+        Stop::Bad(bad) => {
+            let line = text[..span.start].matches('\n').count() + 1;
+            format!("line {line} is not YAML: {}", bad.0)
+        }
+        Stop::Crash(_) => "its anchors or keys cannot be followed".to_owned(),
+    })
 }
 
 #[cfg(test)]

@@ -94,7 +94,7 @@ fn shell(value: &Tree) -> Result<Vec<String>, ()> {
 
 fn pairs(value: &Tree) -> Result<Vec<String>, ()> {
     let Data::Map(entries) = &value.data else { return list(value) };
-    entries.iter().map(|(_, name, value)| Ok(format!("{name}={}", text(value).ok_or(())?))).collect()
+    entries.iter().map(|e| Ok(format!("{}={}", e.name(), text(&e.value).ok_or(())?))).collect()
 }
 
 impl Service {

@@ -6,7 +6,7 @@ use super::{File, Host, table::Names};
 use crate::{
     check::is_hash,
     ssh,
-    yaml::document::{Data, Tree},
+    yaml::document::{Data, Entry, Tree},
 };
 
 /// What was refused, each with its reason; nothing when all was taken.
@@ -268,12 +268,12 @@ pub(super) fn files(host: &mut Host, files: &[Tree]) -> Said {
 fn file(tree: &Tree) -> Result<File, String> {
     let Data::Map(entries) = &tree.data else { return Err("a file is a map with a path".to_owned()) };
     let known = ["path", "content", "owner", "permissions", "encoding"];
-    if let Some((_, name, _)) = entries.iter().find(|(_, name, _)| !known.contains(&name.as_str())) {
+    if let Some(name) = entries.iter().map(Entry::name).find(|name| !known.contains(&name.as_str())) {
         return Err(format!("`{name}` is not a property of a file; there are {}", known.join(", ")));
     }
-    let get = |name: &str| match entries.iter().rfind(|(_, n, _)| n == name) {
+    let get = |name: &str| match entries.iter().rfind(|e| e.name() == name) {
         None => Ok(String::new()),
-        Some((_, _, value)) => text(value).ok_or_else(|| format!("`{name}` of a file is a text")),
+        Some(entry) => text(&entry.value).ok_or_else(|| format!("`{name}` of a file is a text")),
     };
     let path = get("path")?;
     if !is_inside(&path) {

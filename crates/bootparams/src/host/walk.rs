@@ -14,7 +14,7 @@ use crate::{
     tree::Node,
     yaml::{
         self,
-        document::{Data, Tree},
+        document::{Data, Entry, Tree},
     },
 };
 
@@ -51,11 +51,14 @@ fn from_line(node: Node, written: &str, span: &Range<usize>) -> Tree {
         Node::Str(text) => Data::Scalar(Node::Str(text.clone()), text),
         Node::List(list) => Data::List(list.into_iter().map(|n| from_line(n, "", span)).collect()),
         Node::Map(map) => {
-            let entry = |(key, value)| (span.clone(), key, from_line(value, "", span));
+            let entry = |(key, value)| {
+                let value = from_line(value, "", span);
+                Entry { span: span.clone(), key: Node::Str(key), value }
+            };
             Data::Map(map.into_iter().map(entry).collect())
         }
         other if written.is_empty() => {
-            let text = crate::check::as_text(&other).unwrap_or_default();
+            let text = crate::convert::as_text(&other).unwrap_or_default();
             Data::Scalar(other, text)
         }
         other => Data::Scalar(other, written.to_owned()),
@@ -85,7 +88,8 @@ struct Walk<'a> {
 impl Walk<'_> {
     fn map(&mut self, tree: &Tree, path: &[&str]) {
         let Data::Map(entries) = &tree.data else { return };
-        for (span, name, value) in entries {
+        for Entry { span, key, value } in entries {
+            let name = key.to_string();
             let path: Vec<&str> = path.iter().copied().chain([name.as_str()]).collect();
             self.entry(&path, span, value);
         }

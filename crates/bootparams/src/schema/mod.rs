@@ -8,30 +8,42 @@
 mod docker;
 mod network;
 mod rancher;
+mod service;
 
 use std::collections::BTreeMap;
 
 use super::os::{Os, Version};
 
-/// What a key accepts at boot. The OS is looser than its own JSON schema, and these are the OS's rules.
+/// What a key accepts at boot: the Go type that the OS decodes it into. The OS is looser than its own JSON schema,
+/// and these are the OS's rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Type {
-    /// True, false, yes, no, on, off, y, n in any case, quoted too, or null; not 1 or 0.
+    /// `bool`: true, false, yes, no, on, off, y, n in any case, quoted too, or null; not 1 or 0.
     Bool,
-    /// An integer, quoted too, or null.
+    /// `int`: an integer, quoted too, or null.
     Int,
-    /// Any scalar; what is not a text by itself is turned into one.
+    /// `string`: any scalar; what is not a text by itself is turned into one.
     Text,
-    /// A list of scalars, or null.
+    /// `[]string`: a list of scalars, or null.
     List,
-    /// A list whose elements are texts or lists of texts.
-    Commands,
-    /// A list of maps.
+    /// `[][]string`: a list of lists of scalars.
+    Lists,
+    /// A slice of structures: a list whose elements have the keys below `*`.
     Maps,
-    /// Sub-keys; null erases what the defaults hold below.
+    /// A structure or a map: sub-keys; null erases what the defaults hold below.
     Map,
-    /// Sub-keys of any shape: services and the like, which other programs read.
-    Free,
+    /// `[]StringandSlice`: a list of texts and of lists of texts. Here and in what follows no number becomes a text.
+    Commands,
+    /// libcompose's `Command`: a text, which is split as a shell does it, or a list of texts.
+    Command,
+    /// `Stringorslice`: a text or a list of texts.
+    TextOrList,
+    /// `MaporEqualSlice`, `MaporColonSlice`: a list of texts, or a map of texts and integers.
+    Assignments,
+    /// `SliceorMap`: a map of texts, or a list of texts.
+    Labels,
+    /// `Ulimits`: a map of integers, or of maps with `soft` and `hard`.
+    Limits,
     /// A scalar that becomes the password, whatever type it has.
     Password,
     /// A terminal's name, found by searching the raw line.
@@ -47,17 +59,20 @@ impl Type {
             Self::Int => "integer",
             Self::Text => "text",
             Self::List => "list of texts",
-            Self::Commands => "list of commands",
+            Self::Lists => "list of lists",
             Self::Maps => "list of maps",
             Self::Map => "map",
-            Self::Free => "free map",
+            Self::Commands => "list of commands",
+            Self::Command => "command",
+            Self::TextOrList => "text or list",
+            Self::Assignments => "list or map",
+            Self::Labels => "map or list",
+            Self::Limits => "map of limits",
             Self::Password => "text (command line only)",
             Self::Terminal => "terminal (command line only)",
         }
     }
-}
 
-impl Type {
     /// What is wanted, for a sentence.
     #[must_use]
     pub fn wanted(self) -> &'static str {
@@ -66,9 +81,14 @@ impl Type {
             Self::Int => "an integer",
             Self::Text | Self::Password | Self::Terminal => "a text",
             Self::List => "a list of texts",
-            Self::Commands => "a list of commands",
+            Self::Lists => "a list of lists of texts",
             Self::Maps => "a list of maps",
-            Self::Map | Self::Free => "sub-keys",
+            Self::Map => "sub-keys",
+            Self::Commands => "a list of texts or of lists of texts",
+            Self::Command | Self::TextOrList => "a text or a list of texts",
+            Self::Assignments => "a list of texts, or a map of texts and integers",
+            Self::Labels => "a map of texts, or a list of texts",
+            Self::Limits => "a map of integers, or of maps with `soft` and `hard`",
         }
     }
 }
@@ -114,6 +134,8 @@ pub struct Row {
     pub defaults: &'static [(Version, &'static str)],
     /// How the command line sets it.
     pub on_line: OnLine,
+    /// The OS holds a pointer here and follows it without looking: null takes PID 1 down.
+    pub followed: bool,
     /// One line for people.
     pub about: &'static str,
 }
@@ -123,12 +145,17 @@ const V0_4: Version = Version::new(0, 4, 0);
 impl Row {
     const fn new(path: &'static str, ty: Type, about: &'static str) -> Self {
         let on_line = match ty {
-            Type::List | Type::Commands => OnLine::Bracketed,
+            Type::List | Type::Lists | Type::Commands | Type::Assignments => OnLine::Bracketed,
             Type::Maps => OnLine::No("a list of maps cannot be written on a command line"),
-            Type::Map | Type::Free => OnLine::SubKeys,
+            Type::Map | Type::Labels | Type::Limits => OnLine::SubKeys,
             _ => OnLine::Yes,
         };
-        Self { path, ty, since: V0_4, until: None, defaults: &[], on_line, about }
+        Self { path, ty, since: V0_4, until: None, defaults: &[], on_line, followed: false, about }
+    }
+
+    const fn followed(mut self) -> Self {
+        self.followed = true;
+        self
     }
 
     const fn since(mut self, major: u16, minor: u16, patch: u16) -> Self {
@@ -182,6 +209,10 @@ fn tables() -> Vec<(&'static str, &'static [Row])> {
     vec![
         ("cc.", rancher::TOP),
         ("rancher.", rancher::ROWS),
+        ("rancher.services.*.", service::ROWS),
+        ("rancher.bootstrap.*.", service::ROWS),
+        ("rancher.cloud_init_services.*.", service::ROWS),
+        ("rancher.autoformat.*.", service::ROWS),
         ("rancher.bootstrap_docker.", docker::COMMON),
         ("rancher.bootstrap_docker.", docker::BOOTSTRAP),
         ("rancher.system_docker.", docker::COMMON),
@@ -223,10 +254,10 @@ pub struct Schema {
 /// What a path is.
 #[derive(Clone, Debug)]
 pub enum Found<'a> {
-    /// A key of the schema, in this version or another.
+    /// A key of the schema.
     Key(&'a Key),
-    /// Below a key that takes sub-keys of any shape.
-    Free,
+    /// A key that this version does not have, or below one.
+    OtherVersion(&'a Key),
     /// Below a key that takes a value, not sub-keys.
     Below(&'a Key),
     /// No key. The segments up to here are known; the keys that would be known next.
@@ -239,13 +270,13 @@ pub enum Found<'a> {
 }
 
 impl Schema {
-    /// The tree of all keys.
+    /// The tree of all keys. The top level, `cc.` on the command line, is its root.
     #[must_use]
     pub fn new() -> Self {
         let mut root = Self::default();
         for key in keys() {
             let mut at = &mut root;
-            for segment in key.path.split('.') {
+            for segment in key.path.strip_prefix("cc.").unwrap_or(&key.path).split('.') {
                 at = at.children.entry(segment.to_owned()).or_default();
             }
             at.key = Some(key);
@@ -253,35 +284,61 @@ impl Schema {
         root
     }
 
-    /// Looks a path up: `rancher.…`, or `cc.…` for the top level.
-    #[must_use]
-    pub fn find(&self, path: &str) -> Found<'_> {
-        self.find_segments(path.split('.'))
+    /// The key itself; none for the root.
+    pub(crate) fn key(&self) -> Option<&Key> {
+        self.key.as_ref()
     }
 
-    /// Looks a path up whose names may have dots, as in a file.
-    pub fn find_segments<'s>(&self, path: impl IntoIterator<Item = &'s str>) -> Found<'_> {
-        let mut at = self;
-        let mut segments = 0;
-        for (depth, segment) in path.into_iter().enumerate() {
-            segments = depth + 1;
-            let next =
-                at.children.get(segment).or_else(|| at.children.get("*").filter(|_| !segment.is_empty()));
-            match (next, &at.key) {
-                (Some(next), _) => at = next,
-                (None, Some(key)) if key.row.ty == Type::Free => return Found::Free,
-                (None, Some(key)) if key.row.ty != Type::Map => return Found::Below(key),
-                _ => {
-                    let siblings = at.children.keys().map(String::as_str).filter(|s| *s != "*").collect();
-                    return Found::Unknown { known: depth, siblings };
-                }
+    /// The key below this one that a name means: itself, any one, or one that differs in case only.
+    pub(crate) fn child(&self, name: &str) -> Option<&Self> {
+        let other_case = || self.children.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
+        let any = || self.children.get("*");
+        self.children.get(name).or_else(any).or_else(|| other_case().map(|(_, child)| child))
+    }
+
+    /// Whether any name is a key here, as in a map, where a structure has names of its own.
+    pub(crate) fn takes_any_name(&self) -> bool {
+        self.children.contains_key("*")
+    }
+
+    /// Looks a path up: `rancher.…`, or `cc.…` for the top level.
+    #[must_use]
+    pub fn find(&self, path: &str, os: Os) -> Found<'_> {
+        let top = path.strip_prefix("cc.");
+        match self.find_segments(top.unwrap_or(path).split('.'), os) {
+            Found::Unknown { known, siblings } if top.is_some() => {
+                Found::Unknown { known: known + 1, siblings }
             }
+            found => found,
+        }
+    }
+
+    /// Looks a path up whose names may have dots, as in a file; the top level has no prefix.
+    pub fn find_segments<'s>(&self, path: impl IntoIterator<Item = &'s str>, os: Os) -> Found<'_> {
+        let mut at = self;
+        for (depth, segment) in path.into_iter().enumerate() {
+            if let Some(key) = at.key.as_ref().filter(|k| k.row.ty != Type::Map) {
+                return Found::Below(key);
+            }
+            let Some(next) = at.child(segment) else {
+                return Found::Unknown { known: depth, siblings: at.names(os) };
+            };
+            if let Some(key) = next.key.as_ref().filter(|k| !k.known_to(os)) {
+                return Found::OtherVersion(key);
+            }
+            at = next;
         }
         match &at.key {
             Some(key) => Found::Key(key),
-            // `cc` itself and the like: a map that no row describes.
-            None => Found::Unknown { known: segments, siblings: Vec::new() },
+            None => Found::Unknown { known: 0, siblings: Vec::new() },
         }
+    }
+
+    /// The names of the keys below this one that `os` has.
+    pub(crate) fn names(&self, os: Os) -> Vec<&str> {
+        let known = |child: &Self| child.key.as_ref().is_none_or(|k| k.known_to(os));
+        let named = self.children.iter().filter(|(name, child)| *name != "*" && known(child));
+        named.map(|(name, _)| &**name).collect()
     }
 }
 
@@ -292,22 +349,29 @@ mod tests {
     #[test]
     fn a_selector_stands_for_any_interface() {
         let schema = Schema::new();
-        let Found::Key(key) = schema.find("rancher.network.interfaces.eth0.dhcp") else {
+        let os: Os = "rancheros-1.5.8".parse().unwrap();
+        let Found::Key(key) = schema.find("rancher.network.interfaces.eth0.dhcp", os) else {
             panic!("not found")
         };
         assert_eq!((key.row.ty, key.path.as_str()), (Type::Bool, "rancher.network.interfaces.*.dhcp"));
-        assert!(matches!(schema.find("rancher.sysctl.net.ipv4"), Found::Below(_)));
-        assert!(matches!(schema.find("rancher.services.x.image"), Found::Free));
-        assert!(matches!(schema.find("rancher.nope.x"), Found::Unknown { known: 1, .. }));
+        assert!(matches!(schema.find("rancher.sysctl.net.ipv4", os), Found::Below(_)));
+        assert!(matches!(schema.find("rancher.services.x.nope", os), Found::Unknown { known: 3, .. }));
+        assert!(matches!(schema.find("rancher.nope.x", os), Found::Unknown { known: 1, .. }));
+        assert!(matches!(schema.find("cc.nope", os), Found::Unknown { known: 1, .. }));
+        assert!(matches!(schema.find("cc.Hostname", os), Found::Key(_)));
+        assert!(matches!(schema.find("cc.write_files.x.path", os), Found::Below(_)));
+        assert!(matches!(schema.find("rancher.default_network.dns.x", os), Found::OtherVersion(_)));
     }
 
     #[test]
     fn a_key_has_the_default_of_its_version() {
         let schema = Schema::new();
         let default = |path: &str, os: &str| {
-            let Found::Key(key) = schema.find(path) else { panic!("{path}") };
             let os: Os = os.parse().unwrap();
-            key.known_to(os).then(|| key.default(os).unwrap_or("unset"))
+            match schema.find(path, os) {
+                Found::Key(key) => Some(key.default(os).unwrap_or("unset")),
+                _ => None,
+            }
         };
         assert_eq!(default("rancher.state.dev", "rancheros-0.4.4"), Some("LABEL=RANCHER_STATE"));
         assert_eq!(default("rancher.state.dev", "rancheros-1.5.8"), Some("unset"));

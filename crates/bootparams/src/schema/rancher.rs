@@ -10,9 +10,15 @@ const fn v(major: u16, minor: u16, patch: u16) -> Version {
 pub(super) const TOP: &[Row] = &[
     Row::new("ssh_authorized_keys", List, "public keys of the users rancher and docker"),
     Row::new("hostname", Text, "the host's name").defaults(&[(V0_4, "rancher"), (v(0, 5, 0), "")]),
-    Row::new("write_files", Maps, "files to write: path, content, owner, permissions, encoding, container"),
-    Row::new("mounts", Commands, "mounts as lists of four texts: device, folder, type, options")
-        .since(0, 5, 0),
+    Row::new("write_files", Maps, "files to write"),
+    Row::new("write_files.*", Map, "a file, as an element of the list"),
+    Row::new("write_files.*.path", Text, "where it goes"),
+    Row::new("write_files.*.content", Text, "what is in it"),
+    Row::new("write_files.*.encoding", Text, "base64, gzip or gzip+base64; plain without one"),
+    Row::new("write_files.*.owner", Text, "user:group"),
+    Row::new("write_files.*.permissions", Text, "octal digits, in quotes"),
+    Row::new("write_files.*.container", Text, "the container that it is written in").since(0, 6, 0),
+    Row::new("mounts", Lists, "mounts as lists of four texts: device, folder, type, options").since(0, 5, 0),
     Row::new("runcmd", Commands, "commands run at the end of the boot").since(0, 6, 0),
     Row::new(
         "bootcmd",
@@ -41,11 +47,15 @@ pub(super) const ROWS: &[Row] = &[
     Row::new("environment.*", Text, "a variable"),
     Row::new("environment.REGISTRY_DOMAIN", Text, "the registry of system images")
         .defaults(&[(V0_4, "docker.io")]),
-    Row::new("services", Free, "system services, in compose's first format"),
-    Row::new("bootstrap", Free, "services that run before the state is mounted"),
-    Row::new("cloud_init_services", Free, "services that run cloud-init").since(0, 8, 0),
-    Row::new("autoformat", Free, "services that format (not the list of disks: that is state.autoformat)")
+    Row::new("services", Map, "system services, in compose's first format"),
+    Row::new("services.*", Map, "a service").followed(),
+    Row::new("bootstrap", Map, "services that run before the state is mounted"),
+    Row::new("bootstrap.*", Map, "a service").followed(),
+    Row::new("cloud_init_services", Map, "services that run cloud-init").since(0, 8, 0),
+    Row::new("cloud_init_services.*", Map, "a service"),
+    Row::new("autoformat", Map, "services that format (not the list of disks: that is state.autoformat)")
         .until(0, 8, 0),
+    Row::new("autoformat.*", Map, "a service").followed(),
     Row::new("bootstrap_docker", Map, "the Docker that runs before the state is mounted"),
     Row::new("system_docker", Map, "the Docker that runs the system's services"),
     Row::new("docker", Map, "the user's Docker").until(3, 0, 0),
@@ -124,7 +134,13 @@ pub(super) const ROWS: &[Row] = &[
     Row::new("registry_auths", Map, "credentials of registries; on the command line only hosts without dots")
         .since(0, 5, 0),
     Row::new("registry_auths.*", Map, "a registry").since(0, 5, 0),
-    Row::new("registry_auths.*.*", Text, "username, password, auth, email, …").since(0, 5, 0),
+    Row::new("registry_auths.*.username", Text, "the account"),
+    Row::new("registry_auths.*.password", Text, "its password"),
+    Row::new("registry_auths.*.auth", Text, "account:password in base64"),
+    Row::new("registry_auths.*.email", Text, "the account's address; not used any more"),
+    Row::new("registry_auths.*.serveraddress", Text, "the registry's address"),
+    Row::new("registry_auths.*.identitytoken", Text, "a token for the registry's token server"),
+    Row::new("registry_auths.*.registrytoken", Text, "a token for the registry"),
     Row::new("defaults", Map, "values unless others are set").since(0, 5, 0),
     Row::new("defaults.hostname", Text, "the host's name unless one is set")
         .since(0, 5, 0)

@@ -4,57 +4,110 @@
 //! alias right behind it is never recorded, so then the node's own last event is lost, and using the anchor
 //! takes the process down. Both the losses and the endings are kept here.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::{
+    collections::{HashMap, VecDeque},
+    ops::Range,
+};
 
 use super::{
     Bad, Stop,
+    document::{Data, Entry, Places, Tree},
     parse::{Event, Kind, Parser},
     resolve,
 };
 use crate::tree::{Crash, Node};
 
-/// More nodes than any text of a kernel line holds, unless aliases multiply them.
+/// More nodes than any text of a kernel line holds, unless aliases multiply them. A file may have one for every
+/// second byte more.
 const MAX_NODES: usize = 100_000;
-/// Deeper than two thousand bytes can nest and still close.
-const MAX_DEPTH: usize = 1_024;
+/// Deeper than any configuration; each level costs stack here, and of that a PID 1 has little.
+const MAX_DEPTH: usize = 256;
 
 pub(super) struct Decoder {
     parser: Parser,
     event: Event,
+    places: Places,
     replay: Option<VecDeque<Event>>,
     anchors: HashMap<String, Vec<Event>>,
     tracking: Vec<Vec<Event>>,
-    nodes: usize,
+    nodes_left: usize,
     depth: usize,
 }
 
 impl Decoder {
-    pub(super) fn new(text: &str) -> Result<Self, Stop> {
-        let mut parser = Parser::new(text)?;
-        let event = parser.next()?;
+    /// For a text whose places do not matter.
+    pub(super) fn new(text: &str) -> Result<Self, Bad> {
+        Self::with(text, Places::none())
+    }
+
+    pub(super) fn of_file(text: &str) -> Result<Self, Bad> {
+        Self::with(text, Places::of(text))
+    }
+
+    fn with(text: &str, places: Places) -> Result<Self, Bad> {
         Ok(Self {
-            parser,
-            event,
+            parser: Parser::new(text)?,
+            event: Event::of(Kind::StreamStart),
+            places,
             replay: None,
             anchors: HashMap::new(),
             tracking: Vec::new(),
-            nodes: 0,
+            nodes_left: MAX_NODES + text.len() / 2,
             depth: 0,
         })
     }
 
-    pub(super) fn document(&mut self) -> Result<Node, Stop> {
+    /// Where the reading is, in bytes.
+    pub(super) fn place(&self) -> usize {
+        self.places.byte(self.parser.place())
+    }
+
+    /// The first document, into any value.
+    pub(super) fn document(&mut self) -> Result<Tree, Stop> {
+        self.start()?;
+        let tree = self.root()?;
+        self.end(tree)
+    }
+
+    /// The first document, into a map: of its outermost keys and values even quoted nulls are null.
+    pub(super) fn file(&mut self) -> Result<Tree, Stop> {
+        self.start()?;
+        let tree = self.file_root()?;
+        self.end(tree)
+    }
+
+    fn file_root(&mut self) -> Result<Tree, Stop> {
+        match self.event.kind {
+            Kind::MappingStart => self.node(Self::root),
+            Kind::Alias => {
+                self.recall()?;
+                self.file_root()
+            }
+            _ => self.root(),
+        }
+    }
+
+    /// The place of a document behind the one that was read.
+    pub(super) fn next_document(&self) -> Option<usize> {
+        (self.event.kind == Kind::DocumentStart).then(|| self.places.byte(self.event.span.start))
+    }
+
+    fn start(&mut self) -> Result<(), Stop> {
+        self.advance()?;
         self.advance()?;
         if self.event.kind != Kind::DocumentStart {
-            return Err(Bad("expected document start").into());
+            return Err(Bad("there is nothing but comments").into());
         }
-        self.advance()?;
-        let node = self.root()?;
+        self.advance()
+    }
+
+    /// What follows must at least begin as a document.
+    fn end(&mut self, tree: Tree) -> Result<Tree, Stop> {
         if self.event.kind != Kind::DocumentEnd {
             return Err(Bad("expected document end").into());
         }
         self.advance()?;
-        Ok(node)
+        Ok(tree)
     }
 
     fn advance(&mut self) -> Result<(), Stop> {
@@ -77,16 +130,10 @@ impl Decoder {
         Ok(())
     }
 
-    fn begin_anchor(&mut self) -> Option<String> {
-        if self.event.anchor.is_empty() {
-            return None;
+    fn end_anchor(&mut self, anchor: String) {
+        if anchor.is_empty() {
+            return;
         }
-        self.tracking.push(vec![self.event.clone()]);
-        Some(self.event.anchor.clone())
-    }
-
-    fn end_anchor(&mut self, anchor: Option<String>) {
-        let Some(anchor) = anchor else { return };
         let mut events = self.tracking.pop().unwrap_or_default();
         if let Some(first) = events.first_mut() {
             first.anchor.clear();
@@ -99,52 +146,57 @@ impl Decoder {
     }
 
     /// The document's own node, and what an alias stands for: nulls here may even be quoted.
-    fn root(&mut self) -> Result<Node, Stop> {
+    fn root(&mut self) -> Result<Tree, Stop> {
         match self.event.kind {
             Kind::Scalar if resolve::is_null(&self.event.value) => {
-                let anchor = self.begin_anchor();
+                let (span, anchor) = self.begin();
+                let text = std::mem::take(&mut self.event.value);
                 self.advance()?;
                 self.end_anchor(anchor);
-                Ok(Node::Null)
+                Ok(Tree { span, data: Data::Scalar(Node::Null, text) })
             }
             Kind::SequenceStart | Kind::MappingStart | Kind::Scalar | Kind::Alias => self.value(),
-            Kind::DocumentEnd => Ok(Node::Null),
+            Kind::DocumentEnd => Ok(Tree::scalar(Node::Null)),
             _ => Err(Bad("unexpected event").into()),
         }
     }
 
-    fn value(&mut self) -> Result<Node, Stop> {
-        self.nodes += 1;
-        if self.nodes > MAX_NODES {
-            return Err(Stop::Crash(Crash::Endless));
-        }
+    fn value(&mut self) -> Result<Tree, Stop> {
+        self.nodes_left = self.nodes_left.checked_sub(1).ok_or(Stop::Crash(Crash::Endless))?;
         if self.event.kind == Kind::Alias {
             return self.alias();
         }
-        let anchor = self.begin_anchor();
-        let node = match self.event.kind {
-            Kind::SequenceStart => self.deeper(Self::sequence)?,
-            Kind::MappingStart => self.deeper(Self::mapping)?,
-            Kind::Scalar => {
-                let node = resolve::event(&self.event);
-                self.advance()?;
-                node
-            }
-            Kind::DocumentEnd => return Err(Bad("unexpected end of the document").into()),
-            _ => Node::Null,
-        };
-        self.end_anchor(anchor);
-        Ok(node)
+        self.node(Self::value)
     }
 
-    fn deeper(&mut self, f: impl FnOnce(&mut Self) -> Result<Node, Stop>) -> Result<Node, Stop> {
+    /// A node that is no alias; `read` reads the keys and values of a map.
+    fn node(&mut self, read: fn(&mut Self) -> Result<Tree, Stop>) -> Result<Tree, Stop> {
+        let (span, anchor) = self.begin();
         self.depth += 1;
-        if self.depth > MAX_DEPTH {
-            return Err(self.too_deep());
-        }
-        let node = f(self);
+        let data = match self.event.kind {
+            Kind::SequenceStart | Kind::MappingStart if self.depth > MAX_DEPTH => return Err(self.too_deep()),
+            Kind::SequenceStart => self.sequence()?,
+            Kind::MappingStart => self.mapping(read)?,
+            Kind::Scalar => {
+                let node = resolve::event(&self.event);
+                let text = std::mem::take(&mut self.event.value);
+                self.advance()?;
+                Data::Scalar(node, text)
+            }
+            Kind::DocumentEnd => return Err(Bad("unexpected end of the document").into()),
+            _ => Data::Scalar(Node::Null, String::new()),
+        };
         self.depth -= 1;
-        node
+        self.end_anchor(anchor);
+        Ok(Tree { span, data })
+    }
+
+    /// The place of a node, and its anchor, for which its events are recorded.
+    fn begin(&mut self) -> (Range<usize>, String) {
+        if !self.event.anchor.is_empty() {
+            self.tracking.push(vec![self.event.clone()]);
+        }
+        (self.places.bytes(&self.event.span), self.event.anchor.clone())
     }
 
     /// Text this deep is nearly always unbalanced: then it is no YAML, and only then can it be told.
@@ -158,14 +210,20 @@ impl Decoder {
         }
     }
 
-    fn alias(&mut self) -> Result<Node, Stop> {
-        let events = self.anchors.get(&self.event.anchor).ok_or(Bad("missing anchor"))?;
-        self.replay = Some(events.iter().cloned().collect());
-        self.advance()?;
-        self.root()
+    /// What an alias stands for, in the alias's place.
+    fn alias(&mut self) -> Result<Tree, Stop> {
+        let span = self.places.bytes(&self.event.span);
+        self.recall()?;
+        Ok(Tree { span, ..self.root()? })
     }
 
-    fn sequence(&mut self) -> Result<Node, Stop> {
+    fn recall(&mut self) -> Result<(), Stop> {
+        let events = self.anchors.get(&self.event.anchor).ok_or(Bad("missing anchor"))?;
+        self.replay = Some(events.iter().cloned().collect());
+        self.advance()
+    }
+
+    fn sequence(&mut self) -> Result<Data, Stop> {
         let mut list = Vec::new();
         self.advance()?;
         while !matches!(self.event.kind, Kind::SequenceEnd | Kind::DocumentEnd) {
@@ -174,22 +232,26 @@ impl Decoder {
         if self.event.kind != Kind::DocumentEnd {
             self.advance()?;
         }
-        Ok(Node::List(list))
+        Ok(Data::List(list))
     }
 
-    fn mapping(&mut self) -> Result<Node, Stop> {
-        let mut map = BTreeMap::new();
+    fn mapping(&mut self, read: fn(&mut Self) -> Result<Tree, Stop>) -> Result<Data, Stop> {
+        let mut map = Vec::new();
         self.advance()?;
         while !matches!(self.event.kind, Kind::MappingEnd | Kind::DocumentEnd) {
-            let key = self.value()?;
-            let value = self.value()?;
+            let key = read(self)?;
+            let value = read(self)?;
+            let span = key.span.clone();
             // Go cannot hash a list or a map; the process dies of it.
-            let key = key.go_key().ok_or(Stop::Crash(Crash::Panic))?;
-            map.insert(key, value);
+            let Data::Scalar(key, _) = key.data else { return Err(Stop::Crash(Crash::Panic)) };
+            if matches!(key, Node::Bytes(_)) {
+                return Err(Stop::Crash(Crash::Panic));
+            }
+            map.push(Entry { span, key, value });
         }
         if self.event.kind != Kind::DocumentEnd {
             self.advance()?;
         }
-        Ok(Node::Map(map))
+        Ok(Data::Map(map))
     }
 }

@@ -1,42 +1,69 @@
-//! A whole document with places, for texts of more than one line.
-//!
-//! The same scanner and parser as for the command line's values, since the OS reads its files with them, too; only
-//! the last step differs: each value keeps where it stands, and aliases are followed as they are meant.
+//! What a text was read to: values, each with the place it stands in.
 
-use std::{collections::HashMap, ops::Range};
+use std::ops::Range;
 
-use super::{
-    Bad,
-    parse::{Event, Kind, Parser},
-    resolve,
-};
+use super::{Stop, decode::Decoder};
 use crate::tree::Node;
 
 /// A value and the bytes it stands in; of a list or map its first bytes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Tree {
     pub(crate) span: Range<usize>,
     pub(crate) data: Data,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Data {
     /// What the text means, and the text.
     Scalar(Node, String),
     List(Vec<Tree>),
-    /// Keys by the text they are written as.
-    Map(Vec<(Range<usize>, String, Tree)>),
+    /// As written: a key may stand here twice, and then the last one counts.
+    Map(Vec<Entry>),
+}
+
+/// A key with its value.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Entry {
+    pub(crate) span: Range<usize>,
+    /// A scalar: the text `1` and the number 1 are two keys.
+    pub(crate) key: Node,
+    pub(crate) value: Tree,
+}
+
+impl Entry {
+    /// The key as text.
+    pub(crate) fn name(&self) -> String {
+        self.key.to_string()
+    }
 }
 
 impl Tree {
+    /// A scalar that nobody wrote.
+    pub(crate) fn scalar(node: Node) -> Self {
+        let text = node.to_string();
+        Self { span: 0..0, data: Data::Scalar(node, text) }
+    }
+
+    /// A list of scalars that nobody wrote.
+    pub(crate) fn list(nodes: impl Iterator<Item = Node>) -> Self {
+        Self { span: 0..0, data: Data::List(nodes.map(Self::scalar).collect()) }
+    }
+
     /// The value without places. The last of equal keys counts.
     pub(crate) fn node(&self) -> Node {
         match &self.data {
             Data::Scalar(node, _) => node.clone(),
             Data::List(list) => Node::List(list.iter().map(Self::node).collect()),
-            Data::Map(map) => {
-                Node::Map(map.iter().map(|(_, key, tree)| (key.clone(), tree.node())).collect())
-            }
+            Data::Map(map) => Node::Map(map.iter().map(|e| (e.name(), e.value.node())).collect()),
+        }
+    }
+
+    /// What kind of value this is, for messages.
+    pub(crate) fn kind(&self) -> &'static str {
+        match &self.data {
+            Data::Scalar(node, _) => node.kind(),
+            Data::List(_) => Node::List(Vec::new()).kind(),
+            Data::Map(_) => Node::map().kind(),
         }
     }
 
@@ -46,35 +73,32 @@ impl Tree {
         let mut span = None;
         for segment in path {
             let Data::Map(entries) = &at.data else { return None };
-            let (place, _, value) = entries.iter().rfind(|(_, name, _)| name == segment)?;
-            span = Some(place.clone());
-            at = value;
+            let entry = entries.iter().rfind(|e| e.name() == segment)?;
+            span = Some(entry.span.clone());
+            at = &entry.value;
         }
         span
     }
 }
 
-const MAX_DEPTH: usize = 100;
-const MAX_NODES: usize = 100_000;
-
 /// Why a text is no document, and where.
-pub(crate) type Misread = (Bad, Range<usize>);
+pub(crate) type Misread = (Stop, Range<usize>);
 
-/// Reads the first document of a text.
+/// Reads the first document of a file, as the OS does: into a map.
 pub(crate) fn read(text: &str) -> Result<Tree, Misread> {
-    // A mark at the beginning is left out by the scanner, so places must not count it.
-    let skipped = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
-    let starts: Vec<usize> =
-        text[skipped..].char_indices().map(|(at, _)| at + skipped).chain([text.len()]).collect();
-    let mut parser = Parser::new(text).map_err(|bad| (bad, control(text)))?;
-    let event = Event::of(Kind::StreamStart);
-    let mut b = Builder { event, starts, anchors: HashMap::new(), nodes: 0, depth: 0 };
-    let result = b.document(&mut parser);
-    result.map_err(|bad| {
+    let mut decoder = Decoder::of_file(text).map_err(|bad| (bad.into(), control(text)))?;
+    decoder.file().map_err(|stop| {
         // What is missing at the end is missing behind the last word, not on an empty line.
-        let at = b.byte(parser.place()).min(text.trim_end().len());
-        (bad, at..at)
+        let at = decoder.place().min(text.trim_end().len());
+        (stop, at..at)
     })
+}
+
+/// The byte at which a second document of a text begins: it is never read.
+pub(crate) fn second(text: &str) -> Option<usize> {
+    let mut decoder = Decoder::of_file(text).ok()?;
+    decoder.file().ok()?;
+    decoder.next_document()
 }
 
 fn control(text: &str) -> Range<usize> {
@@ -82,96 +106,27 @@ fn control(text: &str) -> Range<usize> {
     at..at
 }
 
-struct Builder {
-    event: Event,
-    /// The byte at which each character begins.
-    starts: Vec<usize>,
-    anchors: HashMap<String, Tree>,
-    nodes: usize,
-    depth: usize,
-}
+/// The bytes at which the characters of a text begin.
+pub(super) struct Places(Vec<usize>);
 
-impl Builder {
-    fn byte(&self, at: usize) -> usize {
-        self.starts.get(at).or(self.starts.last()).copied().unwrap_or(0)
+impl Places {
+    /// None are kept: each place is 0.
+    pub(super) fn none() -> Self {
+        Self(Vec::new())
     }
 
-    fn bytes(&self, span: &Range<usize>) -> Range<usize> {
+    pub(super) fn of(text: &str) -> Self {
+        // A mark at the beginning is left out by the scanner, so places must not count it.
+        let skipped = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
+        let starts = text[skipped..].char_indices().map(|(at, _)| at + skipped);
+        Self(starts.chain([text.len()]).collect())
+    }
+
+    pub(super) fn byte(&self, at: usize) -> usize {
+        self.0.get(at).or(self.0.last()).copied().unwrap_or(0)
+    }
+
+    pub(super) fn bytes(&self, span: &Range<usize>) -> Range<usize> {
         self.byte(span.start)..self.byte(span.end)
-    }
-
-    fn advance(&mut self, parser: &mut Parser) -> Result<(), Bad> {
-        self.event = parser.next()?;
-        Ok(())
-    }
-
-    fn document(&mut self, parser: &mut Parser) -> Result<Tree, Bad> {
-        self.advance(parser)?;
-        self.advance(parser)?;
-        if self.event.kind != Kind::DocumentStart {
-            return Err(Bad("there is nothing but comments"));
-        }
-        self.advance(parser)?;
-        let tree = self.value(parser)?;
-        // What follows must at least begin as a document.
-        self.advance(parser)?;
-        Ok(tree)
-    }
-
-    fn value(&mut self, parser: &mut Parser) -> Result<Tree, Bad> {
-        self.nodes += 1;
-        self.depth += 1;
-        if self.nodes > MAX_NODES || self.depth > MAX_DEPTH {
-            return Err(Bad("the document is too large or too deep"));
-        }
-        let event = self.event.clone();
-        let span = self.bytes(&event.span);
-        self.advance(parser)?;
-        let data = match event.kind {
-            Kind::Scalar => Data::Scalar(resolve::event(&event), event.value.clone()),
-            Kind::SequenceStart => self.list(parser)?,
-            Kind::MappingStart => self.map(parser)?,
-            Kind::Alias => {
-                let tree = self.anchors.get(&event.anchor).ok_or(Bad("missing anchor"))?;
-                self.nodes += size(tree);
-                tree.data.clone()
-            }
-            _ => return Err(Bad("unexpected event")),
-        };
-        self.depth -= 1;
-        let tree = Tree { span, data };
-        if !event.anchor.is_empty() && event.kind != Kind::Alias {
-            self.anchors.insert(event.anchor, tree.clone());
-        }
-        Ok(tree)
-    }
-
-    fn list(&mut self, parser: &mut Parser) -> Result<Data, Bad> {
-        let mut list = Vec::new();
-        while self.event.kind != Kind::SequenceEnd {
-            list.push(self.value(parser)?);
-        }
-        self.advance(parser)?;
-        Ok(Data::List(list))
-    }
-
-    fn map(&mut self, parser: &mut Parser) -> Result<Data, Bad> {
-        let mut map = Vec::new();
-        while self.event.kind != Kind::MappingEnd {
-            let key = self.value(parser)?;
-            let Data::Scalar(node, _) = &key.data else { return Err(Bad("a list or map cannot be a key")) };
-            let name = node.go_key().ok_or(Bad("binary data cannot be a key"))?;
-            map.push((key.span.clone(), name, self.value(parser)?));
-        }
-        self.advance(parser)?;
-        Ok(Data::Map(map))
-    }
-}
-
-fn size(tree: &Tree) -> usize {
-    match &tree.data {
-        Data::Scalar(..) => 1,
-        Data::List(list) => 1 + list.iter().map(size).sum::<usize>(),
-        Data::Map(map) => 1 + map.iter().map(|(_, _, tree)| 1 + size(tree)).sum::<usize>(),
     }
 }

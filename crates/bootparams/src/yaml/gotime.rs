@@ -46,9 +46,13 @@ impl GoTime {
 }
 
 impl GoTime {
-    /// Go's RFC 3339 with as many digits of a second as are needed.
+    /// Go's RFC 3339 with as many digits of a second as are needed. It has none for a year of more than four digits.
     #[must_use]
-    pub fn rfc3339(&self) -> String {
+    pub fn rfc3339(&self) -> Option<String> {
+        let (year, ..) = date(self.seconds.div_euclid(86_400));
+        if !(0..=9999).contains(&year) {
+            return None;
+        }
         let text = self.to_string();
         let mut words = text.split(' ');
         let mut next = || words.next().unwrap_or_default().to_owned();
@@ -57,7 +61,7 @@ impl GoTime {
             (None | Some(0), _) => "Z".to_owned(),
             (_, zone) => format!("{}:{}", &zone[..3], &zone[3..]),
         };
-        format!("{date}T{time}{zone}")
+        Some(format!("{date}T{time}{zone}"))
     }
 }
 

@@ -4,9 +4,6 @@
 //! nulls, anchors that lose events, maps with lists as keys that crash the process. A general YAML library
 //! would be right where they are wrong, so this is the same machine in the same four steps: characters →
 //! tokens ([`scan`]) → events ([`parse`]) → values ([`decode`]), with scalars resolved in [`resolve`].
-//!
-//! Directives (`%YAML`, `%TAG`) are left out: candiedyaml loops over its first directive token until it calls
-//! it a duplicate, so a text with a directive never parses.
 
 mod block;
 mod decode;
@@ -19,9 +16,10 @@ mod scalar;
 mod scan;
 mod tag;
 
-pub(super) use resolve::{boolean, is_null, plain};
+pub(super) use resolve::{binary, boolean, is_null, plain};
 
-use super::tree::{Crash, Node};
+use self::{decode::Decoder, document::Tree};
+use super::tree::Crash;
 
 /// Why a text is no YAML; the real parser then keeps the raw text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +41,6 @@ impl From<Bad> for Stop {
 }
 
 /// Reads `text` as one YAML document.
-pub(super) fn read(text: &str) -> Result<Node, Stop> {
-    decode::Decoder::new(text)?.document()
+pub(super) fn read(text: &str) -> Result<Tree, Stop> {
+    Decoder::new(text)?.document()
 }

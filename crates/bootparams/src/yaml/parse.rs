@@ -75,13 +75,16 @@ pub(super) struct Parser {
     scanner: Scanner,
     state: State,
     states: Vec<State>,
+    /// Of `%TAG`: handles and what they stand for.
+    prefixes: Vec<(String, String)>,
 }
 
 type Parsed = Result<Event, Bad>;
 
 impl Parser {
     pub(super) fn new(text: &str) -> Result<Self, Bad> {
-        Ok(Self { scanner: Scanner::new(text)?, state: State::StreamStart, states: Vec::new() })
+        let scanner = Scanner::new(text)?;
+        Ok(Self { scanner, state: State::StreamStart, states: Vec::new(), prefixes: Vec::new() })
     }
 
     /// Where the reading is, in characters.
@@ -160,11 +163,10 @@ impl Parser {
                 self.state = State::End;
                 Ok(Event::of(Kind::StreamEnd))
             }
-            Token::DocumentStart => {
-                self.scanner.next();
-                self.states.push(State::DocumentEnd);
-                self.state = State::DocumentContent;
-                Ok(Event::of(Kind::DocumentStart))
+            Token::DocumentStart => self.explicit_document(),
+            Token::Version(_) | Token::TagPrefix { .. } if implicit => {
+                self.directives()?;
+                self.explicit_document()
             }
             _ if implicit => {
                 self.states.push(State::DocumentEnd);
@@ -172,6 +174,30 @@ impl Parser {
                 Ok(Event::of(Kind::DocumentStart))
             }
             _ => Err(Bad("did not find expected <document start>")),
+        }
+    }
+
+    fn explicit_document(&mut self) -> Parsed {
+        if *self.scanner.peek()? != Token::DocumentStart {
+            return Err(Bad("did not find expected <document start>"));
+        }
+        self.scanner.next();
+        self.states.push(State::DocumentEnd);
+        self.state = State::DocumentContent;
+        Ok(Event::of(Kind::DocumentStart))
+    }
+
+    /// Those of the first document. candiedyaml takes any in front of a later one for a duplicate.
+    fn directives(&mut self) -> Result<(), Bad> {
+        let mut versions = 0;
+        loop {
+            match self.scanner.peek()?.clone() {
+                Token::Version(number) if number == "1.1" && versions == 0 => versions += 1,
+                Token::Version(_) => return Err(Bad("found a duplicate or incompatible %YAML directive")),
+                Token::TagPrefix { handle, prefix } => self.prefixes.push((handle, prefix)),
+                _ => return Ok(()),
+            }
+            self.scanner.next();
         }
     }
 
@@ -244,10 +270,11 @@ impl Parser {
             self.scanner.next();
         }
         let tag = match tag {
-            Some((Some(handle), suffix)) => match handle.as_str() {
-                "!" => handle + &suffix,
-                "!!" => format!("tag:yaml.org,2002:{suffix}"),
-                _ => return Err(Bad("found undefined tag handle")),
+            Some((Some(handle), suffix)) => match self.prefixes.iter().find(|(h, _)| *h == handle) {
+                Some((_, prefix)) => format!("{prefix}{suffix}"),
+                None if handle == "!" => handle + &suffix,
+                None if handle == "!!" => format!("tag:yaml.org,2002:{suffix}"),
+                None => return Err(Bad("found undefined tag handle")),
             },
             _ => String::new(),
         };

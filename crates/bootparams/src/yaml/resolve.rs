@@ -16,15 +16,16 @@ pub(super) fn event(event: &Event) -> Node {
     if event.tag.is_empty() && !event.implicit {
         return Node::Str(event.value.clone());
     }
-    if let Some(node) = typed(&event.value) {
-        return node;
+    if BINARY_TAGS.contains(&event.tag.as_str()) {
+        return binary(&event.value);
     }
-    if BINARY_TAGS.contains(&event.tag.as_str())
-        && let Ok(bytes) = base64::engine::general_purpose::STANDARD.decode(go_base64(&event.value))
-    {
-        return Node::Bytes(bytes);
-    }
-    Node::Str(event.value.clone())
+    plain(&event.value)
+}
+
+/// What a text with the tag `!!binary` becomes: bytes only if it is nothing else.
+pub(crate) fn binary(text: &str) -> Node {
+    let bytes = || base64::engine::general_purpose::STANDARD.decode(go_base64(text)).ok().map(Node::Bytes);
+    typed(text).or_else(bytes).unwrap_or_else(|| Node::Str(text.to_owned()))
 }
 
 /// What a plain scalar of this text becomes.

@@ -24,8 +24,21 @@ pub(super) enum Token {
     Value,
     Alias(String),
     Anchor(String),
-    Tag { handle: Option<String>, suffix: String },
-    Scalar { value: String, plain: bool },
+    Tag {
+        handle: Option<String>,
+        suffix: String,
+    },
+    /// `%YAML` with its number.
+    Version(String),
+    /// `%TAG`.
+    TagPrefix {
+        handle: String,
+        prefix: String,
+    },
+    Scalar {
+        value: String,
+        plain: bool,
+    },
 }
 
 /// A place in the text. `column` starts again after a line break.
@@ -185,7 +198,7 @@ impl Scanner {
         let c = self.at(0);
         match c {
             '\0' => self.stream_end(),
-            '%' if self.mark.column == 0 => Err(Bad("directives do not parse")),
+            '%' if self.mark.column == 0 => self.directive(),
             '-' if self.at_document_indicator() => self.document_indicator(Token::DocumentStart),
             '.' if self.at_document_indicator() => self.document_indicator(Token::DocumentEnd),
             '[' => self.flow_start(Token::FlowSequenceStart),
@@ -294,7 +307,7 @@ impl Scanner {
     }
 
     /// Closes block collections deeper than `column`; all of them for `None`.
-    fn unroll_indent(&mut self, column: Option<usize>) {
+    pub(super) fn unroll_indent(&mut self, column: Option<usize>) {
         if self.flow_level > 0 {
             return;
         }

@@ -1,4 +1,4 @@
-//! Anchors, aliases and tags.
+//! Anchors, aliases, tags and directives.
 
 use super::{
     Bad,
@@ -108,5 +108,45 @@ impl Scanner {
         }
         uri.push_str(&String::from_utf8_lossy(&octets));
         Ok(())
+    }
+
+    /// `%YAML 1.1` and `%TAG !handle! prefix`, with all of their line.
+    pub(super) fn directive(&mut self) -> Result<(), Bad> {
+        self.unroll_indent(None);
+        self.remove_simple_key()?;
+        self.simple_key_allowed = false;
+        self.skip();
+        let token = match self.word().as_str() {
+            "YAML" => Token::Version(self.word()),
+            "TAG" => Token::TagPrefix { handle: self.word(), prefix: self.word() },
+            _ => return Err(Bad("found unknown directive name")),
+        };
+        self.blanks();
+        if self.at(0) == '#' {
+            while !self.breakz() {
+                self.skip();
+            }
+        }
+        if !self.breakz() {
+            return Err(Bad("did not find expected comment or line break after a directive"));
+        }
+        self.push(token);
+        Ok(())
+    }
+
+    /// The characters up to the next blank, and the blanks before them.
+    fn word(&mut self) -> String {
+        self.blanks();
+        let mut word = String::new();
+        while !self.blankz(0) {
+            self.take(&mut word);
+        }
+        word
+    }
+
+    fn blanks(&mut self) {
+        while matches!(self.at(0), ' ' | '\t') {
+            self.skip();
+        }
     }
 }

@@ -1,0 +1,485 @@
+//! A cloud-config, checked without a machine: YAML, types by the schema, keys that are keys.
+//!
+//! It is read with the OS's own YAML, so that what passes here is what the OS will hold.
+
+mod text;
+
+use std::ops::Range;
+
+pub use text::{Leaf, NoText, leaves, masked, text};
+
+use super::{
+    check::{AT_BOOT, SCHEMA, advice, is_secret, nearest},
+    codes,
+    convert::{self, Misfit, Verdict, as_text},
+    diagnostic::{Diagnostic, Findings},
+    host::{self, Host},
+    os::Os,
+    schema::{Key, Schema, Type},
+    ssh,
+    tree::Node,
+    yaml::{
+        Stop,
+        document::{self, Data, Entry, Tree},
+    },
+};
+
+/// Larger than any cloud-config by far.
+const MAX_BYTES: usize = 1 << 20;
+
+/// What a machine must know before it can fetch a cloud-config.
+const EARLY: [&str; 3] = ["rancher.state.dev", "rancher.state.autoformat", "rancher.cloud_init.datasources"];
+
+const SKIPPED: &str = "the whole file is skipped, and the boot goes on without it";
+const CRASHES: &str =
+    "PID 1 crashes on a file in the initrd or on the disk; one that is fetched is dropped whole";
+const IGNORED: &str = "it is silently ignored";
+
+/// How the OS takes a file with this text: into its configuration, not at all, or by a panic of PID 1. The first line
+/// does not matter here; only a datasource asks for it.
+#[must_use]
+pub fn boot(text: &str, os: Os) -> Verdict {
+    if os.version().is_none() || text.is_empty() {
+        return Verdict::Ok;
+    }
+    match document::read(text) {
+        Ok(tree) => convert::verdict(&tree, os),
+        Err((Stop::Bad(bad), _)) => Verdict::Refused(bad.0.to_owned()),
+        Err((Stop::Crash(crash), _)) => Verdict::Panic(crash.to_string()),
+    }
+}
+
+/// Checks the text of a cloud-config. The diagnostics stand in the order of the text and hold no secret.
+#[must_use]
+pub fn check(text: &str, os: Os) -> Vec<Diagnostic> {
+    let mut c = Checker { os, found: Findings::default() };
+    c.header(text);
+    if text.len() > MAX_BYTES {
+        let help = "carry large files in the medium itself";
+        c.found.say(&codes::CC_YAML, 0..0, "more than a megabyte", SKIPPED, help);
+        return c.found.in_order();
+    }
+    match document::read(text) {
+        Err((Stop::Bad(bad), span)) => {
+            let help = "check quotes, brackets and indentation here";
+            c.found.say(&codes::CC_YAML, span, bad.0, SKIPPED, help);
+        }
+        Err((Stop::Crash(crash), span)) => {
+            let message = format!("the reader cannot follow this: {crash}");
+            let help = "write values out in place of anchors, and keys as texts";
+            c.found.say(&codes::CC_CRASH, span, message, CRASHES, help);
+        }
+        Ok(tree) => {
+            c.second_document(text);
+            c.root(&tree);
+        }
+    }
+    c.found.in_order()
+}
+
+const HEADER_HELP: &str = "write `#cloud-config` as the first line";
+
+/// What to do about a value of the wrong type.
+fn type_help(key: &Key, inside: bool) -> String {
+    match key.row.ty {
+        Type::Commands | Type::Command | Type::TextOrList | Type::Labels | Type::Assignments if inside => {
+            "put it in double quotes: numbers and words such as yes are no texts here".to_owned()
+        }
+        ty => format!("write {} here", ty.wanted()),
+    }
+}
+
+struct Checker {
+    os: Os,
+    found: Findings,
+}
+
+impl Checker {
+    fn header(&mut self, text: &str) {
+        let first = text.split('\n').next().unwrap_or_default();
+        if first.ends_with('\r') {
+            let help = "save the file with LF line ends";
+            let at_boot = "the OS reads it, but `ros config validate` refuses it";
+            self.found.say(&codes::CC_CRLF, 0..first.len(), "CRLF line ends", at_boot, help);
+        }
+        // The OS drops white space at the end of this line.
+        if first.trim_end() == "#cloud-config" {
+            return;
+        }
+        let (message, help) = match first.strip_prefix('\u{feff}') {
+            Some(_) => (
+                "a byte order mark stands before `#cloud-config`",
+                "save the file as UTF-8 without a byte order mark",
+            ),
+            None if first.starts_with("#!") => ("this is a script, not a cloud-config", HEADER_HELP),
+            None if first.starts_with("#cloud-config") => {
+                ("something follows `#cloud-config` on the first line", HEADER_HELP)
+            }
+            None => ("the first line is not `#cloud-config`", HEADER_HELP),
+        };
+        let at_boot = "a datasource's text without it is dropped";
+        self.found.say(&codes::CC_HEADER, 0..first.len(), message, at_boot, help);
+    }
+
+    fn second_document(&mut self, text: &str) {
+        if let Some(at) = document::second(text).filter(|_| self.os.dialect().is_some()) {
+            let message = "a second document begins here";
+            let at_boot = "what follows is never read";
+            self.found.say(&codes::CC_SECOND, at..at, message, at_boot, "put everything into one document");
+        }
+    }
+
+    /// The system's own code takes the values, and what that refuses is said here.
+    fn host(&mut self, tree: &Tree) {
+        let mut host = Host::default();
+        for refusal in host::tree(&mut host, tree) {
+            let (code, help) = advice(refusal.unknown);
+            self.found.say(code, refusal.span, refusal.message, AT_BOOT, help);
+        }
+        for message in host.render().refused {
+            self.found.say(&codes::HOST_VALUE, 0..0, message, AT_BOOT, "complete it, or take it out");
+        }
+        for path in EARLY {
+            if let Some(span) = tree.key(path.split('.')) {
+                self.early(&span, path);
+            }
+        }
+    }
+
+    fn root(&mut self, tree: &Tree) {
+        if self.os == Os::Docker {
+            return self.host(tree);
+        }
+        if self.os.version().is_none() {
+            // Somebody else's cloud-init: its keys are not known here.
+            return;
+        }
+        for misfit in convert::misfits(tree, self.os) {
+            self.misfit(&misfit);
+        }
+        self.garbled(tree);
+        self.map(&SCHEMA, tree, &mut Vec::new());
+    }
+
+    /// Characters beyond ASCII that the OS takes for others.
+    fn garbled(&mut self, tree: &Tree) {
+        match &tree.data {
+            Data::Scalar(Node::Str(text), _) if convert::garbles(text) => {
+                let message = "characters beyond ASCII come out as others here";
+                let help = "write it in ASCII; the content of a file can be base64 (`encoding: b64`)";
+                let span = tree.span.clone();
+                self.found.say(&codes::CC_MANGLED, span, message, "the changed text is used", help);
+            }
+            Data::Scalar(..) => {}
+            Data::List(list) => list.iter().for_each(|item| self.garbled(item)),
+            Data::Map(map) => map.iter().for_each(|entry| self.garbled(&entry.value)),
+        }
+    }
+
+    fn misfit(&mut self, misfit: &Misfit) {
+        let Misfit { span, path, key, kind, inside, verdict } = misfit;
+        let name = path.join(".");
+        let crashes = matches!(verdict, Verdict::Panic(_));
+        let at_boot = if crashes { CRASHES } else { SKIPPED };
+        let (code, message, help) = match key {
+            None if path.is_empty() => {
+                let message = format!("a map is wanted, and this is {kind}");
+                (&codes::CC_TYPE, message, "write `key: value`".to_owned())
+            }
+            None if crashes => {
+                let message = format!("`{name}` has binary data as a key");
+                (&codes::CC_CRASH, message, "write the key as a text".to_owned())
+            }
+            None => {
+                let message = format!("`{name}` has a character that the OS refuses");
+                let help = "write it in ASCII; the content of a file can be base64 (`encoding: b64`)";
+                (&codes::CC_TEXT, message, help.to_owned())
+            }
+            Some(key) if crashes && key.row.followed => {
+                let message = format!("`{name}` is null");
+                (&codes::CC_CRASH, message, "give the service an `image`, or take its name out".to_owned())
+            }
+            Some(key) => {
+                let wanted = key.row.ty.wanted();
+                let what = if *inside { "there is" } else { "this is" };
+                let of = if *inside { " in it" } else { "" };
+                let message = format!("`{name}` wants {wanted}, and {what} {kind}{of}");
+                (if crashes { &codes::CC_CRASH } else { &codes::CC_TYPE }, message, type_help(key, *inside))
+            }
+        };
+        self.found.say(code, span.clone(), message, at_boot, help);
+    }
+
+    fn map(&mut self, schema: &'static Schema, tree: &Tree, path: &mut Vec<String>) {
+        let Data::Map(entries) = &tree.data else { return };
+        for (i, Entry { span, key, value }) in entries.iter().enumerate() {
+            let name = as_text(key).unwrap_or_default();
+            if entries[..i].iter().any(|other| other.key == *key) {
+                let message = format!("`{name}` is set a second time");
+                self.found.say(
+                    &codes::CC_TWICE,
+                    span.clone(),
+                    message,
+                    "the last one counts",
+                    "keep one of them",
+                );
+            }
+            path.push(name);
+            self.entry(schema, span, value, path);
+            path.pop();
+        }
+    }
+
+    fn entry(&mut self, schema: &'static Schema, span: &Range<usize>, value: &Tree, path: &mut Vec<String>) {
+        let name = path.last().map(String::as_str).unwrap_or_default();
+        let Some(child) = schema.child(name) else { return self.unknown(schema, span, path) };
+        let Some(key) = child.key() else { return };
+        if !key.known_to(self.os) {
+            return self.other_version(span, key, path);
+        }
+        let right = key.path.rsplit('.').next().filter(|right| *right != "*" && *right != name);
+        if let Some(right) = right {
+            let message = format!("`{name}` is spelled `{right}`");
+            let at_boot = "it is read, and what is set or is the default in the right spelling goes over it";
+            self.found.say(&codes::CC_UNKNOWN, span.clone(), message, at_boot, format!("write `{right}`"));
+        }
+        self.known(child, span, key, value, path);
+    }
+
+    fn unknown(&mut self, schema: &'static Schema, span: &Range<usize>, path: &[String]) {
+        let wrong = path.last().map(String::as_str).unwrap_or_default();
+        let (message, help) = if wrong == "<<" {
+            let message = "`<<` is an unknown key here: merge keys are not followed";
+            (message.to_owned(), "write the keys out".to_owned())
+        } else {
+            let help = nearest(wrong, &schema.names(self.os)).map_or_else(
+                || "take it out; this OS reads only its own keys".to_owned(),
+                |near| format!("did you mean `{near}`?"),
+            );
+            (format!("unknown key `{}`", path.join(".")), help)
+        };
+        self.found.say(&codes::CC_UNKNOWN, span.clone(), message, IGNORED, help);
+    }
+
+    fn other_version(&mut self, span: &Range<usize>, key: &Key, path: &[String]) {
+        let too_new = self.os.version().is_some_and(|v| v < key.row.since);
+        let when = if too_new {
+            format!("came with {}", key.row.since)
+        } else {
+            format!("went with {}", key.row.until.map(|v| v.to_string()).unwrap_or_default())
+        };
+        let message = format!("`{}` {when}", path.join("."));
+        self.found.say(&codes::CC_VERSION, span.clone(), message, IGNORED, "take it out");
+    }
+
+    fn known(
+        &mut self,
+        schema: &'static Schema,
+        span: &Range<usize>,
+        key: &Key,
+        value: &Tree,
+        path: &mut Vec<String>,
+    ) {
+        let name = path.join(".");
+        if matches!(key.row.ty, Type::Password | Type::Terminal) {
+            let message = format!("`{name}` is read from the kernel's command line only");
+            let help = "use ssh_authorized_keys; a password is set on the command line";
+            return self.found.say(&codes::CC_PASSWORD, span.clone(), message, IGNORED, help);
+        }
+        self.early(span, &name);
+        match (name.as_str(), &value.data) {
+            ("ssh_authorized_keys", Data::List(keys)) => return self.keys(keys),
+            ("mounts", Data::List(mounts)) => mounts.iter().for_each(|m| self.mount(m)),
+            ("runcmd" | "bootcmd", Data::List(commands)) => commands.iter().for_each(|c| self.command(c)),
+            _ => {}
+        }
+        match (key.row.ty, &value.data) {
+            (Type::Map, _) => self.map(schema, value, path),
+            (Type::Maps, Data::List(list)) => {
+                for item in list {
+                    if let Some(element) = schema.child("*") {
+                        self.map(element, item, path);
+                    }
+                    self.file(item);
+                }
+            }
+            (Type::List, Data::List(list)) => list.iter().for_each(|v| self.mangled(v, &name)),
+            (Type::Text, _) => self.mangled(value, &name),
+            _ => {}
+        }
+    }
+
+    /// What is needed before a cloud-config that must be fetched is there.
+    fn early(&mut self, span: &Range<usize>, name: &str) {
+        if EARLY.contains(&name) {
+            let message = format!("`{name}` is needed before a cloud-config is fetched");
+            let at_boot = "in one that is fetched it comes too late";
+            let help = "write it on the kernel's command line as well";
+            self.found.say(&codes::CC_EARLY, span.clone(), message, at_boot, help);
+        }
+    }
+
+    /// A scalar that the OS sees as another text.
+    fn mangled(&mut self, value: &Tree, name: &str) {
+        let Data::Scalar(node, written) = &value.data else { return };
+        if matches!(node, Node::Str(_)) {
+            return;
+        }
+        let Some(seen) = as_text(node).filter(|seen| seen != written && !written.is_empty()) else { return };
+        let secret = is_secret(name);
+        let message = if secret {
+            format!("the value of `{name}` is read as {}, and is then another text", node.kind())
+        } else {
+            format!("`{name}`: the OS reads `{written}` and sees `{seen}`")
+        };
+        self.found.say(
+            &codes::CC_MANGLED,
+            value.span.clone(),
+            message,
+            "the changed text is used",
+            "put it in double quotes",
+        );
+    }
+
+    fn keys(&mut self, keys: &[Tree]) {
+        for key in keys {
+            let Data::Scalar(_, text) = &key.data else { continue };
+            if let Err(wrong) = ssh::check_key(text) {
+                let at_boot = "nobody can log in with it";
+                let help = "paste the whole line of a file that ends in .pub";
+                self.found.say(&codes::CC_KEY, key.span.clone(), wrong, at_boot, help);
+            }
+        }
+    }
+
+    fn file(&mut self, file: &Tree) {
+        let Data::Map(entries) = &file.data else { return };
+        let value = |name: &str| entries.iter().find(|e| e.name() == name).map(|e| &e.value);
+        if value("path").is_none() {
+            let message = "a file without a path";
+            let at_boot = "the file is not written";
+            self.found.say(&codes::CC_SHAPE, file.span.clone(), message, at_boot, "add `path: /…`");
+        }
+        if let Some(content) = value("content") {
+            self.fixed_password(content);
+        }
+    }
+
+    fn mount(&mut self, mount: &Tree) {
+        let four = matches!(&mount.data, Data::List(list) if list.len() == 4);
+        if !four {
+            let message = "a mount is a list of exactly four texts";
+            let help = "write `[device, folder, type, options]`, with \"\" for what is not needed";
+            self.found.say(&codes::CC_SHAPE, mount.span.clone(), message, "it is not mounted", help);
+        }
+    }
+
+    fn command(&mut self, command: &Tree) {
+        match &command.data {
+            Data::List(words) => words.iter().for_each(|w| self.fixed_password(w)),
+            _ => self.fixed_password(command),
+        }
+    }
+
+    /// The password that everybody knows, set by a command.
+    fn fixed_password(&mut self, value: &Tree) {
+        let Data::Scalar(_, text) = &value.data else { return };
+        if text.contains("rancher:rancher") {
+            let message = "this sets the password that everybody tries first";
+            let help = "use ssh_authorized_keys, or a hash with `chpasswd -e`";
+            self.found.say(&codes::CC_PASSWORD, value.span.clone(), message, "anybody can log in", help);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "#cloud-config
+hostname: box
+ssh_authorized_keys:
+  - ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcH me@host
+write_files:
+  - path: /etc/motd
+    permissions: \"0644\"
+    content: |
+      hello
+mounts:
+  - [/dev/sdb, /data, ext4, \"\"]
+runcmd:
+  - [sh, -c, echo]
+  - echo hello
+rancher:
+  sysctl:
+    net.ipv4.ip_forward: \"1\"
+  network:
+    interfaces:
+      eth0.100:
+        dhcp: true
+  services:
+    anything: {image: x, command: [a, b]}
+";
+
+    fn found(text: &str, os: &str) -> Vec<(&'static str, String)> {
+        let found = check(text, os.parse().unwrap());
+        found
+            .into_iter()
+            .map(|d| (d.code.id, text[d.span].lines().next().unwrap_or_default().to_owned()))
+            .collect()
+    }
+
+    #[test]
+    fn a_good_one_has_nothing_to_say() {
+        assert_eq!(found(GOOD, "rancheros-1.5.8"), []);
+        assert_eq!(found(GOOD, "smoke"), []);
+    }
+
+    #[test]
+    fn the_place_is_that_of_the_value() {
+        let text = "#cloud-config\nwrite_files:\n- path: /ü\n  permissions: 0644\n- content: x\nrancher:\n  debug: 1\n  ssh: {port: x}\n  debgu: true\n";
+        let want = [
+            ("W0605", "0644".to_owned()),
+            ("E0605", "".to_owned()),
+            ("E0603", "1".to_owned()),
+            ("E0603", "x".to_owned()),
+            ("W0601", "debgu".to_owned()),
+        ];
+        let found = found(text, "rancheros-1.5.8");
+        assert_eq!(
+            found.iter().map(|f| f.0).collect::<Vec<_>>(),
+            want.iter().map(|w| w.0).collect::<Vec<_>>()
+        );
+        assert_eq!((&found[0].1, &found[2].1, &found[4].1), (&want[0].1, &want[2].1, &want[4].1));
+    }
+
+    #[test]
+    fn no_text_is_too_strange() {
+        for text in [
+            "",
+            "#cloud-config\n",
+            "\u{feff}#cloud-config\n[",
+            "- a\n- b",
+            "a: &x [*x]",
+            "%YAML 1.1\n---\na",
+            "\0",
+            "? [a]\n: b",
+            "a: &x 1\nb: [*x, *x]",
+        ] {
+            for d in check(text, Os::Smoke) {
+                assert!(d.span.start <= text.len(), "{text:?} {d:?}");
+                assert!(!super::super::Source { name: "x", text }.show(&d).is_empty());
+            }
+        }
+    }
+
+    #[test]
+    fn secrets_are_hidden_by_name_and_in_addresses() {
+        let text =
+            "rancher:\n  registry_auths:\n    h: \n      password: s3cret \n- {psk: \"x\"}\nhostname: a\n";
+        let hidden = masked(text);
+        assert_eq!(masked("- u: ftp://me@h/\n"), "- u: ftp://**@h/\n");
+        assert!(!hidden.contains("s3cret") && !hidden.contains("\"x\"") && hidden.contains("hostname: a"));
+        assert_eq!(hidden.len(), text.len());
+    }
+}
