@@ -74,6 +74,22 @@ fn each_line_gives_a_tree_and_a_crash_its_word() {
 }
 
 #[test]
+fn json_keeps_types_that_look_alike() {
+    let input = "rancher.a=1e5\nrancher.a=100000\nrancher.a=[.nan,-.inf]\nrancher.a=\"NaN\"\nrancher.a=1.5";
+    let trees = out(&params(&["parse", "--os", "rancheros-1.5.8", "--json"], input));
+    let want = [
+        r#"{"rancher":{"a":100000.0}}"#,
+        r#"{"rancher":{"a":100000}}"#,
+        r#"{"rancher":{"a":[{"float":"NaN"},{"float":"-Inf"}]}}"#,
+        r#"{"rancher":{"a":"NaN"}}"#,
+        r#"{"rancher":{"a":1.5}}"#,
+    ];
+    assert_eq!(trees.lines().collect::<Vec<_>>(), want);
+    let plain = out(&params(&["parse", "--os", "rancheros-1.5.8"], "rancher.a=1e5"));
+    assert_eq!(plain, "{\"rancher\":{\"a\":100000}}\n");
+}
+
+#[test]
 fn every_profile_of_the_repository_is_free_of_errors() {
     for profile in ["smoke", "rancheros", "burmillaos", "linux"] {
         let output = params(&["check", profile], "");

@@ -183,3 +183,29 @@ fn everything_that_is_missing_is_listed_at_once_with_the_one_command() {
     }
     assert_eq!(repo.names("target/media"), [""; 0]);
 }
+
+#[test]
+fn a_cloud_config_that_the_boot_would_throw_away_is_not_built_into_media() {
+    if !can_build("linux", Engine::Prebuilt) {
+        return;
+    }
+    let repo = Repo::with_linux();
+    let file = "isofs/linux/cloud-config.yml";
+    repo.edit("media.toml", "[profile.linux]\n", "[profile.linux]\ncloud-config = \"cloud-config.yml\"\n");
+    repo.edit("media.toml", "os = \"linux\"", "os = \"rancheros-1.5.8\"");
+    repo.write(file, "#cloud-config\nruncmd:\n- [sleep, 5]\n");
+    let output = repo.xtask(LINUX).assert().code(11).stdout_eq("").get_output().stderr.clone();
+    let text = String::from_utf8(output).unwrap();
+    assert!(text.contains("error[E0603]: `runcmd` wants") && text.contains(file), "{text}");
+    assert_eq!(repo.names("dist"), [""; 0]);
+}
+
+#[test]
+fn a_cloud_config_that_is_no_text_is_told_what_it_is() {
+    let repo = Repo::new();
+    let utf16: Vec<u8> = "\u{feff}#cloud-config\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    repo.write("isofs/smoke/cloud-config.yml", utf16);
+    let output = repo.xtask(&["params", "check", "smoke"]).assert().code(3).get_output().stderr.clone();
+    let text = String::from_utf8(output).unwrap();
+    assert!(text.contains("it is UTF-16; save it as UTF-8"), "{text}");
+}

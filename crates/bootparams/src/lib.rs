@@ -1,6 +1,25 @@
 //! The kernel's command line as RancherOS and BurmillaOS read it: parse, check, explain, render.
 //!
-//! Pure: texts in, values out. `os` says which parser, `line` and `yaml` are that parser, quirk for quirk.
+//! Pure: texts in, values out; no file, process, network or clock, and no panic whatever the text, since this also runs
+//! in a PID 1. `os` says which parser, `line` and `yaml` are that parser, quirk for quirk; `schema` has the types of
+//! every key, `convert` is what the OS does with a value of the wrong one.
+//!
+//! ```
+//! use bootparams::{Context, Os, Verdict, check, cloud_config, line};
+//!
+//! let os: Os = "rancheros-1.5.8".parse()?;
+//! assert_eq!(line::parse("quiet rancher.debug=yes", os)?.to_json(), r#"{"rancher":{"debug":true}}"#);
+//!
+//! // How the boot ends, in the OS's own words.
+//! let refused = Verdict::Refused("Invalid boolean: '1'".to_owned());
+//! assert_eq!(line::boot("rancher.debug=1", os), refused);
+//! assert_eq!(cloud_config::boot("#cloud-config\nruncmd: [[sleep, 5]]\n", os).word(), "refused");
+//!
+//! // And what to do about it.
+//! let found = check("rancher.debug=1", os, &Context::default());
+//! assert_eq!((found[0].code.id, found[0].help.as_str()), ("E0202", "write `rancher.debug=true` or `rancher.debug=false`"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 pub mod check;
 pub mod cloud_config;

@@ -51,27 +51,39 @@ impl Node {
     #[must_use]
     pub fn to_json(&self) -> String {
         let mut out = String::new();
-        self.write_json(&mut out);
+        self.write_json(&mut out, false);
         out
     }
 
-    fn write_json(&self, out: &mut String) {
+    /// The same with types that stay apart: a float has a point or an exponent, and one that JSON has no number for
+    /// is an object, `{"float":"NaN"}`, so that no text looks like it.
+    #[must_use]
+    pub fn to_typed_json(&self) -> String {
+        let mut out = String::new();
+        self.write_json(&mut out, true);
+        out
+    }
+
+    fn write_json(&self, out: &mut String, typed: bool) {
         match self {
             Self::Null => out.push_str("null"),
             Self::Bool(b) => *out += &b.to_string(),
             Self::Int(n) => *out += &n.to_string(),
+            // Rust's `Debug` keeps the point of a whole number.
+            Self::Float(f) if f.is_finite() && typed => *out += &format!("{f:?}"),
             Self::Float(f) if f.is_finite() => *out += &json_float(*f),
+            Self::Float(f) if typed => *out += &format!("{{\"float\":{}}}", json_text(&go_float(*f))),
             Self::Float(f) => *out += &json_text(&go_float(*f)),
             Self::Str(s) => *out += &json_text(s),
             Self::Time(t) => *out += &json_text(&format!("time.Time:{t}")),
             Self::Bytes(b) => *out += &json_text(&format!("[]uint8:{}", go_bytes(b))),
             Self::List(list) => {
                 let items = list.iter().map(|node| ("", node));
-                write_items(out, ['[', ']'], items);
+                write_items(out, ['[', ']'], items, typed);
             }
             Self::Map(map) => {
                 let items = map.iter().map(|(k, v)| (k.as_str(), v));
-                write_items(out, ['{', '}'], items);
+                write_items(out, ['{', '}'], items, typed);
             }
         }
     }
@@ -93,7 +105,12 @@ impl Node {
     }
 }
 
-fn write_items<'a>(out: &mut String, ends: [char; 2], items: impl Iterator<Item = (&'a str, &'a Node)>) {
+fn write_items<'a>(
+    out: &mut String,
+    ends: [char; 2],
+    items: impl Iterator<Item = (&'a str, &'a Node)>,
+    typed: bool,
+) {
     out.push(ends[0]);
     for (i, (key, node)) in items.enumerate() {
         if i > 0 {
@@ -103,7 +120,7 @@ fn write_items<'a>(out: &mut String, ends: [char; 2], items: impl Iterator<Item 
             *out += &json_text(key);
             out.push(':');
         }
-        node.write_json(out);
+        node.write_json(out, typed);
     }
     out.push(ends[1]);
 }

@@ -3,8 +3,8 @@
 use anyhow::Result;
 use camino::Utf8PathBuf;
 
-use super::password::PasswordArgs;
-use bootparams::{Severity, Source};
+use super::{params::read_cloud_config, password::PasswordArgs};
+use bootparams::{Diagnostic, Severity, Source, cloud_config};
 use buildexec::ctx::Ctx;
 use buildexec::world::Machine;
 use buildplan::{Keys, NodeId};
@@ -77,24 +77,37 @@ impl<'a> Build<'a> {
         Ok(Self { ctx, loaded, profile, engine, line, planned })
     }
 
-    /// Has the parameters checked: shows every remark, and stops at errors.
+    /// Has the parameters and the cloud-config checked: shows every remark, and stops at errors.
     ///
     /// # Errors
-    /// [`Kind::Params`] when one of them would not do what it says.
+    /// [`Kind::Params`] when one of them would not do what it says, or the file would be thrown away at boot.
     pub fn check_params(&self) -> Result<()> {
-        let found = self.line.check();
+        let os = self.profile.os;
         let name = format!("profile {}", self.profile.name);
-        let text = bootparams::masked(&self.line.shown(), self.profile.os);
-        let source = Source { name: &name, text: &text };
-        for diagnostic in found.iter().filter(|d| d.severity() != Severity::Note) {
-            self.ctx.report.err_line(&source.show(diagnostic));
+        let mut errors = self.show(&name, &bootparams::masked(&self.line.shown(), os), &self.line.check());
+        let mut where_from = "the parameters".to_owned();
+        if let Some(file) = &self.profile.cloud_config {
+            let text = read_cloud_config(self.ctx, file)?;
+            let in_file = self.show(file, &cloud_config::masked(&text), &cloud_config::check(&text, os));
+            if in_file > 0 {
+                where_from = if errors == 0 { file.clone() } else { format!("the parameters and {file}") };
+            }
+            errors += in_file;
         }
-        let errors = found.iter().filter(|d| d.severity() == Severity::Error).count();
         if errors == 0 {
             return Ok(());
         }
-        let message = format!("{} in the parameters", count(errors, "error"));
+        let message = format!("{} in {where_from}", count(errors, "error"));
         Err(Failure::new(Kind::Params, message).help("docs/params.md explains each code").into())
+    }
+
+    /// Shows what was found in a text, but for notes; returns how many errors are among it.
+    fn show(&self, name: &str, text: &str, found: &[Diagnostic]) -> usize {
+        let source = Source { name, text };
+        for diagnostic in found.iter().filter(|d| d.severity() != Severity::Note) {
+            self.ctx.report.err_line(&source.show(diagnostic));
+        }
+        found.iter().filter(|d| d.severity() == Severity::Error).count()
     }
 
     /// The nodes behind the outputs.

@@ -116,9 +116,10 @@ pub fn run(ctx: &Ctx, args: &KargsArgs) -> Result<()> {
         KargsCommand::Replace(w) => edit(ctx, &w.target, &Edit::Replace(words(w)?)),
         KargsCommand::Reset(target) => edit(ctx, target, &Edit::Reset),
         KargsCommand::EmbedConfig { target, file } => {
-            let config = String::from_utf8(read_limited(file, 1 << 20)?)
-                .explain(Kind::Input, || format!("{file} is not UTF-8"))?;
-            embed(ctx, target, &config)
+            let bytes = read_limited(file, 1 << 20)?;
+            let config = bootparams::cloud_config::text(&bytes)
+                .explain(Kind::Input, || format!("{file} is not a cloud-config"))?;
+            embed(ctx, target, config)
         }
     }
 }

@@ -33,7 +33,8 @@ enum Action {
     List(ListArgs),
     /// Read command lines from standard input; print what the OS makes of each, one JSON tree a line.
     ///
-    /// A line that takes the parser's process down gives "PANIC", one that it never finishes "HANG".
+    /// A line that takes the parser's process down gives "PANIC", one that it never finishes "HANG". With --json a
+    /// float stays one: 1e5 is 100000.0, and NaN is {"float":"NaN"}.
     Parse(ParseArgs),
     /// Write the files that the Docker system makes of parameters and cloud-configs, with the program it does it with.
     RenderSystem(render_system::RenderArgs),
@@ -118,12 +119,22 @@ fn check_profile(ctx: &Ctx, profile: &Profile) -> Result<Vec<Checked>> {
     let text = bootparams::masked(&line.shown(), profile.os);
     let mut checked = vec![Checked { name, text, found: line.check() }];
     if let Some(file) = &profile.cloud_config {
-        let path = ctx.root.join(file);
-        let text = fs_err::read_to_string(path).explain(Kind::Config, || format!("cannot read {file}"))?;
+        let text = read_cloud_config(ctx, file)?;
         let found = cloud_config::check(&text, profile.os);
         checked.push(Checked { name: file.clone(), text: cloud_config::masked(&text), found });
     }
     Ok(checked)
+}
+
+/// The text of a profile's cloud-config.
+///
+/// # Errors
+/// When it cannot be read, or is no text: says what it is instead.
+pub(super) fn read_cloud_config(ctx: &Ctx, file: &str) -> Result<String> {
+    let bytes = fs_err::read(ctx.root.join(file)).explain(Kind::Config, || format!("cannot read {file}"))?;
+    let text =
+        cloud_config::text(&bytes).explain(Kind::Config, || format!("{file} is not a cloud-config"))?;
+    Ok(text.to_owned())
 }
 
 /// Prints diagnostics and fails when there are errors among them.
@@ -243,6 +254,7 @@ fn parse(ctx: &Ctx, args: &ParseArgs) -> Result<()> {
     let mut out = String::new();
     for line in String::from_utf8_lossy(&bytes).split_terminator('\n') {
         match bootparams::parse_alone(line, args.os) {
+            Ok(tree) if ctx.globals.json => out += &tree.to_typed_json(),
             Ok(tree) => out += &tree.to_json(),
             Err(crash) => out += &format!("\"{}\"", crash.word()),
         }

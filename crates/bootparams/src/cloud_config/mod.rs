@@ -474,6 +474,44 @@ rancher:
     }
 
     #[test]
+    fn the_first_line_is_read_as_the_os_reads_it() {
+        let os = "rancheros-1.5.8";
+        for end in ["", " ", "\t  ", "\u{a0}"] {
+            assert_eq!(found(&format!("#cloud-config{end}\nhostname: a\n"), os), [], "{end:?}");
+        }
+        let ids = |text: &str| found(text, os).into_iter().map(|(id, _)| id).collect::<Vec<_>>();
+        assert_eq!(ids("#cloud-config\r\nhostname: a\r\n"), ["W0607"]);
+        assert_eq!(ids("\u{feff}#cloud-config\nhostname: a\n"), ["E0602"]);
+        let mark = check("\u{feff}#cloud-config\nhostname: a\n", os.parse().unwrap());
+        assert!(mark[0].help.contains("byte order mark"), "{mark:?}");
+        assert_eq!(super::text(b"\x1f\x8b\x08"), Err(NoText::Gzip));
+        assert_eq!(super::text(b"\xff\xfe#\0"), Err(NoText::Utf16));
+        assert_eq!(super::text(b"ok\xff"), Err(NoText::NotUtf8(2)));
+    }
+
+    #[test]
+    fn what_stands_behind_the_first_document_is_not_read() {
+        let text = "#cloud-config\nhostname: a\n---\nrancher: {debug: 1}\n";
+        assert_eq!(found(text, "rancheros-1.5.8"), [("W0606", String::new())]);
+        assert_eq!(found("#cloud-config\n---\nhostname: a\n...\n", "rancheros-1.5.8"), []);
+    }
+
+    #[test]
+    fn text_beyond_ascii_is_refused_or_comes_out_as_another() {
+        let ids = |value: &str| {
+            let found = found(
+                &format!("#cloud-config\n# ä\nwrite_files:\n- {{path: /a, content: {value}}}\n"),
+                "rancheros-1.5.8",
+            );
+            found.into_iter().map(|(id, _)| id).collect::<Vec<_>>()
+        };
+        assert_eq!(ids("é"), ["E0606"]);
+        assert_eq!(ids("😀"), ["E0606"]);
+        assert_eq!(ids("ß"), [""; 0]);
+        assert_eq!(ids("“a”"), ["W0605"]);
+    }
+
+    #[test]
     fn secrets_are_hidden_by_name_and_in_addresses() {
         let text =
             "rancher:\n  registry_auths:\n    h: \n      password: s3cret \n- {psk: \"x\"}\nhostname: a\n";
