@@ -20,7 +20,9 @@ pub fn find(ctx: &Ctx, profile: &Profile) -> Result<Dist> {
     let dir = ctx.dist.join(&profile.name);
     let ipxe_iso = Some(dir.join("ipxe.iso")).filter(|p| p.exists());
     let iso = image(&dir, &profile.name)?;
-    let kargs = kargs::show(&Iso::open(&iso)?, None).ok();
+    let image = Iso::open(&iso)?;
+    let kargs = kargs::show(&image, None).ok();
+    let initrd = image.find("/initrd").map(|file| file.extents.iter().map(|e| e.length).sum());
     Ok(Dist {
         ipxe_uefi: ipxe_iso.as_deref().map(for_uefi).transpose()?.unwrap_or_default(),
         ipxe_iso,
@@ -29,6 +31,7 @@ pub fn find(ctx: &Ctx, profile: &Profile) -> Result<Dist> {
         seed: kargs.is_some_and(|k| k.has_seed),
         netboot_config: netboot_config(&tree(ctx, profile))?,
         speaks: profile.vm.speaks(),
+        initrd_bytes: initrd.unwrap_or_default(),
         iso,
     })
 }
@@ -47,6 +50,7 @@ pub fn expected(ctx: &Ctx, profile: &Profile) -> Dist {
         room: false,
         netboot_config: None,
         speaks: profile.vm.speaks(),
+        initrd_bytes: 0,
     }
 }
 

@@ -22,12 +22,14 @@ use mediaplan::config::Profile;
 use vmspec::{
     Attach, DiskFormat, Firmware, Forward, Machine, Medium, Nic,
     boot::{Fact, Mark, Verdict, Want},
+    qemu::Accel,
     quote::Shell,
     scenario::Dist,
+    spec::boot_limit,
 };
 
-/// How long a person watches a boot before it is called slow; RancherOS unpacks itself under TCG for minutes.
-const LIMIT: Duration = Duration::from_secs(600);
+/// A person who watches a boot is told no sooner that it is slow.
+const PATIENCE: Duration = Duration::from_secs(600);
 /// A guest that heeds the power button says something within this time, and so on until it is off.
 const HEED: Duration = Duration::from_secs(5);
 /// A guest is off by then, or never.
@@ -120,7 +122,7 @@ pub fn run(ctx: &Ctx, profile: &Profile, wish: &Wish) -> Result<()> {
         }
         From::Cd | From::Usb => None,
     };
-    let want = want(profile, wish);
+    let want = want(profile, &dist, wish, backend.accel());
     ctx.report.note(format!("{} boots; Ctrl-C switches it off", machine.name));
     forwards(&machine).filter_map(|f| login(profile.os, f)).for_each(|text| ctx.report.note(text));
     let started = backend.start(ctx, &machine, &home.dir, &home.dir, want.clone(), wish.window);
@@ -151,7 +153,9 @@ fn unserved(e: anyhow::Error, profile: &Profile) -> anyhow::Error {
         .into()
 }
 
-fn want(profile: &Profile, wish: &Wish) -> Want {
+fn want(profile: &Profile, dist: &Dist, wish: &Wish, accel: Accel) -> Want {
+    let firmware = wish.firmware.unwrap_or(profile.vm.firmware);
+    let usual = || boot_limit(firmware, accel, dist.initrd_bytes).max(PATIENCE);
     Want {
         netboot: wish.from == From::Netboot,
         // The product as it was built: there is nothing in it by which to tell this boot from another.
@@ -159,7 +163,7 @@ fn want(profile: &Profile, wish: &Wish) -> Want {
         ready: profile.vm.ready.clone(),
         cloud_config: None,
         cmdline: Vec::new(),
-        limit: LIMIT,
+        limit: profile.vm.boot_timeout.unwrap_or_else(usual),
     }
 }
 
@@ -187,8 +191,8 @@ fn machine(profile: &Profile, dist: &Dist, home: &Home, wish: &Wish) -> Result<M
 }
 
 fn forwards(machine: &Machine) -> impl Iterator<Item = &Forward> {
-    machine.nics.iter().flat_map(|n| match n {
-        Nic::Nat { forwards } => forwards.as_slice(),
+    machine.nics.iter().flat_map(|card| match &card.plug {
+        Nic::Nat { forwards, .. } => forwards.as_slice(),
         Nic::HostOnly(_) | Nic::Unplugged => &[],
     })
 }

@@ -296,7 +296,7 @@ impl Trial<'_> {
 
     fn want(&self, nonce: &str) -> Want {
         let setup = self.setup;
-        let mut want = self.scenario.want(&setup.dist, &setup.spec.ready, nonce, setup.backend.accel());
+        let mut want = self.scenario.want(&setup.dist, &setup.spec, nonce, setup.backend.accel());
         if matches!(self.scenario.start, Start::Iso(_)) && !setup.dist.room {
             want.nonce = None;
         }

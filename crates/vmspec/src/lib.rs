@@ -13,7 +13,7 @@ pub mod trace;
 pub mod virtualbox;
 
 // `core` and not `std`: an address is data, and the pure modules name nothing that could open a socket.
-use core::net::Ipv4Addr;
+use core::{fmt, net::Ipv4Addr};
 
 use camino::Utf8PathBuf;
 use serde::{Deserialize, Serialize};
@@ -36,9 +36,7 @@ pub struct Machine {
     /// The boot medium, if any.
     pub medium: Option<Medium>,
     /// Network cards, in the order the guest sees them.
-    pub nics: Vec<Nic>,
-    /// The model of every network card.
-    pub nic_model: NicModel,
+    pub nics: Vec<Card>,
     /// What the firmware tries, first to last.
     pub boot: Vec<BootDevice>,
     /// The file that takes what the guest writes to its first serial port (0x3f8, IRQ 4).
@@ -136,7 +134,45 @@ pub enum Attach {
     Usb,
 }
 
-/// A network card and what it is plugged into.
+/// A network card.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Card {
+    /// What it is plugged into.
+    pub plug: Nic,
+    /// Its model.
+    pub model: NicModel,
+    /// Whose traffic it sees; QEMU's networks have one guest, so there is nothing to see.
+    pub promiscuous: Promiscuous,
+}
+
+/// Whose traffic a network card sees that asks for all of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Promiscuous {
+    /// Its own.
+    Deny,
+    /// That of other machines.
+    AllowVms,
+    /// All of it, the host's included.
+    AllowAll,
+}
+
+/// An IPv4 network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Subnet {
+    /// Its own address: the host part is zero.
+    pub address: Ipv4Addr,
+    /// Bits of the network part.
+    pub prefix: u8,
+}
+
+impl fmt::Display for Subnet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.address, self.prefix)
+    }
+}
+
+/// What a network card is plugged into.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Nic {
     /// A network of the host and its guests, where netboot happens.
@@ -146,6 +182,8 @@ pub enum Nic {
     HostOnly(HostOnly),
     /// The way out, and in through forwarded ports.
     Nat {
+        /// The guest's network; `None` is the back end's own.
+        network: Option<Subnet>,
         /// Ports of the host that lead into the guest.
         forwards: Vec<Forward>,
     },

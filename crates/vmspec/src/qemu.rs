@@ -5,7 +5,9 @@ use std::time::Duration;
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::{Attach, BootDevice, Bus, Disk, Firmware, Forward, HostOnly, Machine, Medium, Nic, NicModel};
+use super::{
+    Attach, BootDevice, Bus, Card, Disk, Firmware, Forward, HostOnly, Machine, Medium, Nic, NicModel,
+};
 use buildplan::Cmd;
 use failure::{Failure, Kind};
 
@@ -91,9 +93,9 @@ pub fn command(machine: &Machine, host: &Host, watch: &Watch) -> Result<Cmd> {
     if let Some(medium) = &machine.medium {
         cmd = cmd.args(medium_args(medium, index(machine, BootDevice::Medium)));
     }
-    for (i, nic) in machine.nics.iter().enumerate() {
+    for (i, card) in machine.nics.iter().enumerate() {
         let boot = index(machine, BootDevice::Network).filter(|_| i == 0);
-        cmd = cmd.args(nic_args(i, nic, machine.nic_model, boot));
+        cmd = cmd.args(nic_args(i, card, boot));
     }
     if let (Some(trace), false) = (&watch.trace, machine.nics.is_empty()) {
         // A DHCP message ends before byte 590 of its frame.
@@ -182,15 +184,16 @@ fn medium_args(medium: &Medium, boot: Option<usize>) -> Vec<String> {
     args
 }
 
-fn nic_args(i: usize, nic: &Nic, model: NicModel, boot: Option<usize>) -> Vec<String> {
-    let peer = match nic {
+fn nic_args(i: usize, card: &Card, boot: Option<usize>) -> Vec<String> {
+    let peer = match &card.plug {
         Nic::HostOnly(net) => format!("user,id=net{i},{}", host_only(net)),
-        Nic::Nat { forwards } => {
-            format!("user,id=net{i}{}", forwards.iter().map(forward).collect::<String>())
+        Nic::Nat { network, forwards } => {
+            let network = network.map(|n| format!(",net={n}")).unwrap_or_default();
+            format!("user,id=net{i}{network}{}", forwards.iter().map(forward).collect::<String>())
         }
         Nic::Unplugged => format!("hubport,id=net{i},hubid={i}"),
     };
-    let model = match model {
+    let model = match card.model {
         NicModel::Virtio => "virtio-net-pci",
         NicModel::E1000 => "e1000",
     };
@@ -255,8 +258,20 @@ mod tests {
         let mut m = machine(Attach::Usb);
         m.firmware = Firmware::Uefi;
         m.disks[0].bus = Bus::Virtio;
-        m.nics = vec![Nic::Unplugged];
+        m.nics.truncate(1);
+        m.nics[0].plug = Nic::Unplugged;
         insta::assert_snapshot!(text(&m, &host()));
+    }
+
+    #[test]
+    fn a_card_has_its_own_model_and_its_own_network() {
+        let mut m = machine(Attach::Cd);
+        m.nics[1].model = NicModel::E1000;
+        let Nic::Nat { network, .. } = &mut m.nics[1].plug else { panic!("the second card is NAT") };
+        *network = Some(crate::Subnet { address: [192, 168, 0, 0].into(), prefix: 16 });
+        let text = text(&m, &host());
+        assert!(text.contains("user,id=net1,net=192.168.0.0/16,hostfwd=tcp:127.0.0.1:2222-:22"), "{text}");
+        assert!(text.contains("virtio-net-pci,netdev=net0") && text.contains("e1000,netdev=net1"), "{text}");
     }
 
     #[test]

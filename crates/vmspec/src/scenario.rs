@@ -1,14 +1,12 @@
 //! Scenarios: boots that prove, or must fail to prove, what was built. A table; `vm/` carries it out.
 
-use std::time::Duration;
-
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{
     Attach, BootDevice, Disk, DiskFormat, Firmware, HostOnly, Machine, Medium, Nic, VmSpec,
     boot::{Cause, Want},
     qemu::Accel,
-    spec::serial_log,
+    spec::{boot_limit, serial_log},
     virtualbox::System,
 };
 
@@ -180,6 +178,8 @@ pub struct Dist {
     pub netboot_config: Option<String>,
     /// Whether the guest prints `media: ` facts about state and cloud-config.
     pub speaks: bool,
+    /// The size of the initrd, which decides how long a boot takes.
+    pub initrd_bytes: u64,
 }
 
 impl Scenario {
@@ -269,6 +269,7 @@ impl Scenario {
             (Start::Netboot, Proof::Fails(Sabotage::NoDhcp)) => Some(Nic::Unplugged),
             (Start::Netboot, _) => network.cloned().map(Nic::HostOnly),
         };
+        let nic = nic.map(|plug| spec.card(plug));
         Machine {
             name: self.machine_name(),
             firmware: self.firmware,
@@ -277,7 +278,6 @@ impl Scenario {
             disks: disks.into_iter().collect(),
             medium: Some(Medium { path: medium.to_owned(), attach }),
             nics: nic.into_iter().collect(),
-            nic_model: spec.nic_model,
             boot: vec![BootDevice::Medium],
             serial: serial_log(dir),
             os_type: spec.os_type.clone(),
@@ -286,7 +286,7 @@ impl Scenario {
 
     /// What a boot of it must come to.
     #[must_use]
-    pub fn want(&self, dist: &Dist, ready: &str, nonce: &str, accel: Accel) -> Want {
+    pub fn want(&self, dist: &Dist, spec: &VmSpec, nonce: &str, accel: Accel) -> Want {
         let cloud_config = match (self.start, self.proof) {
             _ if !dist.speaks => None,
             (Start::Iso(_), Proof::CloudConfig) => Some(format!("seed {}", config_line(nonce))),
@@ -294,22 +294,17 @@ impl Scenario {
             _ if self.fetches_config() => Some(format!("url {}", config_line(nonce))),
             _ => None,
         };
-        // TCG on a busy machine takes 5 to 25 s; what hangs for good is mostly named long before the limit.
-        let limit = match (self.firmware, accel) {
-            (Firmware::Bios, Accel::Tcg) => 120,
-            (Firmware::Uefi, Accel::Tcg) => 180,
-            (_, Accel::Kvm) => 60,
-        };
+        let usual = || boot_limit(self.firmware, accel, dist.initrd_bytes);
         Want {
             netboot: self.start == Start::Netboot,
             nonce: Some(nonce.to_owned()),
-            ready: ready.to_owned(),
+            ready: spec.ready.clone(),
             cloud_config,
             cmdline: match self.proof {
                 Proof::Kargs => vec![PROOF.to_owned()],
                 _ => Vec::new(),
             },
-            limit: Duration::from_secs(limit),
+            limit: spec.boot_timeout.unwrap_or_else(usual),
         }
     }
 
@@ -349,6 +344,7 @@ mod tests {
             room: true,
             netboot_config: None,
             speaks: true,
+            initrd_bytes: 3 << 20,
         }
     }
 

@@ -3,12 +3,19 @@
 //! What is not given is what the project's old scripts made: 512 MiB, a 10 GB IDE disk, a host-only card with
 //! the host at 192.168.56.1, a NAT card with SSH forwarded from port 2222.
 
+mod cards;
+
 use core::net::Ipv4Addr;
+use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Deserialize;
 
-use super::{BootDevice, Bus, Disk, DiskFormat, Firmware, Forward, HostOnly, Machine, Medium, Nic, NicModel};
+use super::{
+    BootDevice, Bus, Card, Disk, DiskFormat, Firmware, Forward, HostOnly, Machine, Medium, Nic, NicModel,
+    Promiscuous, qemu::Accel,
+};
+pub use cards::{CardSpec, NicKind, RawCard, RawNic};
 
 /// A profile's machine, checked.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
@@ -23,8 +30,8 @@ pub struct VmSpec {
     /// Disks, in order.
     pub disks: Vec<DiskSpec>,
     /// Network cards, in order.
-    pub nics: Vec<NicKind>,
-    /// The model of the network cards.
+    pub nics: Vec<CardSpec>,
+    /// The model of network cards that name none.
     pub nic_model: NicModel,
     /// The host-only network.
     pub host_only: HostOnly,
@@ -36,6 +43,8 @@ pub struct VmSpec {
     pub os_type: String,
     /// A part of the line by which the guest says on its console that it is up.
     pub ready: String,
+    /// How long a boot may take, unless it is left to [`boot_limit`].
+    pub boot_timeout: Option<Duration>,
 }
 
 /// A disk that a profile asks for.
@@ -45,18 +54,6 @@ pub struct DiskSpec {
     pub size_mib: u64,
     /// What it hangs on.
     pub bus: Bus,
-}
-
-/// What a network card is plugged into.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum NicKind {
-    /// The host-only network.
-    HostOnly,
-    /// NAT, with the forwarded SSH port.
-    Nat,
-    /// Nothing.
-    Unplugged,
 }
 
 /// `[profile.X.vm]` as written.
@@ -71,9 +68,10 @@ pub struct RawVm {
     pub firmware: Firmware,
     /// Disks, such as `{ size = "10G", bus = "ide" }`.
     pub disks: Vec<RawDisk>,
-    /// Network cards in order: `"host-only"`, `"nat"`, `"unplugged"`.
-    pub nics: Vec<NicKind>,
-    /// `"virtio"` or `"e1000"`.
+    /// Network cards in order: `"host-only"`, `"nat"`, `"unplugged"`, or a table such as
+    /// `{ plug = "nat", network = "192.168.0.0/16", promiscuous = "allow-all", model = "e1000" }`.
+    pub nics: Vec<RawNic>,
+    /// The model of network cards: `"virtio"` or `"e1000"`.
     pub nic_model: NicModel,
     /// The host-only network.
     pub host_only: RawHostOnly,
@@ -85,6 +83,9 @@ pub struct RawVm {
     pub os_type: String,
     /// A part of the line by which the guest says on its console that it is up, such as `login:`.
     pub ready: String,
+    /// Seconds that a boot may take in `vm run` and `vm test`; unless given, the accelerator and the size of the initrd
+    /// decide.
+    pub boot_timeout: Option<u32>,
 }
 
 /// What our own guest says when it is up; it also tells about nonce, state disk and cloud-config.
@@ -97,13 +98,14 @@ impl Default for RawVm {
             cpus: 1,
             firmware: Firmware::Bios,
             disks: vec![RawDisk { size: "10000M".to_owned(), bus: Bus::Ide }],
-            nics: vec![NicKind::HostOnly, NicKind::Nat],
+            nics: vec![RawNic::Plug(NicKind::HostOnly), RawNic::Plug(NicKind::Nat)],
             nic_model: NicModel::Virtio,
             host_only: RawHostOnly::default(),
             ssh_port: 2222,
             boot: vec![BootDevice::Medium, BootDevice::Disk, BootDevice::Network],
             os_type: "Linux_64".to_owned(),
             ready: READY.to_owned(),
+            boot_timeout: None,
         }
     }
 }
@@ -159,7 +161,8 @@ impl TryFrom<RawVm> for VmSpec {
         within("cpus", u64::from(raw.cpus), 1, 64)?;
         within("disks", raw.disks.len() as u64, 0, 3)?;
         within("nics", raw.nics.len() as u64, 0, 8)?;
-        if raw.nics.iter().filter(|n| **n == NicKind::HostOnly).count() > 1 {
+        let nics = raw.nics.iter().map(cards::card).collect::<Result<Vec<_>, _>>()?;
+        if nics.iter().filter(|n| n.kind == NicKind::HostOnly).count() > 1 {
             return Err(WrongVm("nics: there is one host-only network, so one card at most".to_owned()));
         }
         if raw.os_type.is_empty() || !raw.os_type.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
@@ -167,6 +170,9 @@ impl TryFrom<RawVm> for VmSpec {
         }
         if raw.ready.trim().is_empty() {
             return Err(WrongVm("ready is empty, so every line would do".to_owned()));
+        }
+        if let Some(seconds) = raw.boot_timeout {
+            within("boot-timeout in seconds", u64::from(seconds), 1, 24 * 3600)?;
         }
         let repeated = (1..raw.boot.len()).find(|i| raw.boot[..*i].contains(&raw.boot[*i]));
         if let Some(i) = repeated {
@@ -177,13 +183,14 @@ impl TryFrom<RawVm> for VmSpec {
             cpus: raw.cpus,
             firmware: raw.firmware,
             disks: raw.disks.iter().map(disk).collect::<Result<_, _>>()?,
-            nics: raw.nics,
+            nics,
             nic_model: raw.nic_model,
             host_only: host_only(&raw.host_only)?,
             ssh_port: Some(raw.ssh_port).filter(|p| *p != 0),
             boot: raw.boot,
             os_type: raw.os_type,
             ready: raw.ready,
+            boot_timeout: raw.boot_timeout.map(|seconds| Duration::from_secs(seconds.into())),
         })
     }
 }
@@ -263,27 +270,54 @@ impl VmSpec {
             cpus: self.cpus,
             disks: self.disks.iter().enumerate().map(disk).collect(),
             medium,
-            nics: self.nics.iter().map(|kind| self.nic(*kind)).collect(),
-            nic_model: self.nic_model,
+            nics: self.nics.iter().map(|spec| self.planned(spec)).collect(),
             boot: self.boot.clone(),
             serial: serial_log(dir),
             os_type: self.os_type.clone(),
         }
     }
 
-    fn nic(&self, kind: NicKind) -> Nic {
-        match kind {
+    /// A card of the profile's model, on the profile's terms.
+    #[must_use]
+    pub fn card(&self, plug: Nic) -> Card {
+        let promiscuous = match plug {
+            // The old scripts' setting, which bridges in guests need.
+            Nic::HostOnly(_) => Promiscuous::AllowAll,
+            Nic::Nat { .. } | Nic::Unplugged => Promiscuous::Deny,
+        };
+        Card { plug, model: self.nic_model, promiscuous }
+    }
+
+    fn planned(&self, spec: &CardSpec) -> Card {
+        let plug = match spec.kind {
             NicKind::HostOnly => Nic::HostOnly(self.host_only.clone()),
             NicKind::Unplugged => Nic::Unplugged,
-            NicKind::Nat => Nic::Nat {
-                forwards: self
-                    .ssh_port
-                    .map(|host_port| Forward { name: "guestssh".to_owned(), host_port, guest_port: 22 })
-                    .into_iter()
-                    .collect(),
-            },
+            NicKind::Nat => {
+                let ssh = |host_port| Forward { name: "guestssh".to_owned(), host_port, guest_port: 22 };
+                Nic::Nat { network: spec.network, forwards: self.ssh_port.map(ssh).into_iter().collect() }
+            }
+        };
+        let usual = self.card(plug);
+        Card {
+            model: spec.model.unwrap_or(usual.model),
+            promiscuous: spec.promiscuous.unwrap_or(usual.promiscuous),
+            ..usual
         }
     }
+}
+
+/// How long a boot may take that names no limit itself.
+///
+/// Under TCG our own small guest is up after 5 to 25 seconds, and RancherOS, whose initrd of 80 MB is unpacked and
+/// then loaded into Docker, after 226 to 380.
+#[must_use]
+pub fn boot_limit(firmware: Firmware, accel: Accel, initrd_bytes: u64) -> Duration {
+    let (base, per_mib) = match (firmware, accel) {
+        (Firmware::Bios, Accel::Tcg) => (120, 8),
+        (Firmware::Uefi, Accel::Tcg) => (180, 8),
+        (_, Accel::Kvm) => (60, 1),
+    };
+    Duration::from_secs(base + (initrd_bytes >> 20) * per_mib)
 }
 
 /// Where a machine that lives in `dir` keeps its serial log.
@@ -310,7 +344,7 @@ mod tests {
             (512, 10_000, "d/disk0.vdi")
         );
         assert_eq!(spec.host_only.netmask(), Ipv4Addr::new(255, 255, 255, 0));
-        let Nic::Nat { forwards } = &m.nics[1] else { panic!("{:?}", m.nics) };
+        let Nic::Nat { forwards, network: None } = &m.nics[1].plug else { panic!("{:?}", m.nics) };
         assert_eq!((forwards[0].host_port, forwards[0].guest_port), (2222, 22));
     }
 
@@ -325,6 +359,37 @@ mod tests {
         assert_eq!((spec.memory_mib, spec.firmware, spec.ssh_port), (1024, Firmware::Uefi, None));
     }
 
+    /// The first recipe of the project, word by word; docs/virtualbox.md has the table.
+    #[test]
+    fn the_original_recipe_can_be_said() {
+        let spec = parse(
+            "os-type = 'Linux'\nnic-model = 'e1000'\n\
+             nics = ['host-only', { plug = 'nat', network = '192.168/16', promiscuous = 'allow-all' }]",
+        )
+        .unwrap();
+        let m = spec.machine("m", "d".into(), None, DiskFormat::Vdi);
+        assert_eq!(
+            (m.os_type.as_str(), m.nics[0].model, m.nics[1].model),
+            ("Linux", NicModel::E1000, NicModel::E1000)
+        );
+        assert!(m.nics.iter().all(|card| card.promiscuous == Promiscuous::AllowAll));
+        let Nic::Nat { network: Some(network), .. } = &m.nics[1].plug else { panic!("{:?}", m.nics) };
+        assert_eq!(network.to_string(), "192.168.0.0/16");
+        let mixed =
+            parse("nics = [{ plug = 'host-only', promiscuous = 'deny', model = 'e1000' }, 'nat']").unwrap();
+        let m = mixed.machine("m", "d".into(), None, DiskFormat::Vdi);
+        let cards: Vec<_> = m.nics.iter().map(|card| (card.model, card.promiscuous)).collect();
+        assert_eq!(cards, [(NicModel::E1000, Promiscuous::Deny), (NicModel::Virtio, Promiscuous::Deny)]);
+    }
+
+    #[test]
+    fn a_boot_has_the_time_that_its_initrd_takes() {
+        let seconds = |accel, mib: u64| boot_limit(Firmware::Bios, accel, mib << 20).as_secs();
+        assert_eq!((seconds(Accel::Tcg, 3), seconds(Accel::Kvm, 3)), (144, 63));
+        assert!(seconds(Accel::Tcg, 80) > 380);
+        assert_eq!(parse("boot-timeout = 900").unwrap().boot_timeout, Some(Duration::from_secs(900)));
+    }
+
     #[test]
     fn wrong_values_are_named_with_what_would_be_right() {
         let cases = [
@@ -336,8 +401,23 @@ mod tests {
             ("boot = ['disk', 'disk']", "boot names Disk twice"),
             ("os-type = 'Linux; rm'", "os-type"),
             ("ssh-port = 70000", "u16"),
+            ("boot-timeout = 0", "boot-timeout in seconds is 0"),
+            ("boot-timeout = '10m'", "u32"),
             ("ready = ' '", "ready is empty"),
             ("nics = ['host-only', 'host-only']", "one host-only network"),
+            ("nics = ['wifi']", "unknown variant `wifi`"),
+            ("nics = [{ plug = 'nat', mode = 'x' }]", "unknown field `mode`"),
+            ("nics = [{ model = 'e1000' }]", "missing field `plug`"),
+            ("nics = [1]", "a word such as \"nat\""),
+            ("nics = [{ plug = 'nat', promiscuous = 'yes' }]", "unknown variant `yes`"),
+            (
+                "nics = [{ plug = 'host-only', network = '10.0.0.0/24' }]",
+                "only a card that is plugged into `nat`",
+            ),
+            ("nics = [{ plug = 'nat', network = 'banana' }]", "`banana` is not a network"),
+            ("nics = [{ plug = 'nat', network = '10.0.0.0.0/8' }]", "is not a network"),
+            ("nics = [{ plug = 'nat', network = '10.0.0.0/28' }]", "not between 8 and 27"),
+            ("nics = [{ plug = 'nat', network = '192.168.1.0/16' }]", "a host of the network 192.168.0.0/16"),
             ("[host-only]\nhost = '192.168.56.1'", "is not an address"),
             (
                 "[host-only]\ndhcp-range = ['192.168.56.254', '192.168.56.200']",

@@ -2,7 +2,7 @@
 
 use vmlab::virtualbox::VirtualBox;
 use vmspec::{
-    BootDevice, Disk, DiskFormat, Firmware, Forward, Machine, Nic,
+    BootDevice, Disk, DiskFormat, Firmware, Forward, Machine, Nic, Promiscuous, Subnet,
     quote::{self, Shell},
     virtualbox::{Act, Networks, System, Todo},
 };
@@ -81,10 +81,11 @@ fn a_changed_profile_changes_what_differs() {
         machine.boot = vec![BootDevice::Medium, BootDevice::Disk];
         machine.disks[0].size_mib = 20_480;
         machine.medium.as_mut().unwrap().path = system.join(base(system), "smoke-1.1-x86_64.iso").into();
-        machine.nics[1] = Nic::Nat {
+        machine.nics[1].plug = Nic::Nat {
+            network: None,
             forwards: vec![Forward { name: "guestssh".to_owned(), host_port: 2223, guest_port: 22 }],
         };
-        let Nic::HostOnly(net) = &mut machine.nics[0] else { panic!("the first card is host-only") };
+        let Nic::HostOnly(net) = &mut machine.nics[0].plug else { panic!("the first card is host-only") };
         net.dhcp_last = "192.168.56.200".parse().unwrap();
         settled(&mut ready(system), &machine)
     });
@@ -100,6 +101,22 @@ fn one_changed_word_is_one_command() {
 }
 
 #[test]
+fn a_cards_network_and_whose_traffic_it_sees_can_be_changed_and_taken_back() {
+    let mut vm = ready(System::Linux);
+    let first = machine(System::Linux);
+    let mut recipe = first.clone();
+    let Nic::Nat { network, .. } = &mut recipe.nics[1].plug else { panic!("the second card is NAT") };
+    *network = Some(Subnet { address: [192, 168, 0, 0].into(), prefix: 16 });
+    recipe.nics[1].promiscuous = Promiscuous::AllowAll;
+    settled(&mut vm, &recipe);
+    let uuid = vm.place.uuid.clone();
+    let changed = format!("modifyvm {uuid} --nat-net2 192.168.0.0/16 --nic-promisc2 allow-all");
+    assert_eq!(vm.host.log, [changed]);
+    settled(&mut vm, &first);
+    assert_eq!(vm.host.log[1], format!("modifyvm {uuid} --nat-net2 default --nic-promisc2 deny"));
+}
+
+#[test]
 fn a_card_that_was_nat_leaves_no_rule_in_the_way() {
     let mut vm = ready(System::Linux);
     let first = machine(System::Linux);
@@ -111,7 +128,7 @@ fn a_card_that_was_nat_leaves_no_rule_in_the_way() {
     fewer.nics.truncate(1);
     settled(&mut vm, &fewer);
     let mut unplugged = first.clone();
-    unplugged.nics[1] = Nic::Unplugged;
+    unplugged.nics[1].plug = Nic::Unplugged;
     settled(&mut vm, &unplugged);
     settled(&mut vm, &first);
 }

@@ -290,7 +290,7 @@ fn an_old_virtualbox_and_virtio_disks_are_remarked_on() {
 fn a_network_that_the_host_forbids_is_refused_before_anything_is_made() {
     let mut vm = replay(empty_host());
     let mut machine = machine(System::Linux);
-    machine.nics[0] = vmspec::Nic::HostOnly(vmspec::HostOnly {
+    machine.nics[0].plug = vmspec::Nic::HostOnly(vmspec::HostOnly {
         host: "10.9.0.1".parse().unwrap(),
         prefix: 24,
         dhcp_server: "10.9.0.2".parse().unwrap(),

@@ -61,12 +61,20 @@ impl Networks {
         }
         let wanted = format!("{}/{}", net.network(), net.prefix);
         let message = format!("VirtualBox does not allow the host-only network {wanted} on this host");
-        let line = match self {
-            Self::Usual => format!("* 192.168.56.0/21 {wanted}"),
-            _ => format!("* {wanted}"),
+        let (line, allowed) = match self {
+            Self::Listed(ranges) if !ranges.is_empty() => {
+                let ranges: Vec<String> =
+                    ranges.iter().map(|(at, prefix)| format!("{at}/{prefix}")).collect();
+                (format!("* {wanted}"), ranges.join(" or "))
+            }
+            // A file without a valid line forbids all, and one more line is then the only one.
+            Self::Listed(_) => (format!("* {wanted}"), String::new()),
+            Self::Usual | Self::Any => (format!("* 192.168.56.0/21 {wanted}"), "192.168.56.0/21".to_owned()),
         };
+        let inside =
+            if allowed.is_empty() { String::new() } else { format!("take a network inside {allowed}, or ") };
         let help = format!(
-            "take a network inside 192.168.56.0/21, or allow this one:\n\
+            "{inside}allow this one:\n\
              sudo mkdir -p /etc/vbox && echo '{line}' | sudo tee -a /etc/vbox/networks.conf"
         );
         Err(Failure::new(Kind::Config, message).help(help))
@@ -154,10 +162,10 @@ fn cards(machine: &Machine) -> Vec<String> {
     if machine.nics.len() > MAX_NICS {
         wrong.push(format!("{} network cards, and VirtualBox has {MAX_NICS}", machine.nics.len()));
     }
-    for nic in &machine.nics {
-        match nic {
+    for card in &machine.nics {
+        match &card.plug {
             Nic::HostOnly(net) => wrong.extend(dhcp_range(net)),
-            Nic::Nat { forwards } => {
+            Nic::Nat { forwards, .. } => {
                 let ports = forwards.iter().flat_map(|f| [f.host_port, f.guest_port]);
                 if ports.clone().any(|p| p == 0) {
                     wrong.push("forwarded ports run from 1 to 65535".to_owned());
@@ -239,6 +247,15 @@ mod tests {
             "no valid line forbids all"
         );
         assert!(!Networks::parse("").allows(&net("192.168.56.1", 24)));
+        let help = |text: &str| {
+            let error = Networks::parse(text).check(&net("192.168.56.1", 24)).unwrap_err();
+            error.help_text().unwrap().to_owned()
+        };
+        assert!(
+            help("* 10.0.0.0/8 172.16.0.0/12")
+                .starts_with("take a network inside 10.0.0.0/8 or 172.16.0.0/12")
+        );
+        assert!(help("junk").starts_with("allow this one:"));
         assert!(Networks::parse("* 10.0.0.5").allows(&net("10.0.0.5", 32)));
     }
 
@@ -267,7 +284,7 @@ mod tests {
                 m.medium = Some(Medium { path: "x.iso".into(), attach: Attach::Cd })
             }),
             ("USB stick", |_, m| m.medium = Some(Medium { path: "/x.iso".into(), attach: Attach::Usb })),
-            ("9 network cards", |_, m| m.nics = vec![Nic::Unplugged; 9]),
+            ("9 network cards", |_, m| m.nics = vec![m.nics[0].clone(); 9]),
             ("1 to 65535", |_, m| forward(m, "guestssh", 0)),
             ("`delete` is no name", |_, m| forward(m, "delete", 1)),
             ("`a,b` is no name", |_, m| forward(m, "a,b", 1)),
@@ -284,12 +301,14 @@ mod tests {
     }
 
     fn forward(machine: &mut Machine, name: &str, host_port: u16) {
-        machine.nics[1] =
-            Nic::Nat { forwards: vec![Forward { name: name.to_owned(), host_port, guest_port: 22 }] };
+        machine.nics[1].plug = Nic::Nat {
+            network: None,
+            forwards: vec![Forward { name: name.to_owned(), host_port, guest_port: 22 }],
+        };
     }
 
     fn range(machine: &mut Machine, first: u8, last: u8) {
-        let Nic::HostOnly(net) = &mut machine.nics[0] else { panic!("the first card is host-only") };
+        let Nic::HostOnly(net) = &mut machine.nics[0].plug else { panic!("the first card is host-only") };
         net.dhcp_first = Ipv4Addr::new(192, 168, 56, first);
         net.dhcp_last = Ipv4Addr::new(192, 168, 56, last);
     }

@@ -52,7 +52,7 @@ pub fn look_at_machine(place: &Place) -> [(Look, Cmd); 2] {
 /// The host-only network that the machine is plugged into.
 #[must_use]
 pub fn host_only(machine: &Machine) -> Option<&HostOnly> {
-    machine.nics.iter().find_map(|n| match n {
+    machine.nics.iter().find_map(|card| match &card.plug {
         Nic::HostOnly(net) => Some(net),
         Nic::Nat { .. } | Nic::Unplugged => None,
     })

@@ -1,7 +1,7 @@
 //! `modifyvm`: one command with every setting that differs. It saves all of them or, when one is wrong, none.
 
 use super::{Place, State, System, info::Info};
-use crate::{BootDevice, Firmware, Forward, Machine, Nic, NicModel};
+use crate::{BootDevice, Card, Firmware, Forward, Machine, Nic, NicModel, Promiscuous, Subnet};
 
 /// The options of `modifyvm` that turn what `state` shows into `machine`; none when nothing differs. `plug` is the
 /// name of the host-only network.
@@ -9,9 +9,9 @@ pub(super) fn changes(place: &Place, machine: &Machine, state: &State, plug: Opt
     let mut options = Options { info: state.info.as_ref(), args: Vec::new() };
     hardware(&mut options, machine, state);
     boot_order(&mut options, &machine.boot);
-    for (i, nic) in machine.nics.iter().enumerate() {
-        card(&mut options, place.system, i + 1, nic, machine.nic_model, plug);
-        promiscuous(&mut options, state, i + 1, nic);
+    for (i, wanted) in machine.nics.iter().enumerate() {
+        card(&mut options, place.system, i + 1, wanted, plug);
+        promiscuous(&mut options, state, i + 1, wanted.promiscuous);
     }
     surplus_cards(&mut options, machine.nics.len());
     serial(&mut options, machine.serial.as_str());
@@ -73,10 +73,10 @@ fn boot_order(options: &mut Options<'_>, boot: &[BootDevice]) {
     }
 }
 
-fn card(options: &mut Options<'_>, system: System, n: usize, nic: &Nic, model: NicModel, plug: Option<&str>) {
+fn card(options: &mut Options<'_>, system: System, n: usize, card: &Card, plug: Option<&str>) {
     let kind = format!("--nic{n}");
     let key = format!("nic{n}");
-    match nic {
+    match &card.plug {
         Nic::HostOnly(_) => {
             let plug = plug.unwrap_or_default();
             if system == System::MacOs {
@@ -88,17 +88,20 @@ fn card(options: &mut Options<'_>, system: System, n: usize, nic: &Nic, model: N
                 options.set_as(&format!("--host-only-adapter{n}"), plug, &format!("hostonlyadapter{n}"));
             }
         }
-        Nic::Nat { .. } => options.set_as(&kind, "nat", &key),
+        Nic::Nat { network, .. } => {
+            options.set_as(&kind, "nat", &key);
+            nat_network(options, n, *network);
+        }
         Nic::Unplugged => options.set_as(&kind, "null", &key),
     }
-    let model = match model {
+    let model = match card.model {
         NicModel::Virtio => "virtio",
         NicModel::E1000 => "82540EM",
     };
     options.set_as(&format!("--nic-type{n}"), model, &format!("nictype{n}"));
-    cable(options, n, !matches!(nic, Nic::Unplugged));
-    let wanted = match nic {
-        Nic::Nat { forwards } => forwards.as_slice(),
+    cable(options, n, !matches!(card.plug, Nic::Unplugged));
+    let wanted = match &card.plug {
+        Nic::Nat { forwards, .. } => forwards.as_slice(),
         Nic::HostOnly(_) | Nic::Unplugged => &[],
     };
     forwards(options, n, wanted);
@@ -141,11 +144,27 @@ fn surplus_cards(options: &mut Options<'_>, wanted: usize) {
     }
 }
 
-/// Every guest may listen on the host-only network: the old scripts' setting, which bridges in guests need.
-fn promiscuous(options: &mut Options<'_>, state: &State, n: usize, nic: &Nic) {
-    let has = state.promiscuous.get(&n).is_some_and(|p| p == "allow-all");
-    if matches!(nic, Nic::HostOnly(_)) && !has {
-        options.args.extend([format!("--nic-promisc{n}"), "allow-all".to_owned()]);
+/// VirtualBox's own network is told apart by a word, which has one spelling in the option and another when shown.
+fn nat_network(options: &mut Options<'_>, n: usize, network: Option<Subnet>) {
+    let (option, key) = (format!("--nat-net{n}"), format!("natnet{n}"));
+    match network {
+        Some(network) => options.set_as(&option, &network.to_string(), &key),
+        None if options.info.is_some_and(|i| i.printed(&key).is_some_and(|shown| shown != "nat")) => {
+            options.args.extend([option, "default".to_owned()]);
+        }
+        None => {}
+    }
+}
+
+/// A new card is denied what is not its own.
+fn promiscuous(options: &mut Options<'_>, state: &State, n: usize, wanted: Promiscuous) {
+    let wanted = match wanted {
+        Promiscuous::Deny => "deny",
+        Promiscuous::AllowVms => "allow-vms",
+        Promiscuous::AllowAll => "allow-all",
+    };
+    if state.promiscuous.get(&n).map_or("deny", String::as_str) != wanted {
+        options.args.extend([format!("--nic-promisc{n}"), wanted.to_owned()]);
     }
 }
 

@@ -167,7 +167,10 @@ fn card(vm: &Vm, n: usize) -> String {
     match kind.as_str() {
         "hostonly" => out += &format!("hostonlyadapter{n}=\"{}\"\n", get("hostonlyadapter")),
         "hostonlynetwork" => out += &format!("hostonly-network{n}=\"{}\"\n", get("hostonly-network")),
-        "nat" => out += &format!("natnet{n}=\"nat\"\n"),
+        "nat" => {
+            let network = Some(get("natnet")).filter(|net| !net.is_empty()).unwrap_or("nat".to_owned());
+            out += &format!("natnet{n}=\"{network}\"\n");
+        }
         _ => {}
     }
     _ = writeln!(

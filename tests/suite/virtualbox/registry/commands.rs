@@ -414,6 +414,7 @@ impl Vm {
             "--nic" => ("nic", if value == "hostonlynet" { "hostonlynetwork" } else { value }),
             "--host-only-adapter" => ("hostonlyadapter", value),
             "--host-only-net" => ("hostonly-network", value),
+            "--nat-net" => ("natnet", if value == "default" { "nat" } else { value }),
             "--nic-type" => ("nictype", value),
             "--cable-connected" => ("cableconnected", value),
             "--nic-promisc" => {
