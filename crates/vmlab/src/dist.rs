@@ -3,6 +3,7 @@
 use core::net::Ipv4Addr;
 
 use anyhow::Result;
+use bootparams::Os;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::netboot;
@@ -28,9 +29,11 @@ pub fn find(ctx: &Ctx, profile: &Profile) -> Result<Dist> {
         ipxe_iso,
         network: network(profile),
         room: kargs.as_ref().is_some_and(|k| k.has_room),
-        seed: kargs.is_some_and(|k| k.has_seed),
+        seed: kargs.as_ref().is_some_and(|k| k.has_seed),
         netboot_config: netboot_config(&tree(ctx, profile))?,
         speaks: profile.vm.speaks(),
+        login: login(profile),
+        state_label: kargs.as_ref().and_then(|k| k.slots.iter().find_map(|s| state_label(&s.line()))),
         initrd_bytes: initrd.unwrap_or_default(),
         iso,
     })
@@ -50,8 +53,21 @@ pub fn expected(ctx: &Ctx, profile: &Profile) -> Dist {
         room: false,
         netboot_config: None,
         speaks: profile.vm.speaks(),
+        login: login(profile),
+        state_label: None,
         initrd_bytes: 0,
     }
+}
+
+/// Both systems have the user of that name, who gets the keys of the cloud-config.
+pub(crate) fn login(profile: &Profile) -> Option<String> {
+    matches!(profile.os, Os::Rancher(_) | Os::Burmilla(_)).then(|| "rancher".to_owned())
+}
+
+/// The label in `rancher.state.dev=LABEL=RANCHER_STATE`.
+fn state_label(args: &str) -> Option<String> {
+    let word = args.split_whitespace().find_map(|word| word.strip_prefix("rancher.state.dev=LABEL="))?;
+    Some(word.to_owned())
 }
 
 /// The folder that a web server would serve.

@@ -9,6 +9,7 @@ pub mod host;
 pub mod machines;
 pub mod media;
 pub mod netboot;
+mod outside;
 pub mod power;
 pub mod qmp;
 pub mod run;

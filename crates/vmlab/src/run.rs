@@ -30,10 +30,6 @@ use vmspec::{
 
 /// A person who watches a boot is told no sooner that it is slow.
 const PATIENCE: Duration = Duration::from_secs(600);
-/// A guest that heeds the power button says something within this time, and so on until it is off.
-const HEED: Duration = Duration::from_secs(5);
-/// A guest is off by then, or never.
-const SHUTDOWN: Duration = Duration::from_secs(120);
 /// The process of a machine that was just switched off keeps its ports for a moment.
 const PORT_PATIENCE: Duration = Duration::from_secs(10);
 /// How often a machine that is up is looked at.
@@ -294,28 +290,10 @@ impl Live<'_> {
         Ok(())
     }
 
-    /// Presses the power button and waits as long as the guest does something about it, so that what it wrote to its
-    /// disks is there in the next run.
     fn shut_down(&mut self) -> Result<()> {
         let ctx = self.ctx;
-        self.session.press_power()?;
-        let pressed = Instant::now();
-        let mut heard = pressed;
-        while !self.session.has_ended() {
-            let mut spoke = false;
-            self.session.look(self.served.as_ref(), &mut |at, fact| {
-                spoke = true;
-                show(ctx, at, fact);
-            })?;
-            if spoke {
-                heard = Instant::now();
-            }
-            if heard.elapsed() > HEED || pressed.elapsed() > SHUTDOWN {
-                ctx.report.note("the guest does not answer the power button: cutting its power");
-                return Ok(());
-            }
-            ctx.check_interrupt()?;
-            std::thread::sleep(TICK);
+        if !self.session.shut_down(ctx, self.served.as_ref(), &mut |at, fact| show(ctx, at, fact))? {
+            ctx.report.note("the guest does not answer the power button: cutting its power");
         }
         Ok(())
     }

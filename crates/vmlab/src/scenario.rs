@@ -11,12 +11,12 @@ use anyhow::{Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 
-use super::{backend::Backend, media, netboot, server::Served, session::Session};
+use super::{backend::Backend, media, netboot, outside, server::Served, session::Session};
 use buildexec::ctx::Ctx;
 use vmspec::{
-    Machine, VmSpec,
-    boot::{Diagnosis, Mark, Verdict, Want},
-    scenario::{Dist, Proof, Sabotage, Scenario, Start, config_line},
+    Forward, Machine, Nic, VmSpec,
+    boot::{Boot, Diagnosis, Mark, Verdict, Want},
+    scenario::{Dist, Proof, Sabotage, Scenario, Start, config_line, host_name},
     spec::serial_log,
 };
 
@@ -81,7 +81,8 @@ pub struct Done {
 pub fn run(ctx: &Ctx, setup: &Setup, scenario: &'static Scenario, dir: &Utf8Path) -> Result<Done> {
     fs_err::create_dir_all(dir)?;
     let start = Instant::now();
-    let mut trial = Trial { ctx, setup, scenario, dir, stages: Vec::new(), boots: 0, waited: Duration::ZERO };
+    let (stages, waited) = (Vec::new(), Duration::ZERO);
+    let mut trial = Trial { ctx, setup, scenario, dir, stages, boots: 0, waited, key: None, ssh_port: 0 };
     let outcome = trial.run();
     let forgotten = setup.backend.forget(ctx, &scenario.machine_name(), dir);
     let outcome = outcome?;
@@ -108,6 +109,10 @@ struct Trial<'a> {
     boots: u32,
     /// How long it waited for the port.
     waited: Duration,
+    /// The public half of the key that the cloud-config lets in.
+    key: Option<String>,
+    /// The port of this host that leads to the guest's SSH.
+    ssh_port: u16,
 }
 
 impl Trial<'_> {
@@ -115,7 +120,9 @@ impl Trial<'_> {
         match self.scenario.proof {
             Proof::Up | Proof::Kargs | Proof::CloudConfig => self.comes_up(),
             Proof::Fails(sabotage) => self.fails(sabotage),
-            Proof::Counts(boots) => self.counts(boots),
+            Proof::Counts(boots) if self.setup.dist.speaks => self.counts(boots),
+            Proof::Counts(boots) => self.keeps_state(boots),
+            Proof::Ssh => self.logs_in(),
             Proof::PowerCuts(cuts) => self.power_cuts(cuts),
         }
     }
@@ -177,6 +184,51 @@ impl Trial<'_> {
         Ok(Outcome::Passed { note: Some(format!("formatted once, counted to {boots}")) })
     }
 
+    /// The state of a guest that tells nothing, read off its disk after each boot.
+    fn keeps_state(&mut self, boots: u64) -> Result<Outcome> {
+        let label = self.setup.dist.state_label.clone().unwrap_or_default();
+        let mut before: Option<outside::State> = None;
+        for boot in 1..=boots {
+            let (mut session, verdict) = self.boot_once()?;
+            if let failure @ Outcome::Failed { .. } = self.judge(&mut session, verdict) {
+                return Ok(failure);
+            }
+            session.shut_down(self.ctx, None, &mut |_, _| {})?;
+            session.cut()?;
+            let state = outside::state(self.ctx, &self.dir.join("disk0.raw"))?;
+            let wrong = state.as_ref().map_or(Some("the state disk has no file system".to_owned()), |s| {
+                s.wrong(&label, before.as_ref())
+            });
+            if let Some(why) = wrong {
+                return Ok(failed(&mut session, format!("after boot {boot}: {why}")));
+            }
+            before = state;
+        }
+        let names = before.map(|s| s.names.join(", ")).unwrap_or_default();
+        Ok(Outcome::Passed {
+            note: Some(format!("{label} formatted once, mounted by each of {boots} boots: {names}")),
+        })
+    }
+
+    fn logs_in(&mut self) -> Result<Outcome> {
+        let user = self.setup.dist.login.clone().unwrap_or_default();
+        self.key = Some(outside::make_key(self.ctx, self.dir)?);
+        self.ssh_port = free_port()?;
+        let (mut session, verdict) = self.boot_once()?;
+        if let failure @ Outcome::Failed { .. } = self.judge(&mut session, verdict) {
+            return Ok(failure);
+        }
+        let said = outside::log_in(self.ctx, self.dir, &user, self.ssh_port)?;
+        outside::forget_key(self.dir)?;
+        match said {
+            Ok(name) if shows_prompt(session.boot(), &name) => {
+                Ok(Outcome::Passed { note: Some(format!("{user}@{name} through port {}", self.ssh_port)) })
+            }
+            Ok(name) => Ok(failed(&mut session, format!("another host answers over SSH: `{name}`"))),
+            Err(why) => Ok(failed(&mut session, format!("no login over SSH: {why}"))),
+        }
+    }
+
     fn power_cuts(&mut self, cuts: u64) -> Result<Outcome> {
         let mut counter = 0;
         // The first boot formats. RancherOS never touches a disk again whose formatting was cut off, so that one
@@ -235,7 +287,8 @@ impl Trial<'_> {
             return Ok(iso.clone());
         }
         let copy = self.copy();
-        let config = (self.scenario.proof == Proof::CloudConfig).then(|| config(nonce));
+        let config =
+            matches!(self.scenario.proof, Proof::CloudConfig | Proof::Ssh).then(|| self.config(nonce));
         if copy.exists() {
             fs_err::remove_file(&copy)?;
         }
@@ -261,11 +314,23 @@ impl Trial<'_> {
         std::iter::once(format!("media.nonce={nonce}")).chain(more).collect()
     }
 
+    /// The cloud-config of a boot: one that does little but show which it is.
+    fn config(&self, nonce: &str) -> String {
+        let mut config = format!("#cloud-config\n{}\n", config_line(nonce));
+        if !self.setup.dist.speaks {
+            config += &format!("hostname: {}\n", host_name(nonce));
+        }
+        if let Some(key) = &self.key {
+            config += &format!("ssh_authorized_keys:\n  - {key}\n");
+        }
+        config
+    }
+
     fn serve(&self, nonce: &str, at: SocketAddrV4) -> Result<Served> {
         let tree = &self.setup.tree;
         let mut script = fs_err::read_to_string(tree.join("boot.html"))?;
         let mut args = self.args(nonce).join(" ");
-        let config = self.scenario.fetches_config().then(|| config(nonce));
+        let config = self.scenario.fetches_config().then(|| self.config(nonce));
         if config.is_some() {
             let host = self.setup.dist.network.as_ref().map_or(String::new(), |n| n.host.to_string());
             let url = format!("http://{host}:{}/{}", at.port(), netboot::CONFIG);
@@ -290,6 +355,10 @@ impl Trial<'_> {
         let network = self.setup.dist.network.as_ref().ok();
         let mut machine = self.scenario.machine(&self.setup.spec, network, self.dir, medium);
         machine.serial = serial_log(&dir);
+        if self.scenario.proof == Proof::Ssh {
+            let forward = Forward { name: "guestssh".to_owned(), host_port: self.ssh_port, guest_port: 22 };
+            machine.nics = vec![self.setup.spec.card(Nic::Nat { network: None, forwards: vec![forward] })];
+        }
         let (machine, address) = self.setup.backend.ready(self.ctx, machine, self.dir)?;
         Ok((machine, address, dir))
     }
@@ -366,9 +435,15 @@ fn next_count(before: u64, said: Option<u64>, state: Option<&str>, cut: u64) -> 
     }
 }
 
-/// The cloud-config of a boot: one that does nothing but show which it is.
-fn config(nonce: &str) -> String {
-    format!("#cloud-config\n{}\n", config_line(nonce))
+/// Whether the guest's login prompt has this host name.
+fn shows_prompt(boot: &Boot, name: &str) -> bool {
+    let prompt = format!("{name} login:");
+    !name.is_empty() && boot.lines().iter().any(|line| line.contains(&prompt))
+}
+
+/// A port of this host's loopback that nothing listens on now.
+fn free_port() -> Result<u16> {
+    Ok(std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
 /// A number that no other boot has: the standard library's own random keys are enough, since nobody attacks.

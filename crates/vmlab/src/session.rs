@@ -26,6 +26,10 @@ use vmspec::{
 
 /// How often a waiting session looks around.
 const TICK: Duration = Duration::from_millis(20);
+/// A guest that heeds the power button says something within this time, and so on until it is off.
+const HEED: Duration = Duration::from_secs(5);
+/// A guest is off by then, or never.
+const SHUTDOWN: Duration = Duration::from_secs(120);
 /// A transfer's progress is written to the timeline at most this often.
 const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 /// Lines of the console and of the screen that a report shows.
@@ -231,6 +235,34 @@ impl Session {
     /// When the machine does not take it.
     pub fn press_power(&mut self) -> Result<()> {
         self.machine.press()
+    }
+
+    /// Presses the power button and waits as long as the guest does something about it, so that what it wrote is on its
+    /// disks. Says whether it went off; if not, its power is still on.
+    ///
+    /// # Errors
+    /// [`failure::Kind::Interrupted`], or when the machine does not take it.
+    pub fn shut_down(
+        &mut self,
+        ctx: &Ctx,
+        served: Option<&Served>,
+        on_fact: &mut dyn FnMut(Duration, &Fact),
+    ) -> Result<bool> {
+        self.press_power()?;
+        let pressed = Instant::now();
+        let mut heard = pressed;
+        while !self.ended {
+            self.look(served, &mut |at, fact| {
+                heard = Instant::now();
+                on_fact(at, fact);
+            })?;
+            if heard.elapsed() > HEED || pressed.elapsed() > SHUTDOWN {
+                return Ok(false);
+            }
+            ctx.check_interrupt()?;
+            std::thread::sleep(TICK);
+        }
+        Ok(true)
     }
 
     /// Takes a picture of the screen.

@@ -7,7 +7,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{
     backend::{Backend, Choice},
-    dist,
+    dist, outside,
     scenario::{self, Done, Outcome, Setup},
 };
 use buildexec::ctx::Ctx;
@@ -84,7 +84,12 @@ fn choose(names: &[String]) -> Result<Vec<&'static Scenario>> {
 fn one(ctx: &Ctx, setup: &Setup, scenario: &'static Scenario, folder: &Utf8Path) -> Result<Done> {
     ctx.check_interrupt()?;
     let folder = folder.join(scenario.name);
-    if let Some(why) = setup.backend.obstacle(scenario).or_else(|| scenario.obstacle(&setup.dist)) {
+    let obstacle = setup
+        .backend
+        .obstacle(scenario)
+        .or_else(|| scenario.obstacle(&setup.dist))
+        .or_else(|| outside::obstacle(ctx, &setup.backend, scenario, &setup.dist));
+    if let Some(why) = obstacle {
         let outcome = Outcome::Skipped { why };
         return Ok(Done { scenario: scenario.name, outcome, seconds: 0.0, stages: Vec::new(), folder });
     }

@@ -47,6 +47,8 @@ pub enum Proof {
     Kargs,
     /// A cloud-config arrives: that inside the ISO without any network, or the server's.
     CloudConfig,
+    /// A key in a cloud-config opens the guest's SSH through the forwarded port.
+    Ssh,
     /// It fails, and we say why.
     Fails(Sabotage),
 }
@@ -131,6 +133,7 @@ pub const ALL: &[Scenario] = &[
     iso("iso-usb-bios", BIOS, Attach::Usb, Proof::Up, "the ISO as a USB stick under BIOS"),
     iso("kargs-bios", BIOS, Attach::Cd, Proof::Kargs, "arguments edited into the finished ISO, under BIOS"),
     iso("cloud-config", BIOS, Attach::Cd, Proof::CloudConfig, "the medium's own cloud-config, network off"),
+    iso("ssh", BIOS, Attach::Cd, Proof::Ssh, "a key made for the test logs in through the forwarded port"),
     iso(
         "damaged-initrd",
         BIOS,
@@ -159,6 +162,12 @@ pub fn config_line(nonce: &str) -> String {
     format!("# nonce {nonce}")
 }
 
+/// The host name of a boot's cloud-config.
+#[must_use]
+pub fn host_name(nonce: &str) -> String {
+    format!("media-{nonce}")
+}
+
 /// What there is to boot, as found in `dist/<profile>/`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dist {
@@ -178,6 +187,10 @@ pub struct Dist {
     pub netboot_config: Option<String>,
     /// Whether the guest prints `media: ` facts about state and cloud-config.
     pub speaks: bool,
+    /// Who logs in over SSH with a key of the cloud-config, which also sets the host name at the login prompt.
+    pub login: Option<String>,
+    /// The label of the state disk in the kernel arguments.
+    pub state_label: Option<String>,
     /// The size of the initrd, which decides how long a boot takes.
     pub initrd_bytes: u64,
 }
@@ -209,9 +222,16 @@ impl Scenario {
     #[must_use]
     pub fn obstacle(&self, dist: &Dist) -> Option<String> {
         let no = |text: &str| Some(text.to_owned());
-        let speaks = matches!(self.proof, Proof::Up | Proof::Fails(_) | Proof::Kargs);
-        if !speaks && !dist.speaks {
-            return no("this guest prints no `media: ` facts");
+        match self.proof {
+            _ if dist.speaks && self.proof != Proof::Ssh => {}
+            Proof::Up | Proof::Fails(_) | Proof::Kargs => {}
+            Proof::Counts(_) if dist.state_label.is_none() => {
+                return no("its kernel arguments name no state disk (rancher.state.dev=LABEL=…)");
+            }
+            Proof::CloudConfig if dist.login.is_none() => return no("this guest prints no `media: ` facts"),
+            Proof::Ssh if dist.login.is_none() => return no("this guest has no SSH login"),
+            Proof::Counts(_) | Proof::CloudConfig | Proof::Ssh => {}
+            Proof::PowerCuts(_) => return no("this guest prints no `media: ` facts"),
         }
         if self.start == Start::Netboot {
             if let Err(why) = &dist.network {
@@ -225,7 +245,7 @@ impl Scenario {
             }
         }
         match self.proof {
-            Proof::CloudConfig if self.start != Start::Netboot && !dist.seed => {
+            Proof::CloudConfig | Proof::Ssh if self.start != Start::Netboot && !dist.seed => {
                 no("the ISO has no area for a cloud-config")
             }
             Proof::Kargs | Proof::Fails(Sabotage::Panic) if !dist.room => {
@@ -295,10 +315,12 @@ impl Scenario {
             _ => None,
         };
         let usual = || boot_limit(self.firmware, accel, dist.initrd_bytes);
+        // A guest that tells nothing shows the host name of its cloud-config at the login prompt.
+        let by_name = !dist.speaks && matches!(self.proof, Proof::CloudConfig | Proof::Ssh);
         Want {
             netboot: self.start == Start::Netboot,
             nonce: Some(nonce.to_owned()),
-            ready: spec.ready.clone(),
+            ready: if by_name { format!("{} login:", host_name(nonce)) } else { spec.ready.clone() },
             cloud_config,
             cmdline: match self.proof {
                 Proof::Kargs => vec![PROOF.to_owned()],
@@ -344,6 +366,8 @@ mod tests {
             room: true,
             netboot_config: None,
             speaks: true,
+            login: None,
+            state_label: None,
             initrd_bytes: 3 << 20,
         }
     }
@@ -381,12 +405,16 @@ mod tests {
     #[test]
     fn what_cannot_be_shown_says_why() {
         let find = |name| ALL.iter().find(|s| s.name == name).unwrap();
-        let cases: [(&str, Dist, bool, &str); 6] = [
+        let mute = Dist { speaks: false, ..dist() };
+        let cases: [(&str, Dist, bool, &str); 9] = [
             ("iso-cd-uefi", dist(), false, "no UEFI firmware"),
             ("netboot-uefi", Dist { ipxe_uefi: false, ..dist() }, true, "nothing for UEFI"),
             ("netboot-bios", Dist { ipxe_iso: None, ..dist() }, true, "no ipxe.iso"),
             ("netboot-bios", Dist { network: Err("a name".to_owned()), ..dist() }, true, "a name"),
-            ("state", Dist { speaks: false, ..dist() }, true, "no `media: ` facts"),
+            ("state", mute.clone(), true, "name no state disk"),
+            ("power-cut", mute.clone(), true, "no `media: ` facts"),
+            ("cloud-config", mute, true, "no `media: ` facts"),
+            ("ssh", dist(), true, "no SSH login"),
             ("cloud-config", Dist { seed: false, ..dist() }, true, "no area"),
         ];
         for (name, dist, uefi, expected) in cases {
@@ -395,7 +423,34 @@ mod tests {
                 scenario.obstacle_of_qemu(uefi).or_else(|| scenario.obstacle(&dist)).unwrap_or_default();
             assert!(why.contains(expected), "{name}: {why}");
         }
-        assert!(ALL.iter().all(|s| s.obstacle(&dist()).is_none() && s.obstacle_of_qemu(true).is_none()));
+        let shown = |dist: &Dist| ALL.iter().filter(|s| s.obstacle(dist).is_none()).count();
+        assert_eq!(shown(&dist()), ALL.len() - 1, "all but SSH");
+        let genuine = Dist {
+            speaks: false,
+            login: Some("rancher".to_owned()),
+            state_label: Some("RANCHER_STATE".to_owned()),
+            ..dist()
+        };
+        let untold: Vec<&str> =
+            ALL.iter().filter(|s| s.obstacle(&genuine).is_some()).map(|s| s.name).collect();
+        assert_eq!(untold, ["power-cut", "no-cloud-config", "guest-panic"]);
+    }
+
+    #[test]
+    fn a_guest_that_tells_nothing_is_known_by_the_host_name_at_its_login_prompt() {
+        let spec = VmSpec { ready: "login:".to_owned(), ..VmSpec::default() };
+        let mute = Dist { speaks: false, ..dist() };
+        let ready = |name, dist: &Dist| {
+            let scenario = ALL.iter().find(|s| s.name == name).unwrap();
+            scenario.want(dist, &spec, "0af1", Accel::Tcg).ready
+        };
+        for name in ["cloud-config", "netboot-config", "ssh"] {
+            assert_eq!(ready(name, &mute), "media-0af1 login:");
+        }
+        assert_eq!(
+            (ready("iso-cd-bios", &mute), ready("cloud-config", &dist())),
+            ("login:".into(), "login:".into())
+        );
     }
 
     #[test]
