@@ -57,11 +57,11 @@ pub(crate) fn isolinux_image() -> Vec<u8> {
 }
 
 fn open(image: Vec<u8>) -> anyhow::Result<Iso> {
-    Iso::over(Arc::new(image))
+    Ok(Iso::over(Arc::new(image))?)
 }
 
 fn walk_error(image: Vec<u8>) -> String {
-    let error = open(image).and_then(|iso| iso.walk()).unwrap_err();
+    let error = open(image).and_then(|iso| Ok(iso.walk()?)).unwrap_err();
     assert_eq!(failure::kind_of(&error), Some(Kind::Input));
     let text = error.to_string();
     assert!(text.contains("at byte "), "{text}");

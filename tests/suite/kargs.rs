@@ -92,7 +92,7 @@ fn a_copy_and_a_stream_are_what_an_edit_in_place_makes() {
     let mut streamed = Vec::new();
     let mut take = |bytes: &[u8]| {
         streamed.extend_from_slice(bytes);
-        Ok(())
+        Ok::<_, bootiso::Error>(())
     };
     plan.stream(&iso, &mut take).unwrap();
     assert_eq!(digest(&path), pristine);

@@ -1,8 +1,8 @@
 //! Folders: records to entries, in the tree whose names are the real ones (ECMA-119, 9.1).
 
+use crate::error::Result;
 use std::collections::BTreeSet;
 
-use anyhow::Result;
 use serde::Serialize;
 
 use super::{

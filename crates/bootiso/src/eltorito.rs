@@ -1,6 +1,6 @@
 //! The El Torito catalog: what firmware may start from the disc (El Torito 1.0, section 2).
 
-use anyhow::Result;
+use crate::error::Result;
 use serde::Serialize;
 
 use super::{

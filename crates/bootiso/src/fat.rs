@@ -3,9 +3,8 @@
 //! The `fatfs` crate writes our own images, but it follows a chain that loops for ever, so images of others
 //! are read here (Microsoft's FAT specification 1.03; long names).
 
+use crate::error::Result;
 use std::collections::BTreeSet;
-
-use anyhow::Result;
 
 use super::{
     Extent, bad,

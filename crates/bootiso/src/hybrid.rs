@@ -1,6 +1,6 @@
 //! Partitions of an image that is also a disk: MBR and GPT, in sectors of 512.
 
-use anyhow::Result;
+use crate::error::Result;
 use serde::Serialize;
 
 use super::source::{self, Field, Source};

@@ -2,12 +2,57 @@
 //!
 //! An image comes from anywhere, so nothing in it is trusted: each read is checked against the length of the
 //! file, both-endian copies are compared, and depth, entries and bytes read are limited, so that the reader
-//! always ends. What is wrong is an error of [`failure::Kind::Input`] that names the byte. Symbolic links are
-//! shown and never followed. [`write`] makes images of ours, the same bytes on every machine.
+//! always ends. What is wrong is an [`Error`] that names the byte. Symbolic links are shown and
+//! never followed. [`write`] makes images of ours, the same bytes on every machine.
+//!
+//! ```
+//! use std::{io::Read as _, sync::Arc};
+//!
+//! # fn smallest() -> Vec<u8> {
+//! #     let mut image = vec![0; 21 * 2048];
+//! #     let both = |n: u32| [n.to_le_bytes(), n.to_be_bytes()].concat();
+//! #     let record = |name: &[u8], sector: u32, length: u32, flags: u8| {
+//! #         let mut r = vec![0; (33 + name.len()).next_multiple_of(2)];
+//! #         (r[0], r[25], r[32]) = (r.len() as u8, flags, name.len() as u8);
+//! #         r[2..10].copy_from_slice(&both(sector));
+//! #         r[10..18].copy_from_slice(&both(length));
+//! #         r[33..33 + name.len()].copy_from_slice(name);
+//! #         r
+//! #     };
+//! #     let root = [record(&[0], 18, 2048, 2), record(&[1], 18, 2048, 2), record(b"ISOLINUX.CFG;1", 20, 45, 0)].concat();
+//! #     image[16 * 2048..][..6].copy_from_slice(b"\x01CD001");
+//! #     image[16 * 2048 + 80..][..8].copy_from_slice(&both(21));
+//! #     image[16 * 2048 + 128..][..4].copy_from_slice(&[0, 8, 8, 0]);
+//! #     image[16 * 2048 + 156..][..34].copy_from_slice(&record(&[0], 18, 2048, 2));
+//! #     image[17 * 2048..][..6].copy_from_slice(b"\xFFCD001");
+//! #     image[18 * 2048..][..root.len()].copy_from_slice(&root);
+//! #     image[20 * 2048..][..45].copy_from_slice(b"label live\n kernel /vmlinuz\n append quiet   \n");
+//! #     image
+//! # }
+//! # fn main() -> bootiso::Result<()> {
+//! use bootiso::{Iso, kargs};
+//!
+//! // `Iso::open` takes a path; an image in memory does as well.
+//! let iso = Iso::over(Arc::new(smallest()))?;
+//! for entry in iso.walk()? {
+//!     println!("{} bytes: {}", entry.size, entry.path);
+//! }
+//! let mut text = String::new();
+//! iso.reader(&iso.find("/isolinux.cfg")?).read_to_string(&mut text)?;
+//!
+//! let state = kargs::show(&iso, None)?;
+//! assert_eq!(state.slots[0].args, "quiet");
+//! let plan = kargs::plan(&iso, &kargs::Edit::Append(vec!["panic=10".to_owned()]), None)?;
+//! assert_eq!(plan.after.slots[0].args, "quiet panic=10");
+//! assert!(plan.unreached.is_empty());
+//! # Ok(())
+//! # }
+//! ```
 
 pub mod cpio;
 mod dir;
 mod eltorito;
+mod error;
 mod fat;
 mod hybrid;
 pub mod kargs;
@@ -22,6 +67,8 @@ mod zisofs;
 
 pub use dir::{Entry, Extent, Kind};
 pub use eltorito::BootEntry;
+pub use error::{Error, ErrorKind, Result};
+use error::{Explain as _, cannot_open};
 pub use hybrid::{Partition, Scheme};
 pub use reader::Reader;
 pub use source::Source;
@@ -29,10 +76,7 @@ pub use susp::Packing;
 
 use std::{io, sync::Arc};
 
-use anyhow::Result;
 use camino::Utf8Path;
-
-use failure::{Explain as _, Failure};
 
 /// Bytes of a sector. Every image on the market uses this size; others are refused.
 pub const SECTOR: u64 = 2048;
@@ -47,17 +91,14 @@ impl Iso {
     /// Opens the image at `path` and reads its descriptors.
     ///
     /// # Errors
-    /// [`failure::Kind::Input`] when it is no ISO 9660 image or is shorter than it says; else what the file
+    /// [`ErrorKind::Image`] when it is no ISO 9660 image or is shorter than it says; else what the file
     /// system says.
     pub fn open(path: &Utf8Path) -> Result<Self> {
-        let file = fs_err::File::open(path).map_err(|e| failure::cannot_open(&path, e))?.into_parts().0;
+        let file = fs_err::File::open(path).map_err(|e| cannot_open(&path, e))?.into_parts().0;
         if file.metadata()?.is_dir() {
-            return Err(
-                Failure::new(failure::Kind::Usage, format!("{path} is a folder, not an image")).into()
-            );
+            return Err(Error::new(ErrorKind::Request, format!("{path} is a folder, not an image")));
         }
-        Self::over(Arc::new(file))
-            .explain(failure::Kind::Input, || format!("cannot read {path} as an ISO image"))
+        Self::over(Arc::new(file)).explain(ErrorKind::Image, || format!("cannot read {path} as an ISO image"))
     }
 
     /// Reads the descriptors of an image that is at hand in some other way.
@@ -116,14 +157,13 @@ impl Iso {
     pub fn find(&self, pattern: &str) -> Result<Entry> {
         let mut found = dir::best(&*self.source, &self.volumes)?.matching(pattern)?;
         match found.len() {
-            0 => Err(Failure::new(failure::Kind::Input, format!("{pattern} is not in the image"))
-                .help("`cargo xtask iso ls` lists what is")
-                .into()),
+            0 => Err(Error::image(format!("{pattern} is not in the image"))
+                .help("`cargo xtask iso ls` lists what is")),
             1 => Ok(found.remove(0)),
             _ => {
                 let names: Vec<_> = found.iter().map(|e| e.path.as_str()).collect();
                 let text = format!("{pattern} may mean any of {}", names.join(", "));
-                Err(Failure::new(failure::Kind::Input, text).into())
+                Err(Error::image(text))
             }
         }
     }
@@ -151,15 +191,15 @@ impl Iso {
     pub fn read(&self, entry: &Entry, limit: u64) -> Result<Vec<u8>> {
         let path = &entry.path;
         if entry.kind != Kind::File {
-            return Err(Failure::new(failure::Kind::Input, format!("{path} is no file")).into());
+            return Err(Error::image(format!("{path} is no file")));
         }
         if entry.size > limit {
             let text = format!("{path} has {} bytes, more than the {limit} allowed", entry.size);
-            return Err(Failure::new(failure::Kind::Input, text).into());
+            return Err(Error::image(text));
         }
         let mut bytes = Vec::new();
         io::Read::read_to_end(&mut self.reader(entry), &mut bytes)
-            .explain(failure::Kind::Input, || format!("cannot read {path} from the image"))?;
+            .explain(ErrorKind::Image, || format!("cannot read {path} from the image"))?;
         Ok(bytes)
     }
 
@@ -216,6 +256,6 @@ pub fn partitions(source: &dyn Source) -> Result<Vec<Partition>> {
 }
 
 /// What is wrong with an image, and at which byte.
-fn bad(offset: u64, what: impl std::fmt::Display) -> anyhow::Error {
-    Failure::new(failure::Kind::Input, format!("malformed image at byte {offset}: {what}")).into()
+fn bad(offset: u64, what: impl std::fmt::Display) -> Error {
+    Error::image(format!("malformed image at byte {offset}: {what}"))
 }

@@ -4,10 +4,8 @@
 //! both loaders ignore those. So an edit changes no length and no offset, and putting back the arguments that `/media.json` has as
 //! defaults gives back the very bytes of the built image. The format is described in `docs/formats.md`.
 
-use anyhow::Result;
+use crate::error::{Error, ErrorKind, Explain as _, Result};
 use serde::{Deserialize, Serialize};
-
-use failure::{Explain as _, Failure, Kind};
 
 /// Where an image of ours says which regions it has.
 pub const LAYOUT: &str = "/media.json";
@@ -114,7 +112,7 @@ impl Layout {
         self.regions.extend(found);
         if self.regions.len() == before {
             let text = format!("{file} does not hold the region of {length} bytes for its kernel arguments");
-            return Err(Failure::new(Kind::Config, text).into());
+            return Err(Error::new(ErrorKind::Layout, text));
         }
         Ok(())
     }
@@ -131,10 +129,10 @@ impl Layout {
     /// When it is none, or of a format that this program does not know.
     pub fn from_json(bytes: &[u8]) -> Result<Self> {
         let layout: Self = serde_json::from_slice(bytes)
-            .explain(Kind::Input, || format!("{LAYOUT} cannot be understood"))?;
+            .explain(ErrorKind::Image, || format!("{LAYOUT} cannot be understood"))?;
         if layout.format != FORMAT {
             let text = format!("{LAYOUT} has format {}, this program knows {FORMAT}", layout.format);
-            return Err(Failure::new(Kind::Input, text).into());
+            return Err(Error::image(text));
         }
         Ok(layout)
     }
@@ -144,17 +142,17 @@ impl Layout {
 /// `linux /vmlinuz ` in place of the arguments, with nothing but a line end before what follows.
 ///
 /// # Errors
-/// [`Kind::Params`] when the arguments are longer than [`capacity`], or have a line end in them.
+/// [`ErrorKind::Arguments`] when the arguments are longer than [`capacity`], or have a line end in them.
 pub fn region(args: &str, length: usize) -> Result<String> {
     if args.contains(['\n', '\r', '\0']) {
-        return Err(Failure::new(Kind::Params, "kernel arguments cannot have a line end in them").into());
+        return Err(Error::new(ErrorKind::Arguments, "kernel arguments cannot have a line end in them"));
     }
     let most = capacity(length);
     if args.len() > most || length < CHECK {
         let text = format!("kernel arguments of {} bytes do not fit into {most} bytes", args.len());
-        return Err(Failure::new(Kind::Params, text)
-            .help("put what can go there into the cloud-config")
-            .into());
+        return Err(
+            Error::new(ErrorKind::Arguments, text).help("put what can go there into the cloud-config")
+        );
     }
     let mut crc = flate2::Crc::new();
     crc.update(args.as_bytes());

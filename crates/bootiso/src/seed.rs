@@ -4,10 +4,8 @@
 //! cloud-config in place. The kernel unpacks archives that follow each other and skips zeros between them; an
 //! uncompressed one in front works whatever the compression of the initrd is, which one behind it does not.
 
-use anyhow::Result;
-
 use crate::cpio::Archive;
-use failure::{Failure, Kind};
+use crate::error::{Error, Result};
 
 /// The length that we give a seed, unless something longer has to be in it. A multiple of 512 keeps whatever
 /// follows aligned, and one of 2048 fills whole sectors.
@@ -37,9 +35,7 @@ pub struct File {
 /// leads upwards.
 pub fn archive(files: &[File], length: usize) -> Result<Vec<u8>> {
     if !length.is_multiple_of(512) {
-        return Err(
-            Failure::new(Kind::Input, format!("a seed of {length} bytes is not a multiple of 512")).into()
-        );
+        return Err(Error::image(format!("a seed of {length} bytes is not a multiple of 512")));
     }
     let mut archive = Archive::new();
     for file in files {
@@ -49,7 +45,7 @@ pub fn archive(files: &[File], length: usize) -> Result<Vec<u8>> {
     let mut out = archive.finish()?;
     if out.len() > length {
         let text = format!("a seed of {} bytes does not fit into {length}", out.len());
-        return Err(Failure::new(Kind::Input, text).help("shorten the cloud-config").into());
+        return Err(Error::image(text).help("shorten the cloud-config"));
     }
     out.resize(length, 0);
     Ok(out)
@@ -58,7 +54,7 @@ pub fn archive(files: &[File], length: usize) -> Result<Vec<u8>> {
 fn check_path(path: &str) -> Result<()> {
     let odd = |part: &str| matches!(part, "" | "." | "..") || part.contains('\0');
     if path == "TRAILER!!!" || path.split('/').any(odd) {
-        return Err(Failure::new(Kind::Input, format!("{path:?} cannot be a path in a seed")).into());
+        return Err(Error::image(format!("{path:?} cannot be a path in a seed")));
     }
     Ok(())
 }
@@ -68,9 +64,7 @@ fn check_path(path: &str) -> Result<()> {
 /// # Errors
 /// When a header is malformed, something ends beyond the archive, or other bytes than zeros follow its end.
 pub fn list(seed: &[u8]) -> Result<Vec<File>> {
-    let wrong = |at: usize, what: &str| {
-        Failure::new(Kind::Input, format!("malformed seed archive at byte {at}: {what}"))
-    };
+    let wrong = |at: usize, what: &str| Error::image(format!("malformed seed archive at byte {at}: {what}"));
     let mut found = Vec::new();
     let mut at = 0;
     loop {
@@ -96,7 +90,7 @@ pub fn list(seed: &[u8]) -> Result<Vec<File>> {
         }
     }
     if seed.get(at..).is_some_and(|rest| rest.iter().any(|b| *b != 0)) {
-        return Err(wrong(at, "bytes follow the end of the archive").into());
+        return Err(wrong(at, "bytes follow the end of the archive"));
     }
     Ok(found)
 }

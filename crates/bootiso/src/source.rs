@@ -1,11 +1,9 @@
 //! Bytes of an image by position, from a file or from memory, and the fields of ISO 9660 in them.
 
+use crate::error::{ErrorKind, Explain as _, Result};
 use std::{fs::File, io};
 
-use anyhow::Result;
-
 use super::bad;
-use failure::{Explain as _, Kind};
 
 /// No structure of an image is read into memory beyond this.
 const MOST: u64 = 64 << 20;
@@ -78,7 +76,7 @@ pub(super) fn bytes(source: &dyn Source, offset: u64, length: u64) -> Result<Vec
     let mut buf = vec![0; usize::try_from(length)?];
     source
         .read_exact_at(&mut buf, offset)
-        .explain(Kind::Input, || format!("cannot read {length} bytes at byte {offset}"))?;
+        .explain(ErrorKind::Image, || format!("cannot read {length} bytes at byte {offset}"))?;
     Ok(buf)
 }
 

@@ -1,7 +1,7 @@
 //! Rock Ridge: the names, link targets and moved folders behind a directory record (SUSP 1.12, RRIP 1.12), and what
 //! says that a file's bytes are not its contents (libisofs, `doc/zisofs_format.txt`).
 
-use anyhow::Result;
+use crate::error::Result;
 use serde::Serialize;
 
 use super::{

@@ -1,12 +1,11 @@
 //! Volume descriptors: where the trees of names and the boot catalog begin (ECMA-119, 8; Joliet; El Torito).
 
-use anyhow::Result;
-
 use super::{
     SECTOR, bad,
     dir::Extent,
     source::{self, Field, Source},
 };
+use crate::error::{Error, Result};
 
 /// Real images have three or four descriptors.
 const MOST_DESCRIPTORS: u64 = 64;
@@ -53,8 +52,8 @@ pub(super) fn read(source: &dyn Source) -> Result<Volumes> {
     Err(bad(16 * SECTOR, format!("{MOST_DESCRIPTORS} volume descriptors without an end")))
 }
 
-fn no_image(why: &str) -> anyhow::Error {
-    failure::Failure::new(failure::Kind::Input, format!("not an ISO image: {why}")).into()
+fn no_image(why: &str) -> Error {
+    Error::image(format!("not an ISO image: {why}"))
 }
 
 /// Checks a descriptor's sizes and hands back its root folder.

@@ -141,13 +141,21 @@ impl<T, E: Into<anyhow::Error>> Explain<T> for Result<T, E> {
 /// The outermost kind in an error's chain; where nobody attached one, what the system said of a file.
 #[must_use]
 pub fn kind_of(error: &anyhow::Error) -> Option<Kind> {
-    failures(error).map(Failure::kind).next().or_else(|| system_kind(error))
+    let of = |e: &(dyn std::error::Error + 'static)| {
+        let image = || e.downcast_ref::<bootiso::Error>().map(|e| e.kind().into());
+        e.downcast_ref::<Failure>().map(Failure::kind).or_else(image)
+    };
+    error.chain().find_map(of).or_else(|| system_kind(error))
 }
 
 /// Every help text in an error's chain, outermost first.
 #[must_use]
-pub fn helps_of(error: &anyhow::Error) -> Vec<&str> {
-    let helps: Vec<_> = failures(error).filter_map(Failure::help_text).collect();
+pub fn helps_of<'e>(error: &'e anyhow::Error) -> Vec<&'e str> {
+    let of = |e: &'e (dyn std::error::Error + 'static)| {
+        let image = || e.downcast_ref::<bootiso::Error>().and_then(bootiso::Error::help_text);
+        e.downcast_ref::<Failure>().and_then(Failure::help_text).or_else(image)
+    };
+    let helps: Vec<_> = error.chain().filter_map(of).collect();
     if helps.is_empty() && system_kind(error) == Some(Kind::Storage) {
         return vec!["is it another user's, on a disk that is full, or on one that is read-only?"];
     }
@@ -196,8 +204,17 @@ fn system_kind(error: &anyhow::Error) -> Option<Kind> {
     known.next()
 }
 
-fn failures(error: &anyhow::Error) -> impl Iterator<Item = &Failure> {
-    error.chain().filter_map(|e| e.downcast_ref::<Failure>())
+impl From<bootiso::ErrorKind> for Kind {
+    fn from(kind: bootiso::ErrorKind) -> Self {
+        use bootiso::ErrorKind as E;
+        match kind {
+            E::Request => Self::Usage,
+            E::Storage => Self::Storage,
+            E::Arguments => Self::Params,
+            E::Layout => Self::Config,
+            _ => Self::Input,
+        }
+    }
 }
 
 #[cfg(test)]

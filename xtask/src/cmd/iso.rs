@@ -71,7 +71,7 @@ pub fn run(ctx: &Ctx, args: &IsoArgs) -> Result<()> {
 }
 
 fn open(iso: &Utf8Path) -> Result<Iso> {
-    Iso::open(&pattern::one(iso)?)
+    Ok(Iso::open(&pattern::one(iso)?)?)
 }
 
 fn ls(ctx: &Ctx, iso: &Iso) -> Result<()> {

@@ -1,8 +1,7 @@
 //! Which loader files an image has: by their names, by what they include, in the ISO tree and in FAT images.
 
+use crate::error::{Error, Result};
 use std::collections::{BTreeMap, BTreeSet};
-
-use anyhow::Result;
 
 use super::{
     config::{self, Fixed, Line, Value},
@@ -13,7 +12,6 @@ use super::{
     unreached::{self, Unreached},
 };
 use crate::{BootEntry, Extent, Iso, Kind, fat, room::Loader};
-use failure::Failure;
 
 /// Loader files are a few KiB.
 const LONGEST: u64 = 1 << 20;
@@ -293,9 +291,9 @@ fn is_started_by_firmware(path: &str) -> bool {
     path.starts_with("/efi/boot/boot") && path.ends_with(".efi")
 }
 
-fn too_many() -> anyhow::Error {
+fn too_many() -> Error {
     let text = "there are more loader files and entries than in any real image";
-    Failure::new(failure::Kind::Input, text).into()
+    Error::image(text)
 }
 
 /// The variables that whole arguments of `lines` come from, through others too.

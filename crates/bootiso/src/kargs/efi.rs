@@ -2,9 +2,8 @@
 //!
 //! The format is Microsoft's PE; what GRUB appends to itself is in its `include/grub/kernel.h`.
 
+use crate::error::Result;
 use std::io::Read as _;
-
-use anyhow::Result;
 
 use super::place::Place;
 use crate::Iso;

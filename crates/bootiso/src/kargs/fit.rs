@@ -1,10 +1,8 @@
 //! How a loader file that gets longer finds its room: blanks, the rest of its last sector, comments, indents.
 
-use anyhow::Result;
-
 use super::{config, foreign::ConfigFile, place::LengthField};
+use crate::error::{Error, Result};
 use crate::{Iso, SECTOR};
-use failure::{Failure, Kind};
 
 impl ConfigFile {
     /// How far the file may grow, or why not.
@@ -60,7 +58,7 @@ impl ConfigFile {
         let why =
             if let Slack::None(why) = slack { format!(", and it cannot grow: {why}") } else { String::new() };
         let text = format!("{} has {missing} bytes too little room for this{why}", self.name);
-        Err(Failure::new(Kind::Input, text).help("rebuild the image, or delete other arguments first").into())
+        Err(Error::image(text).help("rebuild the image, or delete other arguments first"))
     }
 }
 

@@ -1,7 +1,5 @@
 //! Anybody's images: what an edit makes of the places with kernel arguments in them.
 
-use anyhow::Result;
-
 use super::{
     Change, Slot,
     config::{Config, Line},
@@ -9,6 +7,7 @@ use super::{
     unreached::Unreached,
     words::{Edit, Reader},
 };
+use crate::error::Result;
 use crate::{Iso, SECTOR, room::Loader};
 use bootparams::Os;
 

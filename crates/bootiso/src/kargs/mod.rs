@@ -20,13 +20,12 @@ mod systemd_boot;
 mod unreached;
 mod words;
 
-use anyhow::Result;
+use crate::error::{Error, ErrorKind, Result};
 use camino::Utf8Path;
 use serde::Serialize;
 
 use super::{Iso, room::Loader};
 use bootparams::Os;
-use failure::{Failure, Kind};
 
 pub use patch::Flush;
 pub use unreached::Unreached;
@@ -95,7 +94,7 @@ pub fn show(iso: &Iso, os: Option<Os>) -> Result<State> {
     let found = discover::find(iso)?;
     if found.files.is_empty() && found.unreached.is_empty() {
         let text = "no ISOLINUX, GRUB or systemd-boot configuration that starts Linux is in the image";
-        return Err(Failure::new(Kind::Input, text).into());
+        return Err(Error::image(text));
     }
     Ok(State {
         has_room: false,
@@ -141,18 +140,18 @@ pub fn plan(iso: &Iso, edit: &Edit, os: Option<Os>) -> Result<Plan> {
         (Some(ours), _) => ours.change(edit)?,
         (None, Edit::Reset) => {
             let text = "the image does not say what its arguments were when it was built";
-            return Err(Failure::new(Kind::Input, text).help("only images of this program do").into());
+            return Err(Error::image(text).help("only images of this program do"));
         }
         (None, _) => foreign_change(iso, edit, os.unwrap_or(Os::Linux))?,
     };
     if !change.matched && change.unreached.is_empty() && *edit != Edit::Reset {
         let text = "no kernel argument of the image matches";
-        return Err(Failure::new(Kind::Usage, text).help("`cargo xtask kargs show` lists them").into());
+        return Err(Error::new(ErrorKind::Request, text).help("`cargo xtask kargs show` lists them"));
     }
     let after = show(&patch::overlaid(iso, &change.patches)?, os)?;
     if after.slots.iter().map(|s| &s.args).ne(&change.expected) {
         let text = "the changed image would not read back as it should, so nothing is changed";
-        return Err(Failure::new(Kind::Input, text).into());
+        return Err(Error::image(text));
     }
     let stale = if after.has_room || !change.matched { Vec::new() } else { foreign::stale(iso)? };
     Ok(Plan { patches: change.patches, after, stale, unreached: change.unreached })
@@ -181,7 +180,7 @@ fn foreign_change(iso: &Iso, edit: &Edit, os: Os) -> Result<Change> {
 pub fn embed(iso: &Iso, config: &str) -> Result<Plan> {
     let Some(ours) = ours::open(iso, None)? else {
         let text = "the image has no area for a cloud-config";
-        return Err(Failure::new(Kind::Input, text).help("only images of this program have one").into());
+        return Err(Error::image(text).help("only images of this program have one"));
     };
     let patches = vec![ours.embed(config)?];
     let after = show(&patch::overlaid(iso, &patches)?, None)?;
@@ -215,7 +214,11 @@ impl Plan {
     ///
     /// # Errors
     /// When it cannot be read, or what `out` says.
-    pub fn stream(&self, iso: &Iso, out: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+    pub fn stream<E: From<Error>>(
+        &self,
+        iso: &Iso,
+        out: &mut dyn FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
         patch::stream(iso, &self.patches, out)
     }
 }

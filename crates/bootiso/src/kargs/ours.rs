@@ -1,7 +1,5 @@
 //! Images that we built: regions and the seed, as `/media.json` lists them.
 
-use anyhow::Result;
-
 use super::{
     Change, Slot,
     patch::Patch,
@@ -9,10 +7,10 @@ use super::{
 };
 use crate::Entry;
 use crate::Iso;
+use crate::error::{Error, Result};
 use crate::room::{self, Layout, Loader, Region, Seed};
 use crate::seed;
 use bootparams::Os;
-use failure::{Failure, Kind};
 
 /// The layout is a few KiB, unless the built cloud-config is in it.
 const LONGEST: u64 = 1 << 20;
@@ -34,9 +32,7 @@ pub(super) fn open(iso: &Iso, os: Option<Os>) -> Result<Option<Ours>> {
     let Some(entry) = iso.find_opt(room::LAYOUT)? else { return Ok(None) };
     let layout = Layout::from_json(&iso.read(&entry, LONGEST)?)?;
     if layout.regions.len() > MOST {
-        return Err(
-            Failure::new(Kind::Input, format!("{} lists more than {MOST} regions", room::LAYOUT)).into()
-        );
+        return Err(Error::image(format!("{} lists more than {MOST} regions", room::LAYOUT)));
     }
     let mut files: Vec<Entry> = Vec::new();
     let mut file = |name: &str| -> Result<Entry> {
@@ -59,7 +55,7 @@ pub(super) fn open(iso: &Iso, os: Option<Os>) -> Result<Option<Ours>> {
     let mut ends: Vec<_> = regions.iter().chain(&seed).map(|(at, b)| (*at, *at + b.len() as u64)).collect();
     ends.sort_unstable();
     if ends.windows(2).any(|w| w[0].1 > w[1].0) {
-        return Err(Failure::new(Kind::Input, format!("{} lists areas that overlap", room::LAYOUT)).into());
+        return Err(Error::image(format!("{} lists areas that overlap", room::LAYOUT)));
     }
     let os = os.or_else(|| layout.os.as_ref()?.parse().ok()).unwrap_or(Os::Linux);
     Ok(Some(Ours { layout, regions, seed, os }))
@@ -77,7 +73,7 @@ fn area(iso: &Iso, entry: &Entry, offset: u64, length: u64) -> Result<(u64, Vec<
             entry.path,
             entry.size
         );
-        return Err(Failure::new(Kind::Input, text).into());
+        return Err(Error::image(text));
     };
     let at = extent.offset + offset;
     Ok((at, iso.bytes(at, length)?))
@@ -166,18 +162,17 @@ impl Ours {
     pub(super) fn embed(&self, config: &str) -> Result<Patch> {
         let (Some((offset, old)), Some(seed)) = (&self.seed, &self.layout.seed) else {
             let text = "the image has no area for a cloud-config";
-            return Err(Failure::new(Kind::Input, text).help("build it with a seed").into());
+            return Err(Error::image(text).help("build it with a seed"));
         };
         Ok(Patch::new(*offset, old.clone(), Seed::archive(seed, Some(config))?))
     }
 }
 
-fn torn(file: &str, offset: u64) -> Failure {
+fn torn(file: &str, offset: u64) -> Error {
     let text = format!(
         "the room for kernel arguments at byte {offset} of {file} is damaged: an edit was interrupted"
     );
-    Failure::new(Kind::Input, text)
-        .help("`cargo xtask kargs reset` puts back the arguments of the built image")
+    Error::image(text).help("`cargo xtask kargs reset` puts back the arguments of the built image")
 }
 
 impl Change {

@@ -1,13 +1,12 @@
 //! Changed bytes of an image: laid over it for checking and streaming, written in place, or into a copy.
 
+use crate::error::{Error, ErrorKind, Explain as _, Result, nameless};
 use std::{fs::File, io, sync::Arc};
 
-use anyhow::Result;
 use camino::Utf8Path;
 
 use crate::Iso;
 use crate::source::Source;
-use failure::{Explain as _, Failure, Kind};
 
 /// Bytes that change, with what they were.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,12 +67,12 @@ pub(super) fn overlaid(iso: &Iso, patches: &[Patch]) -> Result<Iso> {
 /// Writes every patch, or puts back what was there. The order is kept: fields that say a length come last.
 pub(super) fn write(path: &Utf8Path, patches: &[Patch], flush: Flush) -> Result<()> {
     let cannot = || format!("cannot change {path}");
-    let file = File::options().read(true).write(true).open(path).explain(Kind::Storage, cannot)?;
+    let file = File::options().read(true).write(true).open(path).explain(ErrorKind::Storage, cannot)?;
     if file.try_lock().is_err() {
-        return Err(Failure::new(Kind::Storage, format!("another program holds a lock on {path}")).into());
+        return Err(Error::new(ErrorKind::Storage, format!("another program holds a lock on {path}")));
     }
-    if !is_as_it_was(&file, patches).explain(Kind::Storage, cannot)? {
-        return Err(Failure::new(Kind::Storage, format!("{path} was changed while it was read")).into());
+    if !is_as_it_was(&file, patches).explain(ErrorKind::Storage, cannot)? {
+        return Err(Error::new(ErrorKind::Storage, format!("{path} was changed while it was read")));
     }
     let Err(error) = write_in_order(&file, patches, flush) else { return Ok(()) };
     for patch in patches.iter().rev() {
@@ -84,7 +83,7 @@ pub(super) fn write(path: &Utf8Path, patches: &[Patch], flush: Flush) -> Result<
         Ok(true) => "it is as it was",
         _ => "it may be half changed; `kargs reset` repairs our images",
     };
-    Err(Failure::new(Kind::Storage, format!("cannot change {path}: {state}")).source(error).into())
+    Err(Error::new(ErrorKind::Storage, format!("cannot change {path}: {state}")).source(error))
 }
 
 /// Contents are on the disk before a length says that they are there.
@@ -133,24 +132,29 @@ pub(super) fn copy(from: &Utf8Path, to: &Utf8Path, patches: &[Patch]) -> Result<
     let temp = tempfile::Builder::new()
         .prefix(".kargs-")
         .tempfile_in(folder)
-        .map_err(|e| failure::nameless(&e))
-        .explain(Kind::Storage, cannot)?;
-    let temp_path = Utf8Path::from_path(temp.path()).ok_or_else(|| Failure::new(Kind::Storage, cannot()))?;
-    fs_err::copy(from, temp_path).explain(Kind::Storage, cannot)?;
+        .map_err(|e| nameless(&e))
+        .explain(ErrorKind::Storage, cannot)?;
+    let temp_path =
+        Utf8Path::from_path(temp.path()).ok_or_else(|| Error::new(ErrorKind::Storage, cannot()))?;
+    fs_err::copy(from, temp_path).explain(ErrorKind::Storage, cannot)?;
     write(temp_path, patches, Flush::Yes)?;
-    temp.persist(to).explain(Kind::Storage, cannot)?;
+    temp.persist(to).explain(ErrorKind::Storage, cannot)?;
     Ok(())
 }
 
 /// Hands the image with the patches over in pieces.
-pub(super) fn stream(iso: &Iso, patches: &[Patch], out: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+pub(super) fn stream<E: From<Error>>(
+    iso: &Iso,
+    patches: &[Patch],
+    out: &mut dyn FnMut(&[u8]) -> Result<(), E>,
+) -> Result<(), E> {
     let iso = overlaid(iso, patches)?;
     let size = iso.size()?;
     let mut buf = vec![0; 1 << 20];
     let mut at = 0;
     while at < size {
         let n = usize::try_from(size - at).unwrap_or(usize::MAX).min(buf.len());
-        iso.source.read_exact_at(&mut buf[..n], at)?;
+        iso.source.read_exact_at(&mut buf[..n], at).map_err(Error::from)?;
         out(&buf[..n])?;
         at += n as u64;
     }

@@ -1,12 +1,10 @@
 //! Where a loader file's bytes and lengths are in an image, and the patches that change them.
 
+use crate::error::{Error, ErrorKind, Result};
 use std::collections::BTreeMap;
-
-use anyhow::Result;
 
 use super::patch::Patch;
 use crate::{Extent, Iso, SECTOR, fat::FatFile};
-use failure::{Failure, Kind};
 
 /// Where a file is, and how it may grow.
 #[derive(Clone)]
@@ -45,8 +43,10 @@ impl Text {
         }
         let byte = |c| u8::try_from(u32::from(c));
         text.chars().map(byte).collect::<Result<_, _>>().map_err(|_| {
-            Failure::new(Kind::Params, "the loader's file is not UTF-8, so that only Latin-1 can be put in")
-                .into()
+            Error::new(
+                ErrorKind::Arguments,
+                "the loader's file is not UTF-8, so that only Latin-1 can be put in",
+            )
         })
     }
 }

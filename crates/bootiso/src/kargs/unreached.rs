@@ -1,8 +1,8 @@
 //! What starts Linux in an image and is not changed by an edit, so that it is named.
 
+use crate::error::Result;
 use std::collections::BTreeSet;
 
-use anyhow::Result;
 use serde::Serialize;
 
 use super::{

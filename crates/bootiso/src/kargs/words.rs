@@ -1,13 +1,11 @@
 //! Kernel arguments as loaders write them: words with their places, and edits that leave the others untouched.
 
+use crate::error::{Error, ErrorKind, Result};
 use std::ops::Range;
-
-use anyhow::Result;
 
 use super::grub_words;
 use crate::room::Loader;
 use bootparams::{Os, Target};
-use failure::{Failure, Kind};
 
 /// A change of kernel arguments. Words are as the kernel reads them, with `"` around what has spaces.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,11 +66,10 @@ impl Reader {
     pub(super) fn write(self, line: &str) -> Result<String> {
         self.target().write(line, self.os).map_err(|o| {
             let word = shown(line.get(o.span).unwrap_or(line));
-            Failure::new(
-                Kind::Params,
+            Error::new(
+                ErrorKind::Arguments,
                 format!("{} cannot carry `{word}`: {}", self.target().name(), o.reason),
             )
-            .into()
         })
     }
 
@@ -83,18 +80,18 @@ impl Reader {
 
     /// Checks that `word` is one, and writes it in the language of the loader.
     fn escape(self, word: &str) -> Result<String> {
-        let wrong = |what: &str| Failure::new(Kind::Params, format!("`{}` {what}", shown(word)));
+        let wrong = |what: &str| Error::new(ErrorKind::Arguments, format!("`{}` {what}", shown(word)));
         if word.chars().any(char::is_control) {
-            return Err(wrong("has a control character in it").into());
+            return Err(wrong("has a control character in it"));
         }
         let whole = Self { loader: Loader::Isolinux, ..self }.words(word);
         if !matches!(&whole[..], [w] if w.range == (0..word.len())) || word.matches('"').count() % 2 == 1 {
             let help = "put `\"` around a value with spaces, and give each word as an argument of its own";
-            return Err(wrong("is not one word").help(help).into());
+            return Err(wrong("is not one word").help(help));
         }
         if self.is_value {
             return match word.contains(['"', '\'', '$', '\\', ' ']) {
-                true => Err(wrong("cannot stand in a variable of GRUB").into()),
+                true => Err(wrong("cannot stand in a variable of GRUB")),
                 false => Ok(word.to_owned()),
             };
         }
@@ -165,7 +162,7 @@ impl Reader {
     }
 
     fn replace(self, parts: &mut [String], wanted: &str) -> Result<bool> {
-        let usage = |text: String| Failure::new(Kind::Usage, text);
+        let usage = |text: String| Error::new(ErrorKind::Request, text);
         let (key, rest) = wanted.split_once('=').ok_or_else(|| {
             let help = "`append` and `delete` take words without a value";
             usage(format!("`{wanted}` is neither key=new nor key=old=new")).help(help)
@@ -184,12 +181,12 @@ impl Reader {
             ([], [_]) => {
                 let text = format!("no `{key}` has the old value that `{wanted}` names");
                 let help = format!("to set a value that has `=` in it, `delete {key}` and `append {wanted}`");
-                return Err(usage(text).help(help).into());
+                return Err(usage(text).help(help));
             }
             _ => {
                 let text =
                     format!("`{key}` is there {} times, and `{wanted}` does not say which", of_key.len());
-                return Err(usage(text).help(format!("{key}=OLD=NEW says it")).into());
+                return Err(usage(text).help(format!("{key}=OLD=NEW says it")));
             }
         };
         let new = self.escape(&format!("{key}={new}"))?;

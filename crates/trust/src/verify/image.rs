@@ -40,7 +40,7 @@ struct Image<'a> {
 /// Opens an image, and nothing but a file.
 pub(super) fn open(path: &Utf8Path) -> Result<Iso> {
     ensure!(fs_err::metadata(path)?.is_file(), "{path} is no file");
-    Iso::open(path)
+    Ok(Iso::open(path)?)
 }
 
 /// Checks the planned ISO `path`, which is in `file`.
