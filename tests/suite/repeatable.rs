@@ -46,22 +46,8 @@ fn two_folders_clocks_umasks_locales_and_numbers_of_jobs_give_the_same_bytes() {
         there.run(
             "find",
             &[
-                "dist/smoke",
-                "(",
-                "-type",
-                "f",
-                "!",
-                "-perm",
-                "644",
-                ")",
-                "-o",
-                "(",
-                "-type",
-                "d",
-                "!",
-                "-perm",
-                "755",
-                ")"
+                "dist", "(", "-type", "f", "!", "-perm", "644", ")", "-o", "(", "-type", "d", "!", "-perm",
+                "755", ")"
             ]
         ),
         ""

@@ -71,8 +71,7 @@ impl Publish<'_> {
         if self.is_current()? {
             return Ok(Published::Unchanged);
         }
-        fs_err::create_dir_all(&self.ctx.dist)
-            .explain(Kind::Storage, || format!("cannot create {}", self.ctx.dist))?;
+        create_readable(&self.ctx.dist)?;
         let new = self.ctx.dist.join(format!(".{}.new", self.profile));
         tree::remove(&new)?;
         let written = self.write(&new).and_then(|()| self.carry_over(&dir, &new));
@@ -249,6 +248,15 @@ fn text(ctx: &Ctx, node: &Node) -> Result<Option<Digest>> {
     node.leaves(&mut |arg| secret |= matches!(arg, Arg::Secret(_)));
     let text = if secret { None } else { builtin::text(&ctx.root, node)? };
     Ok(text.map(|(_, text)| Digest::of(text.as_bytes())))
+}
+
+/// Creates `dir`, readable by a web server whatever the umask. One that is there keeps the mode that its owner chose.
+fn create_readable(dir: &Utf8Path) -> Result<()> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    fs_err::create_dir_all(dir).explain(Kind::Storage, || format!("cannot create {dir}"))?;
+    tree::readable_by_all(dir)
 }
 
 /// Keeps somebody's file, under another name where a file of ours has its own.
