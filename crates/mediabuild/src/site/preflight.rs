@@ -9,6 +9,7 @@ use buildexec::ctx::Ctx;
 use buildplan::Cmd;
 use failure::{Failure, Kind};
 use mediaplan::stage::needs::Need;
+use report::Event;
 
 /// Where apt keeps the indices it has fetched and verified.
 const APT_LISTS: &str = "/var/lib/apt/lists";
@@ -109,13 +110,47 @@ fn apt(ctx: &Ctx, args: &[&str]) -> Result<()> {
     let logs = ctx.work.join("logs");
     fs_err::create_dir_all(&logs)?;
     let log = logs.join("apt.log");
-    ctx.report.task(&label, || ctx.runner.logged(&cmd, &log, &mut |_| {})).map_err(|e| {
+    let mut steps = Steps::default();
+    let mut show = |line: &str| {
+        if let Some((done, total)) = steps.after(line) {
+            ctx.report.event(&Event::Progress { label: label.clone(), done, total: Some(total) });
+        }
+    };
+    ctx.report.task(&label, || ctx.runner.logged(&cmd, &log, &mut show)).map_err(|e| {
         let kind = failure::kind_of(&e).unwrap_or(Kind::Command);
         Failure::new(kind, "apt could not install packages")
             .help(format!("the whole output is in {log}"))
             .source(e)
             .into()
     })
+}
+
+/// How far `apt-get install` is, by what it prints: each package is downloaded, unpacked and set up.
+#[derive(Default)]
+struct Steps {
+    done: u64,
+    total: u64,
+}
+
+impl Steps {
+    /// Steps done and steps in all after `line`; `None` where it says nothing about them.
+    fn after(&mut self, line: &str) -> Option<(u64, u64)> {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        if let Some(at) = words.windows(2).position(|w| w == ["newly", "installed,"]) {
+            let new: u64 = words.get(at.checked_sub(1)?)?.parse().ok()?;
+            let upgraded: u64 = words.first()?.parse().ok()?;
+            self.total = (new + upgraded) * 3;
+            return Some((self.done, self.total));
+        }
+        if !["Get:", "Unpacking ", "Setting up "].iter().any(|start| line.starts_with(start)) {
+            return None;
+        }
+        // `apt-get update` prints `Get:` lines too, and no number of packages.
+        (self.total > 0).then(|| {
+            self.done = (self.done + 1).min(self.total);
+            (self.done, self.total)
+        })
+    }
 }
 
 /// Whether everything may be done here.
@@ -130,4 +165,26 @@ pub fn is_root() -> bool {
 #[must_use]
 pub fn is_root() -> bool {
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_steps_of_an_installation_are_counted() {
+        let mut steps = Steps::default();
+        assert_eq!(steps.after("Get:1 http://deb.debian.org/debian trixie InRelease [140 kB]"), None);
+        assert_eq!(
+            steps.after("1 upgraded, 2 newly installed, 0 to remove and 4 not upgraded."),
+            Some((0, 9))
+        );
+        assert_eq!(
+            steps.after("Get:1 http://h/debian trixie/main amd64 xorriso amd64 1.5 [300 kB]"),
+            Some((1, 9))
+        );
+        assert_eq!(steps.after("Selecting previously unselected package xorriso."), None);
+        assert_eq!(steps.after("Unpacking xorriso (1.5.6) ..."), Some((2, 9)));
+        assert_eq!(steps.after("Setting up xorriso (1.5.6) ..."), Some((3, 9)));
+    }
 }
