@@ -7,6 +7,7 @@ use std::{
 
 /// Constants, and the files or folders that each stands for, from the repository's root.
 const CODE: &[(&str, &[&str])] = &[
+    ("DOCKER", &["crates/mediabuild/src/builtin/docker"]),
     ("EXTRACT", &["crates/mediabuild/src/builtin/extract.rs"]),
     ("FAT", &["crates/mediabuild/src/builtin/fat.rs"]),
     ("GIT", &["crates/mediabuild/src/builtin/git.rs"]),

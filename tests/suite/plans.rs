@@ -46,7 +46,7 @@ fn planned(loaded: &Loaded, profile: &Profile, engine: Engine) -> Planned {
         pin: &loaded.config.ipxe,
         bootscripts: &loaded.bootscripts,
         line: Line::new(profile, None).unwrap(),
-        supply: os::Supply { profile: &profile.name, locked, pins },
+        supply: os::Supply { profile: &profile.name, locked, pins, docker: loaded.docker.clone() },
     })
     .unwrap()
 }
@@ -78,7 +78,7 @@ fn every_profile_by_every_engine_has_the_plan_in_its_snapshot() {
 #[test]
 fn the_list_of_needs_has_everything_that_a_plan_uses() {
     each(|loaded, profile, engine| {
-        let needs = needs::dist(engine);
+        let needs = needs::dist(&profile.media, engine);
         assert!(needs.iter().all(|n| !n.package.is_empty()), "{needs:?}");
         for used in needs::used_by(&planned(loaded, profile, engine).plan) {
             let named = needs.iter().any(|n| n.what == used || same_package(&n.what, &used));

@@ -12,6 +12,7 @@ use failure::{Failure, Kind};
 use mediabuild::site::{load::Loaded, preflight, publish::Publish};
 use mediaplan::config::{Engine, IpxePin, Profile, repository};
 use mediaplan::stage::{
+    docker,
     line::Line,
     media::{self, Order, Planned},
     needs, os,
@@ -200,5 +201,9 @@ fn supply<'s>(
     let given = selection.artifacts.clone().or(ctx.env.get("MEDIA_ARTIFACTS").map(Utf8PathBuf::from));
     let artifacts = given.map(|dir| ctx.absolute(dir)).transpose()?.map(Utf8PathBuf::into_string);
     let pins = Pins { artifacts, ..Pins::new(&loaded.config.distribution, &loaded.lock) };
-    Ok(os::Supply { profile: &profile.name, locked: locked.collect(), pins })
+    let cargo_home = ctx.env.get("CARGO_HOME").map(str::to_owned);
+    let cargo_home =
+        cargo_home.or(ctx.env.get("HOME").map(|home| format!("{home}/.cargo"))).unwrap_or_default();
+    let docker = docker::Sources { cargo_home, ..loaded.docker.clone() };
+    Ok(os::Supply { profile: &profile.name, locked: locked.collect(), pins, docker })
 }

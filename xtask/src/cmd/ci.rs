@@ -141,7 +141,7 @@ fn cache_key(ctx: &Ctx, selection: &Selection, install: bool) -> Result<()> {
     let loaded = load::load(ctx)?;
     let profile = loaded.config.profile(selection.profile.as_deref())?;
     let engine = selection.engine.unwrap_or(profile.engine);
-    preflight::check(ctx, &needs::dist(engine), install)?;
+    preflight::check(ctx, &needs::dist(&profile.media, engine), install)?;
     let build = Build::new(ctx, &loaded, profile, selection)?;
     let keys = build.keys()?;
     let objects = keys.ids().find(|id| build.planned.plan.node(*id).stage == "ipxe");
@@ -157,7 +157,7 @@ fn build_twice(ctx: &Ctx, selection: &Selection, install: bool) -> Result<()> {
     let loaded = load::load(ctx)?;
     let profile = loaded.config.profile(selection.profile.as_deref())?;
     let engine = selection.engine.unwrap_or(profile.engine);
-    let mut needs = needs::dist(engine);
+    let mut needs = needs::dist(&profile.media, engine);
     if install {
         // Without them less is varied, which is said.
         needs.extend(needs::pair());

@@ -93,7 +93,7 @@ pub(super) fn build(ctx: &Ctx, selection: &Selection, install: bool) -> Result<B
     let loaded = mediabuild::site::load::load(ctx)?;
     let profile = loaded.config.profile(selection.profile.as_deref())?;
     let engine = selection.engine.unwrap_or(profile.engine);
-    preflight::check(ctx, &needs::dist(engine), install)?;
+    preflight::check(ctx, &needs::dist(&profile.media, engine), install)?;
     let build = Build::new(ctx, &loaded, profile, selection)?;
     build.check_params()?;
     let store = Store::open(&ctx.work, &ctx.report, &ctx.runner.interrupt)?;

@@ -77,15 +77,21 @@ impl<'a> Modules<'a> {
 /// The names in the module's `depends=` (kernel `scripts/mod/modpost.c`, `add_depends`). Cycles cannot be: the
 /// kernel's build refuses them.
 fn depends(module: &[u8]) -> Vec<String> {
-    let marker = b"\0depends=";
-    let Some(at) = module.windows(marker.len()).position(|w| w == marker) else { return Vec::new() };
-    let text = module[at + marker.len()..].split(|b| *b == 0).next().unwrap_or_default();
-    let text = String::from_utf8_lossy(text);
-    text.split(',').filter(|n| !n.is_empty()).map(|n| n.replace('-', "_")).collect()
+    let lists = modinfo(module, "depends");
+    let names = lists.iter().flat_map(|list| list.split(',')).filter(|n| !n.is_empty());
+    names.map(|n| n.replace('-', "_")).collect()
+}
+
+/// The values of `key=` in the section `.modinfo`.
+pub(super) fn modinfo(module: &[u8], key: &str) -> Vec<String> {
+    let marker = format!("\0{key}=");
+    let places = memchr::memmem::find_iter(module, marker.as_bytes());
+    let value = |at: usize| module[at + marker.len()..].split(|b| *b == 0).next().unwrap_or_default();
+    places.map(|at| String::from_utf8_lossy(value(at)).into_owned()).collect()
 }
 
 /// Debian 12 ships modules as they are, later releases xz-compressed, Ubuntu zstd-compressed.
-fn decompressed(path: &Utf8Path) -> Result<Vec<u8>> {
+pub(super) fn decompressed(path: &Utf8Path) -> Result<Vec<u8>> {
     let packed = read_limited(path, MODULE_LIMIT)?;
     let read = || {
         let mut bytes = Vec::new();

@@ -3,6 +3,7 @@
 //! Each names the code that makes its bytes, so that an edit of it is seen (`tests/suite/plans.rs` holds the lists
 //! against what the sources use). Left out is what only carries bytes: the runner, the context, errors, the report.
 
+mod docker;
 mod extract;
 pub mod fat;
 mod git;
@@ -29,9 +30,13 @@ const UNPACKERS: &[&str] = &["flate2", "liblzma", "ruzstd", "tar"];
 
 /// Every builtin.
 pub const BUILTINS: Table = &[
+    builtin("docker-containers", docker::containers, &[DOCKER, TREE, BOOTISO], WRITERS),
+    builtin("docker-initrd", docker::initrd, &[DOCKER, TREE, BOOTISO], WRITERS),
+    builtin("docker-root", docker::root, &[DOCKER, KERNEL, UNPACK, TREE, BOOTISO], UNPACKERS),
     builtin("fat-image", fat::image, &[FAT], &["fatfs"]),
     builtin("git-apply", git::apply, &[GIT, TREE], &[]),
     builtin("git-checkout", git::checkout, &[GIT, TREE], &[]),
+    builtin("guest-workspace", docker::workspace, &[DOCKER, TREE], &["toml"]),
     builtin("iso", iso::image, &[ISO, BOOTISO], WRITERS),
     builtin("iso-extract", extract::extract, &[EXTRACT, BOOTISO], WRITERS),
     builtin("pick", unpack::pick, &[UNPACK, TREE], UNPACKERS),

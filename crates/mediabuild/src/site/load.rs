@@ -7,7 +7,7 @@ use buildexec::ctx::Ctx;
 use buildexec::tree;
 use failure::{Explain as _, Failure, Kind};
 use mediaplan::config::{Config, Lock};
-use mediaplan::stage::media::Bootscripts;
+use mediaplan::stage::{docker, media::Bootscripts};
 
 /// What the repository says.
 #[derive(Clone, Debug)]
@@ -18,6 +18,8 @@ pub struct Loaded {
     pub lock: Lock,
     /// What `bootscripts/` holds for iPXE.
     pub bootscripts: Bootscripts,
+    /// What the Docker system is made of.
+    pub docker: docker::Sources,
 }
 
 /// Reads everything.
@@ -51,7 +53,21 @@ pub fn read(root: &Utf8Path) -> Result<Loaded> {
         patches: below(root, "bootscripts/patches", "patch")?,
         config: below(root, "bootscripts/config", "h")?,
     };
-    Ok(Loaded { config, lock, bootscripts })
+    Ok(Loaded { config, lock, bootscripts, docker: docker(root)? })
+}
+
+/// Sources alone: tests and their records make nothing.
+fn docker(root: &Utf8Path) -> Result<docker::Sources> {
+    let mut program = vec!["Cargo.lock".to_owned()];
+    for krate in ["crates/bootparams", "crates/hostconf"] {
+        program.push(format!("{krate}/Cargo.toml"));
+        let files = below(root, &format!("{krate}/src"), "rs")?;
+        program.extend(files.into_iter().filter(|f| !f.ends_with("/tests.rs")));
+    }
+    program.retain(|f| root.join(f).is_file());
+    let files = list(&root.join("systems/docker/root"))?;
+    let root = files.into_iter().map(|f| format!("systems/docker/root/{f}")).collect();
+    Ok(docker::Sources { root, program, cargo_home: String::new() })
 }
 
 fn text(path: &Utf8Path) -> Result<String> {

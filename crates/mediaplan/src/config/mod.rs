@@ -12,7 +12,7 @@ use anyhow::Result;
 pub use base_url::BaseUrl;
 pub use distribution::{Archive, Distribution};
 pub use lock::{Lock, Locked, Package};
-pub use raw::{Engine, KernelFlavour, Media, Released};
+pub use raw::{Compress, Engine, KernelFlavour, Media, Released};
 
 use bootparams::{Os, Params};
 use buildplan::shown_url;
@@ -80,7 +80,7 @@ impl Media {
     #[must_use]
     pub fn released(&self) -> Vec<&Released> {
         match self {
-            Self::Distribution { .. } => Vec::new(),
+            Self::Distribution { .. } | Self::Docker { .. } => Vec::new(),
             Self::Iso { file, .. } => vec![file],
             Self::Files { kernel, initrd } => vec![kernel, initrd],
         }
@@ -93,7 +93,7 @@ impl Media {
             urls: r.urls.iter().map(|u| u.replace("{version}", version)).collect(),
         };
         match self {
-            Self::Distribution { kernel } => Self::Distribution { kernel: *kernel },
+            Self::Distribution { .. } | Self::Docker { .. } => self.clone(),
             Self::Iso { file, kernel, initrd } => {
                 Self::Iso { file: at(file), kernel: kernel.clone(), initrd: initrd.clone() }
             }
@@ -177,7 +177,7 @@ fn checked(name: &str, raw: &raw::Profile, wrong: &mut Vec<String>) -> Profile {
     let version_text = version.as_deref().unwrap_or("");
     let names_a_file = version_text.is_empty() || is_version(version_text);
     check(names_a_file, format!("version `{}` cannot be a file name", version_text));
-    let needs_version = !matches!(raw.media, Media::Distribution { .. });
+    let needs_version = !matches!(raw.media, Media::Distribution { .. } | Media::Docker { .. });
     check(!needs_version || version.is_some(), "version is missing".to_owned());
     let nic = raw.nic.as_deref().unwrap_or("net0");
     check(nic.chars().all(|c| c.is_ascii_alphanumeric()), format!("nic `{nic}` is no interface of iPXE"));
@@ -191,6 +191,11 @@ fn checked(name: &str, raw: &raw::Profile, wrong: &mut Vec<String>) -> Profile {
     }
     let plain = raw.cloud_config.as_deref().is_none_or(is_plain_path);
     check(plain, "cloud-config must be a path below isofs/<profile>/".to_owned());
+    if let Media::Docker { containers, .. } = &raw.media {
+        for file in containers.iter().filter(|f| !is_plain_path(f)) {
+            check(false, format!("containers: `{file}` must be a path below isofs/<profile>/"));
+        }
+    }
     for released in raw.media.at(version_text).released() {
         check(is_plain_path(&released.name), format!("`{}` cannot be a file name", released.name));
         for url in &released.urls {

@@ -118,6 +118,16 @@ pub enum Media {
         /// Which kernel.
         kernel: KernelFlavour,
     },
+    /// The system of this project that runs Docker, out of the pinned distribution's packages.
+    Docker {
+        /// How its image is packed.
+        #[serde(default)]
+        compress: Compress,
+        /// Archives of container images, as `docker save` writes them, below `isofs/<profile>/`: they are carried in
+        /// the medium and loaded when Docker does not have them.
+        #[serde(default)]
+        containers: Vec<String>,
+    },
     /// A released ISO that holds kernel and initrd.
     Iso {
         /// The ISO.
@@ -134,6 +144,19 @@ pub enum Media {
         /// The initrd.
         initrd: Released,
     },
+}
+
+/// How an image is packed.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Hash, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Compress {
+    /// Read quickly; a few megabytes larger than xz.
+    #[default]
+    Zstd,
+    /// As small as it gets; programs start later.
+    Xz,
+    /// Packed in seconds, a third larger: for work on the system.
+    Fast,
 }
 
 /// Which of the distribution's kernels.

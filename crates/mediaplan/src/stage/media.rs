@@ -93,6 +93,11 @@ fn version(order: &Order<'_>) -> Result<String> {
         (None, Media::Distribution { kernel }) => {
             file_version(&order.supply.pins.package(kernel_package(*kernel))?.version)
         }
+        (None, Media::Docker { .. }) => {
+            let version = &order.supply.pins.package("docker.io")?.version;
+            // Docker's own, without what the distribution adds.
+            file_version(version.split_once('+').map_or(version.as_str(), |(upstream, _)| upstream))
+        }
         (None, _) => "0".to_owned(),
     })
 }

@@ -1,6 +1,7 @@
 //! Stages: checked parameters to nodes. Pure.
 
 pub mod boot_iso;
+pub mod docker;
 pub mod image;
 pub mod ipxe;
 pub mod line;

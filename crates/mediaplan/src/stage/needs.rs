@@ -1,6 +1,6 @@
 //! Which programs and files of the machine a profile is made with, and the packages that bring them.
 
-use crate::config::Engine;
+use crate::config::{Engine, Media};
 use buildplan::{Action, Arg, Missing, Plan};
 
 /// One thing that must be there.
@@ -21,6 +21,8 @@ const PACKAGES: &[(&str, &str)] = &[
     ("xorriso", "xorriso"),
     ("git", "git"),
     ("make", "make"),
+    ("cargo", "rustup"),
+    ("rustc", "rustup"),
     ("gcc", "gcc"),
     ("ld", "binutils"),
     ("perl", "perl"),
@@ -39,6 +41,8 @@ const PACKAGES: &[(&str, &str)] = &[
     ("musl-gcc", "musl-tools"),
 ];
 
+/// What builds the Docker system's program.
+const COMPILER: &[&str] = &["cargo", "rustc", "gcc"];
 const SOURCE: &[&str] = &["git", "make", "gcc", "ld", "perl", "/usr/include/lzma.h"];
 const BOOT: &[&str] = &["qemu-system-x86_64", "/usr/share/ovmf/OVMF.fd"];
 const UPDATE: &[&str] = &["gpgv", KEYRING];
@@ -55,12 +59,13 @@ const TEST: &[&str] = &[
     "tinyproxy",
 ];
 
-/// What `dist` needs for an engine: the rest comes out of the distribution's packages.
+/// What `dist` needs for media and an engine: the rest comes out of the distribution's packages.
 #[must_use]
-pub fn dist(engine: Engine) -> Vec<Need> {
+pub fn dist(media: &Media, engine: Engine) -> Vec<Need> {
+    let system: &[&str] = if matches!(media, Media::Docker { .. }) { COMPILER } else { &[] };
     match engine {
-        Engine::Source => needs(&[SOURCE]),
-        Engine::Prebuilt => Vec::new(),
+        Engine::Source => needs(&[SOURCE, system]),
+        Engine::Prebuilt => needs(&[system]),
     }
 }
 

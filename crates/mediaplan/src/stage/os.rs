@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 
+use super::docker::{self, Docker};
 use super::packages::{Pins, SMOKE, Tree, kernel_package};
 use crate::config::{KernelFlavour, Locked, Media, Released};
 use buildplan::{Arg, Artifact, FetchSpec, Planner, Source, Stage};
@@ -151,6 +152,8 @@ pub struct Supply<'a> {
     pub locked: Vec<(&'a str, &'a Locked)>,
     /// The distribution's packages, and the folder that is tried before the network.
     pub pins: Pins<'a>,
+    /// What the Docker system is made of besides packages.
+    pub docker: docker::Sources,
 }
 
 impl Supply<'_> {
@@ -189,6 +192,17 @@ pub fn plan(p: &mut Planner, media: &Media, supply: &Supply<'_>) -> Result<Os> {
             let kernel = Kernel { packages, flavour: *flavour };
             let packages = supply.pins.tree("smoke", SMOKE.iter().copied())?;
             p.ensure(&Smoke { kernel, packages })
+        }
+        Media::Docker { compress, containers } => {
+            let folder = |file: &String| format!("isofs/{}/{file}", supply.profile);
+            p.ensure(&Docker {
+                kernel: supply.pins.files("docker-kernel", [supply.pins.kernel(KernelFlavour::Generic)?])?,
+                packages: supply.pins.tree("docker", docker::PACKAGES.iter().copied())?,
+                tools: supply.pins.tree("squashfs-tools", docker::TOOLS.iter().copied())?,
+                sources: supply.docker.clone(),
+                compress: *compress,
+                containers: containers.iter().map(folder).collect(),
+            })
         }
         Media::Iso { file, kernel, initrd } => {
             p.ensure(&FromIso { iso: supply.download(file)?, kernel: kernel.clone(), initrd: initrd.clone() })

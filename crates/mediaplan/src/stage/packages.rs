@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 
+use super::docker;
 use crate::config::{Distribution, KernelFlavour, Lock, Media, Package};
 use buildplan::{Arg, Artifact, Digest, FetchSpec, Planner, Source, Stage, purl};
 use failure::{Failure, Kind};
@@ -36,6 +37,9 @@ pub const PICKED: &[(&str, &[&str])] = &[
 pub fn wanted(media: &Media) -> BTreeSet<&'static str> {
     let system = match media {
         Media::Distribution { kernel } => [SMOKE, &[kernel_package(*kernel)]].concat(),
+        Media::Docker { .. } => {
+            [docker::PACKAGES, docker::TOOLS, &[kernel_package(KernelFlavour::Generic)]].concat()
+        }
         Media::Iso { .. } | Media::Files { .. } => Vec::new(),
     };
     TOOLS.iter().copied().chain(system).collect()
@@ -77,6 +81,16 @@ impl<'a> Pins<'a> {
                 .help("record today's packages with `cargo xtask fetch --update`")
                 .into()
         })
+    }
+
+    /// The package that holds the newest kernel, which has a version in its name.
+    ///
+    /// # Errors
+    /// [`Kind::Config`] when media.lock has none.
+    pub fn kernel(&self, flavour: KernelFlavour) -> Result<&'a str> {
+        let meta = kernel_package(flavour);
+        let needs = &self.package(meta)?.needs;
+        Ok(needs.iter().map(String::as_str).find(|n| n.starts_with("linux-image-")).unwrap_or(meta))
     }
 
     /// `packages` and all that they need, as one folder called `name`.
@@ -306,7 +320,8 @@ pub fn sample(distribution: &Distribution) -> BTreeMap<String, Package> {
             .map(|file| ((*file).to_owned(), Digest::of(file.as_bytes())))
             .collect(),
     };
-    names.map(|name| (name.to_owned(), package(name))).collect()
+    let docker = wanted(&Media::Docker { compress: Default::default(), containers: Vec::new() });
+    names.chain(docker).map(|name| (name.to_owned(), package(name))).collect()
 }
 
 #[cfg(test)]

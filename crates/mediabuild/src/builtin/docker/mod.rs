@@ -1,0 +1,13 @@
+//! The Docker system: its root, its initrd, the containers it carries.
+
+mod containers;
+mod initrd;
+mod libraries;
+mod modules;
+mod root;
+mod workspace;
+
+pub(super) use containers::containers;
+pub(super) use initrd::initrd;
+pub(super) use root::root;
+pub(super) use workspace::workspace;

@@ -1,0 +1,335 @@
+//! The Docker system: a kernel, and an initrd of a small base and the system's image behind it, which is mounted and
+//! never unpacked. So the same two files start from a CD, a stick and the network, and the medium may be pulled out.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::{os::Os, packages::Tree};
+use crate::config::Compress;
+use buildplan::{Arg, Artifact, CmdSpec, Planner, Stage};
+
+/// What the system is made of; what these need comes along.
+pub(super) const PACKAGES: &[&str] = &[
+    "busybox-static",
+    "ca-certificates",
+    "containerd",
+    "docker-cli",
+    "docker.io",
+    "dropbear-bin",
+    "e2fsprogs",
+    "iptables",
+    "openntpd",
+    "runc",
+    "tini",
+];
+/// What packs it.
+pub(super) const TOOLS: &[&str] = &["squashfs-tools"];
+
+/// Programs of the system; the libraries that they are linked to are found by their names in them.
+const PROGRAMS: &[&str] = &[
+    "usr/bin/busybox",
+    "usr/bin/containerd",
+    "usr/bin/containerd-shim-runc-v2",
+    "usr/bin/docker",
+    "usr/bin/dropbearkey",
+    "usr/bin/tini-static",
+    "usr/sbin/docker-proxy",
+    "usr/sbin/dockerd",
+    "usr/sbin/dropbear",
+    "usr/sbin/e2fsck",
+    "usr/sbin/mke2fs",
+    "usr/sbin/ntpd",
+    "usr/sbin/runc",
+    "usr/sbin/xtables-nft-multi",
+];
+
+/// Other names of programs.
+const LINKS: &[(&str, &str)] = &[
+    ("usr/bin/docker-init", "tini-static"),
+    ("usr/bin/sh", "busybox"),
+    ("usr/sbin/init", "../bin/busybox"),
+    ("usr/sbin/ip6tables", "xtables-nft-multi"),
+    ("usr/sbin/ip6tables-restore", "xtables-nft-multi"),
+    ("usr/sbin/ip6tables-save", "xtables-nft-multi"),
+    ("usr/sbin/iptables", "xtables-nft-multi"),
+    ("usr/sbin/iptables-restore", "xtables-nft-multi"),
+    ("usr/sbin/iptables-save", "xtables-nft-multi"),
+    ("usr/sbin/modprobe", "../bin/busybox"),
+    // It starts its other processes by this name.
+    ("usr/sbin/openntpd", "ntpd"),
+];
+
+/// Modules by the beginning of their path below `kernel/`: disks, networks and USB of real and virtual machines, file
+/// systems, and what containers' networks load on demand. What they need comes along.
+const MODULES: &[&str] = &[
+    "drivers/acpi/button",
+    "drivers/ata/",
+    "drivers/block/loop",
+    "drivers/block/nbd",
+    "drivers/block/virtio_blk",
+    "drivers/block/xen-blkfront",
+    "drivers/char/hw_random/virtio-rng",
+    "drivers/hid/hid-generic",
+    "drivers/hid/usbhid/",
+    "drivers/hv/",
+    "drivers/input/evdev",
+    "drivers/message/fusion/mptspi",
+    "drivers/mmc/",
+    "drivers/net/bonding/",
+    "drivers/net/dummy",
+    "drivers/net/ethernet/amazon/",
+    "drivers/net/ethernet/amd/pcnet32",
+    "drivers/net/ethernet/aquantia/",
+    "drivers/net/ethernet/atheros/",
+    "drivers/net/ethernet/broadcom/bnx2",
+    "drivers/net/ethernet/broadcom/tg3",
+    "drivers/net/ethernet/intel/e1000/",
+    "drivers/net/ethernet/intel/e1000e/",
+    "drivers/net/ethernet/intel/igb/",
+    "drivers/net/ethernet/intel/igc/",
+    "drivers/net/ethernet/intel/ixgbe/",
+    "drivers/net/ethernet/marvell/sky2",
+    "drivers/net/ethernet/realtek/",
+    "drivers/net/hyperv/",
+    "drivers/net/ipvlan/",
+    "drivers/net/macvlan",
+    "drivers/net/phy/",
+    "drivers/net/tun",
+    "drivers/net/usb/",
+    "drivers/net/veth",
+    "drivers/net/virtio_net",
+    "drivers/net/vmxnet3/",
+    "drivers/net/vxlan/",
+    "drivers/net/xen-netfront",
+    "drivers/nvme/host/",
+    "drivers/scsi/BusLogic",
+    "drivers/scsi/hpsa",
+    "drivers/scsi/hv_storvsc",
+    "drivers/scsi/megaraid/",
+    "drivers/scsi/mpt3sas/",
+    "drivers/scsi/sd_mod",
+    "drivers/scsi/smartpqi/",
+    "drivers/scsi/sr_mod",
+    "drivers/scsi/virtio_scsi",
+    "drivers/scsi/vmw_pvscsi",
+    "drivers/usb/common/",
+    "drivers/usb/host/",
+    "drivers/usb/storage/",
+    "drivers/virtio/",
+    "fs/ext4/",
+    "fs/fat/",
+    "fs/fuse/fuse",
+    "fs/isofs/",
+    "fs/nfs/",
+    "fs/nls/nls_ascii",
+    "fs/nls/nls_cp437",
+    "fs/nls/nls_iso8859-1",
+    "fs/nls/nls_utf8",
+    "fs/overlayfs/",
+    "fs/squashfs/",
+    "net/8021q/",
+    "net/bridge/",
+    "net/ipv4/ip_tunnel",
+    "net/ipv4/netfilter/",
+    "net/ipv6/netfilter/",
+    "net/netfilter/",
+    "net/sched/cls_u32",
+    "net/sched/sch_",
+    "net/xfrm/xfrm_user",
+];
+/// What mounts the system's image.
+const BASE_MODULES: &[&str] = &["loop", "squashfs", "overlay"];
+
+/// Files of the repository that the system is made of, sorted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Sources {
+    /// `systems/docker/root/`: what lies in the system's root.
+    pub root: Vec<String>,
+    /// The configuration program's crates.
+    pub program: Vec<String>,
+    /// Where cargo keeps the sources of other crates; no part of what is made.
+    pub cargo_home: String,
+}
+
+/// The program that turns a configuration into files, linked statically.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Program {
+    sources: Vec<String>,
+    cargo_home: String,
+}
+
+const TARGET: &str = "x86_64-unknown-linux-gnu";
+
+impl Stage for Program {
+    type Out = Artifact;
+    const NAME: &'static str = "hostconf";
+    const FORMAT: u32 = 1;
+
+    fn plan(&self, p: &mut Planner) -> Result<Artifact> {
+        let mut node = p.node::<Self>("the Docker system's configuration program");
+        let to = node.out("hostconf");
+        let work = |path: &str| Arg::Work(path.to_owned());
+        for source in &self.sources {
+            node.copy(Arg::Src(source.clone()), work(&format!("source/{source}")));
+        }
+        // A workspace of these crates alone, so that an edit elsewhere does not build it again.
+        node.builtin(
+            "guest-workspace",
+            [("manifest", Arg::Src("Cargo.toml".to_owned())), ("to", work("source/Cargo.toml"))],
+        );
+        // Paths of the machine must not be in the program.
+        let remap = [("--remap-path-prefix=", &self.cargo_home)];
+        let mut flags = vec![Arg::from("-Ctarget-feature=+crt-static")];
+        for (option, path) in remap {
+            flags.extend([Arg::from(" "), option.into(), Arg::Origin(path.clone()), "=/cargo".into()]);
+        }
+        node.run(
+            CmdSpec::new("cargo", "build the configuration program")
+                .args([
+                    "build",
+                    "--quiet",
+                    "--package",
+                    "hostconf",
+                    "--profile",
+                    "guest",
+                    "--target",
+                    TARGET,
+                    "--target-dir",
+                ])
+                .arg(work("target"))
+                .env("RUSTFLAGS", Arg::join(flags))
+                .cwd(work("source"))
+                .deadline(Duration::from_secs(1200))
+                .uses("rustc"),
+        );
+        node.copy(work(&format!("target/{TARGET}/guest/hostconf")), to);
+        Ok(node.finish_one())
+    }
+}
+
+/// A folder as a squashfs image.
+fn squash(tools: &Artifact, compress: Compress, from: Arg, to: Arg) -> CmdSpec {
+    let compressor: &[&str] = match compress {
+        Compress::Zstd => &["-comp", "zstd", "-Xcompression-level", "19"],
+        Compress::Xz => &["-comp", "xz", "-Xbcj", "x86", "-b", "1M"],
+        Compress::Fast => &["-comp", "zstd", "-Xcompression-level", "2"],
+    };
+    // Everything is root's, at one time; the order of files is that of their names.
+    CmdSpec::new("usr/bin/mksquashfs", "pack the system's image")
+        .in_tree(tools)
+        .arg(from)
+        .arg(to)
+        .args(compressor.iter().copied())
+        .args(["-all-root", "-no-xattrs", "-noappend", "-quiet", "-no-progress", "-exit-on-error"])
+        .args(["-p", "root m 700 0 0"])
+        .deadline(Duration::from_secs(3600))
+}
+
+/// The system.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Docker {
+    pub(super) kernel: Tree,
+    pub(super) packages: Tree,
+    pub(super) tools: Tree,
+    pub(super) sources: Sources,
+    pub(super) compress: Compress,
+    /// Archives of images that are carried, from the repository's root.
+    pub(super) containers: Vec<String>,
+}
+
+impl Stage for Docker {
+    type Out = Os;
+    const NAME: &'static str = "docker";
+    const FORMAT: u32 = 1;
+
+    fn plan(&self, p: &mut Planner) -> Result<Os> {
+        let image = p.ensure(&Image(self.clone()))?;
+        let (tree, packages) = (p.ensure(&self.kernel)?, p.ensure(&self.packages)?);
+        let containers = match self.containers.is_empty() {
+            true => None,
+            false => {
+                Some(p.ensure(&Containers { files: self.containers.clone(), tools: self.tools.clone() })?)
+            }
+        };
+        let mut node = p.node::<Self>("kernel and initrd of the Docker system");
+        let (vmlinuz, initrd) = (node.out("vmlinuz"), node.out("initrd"));
+        let mut args = vec![
+            ("kernel", Arg::from(&tree)),
+            ("packages", Arg::from(&packages)),
+            ("init", Arg::Src("systems/docker/stage1".to_owned())),
+            ("image", Arg::from(&image)),
+            ("vmlinuz", vmlinuz),
+            ("to", initrd),
+        ];
+        args.extend(BASE_MODULES.iter().map(|m| ("module", (*m).into())));
+        args.extend(containers.iter().map(|c| ("containers", Arg::from(c))));
+        node.builtin("docker-initrd", args);
+        let id = node.finish();
+        Ok(Os { kernel: id.artifact("vmlinuz"), initrd: id.artifact("initrd") })
+    }
+}
+
+/// The system's image, which takes minutes to pack well and is kept until something in it changes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Image(Docker);
+
+impl Stage for Image {
+    type Out = Artifact;
+    const NAME: &'static str = "docker-image";
+    const FORMAT: u32 = 1;
+
+    fn plan(&self, p: &mut Planner) -> Result<Artifact> {
+        let system = &self.0;
+        let Sources { root, program, cargo_home } = &system.sources;
+        let program = p.ensure(&Program { sources: program.clone(), cargo_home: cargo_home.clone() })?;
+        let (kernel, packages) = (p.ensure(&system.kernel)?, p.ensure(&system.packages)?);
+        let tools = p.ensure(&system.tools)?;
+        let mut node = p.node::<Self>("image of the Docker system");
+        let to = node.out("system.squashfs");
+        let work = || Arg::Work("root".to_owned());
+        let mut args = vec![
+            ("kernel", Arg::from(&kernel)),
+            ("packages", Arg::from(&packages)),
+            ("configuration", Arg::from(&program)),
+            ("to", work()),
+        ];
+        args.extend(PROGRAMS.iter().map(|p| ("program", (*p).into())));
+        args.extend(MODULES.iter().map(|m| ("modules", (*m).into())));
+        for (link, target) in LINKS {
+            args.extend([("link", (*link).into()), ("target", (*target).into())]);
+        }
+        for source in root {
+            let place = source.strip_prefix("systems/docker/root/").unwrap_or(source);
+            args.extend([("place", place.into()), ("file", Arg::Src(source.clone()))]);
+        }
+        node.builtin("docker-root", args);
+        node.run(squash(&tools, system.compress, work(), to));
+        Ok(node.finish_one())
+    }
+}
+
+/// Archives of images as an image of their own, so that another one does not pack the system again.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Containers {
+    files: Vec<String>,
+    tools: Tree,
+}
+
+impl Stage for Containers {
+    type Out = Artifact;
+    const NAME: &'static str = "docker-containers";
+    const FORMAT: u32 = 1;
+
+    fn plan(&self, p: &mut Planner) -> Result<Artifact> {
+        let tools = p.ensure(&self.tools)?;
+        let mut node = p.node::<Self>("carried containers");
+        let to = node.out("containers.squashfs");
+        let work = || Arg::Work("containers".to_owned());
+        let mut args = vec![("to", work())];
+        args.extend(self.files.iter().map(|f| ("archive", Arg::Src(f.clone()))));
+        node.builtin("docker-containers", args);
+        node.run(squash(&tools, Compress::Zstd, work(), to));
+        Ok(node.finish_one())
+    }
+}
