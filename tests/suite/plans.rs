@@ -164,7 +164,7 @@ const EDITS: &[(Engine, &str, &[&str])] = &[
         "isofs/smoke/cloud-config.yml",
         &["seed with the cloud-config", "media.json: where the room for parameters is", ISO, "cloud-config"],
     ),
-    (Engine::Prebuilt, "fat-image", &["FAT image for UEFI", ISO]),
+    (Engine::Prebuilt, "fat-image", &["FAT image for UEFI", "FAT image for UEFI", ISO, "ipxe.iso"]),
     (Engine::Prebuilt, "room", &["media.json: where the room for parameters is", ISO]),
     (Engine::Prebuilt, "a file of no node", &[]),
 ];

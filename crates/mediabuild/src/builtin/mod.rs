@@ -23,20 +23,24 @@ include!(concat!(env!("OUT_DIR"), "/code.rs"));
 const LOCK: &str = include_str!("../../../../Cargo.lock");
 
 /// What `bootiso` writes with.
-const WRITERS: &[&str] = &["cpio", "flate2", "serde_json", "tar"];
+const WRITERS: &[&str] = &["cpio", "flate2", "serde", "serde_json", "sha2", "tar"];
 
 /// What packages are unpacked with.
-const UNPACKERS: &[&str] = &["flate2", "liblzma", "ruzstd", "tar"];
+const UNPACKERS: &[&str] = &["ar", "flate2", "liblzma", "memchr", "ruzstd", "tar"];
+
+/// What the Docker system is put together with.
+const DOCKERS: &[&str] =
+    &["ar", "cpio", "elf", "flate2", "liblzma", "memchr", "ruzstd", "serde_json", "tar", "toml"];
 
 /// Every builtin.
 pub const BUILTINS: Table = &[
-    builtin("docker-containers", docker::containers, &[DOCKER, TREE, BOOTISO], WRITERS),
-    builtin("docker-initrd", docker::initrd, &[DOCKER, TREE, BOOTISO], WRITERS),
-    builtin("docker-root", docker::root, &[DOCKER, KERNEL, UNPACK, TREE, BOOTISO], UNPACKERS),
+    builtin("docker-containers", docker::containers, &[DOCKER, KERNEL, UNPACK, TREE, BOOTISO], DOCKERS),
+    builtin("docker-initrd", docker::initrd, &[DOCKER, KERNEL, UNPACK, TREE, BOOTISO], DOCKERS),
+    builtin("docker-root", docker::root, &[DOCKER, KERNEL, UNPACK, TREE, BOOTISO], DOCKERS),
     builtin("fat-image", fat::image, &[FAT], &["fatfs"]),
     builtin("git-apply", git::apply, &[GIT, TREE], &[]),
     builtin("git-checkout", git::checkout, &[GIT, TREE], &[]),
-    builtin("guest-workspace", docker::workspace, &[DOCKER, TREE], &["toml"]),
+    builtin("guest-workspace", docker::workspace, &[DOCKER, KERNEL, UNPACK, TREE, BOOTISO], DOCKERS),
     builtin("iso", iso::image, &[ISO, BOOTISO], WRITERS),
     builtin("iso-extract", extract::extract, &[EXTRACT, BOOTISO], WRITERS),
     builtin("pick", unpack::pick, &[UNPACK, TREE], UNPACKERS),
