@@ -49,7 +49,10 @@ fn whatever_starts_is_held_against_what_it_was_made_from() {
     assert!(
         fits(repository, |m| m.flip(ISO, 32), "loaders").contains("the boot sector of the ISO is another")
     );
-    assert!(fits(repository, |m| m.flip(ISO, 433), "loaders").contains("goes on elsewhere"));
+    assert!(
+        fits(repository, |m| m.flip(ISO, 433), "loaders")
+            .contains("byte 433 of the ISO (the boot sector and")
+    );
     assert!(
         fits(repository, |m| m.flip("undionly.kpxe", 100), "iPXE")
             .contains("the undionly.kpxe of package ipxe that media.lock has")
@@ -82,41 +85,6 @@ fn grub_in_the_efi_image_is_ours_where_it_was_built_and_unknown_elsewhere() {
     assert!(code == 0 && said.contains("/efi.img of the ISO: what made it is not at hand"), "{said}");
     let (code, said) = repository.run_elsewhere(&["verify", dir, "--strict"]);
     assert!(code == 5 && said.contains("error: not known: loaders\n"), "{said}");
-}
-
-#[test]
-fn an_entry_that_the_plan_does_not_put_there_is_refused() {
-    let Some(repository) = Repository::get() else { return };
-    let spoil = |m: &Media<'_>| {
-        fs::write(m.path("evil.cfg"), "LABEL evil").unwrap();
-        let (iso, new) = (m.path(ISO), m.path("new.iso"));
-        let args = [
-            "-indev",
-            iso.to_str().unwrap(),
-            "-outdev",
-            new.to_str().unwrap(),
-            "-boot_image",
-            "any",
-            "replay",
-        ];
-        #[expect(clippy::disallowed_methods, reason = "a thief calls the program, not the runner")]
-        let done = std::process::Command::new("xorriso")
-            .args(args)
-            .args(["-map", m.path("evil.cfg").to_str().unwrap(), "/isolinux/isolinux.cfg"])
-            .output()
-            .unwrap();
-        assert!(done.status.success(), "{done:?}");
-        fs::rename(new, iso).unwrap();
-        fs::remove_file(m.path("evil.cfg")).unwrap();
-    };
-    let media = repository.media();
-    spoil(&media);
-    media.promise_again();
-    let (code, said) = media.verify(&[]);
-    assert!(
-        code == 5 && said.contains("has /isolinux/isolinux.cfg, which this repository does not put"),
-        "{said}"
-    );
 }
 
 /// Changes the manifest, and makes the statements and lists fit.
@@ -173,8 +141,8 @@ fn a_manifest_is_not_believed_about_itself() {
     let said = states(repository, |_, m| m.version = "/../../../escaped".to_owned());
     assert!(said.contains("is no plain name"), "{said}");
     let said = states(repository, |_, m| {
-        let node = m.nodes.values_mut().find(|n| n.stage == "iso").unwrap();
-        let tool = node.inputs.iter_mut().find(|i| i.label == "tool-node tree xorriso").unwrap();
+        let mut inputs = m.nodes.values_mut().flat_map(|n| &mut n.inputs);
+        let tool = inputs.find(|i| i.label.starts_with("tool-node ")).unwrap();
         "another".clone_into(&mut tool.value);
     });
     assert!(said.contains("lock: "), "{said}");

@@ -43,18 +43,18 @@ pub(super) fn open(path: &Utf8Path) -> Result<Iso> {
     Ok(Iso::open(path)?)
 }
 
-/// Checks the planned ISO `path`, which is in `file`.
+/// Checks `iso`, which is planned as `path`.
 pub(super) fn check(
     subject: &Subject<'_>,
     expected: &Expected,
-    (path, file): (&str, &str),
+    (path, iso): (&str, Result<Iso>),
     artifact: &Artifact,
     checks: &mut Checks,
 ) {
     let name = if path == "ipxe.iso" { path } else { "the ISO" };
     let args = arguments(expected, artifact);
     let planned = values(args, "path").map(text).zip(values(args, "content")).collect();
-    let image = open(&subject.dir.join(file)).and_then(|iso| {
+    let image = iso.and_then(|iso| {
         let entries = iso.walk()?.into_iter().map(|e| (e.path.clone(), e)).collect();
         Ok(Image { subject, expected, iso, path, name, planned, entries })
     });
@@ -104,7 +104,14 @@ impl Image<'_> {
                 Ok(format!("{} of {} are what they must be", fine.join(", "), self.name)),
             );
         }
-        checks.add(self.general(), self.every_byte(args).map_err(|e| format!("{e:#}")));
+        if let Some(entry) = self.stranger(args) {
+            let text = format!("{} has {entry}, which this repository does not put there", self.name);
+            checks.add(self.general(), Err(text));
+        }
+        // Where a file is another, so is what leads to it: that was said.
+        if !checks.has_failed(self.general()) {
+            checks.add(self.general(), self.every_byte(args).map_err(|e| format!("{e:#}")));
+        }
         match self.boot_sector(args) {
             Ok(Some(said)) => checks.add(self.general(), Ok(said)),
             Ok(None) => {
@@ -118,6 +125,19 @@ impl Image<'_> {
             }
             Err(e) => checks.add(self.general(), Err(format!("{e:#}"))),
         }
+    }
+
+    /// An entry that is neither planned nor the boot catalogue nor a folder of one of these.
+    fn stranger(&self, args: Args<'_>) -> Option<&str> {
+        let made: Vec<&str> = self.planned.keys().copied().chain(values(args, "catalog").map(text)).collect();
+        let leads = |folder: &str| {
+            made.iter().any(|path| path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/')))
+        };
+        let known = |e: &Entry| match e.kind {
+            Kind::Folder => e.path == "/" || leads(&e.path),
+            _ => made.contains(&e.path.as_str()),
+        };
+        self.entries.values().find(|e| !known(e)).map(|e| e.path.as_str())
     }
 
     /// The promise that the other entries are under.
@@ -296,14 +316,24 @@ impl Image<'_> {
         };
         let written = image.write(&mut held, open);
         if let Some(at) = held.differs {
-            let within = |path: &&str| {
-                image.place(path).is_some_and(|(from, length)| (from..from + length).contains(&at))
-            };
-            let place = self.planned.keys().copied().find(within).unwrap_or("what lies around its files");
-            bail!("byte {at} of {} ({place}) is not what its parts make", self.name);
+            bail!("byte {at} of {} ({}) is not what its parts make", self.name, self.whereabouts(&image, at));
         }
         written?;
         Ok(format!("each of the {size} bytes of {} is what its parts make", self.name))
+    }
+
+    /// What lies at a byte of the image that is planned, for a person.
+    fn whereabouts(&self, image: &bootiso::write::Image, at: u64) -> &str {
+        let places = || self.planned.keys().filter_map(|path| Some((*path, image.place(path)?)));
+        let first = places().map(|(_, (from, _))| from).min().unwrap_or(0);
+        match places().find(|(_, (from, length))| (*from..from + length).contains(&at)) {
+            Some((path, _)) => path,
+            None if at < 512 => "the boot sector and its partitions",
+            None if at < 16 * SECTOR => "the system area",
+            None if at < 20 * SECTOR => "the volume descriptors",
+            None if at < first => "the path tables, folders and boot catalogue",
+            None => "between or behind its files",
+        }
     }
 
     /// The code of the first sector is the distribution's. `None` when nothing tells which code it must be.
@@ -313,7 +343,7 @@ impl Image<'_> {
         };
         ensure!(
             Digest::of(&self.iso.bytes(0, CODE)?) == want,
-            "the boot sector of {} is not {what}",
+            "the boot sector of {} is another than {what}",
             self.name
         );
         Ok(Some(format!("the boot sector of {} is {what}", self.name)))

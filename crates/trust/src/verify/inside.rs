@@ -31,11 +31,24 @@ pub(super) fn check(subject: &Subject<'_>, checks: &mut Checks) -> Result<()> {
         if subject.wants(path) && !path.ends_with(".iso") {
             output(subject, expected, path, artifact, checks);
         } else if let Some(file) = medium(subject, path) {
-            image::check(subject, expected, (path, &file), artifact, checks);
+            let iso = image::open(&subject.dir.join(file));
+            image::check(subject, expected, (path, iso), artifact, checks);
         }
     }
     binaries(subject, expected, checks);
     Ok(())
+}
+
+/// Checks `iso` as if it were the file `file` of the folder.
+pub(super) fn check_as(subject: &Subject<'_>, file: &str, iso: Iso, checks: &mut Checks) {
+    let expected = match &subject.expected {
+        Ok(expected) => expected,
+        Err(reason) => return checks.add("iso", Err(reason.clone())),
+    };
+    match expected.planned.outputs.iter().find(|(path, _)| medium(subject, path).as_deref() == Some(file)) {
+        Some((path, artifact)) => image::check(subject, expected, (path, Ok(iso)), artifact, checks),
+        None => checks.add("iso", Err(format!("this repository does not make {file}"))),
+    }
 }
 
 /// Where the planned ISO `path` is, when it is looked at. Alone, the profile's ISO may have another name.

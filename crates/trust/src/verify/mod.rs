@@ -23,6 +23,7 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use attest::{MANIFEST, Made, Manifest};
+use bootiso::Iso;
 use buildexec::ctx::Ctx;
 use buildexec::{run::read_limited, tree};
 use buildplan::Digest;
@@ -99,6 +100,11 @@ impl Checks {
         self.0.push(Check { promise, verdict: Verdict::Skip, reason: reason.into() });
     }
 
+    /// Whether a promise was found broken.
+    fn has_failed(&self, promise: &str) -> bool {
+        self.0.iter().any(|c| c.promise == promise && c.verdict == Verdict::Fail)
+    }
+
     /// Fails when a promise is broken, or when nothing at all could be checked.
     ///
     /// # Errors
@@ -147,9 +153,9 @@ impl Checks {
 /// Reads a file that comes from anywhere: a pipe or a device would never end, so only files are opened.
 ///
 /// # Errors
-/// When it is no file, is longer than `limit`, or cannot be read.
+/// When it is not a regular file, is longer than `limit`, or cannot be read.
 pub(crate) fn read_file(path: &Utf8Path, limit: u64) -> Result<Vec<u8>> {
-    anyhow::ensure!(fs_err::metadata(path)?.is_file(), "{path} is no file");
+    anyhow::ensure!(fs_err::symlink_metadata(path)?.is_file(), "{path} is not a regular file");
     read_limited(path, limit)
 }
 
@@ -166,6 +172,9 @@ pub fn read_manifest(dir: &Utf8Path) -> Result<Option<Manifest>, String> {
         serde_json::from_slice(&bytes).map_err(|e| format!("{MANIFEST} cannot be read: {e}"))?;
     if manifest.format != 1 {
         return Err(format!("{MANIFEST} has format {}, this program knows 1", manifest.format));
+    }
+    if attest::json(&manifest).as_bytes() != bytes {
+        return Err(format!("{MANIFEST} is not formatted as this program writes it"));
     }
     manifest.check_names()?;
     if let Some(path) = manifest.outputs.keys().find(|path| !sums::is_plain(path)) {
@@ -241,6 +250,18 @@ impl Subject<'_> {
         inside::check(self, checks)
     }
 
+    /// Holds an image that is yet to be written as `path` against what this repository makes, and the manifest against
+    /// this repository.
+    #[must_use]
+    pub fn image(&self, path: &str, iso: Iso) -> Checks {
+        let mut checks = Checks::default();
+        if let (Some(loaded), Some(manifest)) = (self.loaded, &self.manifest) {
+            checks.add("lock", agree::with_repository(self, loaded, manifest));
+        }
+        inside::check_as(self, path, iso, &mut checks);
+        checks
+    }
+
     /// Whether a file is among what is looked at.
     fn wants(&self, path: &str) -> bool {
         self.only.as_ref().is_none_or(|only| only == path)
@@ -250,8 +271,9 @@ impl Subject<'_> {
     fn outputs(&self, manifest: &Manifest) -> Result<String, String> {
         let mut count = 0;
         for (path, output) in manifest.outputs.iter().filter(|(path, _)| self.wants(path)) {
-            let (sha256, size) = tree::digest(&self.dir.join(path))
-                .map_err(|_| format!("{MANIFEST} names {path}, which is not there"))?;
+            let full =
+                sums::regular(&self.dir, path).map_err(|e| format!("{MANIFEST} names {path}, but {e}"))?;
+            let (sha256, size) = tree::digest(&full).map_err(|e| format!("{e:#}"))?;
             if (sha256, size) != (output.sha256, output.size) {
                 return Err(format!(
                     "{path} is not the file that {MANIFEST} is about: it is older, or was changed"

@@ -1,14 +1,16 @@
 //! `SHA256SUMS` and `SHA512SUMS`: what they list is there and is that, and nothing else is there.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Range};
 
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{Checks, Subject, TEXT_LIMIT, read_file, sign};
 use attest::{MANIFEST, PROVENANCE, SBOM};
 use buildexec::tree;
 use buildplan::digest::sha512;
 
+/// What some editors put in front of a text.
+const MARK: char = '\u{feff}';
 /// The list that everything is held against.
 pub const SHA256: &str = "SHA256SUMS";
 /// The same files by SHA-512.
@@ -40,32 +42,55 @@ pub fn is_plain(path: &str) -> bool {
 /// What is wrong, with the line.
 pub fn parse(text: &str, digits: usize) -> Result<BTreeMap<String, String>, String> {
     let mut found = BTreeMap::new();
-    for (number, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
+    for (number, line) in text.trim_start_matches(MARK).lines().enumerate() {
         if line.trim().is_empty() || line.starts_with('#') {
             continue;
         }
-        let fields =
-            fields(line.trim_end()).map(|(hex, path)| (hex, path.strip_prefix("./").unwrap_or(path)));
-        let good = fields.filter(|(hex, path)| {
-            hex.len() == digits && hex.bytes().all(|b| b.is_ascii_hexdigit()) && is_plain(path)
-        });
-        let Some((hex, path)) = good else {
+        let Some((hex, path)) = fields(line, digits) else {
             return Err(format!("line {} is not a checksum and a path", number + 1));
         };
-        if found.insert(path.to_owned(), hex.to_ascii_lowercase()).is_some() {
+        if found.insert(path.to_owned(), line[hex].to_ascii_lowercase()).is_some() {
             return Err(format!("line {} lists {path} again", number + 1));
         }
     }
     if found.is_empty() { Err("it is empty".to_owned()) } else { Ok(found) }
 }
 
-/// `HEX  path` or `HEX *path` of coreutils, `SHA256 (path) = HEX` of BSD.
-fn fields(line: &str) -> Option<(&str, &str)> {
-    if let Some((path, hex)) = line.strip_prefix("SHA").and_then(|rest| rest.rsplit_once(") = ")) {
-        let (bits, path) = path.split_once(" (")?;
-        return matches!(bits, "256" | "512").then_some((hex, path));
+/// A list with other digests of the files that `new` has by path; all else stays as it was written.
+#[must_use]
+pub fn with_digests(text: &str, digits: usize, new: &BTreeMap<&str, String>) -> String {
+    let list = text.trim_start_matches(MARK);
+    let mut changed = text[..text.len() - list.len()].to_owned();
+    for line in list.split_inclusive('\n') {
+        let found = fields(line, digits).and_then(|(hex, path)| Some((hex, new.get(path)?)));
+        match found {
+            Some((hex, digest)) => {
+                changed += &line[..hex.start];
+                changed += digest;
+                changed += &line[hex.end..];
+            }
+            None => changed += line,
+        }
     }
-    line.split_once("  ").or_else(|| line.split_once(" *"))
+    changed
+}
+
+/// Where the digest stands in a line, and the path: `HEX  path` or `HEX *path` of coreutils, `SHA256 (path) = HEX` of
+/// BSD.
+fn fields(line: &str, digits: usize) -> Option<(Range<usize>, &str)> {
+    let line = line.trim_end();
+    let (hex, path) = if let Some((path, hex)) = line.strip_prefix("SHA").and_then(|r| r.rsplit_once(") = "))
+    {
+        let (bits, path) = path.split_once(" (")?;
+        let place = line.len() - hex.len()..line.len();
+        matches!(bits, "256" | "512").then_some((place, path))?
+    } else {
+        let (hex, path) = line.split_once("  ").or_else(|| line.split_once(" *"))?;
+        (0..hex.len(), path)
+    };
+    let path = path.strip_prefix("./").unwrap_or(path);
+    let is_digest = hex.len() == digits && line[hex.clone()].bytes().all(|b| b.is_ascii_hexdigit());
+    (is_digest && is_plain(path)).then_some((hex, path))
 }
 
 /// Files that systems leave in folders that are looked at; no firmware or loader reads them.
@@ -91,6 +116,16 @@ pub fn read(dir: &Utf8Path, name: &str, digits: usize) -> Result<BTreeMap<String
 #[must_use]
 pub fn is_there(dir: &Utf8Path, name: &str) -> bool {
     fs_err::symlink_metadata(dir.join(name)).is_ok()
+}
+
+/// The file `path` of `dir`; a link would lead to bytes that are not among the media.
+pub(super) fn regular(dir: &Utf8Path, path: &str) -> Result<Utf8PathBuf, String> {
+    let full = dir.join(path);
+    match fs_err::symlink_metadata(&full) {
+        Ok(meta) if meta.is_file() => Ok(full),
+        Ok(_) => Err(format!("{path} is not a regular file")),
+        Err(_) => Err(format!("{path} is missing")),
+    }
 }
 
 pub(super) fn check(subject: &Subject<'_>, checks: &mut Checks) {
@@ -130,10 +165,7 @@ fn compare(
 ) -> Result<String, String> {
     let mut count = 0;
     for path in listed.keys().filter(|path| subject.wants(path)) {
-        let full = subject.dir.join(path);
-        if !full.is_file() {
-            return Err(format!("{path} is missing"));
-        }
+        let full = regular(&subject.dir, path)?;
         if digest(&full).map_err(|e| format!("{e:#}"))? != listed[path] {
             return Err(format!("{path} is not the file that {list} promises"));
         }
@@ -176,6 +208,17 @@ mod tests {
         assert_eq!(parse(&text, 64).unwrap().keys().collect::<Vec<_>>(), ["a (b).iso", "c/d"]);
         assert!(parse(&format!("MD5 (a) = {hex}\n"), 64).is_err());
         assert!(parse("# nothing\n", 64).is_err());
+    }
+
+    #[test]
+    fn digests_are_replaced_and_all_else_stays() {
+        let (old, new) = ("a".repeat(64), "b".repeat(64));
+        let text = |hex: &str| {
+            format!("\u{feff}# by hand\r\nSHA256 (./x {old}) = {hex}\r\n\r\n{hex} *y\n{old}  ./z\n{hex}  end")
+        };
+        let digests = [format!("x {old}"), "y".to_owned(), "end".to_owned()];
+        let digests = digests.iter().map(|path| (path.as_str(), new.clone())).collect();
+        assert_eq!(with_digests(&text(&old), 64, &digests), text(&new));
     }
 
     #[test]
