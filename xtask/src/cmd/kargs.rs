@@ -278,6 +278,9 @@ fn write(ctx: &Ctx, target: &TargetArgs, iso: &Iso, plan: &Plan) -> Result<()> {
     }
     let path = target.output.as_ref().unwrap_or(&target.iso);
     let lists = if path == "-" { None } else { Lists::beside(path)? };
+    if let Some(lists) = lists.as_ref().filter(|_| target.update_sums && plan.after.pristine == Some(true)) {
+        lists.vouch(ctx, plan.changed(iso)?)?;
+    }
     match &target.output {
         Some(o) if o == "-" => plan.stream(iso, &mut |bytes| ctx.report.out_bytes(bytes))?,
         Some(output) => {

@@ -1,15 +1,20 @@
 //! What lies beside a changed image and speaks of its digest: checksums, manifest, SBOM and provenance.
 
-use anyhow::Result;
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
+use super::{password::PasswordArgs, verify};
 use attest::{MANIFEST, Manifest, PROVENANCE, SBOM, SIGNATURE, statements};
+use bootiso::Iso;
 use buildexec::ctx::Ctx;
 use buildexec::run::read_limited;
 use buildplan::{Digest, digest::sha512};
 use failure::{Explain as _, Failure, Kind};
+use mediabuild::site::load;
 use trust::verify::{
-    TEXT_LIMIT,
+    NO_REPOSITORY, TEXT_LIMIT,
     sums::{self, SHA256, SHA512},
 };
 
@@ -42,6 +47,28 @@ impl Lists {
             ),
         };
         Ok(Some(Self { folder: folder.to_owned(), name: name.to_owned(), listed, manifest }))
+    }
+
+    /// Checks that `image` is the one that this repository makes, before the lists say that it is as it was built.
+    ///
+    /// # Errors
+    /// [`Kind::Digest`], naming what differs, as `verify` does.
+    pub(super) fn vouch(&self, ctx: &Ctx, image: Iso) -> Result<()> {
+        if self.manifest.is_none() {
+            return Ok(());
+        }
+        let loaded = if ctx.has_repository { load::load(ctx) } else { Err(anyhow::anyhow!(NO_REPOSITORY)) };
+        let loaded = match loaded {
+            Ok(loaded) => loaded,
+            Err(e) => {
+                ctx.report.warn(format!("it is not known whether {} was built like this: {e:#}", self.name));
+                return Ok(());
+            }
+        };
+        let folder = ctx.absolute(self.folder.clone())?;
+        let subject = verify::subject(ctx, Some(&loaded), folder, None, &PasswordArgs::default());
+        let checks = subject.image(&self.name, image);
+        checks.judge().context("neither the image nor the lists are changed")
     }
 
     /// Brings the lists up to date, or says that they are not.
@@ -84,16 +111,11 @@ impl Lists {
         }
         sums::read(&self.folder, list, digits).map_err(|e| malformed(&self.folder, &e))?;
         let written = [self.name.as_str(), MANIFEST, SBOM, PROVENANCE];
-        let mut text = String::new();
-        for line in fs_err::read_to_string(&path)?.lines() {
-            // Each line was read as digits, two characters and a name.
-            let (hex, name) = line.split_at(digits);
-            let full = self.folder.join(&name[2..]);
-            let changed = written.contains(&&name[2..]) && full.is_file();
-            text += &if changed { digest(&full)? } else { hex.to_owned() };
-            text += &format!("{name}\n");
+        let mut new = BTreeMap::new();
+        for name in written.into_iter().filter(|name| self.folder.join(name).is_file()) {
+            new.insert(name, digest(&self.folder.join(name))?);
         }
-        replace_file(&path, &text)
+        replace_file(&path, &sums::with_digests(&fs_err::read_to_string(&path)?, digits, &new))
     }
 }
 

@@ -188,6 +188,14 @@ pub fn embed(iso: &Iso, config: &str) -> Result<Plan> {
 }
 
 impl Plan {
+    /// The image as it will be; nothing is written.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn changed(&self, iso: &Iso) -> Result<Iso> {
+        patch::overlaid(iso, &self.patches)
+    }
+
     /// Changes the image at `path`, the one that was planned for.
     ///
     /// # Errors
