@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
 
+mod alterations;
 #[cfg(unix)]
 mod ci;
 #[cfg(unix)]
@@ -48,4 +49,10 @@ mod workflows;
 fn repository() -> camino::Utf8PathBuf {
     let package = camino::Utf8Path::new(env!("CARGO_MANIFEST_DIR"));
     package.parent().unwrap().to_owned()
+}
+
+/// Whether the long form of a test runs.
+#[expect(clippy::disallowed_methods, reason = "a test is told by `cargo xtask test --long`")]
+fn long() -> bool {
+    std::env::var_os("MEDIA_LONG").is_some()
 }
