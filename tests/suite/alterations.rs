@@ -4,12 +4,14 @@
 #![expect(clippy::ptr_arg, reason = "all alterations have one type, and some change the length")]
 #![expect(clippy::disallowed_macros, reason = "`cargo xtask test --long` collects how many were tried")]
 
+use buildplan::{Digest, digest::sha512};
 use fs_err as fs;
 use proptest::{
     prelude::{Strategy, any, prop_oneof},
     strategy::ValueTree as _,
     test_runner::TestRunner,
 };
+use trust::verify::sums;
 
 use super::release::{Media, Repository};
 
@@ -332,6 +334,24 @@ impl Mutation {
     }
 }
 
+/// As [`Media::promise_again`], when only the file `name` was changed.
+fn promise(media: &Media<'_>, name: &str, bytes: &[u8]) {
+    let mut manifest = media.manifest();
+    let output = manifest.outputs.get_mut(name).unwrap();
+    (output.size, output.sha256) = (bytes.len() as u64, Digest::of(bytes));
+    let mut changed = vec![(name, bytes.to_vec())];
+    for (name, text) in attest::statements(&manifest) {
+        fs::write(media.path(name), &text).unwrap();
+        changed.push((name, text.into_bytes()));
+    }
+    let digests_256 = changed.iter().map(|(name, b)| (*name, Digest::of(b).to_string())).collect();
+    let digests_512 = changed.iter().map(|(name, b)| (*name, sha512(&mut b.as_slice()).unwrap())).collect();
+    for (list, digits, new) in [(sums::SHA256, 64, digests_256), (sums::SHA512, 128, digests_512)] {
+        let text = fs::read_to_string(media.path(list)).unwrap();
+        fs::write(media.path(list), sums::with_digests(&text, digits, &new)).unwrap();
+    }
+}
+
 #[test]
 fn an_image_that_was_changed_anywhere_is_refused() {
     let Some(repository) = Repository::get() else { return };
@@ -347,9 +367,11 @@ fn an_image_that_was_changed_anywhere_is_refused() {
             continue;
         }
         fs::write(media.path(ISO), &bytes).unwrap();
-        media.promise_again();
+        promise(&media, ISO, &bytes);
         let (code, said) = repository.run(&["verify", media.path(ISO).to_str().unwrap()]);
-        if code != 5 || !said.contains("broken promise: ") {
+        // The lists and the manifest fit, so that it is the image that is refused.
+        let refused = said.contains("broken promise: ") && !said.contains("broken promise: checksums");
+        if code != 5 || !refused {
             passed.push(format!("{mutation:?}: {said}"));
         }
     }

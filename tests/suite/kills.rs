@@ -12,7 +12,8 @@ use mediaplan::config::Engine;
 
 use super::{
     executor::{lines, runs, until},
-    repo::{LINUX, Repo, can_build, search_path},
+    packages,
+    repo::{LINUX, Repo, can_build},
 };
 
 fn start(repo: &Repo) -> Child {
@@ -32,8 +33,10 @@ fn what_a_killed_run_started_dies_with_it() {
     let repo = Repo::with_linux();
     let pids = repo.path("pids");
     let ignores = "trap '' INT TERM HUP; while :; do date > \"$PWD/written\"; sleep 0.01; done";
-    repo.program(
-        "xorriso",
+    let lock = repo.read("media.lock");
+    packages::replace(
+        &repo,
+        "grub-common",
         &format!("(echo $BASHPID >> {pids}; {ignores}) & sh -c 'echo $$ >> {pids}; exec sleep 1000' & echo $$ >> {pids}; wait")
             .replace("$BASHPID", "$(exec sh -c 'echo $PPID')"),
     );
@@ -44,7 +47,7 @@ fn what_a_killed_run_started_dies_with_it() {
     for pid in &pids {
         until("the end of a child", || (!runs(pid)).then_some(()));
     }
-    std::fs::remove_file(repo.path("bin/xorriso")).unwrap();
+    repo.write("media.lock", lock);
     repo.xtask(LINUX).assert().success();
     repo.assert_clean();
 }
@@ -76,12 +79,6 @@ fn a_run_killed_at_any_moment_leaves_the_next_nothing_to_stumble_over() {
         return;
     }
     let repo = Repo::with_linux();
-    // A child that is slow to end, and writes until it does.
-    let real = which::which_in("xorriso", Some(search_path()), ".").unwrap();
-    repo.program(
-        "xorriso",
-        &format!("(for i in $(seq 100); do date > $PWD/$i; sleep 0.002; done) & sleep 0.05; {} \"$@\"; code=$?; wait; exit $code", real.display()),
-    );
     repo.edit(
         "media.toml",
         "params = [{ console = \"tty0\" }, ",

@@ -69,14 +69,14 @@ fn a_reader_that_has_left_is_told_nothing() {
 fn an_input_that_is_not_there_is_named_and_its_temporary_names_are_not() {
     let lab = Lab::new();
     let wrong: [(&[&str], i32, &str); 8] = [
-        (&["kargs", "show", "no.iso"], 2, "error: there is no no.iso\n"),
-        (&["iso", "ls", "no.iso"], 2, "error: there is no no.iso\n"),
-        (&["kargs", "embed-config", "small.iso", "no.yml"], 2, "error: there is no no.yml\n"),
-        (&["dist", "--password-file", "no.txt"], 2, "error: there is no no.txt\n"),
+        (&["kargs", "show", "no.iso"], 2, "error: no such file: no.iso\n"),
+        (&["iso", "ls", "no.iso"], 2, "error: no such file: no.iso\n"),
+        (&["kargs", "embed-config", "small.iso", "no.yml"], 2, "error: no such file: no.yml\n"),
+        (&["dist", "--password-file", "no.txt"], 2, "error: no such file: no.txt\n"),
         (&["kargs", "show", "."], 2, "error: . is a folder, not an image\n"),
         (&["kargs", "append", "small.iso", "x", "-o", "no/x.iso"], 8, "error: cannot write no/x.iso\n"),
         (&["iso", "extract", "small.iso", "-C", "no/x"], 8, "error: cannot write no/x\n"),
-        (&["sign", ".", "--key", "small.iso"], 2, "error: there is no ./SHA256SUMS\n"),
+        (&["sign", ".", "--key", "small.iso"], 2, "error: no such file: ./SHA256SUMS\n"),
     ];
     for (args, code, wanted) in wrong {
         let (real, text) = said(&xtask(&lab, args).output().unwrap());

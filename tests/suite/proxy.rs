@@ -14,7 +14,7 @@ use super::{
 /// A server that offers what `linux` is made of, and a repository that asks it.
 fn lab() -> (Repo, Web) {
     let repo = Repo::with_linux();
-    fs_err::remove_dir_all(repo.path("target/media")).unwrap();
+    repo.entries("os").iter().for_each(|entry| fs_err::remove_dir_all(entry).unwrap());
     let web = Web::new(&[("/vmlinuz", Offer::whole("a kernel\n")), ("/initrd", Offer::whole("an initrd\n"))]);
     for name in ["vmlinuz", "initrd"] {
         let urls = format!("name = \"{name}\", urls = [\"{}/{name}\"]", web.url());
@@ -42,7 +42,7 @@ fn tinyproxy(root: &Utf8Path) -> (u16, buildexec::run::Job) {
     panic!("tinyproxy does not listen: {}", fs_err::read_to_string(root.join("log")).unwrap());
 }
 
-const FETCH: &[&str] = &["-q", "fetch", "linux"];
+const FETCH: &[&str] = &["-q", "fetch", "linux", "--engine", "prebuilt"];
 
 #[test]
 fn a_plain_address_is_asked_of_the_proxy_in_absolute_form_with_its_login() {

@@ -13,7 +13,7 @@ fn an_unknown_profile_is_told_which_there_are() {
     let repo = Repo::new();
     repo.xtask(&["dist", "nope"]).assert().code(2).stdout_eq("").stderr_eq(str![[r#"
 error: there is no profile `nope` in media.toml
-  help: the profiles are: burmillaos, linux, rancheros, smoke
+  help: the profiles are: burmillaos, docker, linux, rancheros, smoke
 
 "#]]);
     assert_eq!(repo.names("dist"), [""; 0]);
@@ -88,7 +88,7 @@ fn a_lock_without_the_digest_names_the_one_command() {
     }
     let repo = Repo::new();
     repo.xtask(LINUX).assert().code(2).stdout_eq("").stderr_eq(str![[r#"
-error: there is no artifacts
+error: no such file or folder: artifacts
   because: No such file or directory (os error 2)
 
 "#]]);

@@ -303,7 +303,8 @@ fn a_stale_manifest_is_refused() {
     let media = repository.media();
     let mut manifest = media.manifest();
     let script = manifest.nodes.values_mut().find(|n| n.label.starts_with("boot.ipxe")).unwrap();
-    script.inputs[0].value = Digest::of(b"the template of last week").to_string();
+    let template = script.inputs.iter_mut().find(|i| i.label.ends_with("bootscripts/boot.ipxe")).unwrap();
+    template.value = Digest::of(b"the template of last week").to_string();
     media.state(&manifest);
     let said = media.broken(&[], "lock");
     assert!(said.contains("made from another bootscripts/boot.ipxe"), "{said}");

@@ -3,7 +3,7 @@
 //! An image comes from anywhere, so nothing in it is trusted: each read is checked against the length of the
 //! file, both-endian copies are compared, and depth, entries and bytes read are limited, so that the reader
 //! always ends. What is wrong is an [`Error`] that names the byte. Symbolic links are shown and
-//! never followed. [`write`] makes images of ours, the same bytes on every machine.
+//! never followed. [`mod@write`] makes images of ours, the same bytes on every machine.
 //!
 //! ```
 //! use std::{io::Read as _, sync::Arc};

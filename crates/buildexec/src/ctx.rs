@@ -168,7 +168,9 @@ impl Ctx {
     /// [`failure::Kind::Usage`] when it does not.
     pub fn absolute(&self, path: Utf8PathBuf) -> Result<Utf8PathBuf> {
         path.canonicalize_utf8().map_err(|e| {
-            failure::Failure::new(failure::Kind::Usage, format!("there is no {path}")).source(e).into()
+            failure::Failure::new(failure::Kind::Usage, format!("no such file or folder: {path}"))
+                .source(e)
+                .into()
         })
     }
 

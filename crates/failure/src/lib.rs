@@ -166,7 +166,7 @@ pub fn helps_of<'e>(error: &'e anyhow::Error) -> Vec<&'e str> {
 #[must_use]
 pub fn cannot_open(path: &impl fmt::Display, e: io::Error) -> anyhow::Error {
     match e.kind() {
-        io::ErrorKind::NotFound => Failure::new(Kind::Usage, format!("there is no {path}")).into(),
+        io::ErrorKind::NotFound => Failure::new(Kind::Usage, format!("no such file: {path}")).into(),
         _ => e.into(),
     }
 }

@@ -156,7 +156,7 @@ fn copy_programs(from: &Utf8Path, root: &Utf8Path) -> Result<bool> {
     let tftp = root.join("tftp");
     fs_err::create_dir(&tftp)?;
     fs_err::copy(from.join(BIOS), tftp.join(BIOS))
-        .explain(Kind::Usage, || format!("there is no {BIOS} to give out in {from}"))?;
+        .explain(Kind::Usage, || format!("no such file: {from}/{BIOS}, which BIOS machines ask for"))?;
     let uefi = from.join(UEFI).is_file();
     if uefi {
         fs_err::copy(from.join(UEFI), tftp.join(UEFI))?;

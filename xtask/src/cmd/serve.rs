@@ -130,7 +130,7 @@ impl Site {
 
     fn check_built(&self) -> Result<()> {
         let Some(profile) = self.profile.as_ref().filter(|_| !self.tree.is_dir()) else { return Ok(()) };
-        Err(Failure::new(Kind::Usage, format!("there is no {}", self.tree))
+        Err(Failure::new(Kind::Usage, format!("no such folder: {}", self.tree))
             .help(format!("build it with `cargo xtask dist {profile}`"))
             .into())
     }

@@ -156,7 +156,7 @@ fn named(dir: &Utf8Path, name: &str) -> Result<Vec<Utf8PathBuf>> {
     let all = if dir.exists() { tree::files(dir)? } else { Vec::new() };
     let found: Vec<_> = all.iter().filter(|f| f.file_name() == Some(name)).map(|f| dir.join(f)).collect();
     if found.is_empty() {
-        return Err(Failure::new(Kind::Usage, format!("there is no {name} below {dir} to check"))
+        return Err(Failure::new(Kind::Usage, format!("no {name} below {dir} to check"))
             .help("`cargo xtask dist` makes one")
             .into());
     }
@@ -236,6 +236,6 @@ mod tests {
         named(&root.join("dist"), SBOM).unwrap_err();
         fs_err::write(root.join(SBOM), "{}").unwrap();
         assert_eq!(named(root, SBOM).unwrap(), [root.join(SBOM)]);
-        assert!(named(root, PROVENANCE).unwrap_err().to_string().starts_with("there is no provenance"));
+        assert!(named(root, PROVENANCE).unwrap_err().to_string().starts_with("no provenance"));
     }
 }

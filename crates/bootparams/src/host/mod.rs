@@ -1,7 +1,7 @@
 //! `docker-1`, the system of this project that runs Docker: what it takes from the command line and from
 //! cloud-configs, and the files that it makes of it.
 //!
-//! One table ([`table`]) is the schema: each row has the function that takes its value, so a key that is listed
+//! One table (`table`) is the schema: each row has the function that takes its value, so a key that is listed
 //! does something. The checker and the machine itself run this same code. What is not taken is refused with a
 //! reason; the rest is applied.
 

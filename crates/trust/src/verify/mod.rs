@@ -241,10 +241,10 @@ impl Subject<'_> {
             Ok(None) if self.only.is_some() => {
                 checks.skip(
                     "manifest",
-                    format!("there is no {MANIFEST} beside it: what it should hold is not known"),
+                    format!("no {MANIFEST} lies beside it: what it should hold is not known"),
                 );
             }
-            other => checks.add("manifest", other.and(Err(format!("there is no {MANIFEST}")))),
+            other => checks.add("manifest", other.and(Err(format!("no such file: {MANIFEST}")))),
         }
         self.ctx.check_interrupt()?;
         inside::check(self, checks)

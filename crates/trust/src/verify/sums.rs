@@ -132,7 +132,7 @@ pub(super) fn check(subject: &Subject<'_>, checks: &mut Checks) {
     let dir = &subject.dir;
     if subject.only.is_some() && !is_there(dir, SHA256) {
         let unknown = "whether these bytes are the published ones was not checked";
-        return checks.skip("checksums", format!("there is no {SHA256} beside it: {unknown}"));
+        return checks.skip("checksums", format!("no {SHA256} lies beside it: {unknown}"));
     }
     let listed = read(dir, SHA256, 64);
     checks.add("checksums", listed.clone().and_then(|listed| compare(subject, SHA256, &listed, sha256)));
