@@ -82,7 +82,7 @@ pub fn boot(line: &str, os: Os) -> Verdict {
     }
 }
 
-/// What is left of a line's tree when the metadata is laid over it: from 0.5.0 on the keys of SSH, if they are no list,
+/// What is left of a line's tree when the metadata is laid over it: since 0.5.0, SSH keys that are not a list
 /// are replaced by the list of those that the metadata bring.
 pub(super) fn on_the_line(mut tree: Tree, os: Os) -> Tree {
     if let Data::Map(map) = &mut tree.data

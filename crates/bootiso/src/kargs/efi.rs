@@ -39,7 +39,7 @@ struct Section {
     length: u64,
 }
 
-/// Looks at the program at `place`. What contradicts itself is no program.
+/// Looks at the program at `place`. Anything that contradicts itself is not treated as a program.
 pub(super) fn program(iso: &Iso, place: &Place) -> Result<Program> {
     let head = place.part(iso, 0, HEAD.min(place.size))?;
     let Some(sections) = sections(&head) else { return Ok(Program::None) };

@@ -174,7 +174,7 @@ impl Label {
         });
     }
 
-    /// `linux.c32 FILE words`: the file is the first word that is no option.
+    /// `linux.c32 FILE words`: the file is the first word that is not an option.
     fn through_linux_c32(self, text: &str, config: &mut Config) {
         let Some(kernel) = &self.kernel else { return };
         let parts = [kernel.args.clone()].into_iter().chain(self.append.clone());

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{Iso, room::Loader};
 
-/// A configuration that is longer is no configuration.
+/// Longer files are not read as configurations.
 const LONGEST: u64 = 1 << 18;
 /// How much of a boot image is looked at for the name of its loader.
 const HEAD: u64 = 32 << 10;

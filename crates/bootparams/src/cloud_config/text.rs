@@ -1,4 +1,4 @@
-//! The text of a cloud-config and what stands in it, whoever reads it.
+//! The text of a cloud-config and its contents, for every dialect.
 
 use crate::{
     check::{credentials, hide, is_secret_name},

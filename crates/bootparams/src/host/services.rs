@@ -104,7 +104,7 @@ impl Service {
         let mut words = Vec::new();
         for (option, values) in &self.options {
             for value in values {
-                // In one word, so that a value that begins with a dash is no option.
+                // One word, so that a value with a leading dash is not taken for an option.
                 words.push(if value.is_empty() { (*option).to_owned() } else { format!("{option}={value}") });
             }
         }

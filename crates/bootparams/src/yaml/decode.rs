@@ -169,7 +169,7 @@ impl Decoder {
         self.node(Self::value)
     }
 
-    /// A node that is no alias; `read` reads the keys and values of a map.
+    /// A node other than an alias; `read` reads the keys and values of a map.
     fn node(&mut self, read: fn(&mut Self) -> Result<Tree, Stop>) -> Result<Tree, Stop> {
         let (span, anchor) = self.begin();
         self.depth += 1;

@@ -81,7 +81,7 @@ impl Tree {
     }
 }
 
-/// Why a text is no document, and where.
+/// Why a text is not a document, and where it fails.
 pub(crate) type Misread = (Stop, Range<usize>);
 
 /// Reads the first document of a file, as the OS does: into a map.
