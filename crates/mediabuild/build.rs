@@ -32,7 +32,7 @@ fn main() {
             list(&path, &mut files);
         }
         files.sort();
-        text += &format!("pub(crate) const {name}: &[buildexec::action::Source] = &[\n");
+        text += &format!("pub(crate) const {name}: &[buildexec::action::SourceFile] = &[\n");
         for file in files {
             let shown = file.strip_prefix(root).expect("it is below").to_str().expect("our names are UTF-8");
             text += &format!("    ({:?}, include_bytes!({file:?})),\n", shown.replace('\\', "/"));

@@ -12,7 +12,7 @@ use std::{
 use anyhow::Result;
 
 use bootiso::{
-    Iso, SECTOR, Source,
+    Iso, ReadAt, SECTOR,
     kargs::{self, Edit},
 };
 use failure::{Failure, Kind};
@@ -26,7 +26,7 @@ const LONGEST: Duration = Duration::from_secs(20);
 /// # Errors
 /// When reading one took too long; the seed of that round is named. A panic is left to the caller.
 pub fn run(images: &[Vec<u8>], seed: u64, time: Duration) -> Result<u64> {
-    let targets: Vec<_> = images.iter().map(|image| Target::of(image)).collect::<Result<_>>()?;
+    let targets: Vec<_> = images.iter().map(|image| DamageTarget::of(image)).collect::<Result<_>>()?;
     let start = Instant::now();
     let mut rounds = 0;
     while start.elapsed() < time && !targets.is_empty() {
@@ -44,7 +44,7 @@ pub fn run(images: &[Vec<u8>], seed: u64, time: Duration) -> Result<u64> {
 }
 
 /// Asks everything of an image that this program can ask. Errors are expected; what they say is tested elsewhere.
-pub fn exercise(source: Arc<dyn Source + Send + Sync>) {
+pub fn exercise(source: Arc<dyn ReadAt + Send + Sync>) {
     let Ok(iso) = Iso::over(source) else { return };
     _ = (iso.boot_entries(), iso.partitions(), iso.naming(), iso.walk_all());
     for entry in iso.walk().unwrap_or_default().iter().take(64) {
@@ -60,7 +60,7 @@ pub fn exercise(source: Arc<dyn Source + Send + Sync>) {
 }
 
 /// A sound image, and where damage is worth it.
-struct Target {
+struct DamageTarget {
     image: Vec<u8>,
     /// Positions that the reader looks at.
     read: Vec<usize>,
@@ -74,7 +74,7 @@ struct Noting {
     read: Mutex<Vec<(usize, usize)>>,
 }
 
-impl Source for Noting {
+impl ReadAt for Noting {
     fn size(&self) -> io::Result<u64> {
         self.image.size()
     }
@@ -88,11 +88,11 @@ impl Source for Noting {
     }
 }
 
-impl Target {
+impl DamageTarget {
     fn of(image: &[u8]) -> Result<Self> {
         let noting = Arc::new(Noting { image: image.to_vec(), read: Mutex::default() });
-        Iso::over(Arc::clone(&noting) as Arc<dyn Source + Send + Sync>)?;
-        exercise(Arc::clone(&noting) as Arc<dyn Source + Send + Sync>);
+        Iso::over(Arc::clone(&noting) as Arc<dyn ReadAt + Send + Sync>)?;
+        exercise(Arc::clone(&noting) as Arc<dyn ReadAt + Send + Sync>);
         let ranges = noting.read.lock().map(|r| r.clone()).unwrap_or_default();
         let mut read: Vec<usize> = ranges.into_iter().flat_map(|(at, n)| at..at + n).collect();
         read.sort_unstable();

@@ -3,7 +3,7 @@
 //! Pure: the seed says all. Who calls it for a while looks at the clock.
 
 use bootparams::{
-    Context, Os, Params, Source, Target, Version, check, cloud_config, explain, kernel, masked, render,
+    Context, Os, Params, SourceText, Target, Version, check, cloud_config, explain, kernel, masked, render,
     target::same_to_os,
 };
 
@@ -14,7 +14,7 @@ pub fn exercise(bytes: &[u8]) {
     let os = OSES[usize::from(*first) % OSES.len()];
     line_of(&text, os);
     for d in cloud_config::check(&text, os) {
-        _ = Source { name: "file", text: &cloud_config::masked(&text) }.show(&d);
+        _ = SourceText { name: "file", text: &cloud_config::masked(&text) }.show(&d);
     }
     if let Ok(Params(params)) = serde_json::from_str(&text) {
         _ = render(&params, os);
@@ -26,7 +26,7 @@ fn line_of(text: &str, os: Os) {
     let shown = masked(text, os);
     for d in check(text, os, &context) {
         assert!(d.span.start <= d.span.end && d.span.end <= text.len(), "{d:?} does not lie in {text:?}");
-        _ = Source { name: "line", text: &shown }.show(&d);
+        _ = SourceText { name: "line", text: &shown }.show(&d);
     }
     for target in Target::ALL {
         if let Ok(spelled) = target.write(text, os) {

@@ -18,7 +18,7 @@ use buildexec::{
     ctx::{Ctx, Env, Globals},
     fetch::{Patience, fetch},
 };
-use buildplan::{Arg, Digest, FetchSpec, Source};
+use buildplan::{Arg, Digest, FetchSource, FetchSpec};
 use camino::{Utf8Path, Utf8PathBuf};
 use mediabuild::builtin::BUILTINS;
 
@@ -385,7 +385,7 @@ impl Lab {
     fn fetch(&self, bytes: &[u8], size: bool, urls: &[&str], to: &str) -> anyhow::Result<()> {
         let spec = FetchSpec {
             to: Arg::Out("file".to_owned()),
-            sources: urls.iter().map(|u| Source::Url((*u).to_owned())).collect(),
+            sources: urls.iter().map(|u| FetchSource::Url((*u).to_owned())).collect(),
             sha256: Digest::of(bytes),
             size: size.then_some(bytes.len() as u64),
             limit: 1 << 20,

@@ -18,7 +18,7 @@ use std::{
 };
 
 use bootiso::{
-    room::{self, Layout, Loader, Seed},
+    room::{self, ConfigArea, Loader, MediaLayout},
     seed,
 };
 
@@ -103,11 +103,11 @@ impl Lab {
         let isolinux =
             format!("default a\nlabel a\n kernel /vmlinuz\n initrd /seed.cpio,/initrd\n append {region}");
         let grub = format!("menuentry a {{\n linux /vmlinuz {region} initrd /seed.cpio /initrd\n}}\n");
-        let mut layout = Layout::default();
+        let mut layout = MediaLayout::default();
         layout.add("/isolinux.cfg", Loader::Isolinux, &isolinux, built, room::REGION).unwrap();
         layout.add("/boot/grub/grub.cfg", Loader::Grub, &grub, built, room::REGION).unwrap();
         let config = Some("#cloud-config\nhostname: built\n".to_owned());
-        let seed = Seed {
+        let seed = ConfigArea {
             file: "/seed.cpio".into(),
             length: seed::LENGTH as u64,
             path: seed::CLOUD_CONFIG.into(),
@@ -115,7 +115,7 @@ impl Lab {
         };
         fs::create_dir_all(self.path("ours")).unwrap();
         fs::write(self.path("ours/seed.cpio"), seed.archive(config.as_deref()).unwrap()).unwrap();
-        layout.seed = Some(seed);
+        layout.config_initrd = Some(seed);
         self.write("ours/isolinux.cfg", &isolinux);
         self.write("ours/boot/grub/grub.cfg", &grub);
         self.write("ours/media.json", &layout.to_json());

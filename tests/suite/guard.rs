@@ -4,7 +4,7 @@
 
 use std::{io::Write as _, process::Command};
 
-use bootiso::seed::{File, archive};
+use bootiso::seed::{ArchiveFile, archive};
 use fs_err as fs;
 
 use super::fixtures::Lab;
@@ -54,7 +54,7 @@ fn zstd(bytes: &[u8]) -> Vec<u8> {
 }
 
 fn cpio(path: &str, bytes: &[u8]) -> Vec<u8> {
-    archive(&[File { path: path.to_owned(), mode: 0o600, bytes: bytes.to_vec() }], 16 << 10).unwrap()
+    archive(&[ArchiveFile { path: path.to_owned(), mode: 0o600, bytes: bytes.to_vec() }], 16 << 10).unwrap()
 }
 
 #[test]
@@ -260,7 +260,7 @@ fn names_and_links_of_archives_are_looked_at() {
     lab.write("name/x", "");
     lab.write("link/x", "");
     fs::write(lab.path("name/initrd"), cpio("home/alice/f", b"x")).unwrap();
-    let link = File { path: "l".to_owned(), mode: 0o777, bytes: b"/home/alice/x".to_vec() };
+    let link = ArchiveFile { path: "l".to_owned(), mode: 0o777, bytes: b"/home/alice/x".to_vec() };
     fs::write(lab.path("link/initrd"), archive(&[link], 16 << 10).unwrap()).unwrap();
     refused(&lab, "name", &["initrd > home/alice/f: the path of a home folder"]);
     refused(&lab, "link", &["initrd > l: the path of a home folder"]);

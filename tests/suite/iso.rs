@@ -2,7 +2,7 @@
 
 use std::io::Read as _;
 
-use bootiso::{Iso, Kind, Scheme};
+use bootiso::{EntryKind, Iso, Scheme};
 
 use super::fixtures::Lab;
 
@@ -20,7 +20,7 @@ fn check_tree(iso: &Iso) {
         assert_eq!(paths.iter().filter(|p| **p == wanted).count(), 1, "{wanted} in {paths:?}");
     }
     let link = entries.iter().find(|e| e.path == "/link").unwrap();
-    assert_eq!(link.kind, Kind::Link("boot/../boot/initrd".into()));
+    assert_eq!(link.kind, EntryKind::Link("boot/../boot/initrd".into()));
     assert_eq!(content(iso, "/BOOT/vmlinuz-*"), "kernel");
     assert_eq!(content(iso, "boot/INITRD"), "initrd".repeat(1000));
     assert_eq!(content(iso, "/d1/d2/d3/d4/d5/d6/d7/d8/d9/deep.txt"), "deep");

@@ -2,7 +2,7 @@
 
 use bootiso::{
     Iso,
-    kargs::{self, Edit, Flush, State},
+    kargs::{self, Edit, Flush, ImageArgs},
 };
 use bootparams::Os;
 use buildplan::Digest;
@@ -16,7 +16,7 @@ fn list(words: &[&str]) -> Vec<String> {
     words.iter().map(|w| (*w).to_owned()).collect()
 }
 
-fn apply(path: &Utf8Path, edit: &Edit) -> anyhow::Result<State> {
+fn apply(path: &Utf8Path, edit: &Edit) -> anyhow::Result<ImageArgs> {
     let plan = kargs::plan(&Iso::open(path)?, edit, None)?;
     plan.apply(path, Flush::No)?;
     let after = kargs::show(&Iso::open(path)?, None)?;
@@ -24,7 +24,7 @@ fn apply(path: &Utf8Path, edit: &Edit) -> anyhow::Result<State> {
     Ok(after)
 }
 
-fn args(state: &State) -> Vec<&str> {
+fn args(state: &ImageArgs) -> Vec<&str> {
     state.slots.iter().map(|s| s.args.as_str()).collect()
 }
 
@@ -45,7 +45,7 @@ fn an_edit_of_our_image_changes_both_loaders_and_reset_gives_the_pristine_bytes_
         args(&state),
         ["quiet console=ttyS0 media.nonce=abc a=\"b c\"", "quiet console=ttyS0 media.nonce=abc 'a=b c'"]
     );
-    assert_eq!((state.has_room, state.pristine), (true, Some(false)));
+    assert_eq!((state.has_embed_areas, state.pristine), (true, Some(false)));
     apply(&path, &Edit::Replace(list(&["console=tty0"]))).unwrap();
     let state = apply(&path, &Edit::Delete(list(&["quiet", "a"]))).unwrap();
     assert_eq!(args(&state), ["console=tty0 media.nonce=abc"; 2]);
@@ -148,7 +148,7 @@ fn an_interrupted_edit_is_seen_and_reset_repairs_it() {
 fn there_and_back(lab: &Lab, name: &str, places: usize) {
     let path = lab.utf8(name);
     let before = kargs::show(&Iso::open(&path).unwrap(), None).unwrap();
-    assert_eq!((before.slots.len(), before.has_room), (places, false), "{before:#?}");
+    assert_eq!((before.slots.len(), before.has_embed_areas), (places, false), "{before:#?}");
     let state = apply(&path, &Edit::Append(list(&["media.nonce=0123456789"]))).unwrap();
     assert!(args(&state).iter().all(|a| a.ends_with(" media.nonce=0123456789")), "{state:#?}");
     let state = apply(&path, &Edit::Delete(list(&["media.nonce"]))).unwrap();

@@ -2,7 +2,7 @@
 
 use bootiso::{
     Iso,
-    kargs::{self, Edit, Flush, State},
+    kargs::{self, Edit, Flush, ImageArgs},
 };
 use camino::Utf8Path;
 
@@ -37,7 +37,7 @@ fn image(lab: &Lab, tree: &[(&str, &[u8])], fat: &[(&str, &[u8])]) -> bool {
 }
 
 /// What an image says after an edit of it in place, with the files that the edit left.
-fn edited(path: &Utf8Path, edit: &Edit) -> (State, Vec<String>) {
+fn edited(path: &Utf8Path, edit: &Edit) -> (ImageArgs, Vec<String>) {
     let plan = kargs::plan(&Iso::open(path).unwrap(), edit, None).unwrap();
     plan.apply(path, Flush::No).unwrap();
     let after = kargs::show(&Iso::open(path).unwrap(), None).unwrap();
@@ -46,16 +46,16 @@ fn edited(path: &Utf8Path, edit: &Edit) -> (State, Vec<String>) {
     (after, left.collect())
 }
 
-fn append(lab: &Lab) -> (State, Vec<String>) {
+fn append(lab: &Lab) -> (ImageArgs, Vec<String>) {
     edited(&lab.utf8("x.iso"), &Edit::Append(vec!["word=1".to_owned()]))
 }
 
-fn delete(lab: &Lab, word: &str) -> (State, Vec<String>) {
+fn delete(lab: &Lab, word: &str) -> (ImageArgs, Vec<String>) {
     edited(&lab.utf8("x.iso"), &Edit::Delete(vec![word.to_owned()]))
 }
 
 /// Each place as `file [entry] arguments`.
-fn places(state: &State) -> Vec<String> {
+fn places(state: &ImageArgs) -> Vec<String> {
     state.slots.iter().map(|s| format!("{} [{}] {}", s.file, s.entry, s.args)).collect()
 }
 

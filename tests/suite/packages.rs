@@ -14,7 +14,7 @@ use buildexec::tree;
 use buildplan::Digest;
 use camino::{Utf8Path, Utf8PathBuf};
 use fs_err as fs;
-use mediaplan::config::{Lock, Package};
+use mediaplan::config::{Lock, LockedPackage};
 
 use super::repo::{LINUX, Repo};
 
@@ -104,7 +104,7 @@ impl Packages {
     }
 }
 
-fn file_name(package: &Package) -> &str {
+fn file_name(package: &LockedPackage) -> &str {
     package.path.rsplit('/').next().unwrap()
 }
 

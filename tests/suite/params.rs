@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use bootparams::{
-    Context, Diagnostic, Node, Os, Severity, Source, Verdict, check, cloud_config,
+    ConfigValue, ConfigVerdict, Context, Diagnostic, Os, Severity, SourceText, check, cloud_config,
     codes::{self, Code},
     line,
 };
@@ -14,7 +14,7 @@ fn fixture(name: &str) -> String {
     fs::read_to_string(path).unwrap()
 }
 
-fn answer(result: Result<Node, bootparams::Crash>) -> Json {
+fn answer(result: Result<ConfigValue, bootparams::Crash>) -> Json {
     result
         .map_or_else(|crash| Json::from(crash.word()), |tree| serde_json::from_str(&tree.to_json()).unwrap())
 }
@@ -65,7 +65,7 @@ fn plain(value: Json) -> Json {
         Json::String(text) => {
             if let Some(float) = text.strip_prefix("<float64 ").and_then(|t| t.strip_suffix('>')) {
                 let number: f64 = float.parse().unwrap();
-                return serde_json::from_str(&Node::Float(number).to_json()).unwrap();
+                return serde_json::from_str(&ConfigValue::Float(number).to_json()).unwrap();
             }
             if let Some(time) = text.strip_prefix("<time.Time ").and_then(|t| t.strip_suffix('>')) {
                 return Json::String(format!("time.Time:{time}"));
@@ -82,7 +82,7 @@ fn verdicts(name: &str) -> Vec<Json> {
 }
 
 /// The verdict on a row, and what the checks say about it.
-fn judged(row: &Json, os: Os) -> (Verdict, Vec<Diagnostic>) {
+fn judged(row: &Json, os: Os) -> (ConfigVerdict, Vec<Diagnostic>) {
     match (row["line"].as_str(), row["file"].as_str()) {
         (Some(text), _) => (line::boot(text, os), check(text, os, &Context::default())),
         (_, Some(text)) => (cloud_config::boot(text, os), cloud_config::check(text, os)),
@@ -133,7 +133,7 @@ fn shown(code: &Code) -> String {
         Context { targets: code.example.target.into_iter().collect(), on_medium: true, nics: Vec::new() };
     let file = code.id[1..].starts_with("06");
     let found = if file { cloud_config::check(&text, os) } else { check(&text, os, &context) };
-    let source = Source { name: code.example.os, text: &text };
+    let source = SourceText { name: code.example.os, text: &text };
     let of_this = found.iter().filter(|d| d.code.id == code.id);
     of_this.map(|d| source.show(d)).collect()
 }

@@ -1,6 +1,6 @@
 //! Plans of every profile by both engines, on a made-up machine: no tool, no network and no package is needed.
 
-use buildplan::{Digest, Keys, Missing, NodeId, Plan, ToolId, World};
+use buildplan::{Digest, HostInputs, Keys, Missing, NodeId, Plan, ToolId};
 use mediabuild::site::load::{self, Loaded};
 use mediaplan::config::{Engine, Profile};
 use mediaplan::stage::{
@@ -96,7 +96,7 @@ fn same_package(need: &str, used: &str) -> bool {
 #[derive(Default)]
 struct Edited(Vec<&'static str>);
 
-impl World for Edited {
+impl HostInputs for Edited {
     fn source(&self, path: &str) -> Result<Digest, Missing> {
         let edits = if self.0.contains(&path) { " edited" } else { "" };
         Ok(Digest::of(format!("{path}{edits}").as_bytes()))
@@ -307,7 +307,7 @@ fn an_edit_of_a_builtin_builds_what_it_made_again() {
         ctx::{Ctx, Env, Globals},
         schedule,
         store::Store,
-        world::Machine,
+        world::BuildHost,
     };
     use buildplan::{Arg, Planner, Stage};
     #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -327,7 +327,7 @@ fn an_edit_of_a_builtin_builds_what_it_made_again() {
         text: &'static [u8],
         run: fn(&buildexec::action::Call<'_>) -> anyhow::Result<()>,
     ) -> &'static [Builtin] {
-        let own: &[buildexec::action::Source] = Box::leak(Box::new([("greet.rs", text)]));
+        let own: &[buildexec::action::SourceFile] = Box::leak(Box::new([("greet.rs", text)]));
         let sources: &[&[_]] = Box::leak(Box::new([own]));
         Box::leak(Box::new([Builtin { name: "greet", run, sources, crates: &[], lock: "" }]))
     }
@@ -340,9 +340,9 @@ fn an_edit_of_a_builtin_builds_what_it_made_again() {
         let mut planner = Planner::new();
         let goal = planner.ensure(&Greeting).unwrap().node;
         let plan = planner.finish();
-        let keys = Keys::compute(&plan, &[goal], &Machine::new(&ctx, 0)).unwrap();
+        let keys = Keys::compute(&plan, &[goal], &BuildHost::new(&ctx, 0)).unwrap();
         let store = Store::open(&ctx.work, &ctx.report, &ctx.runner.interrupt).unwrap();
-        schedule::realize(&ctx, &plan, &keys, &[goal], 0, &store).map(|done| {
+        schedule::execute(&ctx, &plan, &keys, &[goal], 0, &store).map(|done| {
             let dir = buildexec::store::entry_dir(&ctx.work, plan.node(goal), keys.key(goal));
             (done.built.len(), fs_err::read_to_string(dir.join("out/text")).unwrap())
         })

@@ -24,7 +24,7 @@ fn lab() -> (Repo, Web) {
 }
 
 /// Starts tinyproxy, and hands back its port. It ends with the job.
-fn tinyproxy(root: &Utf8Path) -> (u16, buildexec::run::Job) {
+fn tinyproxy(root: &Utf8Path) -> (u16, buildexec::run::RunningCommand) {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let config = format!(
         "Port {port}\nListen 127.0.0.1\nTimeout 60\nAllow 127.0.0.1\nConnectPort 443\nBasicAuth me s3cret\n\

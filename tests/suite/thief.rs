@@ -4,13 +4,13 @@
 use mediabuild::builtin::BUILTINS;
 use std::path::PathBuf;
 
-use attest::{Made, Manifest, Output};
+use attest::{Manifest, ManifestNode, Output};
 use bootiso::Iso;
 use buildexec::ctx::{Ctx, Env, Globals};
 use buildplan::{Digest, Input};
 use camino::{Utf8Path, Utf8PathBuf};
 use fs_err as fs;
-use trust::verify::remote::{self, Limits};
+use trust::verify::remote::{self, RemoteLimits};
 
 use super::release::{Media, Repository, serve};
 
@@ -103,8 +103,8 @@ fn output(media: &Media<'_>, name: &str, key: Digest) -> Output {
     Output { size: bytes.len() as u64, sha256: Digest::of(&bytes), key }
 }
 
-fn empty() -> Made {
-    Made { stage: "x".to_owned(), label: String::new(), inputs: Vec::new(), text: None }
+fn empty() -> ManifestNode {
+    ManifestNode { stage: "x".to_owned(), label: String::new(), inputs: Vec::new(), text: None }
 }
 
 #[test]
@@ -168,9 +168,9 @@ fn a_good_iso_beside_a_bad_one_does_not_help_it() {
     assert!(said.contains("lock: it lacks mini-1-x86_64.iso"), "{said}");
 }
 
-fn made_of(keys: &[Digest]) -> Made {
+fn made_of(keys: &[Digest]) -> ManifestNode {
     let input = |(i, key): (usize, &Digest)| Input { label: format!("node x {i}"), value: key.to_string() };
-    Made { inputs: keys.iter().enumerate().map(input).collect(), ..empty() }
+    ManifestNode { inputs: keys.iter().enumerate().map(input).collect(), ..empty() }
 }
 
 #[test]
@@ -291,12 +291,14 @@ fn a_server_without_end_is_left() {
     let url = serve(media.dir.path().to_owned());
     let env = Env::of(&[("MEDIA_ROOT", repository.dir.path().to_str().unwrap())]);
     let ctx = Ctx::new(Globals::default(), env, BUILTINS).unwrap();
-    let get = |limits: &Limits| {
+    let get = |limits: &RemoteLimits| {
         let to = tempfile::tempdir().unwrap();
         remote::get(&ctx, &url, Utf8Path::from_path(to.path()).unwrap(), limits).map(|()| to)
     };
-    let all = Limits::default();
-    for limits in [Limits { bytes: 300_000, ..all }, Limits { time: std::time::Duration::ZERO, ..all }] {
+    let all = RemoteLimits::default();
+    for limits in
+        [RemoteLimits { bytes: 300_000, ..all }, RemoteLimits { time: std::time::Duration::ZERO, ..all }]
+    {
         let error = get(&limits).unwrap_err();
         assert_eq!(failure::kind_of(&error), Some(failure::Kind::Network), "{error:#}");
     }

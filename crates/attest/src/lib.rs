@@ -6,7 +6,7 @@ pub mod manifest;
 pub mod provenance;
 pub mod spdx;
 
-pub use manifest::{Made, Manifest, Output, is_name};
+pub use manifest::{Manifest, ManifestNode, Output, is_name};
 pub use spdx::utc;
 
 /// The SBOM's name in `dist/<profile>/`.

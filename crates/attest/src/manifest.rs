@@ -25,7 +25,7 @@ pub struct Manifest {
     /// The files by path; those that are written from this one, and checksums and signatures, are left out.
     pub outputs: BTreeMap<String, Output>,
     /// The nodes that the outputs came from, by key.
-    pub nodes: BTreeMap<Digest, Made>,
+    pub nodes: BTreeMap<Digest, ManifestNode>,
 }
 
 impl Manifest {
@@ -66,7 +66,7 @@ pub struct Output {
 /// One node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Made {
+pub struct ManifestNode {
     /// Its stage.
     pub stage: String,
     /// What it made, for people.
@@ -78,7 +78,7 @@ pub struct Made {
     pub text: Option<Digest>,
 }
 
-impl Made {
+impl ManifestNode {
     /// The value of the input `label`.
     #[must_use]
     pub fn input(&self, label: &str) -> Option<&str> {

@@ -15,7 +15,7 @@ use mediaplan::config::Engine;
 pub struct Statement {
     #[serde(rename = "_type")]
     kind: &'static str,
-    subject: Vec<Resource>,
+    subject: Vec<ResourceDescriptor>,
     #[serde(rename = "predicateType")]
     predicate_type: &'static str,
     predicate: Predicate,
@@ -23,7 +23,7 @@ pub struct Statement {
 
 /// Something with a digest (in-toto's `ResourceDescriptor`).
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-struct Resource {
+struct ResourceDescriptor {
     name: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     uri: Option<String>,
@@ -44,7 +44,7 @@ struct BuildDefinition {
     build_type: &'static str,
     external_parameters: External,
     internal_parameters: Internal,
-    resolved_dependencies: BTreeSet<Resource>,
+    resolved_dependencies: BTreeSet<ResourceDescriptor>,
 }
 
 /// What the person chose.
@@ -77,7 +77,7 @@ struct Builder {
 /// The digest of a folder, of our own making (`exec/tree.rs`): in-toto lets algorithms be named freely.
 const TREE: &str = "xtaskTreeSha256";
 
-impl Resource {
+impl ResourceDescriptor {
     fn sha256(name: &str, digest: &str) -> Self {
         let digest = BTreeMap::from([("sha256", digest.to_owned())]);
         Self { name: name.to_owned(), uri: None, digest }
@@ -92,17 +92,19 @@ pub fn statement(manifest: &Manifest) -> Statement {
     for node in manifest.nodes.values() {
         tools.extend(node.inputs_of("tool").map(|(name, version)| (name.to_owned(), version.to_owned())));
         for (kind, algorithm) in [("src", "sha256"), ("host", "sha256"), ("host-tree", TREE)] {
-            resolved_dependencies.extend(node.inputs_of(kind).map(|(path, digest)| Resource {
+            resolved_dependencies.extend(node.inputs_of(kind).map(|(path, digest)| ResourceDescriptor {
                 name: path.to_owned(),
                 uri: node.input(&format!("package {path}")).map(str::to_owned),
                 digest: BTreeMap::from([(algorithm, digest.to_owned())]),
             }));
         }
         let uri = node.input("fetch purl").or(node.input("fetch url")).map(str::to_owned);
-        let file = node.input("fetch sha256").map(|d| Resource { uri, ..Resource::sha256(&node.label, d) });
+        let file = node
+            .input("fetch sha256")
+            .map(|d| ResourceDescriptor { uri, ..ResourceDescriptor::sha256(&node.label, d) });
         resolved_dependencies.extend(file);
         if let Some(commit) = node.input("git-checkout commit") {
-            resolved_dependencies.insert(Resource {
+            resolved_dependencies.insert(ResourceDescriptor {
                 name: node.label.clone(),
                 uri: Some(super::spdx::ipxe_location(commit)),
                 digest: BTreeMap::from([("gitCommit", commit.to_owned())]),
@@ -114,7 +116,7 @@ pub fn statement(manifest: &Manifest) -> Statement {
         subject: manifest
             .outputs
             .iter()
-            .map(|(path, o)| Resource::sha256(path, &o.sha256.to_string()))
+            .map(|(path, o)| ResourceDescriptor::sha256(path, &o.sha256.to_string()))
             .collect(),
         predicate_type: "https://slsa.dev/provenance/v1",
         predicate: Predicate {

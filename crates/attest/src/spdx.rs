@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::{Made, Manifest};
+use super::{Manifest, ManifestNode};
 use buildplan::{Digest, digest::Fields};
 
 /// SPDX's word for what is not known.
@@ -25,7 +25,7 @@ pub struct Document {
     name: String,
     document_namespace: String,
     creation_info: CreationInfo,
-    packages: Vec<Package>,
+    packages: Vec<SpdxPackage>,
     relationships: BTreeSet<Relationship>,
 }
 
@@ -37,7 +37,7 @@ struct CreationInfo {
 
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Package {
+struct SpdxPackage {
     #[serde(rename = "SPDXID")]
     id: String,
     name: String,
@@ -125,7 +125,7 @@ const CONTAINS: &str = "CONTAINS";
 
 struct Parts<'a> {
     manifest: &'a Manifest,
-    packages: BTreeMap<String, Package>,
+    packages: BTreeMap<String, SpdxPackage>,
     relationships: BTreeSet<Relationship>,
     /// From where each node was walked to: many ways may lead to one, and a hostile manifest's never end.
     walked: BTreeSet<(String, Digest)>,
@@ -140,9 +140,9 @@ impl Parts<'_> {
         });
     }
 
-    fn add(&mut self, id: String, name: &str, sha256: Option<&str>) -> &mut Package {
+    fn add(&mut self, id: String, name: &str, sha256: Option<&str>) -> &mut SpdxPackage {
         let checksum = |d: &str| Checksum { algorithm: "SHA256", checksum_value: d.to_owned() };
-        self.packages.entry(id.clone()).or_insert_with(|| Package {
+        self.packages.entry(id.clone()).or_insert_with(|| SpdxPackage {
             id,
             name: name.to_owned(),
             version_info: None,
@@ -245,7 +245,7 @@ impl Parts<'_> {
     }
 
     /// The package of a node that brings something in from outside.
-    fn source(&mut self, key: Digest, node: &Made) -> Option<String> {
+    fn source(&mut self, key: Digest, node: &ManifestNode) -> Option<String> {
         let id = format!("SPDXRef-{}-{}", node.stage, key.short(16));
         if let Some(commit) = node.input("git-checkout commit") {
             let package = self.add(id.clone(), "iPXE", None);
@@ -271,7 +271,11 @@ impl Parts<'_> {
 }
 
 /// The package that a node's inputs come from, as its URL.
-fn purl_below<'m>(manifest: &'m Manifest, node: &'m Made, seen: &mut BTreeSet<Digest>) -> Option<&'m str> {
+fn purl_below<'m>(
+    manifest: &'m Manifest,
+    node: &'m ManifestNode,
+    seen: &mut BTreeSet<Digest>,
+) -> Option<&'m str> {
     node.input("fetch purl").or_else(|| {
         node.inputs_of("node").find_map(|(_, key)| {
             let key = key.parse().ok().filter(|key| seen.insert(*key))?;
@@ -281,7 +285,7 @@ fn purl_below<'m>(manifest: &'m Manifest, node: &'m Made, seen: &mut BTreeSet<Di
 }
 
 /// How the output of a node is related to what the node was made of.
-fn how(node: &Made) -> &'static str {
+fn how(node: &ManifestNode) -> &'static str {
     match node.stage.as_str() {
         "kernel" | "os" | "script" | "cloud-config" | "files" | "grub" => "GENERATED_FROM",
         _ => CONTAINS,
@@ -326,11 +330,11 @@ pub(super) mod tests {
     use buildplan::Input;
     use mediaplan::config::Engine;
 
-    fn made(stage: &str, label: &str, inputs: &[(&str, &str)]) -> Made {
+    fn made(stage: &str, label: &str, inputs: &[(&str, &str)]) -> ManifestNode {
         let input = |(l, v): &(&str, &str)| Input { label: (*l).to_owned(), value: (*v).to_owned() };
         let inputs = inputs.iter().map(input).collect();
         let text = (stage == "script").then(|| Digest::of(b"text"));
-        Made { stage: stage.to_owned(), label: label.to_owned(), inputs, text }
+        ManifestNode { stage: stage.to_owned(), label: label.to_owned(), inputs, text }
     }
 
     /// An ISO of an initrd (of one package) and an iPXE with one patch and a script.

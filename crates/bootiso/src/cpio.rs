@@ -11,12 +11,12 @@ use cpio::newc;
 
 /// An archive being written.
 #[derive(Default)]
-pub struct Archive {
+pub struct CpioWriter {
     bytes: Vec<u8>,
     names: BTreeSet<String>,
 }
 
-impl Archive {
+impl CpioWriter {
     /// An empty archive.
     #[must_use]
     pub fn new() -> Self {
@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn folders_come_before_their_files_and_content_comes_back() {
-        let mut archive = Archive::new();
+        let mut archive = CpioWriter::new();
         archive.file("a/b/c", 0o755, b"hello").unwrap();
         archive.file("a/d", 0o644, &[]).unwrap();
         assert!(archive.file("a/d", 0o644, &[]).is_err());

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{
     SECTOR, bad,
-    source::{self, Field, Source},
+    source::{self, Field, ReadAt},
     susp::{self, Packing},
     volume::Volumes,
 };
@@ -33,7 +33,7 @@ pub struct Extent {
 /// What an entry is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Kind {
+pub enum EntryKind {
     /// A file.
     File,
     /// A folder.
@@ -48,7 +48,7 @@ pub struct Entry {
     /// The absolute path in the image. No part of it is `.`, `..`, empty, or has a `/` or NUL in it.
     pub path: String,
     /// What it is.
-    pub kind: Kind,
+    pub kind: EntryKind,
     /// The length of a file's contents in bytes.
     pub size: u64,
     /// Where a file's bytes are, in order, all inside the image.
@@ -71,33 +71,33 @@ enum Naming {
 }
 
 /// One tree of names.
-pub(super) struct Tree<'a> {
-    source: &'a dyn Source,
+pub(super) struct NameTree<'a> {
+    source: &'a dyn ReadAt,
     root: Extent,
     naming: Naming,
 }
 
 /// The tree with the real names: Rock Ridge, else Joliet, else what ISO 9660 made of them.
-pub(super) fn best<'a>(source: &'a dyn Source, volumes: &Volumes) -> Result<Tree<'a>> {
+pub(super) fn best<'a>(source: &'a dyn ReadAt, volumes: &Volumes) -> Result<NameTree<'a>> {
     let primary = primary(source, volumes)?;
     Ok(match (primary.naming, volumes.joliet) {
-        (Naming::Plain, Some(root)) => Tree { source, root, naming: Naming::Joliet },
+        (Naming::Plain, Some(root)) => NameTree { source, root, naming: Naming::Joliet },
         _ => primary,
     })
 }
 
 /// Every tree of the image.
-pub(super) fn all<'a>(source: &'a dyn Source, volumes: &Volumes) -> Result<Vec<Tree<'a>>> {
-    let joliet = volumes.joliet.map(|root| Tree { source, root, naming: Naming::Joliet });
+pub(super) fn all<'a>(source: &'a dyn ReadAt, volumes: &Volumes) -> Result<Vec<NameTree<'a>>> {
+    let joliet = volumes.joliet.map(|root| NameTree { source, root, naming: Naming::Joliet });
     Ok(std::iter::once(primary(source, volumes)?).chain(joliet).collect())
 }
 
-fn primary<'a>(source: &'a dyn Source, volumes: &Volumes) -> Result<Tree<'a>> {
+fn primary<'a>(source: &'a dyn ReadAt, volumes: &Volumes) -> Result<NameTree<'a>> {
     let root = volumes.primary;
     let first = source::bytes(source, root.offset, SECTOR.min(root.length))?;
-    let record = Record::parse(Field::new(&first, root.offset), 0)?;
+    let record = DirectoryRecord::parse(Field::new(&first, root.offset), 0)?;
     let skip = record.and_then(|r| susp::skip(r.system_use));
-    Ok(Tree { source, root, naming: skip.map_or(Naming::Plain, Naming::RockRidge) })
+    Ok(NameTree { source, root, naming: skip.map_or(Naming::Plain, Naming::RockRidge) })
 }
 
 /// What one operation has used up.
@@ -108,7 +108,7 @@ struct Work {
     folders: BTreeSet<u64>,
 }
 
-impl Tree<'_> {
+impl NameTree<'_> {
     pub(super) fn naming(&self) -> &'static str {
         match self.naming {
             Naming::Plain => "iso 9660",
@@ -129,7 +129,7 @@ impl Tree<'_> {
                 pending.extend(listed.into_iter().rev().map(|e| (e, depth + 1)));
             }
             let Some((entry, depth)) = pending.pop() else { return Ok(found) };
-            if entry.kind == Kind::Folder {
+            if entry.kind == EntryKind::Folder {
                 let extent = entry.extents[0];
                 if depth > DEEPEST {
                     return Err(bad(extent.offset, format!("folders are nested deeper than {DEEPEST}")));
@@ -157,7 +157,7 @@ impl Tree<'_> {
             if names.peek().is_none() {
                 return Ok(found.into_iter().map(without_folder_extent).collect());
             }
-            found.retain(|e| e.kind == Kind::Folder);
+            found.retain(|e| e.kind == EntryKind::Folder);
             folders = found.into_iter().map(|e| (e.extents[0], e.path)).collect();
         }
         Ok(Vec::new())
@@ -179,7 +179,7 @@ impl Tree<'_> {
         let mut open: Option<Entry> = None;
         let mut from = 0;
         while from < bytes.len() {
-            let Some(record) = Record::parse(field, from)? else {
+            let Some(record) = DirectoryRecord::parse(field, from)? else {
                 from = (from / SECTOR as usize + 1) * SECTOR as usize;
                 continue;
             };
@@ -208,7 +208,7 @@ impl Tree<'_> {
     }
 
     /// Checks one record; nothing for a folder that is shown elsewhere.
-    fn entry(&self, record: &Record<'_>, prefix: &str, work: &mut Work) -> Result<Option<Entry>> {
+    fn entry(&self, record: &DirectoryRecord<'_>, prefix: &str, work: &mut Work) -> Result<Option<Entry>> {
         let (name, extra) = self.name(record, work)?;
         if extra.moved {
             return Ok(None);
@@ -219,26 +219,26 @@ impl Tree<'_> {
         let mut extent = record.extent;
         let kind = if let Some(sector) = extra.child {
             extent = self.moved(sector, record.at, work)?;
-            Kind::Folder
+            EntryKind::Folder
         } else if let Some(target) = extra.link {
             extent.length = 0;
-            Kind::Link(target)
+            EntryKind::Link(target)
         } else if record.flags & FOLDER != 0 {
-            Kind::Folder
+            EntryKind::Folder
         } else {
-            Kind::File
+            EntryKind::File
         };
         // An empty file's place means nothing, and some writers leave it at random. A folder is never empty: it
         // holds itself.
-        if kind == Kind::Folder && extent.length == 0 {
+        if kind == EntryKind::Folder && extent.length == 0 {
             return Err(bad(record.at, format!("{prefix}/{name} is a folder of 0 bytes")));
         }
         if extent.length > 0 {
             source::inside(self.source, extent.offset, extent.length)?;
         }
-        let packing = extra.packing.filter(|_| kind == Kind::File);
+        let packing = extra.packing.filter(|_| kind == EntryKind::File);
         let size = match &packing {
-            _ if kind == Kind::Folder => 0,
+            _ if kind == EntryKind::Folder => 0,
             Some(Packing::Zisofs { size, .. }) => u64::from(*size),
             _ => extent.length,
         };
@@ -248,7 +248,7 @@ impl Tree<'_> {
         Ok(Some(Entry { path, kind, size, extents: vec![extent], packing, records: vec![record.at] }))
     }
 
-    fn name(&self, record: &Record<'_>, work: &mut Work) -> Result<(String, susp::Extra)> {
+    fn name(&self, record: &DirectoryRecord<'_>, work: &mut Work) -> Result<(String, susp::Extra)> {
         let mut extra = susp::Extra::default();
         let raw = record.name;
         let name = match self.naming {
@@ -272,7 +272,7 @@ impl Tree<'_> {
         let offset = u64::from(sector) * SECTOR;
         work.read += SECTOR;
         let bytes = source::bytes(self.source, offset, SECTOR)?;
-        let first = Record::parse(Field::new(&bytes, offset), 0)?;
+        let first = DirectoryRecord::parse(Field::new(&bytes, offset), 0)?;
         let first = first.filter(|r| r.is_self_or_parent() && r.extent.offset == offset);
         first.map(|r| r.extent).ok_or_else(|| bad(at, format!("no moved folder is at byte {offset}")))
     }
@@ -290,7 +290,7 @@ const FOLDER: u8 = 2;
 const MORE: u8 = 0x80;
 
 /// A directory record.
-struct Record<'a> {
+struct DirectoryRecord<'a> {
     at: u64,
     length: usize,
     extent: Extent,
@@ -299,7 +299,7 @@ struct Record<'a> {
     system_use: Field<'a>,
 }
 
-impl<'a> Record<'a> {
+impl<'a> DirectoryRecord<'a> {
     /// The record at `from`; nothing where the rest of the sector is unused. Records do not cross sectors.
     fn parse(folder: Field<'a>, from: usize) -> Result<Option<Self>> {
         let length = usize::from(folder.byte(from)?);
@@ -331,7 +331,7 @@ impl<'a> Record<'a> {
 
 /// Adds the next part of a file to those before it.
 fn joined(mut first: Entry, next: Entry, at: u64) -> Result<Entry> {
-    if first.path != next.path || first.kind != Kind::File || next.kind != Kind::File {
+    if first.path != next.path || first.kind != EntryKind::File || next.kind != EntryKind::File {
         return Err(bad(at, format!("the next part of {} should be here", first.path)));
     }
     // A packed file's size is that of all parts already.
@@ -345,7 +345,7 @@ fn joined(mut first: Entry, next: Entry, at: u64) -> Result<Entry> {
 
 /// Folders and links have no bytes to read.
 fn without_folder_extent(mut entry: Entry) -> Entry {
-    if entry.kind != Kind::File {
+    if entry.kind != EntryKind::File {
         entry.extents.clear();
     }
     entry

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::{
     SECTOR, bad,
-    source::{self, Field, Source},
+    source::{self, Field, ReadAt},
 };
 
 const ENTRY: usize = 32;
@@ -29,7 +29,7 @@ pub struct BootEntry {
 }
 
 /// Reads the catalog at `sector`.
-pub(super) fn read(source: &dyn Source, sector: Option<u32>) -> Result<Vec<BootEntry>> {
+pub(super) fn read(source: &dyn ReadAt, sector: Option<u32>) -> Result<Vec<BootEntry>> {
     let Some(sector) = sector else { return Ok(Vec::new()) };
     let at = u64::from(sector) * SECTOR;
     let bytes = source::bytes(source, at, SECTOR)?;
@@ -68,7 +68,7 @@ pub(super) fn read(source: &dyn Source, sector: Option<u32>) -> Result<Vec<BootE
     Ok(found)
 }
 
-fn entry(source: &dyn Source, field: Field<'_>, platform: u8) -> Result<BootEntry> {
+fn entry(source: &dyn ReadAt, field: Field<'_>, platform: u8) -> Result<BootEntry> {
     let bootable = match field.byte(0)? {
         0x88 => true,
         0 => false,

@@ -24,10 +24,10 @@ pub struct Error {
     kind: ErrorKind,
     message: String,
     help: Option<String>,
-    source: Option<Cause>,
+    source: Option<BoxedError>,
 }
 
-type Cause = Box<dyn StdError + Send + Sync>;
+type BoxedError = Box<dyn StdError + Send + Sync>;
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -70,7 +70,7 @@ impl Error {
         self
     }
 
-    pub(crate) fn source(mut self, source: impl Into<Cause>) -> Self {
+    pub(crate) fn source(mut self, source: impl Into<BoxedError>) -> Self {
         self.source = Some(source.into());
         self
     }
@@ -90,11 +90,11 @@ impl From<std::num::TryFromIntError> for Error {
 }
 
 /// Puts a kind and a message on any error.
-pub(crate) trait Explain<T> {
+pub(crate) trait ErrorContext<T> {
     fn explain(self, kind: ErrorKind, message: impl FnOnce() -> String) -> Result<T>;
 }
 
-impl<T, E: Into<Cause>> Explain<T> for Result<T, E> {
+impl<T, E: Into<BoxedError>> ErrorContext<T> for Result<T, E> {
     fn explain(self, kind: ErrorKind, message: impl FnOnce() -> String) -> Result<T> {
         self.map_err(|e| Error::new(kind, message()).source(e))
     }

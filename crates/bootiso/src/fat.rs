@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use super::{
     Extent, bad,
-    source::{Field, Source, bytes},
+    source::{Field, ReadAt, bytes},
 };
 
 const ENTRY: usize = 32;
@@ -40,7 +40,7 @@ impl FatFile {
         extents.retain(|e| e.length > 0);
         super::Entry {
             path: self.path,
-            kind: super::Kind::File,
+            kind: super::EntryKind::File,
             size: self.size,
             extents,
             packing: None,
@@ -63,7 +63,7 @@ struct Fat {
 }
 
 /// The files of the FAT image at `base`; nothing when there is no FAT image there.
-pub(super) fn walk(source: &dyn Source, base: u64) -> Result<Option<Vec<FatFile>>> {
+pub(super) fn walk(source: &dyn ReadAt, base: u64) -> Result<Option<Vec<FatFile>>> {
     let Ok(head) = bytes(source, base, 512) else { return Ok(None) };
     let head = Field::new(&head, base);
     let jump = head.byte(0)?;
@@ -97,7 +97,7 @@ pub(super) fn walk(source: &dyn Source, base: u64) -> Result<Option<Vec<FatFile>
 }
 
 /// Reads the header and the table; hands back where the root folder is.
-fn open(source: &dyn Source, head: Field<'_>) -> Result<(Fat, Vec<Extent>)> {
+fn open(source: &dyn ReadAt, head: Field<'_>) -> Result<(Fat, Vec<Extent>)> {
     let base = head.at;
     let sector = u64::from(head.le16(11)?);
     let per_cluster = head.byte(13)?;
@@ -195,7 +195,7 @@ impl Fat {
     }
 }
 
-struct Item {
+struct FatEntry {
     name: String,
     is_folder: bool,
     cluster: u32,
@@ -203,7 +203,7 @@ struct Item {
     at: u64,
 }
 
-fn list(source: &dyn Source, folder: &[Extent], entries: &mut usize) -> Result<Vec<Item>> {
+fn list(source: &dyn ReadAt, folder: &[Extent], entries: &mut usize) -> Result<Vec<FatEntry>> {
     let mut found = Vec::new();
     let mut long = LongName::default();
     for extent in folder {
@@ -221,7 +221,7 @@ fn list(source: &dyn Source, folder: &[Extent], entries: &mut usize) -> Result<V
                 (order, 0x0F) => long.add(order, raw),
                 // A volume label is no file; `.` and `..` lead back.
                 (_, attributes) if attributes & 8 != 0 || raw[0] == b'.' => long = LongName::default(),
-                (_, attributes) => found.push(Item {
+                (_, attributes) => found.push(FatEntry {
                     name: std::mem::take(&mut long).name(raw),
                     is_folder: attributes & 0x10 != 0,
                     cluster: u32::from(entry.le16(26)?) | u32::from(entry.le16(20)?) << 16,

@@ -3,7 +3,7 @@
 use crate::error::Result;
 use serde::Serialize;
 
-use super::source::{self, Field, Source};
+use super::source::{self, Field, ReadAt};
 
 const BLOCK: u64 = 512;
 
@@ -35,7 +35,7 @@ pub struct Partition {
     pub active: bool,
 }
 
-pub(super) fn read(source: &dyn Source) -> Result<Vec<Partition>> {
+pub(super) fn read(source: &dyn ReadAt) -> Result<Vec<Partition>> {
     let bytes = source::bytes(source, 0, 2 * BLOCK)?;
     let head = Field::new(&bytes, 0);
     let mut found = mbr(head)?;
@@ -67,7 +67,7 @@ fn mbr(head: Field<'_>) -> Result<Vec<Partition>> {
     Ok(found)
 }
 
-fn gpt(source: &dyn Source, head: Field<'_>) -> Result<Vec<Partition>> {
+fn gpt(source: &dyn ReadAt, head: Field<'_>) -> Result<Vec<Partition>> {
     let size = head.le32(12)? as usize;
     if head.part(0, 8)?.bytes != b"EFI PART" || !(92..=512).contains(&size) {
         return Ok(Vec::new());

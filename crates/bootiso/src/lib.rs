@@ -65,13 +65,13 @@ mod volume;
 pub mod write;
 mod zisofs;
 
-pub use dir::{Entry, Extent, Kind};
+pub use dir::{Entry, EntryKind, Extent};
 pub use eltorito::BootEntry;
 pub use error::{Error, ErrorKind, Result};
-use error::{Explain as _, cannot_open};
+use error::{ErrorContext as _, cannot_open};
 pub use hybrid::{Partition, Scheme};
 pub use reader::Reader;
-pub use source::Source;
+pub use source::ReadAt;
 pub use susp::Packing;
 
 use std::{io, sync::Arc};
@@ -83,7 +83,7 @@ pub const SECTOR: u64 = 2048;
 
 /// An opened image.
 pub struct Iso {
-    source: Arc<dyn Source + Send + Sync>,
+    source: Arc<dyn ReadAt + Send + Sync>,
     volumes: volume::Volumes,
 }
 
@@ -105,7 +105,7 @@ impl Iso {
     ///
     /// # Errors
     /// As [`Iso::open`].
-    pub fn over(source: Arc<dyn Source + Send + Sync>) -> Result<Self> {
+    pub fn over(source: Arc<dyn ReadAt + Send + Sync>) -> Result<Self> {
         let volumes = volume::read(&*source)?;
         Ok(Self { source, volumes })
     }
@@ -145,7 +145,7 @@ impl Iso {
     /// # Errors
     /// As [`Iso::walk`].
     pub fn walk_all(&self) -> Result<Vec<Vec<Entry>>> {
-        dir::all(&*self.source, &self.volumes)?.iter().map(dir::Tree::walk).collect()
+        dir::all(&*self.source, &self.volumes)?.iter().map(dir::NameTree::walk).collect()
     }
 
     /// The one entry at `pattern`, such as `/boot/vmlinuz-*`: upper and lower case are equal, and a `*` at the
@@ -190,7 +190,7 @@ impl Iso {
     /// When it is no file, is longer, or cannot be read.
     pub fn read(&self, entry: &Entry, limit: u64) -> Result<Vec<u8>> {
         let path = &entry.path;
-        if entry.kind != Kind::File {
+        if entry.kind != EntryKind::File {
             return Err(Error::image(format!("{path} is no file")));
         }
         if entry.size > limit {
@@ -242,7 +242,7 @@ impl Iso {
 ///
 /// # Errors
 /// As there.
-pub fn fat_files(source: &dyn Source, offset: u64) -> Result<Vec<Entry>> {
+pub fn fat_files(source: &dyn ReadAt, offset: u64) -> Result<Vec<Entry>> {
     let files = fat::walk(source, offset)?.unwrap_or_default();
     Ok(files.into_iter().map(fat::FatFile::into_entry).collect())
 }
@@ -251,7 +251,7 @@ pub fn fat_files(source: &dyn Source, offset: u64) -> Result<Vec<Entry>> {
 ///
 /// # Errors
 /// As there.
-pub fn partitions(source: &dyn Source) -> Result<Vec<Partition>> {
+pub fn partitions(source: &dyn ReadAt) -> Result<Vec<Partition>> {
     hybrid::read(source)
 }
 

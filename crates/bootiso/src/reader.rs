@@ -2,20 +2,20 @@
 
 use std::io;
 
-use super::{Entry, Extent, Packing, Source, zisofs::Zisofs};
+use super::{Entry, Extent, Packing, ReadAt, zisofs::Zisofs};
 
 /// Reads the contents of a file.
-pub struct Reader<'a>(Kind<'a>);
+pub struct Reader<'a>(ReaderKind<'a>);
 
-enum Kind<'a> {
-    Plain(Plain<'a>),
+enum ReaderKind<'a> {
+    Plain(PlainReader<'a>),
     Zisofs(Box<Zisofs<'a>>),
     Unknown(&'a str),
 }
 
 /// Reads extents one after the other.
-struct Plain<'a> {
-    source: &'a (dyn Source + Send + Sync),
+struct PlainReader<'a> {
+    source: &'a (dyn ReadAt + Send + Sync),
     extents: &'a [Extent],
     /// Bytes of the first extent that were read.
     done: u64,
@@ -24,20 +24,20 @@ struct Plain<'a> {
 impl<'a> Reader<'a> {
     /// A reader of these parts of an image, as they stand there.
     #[must_use]
-    pub fn new(source: &'a (dyn Source + Send + Sync), extents: &'a [Extent]) -> Self {
-        Self(Kind::Plain(Plain { source, extents, done: 0 }))
+    pub fn new(source: &'a (dyn ReadAt + Send + Sync), extents: &'a [Extent]) -> Self {
+        Self(ReaderKind::Plain(PlainReader { source, extents, done: 0 }))
     }
 
     /// A reader of the contents of `entry`.
     #[must_use]
-    pub fn of(source: &'a (dyn Source + Send + Sync), entry: &'a Entry) -> Self {
+    pub fn of(source: &'a (dyn ReadAt + Send + Sync), entry: &'a Entry) -> Self {
         match &entry.packing {
             None => Self::new(source, &entry.extents),
             Some(Packing::Zisofs { size, block_bits, header }) => {
                 let zisofs = Zisofs::new(source, &entry.extents, *size, *block_bits, *header);
-                Self(Kind::Zisofs(Box::new(zisofs)))
+                Self(ReaderKind::Zisofs(Box::new(zisofs)))
             }
-            Some(Packing::Unknown(how)) => Self(Kind::Unknown(how)),
+            Some(Packing::Unknown(how)) => Self(ReaderKind::Unknown(how)),
         }
     }
 }
@@ -45,9 +45,9 @@ impl<'a> Reader<'a> {
 impl io::Read for Reader<'_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         match &mut self.0 {
-            Kind::Plain(plain) => plain.read(buf),
-            Kind::Zisofs(zisofs) => zisofs.read(buf),
-            Kind::Unknown(how) => {
+            ReaderKind::Plain(plain) => plain.read(buf),
+            ReaderKind::Zisofs(zisofs) => zisofs.read(buf),
+            ReaderKind::Unknown(how) => {
                 let text = format!("the file is packed in a way that cannot be unpacked here: {how}");
                 Err(io::Error::new(io::ErrorKind::Unsupported, text))
             }
@@ -55,7 +55,7 @@ impl io::Read for Reader<'_> {
     }
 }
 
-impl io::Read for Plain<'_> {
+impl io::Read for PlainReader<'_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         while let Some(extent) = self.extents.first() {
             let left = extent.length.saturating_sub(self.done);

@@ -4,7 +4,7 @@
 //! both loaders ignore those. So an edit changes no length and no offset, and putting back the arguments that `/media.json` has as
 //! defaults gives back the very bytes of the built image. The format is described in `docs/formats.md`.
 
-use crate::error::{Error, ErrorKind, Explain as _, Result};
+use crate::error::{Error, ErrorContext as _, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 
 /// Where an image of ours says which regions it has.
@@ -51,7 +51,7 @@ pub struct Region {
 /// The seed's area.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Seed {
+pub struct ConfigArea {
     /// The file's path in the image.
     pub file: String,
     /// Its length in bytes.
@@ -62,13 +62,14 @@ pub struct Seed {
     pub config: Option<String>,
 }
 
-impl Seed {
+impl ConfigArea {
     /// The bytes of the area with this cloud-config, or with none.
     ///
     /// # Errors
     /// As [`super::seed::archive`].
     pub fn archive(&self, config: Option<&str>) -> Result<Vec<u8>> {
-        let file = |c: &str| super::seed::File { path: self.path.clone(), mode: 0o600, bytes: c.into() };
+        let file =
+            |c: &str| super::seed::ArchiveFile { path: self.path.clone(), mode: 0o600, bytes: c.into() };
         super::seed::archive(&config.map(file).into_iter().collect::<Vec<_>>(), usize::try_from(self.length)?)
     }
 }
@@ -76,7 +77,7 @@ impl Seed {
 /// What `/media.json` says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Layout {
+pub struct MediaLayout {
     format: u32,
     /// The system that reads the arguments, as `media.toml` names it: `rancheros-1.5.8`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -84,16 +85,17 @@ pub struct Layout {
     /// The regions, in the order they were added.
     pub regions: Vec<Region>,
     /// The seed, when the image has one.
-    pub seed: Option<Seed>,
+    #[serde(rename = "seed")]
+    pub config_initrd: Option<ConfigArea>,
 }
 
-impl Default for Layout {
+impl Default for MediaLayout {
     fn default() -> Self {
-        Self { format: FORMAT, os: None, regions: Vec::new(), seed: None }
+        Self { format: FORMAT, os: None, regions: Vec::new(), config_initrd: None }
     }
 }
 
-impl Layout {
+impl MediaLayout {
     /// Adds every place of `text`, the contents of `file`, where the region of these escaped `args` and this
     /// `length` stands.
     ///
@@ -222,12 +224,12 @@ mod tests {
             region("q", 64).unwrap(),
             region("q", 64).unwrap()
         );
-        let mut layout = Layout::default();
+        let mut layout = MediaLayout::default();
         layout.add("/isolinux.cfg", Loader::Isolinux, &text, "q", 64).unwrap();
         assert_eq!(layout.regions.iter().map(|r| r.offset).collect::<Vec<_>>(), [16, 96]);
         assert!(layout.add("/x", Loader::Grub, &text, "other", 64).is_err());
-        assert_eq!(Layout::from_json(layout.to_json().as_bytes()).unwrap(), layout);
+        assert_eq!(MediaLayout::from_json(layout.to_json().as_bytes()).unwrap(), layout);
         let newer = layout.to_json().replace("\"format\": 1", "\"format\": 2");
-        assert!(Layout::from_json(newer.as_bytes()).unwrap_err().to_string().contains("format 2"));
+        assert!(MediaLayout::from_json(newer.as_bytes()).unwrap_err().to_string().contains("format 2"));
     }
 }

@@ -4,7 +4,7 @@
 //! cloud-config in place. The kernel unpacks archives that follow each other and skips zeros between them; an
 //! uncompressed one in front works whatever the compression of the initrd is, which one behind it does not.
 
-use crate::cpio::Archive;
+use crate::cpio::CpioWriter;
 use crate::error::{Error, Result};
 
 /// The length that we give a seed, unless something longer has to be in it. A multiple of 512 keeps whatever
@@ -18,7 +18,7 @@ const REGULAR: u32 = 0o100_000;
 
 /// A file of the archive.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct File {
+pub struct ArchiveFile {
     /// The path, without a leading `/`.
     pub path: String,
     /// Permission bits, such as `0o600`.
@@ -33,11 +33,11 @@ pub struct File {
 /// # Errors
 /// When the archive would be longer than `length`, `length` is no multiple of 512, or a path is absolute or
 /// leads upwards.
-pub fn archive(files: &[File], length: usize) -> Result<Vec<u8>> {
+pub fn archive(files: &[ArchiveFile], length: usize) -> Result<Vec<u8>> {
     if !length.is_multiple_of(512) {
         return Err(Error::image(format!("a seed of {length} bytes is not a multiple of 512")));
     }
-    let mut archive = Archive::new();
+    let mut archive = CpioWriter::new();
     for file in files {
         check_path(&file.path)?;
         archive.file(&file.path, file.mode, &file.bytes)?;
@@ -63,7 +63,7 @@ fn check_path(path: &str) -> Result<()> {
 ///
 /// # Errors
 /// When a header is malformed, something ends beyond the archive, or other bytes than zeros follow its end.
-pub fn list(seed: &[u8]) -> Result<Vec<File>> {
+pub fn list(seed: &[u8]) -> Result<Vec<ArchiveFile>> {
     let wrong = |at: usize, what: &str| Error::image(format!("malformed seed archive at byte {at}: {what}"));
     let mut found = Vec::new();
     let mut at = 0;
@@ -86,7 +86,11 @@ pub fn list(seed: &[u8]) -> Result<Vec<File>> {
             break;
         }
         if mode as u32 & 0o170_000 == REGULAR {
-            found.push(File { path: name.to_owned(), mode: mode as u32 & 0o7777, bytes: bytes.to_vec() });
+            found.push(ArchiveFile {
+                path: name.to_owned(),
+                mode: mode as u32 & 0o7777,
+                bytes: bytes.to_vec(),
+            });
         }
     }
     if seed.get(at..).is_some_and(|rest| rest.iter().any(|b| *b != 0)) {
@@ -99,14 +103,16 @@ pub fn list(seed: &[u8]) -> Result<Vec<File>> {
 mod tests {
     use super::*;
 
-    fn boot_yml(text: &str) -> File {
-        File { path: CLOUD_CONFIG.into(), mode: 0o600, bytes: text.into() }
+    fn boot_yml(text: &str) -> ArchiveFile {
+        ArchiveFile { path: CLOUD_CONFIG.into(), mode: 0o600, bytes: text.into() }
     }
 
     #[test]
     fn a_seed_lists_what_was_put_in() {
-        let files =
-            [boot_yml("#cloud-config\nhostname: a\n"), File { path: "x".into(), mode: 0o755, bytes: vec![] }];
+        let files = [
+            boot_yml("#cloud-config\nhostname: a\n"),
+            ArchiveFile { path: "x".into(), mode: 0o755, bytes: vec![] },
+        ];
         let seed = archive(&files, LENGTH).unwrap();
         assert_eq!(seed.len(), LENGTH);
         assert_eq!(list(&seed).unwrap(), files);
@@ -124,7 +130,7 @@ mod tests {
         assert!(archive(&[], 1000).unwrap_err().to_string().contains("multiple of 512"));
         for path in ["/etc/x", "../x", "a//b", "TRAILER!!!", ""] {
             assert!(
-                archive(&[File { path: path.into(), mode: 0, bytes: vec![] }], LENGTH).is_err(),
+                archive(&[ArchiveFile { path: path.into(), mode: 0, bytes: vec![] }], LENGTH).is_err(),
                 "{path}"
             );
         }

@@ -1,6 +1,6 @@
 //! Bytes of an image by position, from a file or from memory, and the fields of ISO 9660 in them.
 
-use crate::error::{ErrorKind, Explain as _, Result};
+use crate::error::{ErrorContext as _, ErrorKind, Result};
 use std::{fs::File, io};
 
 use super::bad;
@@ -9,7 +9,7 @@ use super::bad;
 const MOST: u64 = 64 << 20;
 
 /// Bytes by position. The position is given to each read, so that readers can share a file.
-pub trait Source {
+pub trait ReadAt {
     /// The length in bytes.
     ///
     /// # Errors
@@ -23,7 +23,7 @@ pub trait Source {
     fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()>;
 }
 
-impl Source for File {
+impl ReadAt for File {
     fn size(&self) -> io::Result<u64> {
         match self.metadata()?.len() {
             // A disk or stick has no length of its own; its end does. All reads name their position.
@@ -54,7 +54,7 @@ impl Source for File {
     }
 }
 
-impl Source for Vec<u8> {
+impl ReadAt for Vec<u8> {
     fn size(&self) -> io::Result<u64> {
         Ok(self.as_slice().len() as u64)
     }
@@ -68,7 +68,7 @@ impl Source for Vec<u8> {
 }
 
 /// `length` bytes at `offset`, checked against the length of the image before memory is taken.
-pub(super) fn bytes(source: &dyn Source, offset: u64, length: u64) -> Result<Vec<u8>> {
+pub(super) fn bytes(source: &dyn ReadAt, offset: u64, length: u64) -> Result<Vec<u8>> {
     inside(source, offset, length)?;
     if length > MOST {
         return Err(bad(offset, format!("a structure of {length} bytes is longer than any real one")));
@@ -81,7 +81,7 @@ pub(super) fn bytes(source: &dyn Source, offset: u64, length: u64) -> Result<Vec
 }
 
 /// Fails when `length` bytes at `offset` go beyond the end.
-pub(super) fn inside(source: &dyn Source, offset: u64, length: u64) -> Result<()> {
+pub(super) fn inside(source: &dyn ReadAt, offset: u64, length: u64) -> Result<()> {
     let end = source.size()?;
     match offset.checked_add(length) {
         Some(last) if last <= end => Ok(()),

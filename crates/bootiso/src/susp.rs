@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{
     SECTOR, bad,
-    source::{self, Field, Source},
+    source::{self, Field, ReadAt},
 };
 
 /// Continuation areas of one record. Real ones need one or two for a long name or link.
@@ -57,7 +57,7 @@ pub(super) fn skip(system_use: Field<'_>) -> Option<usize> {
 }
 
 /// Reads the entries of a record's system use area and of its continuations. `read` counts the bytes read.
-pub(super) fn extra(source: &dyn Source, system_use: Field<'_>, read: &mut u64) -> Result<Extra> {
+pub(super) fn extra(source: &dyn ReadAt, system_use: Field<'_>, read: &mut u64) -> Result<Extra> {
     let mut found = Extra::default();
     let mut link_open = false;
     let mut next = entries(system_use, &mut found, &mut link_open)?;

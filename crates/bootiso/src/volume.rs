@@ -3,7 +3,7 @@
 use super::{
     SECTOR, bad,
     dir::Extent,
-    source::{self, Field, Source},
+    source::{self, Field, ReadAt},
 };
 use crate::error::{Error, Result};
 
@@ -21,7 +21,7 @@ pub(super) struct Volumes {
     pub(super) catalog: Option<u32>,
 }
 
-pub(super) fn read(source: &dyn Source) -> Result<Volumes> {
+pub(super) fn read(source: &dyn ReadAt) -> Result<Volumes> {
     if source.size()? < (16 + 1) * SECTOR {
         return Err(no_image("too short"));
     }
@@ -57,7 +57,7 @@ fn no_image(why: &str) -> Error {
 }
 
 /// Checks a descriptor's sizes and hands back its root folder.
-fn root(source: &dyn Source, field: Field<'_>) -> Result<Extent> {
+fn root(source: &dyn ReadAt, field: Field<'_>) -> Result<Extent> {
     let block = field.both16(128)?;
     if u64::from(block) != SECTOR {
         return Err(bad(

@@ -7,7 +7,7 @@ use std::io;
 
 use flate2::{Decompress, FlushDecompress, Status};
 
-use super::{Extent, Source};
+use super::{Extent, ReadAt};
 
 const MAGIC: [u8; 8] = [0x37, 0xE4, 0x53, 0x96, 0xC9, 0xDB, 0xD6, 0x07];
 /// The fields of the header that every file has.
@@ -15,7 +15,7 @@ const HEADER: usize = 16;
 
 /// Unpacks a file block by block.
 pub(super) struct Zisofs<'a> {
-    source: &'a (dyn Source + Send + Sync),
+    source: &'a (dyn ReadAt + Send + Sync),
     extents: &'a [Extent],
     size: u64,
     block_bits: u8,
@@ -30,7 +30,7 @@ pub(super) struct Zisofs<'a> {
 
 impl<'a> Zisofs<'a> {
     pub(super) fn new(
-        source: &'a (dyn Source + Send + Sync),
+        source: &'a (dyn ReadAt + Send + Sync),
         extents: &'a [Extent],
         size: u32,
         block_bits: u8,

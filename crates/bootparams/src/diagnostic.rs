@@ -89,7 +89,7 @@ impl Diagnostic {
 /// A text that diagnostics are about. Secrets in it must have been masked by the caller, unless the text is the
 /// reader's own.
 #[derive(Clone, Copy, Debug)]
-pub struct Source<'a> {
+pub struct SourceText<'a> {
     /// What it is: the OS whose line this is, or a file.
     pub name: &'a str,
     /// The text.
@@ -99,7 +99,7 @@ pub struct Source<'a> {
 /// The widest part of a source line that is shown.
 const WIDTH: usize = 90;
 
-impl Source<'_> {
+impl SourceText<'_> {
     /// Line and column of a byte, both from 1; columns count characters.
     #[must_use]
     pub fn place(&self, at: usize) -> (usize, usize) {
@@ -213,7 +213,7 @@ pub struct Report<'a> {
     pub help: &'a str,
 }
 
-impl<'s> Source<'s> {
+impl<'s> SourceText<'s> {
     /// A diagnostic for a script.
     #[must_use]
     pub fn report(&self, d: &'s Diagnostic) -> Report<'s> {
@@ -245,7 +245,7 @@ mod tests {
             at_boot: String::new(),
             help: String::new(),
         };
-        let text = Source { name: "x", text }.show(&diagnostic);
+        let text = SourceText { name: "x", text }.show(&diagnostic);
         text.lines().skip(3).map(|l| l.strip_prefix("   | ").unwrap().to_owned() + "\n").collect()
     }
 

@@ -2,7 +2,7 @@
 //! text would be read as something else.
 
 use super::{
-    tree::{Node, go_float},
+    tree::{ConfigValue, go_float},
     yaml,
 };
 
@@ -16,28 +16,28 @@ pub(super) struct Emitter<'a> {
 
 impl Emitter<'_> {
     /// Writes the entries of a map.
-    pub(super) fn map(&mut self, node: &Node, path: &mut Vec<String>, indent: usize) {
-        let Node::Map(map) = node else { return };
+    pub(super) fn map(&mut self, node: &ConfigValue, path: &mut Vec<String>, indent: usize) {
+        let ConfigValue::Map(map) = node else { return };
         for (key, value) in map {
             path.push(key.clone());
             self.out += &" ".repeat(indent);
-            self.out += &scalar(&Node::Str(key.clone()), indent);
+            self.out += &scalar(&ConfigValue::Str(key.clone()), indent);
             self.out.push(':');
             self.value(value, path, indent);
             path.pop();
         }
     }
 
-    fn value(&mut self, value: &Node, path: &mut Vec<String>, indent: usize) {
+    fn value(&mut self, value: &ConfigValue, path: &mut Vec<String>, indent: usize) {
         let names: Vec<&str> = path.iter().map(String::as_str).collect();
         let remark = (self.remark)(&names).map(|r| format!(" # {r}")).unwrap_or_default();
         match value {
-            Node::Map(map) if !map.is_empty() => {
+            ConfigValue::Map(map) if !map.is_empty() => {
                 self.out += &remark;
                 self.out.push('\n');
                 self.map(value, path, indent + 2);
             }
-            Node::List(list) if !list.is_empty() => {
+            ConfigValue::List(list) if !list.is_empty() => {
                 self.out += &remark;
                 self.out.push('\n');
                 for item in list {
@@ -49,11 +49,11 @@ impl Emitter<'_> {
         }
     }
 
-    fn item(&mut self, item: &Node, path: &mut Vec<String>, indent: usize) {
+    fn item(&mut self, item: &ConfigValue, path: &mut Vec<String>, indent: usize) {
         let mut inner = Emitter { out: String::new(), remark: &|_| None };
         match item {
-            Node::Map(map) if !map.is_empty() => inner.map(item, path, indent + 2),
-            Node::List(list) if !list.is_empty() => {
+            ConfigValue::Map(map) if !map.is_empty() => inner.map(item, path, indent + 2),
+            ConfigValue::List(list) if !list.is_empty() => {
                 for item in list {
                     inner.out += &" ".repeat(indent + 2);
                     inner.item(item, path, indent + 2);
@@ -66,22 +66,22 @@ impl Emitter<'_> {
     }
 }
 
-fn scalar(node: &Node, indent: usize) -> String {
+fn scalar(node: &ConfigValue, indent: usize) -> String {
     match node {
-        Node::Null => "null".to_owned(),
-        Node::Bool(b) => b.to_string(),
-        Node::Int(n) => n.to_string(),
-        Node::Float(f) if f.is_nan() => ".nan".to_owned(),
-        Node::Float(f) if f.is_infinite() => if *f < 0.0 { "-.inf" } else { "+.inf" }.to_owned(),
-        Node::Float(f) => go_float(*f),
-        Node::Time(time) => time.rfc3339().unwrap_or_default(),
-        Node::Str(text) => string(text, indent),
-        Node::Bytes(bytes) => {
+        ConfigValue::Null => "null".to_owned(),
+        ConfigValue::Bool(b) => b.to_string(),
+        ConfigValue::Int(n) => n.to_string(),
+        ConfigValue::Float(f) if f.is_nan() => ".nan".to_owned(),
+        ConfigValue::Float(f) if f.is_infinite() => if *f < 0.0 { "-.inf" } else { "+.inf" }.to_owned(),
+        ConfigValue::Float(f) => go_float(*f),
+        ConfigValue::Time(time) => time.rfc3339().unwrap_or_default(),
+        ConfigValue::Str(text) => string(text, indent),
+        ConfigValue::Bytes(bytes) => {
             use base64::Engine as _;
             format!("!!binary {}", base64::engine::general_purpose::STANDARD.encode(bytes))
         }
-        Node::List(_) => "[]".to_owned(),
-        Node::Map(_) => "{}".to_owned(),
+        ConfigValue::List(_) => "[]".to_owned(),
+        ConfigValue::Map(_) => "{}".to_owned(),
     }
 }
 
@@ -92,7 +92,7 @@ fn string(text: &str, indent: usize) -> String {
         let margin = format!("\n{}", " ".repeat(indent + 2));
         return format!("|-{margin}{}", text.replace('\n', &margin));
     }
-    if text.chars().any(odd) || !matches!(yaml::plain(text), Node::Str(_)) {
+    if text.chars().any(odd) || !matches!(yaml::plain(text), ConfigValue::Str(_)) {
         return quoted(text);
     }
     let first = text.chars().next().unwrap_or(' ');
@@ -127,7 +127,7 @@ mod tests {
 
     use super::*;
 
-    fn emit(node: &Node) -> String {
+    fn emit(node: &ConfigValue) -> String {
         let mut emitter = Emitter { out: String::new(), remark: &|_| None };
         emitter.map(node, &mut Vec::new(), 0);
         emitter.out
@@ -145,27 +145,27 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_written_is_read_back(map in prop::collection::btree_map("[a-z:# -]{1,4}", node(), 0..4)) {
-            let node = Node::Map(map);
+            let node = ConfigValue::Map(map);
             let text = emit(&node);
-            if !matches!(&node, Node::Map(m) if m.is_empty()) {
+            if !matches!(&node, ConfigValue::Map(m) if m.is_empty()) {
                 prop_assert_eq!(yaml::document::read(&text).map(|t| t.node()), Ok(node), "{}", text);
             }
         }
     }
 
-    fn node() -> impl Strategy<Value = Node> {
+    fn node() -> impl Strategy<Value = ConfigValue> {
         let leaf = prop_oneof![
-            "[ -~]{0,8}".prop_map(Node::Str),
-            "[a \n\t'\":#\\[-]{0,6}".prop_map(Node::Str),
-            any::<i64>().prop_map(Node::Int),
-            any::<bool>().prop_map(Node::Bool),
-            Just(Node::Null),
+            "[ -~]{0,8}".prop_map(ConfigValue::Str),
+            "[a \n\t'\":#\\[-]{0,6}".prop_map(ConfigValue::Str),
+            any::<i64>().prop_map(ConfigValue::Int),
+            any::<bool>().prop_map(ConfigValue::Bool),
+            Just(ConfigValue::Null),
         ];
         leaf.prop_recursive(3, 12, 3, |inner| {
             prop_oneof![
-                prop::collection::vec(inner.clone(), 0..3).prop_map(Node::List),
+                prop::collection::vec(inner.clone(), 0..3).prop_map(ConfigValue::List),
                 prop::collection::btree_map("[a-z]{1,3}", inner, 0..3)
-                    .prop_map(|m: BTreeMap<String, Node>| Node::Map(m)),
+                    .prop_map(|m: BTreeMap<String, ConfigValue>| ConfigValue::Map(m)),
             ]
         })
     }

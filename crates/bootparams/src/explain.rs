@@ -9,8 +9,8 @@ use super::{
     emit::Emitter,
     host, line,
     os::Os,
-    schema::{self, Found, Type},
-    tree::{Crash, Node},
+    schema::{self, SchemaMatch, Type},
+    tree::{ConfigValue, Crash},
     yaml,
 };
 
@@ -49,9 +49,9 @@ pub fn explain(line: &str, os: Os) -> Result<String, Crash> {
 }
 
 /// Takes `rancher.password` and `rancher.autologin` out, and says as comments what becomes of them.
-fn asides(tree: &mut Node) -> String {
-    let Node::Map(top) = tree else { return String::new() };
-    let Some(Node::Map(rancher)) = top.get_mut("rancher") else { return String::new() };
+fn asides(tree: &mut ConfigValue) -> String {
+    let ConfigValue::Map(top) = tree else { return String::new() };
+    let Some(ConfigValue::Map(rancher)) = top.get_mut("rancher") else { return String::new() };
     let mut out = String::new();
     if let Some(password) = rancher.remove("password") {
         let kind = password.kind();
@@ -69,19 +69,19 @@ fn asides(tree: &mut Node) -> String {
 }
 
 /// Whether the line sets something in the same part: `rancher.state` for `rancher.state.fstype`.
-fn touched(set: &Node, path: &[&str]) -> bool {
+fn touched(set: &ConfigValue, path: &[&str]) -> bool {
     match path {
-        [top, part, _, ..] => set.get([*top, *part]).is_some_and(|n| matches!(n, Node::Map(_))),
+        [top, part, _, ..] => set.get([*top, *part]).is_some_and(|n| matches!(n, ConfigValue::Map(_))),
         _ => false,
     }
 }
 
 /// Puts a default in unless something stands there or above it.
-fn add_default(tree: &mut Node, path: &[&str], default: &str) -> bool {
+fn add_default(tree: &mut ConfigValue, path: &[&str], default: &str) -> bool {
     let Ok(value) = yaml::read(default).map(|tree| tree.node()) else { return false };
     let mut at = tree;
     for (i, segment) in path.iter().enumerate() {
-        let Node::Map(map) = at else { return false };
+        let ConfigValue::Map(map) = at else { return false };
         if i + 1 == path.len() {
             if map.contains_key(*segment) {
                 return false;
@@ -89,18 +89,18 @@ fn add_default(tree: &mut Node, path: &[&str], default: &str) -> bool {
             map.insert((*segment).to_owned(), value);
             return true;
         }
-        at = map.entry((*segment).to_owned()).or_insert_with(|| Node::Map(BTreeMap::new()));
+        at = map.entry((*segment).to_owned()).or_insert_with(|| ConfigValue::Map(BTreeMap::new()));
     }
     false
 }
 
-fn hide_secrets(node: &mut Node, path: &mut Vec<String>) {
-    let Node::Map(map) = node else { return };
+fn hide_secrets(node: &mut ConfigValue, path: &mut Vec<String>) {
+    let ConfigValue::Map(map) = node else { return };
     for (key, value) in map {
         path.push(key.clone());
         match value {
-            Node::Map(_) => hide_secrets(value, path),
-            value if is_secret(&path.join(".")) => *value = Node::Str("***".to_owned()),
+            ConfigValue::Map(_) => hide_secrets(value, path),
+            value if is_secret(&path.join(".")) => *value = ConfigValue::Str("***".to_owned()),
             _ => {}
         }
         path.pop();
@@ -108,7 +108,7 @@ fn hide_secrets(node: &mut Node, path: &mut Vec<String>) {
 }
 
 /// What there is to say about a value that the line sets.
-fn remark(set: &Node, misfits: &[Misfit], path: &[&str], os: Os) -> Option<String> {
+fn remark(set: &ConfigValue, misfits: &[Misfit], path: &[&str], os: Os) -> Option<String> {
     if os == Os::Docker {
         return host::is_unknown(path).then(|| "not taken".to_owned());
     }
@@ -116,14 +116,16 @@ fn remark(set: &Node, misfits: &[Misfit], path: &[&str], os: Os) -> Option<Strin
     let is_fatal = |m: &&Misfit| m.path.len() <= path.len() && m.path.iter().eq(&path[..m.path.len()]);
     let fatal = misfits.iter().find(is_fatal).map(|m| m.key);
     match (fatal, SCHEMA.find_segments(path.iter().copied(), os)) {
-        (Some(_), Found::Below(key)) => Some(format!("fatal: {} takes {}", key.path, key.row.ty.wanted())),
+        (Some(_), SchemaMatch::Below(key)) => {
+            Some(format!("fatal: {} takes {}", key.path, key.row.ty.wanted()))
+        }
         (Some(Some(key)), _) => Some(format!("fatal: wants {}", key.row.ty.wanted())),
         (Some(None), _) => Some("fatal: the OS cannot carry this text".to_owned()),
-        (None, Found::Below(_)) => Some("ignored".to_owned()),
-        (None, Found::Unknown { .. }) => Some("unknown, ignored".to_owned()),
-        (None, Found::OtherVersion(_)) => Some("not in this version, ignored".to_owned()),
-        (None, Found::Key(key)) => match (key.row.ty, node) {
-            (Type::Text, Node::Str(_)) => None,
+        (None, SchemaMatch::Below(_)) => Some("ignored".to_owned()),
+        (None, SchemaMatch::Unknown { .. }) => Some("unknown, ignored".to_owned()),
+        (None, SchemaMatch::OtherVersion(_)) => Some("not in this version, ignored".to_owned()),
+        (None, SchemaMatch::Key(key)) => match (key.row.ty, node) {
+            (Type::Text, ConfigValue::Str(_)) => None,
             (Type::Text, other) => as_text(other).map(|t| format!("becomes the text {t:?}")),
             _ => None,
         },

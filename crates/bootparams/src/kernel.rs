@@ -8,7 +8,7 @@ pub const MAX_LINE: usize = 2047;
 
 /// A parameter as the kernel sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Arg<'a> {
+pub struct KernelParam<'a> {
     /// Where it stands, in bytes.
     pub span: Range<usize>,
     /// Before the first `=`.
@@ -18,7 +18,7 @@ pub struct Arg<'a> {
 }
 
 /// Takes a line apart.
-pub fn args(line: &str) -> impl Iterator<Item = Arg<'_>> {
+pub fn args(line: &str) -> impl Iterator<Item = KernelParam<'_>> {
     // By bytes, since what splits is ASCII: a line has thousands of characters, and is taken apart often.
     let bytes = line.as_bytes();
     let mut at = 0;
@@ -36,7 +36,7 @@ pub fn args(line: &str) -> impl Iterator<Item = Arg<'_>> {
     })
 }
 
-fn arg(line: &str, span: Range<usize>) -> Arg<'_> {
+fn arg(line: &str, span: Range<usize>) -> KernelParam<'_> {
     let word = &line[span.clone()];
     let quoted = word.strip_prefix('"');
     let word = quoted.map_or(word, |inner| inner.strip_suffix('"').unwrap_or(inner));
@@ -48,7 +48,7 @@ fn arg(line: &str, span: Range<usize>) -> Arg<'_> {
         Some(inner) => inner.strip_suffix('"').unwrap_or(inner),
         None => v,
     });
-    Arg { span, name, value }
+    KernelParam { span, name, value }
 }
 
 fn is_space(b: u8) -> bool {

@@ -42,12 +42,12 @@ pub mod value;
 mod yaml;
 
 pub use check::{Context, check, masked};
-pub use convert::Verdict;
-pub use diagnostic::{Diagnostic, Severity, Source};
+pub use convert::ConfigVerdict;
+pub use diagnostic::{Diagnostic, Severity, SourceText};
 pub use explain::explain;
 pub use line::{Word, parse, parse_alone, words};
 pub use os::{Dialect, Os, Version};
 pub use render::{RenderError, render};
 pub use target::Target;
-pub use tree::{Crash, Node};
+pub use tree::{ConfigValue, Crash};
 pub use value::{Param, Params, Value};

@@ -3,12 +3,12 @@
 use std::{borrow::Cow, ops::Range};
 
 use super::{
-    convert::{self, Verdict},
+    convert::{self, ConfigVerdict},
     os::{Dialect, Os},
-    tree::{Crash, Node},
+    tree::{ConfigValue, Crash},
     yaml::{
         self, Stop,
-        document::{Data, Entry, Tree},
+        document::{Data, MapEntry, ValueTree},
     },
 };
 
@@ -56,7 +56,7 @@ impl Word {
 ///
 /// # Errors
 /// When reading it would kill or stop the reader; see [`Crash`].
-pub fn parse(line: &str, os: Os) -> Result<Node, Crash> {
+pub fn parse(line: &str, os: Os) -> Result<ConfigValue, Crash> {
     read(line, os.dialect())
 }
 
@@ -65,26 +65,26 @@ pub fn parse(line: &str, os: Os) -> Result<Node, Crash> {
 ///
 /// # Errors
 /// As [`parse`].
-pub fn parse_alone(line: &str, os: Os) -> Result<Node, Crash> {
+pub fn parse_alone(line: &str, os: Os) -> Result<ConfigValue, Crash> {
     read(line, os.dialect().map(Dialect::alone))
 }
 
 /// How the boot of `os` takes a line: laid over the defaults, it becomes the configuration of PID 1.
 #[must_use]
-pub fn boot(line: &str, os: Os) -> Verdict {
-    let Some(dialect) = os.version().map(Dialect::of) else { return Verdict::Ok };
+pub fn boot(line: &str, os: Os) -> ConfigVerdict {
+    let Some(dialect) = os.version().map(Dialect::of) else { return ConfigVerdict::Ok };
     if line.len() > MAX_LINE {
-        return Verdict::Refused(Crash::TooLong.to_string());
+        return ConfigVerdict::Refused(Crash::TooLong.to_string());
     }
     match tree(&words(line, dialect), dialect) {
         Ok(tree) => convert::verdict(&on_the_line(tree, os), os),
-        Err(crash) => Verdict::Panic(crash.to_string()),
+        Err(crash) => ConfigVerdict::Panic(crash.to_string()),
     }
 }
 
 /// What is left of a line's tree when the metadata is laid over it: since 0.5.0, SSH keys that are not a list
 /// are replaced by the list of those that the metadata bring.
-pub(super) fn on_the_line(mut tree: Tree, os: Os) -> Tree {
+pub(super) fn on_the_line(mut tree: ValueTree, os: Os) -> ValueTree {
     if let Data::Map(map) = &mut tree.data
         && let Some(at) = position(map, "ssh_authorized_keys")
         && os.since(0, 5, 0)
@@ -95,13 +95,13 @@ pub(super) fn on_the_line(mut tree: Tree, os: Os) -> Tree {
     tree
 }
 
-fn read(line: &str, dialect: Option<Dialect>) -> Result<Node, Crash> {
+fn read(line: &str, dialect: Option<Dialect>) -> Result<ConfigValue, Crash> {
     if line.len() > MAX_LINE {
         return Err(Crash::TooLong);
     }
     match dialect {
         Some(dialect) => parse_words(&words(line, dialect), dialect),
-        None => Ok(Node::map()),
+        None => Ok(ConfigValue::map()),
     }
 }
 
@@ -110,12 +110,12 @@ fn read(line: &str, dialect: Option<Dialect>) -> Result<Node, Crash> {
 ///
 /// # Errors
 /// As [`parse`].
-pub fn parse_words(words: &[Word], dialect: Dialect) -> Result<Node, Crash> {
+pub fn parse_words(words: &[Word], dialect: Dialect) -> Result<ConfigValue, Crash> {
     Ok(tree(words, dialect)?.node())
 }
 
 /// The same with places: each value has that of its word.
-pub(super) fn tree(words: &[Word], dialect: Dialect) -> Result<Tree, Crash> {
+pub(super) fn tree(words: &[Word], dialect: Dialect) -> Result<ValueTree, Crash> {
     let mut root = Vec::new();
     for word in words {
         let Some(path) = word.path(dialect) else { continue };
@@ -127,20 +127,20 @@ pub(super) fn tree(words: &[Word], dialect: Dialect) -> Result<Tree, Crash> {
             put(map, last, place(value_tree(text, dialect)?, &word.span));
         }
     }
-    Ok(Tree { span: 0..0, data: Data::Map(root) })
+    Ok(ValueTree { span: 0..0, data: Data::Map(root) })
 }
 
 /// The map that the path's last key goes into; none when a scalar stands in the way.
 fn target<'a, 'p>(
-    root: &'a mut Vec<Entry>,
+    root: &'a mut Vec<MapEntry>,
     path: &'p str,
     span: &Range<usize>,
-) -> Option<(&'a mut Vec<Entry>, &'p str)> {
+) -> Option<(&'a mut Vec<MapEntry>, &'p str)> {
     let (parents, last) = path.rsplit_once('.').map_or((None, path), |(p, l)| (Some(p), l));
     let mut map = root;
     for key in parents.into_iter().flat_map(|p| p.split('.')) {
         let at = position(map, key).unwrap_or_else(|| {
-            put(map, key, Tree { span: span.clone(), data: Data::Map(Vec::new()) });
+            put(map, key, ValueTree { span: span.clone(), data: Data::Map(Vec::new()) });
             map.len() - 1
         });
         match &mut map[at].value.data {
@@ -151,20 +151,20 @@ fn target<'a, 'p>(
     Some((map, last))
 }
 
-fn position(map: &[Entry], key: &str) -> Option<usize> {
-    map.iter().rposition(|e| matches!(&e.key, Node::Str(name) if name == key))
+fn position(map: &[MapEntry], key: &str) -> Option<usize> {
+    map.iter().rposition(|e| matches!(&e.key, ConfigValue::Str(name) if name == key))
 }
 
-fn put(map: &mut Vec<Entry>, key: &str, value: Tree) {
+fn put(map: &mut Vec<MapEntry>, key: &str, value: ValueTree) {
     match position(map, key) {
         Some(at) => map[at].value = value,
-        None => map.push(Entry { span: value.span.clone(), key: Node::Str(key.to_owned()), value }),
+        None => map.push(MapEntry { span: value.span.clone(), key: ConfigValue::Str(key.to_owned()), value }),
     }
 }
 
 /// Gives a value and all in it the place of its word.
-fn place(mut tree: Tree, span: &Range<usize>) -> Tree {
-    fn all(tree: &mut Tree, span: &Range<usize>) {
+fn place(mut tree: ValueTree, span: &Range<usize>) -> ValueTree {
+    fn all(tree: &mut ValueTree, span: &Range<usize>) {
         tree.span = span.clone();
         match &mut tree.data {
             Data::Scalar(..) => {}
@@ -183,11 +183,11 @@ fn place(mut tree: Tree, span: &Range<usize>) -> Tree {
 ///
 /// # Errors
 /// As [`parse`].
-pub fn value(text: &str, dialect: Dialect) -> Result<Node, Crash> {
+pub fn value(text: &str, dialect: Dialect) -> Result<ConfigValue, Crash> {
     Ok(value_tree(text, dialect)?.node())
 }
 
-fn value_tree(text: &str, dialect: Dialect) -> Result<Tree, Crash> {
+fn value_tree(text: &str, dialect: Dialect) -> Result<ValueTree, Crash> {
     if !dialect.yaml {
         return simple_value(text);
     }
@@ -199,7 +199,7 @@ fn value_tree(text: &str, dialect: Dialect) -> Result<Tree, Crash> {
 
 /// What most values are, without the whole of YAML: a plain word, a text in double quotes, a list of words. The
 /// characters let in mean nothing to YAML where they stand, and none of them is hidden from it.
-fn simple_yaml(text: &str) -> Option<Tree> {
+fn simple_yaml(text: &str) -> Option<ValueTree> {
     // Whoever writes a stand-in gets what it stands for.
     if text.len() >= COLON.len() && [NEWLINE, COLON, QUESTION].iter().any(|s| text.contains(s)) {
         return None;
@@ -209,13 +209,14 @@ fn simple_yaml(text: &str) -> Option<Tree> {
             if inner.iter().all(|b| matches!(b, b' '..=b'~') && !b"\"\\:?".contains(b)) =>
         {
             let inner = &text[1..text.len() - 1];
-            let node = if yaml::is_null(inner) { Node::Null } else { Node::Str(inner.to_owned()) };
-            Some(Tree::scalar(node))
+            let node =
+                if yaml::is_null(inner) { ConfigValue::Null } else { ConfigValue::Str(inner.to_owned()) };
+            Some(ValueTree::scalar(node))
         }
         [b'[', inner @ .., b']'] if inner.split(|b| *b == b',').all(is_word) => {
-            Some(Tree::list(text[1..text.len() - 1].split(',').map(yaml::plain)))
+            Some(ValueTree::list(text[1..text.len() - 1].split(',').map(yaml::plain)))
         }
-        word if is_word(word) => Some(Tree::scalar(yaml::plain(text))),
+        word if is_word(word) => Some(ValueTree::scalar(yaml::plain(text))),
         _ => None,
     }
 }
@@ -225,34 +226,34 @@ fn is_word(word: &[u8]) -> bool {
         && word.iter().all(|b| b.is_ascii_alphanumeric() || b"/._-=+".contains(b))
 }
 
-fn yaml_value(text: &str, dialect: Dialect) -> Result<Tree, Crash> {
+fn yaml_value(text: &str, dialect: Dialect) -> Result<ValueTree, Crash> {
     let hidden = hide(text, dialect);
     match yaml::read(&hidden) {
         Ok(mut tree) => {
             reveal(&mut tree, dialect);
             Ok(tree)
         }
-        Err(Stop::Bad(_)) => Ok(Tree::scalar(Node::Str(reveal_text(&hidden, dialect)))),
+        Err(Stop::Bad(_)) => Ok(ValueTree::scalar(ConfigValue::Str(reveal_text(&hidden, dialect)))),
         Err(Stop::Crash(crash)) => Err(crash),
     }
 }
 
 /// Up to 0.4.4.
-fn simple_value(text: &str) -> Result<Tree, Crash> {
+fn simple_value(text: &str) -> Result<ValueTree, Crash> {
     if text.len() > 1
         && let Some(inner) = text.strip_prefix('[').and_then(|t| t.strip_suffix(']'))
     {
-        return Ok(Tree::list(inner.split(',').map(|e| Node::Str(e.trim().to_owned()))));
+        return Ok(ValueTree::list(inner.split(',').map(|e| ConfigValue::Str(e.trim().to_owned()))));
     }
     let node = match text {
-        "true" => Node::Bool(true),
-        "false" => Node::Bool(false),
+        "true" => ConfigValue::Bool(true),
+        "false" => ConfigValue::Bool(false),
         _ if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) => {
-            text.parse().map(Node::Int).map_err(|_| Crash::Panic)?
+            text.parse().map(ConfigValue::Int).map_err(|_| Crash::Panic)?
         }
-        _ => Node::Str(text.to_owned()),
+        _ => ConfigValue::Str(text.to_owned()),
     };
-    Ok(Tree::scalar(node))
+    Ok(ValueTree::scalar(node))
 }
 
 /// Stand-ins that the parser itself swaps in, so that YAML does not see the characters.
@@ -281,9 +282,9 @@ fn replace<'a>(text: Cow<'a, str>, from: &str, to: &str) -> Cow<'a, str> {
 }
 
 /// Values get their characters back, keys do not.
-fn reveal(tree: &mut Tree, dialect: Dialect) {
+fn reveal(tree: &mut ValueTree, dialect: Dialect) {
     match &mut tree.data {
-        Data::Scalar(Node::Str(text), _) => *text = reveal_text(text, dialect),
+        Data::Scalar(ConfigValue::Str(text), _) => *text = reveal_text(text, dialect),
         Data::Scalar(..) => {}
         Data::List(list) => list.iter_mut().for_each(|t| reveal(t, dialect)),
         Data::Map(map) => map.iter_mut().for_each(|e| reveal(&mut e.value, dialect)),

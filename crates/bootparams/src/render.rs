@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use super::{
     line::{self, Word},
     os::{Dialect, Os},
-    tree::Node,
+    tree::ConfigValue,
     value::{Param, Value},
 };
 
@@ -125,7 +125,7 @@ fn os_word(key: &str, value: &Value, dialect: Dialect) -> Result<String, String>
 
 /// Whether the OS reads exactly this value out of the word, and the next word is safe from it. A blank inside
 /// is safe only between double quotes, since the kernel splits at any other.
-fn reads_as(word: &str, key: &str, want: &Node, dialect: Dialect) -> bool {
+fn reads_as(word: &str, key: &str, want: &ConfigValue, dialect: Dialect) -> bool {
     let line = format!("{word} rancher.next");
     let words = line::words(&line, dialect);
     let [first, next] = words.as_slice() else { return false };
@@ -144,12 +144,12 @@ fn kernel_keeps_together(word: &str) -> bool {
     })
 }
 
-fn node(value: &Value) -> Result<Node, String> {
+fn node(value: &Value) -> Result<ConfigValue, String> {
     Ok(match value {
-        Value::Text(text) => Node::Str(text.clone()),
-        Value::Int(n) => Node::Int(*n),
-        Value::Bool(b) => Node::Bool(*b),
-        Value::List(list) => Node::List(list.iter().map(node).collect::<Result<_, _>>()?),
+        Value::Text(text) => ConfigValue::Str(text.clone()),
+        Value::Int(n) => ConfigValue::Int(*n),
+        Value::Bool(b) => ConfigValue::Bool(*b),
+        Value::List(list) => ConfigValue::List(list.iter().map(node).collect::<Result<_, _>>()?),
         Value::Table(_) => return Err("a map inside a list has no form there".to_owned()),
     })
 }
@@ -277,7 +277,7 @@ mod tests {
                 let line = format!("quiet {} rancher.z=1", words.join(" "));
                 let tree = line::parse(&line, os).unwrap();
                 prop_assert_eq!(tree.get(["rancher", "x", "y"]), Some(&node(&value).unwrap()), "{}", line);
-                prop_assert_eq!(tree.get(["rancher", "z"]), Some(&Node::Int(1)), "{}", line);
+                prop_assert_eq!(tree.get(["rancher", "z"]), Some(&ConfigValue::Int(1)), "{}", line);
             } else {
                 // From 0.4.5 on only nulls cannot be spelt; before, much cannot.
                 prop_assert!(!os.dialect().unwrap().yaml || matches!(value, Value::Text(t) if t == "~" || t.eq_ignore_ascii_case("null")));

@@ -61,7 +61,7 @@ impl Target {
     /// The longest line of words that arrives whole. Measured with ISOLINUX: 2043 bytes in all arrive, 2053 are
     /// cut without a word.
     #[must_use]
-    pub fn room(self) -> usize {
+    pub fn max_length(self) -> usize {
         let all = if self == Self::Isolinux { 2043 } else { kernel::MAX_LINE };
         all - self.around()
     }

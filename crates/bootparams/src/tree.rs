@@ -6,7 +6,7 @@ pub use super::yaml::gotime::GoTime;
 
 /// A value as the OS's parser holds it.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Node {
+pub enum ConfigValue {
     /// `~`, `null`, an anchor or a tag alone.
     Null,
     /// A truth value.
@@ -22,12 +22,12 @@ pub enum Node {
     /// What a `!!binary` text decodes to.
     Bytes(Vec<u8>),
     /// A list.
-    List(Vec<Node>),
+    List(Vec<ConfigValue>),
     /// A map. Keys of other types than text are written as Go prints them.
-    Map(BTreeMap<String, Node>),
+    Map(BTreeMap<String, ConfigValue>),
 }
 
-impl Node {
+impl ConfigValue {
     /// An empty map.
     #[must_use]
     pub fn map() -> Self {
@@ -108,7 +108,7 @@ impl Node {
 fn write_items<'a>(
     out: &mut String,
     ends: [char; 2],
-    items: impl Iterator<Item = (&'a str, &'a Node)>,
+    items: impl Iterator<Item = (&'a str, &'a ConfigValue)>,
     typed: bool,
 ) {
     out.push(ends[0]);
@@ -135,7 +135,7 @@ fn json_float(f: f64) -> String {
 }
 
 /// Go's `%v`.
-impl fmt::Display for Node {
+impl fmt::Display for ConfigValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Null => f.write_str("<nil>"),

@@ -80,8 +80,8 @@ struct Item(Vec<Param>);
 
 impl<'de> Deserialize<'de> for Item {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        struct Visit;
-        impl<'de> Visitor<'de> for Visit {
+        struct ItemVisitor;
+        impl<'de> Visitor<'de> for ItemVisitor {
             type Value = Item;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -96,14 +96,14 @@ impl<'de> Deserialize<'de> for Item {
                 Ok(Item(entries(map)?.into_iter().map(|(key, value)| Param::Typed(key, value)).collect()))
             }
         }
-        d.deserialize_any(Visit)
+        d.deserialize_any(ItemVisitor)
     }
 }
 
 impl<'de> Deserialize<'de> for Value {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        struct Visit;
-        impl<'de> Visitor<'de> for Visit {
+        struct ValueVisitor;
+        impl<'de> Visitor<'de> for ValueVisitor {
             type Value = Value;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -140,7 +140,7 @@ impl<'de> Deserialize<'de> for Value {
                 entries(map).map(Value::Table)
             }
         }
-        d.deserialize_any(Visit)
+        d.deserialize_any(ValueVisitor)
     }
 }
 
@@ -159,12 +159,12 @@ mod tests {
     #[test]
     fn an_array_keeps_its_order_and_types() {
         #[derive(Deserialize)]
-        struct File {
+        struct ParamsFile {
             params: Params,
         }
         let text =
             r#"params = ["quiet", { z = 1, a = [true, "x"] }, { rancher = { state = { dev = "none" } } }]"#;
-        let file: File = toml::from_str(text).unwrap();
+        let file: ParamsFile = toml::from_str(text).unwrap();
         let dev = Value::Table(vec![("dev".to_owned(), Value::Text("none".to_owned()))]);
         assert_eq!(
             file.params.0,
@@ -180,7 +180,7 @@ mod tests {
         );
         let back = serde_json::to_string(&file.params).unwrap();
         assert_eq!(back, r#"["quiet",{"z":1},{"a":[true,"x"]},{"rancher":{"state":{"dev":"none"}}}]"#);
-        assert!(toml::from_str::<File>("params = [1]").is_err());
-        assert!(toml::from_str::<File>("params = [{ a = 1.5 }]").is_err());
+        assert!(toml::from_str::<ParamsFile>("params = [1]").is_err());
+        assert!(toml::from_str::<ParamsFile>("params = [{ a = 1.5 }]").is_err());
     }
 }

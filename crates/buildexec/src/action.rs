@@ -15,7 +15,7 @@ use failure::{Explain as _, Kind};
 use report::Event;
 
 /// A node under way.
-pub struct Job<'a> {
+pub struct NodeRun<'a> {
     /// The run's context.
     pub ctx: &'a Ctx,
     /// The plan it belongs to.
@@ -30,7 +30,7 @@ pub struct Job<'a> {
     pub epoch: u64,
 }
 
-impl Job<'_> {
+impl NodeRun<'_> {
     /// Carries out every action.
     ///
     /// # Errors
@@ -156,7 +156,7 @@ impl Job<'_> {
 /// A call of a builtin: its node and its labelled arguments, paths resolved.
 pub struct Call<'a> {
     /// The node under way.
-    pub job: &'a Job<'a>,
+    pub job: &'a NodeRun<'a>,
     /// The arguments, in order; a label may come more than once.
     pub args: Vec<(&'static str, String)>,
 }
@@ -213,7 +213,7 @@ pub struct Builtin {
     /// The function.
     pub run: fn(&Call<'_>) -> Result<()>,
     /// Its source and the sources that it uses, by module.
-    pub sources: &'static [&'static [Source]],
+    pub sources: &'static [&'static [SourceFile]],
     /// The crates of others that make its bytes, as `Cargo.lock` has them.
     pub crates: &'static [&'static str],
     /// `Cargo.lock`.
@@ -221,10 +221,10 @@ pub struct Builtin {
 }
 
 /// A source file's path from the repository's root, and its text.
-pub type Source = (&'static str, &'static [u8]);
+pub type SourceFile = (&'static str, &'static [u8]);
 
 /// All builtins.
-pub type Table = &'static [Builtin];
+pub type BuiltinTable = &'static [Builtin];
 
 impl Builtin {
     /// The digest of its code.
@@ -285,8 +285,8 @@ mod tests {
         [[package]]\nname = \"b\"\nversion = \"2\"\n\n[[package]]\nname = \"c\"\nversion = \"3\"\n";
 
     fn code(text: &'static [u8], lock: &'static str) -> Digest {
-        let own: &[Source] = Box::leak(Box::new([("a.rs", text)]));
-        let sources: &[&[Source]] = Box::leak(Box::new([own]));
+        let own: &[SourceFile] = Box::leak(Box::new([("a.rs", text)]));
+        let sources: &[&[SourceFile]] = Box::leak(Box::new([own]));
         Builtin { name: "x", run: |_| Ok(()), sources, crates: &["a"], lock }.code()
     }
 

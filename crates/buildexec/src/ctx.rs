@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, io::IsTerminal as _};
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::action::Table;
+use crate::action::BuiltinTable;
 use crate::run::Runner;
 use crate::signals::Interrupt;
 use report::{Mode, Reporter};
@@ -78,7 +78,7 @@ pub struct Ctx {
     /// Starts processes.
     pub runner: Runner,
     /// The builtins that plans may call.
-    pub builtins: Table,
+    pub builtins: BuiltinTable,
 }
 
 impl Ctx {
@@ -89,7 +89,7 @@ impl Ctx {
     ///
     /// # Errors
     /// When `MEDIA_ROOT` does not exist or signal handlers cannot be installed.
-    pub fn new(globals: Globals, env: Env, builtins: Table) -> Result<Self> {
+    pub fn new(globals: Globals, env: Env, builtins: BuiltinTable) -> Result<Self> {
         let (root, has_repository) = find_root(&env)?;
         let target = env.get("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |t| root.join(t));
         let dist = env.get("MEDIA_DIST_DIR").map_or_else(|| root.join("dist"), |d| root.join(d));

@@ -32,13 +32,13 @@ pub struct Sums {
 }
 
 /// Hashes what it is given, in order.
-pub struct Hasher {
+pub struct SumsHasher {
     size: u64,
     sha256: Worker<Sha256>,
     sha512: Option<Worker<Sha512>>,
 }
 
-impl Hasher {
+impl SumsHasher {
     /// A SHA-256 alone.
     #[must_use]
     pub fn sha256() -> Self {
@@ -107,7 +107,7 @@ impl<H: sha2::Digest + Send + 'static> Worker<H> {
 ///
 /// # Errors
 /// When one cannot be read or the other not written.
-pub fn copy(from: &Utf8Path, to: &Utf8Path, mut hasher: Hasher) -> Result<Sums> {
+pub fn copy(from: &Utf8Path, to: &Utf8Path, mut hasher: SumsHasher) -> Result<Sums> {
     if let Some(parent) = to.parent() {
         fs_err::create_dir_all(parent)?;
     }
@@ -135,12 +135,12 @@ mod tests {
     #[test]
     fn both_digests_are_those_of_all_pieces_in_order() {
         let bytes: Vec<u8> = (0..1_000_003u32).map(|n| n.to_le_bytes()[0] ^ n.to_le_bytes()[2]).collect();
-        let mut hasher = Hasher::both();
+        let mut hasher = SumsHasher::both();
         bytes.chunks(7001).for_each(|piece| hasher.update(piece));
         let sums = hasher.finish();
         assert_eq!((sums.size, sums.sha256), (1_000_003, Digest::of(&bytes)));
         assert_eq!(sums.sha512, buildplan::digest::sha512(&mut bytes.as_slice()).ok());
-        let mut rest = Hasher::after(Sha256::new().chain_update(&bytes[..5000]), 5000);
+        let mut rest = SumsHasher::after(Sha256::new().chain_update(&bytes[..5000]), 5000);
         rest.update(&bytes[5000..]);
         assert_eq!(rest.finish(), Sums { sha512: None, ..sums });
     }

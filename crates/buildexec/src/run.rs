@@ -38,7 +38,7 @@ pub struct Runner {
 
 /// How a command ended.
 #[derive(Debug)]
-pub struct Output {
+pub struct CommandOutput {
     /// The exit code; `None` after a signal.
     pub code: Option<i32>,
     /// Standard output.
@@ -47,7 +47,7 @@ pub struct Output {
     pub stderr: Vec<u8>,
 }
 
-impl Output {
+impl CommandOutput {
     /// Whether the command exited with 0.
     #[must_use]
     pub fn success(&self) -> bool {
@@ -80,19 +80,19 @@ impl Runner {
     ///
     /// # Errors
     /// When it cannot be started, passes its deadline or is interrupted.
-    pub fn output(&self, cmd: &Cmd) -> Result<Output> {
+    pub fn output(&self, cmd: &Cmd) -> Result<CommandOutput> {
         let (stdout, stderr) = (tempfile::tempfile()?, tempfile::tempfile()?);
         let streams = Streams { stdout: stdout.try_clone()?, stderr: stderr.try_clone()? };
         let mut job = self.spawn(cmd, streams)?;
         let code = job.wait(cmd.deadline, &mut || Ok(()))?;
-        Ok(Output { code, stdout: read_back(stdout)?, stderr: read_back(stderr)? })
+        Ok(CommandOutput { code, stdout: read_back(stdout)?, stderr: read_back(stderr)? })
     }
 
     /// Runs `cmd` and returns what it printed.
     ///
     /// # Errors
     /// As [`Self::output`], and [`Kind::Command`] with the last lines it printed when it does not exit with 0.
-    pub fn run(&self, cmd: &Cmd) -> Result<Output> {
+    pub fn run(&self, cmd: &Cmd) -> Result<CommandOutput> {
         let output = self.output(cmd)?;
         if output.success() {
             return Ok(output);
@@ -125,7 +125,7 @@ impl Runner {
     ///
     /// # Errors
     /// When it cannot be started; [`Kind::MissingTool`] when the program does not exist.
-    pub fn spawn(&self, cmd: &Cmd, streams: Streams) -> Result<Job> {
+    pub fn spawn(&self, cmd: &Cmd, streams: Streams) -> Result<RunningCommand> {
         let input = cmd.stdin.clone();
         self.start(cmd, streams, |expr| match input {
             Some(bytes) => expr.stdin_bytes(bytes),
@@ -137,7 +137,12 @@ impl Runner {
     ///
     /// # Errors
     /// As [`Self::spawn`].
-    pub fn spawn_piped(&self, cmd: &Cmd, streams: Streams, input: std::io::PipeReader) -> Result<Job> {
+    pub fn spawn_piped(
+        &self,
+        cmd: &Cmd,
+        streams: Streams,
+        input: std::io::PipeReader,
+    ) -> Result<RunningCommand> {
         self.start(cmd, streams, |expr| expr.stdin_file(input))
     }
 
@@ -146,7 +151,7 @@ impl Runner {
         cmd: &Cmd,
         streams: Streams,
         input: impl FnOnce(duct::Expression) -> duct::Expression,
-    ) -> Result<Job> {
+    ) -> Result<RunningCommand> {
         self.interrupt.check()?;
         let cwd = cmd.cwd.as_ref().unwrap_or(&self.root);
         let env = self.base_env.iter().cloned().chain(cmd.env.clone());
@@ -159,7 +164,7 @@ impl Runner {
             .stderr_file(streams.stderr)
             .unchecked();
         let handle = own_group(input(expr)).start().map_err(|e| cannot_start(cmd, e))?;
-        Ok(Job { handle, why: cmd.why.clone(), interrupt: self.interrupt.clone(), ended: false })
+        Ok(RunningCommand { handle, why: cmd.why.clone(), interrupt: self.interrupt.clone(), ended: false })
     }
 
     /// The program, or its keeper. That there is no such program is said here: the keeper could only fail.
@@ -199,14 +204,14 @@ fn cannot_start(cmd: &Cmd, e: std::io::Error) -> anyhow::Error {
 }
 
 /// A running command.
-pub struct Job {
+pub struct RunningCommand {
     handle: duct::Handle,
     why: String,
     interrupt: Interrupt,
     ended: bool,
 }
 
-impl Job {
+impl RunningCommand {
     /// The process id, its keeper's where it has one, which is also its group's.
     #[must_use]
     pub fn pid(&self) -> Option<u32> {
@@ -277,7 +282,7 @@ impl Job {
     fn signal_group(&self) {}
 }
 
-impl Drop for Job {
+impl Drop for RunningCommand {
     fn drop(&mut self) {
         self.kill();
     }

@@ -10,9 +10,9 @@ use anyhow::Result;
 use camino::Utf8Path;
 
 use super::{
-    action::Job,
+    action::NodeRun,
     panics,
-    store::{Look, Store},
+    store::{Inspection, Store},
     tree,
 };
 use crate::ctx::Ctx;
@@ -38,7 +38,7 @@ pub struct Summary {
 ///
 /// # Errors
 /// The first failure; others that were under way are shown as warnings. No node starts after it.
-pub fn realize(
+pub fn execute(
     ctx: &Ctx,
     plan: &Plan,
     keys: &Keys,
@@ -47,9 +47,9 @@ pub fn realize(
     store: &Store,
 ) -> Result<Summary> {
     let (todo, cached) = missing(ctx, plan, keys, goals, store)?;
-    let shared = Shared {
+    let shared = SharedState {
         run: Run { ctx, plan, keys, epoch, store },
-        state: Mutex::new(State::new(plan, &todo, ctx.jobs())),
+        state: Mutex::new(NodeState::new(plan, &todo, ctx.jobs())),
         changed: Condvar::new(),
     };
     let workers = (ctx.jobs() + NET + 1).min(todo.len());
@@ -73,7 +73,7 @@ fn missing(
 ) -> Result<(BTreeSet<NodeId>, Vec<NodeId>)> {
     let mut todo = BTreeSet::new();
     let mut cached = BTreeMap::new();
-    let mut queue: Vec<(NodeId, Look)> = goals.iter().map(|id| (*id, Look::Stamps)).collect();
+    let mut queue: Vec<(NodeId, Inspection)> = goals.iter().map(|id| (*id, Inspection::Stamps)).collect();
     while let Some((id, look)) = queue.pop() {
         if todo.contains(&id) || cached.get(&id).is_some_and(|looked| *looked >= look) {
             continue;
@@ -86,12 +86,12 @@ fn missing(
         }
         cached.remove(&id);
         todo.insert(id);
-        queue.extend(node.inputs().into_iter().map(|input| (input, Look::Contents)));
+        queue.extend(node.inputs().into_iter().map(|input| (input, Inspection::Contents)));
     }
     Ok((todo, cached.into_keys().collect()))
 }
 
-fn finish(ctx: &Ctx, state: State) -> Result<Vec<NodeId>> {
+fn finish(ctx: &Ctx, state: NodeState) -> Result<Vec<NodeId>> {
     let mut errors = state.errors.into_iter();
     let Some(first) = errors.next() else { return Ok(state.built) };
     for other in errors.filter(|e| failure::kind_of(e) != Some(Kind::Interrupted)) {
@@ -108,7 +108,7 @@ struct Run<'a> {
     store: &'a Store,
 }
 
-struct State {
+struct NodeState {
     /// Nodes to run, with the inputs each still waits for.
     waiting: BTreeMap<NodeId, BTreeSet<NodeId>>,
     running: usize,
@@ -117,7 +117,7 @@ struct State {
     errors: Vec<anyhow::Error>,
 }
 
-impl State {
+impl NodeState {
     fn new(plan: &Plan, todo: &BTreeSet<NodeId>, jobs: usize) -> Self {
         let waits = |id: &NodeId| plan.node(*id).inputs().intersection(todo).copied().collect();
         Self {
@@ -162,14 +162,14 @@ impl State {
     }
 }
 
-struct Shared<'a> {
+struct SharedState<'a> {
     run: Run<'a>,
-    state: Mutex<State>,
+    state: Mutex<NodeState>,
     changed: Condvar,
 }
 
-impl Shared<'_> {
-    fn lock(&self) -> MutexGuard<'_, State> {
+impl SharedState<'_> {
+    fn lock(&self) -> MutexGuard<'_, NodeState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -202,8 +202,14 @@ impl Run<'_> {
         report.event(&Event::Started { label: label.clone() });
         let start = Instant::now();
         let scratch = self.store.scratch(&format!("{}-{}", node.stage, self.keys.key(id).short(16)))?;
-        let job =
-            Job { ctx: self.ctx, plan: self.plan, keys: self.keys, id, scratch: &scratch, epoch: self.epoch };
+        let job = NodeRun {
+            ctx: self.ctx,
+            plan: self.plan,
+            keys: self.keys,
+            id,
+            scratch: &scratch,
+            epoch: self.epoch,
+        };
         let made = || {
             job.run()?;
             match node.effect {

@@ -43,7 +43,7 @@ pub struct Store {
 
 /// What `manifest.json` of an entry says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Entry {
+pub struct StoreEntry {
     /// The stage's name.
     pub stage: String,
     /// What it is, for people.
@@ -53,12 +53,12 @@ pub struct Entry {
     /// What went into the key.
     pub inputs: Vec<Input>,
     /// Its outputs, by name.
-    pub outputs: BTreeMap<String, Output>,
+    pub outputs: BTreeMap<String, StoredOutput>,
 }
 
 /// One output of an entry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Output {
+pub struct StoredOutput {
     /// Bytes; of a folder, of all its files.
     pub size: u64,
     /// Its digest; of a folder, that of a sorted listing with modes and digests.
@@ -67,7 +67,7 @@ pub struct Output {
 
 /// How an entry is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Look {
+pub enum Inspection {
     /// Modes, sizes and times; contents only where those differ from the stamp.
     Stamps,
     /// Every byte.
@@ -162,7 +162,13 @@ impl Store {
     ///
     /// # Errors
     /// When a bad entry cannot be removed.
-    pub fn find(&self, node: &Node, key: Digest, look: Look, report: &Reporter) -> Result<Option<Entry>> {
+    pub fn find(
+        &self,
+        node: &Node,
+        key: Digest,
+        look: Inspection,
+        report: &Reporter,
+    ) -> Result<Option<StoreEntry>> {
         let dir = entry_dir(&self.work, node, key);
         if dir.symlink_metadata().is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound) {
             return Ok(None);
@@ -171,7 +177,7 @@ impl Store {
             anyhow::ensure!(entry.key == key, "it is of another key");
             let names = entry.outputs.keys().map(String::as_str);
             anyhow::ensure!(names.eq(sorted(&node.outputs)), "it has other outputs");
-            let is_wanted = |(name, output): (&String, &Output)| {
+            let is_wanted = |(name, output): (&String, &StoredOutput)| {
                 node.wanted(name).is_none_or(|sha256| sha256 == output.sha256)
             };
             anyhow::ensure!(entry.outputs.iter().all(is_wanted), "it is not what the plan wants");
@@ -189,8 +195,8 @@ impl Store {
     ///
     /// # Errors
     /// When an output is missing, or another than the plan wants, or the disk cannot be written.
-    pub fn keep(&self, scratch: &Utf8Path, node: &Node, id: NodeId, keys: &Keys) -> Result<Entry> {
-        let entry = Entry {
+    pub fn keep(&self, scratch: &Utf8Path, node: &Node, id: NodeId, keys: &Keys) -> Result<StoreEntry> {
+        let entry = StoreEntry {
             stage: node.stage.to_owned(),
             label: node.label.clone(),
             key: keys.key(id),
@@ -245,7 +251,7 @@ impl Store {
     ///
     /// # Errors
     /// When the disk cannot be read.
-    pub fn all(&self) -> Result<Vec<Entry>> {
+    pub fn all(&self) -> Result<Vec<StoreEntry>> {
         let mut all = Vec::new();
         for (dir, _) in self.entries()? {
             let time = dir.symlink_metadata().and_then(|meta| meta.modified());
@@ -283,7 +289,7 @@ fn sorted(names: &[String]) -> Vec<&str> {
 ///
 /// # Errors
 /// Why it is not.
-pub fn whole(dir: &Utf8Path, look: Look) -> Result<Entry> {
+pub fn whole(dir: &Utf8Path, look: Inspection) -> Result<StoreEntry> {
     anyhow::ensure!(dir.symlink_metadata()?.is_dir(), "it is not a folder");
     let entry = read_entry(dir).context("its manifest cannot be read")?;
     let name = format!("{}-{}", entry.stage, entry.key.short(16));
@@ -294,11 +300,11 @@ pub fn whole(dir: &Utf8Path, look: Look) -> Result<Entry> {
     let known = read_regular(&dir.join("stamp.json"));
     let known = known.and_then(|bytes| serde_json::from_slice(&bytes).ok());
     let as_left = known.as_ref() == Some(&now);
-    if !as_left || look == Look::Contents {
+    if !as_left || look == Inspection::Contents {
         for (name, output) in &entry.outputs {
             let (sha256, size) = tree::digest(&out.join(name))?;
             anyhow::ensure!(
-                Output { size, sha256 } == *output,
+                StoredOutput { size, sha256 } == *output,
                 "{name} has SHA-256 {sha256}, and should have {}",
                 output.sha256
             );
@@ -313,7 +319,7 @@ pub fn whole(dir: &Utf8Path, look: Look) -> Result<Entry> {
 
 /// Reads an entry's manifest.
 #[must_use]
-pub fn read_entry(dir: &Utf8Path) -> Option<Entry> {
+pub fn read_entry(dir: &Utf8Path) -> Option<StoreEntry> {
     serde_json::from_slice(&read_regular(&dir.join("manifest.json"))?).ok()
 }
 
@@ -327,12 +333,12 @@ fn read_regular(path: &Utf8Path) -> Option<Vec<u8>> {
 }
 
 /// What a node made, held against what the plan wants.
-fn made(out: &Utf8Path, node: &Node) -> Result<BTreeMap<String, Output>> {
+fn made(out: &Utf8Path, node: &Node) -> Result<BTreeMap<String, StoredOutput>> {
     let each = node.outputs.iter().map(|name| {
         let (sha256, size) = tree::digest(&out.join(name))
             .explain(Kind::Input, || format!("`{}` has no output {name}", node.label))?;
         match node.wanted(name).filter(|wanted| *wanted != sha256) {
-            None => Ok((name.clone(), Output { size, sha256 })),
+            None => Ok((name.clone(), StoredOutput { size, sha256 })),
             Some(wanted) => {
                 let message = format!("{name} came out with SHA-256 {sha256}, and {wanted} is wanted");
                 Err(Failure::new(Kind::Digest, message).into())

@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 
 use super::{store::write_json, tree};
 use crate::{action::Builtin, ctx::Ctx};
-use buildplan::{Cmd, Digest, Missing, ToolId, World, purl};
+use buildplan::{Cmd, Digest, HostInputs, Missing, ToolId, purl};
 
 /// The real [`World`]. Tool versions are remembered in `target/media/tools.json` as long as the program's size
 /// and time stay the same, so that a run without work starts no program.
-pub struct Machine<'c> {
+pub struct BuildHost<'c> {
     ctx: &'c Ctx,
     epoch: u64,
-    tools: RefCell<BTreeMap<String, Known>>,
+    tools: RefCell<BTreeMap<String, RememberedVersion>>,
     /// Whether digests of the machine's files are believed while sizes and times stay.
     quick: bool,
     digests: RefCell<BTreeMap<String, Digest>>,
@@ -23,14 +23,14 @@ pub struct Machine<'c> {
 }
 
 #[derive(Clone, Serialize, Deserialize)]
-struct Known {
+struct RememberedVersion {
     path: Utf8PathBuf,
     size: u64,
     time: u128,
     version: String,
 }
 
-impl<'c> Machine<'c> {
+impl<'c> BuildHost<'c> {
     /// Reads what is remembered of the tools; `epoch` comes from the lock.
     #[must_use]
     pub fn new(ctx: &'c Ctx, epoch: u64) -> Self {
@@ -72,7 +72,7 @@ impl<'c> Machine<'c> {
         Some(digest)
     }
 
-    fn look_up(&self, program: &str) -> Option<Known> {
+    fn look_up(&self, program: &str) -> Option<RememberedVersion> {
         let path = self.ctx.find_program(program)?;
         self.remembered(program, path, |path| {
             Some(format!(
@@ -89,13 +89,13 @@ impl<'c> Machine<'c> {
         name: &str,
         path: Utf8PathBuf,
         ask: impl FnOnce(&Utf8Path) -> Option<String>,
-    ) -> Option<Known> {
+    ) -> Option<RememberedVersion> {
         let (size, time) = size_and_time(&path)?;
         let old = self.tools.borrow().get(name).cloned();
         if let Some(old) = old.filter(|k| k.path == path && k.size == size && k.time == time) {
             return Some(old);
         }
-        let known = Known { version: ask(&path)?, path, size, time };
+        let known = RememberedVersion { version: ask(&path)?, path, size, time };
         self.tools.borrow_mut().insert(name.to_owned(), known.clone());
         // Not being able to remember costs time, nothing else.
         _ = fs_err::create_dir_all(&self.ctx.work);
@@ -154,7 +154,7 @@ pub fn distribution() -> String {
     id.unwrap_or("debian").trim_matches('"').to_owned()
 }
 
-impl World for Machine<'_> {
+impl HostInputs for BuildHost<'_> {
     fn source(&self, path: &str) -> Result<Digest, Missing> {
         self.digest(self.ctx.root.join(path)).ok_or_else(|| Missing::Source(path.to_owned()))
     }

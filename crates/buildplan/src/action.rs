@@ -179,7 +179,7 @@ pub struct FetchSpec {
     /// To where.
     pub to: Arg,
     /// Where to try, in order.
-    pub sources: Vec<Source>,
+    pub sources: Vec<FetchSource>,
     /// What it must be.
     pub sha256: Digest,
     /// How long it must be, in bytes, when that is known.
@@ -192,7 +192,7 @@ pub struct FetchSpec {
 
 /// Where a file may be had.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Source {
+pub enum FetchSource {
     /// A file of the machine, by absolute path.
     File(String),
     /// An `http` or `https` address.
@@ -204,8 +204,8 @@ impl FetchSpec {
     #[must_use]
     pub fn public_url(&self) -> Option<&str> {
         let url = self.sources.iter().find_map(|s| match s {
-            Source::Url(url) => Some(url.as_str()),
-            Source::File(_) => None,
+            FetchSource::Url(url) => Some(url.as_str()),
+            FetchSource::File(_) => None,
         });
         url.filter(|u| shown_url(u) == *u)
     }

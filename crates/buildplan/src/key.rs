@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{Action, Arg, CmdSpec, Digest, NodeId, Plan, digest::Fields};
 
 /// What the planner must know about the machine and the repository to compute keys.
-pub trait World {
+pub trait HostInputs {
     /// The digest of a file of the repository.
     ///
     /// # Errors
@@ -78,11 +78,12 @@ impl Keys {
     ///
     /// # Errors
     /// Everything that is missing, sorted.
-    pub fn compute(plan: &Plan, wanted: &[NodeId], world: &dyn World) -> Result<Self, Vec<Missing>> {
+    pub fn compute(plan: &Plan, wanted: &[NodeId], world: &dyn HostInputs) -> Result<Self, Vec<Missing>> {
         let mut keys = Self::default();
         let mut missing = Vec::new();
         for id in plan.needed(wanted) {
-            let mut hasher = Hasher { world, keys: &keys, inputs: Vec::new(), missing: &mut missing, plan };
+            let mut hasher =
+                KeyHasher { world, keys: &keys, inputs: Vec::new(), missing: &mut missing, plan };
             let digest = hasher.node(id);
             let inputs = hasher.inputs;
             keys.keys.insert(id, (digest, inputs));
@@ -113,15 +114,15 @@ impl Keys {
     }
 }
 
-struct Hasher<'a> {
+struct KeyHasher<'a> {
     plan: &'a Plan,
-    world: &'a dyn World,
+    world: &'a dyn HostInputs,
     keys: &'a Keys,
     inputs: Vec<Input>,
     missing: &'a mut Vec<Missing>,
 }
 
-impl Hasher<'_> {
+impl KeyHasher<'_> {
     fn node(&mut self, id: NodeId) -> Digest {
         let node = self.plan.node(id);
         let mut fields = Fields::default();

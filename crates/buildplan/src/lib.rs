@@ -14,11 +14,11 @@ pub mod purl;
 mod render;
 mod shown;
 
-pub use action::{Action, CmdSpec, Effect, FetchSpec, Progress, Resource, Source};
+pub use action::{Action, CmdSpec, Effect, FetchSource, FetchSpec, Progress, Resource};
 pub use arg::{Arg, Artifact, NodeId};
 pub use cmd::Cmd;
 pub use digest::Digest;
-pub use key::{Input, Keys, Missing, ToolId, World};
+pub use key::{HostInputs, Input, Keys, Missing, ToolId};
 pub use planner::{Node, NodeBuilder, Plan, Planner, Stage};
 pub use render::{Format, render};
 pub use shown::shown_url;

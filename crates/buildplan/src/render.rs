@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::{Action, Node, Plan, Source, key::kind};
+use super::{Action, FetchSource, Node, Plan, key::kind};
 
 /// How to print a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -95,10 +95,10 @@ fn lines(action: &Action) -> String {
     }
 }
 
-fn source(source: &Source) -> String {
+fn source(source: &FetchSource) -> String {
     match source {
-        Source::File(path) => path.clone(),
-        Source::Url(url) => super::shown_url(url),
+        FetchSource::File(path) => path.clone(),
+        FetchSource::Url(url) => super::shown_url(url),
     }
 }
 

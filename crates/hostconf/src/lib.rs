@@ -8,11 +8,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use bootparams::host::{File, Host, MAX_CONFIG};
+use bootparams::host::{Host, HostFile, MAX_CONFIG};
 
 /// What to read.
 #[derive(Clone, Debug, Default)]
-pub struct Input {
+pub struct ConfigInput {
     /// Cloud-configs, each over the ones before it.
     pub configs: Vec<PathBuf>,
     /// The command line, over all of them.
@@ -34,7 +34,7 @@ pub enum Owners {
 ///
 /// # Errors
 /// When a file cannot be written.
-pub fn compile(input: &Input, to: &Path, owners: Owners) -> io::Result<Vec<String>> {
+pub fn compile(input: &ConfigInput, to: &Path, owners: Owners) -> io::Result<Vec<String>> {
     let mut host = Host::default();
     let mut refused = Vec::new();
     for path in &input.configs {
@@ -60,7 +60,7 @@ fn read(path: &Path) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-fn write(file: &File, to: &Path, owners: Owners) -> io::Result<()> {
+fn write(file: &HostFile, to: &Path, owners: Owners) -> io::Result<()> {
     let path = to.join(&file.path);
     if let Some(parent) = path.parent() {
         make_folders(to, parent, file, owners)?;
@@ -72,7 +72,7 @@ fn write(file: &File, to: &Path, owners: Owners) -> io::Result<()> {
 }
 
 /// Makes the folders of a file. A folder of keys is for its owner alone, or the SSH server does not use it.
-fn make_folders(to: &Path, parent: &Path, file: &File, owners: Owners) -> io::Result<()> {
+fn make_folders(to: &Path, parent: &Path, file: &HostFile, owners: Owners) -> io::Result<()> {
     let below = parent.strip_prefix(to).map_err(io::Error::other)?;
     let mut dir = to.to_owned();
     for part in below.components() {
@@ -117,7 +117,7 @@ fn set_mode(_: &Path, _: u32) -> io::Result<()> {
 }
 
 #[cfg(unix)]
-fn set_owner(path: &Path, file: &File, owners: Owners) -> io::Result<()> {
+fn set_owner(path: &Path, file: &HostFile, owners: Owners) -> io::Result<()> {
     match owners {
         Owners::Set => std::os::unix::fs::chown(path, Some(file.uid), Some(file.gid)),
         Owners::Leave => Ok(()),
@@ -126,7 +126,7 @@ fn set_owner(path: &Path, file: &File, owners: Owners) -> io::Result<()> {
 
 /// As on Unix, where there are owners.
 #[cfg(not(unix))]
-fn set_owner(_: &Path, _: &File, _: Owners) -> io::Result<()> {
+fn set_owner(_: &Path, _: &HostFile, _: Owners) -> io::Result<()> {
     Ok(())
 }
 
@@ -148,7 +148,7 @@ mod tests {
         .unwrap();
         fs_err::write(&bad, b"\xff\xfe").unwrap();
         let missing = dir.path().join("missing.yml");
-        let input = Input {
+        let input = ConfigInput {
             configs: vec![good, bad, missing],
             line: "cc.hostname=b rancher.password=x\n".to_owned(),
         };
@@ -166,7 +166,7 @@ mod tests {
         let config = dir.path().join("c.yml");
         let text = "#cloud-config\nhostname: a\n".to_owned() + &"#".repeat(10 << 20);
         fs_err::write(&config, text).unwrap();
-        let input = Input { configs: vec![config], line: String::new() };
+        let input = ConfigInput { configs: vec![config], line: String::new() };
         let refused = compile(&input, &dir.path().join("to"), Owners::Leave).unwrap();
         assert_eq!(refused, ["the cloud-config is not used: it has more than a megabyte"]);
     }

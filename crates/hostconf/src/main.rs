@@ -10,7 +10,7 @@ use std::{
     process::ExitCode,
 };
 
-use hostconf::{Input, Owners, compile};
+use hostconf::{ConfigInput, Owners, compile};
 
 fn main() -> ExitCode {
     let mut err = io::stderr().lock();
@@ -35,8 +35,8 @@ fn main() -> ExitCode {
     }
 }
 
-fn arguments(mut args: impl Iterator<Item = OsString>) -> Option<(Input, PathBuf)> {
-    let (mut input, mut to) = (Input::default(), None);
+fn arguments(mut args: impl Iterator<Item = OsString>) -> Option<(ConfigInput, PathBuf)> {
+    let (mut input, mut to) = (ConfigInput::default(), None);
     while let Some(option) = args.next() {
         let value = PathBuf::from(args.next()?);
         match option.to_str()? {

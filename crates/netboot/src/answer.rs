@@ -9,13 +9,13 @@ use hyper::{
 };
 
 use super::{
-    event::{Asked, Machine, Role, What},
+    event::{ClientEventKind, FileRole, MachineName, ServedRequest},
     page,
-    range::{self, Current, Outcome},
+    range::{self, Current, RangeAnswer},
     script,
-    server::{Fault, Shared},
+    server::{Fault, ServerState},
     target, tree,
-    wire::{Link, Meter, Reply, Segment, Source},
+    wire::{BodySource, Link, Meter, Reply, Segment},
 };
 use buildplan::Digest;
 
@@ -24,7 +24,7 @@ const SHOWN_PATH: usize = 200;
 
 /// What a path names.
 struct Content {
-    source: Source,
+    source: BodySource,
     len: u64,
     etag: String,
     modified: Option<SystemTime>,
@@ -34,12 +34,12 @@ struct Content {
 impl Content {
     fn made(bytes: Vec<u8>, media_type: &'static str) -> Self {
         let (len, etag) = (bytes.len() as u64, tree::etag(&Digest::of(&bytes)));
-        Self { source: Source::Bytes(bytes.into()), len, etag, modified: None, media_type }
+        Self { source: BodySource::Bytes(bytes.into()), len, etag, modified: None, media_type }
     }
 }
 
 /// The answer's head, and which bytes follow.
-struct Head {
+struct AnswerHead {
     status: StatusCode,
     headers: HeaderMap,
     start: u64,
@@ -47,7 +47,7 @@ struct Head {
     size: u64,
 }
 
-impl Head {
+impl AnswerHead {
     fn new(status: StatusCode) -> Self {
         Self { status, headers: HeaderMap::new(), start: 0, len: 0, size: 0 }
     }
@@ -62,7 +62,7 @@ impl Head {
 
 /// Answers `request`.
 pub(super) async fn answer(
-    shared: Arc<Shared>,
+    shared: Arc<ServerState>,
     link: Arc<Link>,
     local: SocketAddr,
     request: Request<Incoming>,
@@ -88,13 +88,13 @@ pub(super) async fn answer(
         Err(status) => refusal(status),
     };
     if path.as_deref() == Some("_/up") {
-        link.tell(What::Up { machine: machine.clone() });
+        link.tell(ClientEventKind::Up { machine: machine.clone() });
     }
-    let asked = Asked {
+    let asked = ServedRequest {
         request: shared.hub.next_request(),
         method: request.method().to_string(),
         path: request.uri().path().chars().take(SHOWN_PATH).collect(),
-        role: path.as_deref().map_or(Role::Other, target::role),
+        role: path.as_deref().map_or(FileRole::Other, target::role),
         machine,
         status: head.status.as_u16(),
         start: head.start,
@@ -106,9 +106,9 @@ pub(super) async fn answer(
 
 fn respond(
     link: &Arc<Link>,
-    asked: Asked,
-    head: Head,
-    source: Source,
+    asked: ServedRequest,
+    head: AnswerHead,
+    source: BodySource,
     fault: Option<Fault>,
 ) -> Response<Reply> {
     let meter = Meter::new(link, asked.request, asked.len);
@@ -118,7 +118,7 @@ fn respond(
     };
     let segment = Segment { source, offset: head.start, left: asked.len.min(stop), meter };
     let reply = Reply::new(link, segment, asked.len);
-    link.tell(What::Asked(asked));
+    link.tell(ClientEventKind::Asked(asked));
     let mut response = Response::new(reply);
     *response.status_mut() = head.status;
     *response.headers_mut() = head.headers;
@@ -126,7 +126,7 @@ fn respond(
 }
 
 /// What is the server's own: the page and what it shows.
-fn own(shared: &Shared, path: &str) -> Option<Content> {
+fn own(shared: &ServerState, path: &str) -> Option<Content> {
     match path {
         "_" => Some(Content::made(page::HTML.into(), "text/html; charset=utf-8")),
         "_/events.json" => {
@@ -139,9 +139,9 @@ fn own(shared: &Shared, path: &str) -> Option<Content> {
 
 /// The thing at a checked path.
 async fn find(
-    shared: &Shared,
+    shared: &ServerState,
     path: &str,
-    machine: &Machine,
+    machine: &MachineName,
     peer: std::net::IpAddr,
     host: &str,
 ) -> Option<Content> {
@@ -152,7 +152,7 @@ async fn find(
     let names = || target::machine_names(machine, peer);
     let made = shared.config.overrides.get(path).cloned();
     match target::role(path) {
-        Role::Script => {
+        FileRole::Script => {
             // One script under two names, in whichever form the tree has it.
             let either = || ["boot.html", "boot.ipxe"].into_iter();
             let text = made
@@ -163,7 +163,7 @@ async fn find(
             let text = script::for_host(&String::from_utf8(text).ok()?, host);
             return Some(Content::made(text.into_bytes(), media_type));
         }
-        Role::CloudConfig => {
+        FileRole::CloudConfig => {
             if let Some(text) = made.or_else(|| shared.tree.machine_text(&names(), "yml")) {
                 return Some(Content::made(text, media_type));
             }
@@ -176,12 +176,12 @@ async fn find(
     }
     let entry = shared.tree.find(path)?;
     let etag = entry.etag().await.ok()?;
-    let source = Source::File(Arc::clone(&entry.file));
+    let source = BodySource::File(Arc::clone(&entry.file));
     Some(Content { source, len: entry.len, etag, modified: entry.modified, media_type })
 }
 
-fn head_of(content: &Content, headers: &HeaderMap, get: bool) -> Head {
-    let asked = range::Asked {
+fn head_of(content: &Content, headers: &HeaderMap, get: bool) -> AnswerHead {
+    let asked = range::RangeHeaders {
         range: field(headers, &header::RANGE).filter(|_| get),
         if_range: field(headers, &header::IF_RANGE),
         if_match: field(headers, &header::IF_MATCH),
@@ -191,13 +191,13 @@ fn head_of(content: &Content, headers: &HeaderMap, get: bool) -> Head {
     };
     let current = Current { etag: &content.etag, modified: content.modified, len: content.len };
     let (status, part) = match range::decide(&asked, &current) {
-        Outcome::Whole => (StatusCode::OK, 0..content.len),
-        Outcome::Part(part) => (StatusCode::PARTIAL_CONTENT, part),
-        Outcome::NotModified => (StatusCode::NOT_MODIFIED, 0..0),
-        Outcome::Failed => (StatusCode::PRECONDITION_FAILED, 0..0),
-        Outcome::Unsatisfiable => (StatusCode::RANGE_NOT_SATISFIABLE, 0..0),
+        RangeAnswer::Whole => (StatusCode::OK, 0..content.len),
+        RangeAnswer::Part(part) => (StatusCode::PARTIAL_CONTENT, part),
+        RangeAnswer::NotModified => (StatusCode::NOT_MODIFIED, 0..0),
+        RangeAnswer::Failed => (StatusCode::PRECONDITION_FAILED, 0..0),
+        RangeAnswer::Unsatisfiable => (StatusCode::RANGE_NOT_SATISFIABLE, 0..0),
     };
-    let mut head = Head::new(status);
+    let mut head = AnswerHead::new(status);
     (head.start, head.len, head.size) = (part.start, part.end - part.start, content.len);
     head.set(header::ETAG, &content.etag);
     // Ask again before using a copy: a rebuild changes files in place.
@@ -224,9 +224,9 @@ fn head_of(content: &Content, headers: &HeaderMap, get: bool) -> Head {
     head
 }
 
-fn refusal(status: StatusCode) -> (Head, Source) {
+fn refusal(status: StatusCode) -> (AnswerHead, BodySource) {
     let text = format!("{status}\n");
-    let mut head = Head::new(status);
+    let mut head = AnswerHead::new(status);
     head.len = text.len() as u64;
     head.size = head.len;
     head.set(header::CONTENT_TYPE, "text/plain; charset=utf-8");
@@ -234,7 +234,7 @@ fn refusal(status: StatusCode) -> (Head, Source) {
     if status == StatusCode::METHOD_NOT_ALLOWED {
         head.set(header::ALLOW, "GET, HEAD");
     }
-    (head, Source::Bytes(Bytes::from(text)))
+    (head, BodySource::Bytes(Bytes::from(text)))
 }
 
 /// A field that is there once and is plain text.

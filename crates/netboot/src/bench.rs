@@ -17,7 +17,7 @@ use tokio::{
     sync::Barrier,
 };
 
-use buildexec::run::{Job, Runner, Streams};
+use buildexec::run::{Runner, RunningCommand, Streams};
 use buildplan::Cmd;
 
 /// What the file is made of, so that clients can tell a hole from the file.
@@ -53,7 +53,7 @@ pub struct Measured {
 struct Served {
     name: &'static str,
     addr: SocketAddr,
-    job: Job,
+    job: RunningCommand,
 }
 
 /// Measures our server (`exe`) and, where `nginx` is given, nginx.
@@ -135,7 +135,7 @@ fn free_addr() -> Result<SocketAddr> {
 }
 
 /// Starts a server and waits until it accepts.
-fn start(runner: &Runner, cmd: &Cmd, log: &Utf8PathBuf, addr: SocketAddr) -> Result<Job> {
+fn start(runner: &Runner, cmd: &Cmd, log: &Utf8PathBuf, addr: SocketAddr) -> Result<RunningCommand> {
     let file = fs_err::File::create(log)?.into_parts().0;
     // The memory of the server is measured, not its keeper's.
     let runner = Runner { keeper: false, ..runner.clone() };

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{
     covered::Covered,
-    event::{Asked, Machine},
+    event::{MachineName, ServedRequest},
 };
 
 /// A machine that got nothing for this long, while something must follow, is called silent.
@@ -21,7 +21,7 @@ const MAX_SAMPLES: usize = 64;
 /// How far a boot is, in the order of a boot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Stage {
+pub enum BootStage {
     /// Its DHCP request was seen.
     Dhcp,
     /// It asked for the boot script.
@@ -36,7 +36,7 @@ pub enum Stage {
     Up,
 }
 
-impl fmt::Display for Stage {
+impl fmt::Display for BootStage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Dhcp => "DHCP seen",
@@ -52,7 +52,7 @@ impl fmt::Display for Stage {
 /// Whether a boot goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum State {
+pub enum BootState {
     /// Bytes move.
     Moving,
     /// Everything it asked for was sent, and it works on that.
@@ -65,7 +65,7 @@ pub enum State {
     Up,
 }
 
-impl State {
+impl BootState {
     /// Whether a person should look.
     #[must_use]
     pub fn is_trouble(self) -> bool {
@@ -75,15 +75,15 @@ impl State {
 
 /// One machine, as people and pages see it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Line {
+pub struct MachineLine {
     /// Its network address, else its IP address.
     pub name: String,
     /// Its IP address, once it asked over HTTP.
     pub address: Option<IpAddr>,
     /// How far it is.
-    pub stage: Stage,
+    pub stage: BootStage,
     /// Whether it goes on.
-    pub state: State,
+    pub state: BootState,
     /// Stage and state in words: `kernel 62 %`, `initrd 38.0/41.2 MB, silent for 12 s`.
     pub text: String,
     /// Bytes of the current file that were sent.
@@ -99,16 +99,16 @@ pub struct Line {
     /// Boots seen, this one included.
     pub boots: u32,
     /// When each stage of this boot was reached, in seconds since the server started.
-    pub reached: Vec<(Stage, f64)>,
+    pub reached: Vec<(BootStage, f64)>,
 }
 
 /// The present boot of one machine.
 #[derive(Debug)]
-pub(super) struct Boot {
-    pub(super) machine: Machine,
+pub(super) struct MachineBoot {
+    pub(super) machine: MachineName,
     pub(super) address: Option<IpAddr>,
-    pub(super) stage: Stage,
-    reached: Vec<(Stage, Duration)>,
+    pub(super) stage: BootStage,
+    reached: Vec<(BootStage, Duration)>,
     pub(super) last: Duration,
     files: Vec<FileState>,
     failed: Option<String>,
@@ -123,12 +123,12 @@ struct FileState {
     covered: Covered,
 }
 
-impl Boot {
+impl MachineBoot {
     pub(super) fn new(at: Duration) -> Self {
         Self {
-            machine: Machine::default(),
+            machine: MachineName::default(),
             address: None,
-            stage: Stage::Dhcp,
+            stage: BootStage::Dhcp,
             reached: Vec::new(),
             last: at,
             files: Vec::new(),
@@ -139,7 +139,7 @@ impl Boot {
     }
 
     /// Begins another boot, unless this one has only just begun.
-    pub(super) fn start(&mut self, stage: Stage, at: Duration) {
+    pub(super) fn start(&mut self, stage: BootStage, at: Duration) {
         if self.reached.iter().any(|(s, _)| *s > stage) {
             let (machine, address, boots) = (std::mem::take(&mut self.machine), self.address, self.boots);
             *self = Self { machine, address, boots: boots + 1, ..Self::new(at) };
@@ -149,16 +149,19 @@ impl Boot {
 
     /// A DHCP request: another boot, unless it is the one before this boot's script, told late by a log.
     pub(super) fn asked_for_address(&mut self, at: Duration) {
-        let since =
-            self.reached.iter().find(|(s, _)| *s > Stage::Dhcp).map(|(_, script)| at.saturating_sub(*script));
+        let since = self
+            .reached
+            .iter()
+            .find(|(s, _)| *s > BootStage::Dhcp)
+            .map(|(_, script)| at.saturating_sub(*script));
         match since {
             Some(since) if since < TOLD_LATE => {}
-            _ => self.start(Stage::Dhcp, at),
+            _ => self.start(BootStage::Dhcp, at),
         }
     }
 
     /// A stage is left only forwards: an operating system may fetch the kernel again for its own use.
-    pub(super) fn reach(&mut self, stage: Stage, at: Duration) {
+    pub(super) fn reach(&mut self, stage: BootStage, at: Duration) {
         self.last = at;
         if !self.reached.iter().any(|(s, _)| *s == stage) {
             self.reached.push((stage, at));
@@ -167,7 +170,7 @@ impl Boot {
     }
 
     /// The state of the file that is asked for; it becomes the current one.
-    pub(super) fn file(&mut self, asked: &Asked) {
+    pub(super) fn file(&mut self, asked: &ServedRequest) {
         self.failed = None;
         let known = self.files.iter().position(|f| f.path == asked.path && f.size == asked.size);
         let mut file = known.map(|i| self.files.remove(i)).unwrap_or_else(|| FileState {
@@ -198,7 +201,7 @@ impl Boot {
     }
 
     /// It cannot have what it needs.
-    pub(super) fn refuse(&mut self, stage: Stage, asked: &Asked) {
+    pub(super) fn refuse(&mut self, stage: BootStage, asked: &ServedRequest) {
         self.failed = Some(format!("{stage} refused: {} for {}", asked.status, asked.path));
     }
 
@@ -208,14 +211,14 @@ impl Boot {
         bytes / RATE_OVER.as_secs()
     }
 
-    pub(super) fn line(&self, now: Duration) -> Line {
+    pub(super) fn line(&self, now: Duration) -> MachineLine {
         let silent = now.saturating_sub(self.last);
         let (done, size) = self.files.last().map_or((0, 0), |f| (f.covered.total(), f.size));
         let state = self.state(done, size, silent);
         let begin = self.reached.first().map_or(self.last, |(_, at)| *at);
         let address = self.address.map(|a| a.to_string());
         let name = self.machine.mac.clone().or(address).or(self.machine.uuid.clone()).unwrap_or_default();
-        Line {
+        MachineLine {
             name,
             address: self.address,
             stage: self.stage,
@@ -231,20 +234,20 @@ impl Boot {
         }
     }
 
-    fn state(&self, done: u64, size: u64, silent: Duration) -> State {
+    fn state(&self, done: u64, size: u64, silent: Duration) -> BootState {
         let unfinished = done < size;
         // Behind the initrd the kernel starts, and is silent as long as it likes.
-        let started = self.stage >= Stage::Initrd && !unfinished;
+        let started = self.stage >= BootStage::Initrd && !unfinished;
         match () {
-            () if self.stage == Stage::Up => State::Up,
-            () if self.failed.is_some() => State::Failed,
-            () if silent >= SILENT_AFTER && !started => State::Silent,
-            () if unfinished => State::Moving,
-            () => State::Waiting,
+            () if self.stage == BootStage::Up => BootState::Up,
+            () if self.failed.is_some() => BootState::Failed,
+            () if silent >= SILENT_AFTER && !started => BootState::Silent,
+            () if unfinished => BootState::Moving,
+            () => BootState::Waiting,
         }
     }
 
-    fn text(&self, state: State, done: u64, size: u64, silent: Duration) -> String {
+    fn text(&self, state: BootState, done: u64, size: u64, silent: Duration) -> String {
         let stage = self.stage;
         let far = || match size {
             0 => stage.to_string(),
@@ -252,13 +255,13 @@ impl Boot {
             _ => format!("{stage} {:.1}/{:.1} MB", megabytes(done), megabytes(size)),
         };
         match state {
-            State::Up => "up".to_owned(),
-            State::Failed => self.failed.clone().unwrap_or_default(),
-            State::Silent => format!("{}, silent for {} s", far(), silent.as_secs()),
-            State::Moving => format!("{stage} {} %", done * 100 / size.max(1)),
-            State::Waiting if stage >= Stage::Initrd => format!("{stage} sent, starting"),
-            State::Waiting if stage == Stage::Dhcp => stage.to_string(),
-            State::Waiting => format!("{stage} sent"),
+            BootState::Up => "up".to_owned(),
+            BootState::Failed => self.failed.clone().unwrap_or_default(),
+            BootState::Silent => format!("{}, silent for {} s", far(), silent.as_secs()),
+            BootState::Moving => format!("{stage} {} %", done * 100 / size.max(1)),
+            BootState::Waiting if stage >= BootStage::Initrd => format!("{stage} sent, starting"),
+            BootState::Waiting if stage == BootStage::Dhcp => stage.to_string(),
+            BootState::Waiting => format!("{stage} sent"),
         }
     }
 }

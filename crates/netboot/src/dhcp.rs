@@ -12,12 +12,12 @@ use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{
-    event::{Machine, What},
+    event::{ClientEventKind, MachineName},
     fleet::{AUTOEXEC, BIOS, Dnsmasq, Range, UEFI},
     offer, target,
 };
 use buildexec::ctx::Ctx;
-use buildexec::run::{Job, Streams, Tail};
+use buildexec::run::{RunningCommand, Streams, Tail};
 use buildplan::Cmd;
 use failure::{Explain as _, Failure, Kind};
 
@@ -25,8 +25,8 @@ use failure::{Explain as _, Failure, Kind};
 const START: Duration = Duration::from_secs(5);
 
 /// A running dnsmasq; dropping it ends it and removes its folder.
-pub struct Dhcp {
-    job: Job,
+pub struct DnsmasqServer {
+    job: RunningCommand,
     tail: Tail,
     requests: Requests,
     log: Utf8PathBuf,
@@ -34,7 +34,7 @@ pub struct Dhcp {
 }
 
 /// What to start.
-pub struct Order<'a> {
+pub struct DhcpSetup<'a> {
     /// The folder that iPXE's programs are taken from.
     pub programs: &'a Utf8Path,
     /// Where the HTTP server listens; DHCP is answered on that network.
@@ -45,13 +45,13 @@ pub struct Order<'a> {
     pub range: Option<Range>,
 }
 
-impl Dhcp {
+impl DnsmasqServer {
     /// Starts dnsmasq.
     ///
     /// # Errors
     /// [`Kind::MissingTool`] without dnsmasq, [`Kind::Port`] when the network has a DHCP server and `range` asks for
     /// another, [`Kind::Usage`] when the address or the programs do not fit.
-    pub fn start(ctx: &Ctx, order: &Order<'_>) -> Result<Self> {
+    pub fn start(ctx: &Ctx, order: &DhcpSetup<'_>) -> Result<Self> {
         let address = network_address(order.http)?;
         let program = ctx.find_program("dnsmasq").ok_or_else(|| {
             Failure::new(Kind::MissingTool, "--dhcp needs dnsmasq, which is not installed")
@@ -106,7 +106,7 @@ impl Dhcp {
     ///
     /// # Errors
     /// When it ended, with what it said.
-    pub fn news(&mut self) -> Result<Vec<What>> {
+    pub fn news(&mut self) -> Result<Vec<ClientEventKind>> {
         let mut seen = Vec::new();
         let requests = &mut self.requests;
         self.tail.lines(&mut |line| seen.extend(requests.line(line)))?;
@@ -129,7 +129,7 @@ struct Requests {
 }
 
 impl Requests {
-    fn line(&mut self, line: &str) -> Option<What> {
+    fn line(&mut self, line: &str) -> Option<ClientEventKind> {
         let (number, rest) = line.split_once("]: ")?.1.split_once(' ')?;
         if rest.starts_with("vendor class: PXEClient") {
             self.pxe = Some(number.to_owned());
@@ -137,7 +137,7 @@ impl Requests {
         let rest = rest.strip_prefix("PXE(").or_else(|| rest.strip_prefix("DHCPDISCOVER("))?;
         let mac = rest.split_once(')')?.1.split_whitespace().find_map(target::mac)?;
         let ours = self.pxe.as_deref() == Some(number);
-        ours.then_some(What::Dhcp { machine: Machine { mac: Some(mac), uuid: None } })
+        ours.then_some(ClientEventKind::Dhcp { machine: MachineName { mac: Some(mac), uuid: None } })
     }
 }
 
@@ -219,7 +219,7 @@ dnsmasq-dhcp[9]:
 ";
         let mut requests = Requests::default();
         let mac = |what| match what {
-            What::Dhcp { machine } => machine.mac,
+            ClientEventKind::Dhcp { machine } => machine.mac,
             _ => None,
         };
         let found: Vec<_> = log.lines().filter_map(|l| requests.line(l)).filter_map(mac).collect();

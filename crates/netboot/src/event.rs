@@ -6,7 +6,7 @@ use serde::Serialize;
 
 /// Something a client did or got.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Event {
+pub struct ClientEvent {
     /// Since the server started ([`super::Server::started`]).
     #[serde(rename = "seconds", serialize_with = "seconds")]
     pub at: Duration,
@@ -16,15 +16,15 @@ pub struct Event {
     pub peer: IpAddr,
     /// What it is.
     #[serde(flatten)]
-    pub what: What,
+    pub what: ClientEventKind,
 }
 
 /// The kinds of events.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
-pub enum What {
+pub enum ClientEventKind {
     /// A request was understood and its answer begins.
-    Asked(Asked),
+    Asked(ServedRequest),
     /// More of the answer to `request` was handed to the network.
     Moved {
         /// The request.
@@ -44,12 +44,12 @@ pub enum What {
     /// A machine's DHCP request was seen.
     Dhcp {
         /// Who.
-        machine: Machine,
+        machine: MachineName,
     },
     /// A machine said it is up.
     Up {
         /// Who, when it said so.
-        machine: Machine,
+        machine: MachineName,
     },
     /// A connection is over.
     Closed {
@@ -60,7 +60,7 @@ pub enum What {
 
 /// A request with the head of its answer.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Asked {
+pub struct ServedRequest {
     /// Number of the request.
     pub request: u64,
     /// `GET` or `HEAD`, or what was refused.
@@ -68,9 +68,9 @@ pub struct Asked {
     /// The path as asked for, cut to a sane length.
     pub path: String,
     /// What the path is to a booting machine.
-    pub role: Role,
+    pub role: FileRole,
     /// Who asks, when the query says so.
-    pub machine: Machine,
+    pub machine: MachineName,
     /// The answer's status code.
     pub status: u16,
     /// First byte of the file that is sent.
@@ -83,7 +83,7 @@ pub struct Asked {
 
 /// How a machine names itself: by our boot scripts' query, or by DHCP.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Machine {
+pub struct MachineName {
     /// Network address, lower case, with colons.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mac: Option<String>,
@@ -95,7 +95,7 @@ pub struct Machine {
 /// What a file is to a booting machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Role {
+pub enum FileRole {
     /// `boot.html` or `boot.ipxe`.
     Script,
     /// `vmlinuz`.

@@ -23,7 +23,7 @@ pub mod timeline;
 mod tree;
 mod wire;
 
-pub use boot::{Line, Stage, State};
-pub use event::{Event, Machine, Role, What};
-pub use server::{Config, Fault, Limits, Server};
+pub use boot::{BootStage, BootState, MachineLine};
+pub use event::{ClientEvent, ClientEventKind, FileRole, MachineName};
+pub use server::{Fault, Server, ServerConfig, ServerLimits};
 pub use timeline::Timeline;

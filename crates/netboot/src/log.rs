@@ -2,34 +2,34 @@
 
 use std::collections::HashMap;
 
-use super::boot::{Line, Stage, State};
+use super::boot::{BootStage, BootState, MachineLine};
 
 /// What was said about each machine.
 #[derive(Debug, Default)]
-pub struct Log(HashMap<String, Said>);
+pub struct Log(HashMap<String, LastLine>);
 
 #[derive(Debug, Default)]
-struct Said {
+struct LastLine {
     boots: u32,
     stages: usize,
-    state: Option<(Stage, State)>,
+    state: Option<(BootStage, BootState)>,
 }
 
 impl Log {
     /// What is new since the last call, a line each.
-    pub fn news(&mut self, lines: &[Line], now: f64) -> Vec<String> {
+    pub fn news(&mut self, lines: &[MachineLine], now: f64) -> Vec<String> {
         let mut news = Vec::new();
         for line in lines {
             let said = self.0.entry(line.name.clone()).or_default();
             if said.boots != line.boots {
-                *said = Said { boots: line.boots, ..Said::default() };
+                *said = LastLine { boots: line.boots, ..LastLine::default() };
             }
             for (stage, at) in line.reached.iter().skip(said.stages) {
                 news.push(format!("{at:>9.3} s  {:<17}  {stage}", line.name));
             }
             said.stages = line.reached.len();
-            let worth =
-                line.state.is_trouble() || (line.state == State::Waiting && line.stage == Stage::Initrd);
+            let worth = line.state.is_trouble()
+                || (line.state == BootState::Waiting && line.stage == BootStage::Initrd);
             let state = Some((line.stage, line.state));
             if worth && said.state != state {
                 news.push(format!("{now:>9.3} s  {:<17}  {}", line.name, line.text));
@@ -46,11 +46,11 @@ mod tests {
 
     #[test]
     fn each_thing_is_said_once() {
-        let mut line = Line {
+        let mut line = MachineLine {
             name: "10.0.0.1".to_owned(),
             address: None,
-            stage: Stage::Kernel,
-            state: State::Moving,
+            stage: BootStage::Kernel,
+            state: BootState::Moving,
             text: "kernel 10 %".to_owned(),
             done: 1,
             size: 10,
@@ -58,13 +58,13 @@ mod tests {
             age: 0.0,
             silent: 0.0,
             boots: 1,
-            reached: vec![(Stage::Script, 1.0), (Stage::Kernel, 2.0)],
+            reached: vec![(BootStage::Script, 1.0), (BootStage::Kernel, 2.0)],
         };
         let mut log = Log::default();
         assert_eq!(log.news(&[line.clone()], 2.0).len(), 2);
         line.text = "kernel 20 %".to_owned();
         assert!(log.news(&[line.clone()], 3.0).is_empty(), "moving is no news");
-        (line.state, line.text) = (State::Silent, "kernel, silent for 5 s".to_owned());
+        (line.state, line.text) = (BootState::Silent, "kernel, silent for 5 s".to_owned());
         assert_eq!(
             log.news(&[line.clone()], 8.0),
             ["    8.000 s  10.0.0.1           kernel, silent for 5 s"]

@@ -1,6 +1,6 @@
 //! The live view for a browser: one embedded file that asks for `events.json` once a second.
 
-use super::boot::Line;
+use super::boot::MachineLine;
 
 /// The page; it loads nothing else, so it works on a network that leads nowhere.
 pub(super) const HTML: &str = include_str!("page.html");
@@ -9,6 +9,6 @@ pub(super) const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; 
                                  connect-src 'self'; img-src data:; frame-ancestors 'none'";
 
 /// What the page shows.
-pub(super) fn json(lines: &[Line]) -> Vec<u8> {
+pub(super) fn json(lines: &[MachineLine]) -> Vec<u8> {
     serde_json::json!({ "machines": lines }).to_string().into_bytes()
 }

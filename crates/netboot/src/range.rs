@@ -10,7 +10,7 @@ use std::{
 
 /// The header fields that take part; each is absent or as the client sent it.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Asked<'a> {
+pub(super) struct RangeHeaders<'a> {
     /// `Range`; give it for GET only, other methods have no ranges.
     pub(super) range: Option<&'a str>,
     /// `If-Range`.
@@ -38,7 +38,7 @@ pub(super) struct Current<'a> {
 
 /// What to answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(super) enum RangeAnswer {
     /// 200 with everything.
     Whole,
     /// 206 with these bytes.
@@ -52,14 +52,14 @@ pub(super) enum Outcome {
 }
 
 /// Applies the conditions in the RFC's order, then the range.
-pub(super) fn decide(asked: &Asked<'_>, current: &Current<'_>) -> Outcome {
+pub(super) fn decide(asked: &RangeHeaders<'_>, current: &Current<'_>) -> RangeAnswer {
     let unmet = match (asked.if_match, asked.if_unmodified_since) {
         (Some(tags), _) => !matches(tags, current.etag, false),
         (None, Some(date)) => changed_since(date, current.modified).unwrap_or(false),
         (None, None) => false,
     };
     if unmet {
-        return Outcome::Failed;
+        return RangeAnswer::Failed;
     }
     let same = match (asked.if_none_match, asked.if_modified_since) {
         (Some(tags), _) => matches(tags, current.etag, true),
@@ -67,11 +67,11 @@ pub(super) fn decide(asked: &Asked<'_>, current: &Current<'_>) -> Outcome {
         (None, None) => false,
     };
     if same {
-        return Outcome::NotModified;
+        return RangeAnswer::NotModified;
     }
     match asked.range {
         Some(range) if asked.if_range.is_none_or(|v| still_is(v, current)) => part(range, current.len),
-        _ => Outcome::Whole,
+        _ => RangeAnswer::Whole,
     }
 }
 
@@ -104,20 +104,20 @@ fn whole_seconds(time: SystemTime) -> SystemTime {
 }
 
 /// One `bytes=` range; anything malformed or multiple is ignored, as the RFC asks.
-fn part(range: &str, len: u64) -> Outcome {
+fn part(range: &str, len: u64) -> RangeAnswer {
     let Some((first, last)) = range.trim().strip_prefix("bytes=").and_then(|r| r.split_once('-')) else {
-        return Outcome::Whole;
+        return RangeAnswer::Whole;
     };
     match (number(first), number(last)) {
-        (Some(None), Some(Some(0))) => Outcome::Unsatisfiable,
-        (Some(None), Some(Some(_))) if len == 0 => Outcome::Unsatisfiable,
-        (Some(None), Some(Some(suffix))) => Outcome::Part(len.saturating_sub(suffix)..len),
-        (Some(Some(first)), Some(Some(last))) if last < first => Outcome::Whole,
-        (Some(Some(first)), Some(_)) if first >= len => Outcome::Unsatisfiable,
+        (Some(None), Some(Some(0))) => RangeAnswer::Unsatisfiable,
+        (Some(None), Some(Some(_))) if len == 0 => RangeAnswer::Unsatisfiable,
+        (Some(None), Some(Some(suffix))) => RangeAnswer::Part(len.saturating_sub(suffix)..len),
+        (Some(Some(first)), Some(Some(last))) if last < first => RangeAnswer::Whole,
+        (Some(Some(first)), Some(_)) if first >= len => RangeAnswer::Unsatisfiable,
         (Some(Some(first)), Some(last)) => {
-            Outcome::Part(first..last.map_or(len, |l| l.saturating_add(1).min(len)))
+            RangeAnswer::Part(first..last.map_or(len, |l| l.saturating_add(1).min(len)))
         }
-        _ => Outcome::Whole,
+        _ => RangeAnswer::Whole,
     }
 }
 
@@ -138,31 +138,31 @@ mod tests {
     const DATE: &str = "Wed, 21 Oct 2015 07:28:00 GMT";
     const LATER: &str = "Wed, 21 Oct 2015 07:28:01 GMT";
 
-    fn with(asked: Asked<'_>, len: u64) -> Outcome {
+    fn with(asked: RangeHeaders<'_>, len: u64) -> RangeAnswer {
         let modified = httpdate::parse_http_date(DATE).unwrap() + Duration::from_millis(400);
         decide(&asked, &Current { etag: "\"a\"", modified: Some(modified), len })
     }
 
-    fn range(range: &str, len: u64) -> Outcome {
-        with(Asked { range: Some(range), ..Asked::default() }, len)
+    fn range(range: &str, len: u64) -> RangeAnswer {
+        with(RangeHeaders { range: Some(range), ..RangeHeaders::default() }, len)
     }
 
     #[test]
     fn one_range_is_cut_to_the_file() {
-        assert_eq!(range("bytes=0-0", 10), Outcome::Part(0..1));
-        assert_eq!(range("bytes=3-", 10), Outcome::Part(3..10));
-        assert_eq!(range("bytes=3-99", 10), Outcome::Part(3..10));
-        assert_eq!(range("bytes=-4", 10), Outcome::Part(6..10));
-        assert_eq!(range("bytes=-40", 10), Outcome::Part(0..10));
-        assert_eq!(range("bytes=0-18446744073709551615", 10), Outcome::Part(0..10));
+        assert_eq!(range("bytes=0-0", 10), RangeAnswer::Part(0..1));
+        assert_eq!(range("bytes=3-", 10), RangeAnswer::Part(3..10));
+        assert_eq!(range("bytes=3-99", 10), RangeAnswer::Part(3..10));
+        assert_eq!(range("bytes=-4", 10), RangeAnswer::Part(6..10));
+        assert_eq!(range("bytes=-40", 10), RangeAnswer::Part(0..10));
+        assert_eq!(range("bytes=0-18446744073709551615", 10), RangeAnswer::Part(0..10));
     }
 
     #[test]
     fn a_range_behind_the_end_is_unsatisfiable() {
         for (r, len) in [("bytes=10-", 10), ("bytes=-0", 10), ("bytes=0-", 0), ("bytes=-1", 0)] {
-            assert_eq!(range(r, len), Outcome::Unsatisfiable, "{r}");
+            assert_eq!(range(r, len), RangeAnswer::Unsatisfiable, "{r}");
         }
-        assert_eq!(range("bytes=99999999999999999999999-", 10), Outcome::Unsatisfiable);
+        assert_eq!(range("bytes=99999999999999999999999-", 10), RangeAnswer::Unsatisfiable);
     }
 
     #[test]
@@ -170,36 +170,41 @@ mod tests {
         for r in
             ["bytes=5-4", "bytes=", "bytes=-", "bytes=a-b", "lines=1-2", "bytes=0-1,3-4", "bytes=+1-2", "0-1"]
         {
-            assert_eq!(range(r, 10), Outcome::Whole, "{r}");
+            assert_eq!(range(r, 10), RangeAnswer::Whole, "{r}");
         }
     }
 
     #[test]
     fn if_range_sends_the_whole_file_unless_it_names_the_one_we_have() {
-        let ask = |v| with(Asked { range: Some("bytes=1-2"), if_range: Some(v), ..Asked::default() }, 10);
+        let ask = |v| {
+            with(RangeHeaders { range: Some("bytes=1-2"), if_range: Some(v), ..RangeHeaders::default() }, 10)
+        };
         for good in ["\"a\"", DATE] {
-            assert_eq!(ask(good), Outcome::Part(1..3), "{good}");
+            assert_eq!(ask(good), RangeAnswer::Part(1..3), "{good}");
         }
         for other in ["\"b\"", "W/\"a\"", LATER, "nonsense", ""] {
-            assert_eq!(ask(other), Outcome::Whole, "{other}");
+            assert_eq!(ask(other), RangeAnswer::Whole, "{other}");
         }
     }
 
     #[test]
     fn conditions_are_applied_in_the_order_of_the_rfc() {
-        let none = Asked::default();
-        assert_eq!(with(Asked { if_none_match: Some("\"x\", W/\"a\""), ..none }, 1), Outcome::NotModified);
-        assert_eq!(with(Asked { if_none_match: Some("*"), ..none }, 1), Outcome::NotModified);
-        assert_eq!(with(Asked { if_modified_since: Some(DATE), ..none }, 1), Outcome::NotModified);
-        let both = Asked { if_none_match: Some("\"b\""), if_modified_since: Some(DATE), ..none };
-        assert_eq!(with(both, 1), Outcome::Whole, "the tag wins over the date");
-        assert_eq!(with(Asked { if_match: Some("\"b\""), ..none }, 1), Outcome::Failed);
-        assert_eq!(with(Asked { if_match: Some("W/\"a\""), ..none }, 1), Outcome::Failed);
-        assert_eq!(with(Asked { if_match: Some("\"a\""), ..none }, 1), Outcome::Whole);
-        assert_eq!(with(Asked { if_unmodified_since: Some(DATE), ..none }, 1), Outcome::Whole);
+        let none = RangeHeaders::default();
+        assert_eq!(
+            with(RangeHeaders { if_none_match: Some("\"x\", W/\"a\""), ..none }, 1),
+            RangeAnswer::NotModified
+        );
+        assert_eq!(with(RangeHeaders { if_none_match: Some("*"), ..none }, 1), RangeAnswer::NotModified);
+        assert_eq!(with(RangeHeaders { if_modified_since: Some(DATE), ..none }, 1), RangeAnswer::NotModified);
+        let both = RangeHeaders { if_none_match: Some("\"b\""), if_modified_since: Some(DATE), ..none };
+        assert_eq!(with(both, 1), RangeAnswer::Whole, "the tag wins over the date");
+        assert_eq!(with(RangeHeaders { if_match: Some("\"b\""), ..none }, 1), RangeAnswer::Failed);
+        assert_eq!(with(RangeHeaders { if_match: Some("W/\"a\""), ..none }, 1), RangeAnswer::Failed);
+        assert_eq!(with(RangeHeaders { if_match: Some("\"a\""), ..none }, 1), RangeAnswer::Whole);
+        assert_eq!(with(RangeHeaders { if_unmodified_since: Some(DATE), ..none }, 1), RangeAnswer::Whole);
         let old = "Wed, 21 Oct 2015 07:27:59 GMT";
-        assert_eq!(with(Asked { if_unmodified_since: Some(old), ..none }, 1), Outcome::Failed);
-        let cached = Asked { if_none_match: Some("\"a\""), range: Some("bytes=0-"), ..none };
-        assert_eq!(with(cached, 1), Outcome::NotModified);
+        assert_eq!(with(RangeHeaders { if_unmodified_since: Some(old), ..none }, 1), RangeAnswer::Failed);
+        let cached = RangeHeaders { if_none_match: Some("\"a\""), range: Some("bytes=0-"), ..none };
+        assert_eq!(with(cached, 1), RangeAnswer::NotModified);
     }
 }

@@ -21,20 +21,20 @@ use tokio::{
 
 use super::{
     answer::answer,
-    boot::Line,
-    event::{Event, What},
+    boot::MachineLine,
+    event::{ClientEvent, ClientEventKind},
     timeline::Timeline,
-    tree::Tree,
+    tree::ServedTree,
     wire::{Link, Stream},
 };
 use failure::{Failure, Kind};
 
 /// Told of every event, on one of the server's threads: hand it over (a channel) and return.
-pub type Observer = Arc<dyn Fn(&Event) + Send + Sync>;
+pub type Observer = Arc<dyn Fn(&ClientEvent) + Send + Sync>;
 
 /// What to serve, where, and with which limits.
 #[derive(Clone)]
-pub struct Config {
+pub struct ServerConfig {
     /// Where to listen; port 0 takes a free one.
     pub addr: SocketAddr,
     /// The folder to serve.
@@ -48,12 +48,12 @@ pub struct Config {
     /// Answers that go wrong on purpose, by path such as `vmlinuz`.
     pub faults: BTreeMap<String, Fault>,
     /// What clients may take.
-    pub limits: Limits,
+    pub limits: ServerLimits,
     /// Told of every event.
     pub observer: Option<Observer>,
 }
 
-impl Config {
+impl ServerConfig {
     /// Serves `tree` on `addr`, with nothing special.
     pub fn new(addr: SocketAddr, tree: impl AsRef<Utf8Path>) -> Self {
         Self {
@@ -63,7 +63,7 @@ impl Config {
             machines: None,
             overrides: BTreeMap::new(),
             faults: BTreeMap::new(),
-            limits: Limits::default(),
+            limits: ServerLimits::default(),
             observer: None,
         }
     }
@@ -80,7 +80,7 @@ pub enum Fault {
 
 /// What clients may take.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct ServerLimits {
     /// Connections at once. When all are in use, the one that was silent for longest makes room.
     pub connections: usize,
     /// A request's head must be complete after this long; an idle connection is closed as late.
@@ -91,7 +91,7 @@ pub struct Limits {
     pub grace: Duration,
 }
 
-impl Default for Limits {
+impl Default for ServerLimits {
     fn default() -> Self {
         Self {
             connections: 4096,
@@ -118,15 +118,15 @@ pub(super) struct Hub {
 }
 
 impl Hub {
-    pub(super) fn tell(&self, connection: u64, peer: IpAddr, what: What) {
-        let event = Event { at: self.started.elapsed(), connection, peer: peer.to_canonical(), what };
+    pub(super) fn tell(&self, connection: u64, peer: IpAddr, what: ClientEventKind) {
+        let event = ClientEvent { at: self.started.elapsed(), connection, peer: peer.to_canonical(), what };
         self.timeline.lock().unwrap_or_else(PoisonError::into_inner).apply(&event);
         if let Some(observer) = &self.observer {
             observer(&event);
         }
     }
 
-    pub(super) fn lines(&self, now: Duration) -> Vec<Line> {
+    pub(super) fn lines(&self, now: Duration) -> Vec<MachineLine> {
         self.timeline.lock().unwrap_or_else(PoisonError::into_inner).lines(now)
     }
 
@@ -144,14 +144,14 @@ impl Hub {
 }
 
 /// What all connections share.
-pub(super) struct Shared {
-    pub(super) config: Config,
-    pub(super) tree: Tree,
+pub(super) struct ServerState {
+    pub(super) config: ServerConfig,
+    pub(super) tree: ServedTree,
     pub(super) hub: Arc<Hub>,
     links: Mutex<HashMap<u64, Arc<Link>>>,
 }
 
-impl Shared {
+impl ServerState {
     /// A checked path without the prefix.
     pub(super) fn below_prefix(&self, path: String) -> String {
         let prefix = self.config.prefix.trim_matches('/');
@@ -163,7 +163,7 @@ impl Shared {
 /// A running server. Dropping it closes every connection and ends its threads.
 pub struct Server {
     addr: SocketAddr,
-    shared: Arc<Shared>,
+    shared: Arc<ServerState>,
     runtime: Option<Runtime>,
 }
 
@@ -172,9 +172,9 @@ impl Server {
     ///
     /// # Errors
     /// [`Kind::Port`] when the address is taken or is not this host's, [`Kind::Usage`] when there is no folder.
-    pub fn start(config: Config) -> Result<Self> {
+    pub fn start(config: ServerConfig) -> Result<Self> {
         raise_file_limit();
-        let tree = Tree::new(&config.tree, config.machines.as_deref())?;
+        let tree = ServedTree::new(&config.tree, config.machines.as_deref())?;
         let hub = Hub {
             started: Instant::now(),
             requests: AtomicU64::new(0),
@@ -191,7 +191,7 @@ impl Server {
             listen(config.addr).map_err(|e| unusable(config.addr, e))?
         };
         let addr = listener.local_addr()?;
-        let shared = Arc::new(Shared { config, tree, hub: Arc::new(hub), links: Mutex::default() });
+        let shared = Arc::new(ServerState { config, tree, hub: Arc::new(hub), links: Mutex::default() });
         runtime.spawn(accept(listener, Arc::clone(&shared)));
         Ok(Self { addr, shared, runtime: Some(runtime) })
     }
@@ -210,18 +210,18 @@ impl Server {
 
     /// Every machine that was seen, and how far it is.
     #[must_use]
-    pub fn lines(&self) -> Vec<Line> {
+    pub fn lines(&self) -> Vec<MachineLine> {
         self.lines_at(self.started().elapsed())
     }
 
     /// The same, as it would look at another time if nothing more happened.
     #[must_use]
-    pub fn lines_at(&self, now: Duration) -> Vec<Line> {
+    pub fn lines_at(&self, now: Duration) -> Vec<MachineLine> {
         self.shared.hub.lines(now)
     }
 
     /// Takes in what came by another way than HTTP: a DHCP request, a line on a console.
-    pub fn tell(&self, peer: IpAddr, what: What) {
+    pub fn tell(&self, peer: IpAddr, what: ClientEventKind) {
         self.shared.hub.tell(0, peer, what);
     }
 
@@ -287,7 +287,7 @@ pub(super) fn raise_file_limit() {
     }
 }
 
-async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+async fn accept(listener: TcpListener, shared: Arc<ServerState>) {
     for id in 1.. {
         match listener.accept().await {
             Ok((tcp, peer)) => admit(&shared, id, tcp, peer),
@@ -297,10 +297,10 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     }
 }
 
-fn admit(shared: &Arc<Shared>, id: u64, tcp: TcpStream, peer: SocketAddr) {
+fn admit(shared: &Arc<ServerState>, id: u64, tcp: TcpStream, peer: SocketAddr) {
     let link = Link::new(id, peer.ip(), Arc::clone(&shared.hub));
     if !make_room(shared) {
-        return link.tell(What::Closed { trouble: Some("all connections are in use".to_owned()) });
+        return link.tell(ClientEventKind::Closed { trouble: Some("all connections are in use".to_owned()) });
     }
     let Ok(local) = tcp.local_addr() else { return };
     // The last packet of an answer must not wait for an acknowledgement.
@@ -310,7 +310,7 @@ fn admit(shared: &Arc<Shared>, id: u64, tcp: TcpStream, peer: SocketAddr) {
 }
 
 /// Cuts the connection that was silent for longest when there is no room. Whether there is room then.
-fn make_room(shared: &Shared) -> bool {
+fn make_room(shared: &ServerState) -> bool {
     let mut links = shared.links.lock().unwrap_or_else(PoisonError::into_inner);
     if links.len() < shared.config.limits.connections {
         return true;
@@ -325,7 +325,7 @@ fn make_room(shared: &Shared) -> bool {
     true
 }
 
-async fn converse(shared: Arc<Shared>, link: Arc<Link>, tcp: TcpStream, local: SocketAddr) {
+async fn converse(shared: Arc<ServerState>, link: Arc<Link>, tcp: TcpStream, local: SocketAddr) {
     let limits = shared.config.limits;
     let io = TokioIo::new(Stream::new(tcp, Arc::clone(&link), limits.patience));
     let service = service_fn(|request| answer(Arc::clone(&shared), Arc::clone(&link), local, request));
@@ -340,7 +340,7 @@ async fn converse(shared: Arc<Shared>, link: Arc<Link>, tcp: TcpStream, local: S
         end = connection => end.err().map(|e| reason(&e)),
         () = link.cut.notified() => Some("made room for another after a long silence".to_owned()),
     };
-    link.tell(What::Closed { trouble });
+    link.tell(ClientEventKind::Closed { trouble });
     shared.links.lock().unwrap_or_else(PoisonError::into_inner).remove(&link.id);
 }
 

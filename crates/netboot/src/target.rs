@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::event::{Machine, Role};
+use super::event::{FileRole, MachineName};
 
 /// Deeper than any netboot tree, and short enough to keep work small.
 const MAX_SEGMENTS: usize = 16;
@@ -26,13 +26,13 @@ pub(super) fn tree_path(path: &str) -> Option<String> {
 }
 
 /// What a file of this name is to a booting machine.
-pub(super) fn role(path: &str) -> Role {
+pub(super) fn role(path: &str) -> FileRole {
     match path {
-        "boot.html" | "boot.ipxe" => Role::Script,
-        "vmlinuz" => Role::Kernel,
-        "initrd" | "seed.cpio" => Role::Initrd,
-        "cloud-config.yml" => Role::CloudConfig,
-        _ => Role::Other,
+        "boot.html" | "boot.ipxe" => FileRole::Script,
+        "vmlinuz" => FileRole::Kernel,
+        "initrd" | "seed.cpio" => FileRole::Initrd,
+        "cloud-config.yml" => FileRole::CloudConfig,
+        _ => FileRole::Other,
     }
 }
 
@@ -48,13 +48,13 @@ pub(super) fn media_type(path: &str) -> &'static str {
 }
 
 /// Who asks, from the query our boot scripts add; values that are no address or UUID are left out.
-pub(super) fn machine(query: &str) -> Machine {
+pub(super) fn machine(query: &str) -> MachineName {
     let value = |name| {
         let pairs = query.split('&').filter_map(|p| p.split_once('='));
         let found = pairs.filter(|(k, _)| *k == name).map(|(_, v)| v).next()?;
         Some(percent_encoding::percent_decode_str(found).decode_utf8().ok()?.to_ascii_lowercase())
     };
-    Machine { mac: value("mac").and_then(|m| mac(&m)), uuid: value("uuid").filter(|u| is_uuid(u)) }
+    MachineName { mac: value("mac").and_then(|m| mac(&m)), uuid: value("uuid").filter(|u| is_uuid(u)) }
 }
 
 /// Six pairs of hex digits joined by `:` or `-`, as `52:54:00:12:34:56`.
@@ -73,7 +73,7 @@ fn is_uuid(text: &str) -> bool {
 
 /// The file names under `machines/` that could be this machine's, best first, without their ending. A name
 /// with colons cannot exist on Windows, hence the second spelling.
-pub(super) fn machine_names(machine: &Machine, peer: IpAddr) -> Vec<String> {
+pub(super) fn machine_names(machine: &MachineName, peer: IpAddr) -> Vec<String> {
     let mut names = Vec::new();
     if let Some(mac) = &machine.mac {
         names.extend([mac.replace(':', "-"), mac.clone()]);
@@ -156,13 +156,13 @@ mod tests {
         assert_eq!(m.uuid.as_deref(), Some(uuid));
         assert_eq!(machine("mac=52%3A54%3A00%3Aab%3Acd%3Aef").mac.as_deref(), Some("52:54:00:ab:cd:ef"));
         for bad in ["mac=../../x", "mac=52:54:00:ab:cd", "mac=", "uuid=../x", "uuid=4c4c4544", "macx=1", ""] {
-            assert_eq!(machine(bad), Machine::default(), "{bad}");
+            assert_eq!(machine(bad), MachineName::default(), "{bad}");
         }
     }
 
     #[test]
     fn machine_files_are_looked_for_by_mac_then_uuid_then_address() {
-        let m = Machine { mac: Some("52:54:00:ab:cd:ef".into()), uuid: Some("u".into()) };
+        let m = MachineName { mac: Some("52:54:00:ab:cd:ef".into()), uuid: Some("u".into()) };
         let names = machine_names(&m, "::ffff:10.0.0.7".parse().unwrap());
         assert_eq!(names, ["52-54-00-ab-cd-ef", "52:54:00:ab:cd:ef", "u", "10.0.0.7"]);
     }

@@ -6,8 +6,8 @@
 use std::{collections::HashMap, net::IpAddr, time::Duration};
 
 use super::{
-    boot::{Boot, Line, Stage},
-    event::{Asked, Event, Machine, Role, What},
+    boot::{BootStage, MachineBoot, MachineLine},
+    event::{ClientEvent, ClientEventKind, FileRole, MachineName, ServedRequest},
 };
 
 /// Machines that are remembered; the one longest silent goes first.
@@ -15,7 +15,7 @@ const MAX_MACHINES: usize = 1024;
 /// The boots of all machines.
 #[derive(Debug, Default)]
 pub struct Timeline {
-    machines: Vec<Boot>,
+    machines: Vec<MachineBoot>,
     connections: HashMap<u64, usize>,
     requests: HashMap<u64, Request>,
 }
@@ -30,26 +30,26 @@ struct Request {
 
 impl Timeline {
     /// Takes an event in; the number of the machine it was about, for [`Self::line`].
-    pub fn apply(&mut self, event: &Event) -> Option<usize> {
+    pub fn apply(&mut self, event: &ClientEvent) -> Option<usize> {
         match &event.what {
-            What::Asked(asked) => self.asked(event, asked),
-            What::Moved { request, sent } => self.moved(event.at, *request, *sent),
-            What::Ended { request, sent, .. } => {
+            ClientEventKind::Asked(asked) => self.asked(event, asked),
+            ClientEventKind::Moved { request, sent } => self.moved(event.at, *request, *sent),
+            ClientEventKind::Ended { request, sent, .. } => {
                 let machine = self.moved(event.at, *request, *sent);
                 self.requests.remove(request);
                 machine
             }
-            What::Dhcp { machine } => {
+            ClientEventKind::Dhcp { machine } => {
                 let index = self.find(event, machine, None);
                 self.machines[index].asked_for_address(event.at);
                 Some(index)
             }
-            What::Up { machine } => {
+            ClientEventKind::Up { machine } => {
                 let index = self.find(event, machine, Some(event.peer));
-                self.machines[index].reach(Stage::Up, event.at);
+                self.machines[index].reach(BootStage::Up, event.at);
                 Some(index)
             }
-            What::Closed { .. } => {
+            ClientEventKind::Closed { .. } => {
                 self.connections.remove(&event.connection);
                 None
             }
@@ -58,23 +58,23 @@ impl Timeline {
 
     /// All machines, in the order they were first seen.
     #[must_use]
-    pub fn lines(&self, now: Duration) -> Vec<Line> {
+    pub fn lines(&self, now: Duration) -> Vec<MachineLine> {
         self.machines.iter().map(|m| m.line(now)).collect()
     }
 
     /// One machine.
     #[must_use]
-    pub fn line(&self, index: usize, now: Duration) -> Option<Line> {
+    pub fn line(&self, index: usize, now: Duration) -> Option<MachineLine> {
         self.machines.get(index).map(|m| m.line(now))
     }
 
-    fn asked(&mut self, event: &Event, asked: &Asked) -> Option<usize> {
+    fn asked(&mut self, event: &ClientEvent, asked: &ServedRequest) -> Option<usize> {
         let stage = match asked.role {
-            Role::Script => Stage::Script,
-            Role::Kernel => Stage::Kernel,
-            Role::Initrd => Stage::Initrd,
-            Role::CloudConfig => Stage::CloudConfig,
-            Role::Other => return None,
+            FileRole::Script => BootStage::Script,
+            FileRole::Kernel => BootStage::Kernel,
+            FileRole::Initrd => BootStage::Initrd,
+            FileRole::CloudConfig => BootStage::CloudConfig,
+            FileRole::Other => return None,
         };
         let index = self.find(event, &asked.machine, Some(event.peer));
         let boot = &mut self.machines[index];
@@ -82,7 +82,7 @@ impl Timeline {
         if asked.method == "HEAD" {
             return Some(index);
         }
-        if stage == Stage::Script && boot.stage > Stage::Script {
+        if stage == BootStage::Script && boot.stage > BootStage::Script {
             boot.start(stage, event.at);
         }
         boot.reach(stage, event.at);
@@ -108,15 +108,15 @@ impl Timeline {
     }
 
     /// The machine an event is about, made when it is new.
-    fn find(&mut self, event: &Event, machine: &Machine, address: Option<IpAddr>) -> usize {
-        let named = *machine != Machine::default();
-        let same = |m: &Boot| {
+    fn find(&mut self, event: &ClientEvent, machine: &MachineName, address: Option<IpAddr>) -> usize {
+        let named = *machine != MachineName::default();
+        let same = |m: &MachineBoot| {
             (machine.mac.is_some() && m.machine.mac == machine.mac)
                 || (machine.uuid.is_some() && m.machine.uuid == machine.uuid)
         };
         let found = if named {
             // A machine that had no name yet may be the one that tells it now.
-            let unnamed = |m: &Boot| m.machine == Machine::default() && m.address == address;
+            let unnamed = |m: &MachineBoot| m.machine == MachineName::default() && m.address == address;
             self.machines.iter().position(same).or_else(|| self.machines.iter().rposition(unnamed))
         } else {
             let here = self.connections.get(&event.connection).copied();
@@ -124,7 +124,7 @@ impl Timeline {
         };
         let index = found.unwrap_or_else(|| {
             self.forget_one();
-            self.machines.push(Boot::new(event.at));
+            self.machines.push(MachineBoot::new(event.at));
             self.machines.len() - 1
         });
         let boot = &mut self.machines[index];
@@ -158,19 +158,19 @@ mod tests {
     const INITRD: u64 = 41_200_000;
 
     #[derive(Default)]
-    struct Lab {
+    struct TimelineLab {
         timeline: Timeline,
         requests: u64,
     }
 
-    impl Lab {
-        fn tell(&mut self, at: f64, connection: u64, ip: u8, what: What) {
+    impl TimelineLab {
+        fn tell(&mut self, at: f64, connection: u64, ip: u8, what: ClientEventKind) {
             let peer = IpAddr::from([10, 0, 0, ip]);
-            self.timeline.apply(&Event { at: Duration::from_secs_f64(at), connection, peer, what });
+            self.timeline.apply(&ClientEvent { at: Duration::from_secs_f64(at), connection, peer, what });
         }
 
         /// An answer's head; the number of its request.
-        fn ask(&mut self, at: f64, ip: u8, role: Role, part: (u16, u64, u64)) -> u64 {
+        fn ask(&mut self, at: f64, ip: u8, role: FileRole, part: (u16, u64, u64)) -> u64 {
             self.ask_on(at, u64::from(ip), ip, role, part, None)
         }
 
@@ -179,34 +179,34 @@ mod tests {
             at: f64,
             connection: u64,
             ip: u8,
-            role: Role,
+            role: FileRole,
             (status, start, len): (u16, u64, u64),
             mac: Option<&str>,
         ) -> u64 {
             self.requests += 1;
-            let asked = Asked {
+            let asked = ServedRequest {
                 request: self.requests,
                 method: "GET".to_owned(),
                 path: format!("/{role:?}"),
                 role,
-                machine: Machine { mac: mac.map(str::to_owned), uuid: None },
+                machine: MachineName { mac: mac.map(str::to_owned), uuid: None },
                 status,
                 start,
                 len,
-                size: if role == Role::Initrd { INITRD } else { 1000 },
+                size: if role == FileRole::Initrd { INITRD } else { 1000 },
             };
-            self.tell(at, connection, ip, What::Asked(asked));
+            self.tell(at, connection, ip, ClientEventKind::Asked(asked));
             self.requests
         }
 
         fn moved(&mut self, at: f64, request: u64, sent: u64) {
-            self.tell(at, 0, 0, What::Moved { request, sent });
+            self.tell(at, 0, 0, ClientEventKind::Moved { request, sent });
         }
 
-        fn whole(&mut self, at: f64, ip: u8, role: Role) {
-            let size = if role == Role::Initrd { INITRD } else { 1000 };
+        fn whole(&mut self, at: f64, ip: u8, role: FileRole) {
+            let size = if role == FileRole::Initrd { INITRD } else { 1000 };
             let request = self.ask(at, ip, role, (200, 0, size));
-            self.tell(at, 0, 0, What::Ended { request, sent: size, whole: true });
+            self.tell(at, 0, 0, ClientEventKind::Ended { request, sent: size, whole: true });
         }
 
         fn text(&self, now: f64) -> Vec<String> {
@@ -217,34 +217,34 @@ mod tests {
 
     #[test]
     fn a_boot_goes_through_its_stages() {
-        let mut lab = Lab::default();
-        let machine = Machine { mac: Some("52:54:00:00:00:01".to_owned()), uuid: None };
-        lab.tell(0.0, 0, 0, What::Dhcp { machine });
+        let mut lab = TimelineLab::default();
+        let machine = MachineName { mac: Some("52:54:00:00:00:01".to_owned()), uuid: None };
+        lab.tell(0.0, 0, 0, ClientEventKind::Dhcp { machine });
         assert_eq!(lab.text(1.0), ["52:54:00:00:00:01: DHCP seen"]);
-        lab.ask_on(2.0, 7, 1, Role::Script, (200, 0, 1000), Some("52:54:00:00:00:01"));
-        let kernel = lab.ask(3.0, 1, Role::Kernel, (200, 0, 1000));
+        lab.ask_on(2.0, 7, 1, FileRole::Script, (200, 0, 1000), Some("52:54:00:00:00:01"));
+        let kernel = lab.ask(3.0, 1, FileRole::Kernel, (200, 0, 1000));
         lab.moved(3.0, kernel, 620);
         assert_eq!(lab.text(3.1), ["52:54:00:00:00:01: kernel 62 %"]);
         lab.moved(3.0, kernel, 1000);
         assert_eq!(lab.text(3.1), ["52:54:00:00:00:01: kernel sent"]);
-        lab.whole(4.0, 1, Role::Initrd);
+        lab.whole(4.0, 1, FileRole::Initrd);
         assert_eq!(
             lab.text(60.0),
             ["52:54:00:00:00:01: initrd sent, starting"],
             "a kernel may take its time"
         );
-        lab.whole(5.0, 1, Role::CloudConfig);
-        lab.tell(6.0, 1, 1, What::Up { machine: Machine::default() });
+        lab.whole(5.0, 1, FileRole::CloudConfig);
+        lab.tell(6.0, 1, 1, ClientEventKind::Up { machine: MachineName::default() });
         assert_eq!(lab.text(600.0), ["52:54:00:00:00:01: up"]);
         let line = lab.timeline.line(0, Duration::from_secs(7)).unwrap();
         let stages: Vec<_> = line.reached.iter().map(|(s, at)| (*s, *at)).collect();
         let want = [
-            (Stage::Dhcp, 0.0),
-            (Stage::Script, 2.0),
-            (Stage::Kernel, 3.0),
-            (Stage::Initrd, 4.0),
-            (Stage::CloudConfig, 5.0),
-            (Stage::Up, 6.0),
+            (BootStage::Dhcp, 0.0),
+            (BootStage::Script, 2.0),
+            (BootStage::Kernel, 3.0),
+            (BootStage::Initrd, 4.0),
+            (BootStage::CloudConfig, 5.0),
+            (BootStage::Up, 6.0),
         ];
         assert_eq!(stages, want);
         assert_eq!((line.boots, line.address), (1, Some(IpAddr::from([10, 0, 0, 1]))));
@@ -252,83 +252,84 @@ mod tests {
 
     #[test]
     fn a_machine_that_stops_is_named_with_how_far_and_how_long() {
-        let mut lab = Lab::default();
-        let initrd = lab.ask(0.0, 1, Role::Initrd, (200, 0, INITRD));
+        let mut lab = TimelineLab::default();
+        let initrd = lab.ask(0.0, 1, FileRole::Initrd, (200, 0, INITRD));
         lab.moved(1.0, initrd, 38_000_000);
         assert_eq!(lab.text(2.0), ["10.0.0.1: initrd 92 %"]);
         assert_eq!(lab.text(13.0), ["10.0.0.1: initrd 38.0/41.2 MB, silent for 12 s"]);
-        lab.tell(14.0, 1, 1, What::Ended { request: initrd, sent: 38_000_000, whole: false });
+        lab.tell(14.0, 1, 1, ClientEventKind::Ended { request: initrd, sent: 38_000_000, whole: false });
         assert_eq!(
             lab.text(14.0),
             ["10.0.0.1: initrd 38.0/41.2 MB, silent for 13 s"],
             "an end moves nothing"
         );
-        lab.whole(20.0, 2, Role::Script);
+        lab.whole(20.0, 2, FileRole::Script);
         assert_eq!(lab.text(30.0)[1], "10.0.0.2: script sent, silent for 10 s");
     }
 
     #[test]
     fn a_refusal_is_a_failure_until_something_works() {
-        let mut lab = Lab::default();
-        lab.whole(0.0, 1, Role::Script);
-        lab.ask(1.0, 1, Role::Kernel, (404, 0, 10));
+        let mut lab = TimelineLab::default();
+        lab.whole(0.0, 1, FileRole::Script);
+        lab.ask(1.0, 1, FileRole::Kernel, (404, 0, 10));
         assert_eq!(lab.text(99.0), ["10.0.0.1: kernel refused: 404 for /Kernel"]);
-        lab.whole(100.0, 1, Role::Kernel);
+        lab.whole(100.0, 1, FileRole::Kernel);
         assert_eq!(lab.text(100.0), ["10.0.0.1: kernel sent"]);
     }
 
     #[test]
     fn pieces_in_any_order_add_up_and_a_restart_counts_anew() {
-        let mut lab = Lab::default();
+        let mut lab = TimelineLab::default();
         for (start, len) in [(0, 100), (500, 500), (50, 200)] {
-            let request = lab.ask(0.0, 1, Role::Kernel, (206, start, len));
+            let request = lab.ask(0.0, 1, FileRole::Kernel, (206, start, len));
             lab.moved(0.0, request, len);
         }
         assert_eq!(lab.text(0.0), ["10.0.0.1: kernel 75 %"]);
-        let again = lab.ask(1.0, 1, Role::Kernel, (200, 0, 1000));
+        let again = lab.ask(1.0, 1, FileRole::Kernel, (200, 0, 1000));
         lab.moved(1.0, again, 100);
         assert_eq!(lab.text(1.0), ["10.0.0.1: kernel 10 %"]);
     }
 
     #[test]
     fn a_script_after_the_kernel_is_another_boot() {
-        let mut lab = Lab::default();
-        for role in [Role::Script, Role::Script, Role::Kernel, Role::Initrd] {
+        let mut lab = TimelineLab::default();
+        for role in [FileRole::Script, FileRole::Script, FileRole::Kernel, FileRole::Initrd] {
             lab.whole(0.0, 1, role);
         }
         assert_eq!(lab.timeline.line(0, Duration::ZERO).unwrap().boots, 1, "retries are one boot");
-        lab.whole(9.0, 1, Role::Script);
+        lab.whole(9.0, 1, FileRole::Script);
         let line = lab.timeline.line(0, Duration::from_secs(10)).unwrap();
-        assert_eq!((line.boots, line.stage, line.age), (2, Stage::Script, 1.0));
+        assert_eq!((line.boots, line.stage, line.age), (2, BootStage::Script, 1.0));
     }
 
     #[test]
     fn a_request_for_an_address_is_another_boot_unless_it_is_told_late() {
-        let mut lab = Lab::default();
-        let dhcp = || What::Dhcp { machine: Machine { mac: Some("m".to_owned()), uuid: None } };
+        let mut lab = TimelineLab::default();
+        let dhcp =
+            || ClientEventKind::Dhcp { machine: MachineName { mac: Some("m".to_owned()), uuid: None } };
         lab.tell(0.0, 0, 0, dhcp());
-        lab.ask_on(1.0, 1, 1, Role::Script, (200, 0, 1000), Some("m"));
+        lab.ask_on(1.0, 1, 1, FileRole::Script, (200, 0, 1000), Some("m"));
         lab.tell(1.5, 0, 0, dhcp());
         assert_eq!(lab.timeline.line(0, Duration::ZERO).unwrap().boots, 1);
         lab.tell(60.0, 0, 0, dhcp());
         let line = lab.timeline.line(0, Duration::from_secs(60)).unwrap();
-        assert_eq!((line.boots, line.stage), (2, Stage::Dhcp));
+        assert_eq!((line.boots, line.stage), (2, BootStage::Dhcp));
     }
 
     #[test]
     fn guests_behind_one_address_are_told_apart_by_name_and_connection() {
-        let mut lab = Lab::default();
-        lab.ask_on(0.0, 11, 1, Role::Script, (200, 0, 1000), Some("52:54:00:00:00:01"));
-        lab.ask_on(1.0, 12, 1, Role::Script, (200, 0, 1000), Some("52:54:00:00:00:02"));
-        let kernel = lab.ask_on(2.0, 11, 1, Role::Kernel, (200, 0, 1000), None);
+        let mut lab = TimelineLab::default();
+        lab.ask_on(0.0, 11, 1, FileRole::Script, (200, 0, 1000), Some("52:54:00:00:00:01"));
+        lab.ask_on(1.0, 12, 1, FileRole::Script, (200, 0, 1000), Some("52:54:00:00:00:02"));
+        let kernel = lab.ask_on(2.0, 11, 1, FileRole::Kernel, (200, 0, 1000), None);
         lab.moved(2.0, kernel, 500);
         assert_eq!(lab.text(2.0), ["52:54:00:00:00:01: kernel 50 %", "52:54:00:00:00:02: script 0 %"]);
     }
 
     #[test]
     fn the_rate_is_that_of_the_last_two_seconds() {
-        let mut lab = Lab::default();
-        let initrd = lab.ask(0.0, 1, Role::Initrd, (200, 0, INITRD));
+        let mut lab = TimelineLab::default();
+        let initrd = lab.ask(0.0, 1, FileRole::Initrd, (200, 0, INITRD));
         for second in 1..=10 {
             lab.moved(f64::from(second), initrd, u64::try_from(second).unwrap() * 1_000_000);
         }
@@ -338,10 +339,10 @@ mod tests {
 
     #[test]
     fn strangers_make_bounded_work() {
-        let mut lab = Lab::default();
+        let mut lab = TimelineLab::default();
         for i in 0..3000u32 {
             let mac = format!("52:54:00:00:{:02x}:{:02x}", i / 256, i % 256);
-            lab.ask_on(0.0, u64::from(i) + 1, 1, Role::Script, (200, 0, 1000), Some(&mac));
+            lab.ask_on(0.0, u64::from(i) + 1, 1, FileRole::Script, (200, 0, 1000), Some(&mac));
         }
         assert!(lab.text(0.0).len() <= MAX_MACHINES);
         assert!(

@@ -21,21 +21,21 @@ const MAX_OPEN: usize = 256;
 const MAX_TEXT: u64 = 1 << 20;
 
 /// The served folder and the folder of per-machine texts.
-pub(super) struct Tree {
+pub(super) struct ServedTree {
     root: Utf8PathBuf,
     machines: Option<Utf8PathBuf>,
-    open: Mutex<HashMap<Utf8PathBuf, Arc<Entry>>>,
+    open: Mutex<HashMap<Utf8PathBuf, Arc<OpenFile>>>,
 }
 
 /// An open file.
-pub(super) struct Entry {
+pub(super) struct OpenFile {
     pub(super) file: Arc<File>,
     pub(super) len: u64,
     pub(super) modified: Option<SystemTime>,
     etag: tokio::sync::OnceCell<String>,
 }
 
-impl Tree {
+impl ServedTree {
     /// Fails when `root` is no folder.
     pub(super) fn new(root: &Utf8Path, machines: Option<&Utf8Path>) -> Result<Self> {
         let root = root.canonicalize_utf8().ok().filter(|r| r.is_dir()).ok_or_else(|| {
@@ -47,7 +47,7 @@ impl Tree {
     }
 
     /// The file at a checked path ([`super::target::tree_path`]); links may not lead out of the folder.
-    pub(super) fn find(&self, path: &str) -> Option<Arc<Entry>> {
+    pub(super) fn find(&self, path: &str) -> Option<Arc<OpenFile>> {
         let path = inside(&self.root, path)?;
         let now = fs_err::metadata(&path).ok()?;
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
@@ -57,7 +57,7 @@ impl Tree {
         }
         let file = File::open(&path).ok()?;
         let meta = file.metadata().ok()?;
-        let entry = Arc::new(Entry {
+        let entry = Arc::new(OpenFile {
             file: Arc::new(file),
             len: meta.len(),
             modified: meta.modified().ok(),
@@ -90,7 +90,7 @@ fn inside(root: &Utf8Path, path: &str) -> Option<Utf8PathBuf> {
     (real.starts_with(root) && real.is_file()).then_some(real)
 }
 
-impl Entry {
+impl OpenFile {
     fn is(&self, now: &Metadata) -> bool {
         self.len == now.len() && self.modified == now.modified().ok() && same_file(&self.file, now)
     }

@@ -26,7 +26,7 @@ use tokio::{
     time::Sleep,
 };
 
-use super::{event::What, server::Hub};
+use super::{event::ClientEventKind, server::Hub};
 
 /// Never written nor read, so the system gives it no memory. Its length bounds one `sendfile`, so that one
 /// fast reader does not hold a thread for long.
@@ -35,7 +35,7 @@ static PLACEHOLDER: LazyLock<Vec<u8>> = LazyLock::new(|| vec![0; 1 << 20]);
 const TELL_EVERY: Duration = Duration::from_millis(250);
 
 /// What a body's bytes are.
-pub(super) enum Source {
+pub(super) enum BodySource {
     /// Part of a file.
     File(Arc<File>),
     /// Bytes made for the request.
@@ -44,7 +44,7 @@ pub(super) enum Source {
 
 /// Bytes to send.
 pub(super) struct Segment {
-    pub(super) source: Source,
+    pub(super) source: BodySource,
     pub(super) offset: u64,
     pub(super) left: u64,
     pub(super) meter: Arc<Meter>,
@@ -75,14 +75,15 @@ impl Meter {
     }
 
     fn tell(&self) {
-        self.link.tell(What::Moved { request: self.request, sent: self.sent.load(Ordering::Relaxed) });
+        self.link
+            .tell(ClientEventKind::Moved { request: self.request, sent: self.sent.load(Ordering::Relaxed) });
     }
 }
 
 impl Drop for Meter {
     fn drop(&mut self) {
         let sent = self.sent.load(Ordering::Relaxed);
-        self.link.tell(What::Ended { request: self.request, sent, whole: sent == self.total });
+        self.link.tell(ClientEventKind::Ended { request: self.request, sent, whole: sent == self.total });
     }
 }
 
@@ -112,7 +113,7 @@ impl Link {
         Arc::new(link)
     }
 
-    pub(super) fn tell(&self, what: What) {
+    pub(super) fn tell(&self, what: ClientEventKind) {
         self.hub.tell(self.id, self.peer, what);
     }
 
@@ -233,11 +234,11 @@ impl Stream {
         let segment = queue.front_mut().ok_or_else(|| io::Error::other("a placeholder without a segment"))?;
         let max = usize::try_from(segment.left).unwrap_or(max).min(max);
         let n = match &segment.source {
-            Source::Bytes(bytes) => {
+            BodySource::Bytes(bytes) => {
                 let from = usize::try_from(segment.offset).map_err(io::Error::other)?;
                 self.tcp.try_write(&bytes[from..from + max])?
             }
-            Source::File(file) => send_file(&self.tcp, file, segment.offset, max)?,
+            BodySource::File(file) => send_file(&self.tcp, file, segment.offset, max)?,
         };
         if n == 0 {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file became shorter"));

@@ -11,13 +11,13 @@ const PLAIN_EVERY: Duration = Duration::from_secs(10);
 
 pub(super) struct Human {
     bars: MultiProgress,
-    running: BTreeMap<String, Task>,
+    running: BTreeMap<String, TaskBar>,
     live: super::live::Block,
     terminal: bool,
     quiet: bool,
 }
 
-struct Task {
+struct TaskBar {
     bar: ProgressBar,
     last_line: std::time::Instant,
 }
@@ -58,7 +58,7 @@ impl Human {
         let bar = self.bars.add(ProgressBar::new_spinner().with_message(failure::shown(label)));
         bar.set_style(style("{spinner} {msg} {elapsed}"));
         bar.enable_steady_tick(Duration::from_millis(120));
-        self.running.insert(label.to_owned(), Task { bar, last_line: std::time::Instant::now() });
+        self.running.insert(label.to_owned(), TaskBar { bar, last_line: std::time::Instant::now() });
     }
 
     fn progress(&mut self, label: &str, done: u64, total: Option<u64>) {

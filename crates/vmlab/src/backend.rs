@@ -22,7 +22,7 @@ use vmspec::{
 
 /// The back ends by name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum Choice {
+pub enum BackendChoice {
     /// QEMU, a process of its own for each machine.
     #[default]
     Qemu,
@@ -30,7 +30,7 @@ pub enum Choice {
     Virtualbox,
 }
 
-impl Choice {
+impl BackendChoice {
     /// All of them.
     pub const ALL: [Self; 2] = [Self::Qemu, Self::Virtualbox];
 
@@ -47,7 +47,7 @@ impl Choice {
 /// A back end of this host.
 pub enum Backend {
     /// QEMU.
-    Qemu(qemu::Host),
+    Qemu(qemu::QemuHost),
     /// VirtualBox.
     VirtualBox,
 }
@@ -57,10 +57,10 @@ impl Backend {
     ///
     /// # Errors
     /// [`failure::Kind::MissingTool`] when it is not installed.
-    pub fn find(ctx: &Ctx, choice: Choice) -> Result<Self> {
+    pub fn find(ctx: &Ctx, choice: BackendChoice) -> Result<Self> {
         Ok(match choice {
-            Choice::Qemu => Self::Qemu(session::backend(ctx)?),
-            Choice::Virtualbox => {
+            BackendChoice::Qemu => Self::Qemu(session::backend(ctx)?),
+            BackendChoice::Virtualbox => {
                 preflight::find(ctx, System::current())?;
                 Self::VirtualBox
             }
@@ -163,7 +163,7 @@ impl Backend {
     /// # Errors
     /// When the machine is refused.
     pub fn script(
-        choice: Choice,
+        choice: BackendChoice,
         ctx: &Ctx,
         machine: Machine,
         dir: &Utf8Path,
@@ -172,14 +172,14 @@ impl Backend {
         serve: Option<String>,
     ) -> Result<String> {
         match choice {
-            Choice::Qemu => {
+            BackendChoice::Qemu => {
                 let host = host::find_or_guess(ctx)?;
                 let disks = machine.disks.iter().filter(|d| !d.path.exists()).map(qemu::create_disk);
                 let run = qemu::command(&machine, &host, &Watch { window, ..Watch::default() })?;
                 let lines = disks.chain([run]).map(|cmd| quote::line(&cmd, shell) + "\n");
                 Ok(serve.map(|s| format!("# in another shell: {s}\n")).into_iter().chain(lines).collect())
             }
-            Choice::Virtualbox => {
+            BackendChoice::Virtualbox => {
                 let name = machine.name.clone();
                 let todo = virtualbox::dry_run(ctx, dir, &name, machine, window)?;
                 let todo = Todo { serve, ..todo };
@@ -193,15 +193,17 @@ impl Backend {
     /// # Errors
     /// When VirtualBox cannot be asked.
     pub fn forget_script(
-        choice: Choice,
+        choice: BackendChoice,
         ctx: &Ctx,
         name: &str,
         dir: &Utf8Path,
         shell: Shell,
     ) -> Result<String> {
         match choice {
-            Choice::Qemu => Ok(String::new()),
-            Choice::Virtualbox => Ok(virtualbox_script(&virtualbox::dry_removal(ctx, dir, name)?, shell)),
+            BackendChoice::Qemu => Ok(String::new()),
+            BackendChoice::Virtualbox => {
+                Ok(virtualbox_script(&virtualbox::dry_removal(ctx, dir, name)?, shell))
+            }
         }
     }
 

@@ -28,8 +28,8 @@ pub fn find(ctx: &Ctx, profile: &Profile) -> Result<Dist> {
         ipxe_uefi: ipxe_iso.as_deref().map(for_uefi).transpose()?.unwrap_or_default(),
         ipxe_iso,
         network: network(profile),
-        room: kargs.as_ref().is_some_and(|k| k.has_room),
-        seed: kargs.as_ref().is_some_and(|k| k.has_seed),
+        embed_areas: kargs.as_ref().is_some_and(|k| k.has_embed_areas),
+        config_initrd: kargs.as_ref().is_some_and(|k| k.has_config_initrd),
         netboot_config: netboot_config(&tree(ctx, profile))?,
         speaks: profile.vm.speaks(),
         login: login(profile),
@@ -49,8 +49,8 @@ pub fn expected(ctx: &Ctx, profile: &Profile) -> Dist {
         ipxe_iso: Some(dir.join("ipxe.iso")),
         ipxe_uefi: false,
         network: network(profile),
-        seed: false,
-        room: false,
+        config_initrd: false,
+        embed_areas: false,
         netboot_config: None,
         speaks: profile.vm.speaks(),
         login: login(profile),
@@ -101,7 +101,7 @@ fn image(dir: &Utf8Path, profile: &str) -> Result<Utf8PathBuf> {
 /// What a guest says that is booted from this tree as it is: its script loads a seed with this cloud-config.
 fn netboot_config(tree: &Utf8Path) -> Result<Option<String>> {
     let config = tree.join(netboot::CONFIG);
-    if !config.exists() || !netboot::has_seed(&fs_err::read_to_string(tree.join("boot.html"))?) {
+    if !config.exists() || !netboot::has_config_initrd(&fs_err::read_to_string(tree.join("boot.html"))?) {
         return Ok(None);
     }
     let text = fs_err::read_to_string(config)?;

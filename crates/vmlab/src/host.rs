@@ -10,7 +10,7 @@ use buildexec::ctx::Ctx;
 use buildexec::run::Streams;
 use buildplan::Cmd;
 use failure::{Failure, Kind};
-use vmspec::qemu::{Accel, Host, OVMF_PLACES, Ovmf};
+use vmspec::qemu::{Accel, OVMF_PLACES, Ovmf, QemuHost};
 
 /// The program that runs machines.
 pub const PROGRAM: &str = "qemu-system-x86_64";
@@ -25,25 +25,25 @@ const PROBE_WORDS: &[u8] = b"media: alive\r\n";
 ///
 /// # Errors
 /// [`Kind::MissingTool`] without QEMU.
-pub fn find(ctx: &Ctx) -> Result<Host> {
+pub fn find(ctx: &Ctx) -> Result<QemuHost> {
     let program = ctx.find_program(PROGRAM).ok_or_else(|| {
         Failure::new(Kind::MissingTool, format!("`{PROGRAM}` is not installed")).help(
             "`cargo xtask doctor --install` installs what is missing (here the package qemu-system-x86)",
         )
     })?;
     let accel = accel(ctx, &program)?;
-    Ok(Host { program: program.into_string(), accel, ovmf: ovmf() })
+    Ok(QemuHost { program: program.into_string(), accel, ovmf: ovmf() })
 }
 
 /// As [`find`]; where QEMU is not installed, as if it were.
 ///
 /// # Errors
 /// When the probe cannot be carried out.
-pub fn find_or_guess(ctx: &Ctx) -> Result<Host> {
+pub fn find_or_guess(ctx: &Ctx) -> Result<QemuHost> {
     if ctx.find_program(PROGRAM).is_some() {
         return find(ctx);
     }
-    Ok(Host { program: PROGRAM.to_owned(), accel: Accel::Tcg, ovmf: ovmf() })
+    Ok(QemuHost { program: PROGRAM.to_owned(), accel: Accel::Tcg, ovmf: ovmf() })
 }
 
 /// The first of the known places that exists.
@@ -62,7 +62,7 @@ pub fn ovmf() -> Option<Ovmf> {
 
 /// The probe's answer, as kept on disk.
 #[derive(Serialize, Deserialize)]
-struct Known {
+struct ProbeAnswer {
     accel: Accel,
     at: SystemTime,
 }
@@ -76,13 +76,13 @@ fn accel(ctx: &Ctx, program: &Utf8Path) -> Result<Accel> {
         return Ok(Accel::Tcg);
     }
     let cache = ctx.work.join("kvm.json");
-    let known = fs_err::read(&cache).ok().and_then(|b| serde_json::from_slice::<Known>(&b).ok());
+    let known = fs_err::read(&cache).ok().and_then(|b| serde_json::from_slice::<ProbeAnswer>(&b).ok());
     if let Some(known) = known.filter(|k| k.at.elapsed().is_ok_and(|age| age < BELIEVED)) {
         return Ok(known.accel);
     }
     let accel = if probe(ctx, program, Accel::Kvm)? { Accel::Kvm } else { Accel::Tcg };
     fs_err::create_dir_all(&ctx.work)?;
-    let known = Known { accel, at: SystemTime::now() };
+    let known = ProbeAnswer { accel, at: SystemTime::now() };
     fs_err::write(&cache, serde_json::to_vec(&known)?)?;
     Ok(accel)
 }

@@ -7,7 +7,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 
 use super::{
-    backend::{Backend, Choice},
+    backend::{Backend, BackendChoice},
     virtualbox::VirtualBox,
 };
 use buildexec::ctx::Ctx;
@@ -40,14 +40,14 @@ pub struct Home {
     /// The profile.
     pub profile: String,
     /// What runs it.
-    pub choice: Choice,
+    pub choice: BackendChoice,
     /// The folder.
     pub dir: Utf8PathBuf,
 }
 
 /// One line of `vm ls`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Listed {
+pub struct ListedMachine {
     /// The profile.
     pub profile: String,
     /// `qemu` or `virtualbox`.
@@ -63,7 +63,7 @@ pub struct Listed {
 impl Home {
     /// Where the machine of `profile` lives.
     #[must_use]
-    pub fn of(ctx: &Ctx, profile: &str, choice: Choice) -> Self {
+    pub fn of(ctx: &Ctx, profile: &str, choice: BackendChoice) -> Self {
         let dir = root(ctx).join(format!("{profile}.{}", choice.name()));
         Self { profile: profile.to_owned(), choice, dir }
     }
@@ -78,7 +78,7 @@ impl Home {
             for entry in root(ctx).read_dir_utf8()? {
                 let entry = entry?;
                 let Some((profile, backend)) = entry.file_name().rsplit_once('.') else { continue };
-                let choice = Choice::ALL.into_iter().find(|c| c.name() == backend);
+                let choice = BackendChoice::ALL.into_iter().find(|c| c.name() == backend);
                 all.extend(choice.map(|choice| Self::of(ctx, profile, choice)));
             }
         }
@@ -114,12 +114,12 @@ impl Home {
     ///
     /// # Errors
     /// When its folder cannot be read.
-    pub fn look(&self) -> Result<Listed> {
+    pub fn look(&self) -> Result<ListedMachine> {
         let mut total = 0;
         for file in files_in(&self.dir)? {
             total += on_disk(&fs_err::symlink_metadata(file)?);
         }
-        Ok(Listed {
+        Ok(ListedMachine {
             profile: self.profile.clone(),
             backend: self.choice.name(),
             running: self.dir.join(LOCK).exists() && self.hold().is_err(),
@@ -134,7 +134,9 @@ impl Home {
     /// When the back end is there and cannot be asked.
     pub fn is_known(&self, ctx: &Ctx) -> Result<bool> {
         match (self.choice, Backend::find(ctx, self.choice)) {
-            (Choice::Virtualbox, Ok(_)) => VirtualBox::open(ctx, &self.dir, &self.machine_name())?.is_known(),
+            (BackendChoice::Virtualbox, Ok(_)) => {
+                VirtualBox::open(ctx, &self.dir, &self.machine_name())?.is_known()
+            }
             _ => Ok(false),
         }
     }
@@ -152,8 +154,8 @@ impl Home {
         let held = self.hold()?;
         match self.choice {
             // All that it keeps are files.
-            Choice::Qemu => {}
-            Choice::Virtualbox => {
+            BackendChoice::Qemu => {}
+            BackendChoice::Virtualbox => {
                 Backend::find(ctx, self.choice)?.forget(ctx, &self.machine_name(), &self.dir)?;
             }
         }
@@ -219,8 +221,8 @@ fn on_disk(metadata: &std::fs::Metadata) -> u64 {
 
 /// The rows of `vm ls`.
 #[must_use]
-pub fn rows(listed: &[Listed], root: &Utf8Path) -> Vec<Vec<String>> {
-    let row = |l: &Listed| {
+pub fn rows(listed: &[ListedMachine], root: &Utf8Path) -> Vec<Vec<String>> {
+    let row = |l: &ListedMachine| {
         let folder = l.folder.strip_prefix(root).unwrap_or(&l.folder);
         let state = if l.running { "running" } else { "off" };
         vec![l.profile.clone(), l.backend.to_owned(), state.to_owned(), bytes(l.bytes), folder.to_string()]

@@ -15,7 +15,7 @@ const SEED: &str = "seed.cpio";
 
 /// Whether `script` brings its own cloud-config.
 #[must_use]
-pub fn has_seed(script: &str) -> bool {
+pub fn has_config_initrd(script: &str) -> bool {
     script.contains(SEED)
 }
 
@@ -86,7 +86,7 @@ mod tests {
     #[test]
     fn only_the_seed_is_taken_out() {
         let script = "#!ipxe\ninitrd ${base-url}/seed.cpio || goto failed\ninitrd i\n";
-        assert!(has_seed(script));
+        assert!(has_config_initrd(script));
         assert_eq!(without_seed(script), "#!ipxe\ninitrd i\n");
     }
 

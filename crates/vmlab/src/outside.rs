@@ -33,7 +33,7 @@ pub(crate) fn obstacle(ctx: &Ctx, backend: &Backend, scenario: &Scenario, dist: 
 
 /// The file system on a disk, as seen from outside.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct State {
+pub(crate) struct DiskState {
     /// Its label.
     pub(crate) label: String,
     /// Its UUID: another one after it was formatted again.
@@ -48,7 +48,7 @@ pub(crate) struct State {
 ///
 /// # Errors
 /// When `debugfs` cannot be run.
-pub(crate) fn state(ctx: &Ctx, disk: &Utf8Path) -> Result<Option<State>> {
+pub(crate) fn state(ctx: &Ctx, disk: &Utf8Path) -> Result<Option<DiskState>> {
     let ask = |request: &str| {
         let cmd = Cmd::new("debugfs", format!("look into {disk}")).args(["-R", request, disk.as_str()]);
         Ok::<_, anyhow::Error>(ctx.runner.output(&cmd)?.text())
@@ -56,7 +56,7 @@ pub(crate) fn state(ctx: &Ctx, disk: &Utf8Path) -> Result<Option<State>> {
     Ok(parse(&ask("show_super_stats -h")?, &ask("ls -p /")?))
 }
 
-fn parse(stats: &str, listed: &str) -> Option<State> {
+fn parse(stats: &str, listed: &str) -> Option<DiskState> {
     let value = |key: &str| {
         let line = stats.lines().find_map(|l| l.strip_prefix(key)?.strip_prefix(':'))?;
         Some(line.trim().to_owned())
@@ -64,7 +64,7 @@ fn parse(stats: &str, listed: &str) -> Option<State> {
     // `/inode/mode/user/group/name/size/`
     let name = |line: &str| line.strip_prefix('/')?.split('/').nth(4).map(str::to_owned);
     let names = listed.lines().filter_map(name);
-    Some(State {
+    Some(DiskState {
         label: value("Filesystem volume name")?,
         uuid: value("Filesystem UUID")?,
         mounts: value("Mount count")?.parse().ok()?,
@@ -72,7 +72,7 @@ fn parse(stats: &str, listed: &str) -> Option<State> {
     })
 }
 
-impl State {
+impl DiskState {
     /// What is wrong with it after a boot, if anything: `before` is what the boot before left.
     pub(crate) fn wrong(&self, label: &str, before: Option<&Self>) -> Option<String> {
         if self.label != label {
@@ -187,13 +187,13 @@ mod tests {
     #[test]
     fn what_a_boot_left_is_judged_by_label_files_uuid_and_mounts() {
         let first = parse(STATS, LISTED).unwrap();
-        let later = State { mounts: 3, ..first.clone() };
+        let later = DiskState { mounts: 3, ..first.clone() };
         assert_eq!(first.wrong("RANCHER_STATE", None), None);
         assert_eq!(later.wrong("RANCHER_STATE", Some(&first)), None);
         let cases = [
-            ("has the label `x`", State { label: "x".to_owned(), ..later.clone() }),
-            ("holds no file", State { names: Vec::new(), ..later.clone() }),
-            ("formatted again", State { uuid: "other".to_owned(), ..later }),
+            ("has the label `x`", DiskState { label: "x".to_owned(), ..later.clone() }),
+            ("holds no file", DiskState { names: Vec::new(), ..later.clone() }),
+            ("formatted again", DiskState { uuid: "other".to_owned(), ..later }),
             ("was not mounted", first.clone()),
         ];
         for (wanted, state) in cases {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::qmp::Control;
 use buildexec::ctx::Ctx;
-use buildexec::run::{Job, Streams};
+use buildexec::run::{RunningCommand, Streams};
 use vmspec::{
     Machine,
     boot::Fact,
@@ -58,7 +58,7 @@ pub trait Power {
 
 /// QEMU, as a child of ours.
 pub struct Qemu {
-    job: Job,
+    job: RunningCommand,
     control: Control,
     dir: Utf8PathBuf,
     ended: bool,
@@ -73,7 +73,7 @@ impl Qemu {
     pub fn on(
         ctx: &Ctx,
         machine: &Machine,
-        host: &qemu::Host,
+        host: &qemu::QemuHost,
         dir: &Utf8Path,
         trace: Option<&Utf8Path>,
         window: bool,

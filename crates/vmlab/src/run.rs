@@ -9,10 +9,10 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{
-    backend::{Backend, Choice},
+    backend::{Backend, BackendChoice},
     dist,
     machines::Home,
-    server::{Changes, Served},
+    server::{Changes, RunningServer},
     session::Session,
 };
 use bootparams::Os;
@@ -21,7 +21,7 @@ use failure::{Failure, Kind, kind_of};
 use mediaplan::config::Profile;
 use vmspec::{
     Attach, DiskFormat, Firmware, Forward, Machine, Medium, Nic,
-    boot::{Fact, Mark, Verdict, Want},
+    boot::{BootEnd, Fact, Mark, Want},
     qemu::Accel,
     quote::Shell,
     scenario::Dist,
@@ -37,7 +37,7 @@ const TICK: Duration = Duration::from_millis(50);
 
 /// What a machine boots from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum From {
+pub enum BootMedium {
     /// `ipxe.iso`, then DHCP and HTTP from here.
     #[default]
     Netboot,
@@ -51,9 +51,9 @@ pub enum From {
 #[derive(Clone, Debug)]
 pub struct Wish {
     /// What runs the machine.
-    pub choice: Choice,
+    pub choice: BackendChoice,
     /// What it boots from.
-    pub from: From,
+    pub from: BootMedium,
     /// Another firmware than the profile's.
     pub firmware: Option<Firmware>,
     /// Another port for the guest's SSH than the profile's; `Some(0)` forwards nothing.
@@ -77,16 +77,16 @@ pub fn script(ctx: &Ctx, profile: &Profile, wish: &Wish, shell: Shell) -> Result
     };
     let home = Home::of(ctx, &profile.name, wish.choice);
     let machine = machine(profile, &dist, &home, wish)?;
-    let serve = (wish.from == From::Netboot).then(|| serve_command(profile, wish.choice));
+    let serve = (wish.from == BootMedium::Netboot).then(|| serve_command(profile, wish.choice));
     Backend::script(wish.choice, ctx, machine, &home.dir, shell, wish.window, serve)
 }
 
 /// What `vm run` does by itself.
-fn serve_command(profile: &Profile, choice: Choice) -> String {
+fn serve_command(profile: &Profile, choice: BackendChoice) -> String {
     // QEMU's user network leads from the guest's server to this host's own address.
     let at = match choice {
-        Choice::Qemu => "127.0.0.1",
-        Choice::Virtualbox => profile.base_url.host.as_str(),
+        BackendChoice::Qemu => "127.0.0.1",
+        BackendChoice::Virtualbox => profile.base_url.host.as_str(),
     };
     format!("cargo xtask serve {} --listen {at}:{}", profile.name, profile.base_url.port)
 }
@@ -109,14 +109,14 @@ pub fn run(ctx: &Ctx, profile: &Profile, wish: &Wish) -> Result<()> {
     }
     let (machine, address) = backend.ready(ctx, machine, &home.dir)?;
     let served = match wish.from {
-        From::Netboot => {
+        BootMedium::Netboot => {
             let at = SocketAddrV4::new(address, profile.base_url.port);
             Some(
-                Served::start(&dist::tree(ctx, profile), at, Changes::default())
+                RunningServer::start(&dist::tree(ctx, profile), at, Changes::default())
                     .map_err(|e| unserved(e, profile))?,
             )
         }
-        From::Cd | From::Usb => None,
+        BootMedium::Cd | BootMedium::Usb => None,
     };
     let want = want(profile, &dist, wish, backend.accel());
     ctx.report.note(format!("{} boots; Ctrl-C switches it off", machine.name));
@@ -153,7 +153,7 @@ fn want(profile: &Profile, dist: &Dist, wish: &Wish, accel: Accel) -> Want {
     let firmware = wish.firmware.unwrap_or(profile.vm.firmware);
     let usual = || boot_limit(firmware, accel, dist.initrd_bytes).max(PATIENCE);
     Want {
-        netboot: wish.from == From::Netboot,
+        netboot: wish.from == BootMedium::Netboot,
         // The product as it was built: there is nothing in it by which to tell this boot from another.
         nonce: None,
         ready: profile.vm.ready.clone(),
@@ -165,12 +165,12 @@ fn want(profile: &Profile, dist: &Dist, wish: &Wish, accel: Accel) -> Want {
 
 fn machine(profile: &Profile, dist: &Dist, home: &Home, wish: &Wish) -> Result<Machine> {
     let (path, attach) = match wish.from {
-        From::Netboot => {
+        BootMedium::Netboot => {
             let missing = || Failure::new(Kind::Usage, "there is no ipxe.iso").help("boot with --from cd");
             (dist.ipxe_iso.clone().ok_or_else(missing)?, Attach::Cd)
         }
-        From::Cd => (dist.iso.clone(), Attach::Cd),
-        From::Usb => (dist.iso.clone(), Attach::Usb),
+        BootMedium::Cd => (dist.iso.clone(), Attach::Cd),
+        BootMedium::Usb => (dist.iso.clone(), Attach::Usb),
     };
     let mut spec = profile.vm.clone();
     spec.firmware = wish.firmware.unwrap_or(spec.firmware);
@@ -179,7 +179,9 @@ fn machine(profile: &Profile, dist: &Dist, home: &Home, wish: &Wish) -> Result<M
     }
     match &dist.network {
         Ok(network) => spec.host_only = network.clone(),
-        Err(why) if wish.from == From::Netboot => return Err(Failure::new(Kind::Config, why.clone()).into()),
+        Err(why) if wish.from == BootMedium::Netboot => {
+            return Err(Failure::new(Kind::Config, why.clone()).into());
+        }
         Err(_) => {}
     }
     let medium = Medium { path, attach };
@@ -223,7 +225,7 @@ fn free_ports(ctx: &Ctx, machine: &Machine, patience: Duration) -> Result<()> {
 /// A machine that is watched.
 struct Live<'a> {
     ctx: &'a Ctx,
-    served: Option<Served>,
+    served: Option<RunningServer>,
     session: Session,
     want: Want,
     wish: &'a Wish,
@@ -262,11 +264,11 @@ impl Live<'_> {
         let which =
             if self.wish.boots > 1 { format!("boot {boot} of {}: ", self.wish.boots) } else { String::new() };
         match verdict {
-            Verdict::Up => {
+            BootEnd::Up => {
                 self.ctx.report.note(format!("{which}up ({stages})"));
                 Ok(())
             }
-            Verdict::Hung(diagnosis) => {
+            BootEnd::Hung(diagnosis) => {
                 let furthest = self.session.boot().furthest().label();
                 let text = format!("{which}hung after {furthest}: {diagnosis}");
                 for line in self.session.evidence() {

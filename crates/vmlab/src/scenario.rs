@@ -11,11 +11,11 @@ use anyhow::{Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 
-use super::{backend::Backend, media, netboot, outside, server::Served, session::Session};
+use super::{backend::Backend, media, netboot, outside, server::RunningServer, session::Session};
 use buildexec::ctx::Ctx;
 use vmspec::{
     Forward, Machine, Nic, VmSpec,
-    boot::{Boot, Diagnosis, Mark, Verdict, Want},
+    boot::{Boot, BootEnd, Diagnosis, Mark, Want},
     scenario::{Dist, Proof, Sabotage, Scenario, Start, config_line, host_name},
     spec::serial_log,
 };
@@ -60,7 +60,7 @@ pub enum Outcome {
 
 /// A scenario that was carried out.
 #[derive(Clone, Debug, Serialize)]
-pub struct Done {
+pub struct FinishedScenario {
     /// Its name.
     pub scenario: &'static str,
     /// What came of it.
@@ -78,7 +78,12 @@ pub struct Done {
 ///
 /// # Errors
 /// When it could not be carried out, which says nothing about what was built.
-pub fn run(ctx: &Ctx, setup: &Setup, scenario: &'static Scenario, dir: &Utf8Path) -> Result<Done> {
+pub fn run(
+    ctx: &Ctx,
+    setup: &Setup,
+    scenario: &'static Scenario,
+    dir: &Utf8Path,
+) -> Result<FinishedScenario> {
     fs_err::create_dir_all(dir)?;
     let start = Instant::now();
     let (stages, waited) = (Vec::new(), Duration::ZERO);
@@ -91,7 +96,7 @@ pub fn run(ctx: &Ctx, setup: &Setup, scenario: &'static Scenario, dir: &Utf8Path
         trial.tidy()?;
     }
     let seconds = |d: Duration| (d.as_secs_f64() * 100.0).round() / 100.0;
-    Ok(Done {
+    Ok(FinishedScenario {
         scenario: scenario.name,
         outcome,
         seconds: seconds(start.elapsed().saturating_sub(trial.waited)),
@@ -153,9 +158,9 @@ impl Trial<'_> {
         let (mut session, verdict) = self.boot_once()?;
         let wanted = sabotage.cause();
         match verdict {
-            Verdict::Hung(d) if d.cause == wanted => Ok(Outcome::Passed { note: Some(d.to_string()) }),
-            Verdict::Up => Ok(failed(&mut session, format!("it came up; {} was meant", wanted.name()))),
-            Verdict::Hung(d) => Ok(failed(&mut session, format!("{d}; {} was meant", wanted.name()))),
+            BootEnd::Hung(d) if d.cause == wanted => Ok(Outcome::Passed { note: Some(d.to_string()) }),
+            BootEnd::Up => Ok(failed(&mut session, format!("it came up; {} was meant", wanted.name()))),
+            BootEnd::Hung(d) => Ok(failed(&mut session, format!("{d}; {} was meant", wanted.name()))),
         }
     }
 
@@ -187,7 +192,7 @@ impl Trial<'_> {
     /// The state of a guest that tells nothing, read off its disk after each boot.
     fn keeps_state(&mut self, boots: u64) -> Result<Outcome> {
         let label = self.setup.dist.state_label.clone().unwrap_or_default();
-        let mut before: Option<outside::State> = None;
+        let mut before: Option<outside::DiskState> = None;
         for boot in 1..=boots {
             let (mut session, verdict) = self.boot_once()?;
             if let failure @ Outcome::Failed { .. } = self.judge(&mut session, verdict) {
@@ -245,7 +250,7 @@ impl Trial<'_> {
             }
             let mut session = self.start(&machine, &dir, want)?;
             let verdict = self.wait(&mut session, None)?;
-            if !last && verdict == Verdict::Up {
+            if !last && verdict == BootEnd::Up {
                 std::thread::sleep(delay);
                 session.cut()?;
                 session.look(None, &mut |_, _| {})?;
@@ -261,7 +266,7 @@ impl Trial<'_> {
     }
 
     /// One boot with all that the scenario changes.
-    fn boot_once(&mut self) -> Result<(Session, Verdict)> {
+    fn boot_once(&mut self) -> Result<(Session, BootEnd)> {
         let nonce = nonce();
         let medium = self.medium(&nonce)?;
         let (machine, address, dir) = self.machine(&medium)?;
@@ -292,7 +297,7 @@ impl Trial<'_> {
         if copy.exists() {
             fs_err::remove_file(&copy)?;
         }
-        if dist.room {
+        if dist.embed_areas {
             let args = self.args(nonce);
             media::copy(
                 &dist.iso,
@@ -326,7 +331,7 @@ impl Trial<'_> {
         config
     }
 
-    fn serve(&self, nonce: &str, at: SocketAddrV4) -> Result<Served> {
+    fn serve(&self, nonce: &str, at: SocketAddrV4) -> Result<RunningServer> {
         let tree = &self.setup.tree;
         let mut script = fs_err::read_to_string(tree.join("boot.html"))?;
         let mut args = self.args(nonce).join(" ");
@@ -343,7 +348,7 @@ impl Trial<'_> {
             _ => None,
         };
         let kernel = fs_err::metadata(tree.join("vmlinuz"))?.len();
-        Served::start(tree, at, netboot::changes(&script, config.as_deref(), kernel, sabotage))
+        RunningServer::start(tree, at, netboot::changes(&script, config.as_deref(), kernel, sabotage))
     }
 
     /// The machine of the next boot, the address at which it finds this host, and the folder of its transcripts.
@@ -366,7 +371,7 @@ impl Trial<'_> {
     fn want(&self, nonce: &str) -> Want {
         let setup = self.setup;
         let mut want = self.scenario.want(&setup.dist, &setup.spec, nonce, setup.backend.accel());
-        if matches!(self.scenario.start, Start::Iso(_)) && !setup.dist.room {
+        if matches!(self.scenario.start, Start::Iso(_)) && !setup.dist.embed_areas {
             want.nonce = None;
         }
         want
@@ -376,16 +381,16 @@ impl Trial<'_> {
         self.setup.backend.start(self.ctx, machine, self.dir, dir, want, false)
     }
 
-    fn wait(&mut self, session: &mut Session, served: Option<&Served>) -> Result<Verdict> {
+    fn wait(&mut self, session: &mut Session, served: Option<&RunningServer>) -> Result<BootEnd> {
         let verdict = session.wait(self.ctx, served, &mut |_, _| {})?;
         self.stages = session.boot().marks();
         Ok(verdict)
     }
 
-    fn judge(&self, session: &mut Session, verdict: Verdict) -> Outcome {
+    fn judge(&self, session: &mut Session, verdict: BootEnd) -> Outcome {
         match verdict {
-            Verdict::Up => Outcome::Passed { note: None },
-            Verdict::Hung(diagnosis) => failed(session, hang(session.boot().furthest(), &diagnosis)),
+            BootEnd::Up => Outcome::Passed { note: None },
+            BootEnd::Hung(diagnosis) => failed(session, hang(session.boot().furthest(), &diagnosis)),
         }
     }
 

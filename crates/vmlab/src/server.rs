@@ -10,7 +10,7 @@ use std::{
 use anyhow::Result;
 use camino::Utf8Path;
 
-use netboot::{Config, Fault, Server, What};
+use netboot::{ClientEventKind, Fault, Server, ServerConfig};
 use vmspec::boot::Fact;
 
 /// What is changed of the tree for this machine.
@@ -23,19 +23,19 @@ pub struct Changes {
 }
 
 /// A running server. It ends when it is dropped.
-pub struct Served {
+pub struct RunningServer {
     _server: Server,
     facts: mpsc::Receiver<(Instant, Fact)>,
 }
 
-impl Served {
+impl RunningServer {
     /// Serves `tree` at one address of this host.
     ///
     /// # Errors
     /// [`failure::Kind::Port`] when the port is taken.
     pub fn start(tree: &Utf8Path, at: SocketAddrV4, changes: Changes) -> Result<Self> {
         let (sender, facts) = mpsc::channel();
-        let mut config = Config::new(at.into(), tree);
+        let mut config = ServerConfig::new(at.into(), tree);
         config.overrides = changes.overrides;
         config.faults = changes.faults;
         config.observer = Some(Arc::new(move |event| {
@@ -53,16 +53,18 @@ impl Served {
     }
 }
 
-fn fact(what: &What) -> Option<Fact> {
+fn fact(what: &ClientEventKind) -> Option<Fact> {
     Some(match what {
-        What::Asked(a) => Fact::HttpAsked {
+        ClientEventKind::Asked(a) => Fact::HttpAsked {
             request: a.request,
             path: a.path.clone(),
             status: a.status,
             total: if a.method == "HEAD" { 0 } else { a.len },
         },
-        What::Moved { request, sent } => Fact::HttpMoved { request: *request, sent: *sent },
-        What::Ended { request, sent, .. } => Fact::HttpEnded { request: *request, sent: *sent },
-        What::Dhcp { .. } | What::Up { .. } | What::Closed { .. } => return None,
+        ClientEventKind::Moved { request, sent } => Fact::HttpMoved { request: *request, sent: *sent },
+        ClientEventKind::Ended { request, sent, .. } => Fact::HttpEnded { request: *request, sent: *sent },
+        ClientEventKind::Dhcp { .. } | ClientEventKind::Up { .. } | ClientEventKind::Closed { .. } => {
+            return None;
+        }
     })
 }

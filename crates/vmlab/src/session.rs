@@ -13,13 +13,13 @@ use serde_json::{Value, json};
 use super::{
     host,
     power::{Power, Qemu, append},
-    server::Served,
+    server::RunningServer,
 };
 use buildexec::ctx::Ctx;
 use buildexec::run::Tail;
 use vmspec::{
     Machine,
-    boot::{Boot, Fact, Verdict, Want, clean},
+    boot::{Boot, BootEnd, Fact, Want, clean},
     qemu,
     trace::Trace,
 };
@@ -60,7 +60,7 @@ impl Session {
     pub fn start(
         ctx: &Ctx,
         machine: &Machine,
-        host: &qemu::Host,
+        host: &qemu::QemuHost,
         dir: &Utf8Path,
         want: Want,
         window: bool,
@@ -136,9 +136,9 @@ impl Session {
     pub fn wait(
         &mut self,
         ctx: &Ctx,
-        served: Option<&Served>,
+        served: Option<&RunningServer>,
         on_fact: &mut dyn FnMut(Duration, &Fact),
-    ) -> Result<Verdict> {
+    ) -> Result<BootEnd> {
         loop {
             self.look(served, on_fact)?;
             if let Some(verdict) = self.boot.verdict(self.power.elapsed()) {
@@ -153,8 +153,12 @@ impl Session {
     ///
     /// # Errors
     /// When a source of facts cannot be read.
-    pub fn look(&mut self, served: Option<&Served>, on_fact: &mut dyn FnMut(Duration, &Fact)) -> Result<()> {
-        let mut facts: Vec<(Instant, Fact)> = served.map(Served::facts).unwrap_or_default();
+    pub fn look(
+        &mut self,
+        served: Option<&RunningServer>,
+        on_fact: &mut dyn FnMut(Duration, &Fact),
+    ) -> Result<()> {
+        let mut facts: Vec<(Instant, Fact)> = served.map(RunningServer::facts).unwrap_or_default();
         let now = Instant::now();
         for fact in self.packets()?.into_iter().chain(self.console()?).chain(self.machine()?) {
             facts.push((now, fact));
@@ -245,7 +249,7 @@ impl Session {
     pub fn shut_down(
         &mut self,
         ctx: &Ctx,
-        served: Option<&Served>,
+        served: Option<&RunningServer>,
         on_fact: &mut dyn FnMut(Duration, &Fact),
     ) -> Result<bool> {
         self.press_power()?;
@@ -313,7 +317,7 @@ pub fn make_disk(disk: &vmspec::Disk) -> Result<()> {
 ///
 /// # Errors
 /// As [`host::find`].
-pub fn backend(ctx: &Ctx) -> Result<qemu::Host> {
+pub fn backend(ctx: &Ctx) -> Result<qemu::QemuHost> {
     let host = host::find(ctx)?;
     if host.accel == qemu::Accel::Tcg {
         ctx.report.note("KVM is not usable here: QEMU translates (TCG), which is slower");

@@ -6,9 +6,9 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{
-    backend::{Backend, Choice},
+    backend::{Backend, BackendChoice},
     dist, outside,
-    scenario::{self, Done, Outcome, Setup},
+    scenario::{self, FinishedScenario, Outcome, Setup},
 };
 use buildexec::ctx::Ctx;
 use failure::{Failure, Kind};
@@ -23,7 +23,12 @@ const KEPT: usize = 10;
 ///
 /// # Errors
 /// When nothing was built, the back end is missing, or a scenario could not be carried out.
-pub fn run(ctx: &Ctx, profile: &Profile, choice: Choice, names: &[String]) -> Result<Vec<Done>> {
+pub fn run(
+    ctx: &Ctx,
+    profile: &Profile,
+    choice: BackendChoice,
+    names: &[String],
+) -> Result<Vec<FinishedScenario>> {
     let chosen = choose(names)?;
     let setup = Setup {
         dist: dist::find(ctx, profile)?,
@@ -32,7 +37,7 @@ pub fn run(ctx: &Ctx, profile: &Profile, choice: Choice, names: &[String]) -> Re
         spec: profile.vm.clone(),
         port: Mutex::new(profile.base_url.port),
     };
-    if !setup.dist.room {
+    if !setup.dist.embed_areas {
         ctx.report
             .warn(format!("{} has no room for kernel arguments: its boots have no nonce", setup.dist.iso));
     }
@@ -81,7 +86,7 @@ fn choose(names: &[String]) -> Result<Vec<&'static Scenario>> {
     names.iter().map(find).collect()
 }
 
-fn one(ctx: &Ctx, setup: &Setup, scenario: &'static Scenario, folder: &Utf8Path) -> Result<Done> {
+fn one(ctx: &Ctx, setup: &Setup, scenario: &'static Scenario, folder: &Utf8Path) -> Result<FinishedScenario> {
     ctx.check_interrupt()?;
     let folder = folder.join(scenario.name);
     let obstacle = setup
@@ -91,13 +96,19 @@ fn one(ctx: &Ctx, setup: &Setup, scenario: &'static Scenario, folder: &Utf8Path)
         .or_else(|| outside::obstacle(ctx, &setup.backend, scenario, &setup.dist));
     if let Some(why) = obstacle {
         let outcome = Outcome::Skipped { why };
-        return Ok(Done { scenario: scenario.name, outcome, seconds: 0.0, stages: Vec::new(), folder });
+        return Ok(FinishedScenario {
+            scenario: scenario.name,
+            outcome,
+            seconds: 0.0,
+            stages: Vec::new(),
+            folder,
+        });
     }
     scenario::run(ctx, setup, scenario, &folder)
 }
 
 /// One line as soon as it is known; the table at the end has them in order.
-fn show(ctx: &Ctx, done: &Done) {
+fn show(ctx: &Ctx, done: &FinishedScenario) {
     let (word, more) = words(&done.outcome);
     ctx.report.note(format!("{word:>9} {:<16} {:>5.1} s  {more}", done.scenario, done.seconds).trim_end());
     if let Outcome::Failed { evidence, .. } = &done.outcome {
@@ -118,12 +129,12 @@ fn words(outcome: &Outcome) -> (&'static str, &str) {
 
 /// The table of a run.
 #[must_use]
-pub fn summary(done: &[Done]) -> String {
+pub fn summary(done: &[FinishedScenario]) -> String {
     let rows: Vec<Vec<String>> = done.iter().map(row).collect();
     table(&["scenario", "result", "seconds", "stages of the last boot", ""], &rows)
 }
 
-fn row(done: &Done) -> Vec<String> {
+fn row(done: &FinishedScenario) -> Vec<String> {
     let (word, more) = words(&done.outcome);
     let stages: Vec<String> =
         done.stages.iter().skip(1).map(|(mark, at)| format!("{} {at:.1}", mark.label())).collect();
@@ -141,7 +152,7 @@ fn row(done: &Done) -> Vec<String> {
 ///
 /// # Errors
 /// [`Kind::Boot`] with the names of what failed.
-pub fn judge(done: &[Done], strict: bool) -> Result<()> {
+pub fn judge(done: &[FinishedScenario], strict: bool) -> Result<()> {
     let named = |want: fn(&Outcome) -> bool| -> Vec<&str> {
         done.iter().filter(|d| want(&d.outcome)).map(|d| d.scenario).collect()
     };
@@ -186,9 +197,9 @@ mod tests {
     use super::*;
     use vmspec::boot::Mark;
 
-    fn done(scenario: &'static str, outcome: Outcome) -> Done {
+    fn done(scenario: &'static str, outcome: Outcome) -> FinishedScenario {
         let stages = vec![(Mark::Power, 0.0), (Mark::Loader, 0.41), (Mark::Up, 5.0)];
-        Done { scenario, outcome, seconds: 6.2, stages, folder: "f".into() }
+        FinishedScenario { scenario, outcome, seconds: 6.2, stages, folder: "f".into() }
     }
 
     fn skipped(why: &str) -> Outcome {

@@ -14,7 +14,7 @@ pub use diagnose::{Cause, Diagnosis};
 use serde::Serialize;
 pub use words::clean;
 
-use super::trace::Dhcp;
+use super::trace::DhcpMessage;
 
 /// Something seen of a boot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -68,12 +68,12 @@ pub enum Fact {
     },
 }
 
-impl From<Dhcp> for Fact {
-    fn from(message: Dhcp) -> Self {
+impl From<DhcpMessage> for Fact {
+    fn from(message: DhcpMessage) -> Self {
         match message {
-            Dhcp::Asked => Self::DhcpAsked,
-            Dhcp::Answered(address) => Self::DhcpAnswered { address },
-            Dhcp::Refused => Self::DhcpRefused,
+            DhcpMessage::Asked => Self::DhcpAsked,
+            DhcpMessage::Answered(address) => Self::DhcpAnswered { address },
+            DhcpMessage::Refused => Self::DhcpRefused,
         }
     }
 }
@@ -160,7 +160,7 @@ struct Transfer {
 
 /// What a path is to a booting machine, by its file name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Role {
+enum PathRole {
     Script,
     Kernel,
     Initrd,
@@ -169,13 +169,13 @@ enum Role {
 }
 
 impl Transfer {
-    fn role(&self) -> Role {
+    fn role(&self) -> PathRole {
         match self.path.rsplit('/').next().unwrap_or_default() {
-            "boot.html" | "boot.ipxe" => Role::Script,
-            "vmlinuz" => Role::Kernel,
-            "initrd" => Role::Initrd,
-            "cloud-config.yml" => Role::CloudConfig,
-            _ => Role::Other,
+            "boot.html" | "boot.ipxe" => PathRole::Script,
+            "vmlinuz" => PathRole::Kernel,
+            "initrd" => PathRole::Initrd,
+            "cloud-config.yml" => PathRole::CloudConfig,
+            _ => PathRole::Other,
         }
     }
 
@@ -200,7 +200,7 @@ pub struct Boot {
 
 /// How a boot ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum BootEnd {
     /// It came to what was wanted.
     Up,
     /// It did not, and will not.
@@ -267,10 +267,10 @@ impl Boot {
             return;
         }
         match transfer.role() {
-            Role::Script => self.reach(Mark::Script, at),
-            Role::Kernel => self.reach(Mark::Kernel, at),
-            Role::Initrd => self.reach(Mark::Initrd, at),
-            Role::CloudConfig | Role::Other => {}
+            PathRole::Script => self.reach(Mark::Script, at),
+            PathRole::Kernel => self.reach(Mark::Kernel, at),
+            PathRole::Initrd => self.reach(Mark::Initrd, at),
+            PathRole::CloudConfig | PathRole::Other => {}
         }
     }
 

@@ -13,7 +13,7 @@ use failure::{Failure, Kind};
 
 /// What QEMU can use of this host.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Host {
+pub struct QemuHost {
     /// `qemu-system-x86_64`, or where it is.
     pub program: String,
     /// What runs the guest's code.
@@ -75,7 +75,7 @@ pub struct Watch {
 ///
 /// # Errors
 /// [`Kind::MissingTool`] when it has UEFI and the host has no firmware for it.
-pub fn command(machine: &Machine, host: &Host, watch: &Watch) -> Result<Cmd> {
+pub fn command(machine: &Machine, host: &QemuHost, watch: &Watch) -> Result<Cmd> {
     let mut cmd = Cmd::new(&host.program, format!("run the machine {}", machine.name))
         .deadline(Duration::from_secs(24 * 3600))
         .args(["-name", &escape(&machine.name)])
@@ -127,7 +127,7 @@ pub fn create_disk(disk: &Disk) -> Cmd {
     ])
 }
 
-fn firmware(host: &Host) -> Result<Vec<String>> {
+fn firmware(host: &QemuHost) -> Result<Vec<String>> {
     let flash = |unit: u8, path: &Utf8Path, how: &str| {
         ["-drive".to_owned(), format!("if=pflash,format=raw,unit={unit},{how}=on,file={}", path_arg(path))]
     };
@@ -230,15 +230,15 @@ mod tests {
     use super::*;
     use crate::{DiskFormat, VmSpec, quote};
 
-    fn host() -> Host {
-        Host {
+    fn host() -> QemuHost {
+        QemuHost {
             program: "qemu-system-x86_64".to_owned(),
             accel: Accel::Tcg,
             ovmf: Some(Ovmf::Split { code: "CODE.fd".into(), vars: "VARS.fd".into() }),
         }
     }
 
-    fn text(machine: &Machine, host: &Host) -> String {
+    fn text(machine: &Machine, host: &QemuHost) -> String {
         let watch = Watch { control: true, window: false, trace: Some("d/net,0.pcap".into()) };
         quote::line(&command(machine, host, &watch).unwrap(), quote::Shell::Sh).replace(" -", "\n-")
     }
@@ -277,7 +277,7 @@ mod tests {
     #[test]
     fn uefi_without_firmware_is_a_missing_tool() {
         let m = Machine { firmware: Firmware::Uefi, ..machine(Attach::Cd) };
-        let error = command(&m, &Host { ovmf: None, ..host() }, &Watch::default()).unwrap_err();
+        let error = command(&m, &QemuHost { ovmf: None, ..host() }, &Watch::default()).unwrap_err();
         assert_eq!(failure::kind_of(&error), Some(Kind::MissingTool));
     }
 

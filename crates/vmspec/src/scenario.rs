@@ -180,9 +180,9 @@ pub struct Dist {
     /// The network in which the profile's base URL leads to this host; without one, why not.
     pub network: Result<HostOnly, String>,
     /// Whether the ISO has an area for a cloud-config.
-    pub seed: bool,
+    pub config_initrd: bool,
     /// Whether the ISO has room for kernel arguments.
-    pub room: bool,
+    pub embed_areas: bool,
     /// What a guest says of the cloud-config that the netboot tree carries, if it carries one.
     pub netboot_config: Option<String>,
     /// Whether the guest prints `media: ` facts about state and cloud-config.
@@ -245,10 +245,10 @@ impl Scenario {
             }
         }
         match self.proof {
-            Proof::CloudConfig | Proof::Ssh if self.start != Start::Netboot && !dist.seed => {
+            Proof::CloudConfig | Proof::Ssh if self.start != Start::Netboot && !dist.config_initrd => {
                 no("the ISO has no area for a cloud-config")
             }
-            Proof::Kargs | Proof::Fails(Sabotage::Panic) if !dist.room => {
+            Proof::Kargs | Proof::Fails(Sabotage::Panic) if !dist.embed_areas => {
                 no("the ISO has no room for kernel arguments")
             }
             Proof::Fails(Sabotage::Panic | Sabotage::NoCloudConfig) if !dist.speaks => {
@@ -362,8 +362,8 @@ mod tests {
             ipxe_iso: Some("dist/ipxe.iso".into()),
             ipxe_uefi: true,
             network: Ok(VmSpec::default().host_only),
-            seed: true,
-            room: true,
+            config_initrd: true,
+            embed_areas: true,
             netboot_config: None,
             speaks: true,
             login: None,
@@ -374,7 +374,7 @@ mod tests {
 
     #[test]
     fn the_command_of_every_scenario() {
-        let host = qemu::Host {
+        let host = qemu::QemuHost {
             program: "qemu-system-x86_64".to_owned(),
             accel: Accel::Tcg,
             ovmf: Some(qemu::Ovmf::Whole("OVMF.fd".into())),
@@ -415,7 +415,7 @@ mod tests {
             ("power-cut", mute.clone(), true, "no `media: ` facts"),
             ("cloud-config", mute, true, "no `media: ` facts"),
             ("ssh", dist(), true, "no SSH login"),
-            ("cloud-config", Dist { seed: false, ..dist() }, true, "no area"),
+            ("cloud-config", Dist { config_initrd: false, ..dist() }, true, "no area"),
         ];
         for (name, dist, uefi, expected) in cases {
             let scenario = find(name);

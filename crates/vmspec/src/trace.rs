@@ -7,7 +7,7 @@ use core::net::Ipv4Addr;
 
 /// A DHCP message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Dhcp {
+pub enum DhcpMessage {
     /// A client looks for a server or asks for an address.
     Asked,
     /// A server offers this address or confirms it.
@@ -20,11 +20,11 @@ pub enum Dhcp {
 #[derive(Debug, Default)]
 pub struct Trace {
     pending: Vec<u8>,
-    state: State,
+    state: LineState,
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
-enum State {
+enum LineState {
     #[default]
     Start,
     Packets {
@@ -42,25 +42,25 @@ const LONGEST: usize = 1 << 18;
 
 impl Trace {
     /// Takes more bytes of the file and gives the DHCP messages that are whole now.
-    pub fn push(&mut self, bytes: &[u8]) -> Vec<Dhcp> {
+    pub fn push(&mut self, bytes: &[u8]) -> Vec<DhcpMessage> {
         self.pending.extend_from_slice(bytes);
         let mut found = Vec::new();
         let mut used = 0;
         loop {
             match self.state {
-                State::Foreign => {
+                LineState::Foreign => {
                     self.pending.clear();
                     return found;
                 }
-                State::Start if self.pending.len() < FILE_HEADER => break,
-                State::Start => {
+                LineState::Start if self.pending.len() < FILE_HEADER => break,
+                LineState::Start => {
                     self.state = file_header(&self.pending);
                     used = FILE_HEADER;
                 }
-                State::Packets { big_endian } => {
+                LineState::Packets { big_endian } => {
                     let Some(length) = word(&self.pending, used + 8, big_endian) else { break };
                     if length > LONGEST {
-                        self.state = State::Foreign;
+                        self.state = LineState::Foreign;
                         continue;
                     }
                     let start = used + PACKET_HEADER;
@@ -75,12 +75,12 @@ impl Trace {
     }
 }
 
-fn file_header(header: &[u8]) -> State {
+fn file_header(header: &[u8]) -> LineState {
     // Seconds with microseconds or with nanoseconds; the times are not used here.
     match header.first_chunk::<4>() {
-        Some([0xd4, 0xc3, 0xb2, 0xa1] | [0x4d, 0x3c, 0xb2, 0xa1]) => State::Packets { big_endian: false },
-        Some([0xa1, 0xb2, 0xc3, 0xd4] | [0xa1, 0xb2, 0x3c, 0x4d]) => State::Packets { big_endian: true },
-        _ => State::Foreign,
+        Some([0xd4, 0xc3, 0xb2, 0xa1] | [0x4d, 0x3c, 0xb2, 0xa1]) => LineState::Packets { big_endian: false },
+        Some([0xa1, 0xb2, 0xc3, 0xd4] | [0xa1, 0xb2, 0x3c, 0x4d]) => LineState::Packets { big_endian: true },
+        _ => LineState::Foreign,
     }
 }
 
@@ -91,7 +91,7 @@ fn word(bytes: &[u8], at: usize, big_endian: bool) -> Option<usize> {
 }
 
 /// The DHCP message in an Ethernet frame, if it holds one (RFC 2131).
-fn dhcp(frame: &[u8]) -> Option<Dhcp> {
+fn dhcp(frame: &[u8]) -> Option<DhcpMessage> {
     let ip = frame.get(14..).filter(|_| frame[12..14] == [0x08, 0x00])?;
     let header = usize::from(ip.first()? & 0xf) * 4;
     let is_udp = ip.get(9) == Some(&17);
@@ -104,9 +104,9 @@ fn dhcp(frame: &[u8]) -> Option<Dhcp> {
     let your: [u8; 4] = *message.get(16..)?.first_chunk()?;
     let options = message.get(236..)?.strip_prefix(&[0x63, 0x82, 0x53, 0x63])?;
     match kind(options)? {
-        1 | 3 => Some(Dhcp::Asked),
-        2 | 5 => Some(Dhcp::Answered(Ipv4Addr::from(your))),
-        6 => Some(Dhcp::Refused),
+        1 | 3 => Some(DhcpMessage::Asked),
+        2 | 5 => Some(DhcpMessage::Answered(Ipv4Addr::from(your))),
+        6 => Some(DhcpMessage::Refused),
         _ => None,
     }
 }
@@ -165,10 +165,14 @@ mod tests {
             frame((67, 68), &[51]),
             vec![0; 60],
         ]);
-        let expected = [Dhcp::Asked, Dhcp::Answered(Ipv4Addr::new(192, 168, 56, 101)), Dhcp::Refused];
+        let expected = [
+            DhcpMessage::Asked,
+            DhcpMessage::Answered(Ipv4Addr::new(192, 168, 56, 101)),
+            DhcpMessage::Refused,
+        ];
         for step in [1, 7, 100, bytes.len()] {
             let mut trace = Trace::default();
-            let found: Vec<Dhcp> = bytes.chunks(step).flat_map(|c| trace.push(c)).collect();
+            let found: Vec<DhcpMessage> = bytes.chunks(step).flat_map(|c| trace.push(c)).collect();
             assert_eq!(found, expected, "in steps of {step}");
             assert!(trace.pending.is_empty());
         }
@@ -182,7 +186,7 @@ mod tests {
         let mut bytes = file(&[]);
         bytes.extend([0xff; 16]);
         assert!(trace.push(&bytes).is_empty());
-        assert_eq!(trace.state, State::Foreign);
+        assert_eq!(trace.state, LineState::Foreign);
     }
 
     proptest::proptest! {

@@ -7,10 +7,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use buildexec::run::Job;
+use buildexec::run::RunningCommand;
 use buildplan::Cmd;
 use camino::Utf8Path;
-use netboot::{Fault, Machine, What};
+use netboot::{ClientEventKind, Fault, MachineName};
 use serde_json::{Value, json};
 
 use super::{
@@ -29,7 +29,7 @@ struct Browser {
     from: BufReader<File>,
     session: Option<String>,
     calls: u64,
-    _job: Job,
+    _job: RunningCommand,
     _dir: tempfile::TempDir,
 }
 
@@ -144,8 +144,8 @@ fn the_page_works_in_a_narrow_browser_with_the_keyboard_alone() {
     assert_eq!(browser.eval("document.documentElement.scrollWidth"), 320);
 
     // An update leaves focus and opened details alone.
-    let machine = Machine { mac: Some("52:54:00:00:00:02".to_owned()), uuid: None };
-    site.server.tell([127, 0, 0, 1].into(), What::Up { machine });
+    let machine = MachineName { mac: Some("52:54:00:00:00:02".to_owned()), uuid: None };
+    site.server.tell([127, 0, 0, 1].into(), ClientEventKind::Up { machine });
     browser.wait_for("document.body.innerText.includes('2 machines: 2 up')");
     assert_eq!(browser.eval(second), true);
     assert_eq!(browser.eval("document.activeElement.parentElement.open"), true);

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use netboot::{Fault, Line, Stage, State};
+use netboot::{BootStage, BootState, Fault, MachineLine};
 
 use super::{Site, pattern, site};
 
@@ -55,7 +55,7 @@ impl Machine {
     }
 }
 
-fn line(site: &Site, n: u8) -> Line {
+fn line(site: &Site, n: u8) -> MachineLine {
     let name = format!("52:54:00:00:00:{n:02x}");
     site.server.lines().into_iter().find(|l| l.name == name).expect("the machine is in the view")
 }
@@ -98,13 +98,16 @@ fn twenty_machines_boot_at_once_and_the_view_is_right() {
     for n in 1..=20 {
         let line = line(&site, n);
         let want = if n.is_multiple_of(2) {
-            (Stage::Up, "up")
+            (BootStage::Up, "up")
         } else {
-            (Stage::CloudConfig, "cloud-config sent, starting")
+            (BootStage::CloudConfig, "cloud-config sent, starting")
         };
         assert_eq!((line.stage, line.text.as_str(), line.boots), (want.0, want.1, 1), "machine {n}");
-        let stages: Vec<Stage> = line.reached.iter().map(|(s, _)| *s).collect();
-        assert_eq!(stages[..4], [Stage::Script, Stage::Kernel, Stage::Initrd, Stage::CloudConfig]);
+        let stages: Vec<BootStage> = line.reached.iter().map(|(s, _)| *s).collect();
+        assert_eq!(
+            stages[..4],
+            [BootStage::Script, BootStage::Kernel, BootStage::Initrd, BootStage::CloudConfig]
+        );
         assert!(line.reached.is_sorted_by_key(|(_, at)| *at));
     }
 }
@@ -130,8 +133,8 @@ fn a_boot_that_stops_is_named_with_its_stage() {
         let name = format!("52:54:00:00:00:{n:02x}");
         site.server.lines_at(now).into_iter().find(|l| l.name == name).unwrap()
     };
-    assert_eq!((text(1).state, text(1).text.as_str()), (State::Silent, "script sent, silent for 12 s"));
-    assert_eq!((text(2).stage, text(2).state), (Stage::Kernel, State::Silent));
+    assert_eq!((text(1).state, text(1).text.as_str()), (BootState::Silent, "script sent, silent for 12 s"));
+    assert_eq!((text(2).stage, text(2).state), (BootStage::Kernel, BootState::Silent));
     assert_eq!(text(3).text, "initrd 2.5/3.0 MB, silent for 12 s");
     assert_eq!(text(4).text, "cloud-config refused: 404 for /cloud-config.yml");
 }

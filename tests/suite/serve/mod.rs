@@ -19,19 +19,19 @@ use std::{
 };
 
 use camino::{Utf8Path, Utf8PathBuf};
-use netboot::{Config, Event, Fault, Limits, Role, Server, What};
+use netboot::{ClientEvent, ClientEventKind, Fault, FileRole, Server, ServerConfig, ServerLimits};
 
 const SCRIPT: &str = "#!ipxe\nset base-url http://192.168.56.1:8089\nkernel ${base-url}/vmlinuz\nboot\n";
 
 /// A served folder, deleted at the end.
 struct Site {
     server: Server,
-    events: Receiver<Event>,
+    events: Receiver<ClientEvent>,
     root: Utf8PathBuf,
     _dir: tempfile::TempDir,
 }
 
-fn site(change: impl FnOnce(&mut Config)) -> Site {
+fn site(change: impl FnOnce(&mut ServerConfig)) -> Site {
     let dir = tempfile::tempdir().unwrap();
     let root = Utf8Path::from_path(dir.path()).unwrap().canonicalize_utf8().unwrap();
     let tree = root.join("netboot");
@@ -45,7 +45,7 @@ fn site(change: impl FnOnce(&mut Config)) -> Site {
     fs_err::write(tree.join("empty"), "").unwrap();
     fs_err::write(root.join("secret"), "secret").unwrap();
     let (tx, events) = channel();
-    let mut config = Config::new("127.0.0.1:0".parse().unwrap(), &tree);
+    let mut config = ServerConfig::new("127.0.0.1:0".parse().unwrap(), &tree);
     config.machines = Some(root.join("machines"));
     config.observer = Some(std::sync::Arc::new(move |e| _ = tx.send(e.clone())));
     change(&mut config);
@@ -138,7 +138,7 @@ impl Site {
     }
 
     /// The first event that `pick` takes, which must come soon.
-    fn wait<T>(&self, mut pick: impl FnMut(&Event) -> Option<T>) -> T {
+    fn wait<T>(&self, mut pick: impl FnMut(&ClientEvent) -> Option<T>) -> T {
         loop {
             let event = self.events.recv_timeout(Duration::from_secs(10)).expect("the event never came");
             if let Some(found) = pick(&event) {
@@ -297,7 +297,7 @@ fn answers_go_wrong_on_purpose_where_a_test_wants_it() {
     assert!(client.0.read(&mut [0]).is_err(), "the rest never comes");
     drop(client);
     let end = site.wait(|e| match e.what {
-        What::Ended { sent, whole, .. } if sent > 100_000 => Some((sent, whole)),
+        ClientEventKind::Ended { sent, whole, .. } if sent > 100_000 => Some((sent, whole)),
         _ => None,
     });
     assert_eq!(end, (1_000_000, false));
@@ -307,12 +307,12 @@ fn answers_go_wrong_on_purpose_where_a_test_wants_it() {
 fn events_tell_who_asked_for_what_and_how_far_it_went() {
     let site = site(|_| {});
     site.client().ask("GET", "/vmlinuz?mac=52:54:00:00:00:01", &[("Range", "bytes=100000-")]);
-    let asked = site.wait(|e| if let What::Asked(a) = &e.what { Some(a.clone()) } else { None });
-    assert_eq!((asked.role, asked.status), (Role::Kernel, 206));
+    let asked = site.wait(|e| if let ClientEventKind::Asked(a) = &e.what { Some(a.clone()) } else { None });
+    assert_eq!((asked.role, asked.status), (FileRole::Kernel, 206));
     assert_eq!((asked.start, asked.len, asked.size), (100_000, 200_000, 300_000));
     assert_eq!(asked.machine.mac.as_deref(), Some("52:54:00:00:00:01"));
     let whole = site.wait(|e| match e.what {
-        What::Ended { sent, whole, .. } => Some((sent, whole)),
+        ClientEventKind::Ended { sent, whole, .. } => Some((sent, whole)),
         _ => None,
     });
     assert_eq!(whole, (200_000, true));
@@ -327,7 +327,7 @@ fn endless_heads_are_refused() {
     let mut long = site.client();
     // The server may hang up while we still write.
     _ = long.0.get_mut().write_all(format!("GET / HTTP/1.1\r\nX: {}", "y".repeat(1 << 20)).as_bytes());
-    site.wait(|e| matches!(e.what, What::Closed { trouble: Some(_) }).then_some(()));
+    site.wait(|e| matches!(e.what, ClientEventKind::Closed { trouble: Some(_) }).then_some(()));
     let mut rubbish = site.client();
     rubbish.send("\x16\x03\x01\x02\x00\x01\r\n\r\n");
     assert_eq!(rubbish.head().status, 400);
@@ -346,7 +346,7 @@ fn a_head_that_does_not_come_and_an_idle_connection_are_closed() {
 
 #[test]
 fn thousands_of_idle_connections_make_room_for_one_that_works() {
-    let limits = Limits { connections: 500, grace: Duration::ZERO, ..Limits::default() };
+    let limits = ServerLimits { connections: 500, grace: Duration::ZERO, ..ServerLimits::default() };
     let site = site(|c| c.limits = limits);
     let idle: Vec<_> = (0..2000).map(|_| TcpStream::connect(site.server.addr()).unwrap()).collect();
     assert_eq!(site.get("/vmlinuz").body, pattern(300_000));
@@ -364,7 +364,7 @@ fn a_reader_that_takes_nothing_is_cut_and_hurts_nobody() {
     slow.send("GET /large HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_eq!(site.get("/vmlinuz").body, pattern(300_000));
     let sent = site.wait(|e| match e.what {
-        What::Ended { sent, whole: false, .. } => Some(sent),
+        ClientEventKind::Ended { sent, whole: false, .. } => Some(sent),
         _ => None,
     });
     assert!(sent < 16 << 20, "{sent} bytes were buffered for a reader that took none");
@@ -377,13 +377,13 @@ fn how_far_a_reader_came_is_told_soon_after_it_stopped() {
     client.send("GET /large HTTP/1.1\r\nHost: a\r\n\r\n");
     let mut read = vec![0; 10 << 20];
     client.0.read_exact(&mut read).unwrap();
-    site.wait(|e| matches!(e.what, What::Moved { sent, .. } if sent >= 10 << 20).then_some(()));
+    site.wait(|e| matches!(e.what, ClientEventKind::Moved { sent, .. } if sent >= 10 << 20).then_some(()));
 }
 
 #[test]
 fn a_port_in_use_is_named_with_the_next_step() {
     let site = site(|_| {});
-    let config = Config::new(site.server.addr(), site.root.join("netboot"));
+    let config = ServerConfig::new(site.server.addr(), site.root.join("netboot"));
     let error = Server::start(config).err().unwrap();
     assert_eq!(failure::kind_of(&error), Some(failure::Kind::Port));
     assert!(error.to_string().contains("in use"));
@@ -399,5 +399,5 @@ fn dropping_the_server_frees_its_port_and_its_threads() {
     drop(site.server);
     assert!(TcpStream::connect(addr).is_err());
     assert_eq!(client.0.read(&mut [0]).unwrap_or(0), 0, "open connections are closed");
-    drop(Server::start(Config::new(addr, site.root.join("netboot"))).unwrap());
+    drop(Server::start(ServerConfig::new(addr, site.root.join("netboot"))).unwrap());
 }

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use buildexec::run::{Job, Runner, Streams, find_program};
+use buildexec::run::{Runner, RunningCommand, Streams, find_program};
 use buildplan::Cmd;
 use camino::Utf8Path;
 use netboot::fleet::{Dnsmasq, Nginx};
@@ -20,7 +20,7 @@ pub(crate) fn runner(root: &Utf8Path) -> Runner {
     Runner { base_env, root: root.to_owned(), interrupt: Default::default(), keeper: false }
 }
 
-pub(crate) fn spawn(root: &Utf8Path, cmd: &Cmd) -> Job {
+pub(crate) fn spawn(root: &Utf8Path, cmd: &Cmd) -> RunningCommand {
     let log = File::create(root.join("log")).unwrap();
     let streams = Streams { stdout: log.try_clone().unwrap(), stderr: log };
     runner(root).spawn(cmd, streams).unwrap()

@@ -12,8 +12,8 @@ mod retries;
 
 use std::time::Duration;
 
-use buildexec::run::Output;
-use vmlab::virtualbox::{Host, VirtualBox};
+use buildexec::run::CommandOutput;
+use vmlab::virtualbox::{ManageHost, VirtualBox};
 use vmspec::{
     Attach, DiskFormat, Machine, Medium, VmSpec,
     virtualbox::{Networks, Place, System, machine_uuid},
@@ -51,13 +51,13 @@ fn machine(system: System) -> Machine {
     machine
 }
 
-fn virtualbox<H: Host>(system: System, host: H) -> VirtualBox<H> {
+fn virtualbox<H: ManageHost>(system: System, host: H) -> VirtualBox<H> {
     let allowed = if system == System::Windows { Networks::Any } else { Networks::Usual };
     VirtualBox { host, place: place(system), allowed }
 }
 
-fn output(code: i32, stdout: &str, stderr: &str) -> Output {
-    Output { code: Some(code), stdout: stdout.into(), stderr: stderr.into() }
+fn output(code: i32, stdout: &str, stderr: &str) -> CommandOutput {
+    CommandOutput { code: Some(code), stdout: stdout.into(), stderr: stderr.into() }
 }
 
 /// Waits of a test take no time; they are written down.

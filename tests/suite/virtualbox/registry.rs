@@ -8,10 +8,10 @@ use core::net::Ipv4Addr;
 use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::Result;
-use buildexec::run::Output;
+use buildexec::run::CommandOutput;
 use buildplan::Cmd;
-use vmlab::virtualbox::Host;
-use vmspec::virtualbox::{Files, Image, Place, Step, System, leftover, machine_uuid};
+use vmlab::virtualbox::ManageHost;
+use vmspec::virtualbox::{DiskImage, MachineFiles, ManageStep, Place, System, leftover, machine_uuid};
 
 use super::output;
 
@@ -195,8 +195,8 @@ pub(super) fn wrong_argument(text: &str) -> Wrong {
     Wrong(2, text.to_owned(), None)
 }
 
-impl Host for Registry {
-    fn call(&mut self, cmd: &Cmd) -> Result<Output> {
+impl ManageHost for Registry {
+    fn call(&mut self, cmd: &Cmd) -> Result<CommandOutput> {
         let args: Vec<&str> = cmd.args.iter().map(String::as_str).collect();
         let windows = self.system == System::Windows;
         let ends = |text: String| if windows { text.replace('\n', "\r\n") } else { text };
@@ -225,10 +225,10 @@ impl Host for Registry {
         Ok(())
     }
 
-    fn files(&mut self, place: &Place, disks: &[&str], folders: &[String]) -> Result<Files> {
+    fn files(&mut self, place: &Place, disks: &[&str], folders: &[String]) -> Result<MachineFiles> {
         let settings = self.files.get(&place.settings_file()).cloned();
         let there = disks.iter().filter(|d| self.files.contains_key(**d));
-        let image = |d: &str| self.damaged.get(d).cloned().map_or(Image::Whole, Image::Damaged);
+        let image = |d: &str| self.damaged.get(d).cloned().map_or(DiskImage::Whole, DiskImage::Damaged);
         let disks = there.map(|d| ((*d).to_owned(), image(d))).collect();
         let is_ours = |(file, owner): &(&String, &Option<String>)| {
             folders.iter().filter(|f| self.system.is_inside(file, f)).any(|f| {
@@ -237,7 +237,7 @@ impl Host for Registry {
             })
         };
         let leftovers = self.files.iter().filter(is_ours).map(|(file, _)| file.clone()).collect();
-        Ok(Files { settings, disks, leftovers })
+        Ok(MachineFiles { settings, disks, leftovers })
     }
 
     fn exists(&self, path: &str) -> bool {
@@ -248,7 +248,7 @@ impl Host for Registry {
         self.interfaces.iter().any(|i| i.configured && i.address == Some(address))
     }
 
-    fn doing(&mut self, _: &Step) -> Result<()> {
+    fn doing(&mut self, _: &ManageStep) -> Result<()> {
         Ok(())
     }
 

@@ -4,10 +4,10 @@ use core::net::Ipv4Addr;
 use std::{collections::VecDeque, time::Duration};
 
 use anyhow::Result;
-use buildexec::run::Output;
+use buildexec::run::CommandOutput;
 use buildplan::Cmd;
-use vmlab::virtualbox::Host;
-use vmspec::virtualbox::{Files, Place, Step};
+use vmlab::virtualbox::ManageHost;
+use vmspec::virtualbox::{MachineFiles, ManageStep, Place};
 
 use super::{Pauses, output};
 
@@ -46,8 +46,8 @@ impl Replay {
     }
 }
 
-impl Host for Replay {
-    fn call(&mut self, cmd: &Cmd) -> Result<Output> {
+impl ManageHost for Replay {
+    fn call(&mut self, cmd: &Cmd) -> Result<CommandOutput> {
         assert!(cmd.deadline > Duration::from_secs(30), "a command was seen to take 10 s: {:?}", cmd.args);
         let next =
             self.records.pop_front().unwrap_or_else(|| panic!("nothing is recorded for {:?}", cmd.args));
@@ -62,8 +62,8 @@ impl Host for Replay {
         Ok(())
     }
 
-    fn files(&mut self, _: &Place, _: &[&str], _: &[String]) -> Result<Files> {
-        Ok(Files::default())
+    fn files(&mut self, _: &Place, _: &[&str], _: &[String]) -> Result<MachineFiles> {
+        Ok(MachineFiles::default())
     }
 
     fn exists(&self, path: &str) -> bool {
@@ -74,7 +74,7 @@ impl Host for Replay {
         false
     }
 
-    fn doing(&mut self, step: &Step) -> Result<()> {
+    fn doing(&mut self, step: &ManageStep) -> Result<()> {
         self.said.push(step.why().to_owned());
         Ok(())
     }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use failure::{Explain as _, Failure, Kind};
 
 #[derive(Deserialize)]
-struct Need {
+struct NeededJob {
     result: String,
 }
 
@@ -17,7 +17,7 @@ struct Need {
 /// # Errors
 /// [`Kind::Command`] naming every job that did not pass: one that was skipped or cancelled did not.
 pub fn check(needs: &str) -> Result<()> {
-    let needs: BTreeMap<String, Need> = serde_json::from_str(needs)
+    let needs: BTreeMap<String, NeededJob> = serde_json::from_str(needs)
         .explain(Kind::Usage, || "NEEDS is not GitHub's `toJSON(needs)`".into())?;
     let bad: Vec<String> = needs
         .iter()

@@ -39,7 +39,7 @@ type Vars = BTreeMap<String, String>;
 
 /// What of a workflow is run: all of it, unless something is named.
 #[derive(Clone, Debug, Default, clap::Args)]
-pub struct Choice {
+pub struct JobChoice {
     /// Only this job, and those that it needs.
     #[arg(long)]
     pub job: Option<String>,
@@ -57,7 +57,7 @@ struct Local<'c> {
     dir: Utf8PathBuf,
     github: Value,
     commit: String,
-    choice: Choice,
+    choice: JobChoice,
     /// What `needs` says of each job that has ended.
     ended: BTreeMap<String, Value>,
     /// The names of every matrix that was met.
@@ -68,7 +68,7 @@ struct Local<'c> {
 ///
 /// # Errors
 /// When a step fails, or the workflow has what a local run cannot do.
-pub fn run(ctx: &Ctx, name: &str, choice: &Choice) -> Result<()> {
+pub fn run(ctx: &Ctx, name: &str, choice: &JobChoice) -> Result<()> {
     let path = ctx.root.join(format!(".github/workflows/{name}.yml"));
     let text = fs_err::read_to_string(&path).map_err(|e| {
         Failure::new(Kind::Usage, format!("there is no workflow `{name}` in .github/workflows")).source(e)

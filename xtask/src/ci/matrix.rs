@@ -15,7 +15,7 @@ pub enum Purpose {
 
 /// One job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Job {
+pub struct MatrixJob {
     /// `smoke-prebuilt`: a name for the job and for its artifact.
     pub name: String,
     /// The profile.
@@ -30,7 +30,7 @@ pub struct Job {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Matrix {
     /// The jobs.
-    pub include: Vec<Job>,
+    pub include: Vec<MatrixJob>,
 }
 
 /// The jobs for `purpose`, in the order of media.toml's names.
@@ -38,7 +38,7 @@ pub struct Matrix {
 /// A profile whose files are not in the lock, or have no address, cannot be built on a machine that has nothing.
 #[must_use]
 pub fn matrix(config: &Config, lock: &Lock, purpose: Purpose, firmware: &str) -> Matrix {
-    let job = |profile: &Profile, engine: Engine| Job {
+    let job = |profile: &Profile, engine: Engine| MatrixJob {
         name: format!("{}-{}", profile.name, engine_name(engine)),
         profile: profile.name.clone(),
         engine,
@@ -99,7 +99,7 @@ mod tests {
         let (config, _) = ours();
         let lock = Lock::parse("epoch = 1").unwrap();
         let jobs = matrix(&config, &lock, Purpose::Release, "bios").include;
-        let ours = |j: &Job| ["docker", "smoke"].contains(&j.profile.as_str());
+        let ours = |j: &MatrixJob| ["docker", "smoke"].contains(&j.profile.as_str());
         assert!(jobs.iter().all(ours) && !jobs.is_empty(), "{jobs:?}");
     }
 

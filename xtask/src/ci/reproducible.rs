@@ -8,7 +8,7 @@ use camino::Utf8Path;
 
 use super::{
     compare::{self, Same},
-    varied::{self, Build, Conditions, NOBODY},
+    varied::{self, Conditions, NOBODY, VariedBuild},
 };
 use buildexec::ctx::Ctx;
 use buildexec::tree;
@@ -57,7 +57,7 @@ pub fn run(ctx: &Ctx, pair: &Pair<'_>) -> Result<()> {
             make(ctx, pair, build, &dir.join(format!("{name}.log")))
         })?;
     }
-    let of = |build: &Build| build.root.join("dist").join(pair.profile);
+    let of = |build: &VariedBuild| build.root.join("dist").join(pair.profile);
     let same = compare::trees(&of(&first), &of(&second))?;
     ctx.report.out(&digests(&same));
     let different: Vec<&Same> = same.iter().filter(|s| s.difference.is_some()).collect();
@@ -91,7 +91,7 @@ fn clone_for(ctx: &Ctx, repository: &str, other: &Utf8Path) -> Result<String> {
 }
 
 /// Copies what git has under its care, and the running program, so that both builds stand alone.
-fn populate(ctx: &Ctx, build: &Build, reverse: bool) -> Result<()> {
+fn populate(ctx: &Ctx, build: &VariedBuild, reverse: bool) -> Result<()> {
     let cmd = Cmd::new("git", "list the repository's files").args(["ls-files", "-z"]);
     let listed = ctx.runner.run(&cmd)?.text();
     let mut files: Vec<&str> = listed.split('\0').filter(|f| !f.is_empty()).collect();
@@ -113,7 +113,7 @@ fn populate(ctx: &Ctx, build: &Build, reverse: bool) -> Result<()> {
     Ok(())
 }
 
-fn make(ctx: &Ctx, pair: &Pair<'_>, build: &Build, log: &Utf8Path) -> Result<()> {
+fn make(ctx: &Ctx, pair: &Pair<'_>, build: &VariedBuild, log: &Utf8Path) -> Result<()> {
     let jobs = build.jobs.to_string();
     let engine = if pair.engine == Engine::Source { "source" } else { "prebuilt" };
     let program = build.root.join("xtask-program");

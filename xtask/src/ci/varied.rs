@@ -32,7 +32,7 @@ const MEMORY: &str = "/dev/shm";
 const SPACE: u64 = 3 << 30;
 
 /// One of the two builds.
-pub(super) struct Build {
+pub(super) struct VariedBuild {
     /// The repository's copy.
     pub(super) root: Utf8PathBuf,
     /// Programs in front of ours, each with its arguments.
@@ -50,9 +50,9 @@ pub(super) struct Build {
 /// Both, and how they differ as rows of a table.
 pub(super) struct Conditions {
     /// As a person builds.
-    pub(super) first: Build,
+    pub(super) first: VariedBuild,
     /// As nobody does.
-    pub(super) second: Build,
+    pub(super) second: VariedBuild,
     /// What is varied, and its two values.
     pub(super) rows: Vec<Vec<String>>,
 }
@@ -77,7 +77,7 @@ pub(super) fn conditions(ctx: &Ctx, dir: &Utf8Path, other: &Utf8Path) -> Result<
     let root = other.join("repository");
     let home = other.join("home");
     fs_err::create_dir_all(&home)?;
-    let mut second = Build {
+    let mut second = VariedBuild {
         root: root.clone(),
         wrappers: Vec::new(),
         umask: "077",
@@ -112,12 +112,18 @@ pub(super) fn conditions(ctx: &Ctx, dir: &Utf8Path, other: &Utf8Path) -> Result<
         row("jobs", &jobs.to_string(), "1"),
         row("environment", "as it is", &format!("{} variables such as CFLAGS", JUNK.len())),
     ];
-    let first =
-        Build { root: first, wrappers: Vec::new(), umask: "022", jobs, repository: None, env: Vec::new() };
+    let first = VariedBuild {
+        root: first,
+        wrappers: Vec::new(),
+        umask: "022",
+        jobs,
+        repository: None,
+        env: Vec::new(),
+    };
     Ok(Conditions { first, second, rows })
 }
 
-fn another_host(ctx: &Ctx, build: &mut Build) -> String {
+fn another_host(ctx: &Ctx, build: &mut VariedBuild) -> String {
     if !preflight::is_root() || ctx.find_program("unshare").is_none() {
         return "the same: only root may give another".to_owned();
     }
@@ -126,7 +132,7 @@ fn another_host(ctx: &Ctx, build: &mut Build) -> String {
     HOST.to_owned()
 }
 
-fn another_clock(ctx: &Ctx, build: &mut Build, other: &Utf8Path) -> Result<String> {
+fn another_clock(ctx: &Ctx, build: &mut VariedBuild, other: &Utf8Path) -> Result<String> {
     if ctx.find_program("faketime").is_none() {
         return Ok("later by the first build: faketime is not installed".to_owned());
     }
@@ -144,7 +150,7 @@ fn another_clock(ctx: &Ctx, build: &mut Build, other: &Utf8Path) -> Result<Strin
     Ok(CLOCK.to_owned())
 }
 
-fn another_user(ctx: &Ctx, build: &mut Build) -> String {
+fn another_user(ctx: &Ctx, build: &mut VariedBuild) -> String {
     if !preflight::is_root() || ctx.find_program("setpriv").is_none() {
         return "the same: only root may become another".to_owned();
     }
@@ -154,7 +160,7 @@ fn another_user(ctx: &Ctx, build: &mut Build) -> String {
     "nobody".to_owned()
 }
 
-fn another_locale(ctx: &Ctx, build: &mut Build, other: &Utf8Path) -> Result<String> {
+fn another_locale(ctx: &Ctx, build: &mut VariedBuild, other: &Utf8Path) -> Result<String> {
     let folder = other.join("locales");
     fs_err::create_dir_all(&folder)?;
     let made = folder.join(LOCALE);

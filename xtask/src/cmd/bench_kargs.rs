@@ -12,7 +12,7 @@ use serde::Serialize;
 use bootiso::{
     Iso,
     kargs::{self, Edit, Flush},
-    room::{Layout, Loader, REGION, region},
+    room::{Loader, MediaLayout, REGION, region},
 };
 use buildexec::ctx::Ctx;
 use buildexec::tree;
@@ -124,7 +124,7 @@ fn make_image(ctx: &Ctx, lab: &Utf8Path, size: usize) -> Result<()> {
         ),
         ("/boot/grub/grub.cfg", Loader::Grub, format!("linux /vmlinuz {region}initrd /initrd\n")),
     ];
-    let mut layout = Layout::default();
+    let mut layout = MediaLayout::default();
     for (path, loader, text) in &files {
         layout.add(path, *loader, text, args, REGION)?;
         fs_err::write(tree.join(&path[1..]), text)?;

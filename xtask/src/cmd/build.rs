@@ -4,9 +4,9 @@ use anyhow::Result;
 use camino::Utf8PathBuf;
 
 use super::{params::read_cloud_config, password::PasswordArgs};
-use bootparams::{Diagnostic, Severity, Source, cloud_config};
+use bootparams::{Diagnostic, Severity, SourceText, cloud_config};
 use buildexec::ctx::Ctx;
-use buildexec::world::Machine;
+use buildexec::world::BuildHost;
 use buildplan::{Keys, NodeId};
 use failure::{Failure, Kind};
 use mediabuild::site::{load::Loaded, preflight, publish::Publish};
@@ -104,7 +104,7 @@ impl<'a> Build<'a> {
 
     /// Shows what was found in a text, but for notes; returns how many errors are among it.
     fn show(&self, name: &str, text: &str, found: &[Diagnostic]) -> usize {
-        let source = Source { name, text };
+        let source = SourceText { name, text };
         for diagnostic in found.iter().filter(|d| d.severity() != Severity::Note) {
             self.ctx.report.err_line(&source.show(diagnostic));
         }
@@ -136,7 +136,7 @@ impl<'a> Build<'a> {
     /// # Errors
     /// As [`Self::keys`].
     pub fn keys_of(&self, goals: &[NodeId]) -> Result<Keys> {
-        self.keys_by(&Machine::new(self.ctx, self.epoch()), goals)
+        self.keys_by(&BuildHost::new(self.ctx, self.epoch()), goals)
     }
 
     /// The keys of all nodes if no file of the machine changed while its size and time stayed: to see whether there is
@@ -145,10 +145,10 @@ impl<'a> Build<'a> {
     /// # Errors
     /// As [`Self::keys`].
     pub fn quick_keys(&self) -> Result<Keys> {
-        self.keys_by(&Machine::quick(self.ctx, self.epoch()), &self.goals())
+        self.keys_by(&BuildHost::quick(self.ctx, self.epoch()), &self.goals())
     }
 
-    fn keys_by(&self, machine: &Machine<'_>, goals: &[NodeId]) -> Result<Keys> {
+    fn keys_by(&self, machine: &BuildHost<'_>, goals: &[NodeId]) -> Result<Keys> {
         Keys::compute(&self.planned.plan, goals, machine).map_err(|missing| {
             let needs: Vec<_> = missing.iter().filter_map(needs::of_missing).collect();
             if needs.is_empty() {

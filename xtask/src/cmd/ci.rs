@@ -96,7 +96,7 @@ enum CiCommand {
         workflow: String,
         /// What of it.
         #[command(flatten)]
-        choice: local::Choice,
+        choice: local::JobChoice,
     },
 }
 

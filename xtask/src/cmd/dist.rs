@@ -13,7 +13,7 @@ use super::{
 use buildexec::ctx::Ctx;
 use buildexec::{
     schedule,
-    store::{Look, Store},
+    store::{Inspection, Store},
 };
 use buildplan::Keys;
 use mediabuild::site::{
@@ -120,7 +120,7 @@ fn is_made(ctx: &Ctx, build: &Build<'_>, store: &Store) -> Result<bool> {
     for id in build.goals() {
         let node = build.planned.plan.node(id);
         // What holds a secret was not kept; while `dist/` is current, nobody needs it.
-        if !node.private && store.find(node, keys.key(id), Look::Stamps, &ctx.report)?.is_none() {
+        if !node.private && store.find(node, keys.key(id), Inspection::Stamps, &ctx.report)?.is_none() {
             return Ok(false);
         }
         labels.insert((id, node.label.clone()));
@@ -138,7 +138,7 @@ fn make(ctx: &Ctx, build: &Build<'_>, keys: &Keys, store: &Store) -> Result<Publ
     let goals = build.goals();
     let mut tries = goals.len();
     loop {
-        let summary = schedule::realize(ctx, plan, keys, &goals, build.epoch(), store)?;
+        let summary = schedule::execute(ctx, plan, keys, &goals, build.epoch(), store)?;
         match publish.run() {
             Err(e) if e.is::<Damaged>() && tries > 0 => {
                 ctx.report.warn(format!("{e}; building it again"));

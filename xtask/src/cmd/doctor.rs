@@ -3,8 +3,8 @@
 use anyhow::Result;
 
 use buildexec::ctx::Ctx;
-use buildexec::world::Machine;
-use buildplan::World as _;
+use buildexec::world::BuildHost;
+use buildplan::HostInputs as _;
 use mediabuild::site::preflight;
 use mediaplan::stage::needs::{self, Need};
 use report::table::table;
@@ -29,7 +29,7 @@ pub fn run(ctx: &Ctx, args: &DoctorArgs) -> Result<()> {
     if args.install {
         preflight::check(ctx, &needs, true)?;
     }
-    let machine = Machine::new(ctx, 0);
+    let machine = BuildHost::new(ctx, 0);
     let found = |need: &Need| -> Option<String> {
         if need.what.starts_with('/') {
             return preflight::is_there(ctx, need).then(|| "found".to_owned());

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::build::Build;
 use buildexec::ctx::Ctx;
-use buildexec::store::{Entry, Look, Store};
+use buildexec::store::{Inspection, Store, StoreEntry};
 use buildplan::{Input, Keys};
 
 /// Prints a line a node, and under each that would be built what changed since its last time.
@@ -18,7 +18,7 @@ pub(super) fn run(ctx: &Ctx, build: &Build<'_>, keys: &Keys) -> Result<()> {
     let mut nodes = Vec::new();
     for id in keys.ids() {
         let node = build.planned.plan.node(id);
-        let cached = store.find(node, keys.key(id), Look::Stamps, &ctx.report)?.is_some();
+        let cached = store.find(node, keys.key(id), Inspection::Stamps, &ctx.report)?.is_some();
         let last = old.iter().rfind(|e| e.stage == node.stage && e.label == node.label);
         let why = match last {
             _ if cached => Vec::new(),
@@ -53,7 +53,7 @@ impl Explained<'_> {
     }
 }
 
-fn changes(last: &Entry, now: &[Input]) -> Vec<String> {
+fn changes(last: &StoreEntry, now: &[Input]) -> Vec<String> {
     let mut found = Vec::new();
     let short = |v: &str| v.chars().take(60).collect::<String>();
     for input in now {

@@ -62,7 +62,7 @@ pub fn run(ctx: &Ctx, args: &FetchArgs) -> Result<()> {
     let build = Build::new(ctx, &loaded, &profile, &selection)?;
     let downloads = downloads(&build, !args.update || args.engine == Some(Engine::Source));
     let keys = build.keys_of(&downloads)?;
-    let done = schedule::realize(ctx, &build.planned.plan, &keys, &downloads, build.epoch(), &store)?;
+    let done = schedule::execute(ctx, &build.planned.plan, &keys, &downloads, build.epoch(), &store)?;
     ctx.report.out(&format!(
         "{}: {} fetched, {} there already",
         profile.name,

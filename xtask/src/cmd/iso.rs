@@ -88,9 +88,9 @@ fn ls(ctx: &Ctx, iso: &Iso) -> Result<()> {
         return Ok(());
     }
     let row = |e: &Entry| match &e.kind {
-        bootiso::Kind::File => vec![e.size.to_string(), shown(&e.path)],
-        bootiso::Kind::Folder => vec![String::new(), shown(&e.path) + "/"],
-        bootiso::Kind::Link(target) => {
+        bootiso::EntryKind::File => vec![e.size.to_string(), shown(&e.path)],
+        bootiso::EntryKind::Folder => vec![String::new(), shown(&e.path) + "/"],
+        bootiso::EntryKind::Link(target) => {
             vec![String::new(), format!("{} -> {}", shown(&e.path), shown(target))]
         }
     };
@@ -137,7 +137,7 @@ fn shown(name: &str) -> String {
 
 /// Hands a file over in pieces.
 fn copy(ctx: &Ctx, iso: &Iso, entry: &Entry, to: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
-    if entry.kind != bootiso::Kind::File {
+    if entry.kind != bootiso::EntryKind::File {
         return Err(Failure::new(Kind::Usage, format!("{} is no file", entry.path)).into());
     }
     let mut reader = iso.reader(entry);
@@ -173,11 +173,11 @@ fn extract(ctx: &Ctx, iso: &Iso, path: Option<&str>, to: &Utf8Path) -> Result<()
     let mut links = 0;
     for entry in &chosen {
         match &entry.kind {
-            bootiso::Kind::Folder => {
+            bootiso::EntryKind::Folder => {
                 fs_err::create_dir_all(inside(&root, &entry.path)?).explain(Kind::Storage, cannot)?
             }
-            bootiso::Kind::Link(_) => links += 1,
-            bootiso::Kind::File => {
+            bootiso::EntryKind::Link(_) => links += 1,
+            bootiso::EntryKind::File => {
                 write_file(ctx, iso, entry, &inside(&root, &entry.path)?).explain(Kind::Storage, cannot)?
             }
         }

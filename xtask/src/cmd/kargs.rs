@@ -7,10 +7,10 @@ use clap::{Args, Subcommand};
 use super::{kargs_lists::Lists, pattern};
 use bootiso::{
     Iso,
-    kargs::{self, Edit, Flush, Plan, Slot, State, Unreached},
+    kargs::{self, Edit, Flush, ImageArgs, PreparedEdit, Slot, Unreached},
     room::Loader,
 };
-use bootparams::{Context, Diagnostic, Os, Severity, Source, Target};
+use bootparams::{Context, Diagnostic, Os, Severity, SourceText, Target};
 use buildexec::ctx::Ctx;
 use buildexec::run::read_limited;
 use failure::{Explain as _, Failure, Kind};
@@ -144,14 +144,14 @@ fn embed(ctx: &Ctx, target: &TargetArgs, config: &str) -> Result<()> {
     let found = bootparams::cloud_config::check(config, reader(target, &plan.after));
     let text = bootparams::cloud_config::masked(config);
     for diagnostic in &found {
-        ctx.report.err_line(&Source { name: "cloud-config", text: &text }.show(diagnostic));
+        ctx.report.err_line(&SourceText { name: "cloud-config", text: &text }.show(diagnostic));
     }
     refuse(target, "cloud-config", found.iter())?;
     write(ctx, target, &iso, &plan)
 }
 
 /// Who reads the arguments: what the person says, else the image.
-fn reader(target: &TargetArgs, state: &State) -> Os {
+fn reader(target: &TargetArgs, state: &ImageArgs) -> Os {
     target.os.or_else(|| state.os.as_ref()?.parse().ok()).unwrap_or(Os::Linux)
 }
 
@@ -185,7 +185,7 @@ fn show(ctx: &Ctx, path: &Utf8Path) -> Result<()> {
     Ok(())
 }
 
-fn text(state: &State) -> String {
+fn text(state: &ImageArgs) -> String {
     let row = |s: &Slot| vec![s.file.clone(), s.entry.clone(), s.args.clone()];
     let rows: Vec<_> = state.slots.iter().map(row).collect();
     let mut text =
@@ -227,7 +227,7 @@ fn edit(ctx: &Ctx, target: &TargetArgs, edit: &Edit) -> Result<()> {
 }
 
 /// Checks the lines as they will be. What was found in them before the edit is not said again.
-fn check(ctx: &Ctx, target: &TargetArgs, before: &State, after: &State) -> Result<()> {
+fn check(ctx: &Ctx, target: &TargetArgs, before: &ImageArgs, after: &ImageArgs) -> Result<()> {
     let os = reader(target, after);
     let known: Vec<_> = found(before, os).into_iter().map(|(_, d)| (d.code.id, d.message)).collect();
     let is_new = |d: &Diagnostic| !known.iter().any(|(code, text)| *code == d.code.id && *text == d.message);
@@ -236,13 +236,13 @@ fn check(ctx: &Ctx, target: &TargetArgs, before: &State, after: &State) -> Resul
     let name = target.iso.file_name().unwrap_or_default();
     for (line, diagnostic) in &new {
         let text = &bootparams::masked(line, os);
-        ctx.report.err_line(&Source { name, text }.show(diagnostic));
+        ctx.report.err_line(&SourceText { name, text }.show(diagnostic));
     }
     refuse(target, "kernel arguments", new.iter().map(|(_, d)| d))
 }
 
 /// What is found in the lines of an image: one line where all loaders say the same.
-fn found(state: &State, os: Os) -> Vec<(String, Diagnostic)> {
+fn found(state: &ImageArgs, os: Os) -> Vec<(String, Diagnostic)> {
     let target = |s: &Slot| if s.loader == Loader::Grub { Target::Grub } else { Target::Isolinux };
     let each = |line: String, targets: Vec<Target>| {
         let context = Context { targets, on_medium: true, nics: Vec::new() };
@@ -270,7 +270,7 @@ fn near_misses(line: String) -> Vec<(String, Diagnostic)> {
     found.filter(|d| line[d.span.clone()].starts_with("rancher.")).map(|d| (line.clone(), d)).collect()
 }
 
-fn write(ctx: &Ctx, target: &TargetArgs, iso: &Iso, plan: &Plan) -> Result<()> {
+fn write(ctx: &Ctx, target: &TargetArgs, iso: &Iso, plan: &PreparedEdit) -> Result<()> {
     plan.stale.iter().for_each(|text| ctx.report.warn(text));
     plan.unreached.iter().for_each(|place| ctx.report.warn(format!("not changed: {}", described(place))));
     if plan.is_empty() && !plan.unreached.is_empty() {
@@ -302,14 +302,14 @@ fn write(ctx: &Ctx, target: &TargetArgs, iso: &Iso, plan: &Plan) -> Result<()> {
 }
 
 /// The places that an edit did not reach were named; the exit code says that there are some.
-fn incomplete(plan: &Plan, rest: &str) -> anyhow::Error {
+fn incomplete(plan: &PreparedEdit, rest: &str) -> anyhow::Error {
     let text = format!("{} could not be changed; {rest}", count(plan.unreached.len(), "place"));
     Failure::new(Kind::Incomplete, text)
         .help("how the image is booted decides which arguments apply; rebuild it to change these places, too")
         .into()
 }
 
-fn done(ctx: &Ctx, target: &TargetArgs, plan: &Plan, path: &Utf8Path) {
+fn done(ctx: &Ctx, target: &TargetArgs, plan: &PreparedEdit, path: &Utf8Path) {
     if ctx.globals.json {
         ctx.report.out_json(&plan.after);
     } else {

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::render_system;
-use bootparams::{Context, Diagnostic, Os, Severity, Source, Target, cloud_config, host, schema};
+use bootparams::{Context, Diagnostic, Os, Severity, SourceText, Target, cloud_config, host, schema};
 use buildexec::ctx::Ctx;
 use failure::{Explain as _, Failure, Kind};
 use mediabuild::site::load;
@@ -20,15 +20,15 @@ use report::table::{count, table};
 pub struct ParamsArgs {
     /// What to do with the parameters.
     #[command(subcommand)]
-    action: Action,
+    action: ParamsCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Action {
+enum ParamsCommand {
     /// Say what is wrong with parameters and the cloud-config, what the boot would make of it, and what to do.
-    Check(Subject),
+    Check(LineInput),
     /// Print what the OS's configuration will hold, as YAML, with defaults marked.
-    Explain(Subject),
+    Explain(LineInput),
     /// List the keys that there are: type, since and until when, default.
     List(ListArgs),
     /// Read command lines from standard input; print what the OS makes of each, one JSON tree a line.
@@ -46,7 +46,7 @@ enum Action {
 \x20 cargo xtask params check                                                  # those of the default profile\n\
 \x20 cargo xtask params check --os rancheros-1.5.8 --line 'rancher.debug=yes'  # a line\n\
 \x20 cargo xtask params explain rancheros                                      # what the OS makes of them")]
-struct Subject {
+struct LineInput {
     /// A profile of media.toml; the default one unless named.
     profile: Option<String>,
     /// A line instead of a profile's.
@@ -79,14 +79,14 @@ struct ParseArgs {
 /// [`Kind::Params`] when there are errors in the parameters, and what reading files meets.
 pub fn run(ctx: &Ctx, args: &ParamsArgs) -> Result<()> {
     match &args.action {
-        Action::Check(subject) => check(ctx, subject),
-        Action::Explain(subject) => explain(ctx, subject),
-        Action::List(args) => {
+        ParamsCommand::Check(subject) => check(ctx, subject),
+        ParamsCommand::Explain(subject) => explain(ctx, subject),
+        ParamsCommand::List(args) => {
             list(ctx, args);
             Ok(())
         }
-        Action::Parse(args) => parse(ctx, args),
-        Action::RenderSystem(args) => render_system::run(ctx, args),
+        ParamsCommand::Parse(args) => parse(ctx, args),
+        ParamsCommand::RenderSystem(args) => render_system::run(ctx, args),
     }
 }
 
@@ -98,7 +98,7 @@ struct Checked {
     found: Vec<Diagnostic>,
 }
 
-fn check(ctx: &Ctx, subject: &Subject) -> Result<()> {
+fn check(ctx: &Ctx, subject: &LineInput) -> Result<()> {
     let checked = match (&subject.line, subject.os) {
         (Some(line), Some(os)) => {
             let context = Context { targets: Target::ALL.to_vec(), on_medium: true, nics: Vec::new() };
@@ -139,7 +139,7 @@ pub(super) fn read_cloud_config(ctx: &Ctx, file: &str) -> Result<String> {
 
 /// Prints diagnostics and fails when there are errors among them.
 fn show(ctx: &Ctx, checked: &[Checked]) -> Result<()> {
-    let sources = checked.iter().map(|c| (Source { name: &c.name, text: &c.text }, &c.found));
+    let sources = checked.iter().map(|c| (SourceText { name: &c.name, text: &c.text }, &c.found));
     if ctx.globals.json {
         let reports: Vec<_> = sources.flat_map(|(s, found)| found.iter().map(move |d| s.report(d))).collect();
         ctx.report.out_json(&reports);
@@ -161,7 +161,7 @@ fn show(ctx: &Ctx, checked: &[Checked]) -> Result<()> {
     Ok(())
 }
 
-fn explain(ctx: &Ctx, subject: &Subject) -> Result<()> {
+fn explain(ctx: &Ctx, subject: &LineInput) -> Result<()> {
     let (line, os) = match (&subject.line, subject.os) {
         (Some(line), Some(os)) => (line.clone(), os),
         _ => {
@@ -184,7 +184,7 @@ fn explain(ctx: &Ctx, subject: &Subject) -> Result<()> {
 
 /// A key for people and scripts.
 #[derive(Serialize)]
-struct Listed {
+struct ListedKey {
     key: String,
     #[serde(rename = "type")]
     ty: &'static str,
@@ -197,12 +197,12 @@ struct Listed {
 
 /// The keys of `docker-1`, whose table is its own.
 fn list_host(ctx: &Ctx, pattern: &str) {
-    let wanted = |k: &host::Key| [k.path, k.about].iter().any(|t| t.to_lowercase().contains(pattern));
-    let keys: Vec<host::Key> = host::keys().into_iter().filter(wanted).collect();
+    let wanted = |k: &host::SystemKey| [k.path, k.about].iter().any(|t| t.to_lowercase().contains(pattern));
+    let keys: Vec<host::SystemKey> = host::keys().into_iter().filter(wanted).collect();
     if ctx.globals.json {
         return ctx.report.out_json(&keys);
     }
-    let row = |k: host::Key| [k.path, k.ty, k.example, k.about].map(str::to_owned).to_vec();
+    let row = |k: host::SystemKey| [k.path, k.ty, k.example, k.about].map(str::to_owned).to_vec();
     let rows: Vec<Vec<String>> = keys.into_iter().map(row).collect();
     ctx.report.out(&table(&["KEY", "TYPE", "EXAMPLE", "WHAT IT IS"], &rows));
 }
@@ -218,10 +218,10 @@ fn list(ctx: &Ctx, args: &ListArgs) {
     };
     // Without an OS the newest default is shown.
     let newest = Os::Burmilla(bootparams::Version::new(2, 0, 5));
-    let listed: Vec<Listed> = schema::keys()
+    let listed: Vec<ListedKey> = schema::keys()
         .into_iter()
         .filter(wanted)
-        .map(|k| Listed {
+        .map(|k| ListedKey {
             ty: k.row.ty.name(),
             since: k.row.since.to_string(),
             until: k.row.until.map(|v| v.to_string()),

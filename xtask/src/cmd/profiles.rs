@@ -14,7 +14,7 @@ pub struct ProfilesArgs {}
 
 /// One profile.
 #[derive(Debug, Serialize)]
-struct Row {
+struct ProfileRow {
     name: String,
     about: String,
     default: bool,
@@ -29,11 +29,11 @@ struct Row {
 pub fn run(ctx: &Ctx, _: &ProfilesArgs) -> Result<()> {
     let loaded = load::load(ctx)?;
     let default = loaded.config.default_profile.as_str();
-    let rows: Vec<Row> = loaded
+    let rows: Vec<ProfileRow> = loaded
         .config
         .profiles()
         .map(|p| {
-            Ok(Row {
+            Ok(ProfileRow {
                 name: p.name.clone(),
                 about: p.about.clone(),
                 default: p.name == default,
@@ -50,7 +50,7 @@ pub fn run(ctx: &Ctx, _: &ProfilesArgs) -> Result<()> {
     Ok(())
 }
 
-fn cells(row: &Row) -> Vec<String> {
+fn cells(row: &ProfileRow) -> Vec<String> {
     let name = if row.default { format!("{} (default)", row.name) } else { row.name.clone() };
     vec![name, row.built.map_or_else(|| "no".to_owned(), bytes), row.about.clone()]
 }

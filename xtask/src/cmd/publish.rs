@@ -12,7 +12,7 @@ use mediaplan::config::Engine;
 use trust::guard;
 use trust::verify::{
     notes,
-    release::{self, Channel, Part},
+    release::{self, Channel, ReleaseFolder},
 };
 
 /// Arguments of `publish`.
@@ -70,7 +70,7 @@ pub fn run(ctx: &Ctx, args: &PublishArgs) -> Result<()> {
         ctx.report.note("nothing is written; --execute writes it");
     }
     let verb = if args.execute { "wrote" } else { "would write" };
-    let line = |verb: &str, channel: &Channel, part: &Part| {
+    let line = |verb: &str, channel: &Channel, part: &ReleaseFolder| {
         let files = part.manifest.outputs.len();
         format!("{verb} {}/{}/{}/ ({files} files)", args.to, channel.name, part.name())
     };
@@ -105,7 +105,7 @@ fn folders(ctx: &Ctx, args: &PublishArgs) -> Result<Vec<Utf8PathBuf>> {
 }
 
 /// Verifies one folder and looks through it for secrets.
-fn checked(ctx: &Ctx, loaded: &Loaded, dir: &Utf8Path, args: &PublishArgs) -> Result<Part> {
+fn checked(ctx: &Ctx, loaded: &Loaded, dir: &Utf8Path, args: &PublishArgs) -> Result<ReleaseFolder> {
     let key = args.key.clone().map(|key| ctx.absolute(key)).transpose()?;
     let subject = verify_cmd::subject(ctx, Some(loaded), dir.to_owned(), None, &PasswordArgs::default());
     let checks = subject.run(key.as_deref())?;
@@ -117,5 +117,5 @@ fn checked(ctx: &Ctx, loaded: &Loaded, dir: &Utf8Path, args: &PublishArgs) -> Re
     let scan = guard::scan(ctx, dir, &guard::rules(ctx))?;
     guard_cmd::show(ctx, &scan);
     scan.refuse(guard::Allow { secrets: profile.publish_secrets, unread: false })?;
-    Ok(Part { dir: dir.to_owned(), manifest })
+    Ok(ReleaseFolder { dir: dir.to_owned(), manifest })
 }

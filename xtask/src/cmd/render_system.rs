@@ -6,7 +6,7 @@ use buildexec::ctx::Ctx;
 use camino::Utf8PathBuf;
 use clap::Args;
 use failure::{Explain as _, Failure, Kind};
-use hostconf::{Input, Owners, compile};
+use hostconf::{ConfigInput, Owners, compile};
 use mediabuild::site::load;
 use mediaplan::stage::line::Line;
 use report::table::count;
@@ -50,11 +50,11 @@ pub(super) fn run(ctx: &Ctx, args: &RenderArgs) -> Result<()> {
     Ok(())
 }
 
-fn input(ctx: &Ctx, args: &RenderArgs) -> Result<Input> {
+fn input(ctx: &Ctx, args: &RenderArgs) -> Result<ConfigInput> {
     let Some(name) = &args.profile else {
         let configs = args.cloud_config.iter().map(|c| ctx.absolute(c.clone()));
         let configs: Result<Vec<_>> = configs.map(|c| Ok(c?.into_std_path_buf())).collect();
-        return Ok(Input { configs: configs?, line: args.line.clone().unwrap_or_default() });
+        return Ok(ConfigInput { configs: configs?, line: args.line.clone().unwrap_or_default() });
     };
     let loaded = load::load(ctx)?;
     let profile = loaded.config.profile(Some(name))?;
@@ -63,5 +63,5 @@ fn input(ctx: &Ctx, args: &RenderArgs) -> Result<Input> {
         return Err(Failure::new(Kind::Usage, message).help("name a profile whose os is docker-1").into());
     }
     let configs = profile.cloud_config.iter().map(|c| ctx.root.join(c).into_std_path_buf()).collect();
-    Ok(Input { configs, line: Line::new(profile, None)?.shown() })
+    Ok(ConfigInput { configs, line: Line::new(profile, None)?.shown() })
 }

@@ -14,8 +14,8 @@ use failure::{Failure, Kind};
 use mediabuild::site::load;
 use mediaplan::config::BaseUrl;
 use netboot::{
-    Config, Event, Line, Server,
-    dhcp::{self, Dhcp},
+    ClientEvent, MachineLine, Server, ServerConfig,
+    dhcp::{self, DnsmasqServer},
     fleet,
     log::Log,
     script,
@@ -135,13 +135,13 @@ impl Site {
             .into())
     }
 
-    fn config(&self, ctx: &Ctx, args: &ServeArgs) -> Config {
+    fn config(&self, ctx: &Ctx, args: &ServeArgs) -> ServerConfig {
         let addr = args.listen.unwrap_or_else(|| usual_address(&self.base_url));
         // Whoever is answered by our DHCP is told where we are.
         if let Some(text) = self.elsewhere(addr).filter(|_| !args.dhcp) {
             ctx.report.warn(text);
         }
-        let mut config = Config::new(addr, &self.tree);
+        let mut config = ServerConfig::new(addr, &self.tree);
         config.prefix = self.base_url.path().to_owned();
         config.machines = self.machines.clone();
         config
@@ -163,9 +163,9 @@ impl Site {
         Some(format!("{asks}{only}; {again}"))
     }
 
-    fn dhcp(&self, ctx: &Ctx, http: SocketAddr, range: Option<fleet::Range>) -> Result<Dhcp> {
-        let order = dhcp::Order { programs: &self.programs, http, prefix: self.base_url.path(), range };
-        let dhcp = Dhcp::start(ctx, &order)?;
+    fn dhcp(&self, ctx: &Ctx, http: SocketAddr, range: Option<fleet::Range>) -> Result<DnsmasqServer> {
+        let order = dhcp::DhcpSetup { programs: &self.programs, http, prefix: self.base_url.path(), range };
+        let dhcp = DnsmasqServer::start(ctx, &order)?;
         ctx.report.note(format!("answering PXE requests on the network of {}", http.ip()));
         Ok(dhcp)
     }
@@ -218,7 +218,12 @@ fn usual_address(base_url: &BaseUrl) -> SocketAddr {
 }
 
 /// Shows what happens until Ctrl-C.
-fn watch(ctx: &Ctx, server: &Server, mut dhcp: Option<Dhcp>, events: &mpsc::Receiver<Event>) -> Result<()> {
+fn watch(
+    ctx: &Ctx,
+    server: &Server,
+    mut dhcp: Option<DnsmasqServer>,
+    events: &mpsc::Receiver<ClientEvent>,
+) -> Result<()> {
     let (report, mut log, mut drawn) = (&ctx.report, Log::default(), Instant::now());
     while !ctx.runner.interrupt.is_set() {
         if let Ok(event) = events.recv_timeout(DRAW_EVERY) {
@@ -228,7 +233,7 @@ fn watch(ctx: &Ctx, server: &Server, mut dhcp: Option<Dhcp>, events: &mpsc::Rece
             continue;
         }
         drawn = Instant::now();
-        for what in dhcp.as_mut().map_or(Ok(Vec::new()), Dhcp::news)? {
+        for what in dhcp.as_mut().map_or(Ok(Vec::new()), DnsmasqServer::news)? {
             server.tell(Ipv4Addr::UNSPECIFIED.into(), what);
         }
         let lines = server.lines();
@@ -243,10 +248,10 @@ fn watch(ctx: &Ctx, server: &Server, mut dhcp: Option<Dhcp>, events: &mpsc::Rece
 }
 
 /// The live view: machines that stopped first, since a terminal may be too small for all.
-fn shown(lines: &[Line]) -> Vec<String> {
-    let mut lines: Vec<&Line> = lines.iter().collect();
+fn shown(lines: &[MachineLine]) -> Vec<String> {
+    let mut lines: Vec<&MachineLine> = lines.iter().collect();
     lines.sort_by_key(|l| !l.state.is_trouble());
-    let row = |l: &&Line| {
+    let row = |l: &&MachineLine| {
         let rate = if l.rate > 0 { format!("{:.1} MB/s", l.rate as f64 / 1e6) } else { String::new() };
         let boots = if l.boots > 1 { format!("boot {}", l.boots) } else { String::new() };
         vec![l.name.clone(), l.text.clone(), rate, format!("{:.0} s", l.age), boots]
@@ -262,7 +267,7 @@ mod tests {
     use super::*;
 
     #[derive(clap::Parser)]
-    struct Line {
+    struct ServeLine {
         #[command(flatten)]
         args: ServeArgs,
     }
@@ -275,7 +280,7 @@ mod tests {
     }
 
     fn printed(args: &[&str]) -> String {
-        let args = Line::try_parse_from([&["serve"], args].concat()).unwrap().args;
+        let args = ServeLine::try_parse_from([&["serve"], args].concat()).unwrap().args;
         site("http://192.168.1.10:8089").print(args.print.unwrap(), &args).unwrap()
     }
 
@@ -309,7 +314,7 @@ mod tests {
         );
         assert!(printed(&["--print", "nginx"]).starts_with("# The tree: cp -r /nowhere/. /srv/netboot/\n"));
         for args in [&["--listen", "127.0.0.1"][..], &["--dhcp-range", "10.0.0.1-10.0.0.2"]] {
-            assert!(Line::try_parse_from([&["serve"], args].concat()).is_err(), "{args:?}");
+            assert!(ServeLine::try_parse_from([&["serve"], args].concat()).is_err(), "{args:?}");
         }
     }
 }

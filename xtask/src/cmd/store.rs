@@ -5,7 +5,7 @@ use camino::Utf8PathBuf;
 
 use buildexec::{
     ctx::Ctx,
-    store::{Entry, Look, Store, whole},
+    store::{Inspection, Store, StoreEntry, whole},
     tree,
 };
 use failure::{Failure, Kind};
@@ -47,7 +47,7 @@ pub fn run(ctx: &Ctx, args: &StoreArgs) -> Result<()> {
     let mut damaged: Vec<(&Utf8PathBuf, String)> = Vec::new();
     for (dir, _) in &entries {
         ctx.check_interrupt()?;
-        if let Err(e) = whole(dir, Look::Contents).and_then(|entry| as_promised(&entry)) {
+        if let Err(e) = whole(dir, Inspection::Contents).and_then(|entry| as_promised(&entry)) {
             damaged.push((dir, format!("{e:#}")));
         }
     }
@@ -68,7 +68,7 @@ fn entries_are(n: usize) -> String {
 }
 
 /// A download's own manifest says which digest it was made for.
-fn as_promised(entry: &Entry) -> Result<()> {
+fn as_promised(entry: &StoreEntry) -> Result<()> {
     let wanted =
         entry.inputs.iter().find(|i| matches!(i.label.as_str(), "fetch sha256" | "apt-download sha256"));
     if let (Some(wanted), [output]) = (wanted, entry.outputs.values().collect::<Vec<_>>().as_slice()) {

@@ -57,7 +57,7 @@ pub fn run(ctx: &Ctx, args: &VerifyArgs) -> Result<()> {
     let downloaded = ctx.temporary("verify-")?;
     let (dir, only) = if args.what.contains("://") {
         let dir = Utf8PathBuf::try_from(downloaded.path().to_owned())?;
-        remote::get(ctx, &args.what, &dir, &remote::Limits::default())?;
+        remote::get(ctx, &args.what, &dir, &remote::RemoteLimits::default())?;
         (dir, None)
     } else {
         local(ctx, &args.what)?
@@ -115,7 +115,7 @@ fn fetch(ctx: &Ctx, loaded: &Loaded, manifest: &Manifest, args: &VerifyArgs) -> 
         if let Ok(keys) = build.keys_of(&[id])
             && manifest.nodes.contains_key(&keys.key(id))
         {
-            schedule::realize(ctx, plan, &keys, &[id], build.epoch(), &store)?;
+            schedule::execute(ctx, plan, &keys, &[id], build.epoch(), &store)?;
         }
     }
     Ok(())
@@ -237,7 +237,7 @@ fn show(ctx: &Ctx, checks: &Checks) {
             Verdict::Fail => "FAIL",
             Verdict::Skip => "skip",
         };
-        vec![c.promise.to_owned(), verdict.to_owned(), c.reason.clone()]
+        vec![c.name.to_owned(), verdict.to_owned(), c.reason.clone()]
     });
     ctx.report.out(&table(&["PROMISE", "", "SEEN"], &rows.collect::<Vec<_>>()));
 }

@@ -8,9 +8,9 @@ use failure::{Failure, Kind};
 use mediabuild::site::load;
 use report::table::table;
 use vmlab::{
-    backend::Choice,
+    backend::BackendChoice,
     machines::{self, Home},
-    run::{self, From, Wish},
+    run::{self, BootMedium, Wish},
     test,
 };
 use vmspec::{Firmware, quote::Shell, scenario::ALL};
@@ -32,7 +32,7 @@ enum VmCommand {
     ///
     /// Exits with 10 when a scenario failed. With MEDIA_REQUIRE_VM=1 in the environment, a missing QEMU or UEFI
     /// firmware is a failure too.
-    Test(TestArgs),
+    Test(VmTestArgs),
     /// List the machines that `vm run` has made.
     Ls,
     /// Remove a machine of `vm run` and its disks; files that a person put beside them stay.
@@ -50,10 +50,10 @@ struct RunArgs {
     profile: Option<String>,
     /// What runs the machine.
     #[arg(long, value_enum, default_value_t, value_name = "NAME")]
-    backend: Choice,
+    backend: BackendChoice,
     /// What it boots from.
     #[arg(long, value_enum, default_value_t, value_name = "WHAT")]
-    from: From,
+    from: BootMedium,
     /// The firmware, unless it is the profile's.
     #[arg(long, value_enum)]
     firmware: Option<Firmware>,
@@ -82,7 +82,7 @@ struct RunArgs {
 \x20 cargo xtask vm test                                   # every scenario, with the default profile\n\
 \x20 cargo xtask vm test --list                            # what there is\n\
 \x20 cargo xtask vm test rancheros --scenario iso-cd-uefi  # one of them")]
-struct TestArgs {
+struct VmTestArgs {
     /// The profile (the default one, unless given).
     profile: Option<String>,
     /// Only this scenario; may come more than once.
@@ -90,7 +90,7 @@ struct TestArgs {
     scenarios: Vec<String>,
     /// What runs the machines.
     #[arg(long, value_enum, default_value_t, value_name = "NAME")]
-    backend: Choice,
+    backend: BackendChoice,
     /// List the scenarios, and boot nothing.
     #[arg(long)]
     list: bool,
@@ -102,7 +102,7 @@ struct RmArgs {
     profile: String,
     /// What ran the machine.
     #[arg(long, value_enum, default_value_t, value_name = "NAME")]
-    backend: Choice,
+    backend: BackendChoice,
     /// Print the commands for a POSIX shell and for PowerShell, and remove nothing.
     #[arg(long)]
     dry_run: bool,
@@ -149,7 +149,7 @@ fn both_shells(ctx: &Ctx, script: impl Fn(Shell) -> Result<String>) -> Result<()
     Ok(())
 }
 
-fn run_test(ctx: &Ctx, args: &TestArgs) -> Result<()> {
+fn run_test(ctx: &Ctx, args: &VmTestArgs) -> Result<()> {
     if args.list {
         let rows: Vec<Vec<String>> =
             ALL.iter().map(|s| vec![s.name.to_owned(), s.about.to_owned()]).collect();

@@ -91,7 +91,7 @@ fn reference(command: &Command, text: &mut String) {
 
 /// The JSON schema of `media.toml`; editors that know Taplo or Even Better TOML complete and check with it.
 fn schema() -> String {
-    let schema = schemars::schema_for!(raw::File);
+    let schema = schemars::schema_for!(raw::MediaToml);
     serde_json::to_string_pretty(&schema).expect("a schema is plain data") + "\n"
 }
 

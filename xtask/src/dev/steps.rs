@@ -19,7 +19,7 @@ pub enum End {
 
 /// One line of the table.
 #[derive(Debug)]
-struct Done {
+struct FinishedStep {
     name: String,
     seconds: f64,
     end: Result<End>,
@@ -30,7 +30,7 @@ pub struct Steps<'c> {
     ctx: &'c Ctx,
     only: Vec<String>,
     known: Vec<String>,
-    done: Vec<Done>,
+    done: Vec<FinishedStep>,
 }
 
 impl<'c> Steps<'c> {
@@ -56,7 +56,7 @@ impl<'c> Steps<'c> {
             Ok(End::Passed) => {}
         }
         let ok = end.is_ok();
-        self.done.push(Done { name: name.to_owned(), seconds: start.elapsed().as_secs_f64(), end });
+        self.done.push(FinishedStep { name: name.to_owned(), seconds: start.elapsed().as_secs_f64(), end });
         ok
     }
 
@@ -71,8 +71,8 @@ impl<'c> Steps<'c> {
         }
         self.ctx.report.out(&summary(&self.done));
         self.ctx.check_interrupt()?;
-        let failed: Vec<&Done> = self.done.iter().filter(|d| d.end.is_err()).collect();
-        let Some(Done { end: Err(first), .. }) = failed.first() else { return Ok(()) };
+        let failed: Vec<&FinishedStep> = self.done.iter().filter(|d| d.end.is_err()).collect();
+        let Some(FinishedStep { end: Err(first), .. }) = failed.first() else { return Ok(()) };
         let names: Vec<_> = failed.iter().map(|d| d.name.as_str()).collect();
         let kind = failure::kind_of(first).unwrap_or(Kind::Command);
         let message = format!("{} of {} steps failed: {}", failed.len(), self.done.len(), names.join(", "));
@@ -80,8 +80,8 @@ impl<'c> Steps<'c> {
     }
 }
 
-fn summary(done: &[Done]) -> String {
-    let row = |d: &Done| {
+fn summary(done: &[FinishedStep]) -> String {
+    let row = |d: &FinishedStep| {
         let (result, note) = match &d.end {
             Ok(End::Passed) => ("passed", String::new()),
             Ok(End::Skipped(why)) => ("skipped", why.clone()),
@@ -100,9 +100,13 @@ mod tests {
     #[test]
     fn the_table_names_each_end_and_its_reason() {
         let done = [
-            Done { name: "a".to_owned(), seconds: 0.12, end: Ok(End::Passed) },
-            Done { name: "b".to_owned(), seconds: 3.0, end: Ok(End::Skipped("no tool".to_owned())) },
-            Done { name: "c".to_owned(), seconds: 61.0, end: Err(anyhow::anyhow!("it broke\nbadly")) },
+            FinishedStep { name: "a".to_owned(), seconds: 0.12, end: Ok(End::Passed) },
+            FinishedStep { name: "b".to_owned(), seconds: 3.0, end: Ok(End::Skipped("no tool".to_owned())) },
+            FinishedStep {
+                name: "c".to_owned(),
+                seconds: 61.0,
+                end: Err(anyhow::anyhow!("it broke\nbadly")),
+            },
         ];
         let text = summary(&done);
         let lines: Vec<_> = text.lines().collect();

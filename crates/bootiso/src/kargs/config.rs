@@ -7,7 +7,7 @@ use crate::room::Loader;
 
 /// One place with kernel arguments.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Line {
+pub(super) struct ArgsLine {
     /// The menu entry, as far as it has a name; `$name` for a variable that lines take words from.
     pub(super) entry: String,
     /// Where the arguments stand, in the order in which the kernel reads them. At least one; an empty one is
@@ -30,7 +30,7 @@ pub(super) struct Line {
 
 /// Arguments that were found where they cannot be changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Fixed {
+pub(super) struct FixedArgs {
     /// As in [`Line`].
     pub(super) entry: String,
     /// The arguments, where they are known.
@@ -43,7 +43,7 @@ pub(super) struct Fixed {
 
 /// A value that a variable, or an argument of a function, may have.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Value {
+pub(super) struct VariableValue {
     /// The variable; `@` for all arguments of functions.
     pub(super) name: String,
     /// The menu entry that it stands in, for arguments of functions.
@@ -58,10 +58,10 @@ pub(super) struct Value {
 
 /// What a configuration says.
 #[derive(Default)]
-pub(super) struct Config {
-    pub(super) lines: Vec<Line>,
-    pub(super) fixed: Vec<Fixed>,
-    pub(super) values: Vec<Value>,
+pub(super) struct LoaderConfig {
+    pub(super) lines: Vec<ArgsLine>,
+    pub(super) fixed: Vec<FixedArgs>,
+    pub(super) values: Vec<VariableValue>,
     /// Other files of the same loader, as they are written.
     pub(super) includes: Vec<String>,
     /// ISOLINUX: whether an `append` above the first label gives arguments to labels that have none.
@@ -72,7 +72,7 @@ pub(super) struct Config {
     pub(super) indents: Vec<Range<usize>>,
 }
 
-impl Config {
+impl LoaderConfig {
     /// Notes a comment when its line has nothing else.
     pub(super) fn comment(&mut self, text: &str, range: Range<usize>) {
         let start = text[..range.start].rfind('\n').map_or(0, |n| n + 1);
@@ -94,7 +94,7 @@ impl Config {
 }
 
 /// Reads a configuration. `has_common` is [`Config::has_common`] of the file that includes this one.
-pub(super) fn parse(loader: Loader, text: &str, has_common: bool) -> Config {
+pub(super) fn parse(loader: Loader, text: &str, has_common: bool) -> LoaderConfig {
     match loader {
         Loader::Isolinux => isolinux::parse(text, has_common),
         Loader::Grub => grub::parse(text),

@@ -4,14 +4,14 @@ use crate::error::{Error, Result};
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    config::{self, Fixed, Line, Value},
-    efi::{self, Program},
-    foreign::{ConfigFile, Found},
+    config::{self, ArgsLine, FixedArgs, VariableValue},
+    efi::{self, EfiProgram},
+    foreign::{ConfigFile, LoaderFiles},
     paths,
-    place::{LengthField, Place, Text},
+    place::{FilePlace, LengthField, Text},
     unreached::{self, Unreached},
 };
-use crate::{BootEntry, Extent, Iso, Kind, fat, room::Loader};
+use crate::{BootEntry, EntryKind, Extent, Iso, fat, room::Loader};
 
 /// Loader files are a few KiB.
 const LONGEST: u64 = 1 << 20;
@@ -27,11 +27,11 @@ pub(super) struct Volume {
     /// Whether firmware for UEFI starts programs from it.
     pub(super) is_esp: bool,
     /// By path in lower case. Names that differ by case alone: which one a loader takes is not known here.
-    pub(super) files: BTreeMap<String, Vec<(String, Place)>>,
+    pub(super) files: BTreeMap<String, Vec<(String, FilePlace)>>,
 }
 
 /// A loader file that is to be read.
-struct Task {
+struct ReadTask {
     volume: usize,
     /// In lower case.
     path: String,
@@ -42,7 +42,7 @@ struct Task {
 }
 
 /// Every place with kernel arguments, and everything that was seen and cannot be changed.
-pub(super) fn find(iso: &Iso) -> Result<Found> {
+pub(super) fn find(iso: &Iso) -> Result<LoaderFiles> {
     let (volumes, mut unreached) = volumes(iso)?;
     let mut search =
         Search { iso, volumes: &volumes, found: Vec::new(), seen: BTreeSet::new(), todo: Vec::new() };
@@ -55,13 +55,13 @@ pub(super) fn find(iso: &Iso) -> Result<Found> {
     let mut files = search.found;
     take_values(&mut files);
     for file in &files {
-        let unreachable = |f: &Fixed| Unreached::of(&file.name, f);
+        let unreachable = |f: &FixedArgs| Unreached::of(&file.name, f);
         unreached.extend(file.config.fixed.iter().map(unreachable));
     }
     files.retain(|f| !f.config.lines.is_empty());
     unreached.extend(unreached::other_loaders(iso, &volumes)?);
     unreached.extend(unreached::firmware(iso, &volumes, &files, &programs, &unreached)?);
-    Ok(Found { files, unreached })
+    Ok(LoaderFiles { files, unreached })
 }
 
 /// The ISO tree, and FAT images that firmware may start.
@@ -72,8 +72,8 @@ fn volumes(iso: &Iso) -> Result<(Vec<Volume>, Vec<Unreached>)> {
     for entry in trees.iter().flatten().filter(|e| e.extents.len() == 1) {
         records.entry(entry.extents[0]).or_default().push(LengthField::Iso(entry.records[0]));
     }
-    let in_tree = entries.iter().filter(|e| e.kind == Kind::File && e.extents.len() == 1);
-    let in_tree = in_tree.map(|e| (e.path.clone(), Place::of_iso(e.extents[0], &records)));
+    let in_tree = entries.iter().filter(|e| e.kind == EntryKind::File && e.extents.len() == 1);
+    let in_tree = in_tree.map(|e| (e.path.clone(), FilePlace::of_iso(e.extents[0], &records)));
     let mut volumes = vec![Volume::new(String::new(), false, in_tree)];
     let mut unreached = Vec::new();
     for image in fat_images(iso)? {
@@ -87,7 +87,7 @@ fn volumes(iso: &Iso) -> Result<(Vec<Volume>, Vec<Unreached>)> {
         };
         match files {
             Some(files) => {
-                let files = files.iter().map(|f| (f.path.clone(), Place::of_fat(f)));
+                let files = files.iter().map(|f| (f.path.clone(), FilePlace::of_fat(f)));
                 volumes.push(Volume::new(format!("{name}:"), image.is_esp, files));
             }
             None if image.is_started => {
@@ -127,8 +127,8 @@ fn fat_images(iso: &Iso) -> Result<Vec<FatImage>> {
 }
 
 impl Volume {
-    fn new(prefix: String, is_esp: bool, all: impl Iterator<Item = (String, Place)>) -> Self {
-        let mut files: BTreeMap<String, Vec<(String, Place)>> = BTreeMap::new();
+    fn new(prefix: String, is_esp: bool, all: impl Iterator<Item = (String, FilePlace)>) -> Self {
+        let mut files: BTreeMap<String, Vec<(String, FilePlace)>> = BTreeMap::new();
         for file in all {
             files.entry(file.0.to_lowercase()).or_default().push(file);
         }
@@ -136,7 +136,7 @@ impl Volume {
     }
 
     /// All files, with their names in the image.
-    pub(super) fn all(&self) -> impl Iterator<Item = (&str, &Place)> {
+    pub(super) fn all(&self) -> impl Iterator<Item = (&str, &FilePlace)> {
         self.files.values().flatten().map(|(path, place)| (path.as_str(), place))
     }
 }
@@ -159,7 +159,7 @@ struct Search<'i> {
     volumes: &'i [Volume],
     found: Vec<ConfigFile>,
     seen: BTreeSet<(usize, String)>,
-    todo: Vec<Task>,
+    todo: Vec<ReadTask>,
 }
 
 impl Search<'_> {
@@ -168,7 +168,7 @@ impl Search<'_> {
         for (volume, files) in self.volumes.iter().enumerate() {
             for path in files.files.keys().filter(|p| loader_of(p) == Some(loader)) {
                 let folder = path.rsplit_once('/').map_or("", |(f, _)| f).to_owned();
-                self.todo.push(Task { volume, path: path.clone(), folder, loader, has_common: false });
+                self.todo.push(ReadTask { volume, path: path.clone(), folder, loader, has_common: false });
             }
         }
         self.todo.reverse();
@@ -193,7 +193,7 @@ impl Search<'_> {
         Ok(())
     }
 
-    fn read(&mut self, task: &Task, path: &str, place: &Place) -> Result<()> {
+    fn read(&mut self, task: &ReadTask, path: &str, place: &FilePlace) -> Result<()> {
         let text = Text::decode(place.part(self.iso, 0, place.size)?);
         let mut config = config::parse(task.loader, &text.text, task.has_common);
         if config.lines.len() > MOST_LINES || config.values.len() > MOST_LINES || config.includes.len() > MOST
@@ -209,13 +209,13 @@ impl Search<'_> {
 
     /// Notes the files that a configuration includes. A name that is known at boot only is an argument that
     /// cannot be reached.
-    fn include(&mut self, from: &Task, includes: &[String], config: &mut config::Config) {
+    fn include(&mut self, from: &ReadTask, includes: &[String], config: &mut config::LoaderConfig) {
         let others = self.found.iter().filter(|f| f.loader == Loader::Grub).flat_map(|f| &f.config.values);
-        let values: Vec<Value> = config.values.iter().chain(others).cloned().collect();
+        let values: Vec<VariableValue> = config.values.iter().chain(others).cloned().collect();
         for include in includes {
             let Some(patterns) = paths::patterns(from.loader, &from.folder, include, &values) else {
                 let reason = format!("it goes on in the file `{include}`, whose name is known at boot only");
-                config.fixed.push(Fixed { entry: String::new(), args: None, takes_words: true, reason });
+                config.fixed.push(FixedArgs { entry: String::new(), args: None, takes_words: true, reason });
                 continue;
             };
             // The same file system first, and all others, since scripts search for theirs.
@@ -224,7 +224,7 @@ impl Search<'_> {
                     for path in paths::matching(&files.files, &pattern) {
                         let (loader, has_common) = (from.loader, config.has_common);
                         let folder = from.folder.clone();
-                        self.todo.push(Task { volume, path: path.clone(), folder, loader, has_common });
+                        self.todo.push(ReadTask { volume, path: path.clone(), folder, loader, has_common });
                     }
                 }
             }
@@ -233,19 +233,19 @@ impl Search<'_> {
     }
 
     /// Looks at the programs of UEFI, and follows what is built into GRUB. Hands back what each one is.
-    fn programs(&mut self, unreached: &mut Vec<Unreached>) -> Result<Vec<(usize, Program)>> {
+    fn programs(&mut self, unreached: &mut Vec<Unreached>) -> Result<Vec<(usize, EfiProgram)>> {
         let mut found = Vec::new();
         for (volume, files) in self.volumes.iter().enumerate() {
             for (path, place) in files.all().filter(|(p, _)| p.to_lowercase().ends_with(".efi")).take(MOST) {
                 let name = format!("{}{path}", files.prefix);
                 let program = efi::program(self.iso, place)?;
                 match &program {
-                    Program::Unified(args) => unreached.push(Unreached::unified(name, args.clone())),
-                    Program::Kernel if is_started_by_firmware(path) => {
+                    EfiProgram::Unified(args) => unreached.push(Unreached::unified(name, args.clone())),
+                    EfiProgram::Kernel if is_started_by_firmware(path) => {
                         let reason = "firmware starts this kernel without a loader".to_owned();
                         unreached.push(Unreached::image(name, reason));
                     }
-                    Program::Grub(texts) => self.built_in(volume, &name, texts, unreached),
+                    EfiProgram::Grub(texts) => self.built_in(volume, &name, texts, unreached),
                     _ => {}
                 }
                 found.push((volume, program));
@@ -265,7 +265,8 @@ impl Search<'_> {
         for (path, text) in texts {
             let mut config = config::parse(Loader::Grub, text, false);
             let folder = path.rsplit_once('/').map_or(String::new(), |(f, _)| format!("/{f}"));
-            let task = Task { volume, path: path.clone(), folder, loader: Loader::Grub, has_common: false };
+            let task =
+                ReadTask { volume, path: path.clone(), folder, loader: Loader::Grub, has_common: false };
             let includes = std::mem::take(&mut config.includes);
             self.include(&task, &includes, &mut config);
             let name = if path.is_empty() { name.to_owned() } else { format!("{name}:/{path}") };
@@ -274,7 +275,7 @@ impl Search<'_> {
                 let args = line.parts.iter().map(|p| &text[p.clone()]).collect::<Vec<_>>().join(" ");
                 let entry = line.entry.clone();
                 let fixed =
-                    Fixed { entry, args: Some(args), takes_words: line.takes_words, reason: reason() };
+                    FixedArgs { entry, args: Some(args), takes_words: line.takes_words, reason: reason() };
                 unreached.push(Unreached::of(&name, &fixed));
             }
             let names = used(&config.lines, &config.values);
@@ -297,7 +298,7 @@ fn too_many() -> Error {
 }
 
 /// The variables that whole arguments of `lines` come from, through others too.
-fn used(lines: &[Line], values: &[Value]) -> BTreeSet<String> {
+fn used(lines: &[ArgsLine], values: &[VariableValue]) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     let mut todo: Vec<&String> = lines.iter().flat_map(|l| &l.uses).collect();
     while let Some(name) = todo.pop() {
@@ -311,19 +312,20 @@ fn used(lines: &[Line], values: &[Value]) -> BTreeSet<String> {
 /// Makes places of the values that GRUB's lines take their words from.
 fn take_values(files: &mut [ConfigFile]) {
     let of_grub = |f: &&ConfigFile| f.loader == Loader::Grub;
-    let lines: Vec<Line> = files.iter().filter(of_grub).flat_map(|f| f.config.lines.clone()).collect();
-    let values: Vec<Value> = files.iter().filter(of_grub).flat_map(|f| f.config.values.clone()).collect();
+    let lines: Vec<ArgsLine> = files.iter().filter(of_grub).flat_map(|f| f.config.lines.clone()).collect();
+    let values: Vec<VariableValue> =
+        files.iter().filter(of_grub).flat_map(|f| f.config.values.clone()).collect();
     let used = used(&lines, &values);
     let embedded: BTreeSet<&String> = lines.iter().flat_map(|l| &l.embeds).collect();
     for file in files.iter_mut().filter(|f| f.loader == Loader::Grub) {
         for value in std::mem::take(&mut file.config.values) {
             match &value.part {
-                Some(part) if used.contains(&value.name) => file.config.lines.push(Line {
+                Some(part) if used.contains(&value.name) => file.config.lines.push(ArgsLine {
                     entry: value.label(),
                     parts: vec![part.clone()],
                     is_value: true,
                     uses: value.uses.clone(),
-                    ..Line::default()
+                    ..ArgsLine::default()
                 }),
                 _ if used.contains(&value.name) || embedded.contains(&value.name) && value.has_words() => {
                     let reason = "GRUB takes it for a part of arguments, by way of a variable".to_owned();
@@ -335,7 +337,7 @@ fn take_values(files: &mut [ConfigFile]) {
     }
 }
 
-impl Value {
+impl VariableValue {
     fn label(&self) -> String {
         if self.name == "@" { self.entry.clone() } else { format!("${}", self.name) }
     }
@@ -344,7 +346,7 @@ impl Value {
         self.text.trim().contains(char::is_whitespace)
     }
 
-    fn fixed(&self, reason: String) -> Fixed {
-        Fixed { entry: self.label(), args: Some(self.text.clone()), takes_words: false, reason }
+    fn fixed(&self, reason: String) -> FixedArgs {
+        FixedArgs { entry: self.label(), args: Some(self.text.clone()), takes_words: false, reason }
     }
 }

@@ -5,7 +5,7 @@
 use crate::error::Result;
 use std::io::Read as _;
 
-use super::place::Place;
+use super::place::FilePlace;
 use crate::Iso;
 
 /// The headers, which real linkers put into the first page.
@@ -19,7 +19,7 @@ const LONGEST_TEXT: u64 = 1 << 20;
 
 /// What a program is.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Program {
+pub(super) enum EfiProgram {
     /// A unified kernel image or an addon of one, with the arguments that are built in.
     Unified(Option<String>),
     /// A kernel that can start by itself.
@@ -40,9 +40,9 @@ struct Section {
 }
 
 /// Looks at the program at `place`. Anything that contradicts itself is not treated as a program.
-pub(super) fn program(iso: &Iso, place: &Place) -> Result<Program> {
+pub(super) fn program(iso: &Iso, place: &FilePlace) -> Result<EfiProgram> {
     let head = place.part(iso, 0, HEAD.min(place.size))?;
-    let Some(sections) = sections(&head) else { return Ok(Program::None) };
+    let Some(sections) = sections(&head) else { return Ok(EfiProgram::None) };
     let of_name = |name: &'static str| sections.iter().filter(move |s| s.name == name.as_bytes());
     if of_name(".cmdline").chain(of_name(".linux")).next().is_some() {
         let mut lines = Vec::new();
@@ -51,16 +51,16 @@ pub(super) fn program(iso: &Iso, place: &Place) -> Result<Program> {
             let text = String::from_utf8_lossy(&bytes);
             lines.push(text.trim_end_matches('\0').trim().to_owned());
         }
-        return Ok(Program::Unified((!lines.is_empty()).then(|| lines.join(" "))));
+        return Ok(EfiProgram::Unified((!lines.is_empty()).then(|| lines.join(" "))));
     }
     if let Some(section) = of_name("mods").next() {
-        return Ok(Program::Grub(built_in(&read(iso, place, section, LONGEST)?)));
+        return Ok(EfiProgram::Grub(built_in(&read(iso, place, section, LONGEST)?)));
     }
     let is_kernel = head.get(0x202..0x206) == Some(b"HdrS") || head.get(0x38..0x3C) == Some(b"ARM\x64");
-    Ok(if is_kernel { Program::Kernel } else { Program::Other })
+    Ok(if is_kernel { EfiProgram::Kernel } else { EfiProgram::Other })
 }
 
-fn read(iso: &Iso, place: &Place, section: &Section, most: u64) -> Result<Vec<u8>> {
+fn read(iso: &Iso, place: &FilePlace, section: &Section, most: u64) -> Result<Vec<u8>> {
     let left = place.size.saturating_sub(section.offset);
     place.part(iso, section.offset.min(place.size), section.length.min(left).min(most))
 }
@@ -172,10 +172,13 @@ pub(super) mod tests {
         bytes
     }
 
-    fn seen(bytes: Vec<u8>) -> Program {
+    fn seen(bytes: Vec<u8>) -> EfiProgram {
         let size = bytes.len() as u64;
-        let place =
-            Place { size, extents: vec![Extent { offset: 24 * 2048, length: size }], length_fields: vec![] };
+        let place = FilePlace {
+            size,
+            extents: vec![Extent { offset: 24 * 2048, length: size }],
+            length_fields: vec![],
+        };
         let mut image = vec![0; 24 * 2048];
         image[16 * 2048..16 * 2048 + 6].copy_from_slice(b"\x01CD001");
         image[16 * 2048 + 128..16 * 2048 + 132].copy_from_slice(&[0, 8, 8, 0]);
@@ -188,13 +191,13 @@ pub(super) mod tests {
     #[test]
     fn arguments_that_are_built_into_a_kernel_image_are_read() {
         let unified = image(&[(".linux", b"kernel"), (".cmdline", b"quiet root=x\n\0")]);
-        assert_eq!(seen(unified), Program::Unified(Some("quiet root=x".to_owned())));
-        assert_eq!(seen(image(&[(".linux", b"kernel")])), Program::Unified(None));
-        assert_eq!(seen(image(&[(".text", b"x")])), Program::Other);
-        assert_eq!(seen(b"#!/bin/sh".to_vec()), Program::None);
+        assert_eq!(seen(unified), EfiProgram::Unified(Some("quiet root=x".to_owned())));
+        assert_eq!(seen(image(&[(".linux", b"kernel")])), EfiProgram::Unified(None));
+        assert_eq!(seen(image(&[(".text", b"x")])), EfiProgram::Other);
+        assert_eq!(seen(b"#!/bin/sh".to_vec()), EfiProgram::None);
         let mut kernel = image(&[]);
         kernel[0x202..0x206].copy_from_slice(b"HdrS");
-        assert_eq!(seen(kernel), Program::Kernel);
+        assert_eq!(seen(kernel), EfiProgram::Kernel);
     }
 
     #[test]
@@ -216,7 +219,7 @@ pub(super) mod tests {
             (String::new(), "configfile /x.cfg".to_owned()),
             ("boot/grub/grub.cfg".to_owned(), "text".to_owned()),
         ];
-        assert_eq!(seen(image(&[("mods", &wide)])), Program::Grub(expected));
+        assert_eq!(seen(image(&[("mods", &wide)])), EfiProgram::Grub(expected));
         for cut in 0..wide.len().min(200) {
             seen(image(&[("mods", &wide[..cut])]));
         }

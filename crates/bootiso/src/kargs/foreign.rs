@@ -1,11 +1,11 @@
 //! Anybody's images: what an edit makes of the places with kernel arguments in them.
 
 use super::{
-    Change, Slot,
-    config::{Config, Line},
-    place::{Place, Text},
+    PlaceEdits, Slot,
+    config::{ArgsLine, LoaderConfig},
+    place::{FilePlace, Text},
     unreached::Unreached,
-    words::{Edit, Reader},
+    words::{ArgsReader, Edit},
 };
 use crate::error::Result;
 use crate::{Iso, SECTOR, room::Loader};
@@ -17,12 +17,12 @@ pub(super) struct ConfigFile {
     pub(super) name: String,
     pub(super) loader: Loader,
     pub(super) text: Text,
-    pub(super) config: Config,
-    pub(super) place: Place,
+    pub(super) config: LoaderConfig,
+    pub(super) place: FilePlace,
 }
 
 /// What there is in an image.
-pub(super) struct Found {
+pub(super) struct LoaderFiles {
     /// Files with places that can be changed.
     pub(super) files: Vec<ConfigFile>,
     pub(super) unreached: Vec<Unreached>,
@@ -44,9 +44,9 @@ pub(super) fn stale(iso: &Iso) -> Result<Vec<String>> {
     Ok(stale)
 }
 
-impl Found {
+impl LoaderFiles {
     pub(super) fn slots(&self) -> Vec<Slot> {
-        let slot = |file: &ConfigFile, line: &Line| Slot {
+        let slot = |file: &ConfigFile, line: &ArgsLine| Slot {
             file: file.name.clone(),
             entry: line.entry.clone(),
             loader: file.loader,
@@ -63,8 +63,8 @@ impl Found {
     }
 
     /// The words that the kernel gets of a line, with the values of variables that have one only.
-    fn words(&self, file: &ConfigFile, line: &Line) -> Vec<String> {
-        let reader = Reader { loader: file.loader, os: Os::Linux, is_value: line.is_value };
+    fn words(&self, file: &ConfigFile, line: &ArgsLine) -> Vec<String> {
+        let reader = ArgsReader { loader: file.loader, os: Os::Linux, is_value: line.is_value };
         let words = file.parts(line).into_iter().flat_map(|p| reader.words(p)).map(|w| w.value);
         let mut found = Vec::new();
         for word in words {
@@ -91,15 +91,15 @@ impl Found {
 
 impl ConfigFile {
     /// The arguments of a line, in the parts that they stand in.
-    fn parts(&self, line: &Line) -> Vec<&str> {
+    fn parts(&self, line: &ArgsLine) -> Vec<&str> {
         line.parts.iter().map(|p| arguments(self.loader, &self.text.text[p.clone()])).collect()
     }
 
     /// Adds what `edit` makes of this file.
-    pub(super) fn change(&self, iso: &Iso, edit: &Edit, os: Os, change: &mut Change) -> Result<()> {
+    pub(super) fn change(&self, iso: &Iso, edit: &Edit, os: Os, change: &mut PlaceEdits) -> Result<()> {
         let mut replacements = Vec::new();
         for line in &self.config.lines {
-            let reader = Reader { loader: self.loader, os, is_value: line.is_value };
+            let reader = ArgsReader { loader: self.loader, os, is_value: line.is_value };
             let old = self.parts(line);
             let new = reader.edited_parts(&old, line.takes_words, edit)?;
             let Some(new) = new else {

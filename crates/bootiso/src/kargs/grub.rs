@@ -5,8 +5,8 @@
 use std::{collections::BTreeSet, ops::Range};
 
 use super::{
-    config::{Config, Fixed, Line, Value, is_other_program, looks_like_linux},
-    grub_words::{Piece, Use, Word, pieces, uses},
+    config::{ArgsLine, FixedArgs, LoaderConfig, VariableValue, is_other_program, looks_like_linux},
+    grub_words::{ConfigWord, Piece, Use, pieces, uses},
 };
 
 /// Commands that start Linux with the arguments behind the file.
@@ -17,9 +17,9 @@ const INCLUDES: [&str; 6] =
     ["configfile", "source", ".", "normal", "extract_entries_configfile", "extract_entries_source"];
 
 /// What a script has said so far.
-struct Script<'t> {
+struct GrubScript<'t> {
     text: &'t str,
-    config: Config,
+    config: LoaderConfig,
     functions: BTreeSet<String>,
     entry: String,
     /// A multiboot kernel whose modules have not been Linux yet, with its arguments.
@@ -27,12 +27,17 @@ struct Script<'t> {
 }
 
 /// Reads a script.
-pub(super) fn parse(text: &str) -> Config {
+pub(super) fn parse(text: &str) -> LoaderConfig {
     let commands = commands(text);
-    let function = |c: &&Vec<Word>| c[0].value == "function" && c.len() > 1;
+    let function = |c: &&Vec<ConfigWord>| c[0].value == "function" && c.len() > 1;
     let functions = commands.iter().filter(function).map(|c| c[1].value.clone()).collect();
-    let mut script =
-        Script { text, config: Config::default(), functions, entry: String::new(), multiboot: None };
+    let mut script = GrubScript {
+        text,
+        config: LoaderConfig::default(),
+        functions,
+        entry: String::new(),
+        multiboot: None,
+    };
     for command in &commands {
         script.assignment(command);
     }
@@ -51,9 +56,9 @@ pub(super) fn parse(text: &str) -> Config {
 }
 
 /// The commands, without the words of the shell's grammar in front of them.
-fn commands(text: &str) -> Vec<Vec<Word>> {
+fn commands(text: &str) -> Vec<Vec<ConfigWord>> {
     let mut found = Vec::new();
-    let mut command: Vec<Word> = Vec::new();
+    let mut command: Vec<ConfigWord> = Vec::new();
     for piece in pieces(text).into_iter().chain([Piece::End]) {
         match piece {
             Piece::Word(word) if command.is_empty() && is_keyword(&word.value) => {}
@@ -70,9 +75,9 @@ fn is_keyword(word: &str) -> bool {
     matches!(word, "then" | "else" | "do" | "if" | "elif" | "while" | "until" | "!" | "time")
 }
 
-impl Script<'_> {
+impl GrubScript<'_> {
     /// `set name=value`, `name=value`, and the words that a loop goes through.
-    fn assignment(&mut self, command: &[Word]) {
+    fn assignment(&mut self, command: &[ConfigWord]) {
         match (command[0].value.as_str(), command) {
             ("set" | "export", [_, words @ ..]) => words.iter().for_each(|w| self.value_of(w)),
             ("for", [_, name, _, words @ ..]) => {
@@ -86,7 +91,7 @@ impl Script<'_> {
         }
     }
 
-    fn value_of(&mut self, word: &Word) {
+    fn value_of(&mut self, word: &ConfigWord) {
         if let Some(name) = name_of(&word.value) {
             let name = name.to_owned();
             self.value(&name, word, word.range.start + name.len() + 1, true);
@@ -94,7 +99,7 @@ impl Script<'_> {
     }
 
     /// Notes a value whose text, with its quotes, begins at `start` of a word.
-    fn value(&mut self, name: &str, word: &Word, start: usize, is_changeable: bool) {
+    fn value(&mut self, name: &str, word: &ConfigWord, start: usize, is_changeable: bool) {
         let raw = &self.text[start..word.range.end];
         let inner = inner(raw).filter(|_| is_changeable);
         let part = inner.map(|i| start + i.start..start + i.end);
@@ -104,10 +109,10 @@ impl Script<'_> {
         };
         let uses = uses(raw).into_iter().map(|u| u.name).collect();
         let entry = self.entry.clone();
-        self.config.values.push(Value { name: name.to_owned(), entry, text, part, uses });
+        self.config.values.push(VariableValue { name: name.to_owned(), entry, text, part, uses });
     }
 
-    fn command(&mut self, command: &[Word]) {
+    fn command(&mut self, command: &[ConfigWord]) {
         let name = self.resolved(&command[0].value, command);
         match (name.as_str(), command) {
             ("menuentry" | "submenu", [_, words @ ..]) => self.menu(words),
@@ -143,7 +148,7 @@ impl Script<'_> {
     }
 
     /// The command that a word names: the family it belongs to, or itself.
-    fn resolved(&self, word: &str, command: &[Word]) -> String {
+    fn resolved(&self, word: &str, command: &[ConfigWord]) -> String {
         let family = |name: &str| match name {
             n if LINUX.contains(&n) => "linux",
             n if MULTIBOOT.contains(&n) => "multiboot",
@@ -170,7 +175,7 @@ impl Script<'_> {
     }
 
     /// A title, options, and words that the entry's commands get as `$1` and so on.
-    fn menu(&mut self, words: &[Word]) {
+    fn menu(&mut self, words: &[ConfigWord]) {
         self.end_of_entry();
         let mut rest = Vec::new();
         let mut words = words.iter();
@@ -189,21 +194,21 @@ impl Script<'_> {
         }
     }
 
-    fn call(&mut self, words: &[Word]) {
+    fn call(&mut self, words: &[ConfigWord]) {
         words.iter().for_each(|w| self.argument(w));
     }
 
     /// A word that is an argument of a function or entry. To take a bare one away would number the others anew.
-    fn argument(&mut self, word: &Word) {
+    fn argument(&mut self, word: &ConfigWord) {
         let is_quoted = self.text[word.range.clone()].starts_with(['"', '\'']);
         self.value("@", word, word.range.start, is_quoted);
     }
 
-    fn eval(&mut self, words: &[Word]) {
+    fn eval(&mut self, words: &[ConfigWord]) {
         let line = words.iter().map(|w| w.value.as_str()).collect::<Vec<_>>().join(" ");
         if line.contains("linux") || line.contains("multiboot") {
             let reason = "GRUB puts the command together at boot, with `eval`".to_owned();
-            self.config.fixed.push(Fixed {
+            self.config.fixed.push(FixedArgs {
                 entry: self.entry.clone(),
                 args: Some(line),
                 takes_words: true,
@@ -213,7 +218,7 @@ impl Script<'_> {
     }
 
     /// A file and its arguments.
-    fn linux(&mut self, words: &[Word]) {
+    fn linux(&mut self, words: &[ConfigWord]) {
         let file = words.iter().position(|w| !w.value.starts_with("--"));
         let Some((file, rest)) = file.and_then(|at| words[at..].split_first()) else { return };
         if is_other_program(&file.value) {
@@ -225,14 +230,14 @@ impl Script<'_> {
         self.line(file, rest, in_file);
     }
 
-    fn line(&mut self, file: &Word, rest: &[Word], more: Vec<Use>) {
+    fn line(&mut self, file: &ConfigWord, rest: &[ConfigWord], more: Vec<Use>) {
         let part = match rest {
             [] => file.range.end..file.range.end,
             [a, ..] => a.range.start..rest[rest.len() - 1].range.end,
         };
         let lead = if rest.is_empty() { " " } else { "" }.to_owned();
         let entry = self.entry.clone();
-        let mut line = Line { entry, parts: vec![part], lead, takes_words: true, ..Line::default() };
+        let mut line = ArgsLine { entry, parts: vec![part], lead, takes_words: true, ..ArgsLine::default() };
         line.uses = more.into_iter().map(Use::variable).collect();
         for word in rest {
             let raw = &self.text[word.range.clone()];
@@ -245,7 +250,7 @@ impl Script<'_> {
     }
 
     /// The first module that may be a kernel is Linux below a hypervisor.
-    fn module(&mut self, words: &[Word]) {
+    fn module(&mut self, words: &[ConfigWord]) {
         let file = words.iter().position(|w| !w.value.starts_with("--"));
         let Some((file, rest)) = file.and_then(|at| words[at..].split_first()) else { return };
         if self.multiboot.is_some() && looks_like_linux(&file.value) {
@@ -259,7 +264,7 @@ impl Script<'_> {
         if let Some(line) = self.multiboot.take() {
             let reason = "multiboot starts it with no module that looks like Linux".to_owned();
             let entry = self.entry.clone();
-            self.config.fixed.push(Fixed { entry, args: Some(line), takes_words: true, reason });
+            self.config.fixed.push(FixedArgs { entry, args: Some(line), takes_words: true, reason });
         }
     }
 }
@@ -343,7 +348,7 @@ mod tests {
             menuentry a { start 'one two' bare }\nfor f in a.cfg b.cfg; do source $f; done\n";
         let config = parse(text);
         assert_eq!(config.lines[0].uses, ["args", "@"]);
-        let value = |v: &Value| (v.name.clone(), v.text.clone());
+        let value = |v: &VariableValue| (v.name.clone(), v.text.clone());
         let values: Vec<_> = config.values.iter().map(value).collect();
         assert_eq!(
             values,

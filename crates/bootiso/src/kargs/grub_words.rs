@@ -2,11 +2,11 @@
 
 use std::ops::Range;
 
-pub(super) use super::words::Word;
+pub(super) use super::words::ConfigWord;
 
 /// A piece of a script.
 pub(super) enum Piece {
-    Word(Word),
+    Word(ConfigWord),
     /// The end of a command.
     End,
     Comment(Range<usize>),
@@ -41,7 +41,7 @@ pub(super) fn pieces(text: &str) -> Vec<Piece> {
 }
 
 /// The word that begins at `start`.
-fn word(text: &str, start: usize) -> Word {
+fn word(text: &str, start: usize) -> ConfigWord {
     let mut value = String::new();
     let mut chars = text[start..].char_indices().peekable();
     let mut quote = None;
@@ -67,11 +67,11 @@ fn word(text: &str, start: usize) -> Word {
             (_, c) => value.push(c),
         }
     }
-    Word { range: start..end, value }
+    ConfigWord { range: start..end, value }
 }
 
 /// The words of a command's arguments.
-pub(super) fn words(text: &str) -> Vec<Word> {
+pub(super) fn words(text: &str) -> Vec<ConfigWord> {
     let only_words = |p| if let Piece::Word(word) = p { Some(word) } else { None };
     pieces(text).into_iter().filter_map(only_words).collect()
 }

@@ -2,20 +2,22 @@
 
 use std::{collections::BTreeSet, ops::Range};
 
-use super::config::{Config, Fixed, Line, file_name, is_other_program, line_end, looks_like_linux};
+use super::config::{
+    ArgsLine, FixedArgs, LoaderConfig, file_name, is_other_program, line_end, looks_like_linux,
+};
 
 /// A `label` as far as it was read.
 #[derive(Default)]
 struct Label {
     name: String,
-    kernel: Option<Kernel>,
+    kernel: Option<LabelKernel>,
     append: Option<Range<usize>>,
     /// Where its last statement ends.
     end: usize,
 }
 
 /// What a label starts.
-struct Kernel {
+struct LabelKernel {
     /// The keyword, in lower case.
     keyword: String,
     file: String,
@@ -24,7 +26,7 @@ struct Kernel {
 }
 
 /// A statement with where its value stands.
-struct Statement<'t> {
+struct CfgStatement<'t> {
     keyword: String,
     value: &'t str,
     range: Range<usize>,
@@ -34,8 +36,8 @@ struct Statement<'t> {
 const CHOICES: [&str; 3] = ["default", "ontimeout", "onerror"];
 
 /// Reads a configuration. With `has_common`, a file that includes this one gives arguments to labels without any.
-pub(super) fn parse(text: &str, has_common: bool) -> Config {
-    let mut config = Config { has_common, ..Config::default() };
+pub(super) fn parse(text: &str, has_common: bool) -> LoaderConfig {
+    let mut config = LoaderConfig { has_common, ..LoaderConfig::default() };
     let mut labels: Vec<Label> = Vec::new();
     let mut common: Option<Range<usize>> = None;
     let mut choices = Vec::new();
@@ -68,11 +70,11 @@ pub(super) fn parse(text: &str, has_common: bool) -> Config {
         }
     }
     config.has_common |= common.is_some();
-    config.lines.extend(common.map(|range| Line {
+    config.lines.extend(common.map(|range| ArgsLine {
         parts: vec![range],
         dash: true,
         takes_words: true,
-        ..Line::default()
+        ..ArgsLine::default()
     }));
     choose(text, &choices, &labels, &mut config);
     for label in labels {
@@ -81,13 +83,13 @@ pub(super) fn parse(text: &str, has_common: bool) -> Config {
     config
 }
 
-fn statement(line: &str, from: usize) -> Statement<'_> {
+fn statement(line: &str, from: usize) -> CfgStatement<'_> {
     let at = from + (line.len() - line.trim_start().len());
     let statement = line.trim();
     let (keyword, value) = statement.split_once([' ', '\t']).unwrap_or((statement, ""));
     let value = value.trim();
     let end = at + statement.len();
-    Statement { keyword: keyword.to_ascii_lowercase(), value, range: end - value.len()..end }
+    CfgStatement { keyword: keyword.to_ascii_lowercase(), value, range: end - value.len()..end }
 }
 
 fn is_kernel(keyword: &str) -> bool {
@@ -104,7 +106,7 @@ fn menu_include(value: &str) -> Option<String> {
 }
 
 /// `default LABEL words` adds words to those of the label; `default FILE words` starts a kernel without a label.
-fn choose(text: &str, choices: &[Range<usize>], labels: &[Label], config: &mut Config) {
+fn choose(text: &str, choices: &[Range<usize>], labels: &[Label], config: &mut LoaderConfig) {
     let names: BTreeSet<_> = labels.iter().map(|l| l.name.to_ascii_lowercase()).collect();
     for range in choices {
         let value = &text[range.clone()];
@@ -117,20 +119,25 @@ fn choose(text: &str, choices: &[Range<usize>], labels: &[Label], config: &mut C
         let is_kernel = !names.contains(&first.to_ascii_lowercase()) && looks_like_linux(first);
         let part = range.end - rest.trim_start().len()..range.end;
         let entry = format!("default {first}");
-        config.lines.push(Line { entry, parts: vec![part], takes_words: is_kernel, ..Line::default() });
+        config.lines.push(ArgsLine {
+            entry,
+            parts: vec![part],
+            takes_words: is_kernel,
+            ..ArgsLine::default()
+        });
     }
 }
 
 impl Label {
-    fn starts(&mut self, statement: &Statement<'_>) {
+    fn starts(&mut self, statement: &CfgStatement<'_>) {
         let file = statement.value.split_whitespace().next().unwrap_or_default();
         let rest = statement.value[file.len()..].trim_start();
         let args = statement.range.end - rest.len()..statement.range.end;
-        self.kernel = Some(Kernel { keyword: statement.keyword.clone(), file: file.to_owned(), args });
+        self.kernel = Some(LabelKernel { keyword: statement.keyword.clone(), file: file.to_owned(), args });
         self.end = self.end.max(statement.range.end);
     }
 
-    fn finish(self, text: &str, config: &mut Config) {
+    fn finish(self, text: &str, config: &mut LoaderConfig) {
         let Some(kernel) = &self.kernel else {
             // A label without a kernel starts the file that it is named after.
             if looks_like_linux(&self.name) {
@@ -155,27 +162,27 @@ impl Label {
     }
 
     /// A kernel that ISOLINUX itself starts: what stands behind its file, then the `append`.
-    fn linux(self, text: &str, args: Option<Range<usize>>, config: &mut Config) {
+    fn linux(self, text: &str, args: Option<Range<usize>>, config: &mut LoaderConfig) {
         let end = args.as_ref().map_or(self.end, |a| a.end);
         let args = args.filter(|a| !a.is_empty());
         let has_args = args.is_some();
         let parts: Vec<_> = args.into_iter().chain(self.append.clone()).collect();
         let dash = self.append.is_some();
-        let line = Line { entry: self.name, parts, dash, takes_words: true, ..Line::default() };
+        let line = ArgsLine { entry: self.name, parts, dash, takes_words: true, ..ArgsLine::default() };
         config.lines.extend(match (self.append, has_args) {
             (Some(_), _) => Some(line),
             // The common `append` follows, and takes the words.
-            (None, true) => Some(Line { takes_words: !config.has_common, ..line }),
+            (None, true) => Some(ArgsLine { takes_words: !config.has_common, ..line }),
             (None, false) if config.has_common => None,
             (None, false) => {
                 let (lead, part) = (format!("{}  append ", line_end(text)), end..end);
-                Some(Line { parts: Vec::from([part]), lead, ..line })
+                Some(ArgsLine { parts: Vec::from([part]), lead, ..line })
             }
         });
     }
 
     /// `linux.c32 FILE words`: the file is the first word that is not an option.
-    fn through_linux_c32(self, text: &str, config: &mut Config) {
+    fn through_linux_c32(self, text: &str, config: &mut LoaderConfig) {
         let Some(kernel) = &self.kernel else { return };
         let parts = [kernel.args.clone()].into_iter().chain(self.append.clone());
         let mut parts: Vec<_> = parts.filter(|p| !p.is_empty()).collect();
@@ -187,11 +194,17 @@ impl Label {
         *first = first.end.min(skip_blanks(text, file.end))..first.end;
         let lead = if first.start == first.end { " " } else { "" };
         let lead = if parts.len() == 1 { lead.to_owned() } else { String::new() };
-        config.lines.push(Line { entry: self.name, parts, lead, takes_words: true, ..Line::default() });
+        config.lines.push(ArgsLine {
+            entry: self.name,
+            parts,
+            lead,
+            takes_words: true,
+            ..ArgsLine::default()
+        });
     }
 
     /// `mboot.c32 HYPERVISOR words --- FILE words --- FILE`: the kernel is the first module that looks like one.
-    fn through_mboot_c32(self, text: &str, config: &mut Config) {
+    fn through_mboot_c32(self, text: &str, config: &mut LoaderConfig) {
         let Some(append) = self.append else { return };
         let mut from = append.start;
         let mut modules = Vec::new();
@@ -206,19 +219,19 @@ impl Label {
                 let part = skip_blanks(text, file.end).min(end).max(file.end)..end;
                 let lead = if part.start == part.end { " " } else { "" }.to_owned();
                 let entry = self.name;
-                config.lines.push(Line {
+                config.lines.push(ArgsLine {
                     entry,
                     parts: vec![part],
                     lead,
                     takes_words: true,
-                    ..Line::default()
+                    ..ArgsLine::default()
                 });
                 return;
             }
         }
         let args = Some(text[append].to_owned());
         let reason = "mboot.c32 starts no module that looks like Linux".to_owned();
-        config.fixed.push(Fixed { entry: self.name, args, takes_words: true, reason });
+        config.fixed.push(FixedArgs { entry: self.name, args, takes_words: true, reason });
     }
 }
 
@@ -256,7 +269,7 @@ mod tests {
     use super::*;
 
     fn found(text: &str) -> Vec<(String, Vec<String>, bool)> {
-        let line = |l: &Line| {
+        let line = |l: &ArgsLine| {
             let parts = l.parts.iter().map(|p| text[p.clone()].to_owned()).collect();
             (l.entry.clone(), parts, l.takes_words)
         };

@@ -29,8 +29,8 @@ use bootparams::Os;
 
 pub use patch::Flush;
 pub use unreached::Unreached;
+use words::ArgsReader;
 pub use words::Edit;
-use words::Reader;
 
 /// The kernel arguments at one place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -49,15 +49,16 @@ impl Slot {
     /// The line that the kernel reads, without what the loader adds at the ends.
     #[must_use]
     pub fn line(&self) -> String {
-        Reader { loader: self.loader, os: Os::Linux, is_value: false }.read(&self.args)
+        ArgsReader { loader: self.loader, os: Os::Linux, is_value: false }.read(&self.args)
     }
 }
 
 /// What an image says to the kernel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct State {
+pub struct ImageArgs {
     /// Whether the image has room for arguments, as ours have.
-    pub has_room: bool,
+    #[serde(rename = "has_room")]
+    pub has_embed_areas: bool,
     /// The system that reads the arguments, where the image says it.
     pub os: Option<String>,
     /// Whether all places say the same to the kernel, as those of our images do.
@@ -71,24 +72,25 @@ pub struct State {
     /// The cloud-config in the seed.
     pub cloud_config: Option<String>,
     /// Whether there is an area for a cloud-config.
-    pub has_seed: bool,
+    #[serde(rename = "has_seed")]
+    pub has_config_initrd: bool,
 }
 
 /// Reads the arguments of an image. `os` is who reads them, where the image does not say it.
 ///
 /// # Errors
 /// When the image is malformed, an edit of it was interrupted, or no loader file with arguments is found.
-pub fn show(iso: &Iso, os: Option<Os>) -> Result<State> {
+pub fn show(iso: &Iso, os: Option<Os>) -> Result<ImageArgs> {
     if let Some(ours) = ours::open(iso, os)? {
-        return Ok(State {
-            has_room: true,
+        return Ok(ImageArgs {
+            has_embed_areas: true,
             os: ours.layout.os.clone(),
             pristine: Some(ours.is_pristine()?),
             agree: ours.agrees()?,
             slots: ours.slots()?,
             unreached: Vec::new(),
             cloud_config: ours.config()?,
-            has_seed: ours.layout.seed.is_some(),
+            has_config_initrd: ours.layout.config_initrd.is_some(),
         });
     }
     let found = discover::find(iso)?;
@@ -96,23 +98,23 @@ pub fn show(iso: &Iso, os: Option<Os>) -> Result<State> {
         let text = "no ISOLINUX, GRUB or systemd-boot configuration that starts Linux is in the image";
         return Err(Error::image(text));
     }
-    Ok(State {
-        has_room: false,
+    Ok(ImageArgs {
+        has_embed_areas: false,
         os: None,
         pristine: None,
         agree: found.agrees(),
         slots: found.slots(),
         unreached: found.unreached,
         cloud_config: None,
-        has_seed: false,
+        has_config_initrd: false,
     })
 }
 
 /// A prepared change of one image.
-pub struct Plan {
+pub struct PreparedEdit {
     patches: Vec<patch::Patch>,
     /// The image as it will be, read back through the patches.
-    pub after: State,
+    pub after: ImageArgs,
     /// What will no longer be true of the image; empty for ours.
     pub stale: Vec<String>,
     /// What the edit should have changed, too, and could not.
@@ -121,7 +123,7 @@ pub struct Plan {
 
 /// What an edit makes of an image's places.
 #[derive(Default)]
-struct Change {
+struct PlaceEdits {
     patches: Vec<patch::Patch>,
     /// The arguments that each place will have, in the order of [`State::slots`].
     expected: Vec<String>,
@@ -135,7 +137,7 @@ struct Change {
 ///
 /// # Errors
 /// When nothing matches it, there is no room, a loader's language cannot say it, or as [`show`].
-pub fn plan(iso: &Iso, edit: &Edit, os: Option<Os>) -> Result<Plan> {
+pub fn plan(iso: &Iso, edit: &Edit, os: Option<Os>) -> Result<PreparedEdit> {
     let change = match (ours::open(iso, os)?, edit) {
         (Some(ours), _) => ours.change(edit)?,
         (None, Edit::Reset) => {
@@ -153,12 +155,12 @@ pub fn plan(iso: &Iso, edit: &Edit, os: Option<Os>) -> Result<Plan> {
         let text = "the changed image would not read back as it should, so nothing is changed";
         return Err(Error::image(text));
     }
-    let stale = if after.has_room || !change.matched { Vec::new() } else { foreign::stale(iso)? };
-    Ok(Plan { patches: change.patches, after, stale, unreached: change.unreached })
+    let stale = if after.has_embed_areas || !change.matched { Vec::new() } else { foreign::stale(iso)? };
+    Ok(PreparedEdit { patches: change.patches, after, stale, unreached: change.unreached })
 }
 
-fn foreign_change(iso: &Iso, edit: &Edit, os: Os) -> Result<Change> {
-    let mut change = Change::default();
+fn foreign_change(iso: &Iso, edit: &Edit, os: Os) -> Result<PlaceEdits> {
+    let mut change = PlaceEdits::default();
     let mut found = discover::find(iso)?;
     if found.files.is_empty() {
         show(iso, None)?;
@@ -177,17 +179,17 @@ fn foreign_change(iso: &Iso, edit: &Edit, os: Os) -> Result<Change> {
 ///
 /// # Errors
 /// When there is no seed or it is too short.
-pub fn embed(iso: &Iso, config: &str) -> Result<Plan> {
+pub fn embed(iso: &Iso, config: &str) -> Result<PreparedEdit> {
     let Some(ours) = ours::open(iso, None)? else {
         let text = "the image has no area for a cloud-config";
         return Err(Error::image(text).help("only images of this program have one"));
     };
     let patches = vec![ours.embed(config)?];
     let after = show(&patch::overlaid(iso, &patches)?, None)?;
-    Ok(Plan { patches, after, stale: Vec::new(), unreached: Vec::new() })
+    Ok(PreparedEdit { patches, after, stale: Vec::new(), unreached: Vec::new() })
 }
 
-impl Plan {
+impl PreparedEdit {
     /// The image as it will be; nothing is written.
     ///
     /// # Errors

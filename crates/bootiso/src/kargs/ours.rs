@@ -1,14 +1,14 @@
 //! Images that we built: regions and the seed, as `/media.json` lists them.
 
 use super::{
-    Change, Slot,
+    PlaceEdits, Slot,
     patch::Patch,
-    words::{Edit, Reader},
+    words::{ArgsReader, Edit},
 };
 use crate::Entry;
 use crate::Iso;
 use crate::error::{Error, Result};
-use crate::room::{self, Layout, Loader, Region, Seed};
+use crate::room::{self, ConfigArea, Loader, MediaLayout, Region};
 use crate::seed;
 use bootparams::Os;
 
@@ -19,7 +19,7 @@ const MOST: usize = 64;
 
 /// An image with room.
 pub(super) struct Ours {
-    pub(super) layout: Layout,
+    pub(super) layout: MediaLayout,
     /// The bytes of each region, in the layout's order, with where they are in the image.
     regions: Vec<(u64, Vec<u8>)>,
     seed: Option<(u64, Vec<u8>)>,
@@ -30,7 +30,7 @@ pub(super) struct Ours {
 /// image says of itself.
 pub(super) fn open(iso: &Iso, os: Option<Os>) -> Result<Option<Ours>> {
     let Some(entry) = iso.find_opt(room::LAYOUT)? else { return Ok(None) };
-    let layout = Layout::from_json(&iso.read(&entry, LONGEST)?)?;
+    let layout = MediaLayout::from_json(&iso.read(&entry, LONGEST)?)?;
     if layout.regions.len() > MOST {
         return Err(Error::image(format!("{} lists more than {MOST} regions", room::LAYOUT)));
     }
@@ -48,7 +48,7 @@ pub(super) fn open(iso: &Iso, os: Option<Os>) -> Result<Option<Ours>> {
         let entry = file(&region.file)?;
         regions.push(area(iso, &entry, region.offset, region.length)?);
     }
-    let seed = match &layout.seed {
+    let seed = match &layout.config_initrd {
         Some(s) => Some(area(iso, &file(&s.file)?, 0, s.length)?),
         None => None,
     };
@@ -92,7 +92,9 @@ impl Ours {
 
     /// The cloud-config in the seed, when there is a seed with one.
     pub(super) fn config(&self) -> Result<Option<String>> {
-        let (Some((_, bytes)), Some(layout)) = (&self.seed, &self.layout.seed) else { return Ok(None) };
+        let (Some((_, bytes)), Some(layout)) = (&self.seed, &self.layout.config_initrd) else {
+            return Ok(None);
+        };
         let files = seed::list(bytes)?;
         let config = files.into_iter().find(|f| f.path == layout.path);
         Ok(config.map(|f| String::from_utf8_lossy(&f.bytes).into_owned()))
@@ -105,8 +107,8 @@ impl Ours {
         Ok(slots.iter().all(|s| self.is_written_as(s, &line)))
     }
 
-    fn reader(&self, loader: Loader) -> Reader {
-        Reader { loader, os: self.os, is_value: false }
+    fn reader(&self, loader: Loader) -> ArgsReader {
+        ArgsReader { loader, os: self.os, is_value: false }
     }
 
     /// The list that the image's arguments were built from: ISOLINUX has it word for word.
@@ -129,13 +131,13 @@ impl Ours {
     ///
     /// The image was built from one list, so the list is edited, and each loader is given it in its own language.
     /// A region that somebody has changed alone is edited by itself.
-    pub(super) fn change(&self, edit: &Edit) -> Result<Change> {
-        let mut change = Change::default();
+    pub(super) fn change(&self, edit: &Edit) -> Result<PlaceEdits> {
+        let mut change = PlaceEdits::default();
         if *edit == Edit::Reset {
             for (region, area) in self.layout.regions.iter().zip(&self.regions) {
                 change.region(area, &region.args)?;
             }
-            if let (Some((offset, old)), Some(seed)) = (&self.seed, &self.layout.seed) {
+            if let (Some((offset, old)), Some(seed)) = (&self.seed, &self.layout.config_initrd) {
                 let new = seed.archive(seed.config.as_deref())?;
                 change.patches.push(Patch::new(*offset, old.clone(), new));
             }
@@ -160,11 +162,11 @@ impl Ours {
 
     /// The patch that puts another cloud-config into the seed.
     pub(super) fn embed(&self, config: &str) -> Result<Patch> {
-        let (Some((offset, old)), Some(seed)) = (&self.seed, &self.layout.seed) else {
+        let (Some((offset, old)), Some(seed)) = (&self.seed, &self.layout.config_initrd) else {
             let text = "the image has no area for a cloud-config";
             return Err(Error::image(text).help("build it with a seed"));
         };
-        Ok(Patch::new(*offset, old.clone(), Seed::archive(seed, Some(config))?))
+        Ok(Patch::new(*offset, old.clone(), ConfigArea::archive(seed, Some(config))?))
     }
 }
 
@@ -175,7 +177,7 @@ fn torn(file: &str, offset: u64) -> Error {
     Error::image(text).help("`cargo xtask kargs reset` puts back the arguments of the built image")
 }
 
-impl Change {
+impl PlaceEdits {
     fn region(&mut self, (offset, old): &(u64, Vec<u8>), args: &str) -> Result<()> {
         self.patches.push(Patch::new(*offset, old.clone(), room::region(args, old.len())?.into()));
         self.expected.push(args.to_owned());

@@ -1,12 +1,12 @@
 //! Changed bytes of an image: laid over it for checking and streaming, written in place, or into a copy.
 
-use crate::error::{Error, ErrorKind, Explain as _, Result, nameless};
+use crate::error::{Error, ErrorContext as _, ErrorKind, Result, nameless};
 use std::{fs::File, io, sync::Arc};
 
 use camino::Utf8Path;
 
 use crate::Iso;
-use crate::source::Source;
+use crate::source::ReadAt;
 
 /// Bytes that change, with what they were.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,11 +35,11 @@ pub enum Flush {
 
 /// An image with patches over it.
 struct Overlay {
-    base: Arc<dyn Source + Send + Sync>,
+    base: Arc<dyn ReadAt + Send + Sync>,
     patches: Vec<Patch>,
 }
 
-impl Source for Overlay {
+impl ReadAt for Overlay {
     fn size(&self) -> io::Result<u64> {
         self.base.size()
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::config::Value;
+use super::config::VariableValue;
 use crate::room::Loader;
 
 /// Ways to read one path, by the values that its variables may have.
@@ -10,7 +10,12 @@ const MOST: usize = 64;
 
 /// The paths that `path`, as a file in `folder` includes it, may mean: absolute, in lower case, with `*` for what is
 /// known at boot only. Nothing when that is all of it.
-pub(super) fn patterns(loader: Loader, folder: &str, path: &str, values: &[Value]) -> Option<Vec<String>> {
+pub(super) fn patterns(
+    loader: Loader,
+    folder: &str,
+    path: &str,
+    values: &[VariableValue],
+) -> Option<Vec<String>> {
     let folder = folder.to_lowercase();
     let mut found = Vec::new();
     let expanded = if loader == Loader::Grub { expanded(path, values) } else { vec![path.to_owned()] };
@@ -45,7 +50,7 @@ pub(super) fn matching<'f, T>(
 }
 
 /// A path in which each variable has one of its known values; `*` stands for one without any.
-fn expanded(path: &str, values: &[Value]) -> Vec<String> {
+fn expanded(path: &str, values: &[VariableValue]) -> Vec<String> {
     let mut done = Vec::new();
     let mut todo = vec![path.to_owned()];
     // Variables may have each other as values.
@@ -123,9 +128,9 @@ fn is_match(pattern: &[u8], text: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    fn value(name: &str, text: &str) -> Value {
+    fn value(name: &str, text: &str) -> VariableValue {
         let (name, text, entry) = (name.to_owned(), text.to_owned(), String::new());
-        Value { name, entry, text, part: None, uses: Vec::new() }
+        VariableValue { name, entry, text, part: None, uses: Vec::new() }
     }
 
     fn grub(path: &str) -> Vec<String> {

@@ -8,7 +8,7 @@ use crate::{Extent, Iso, SECTOR, fat::FatFile};
 
 /// Where a file is, and how it may grow.
 #[derive(Clone)]
-pub(super) struct Place {
+pub(super) struct FilePlace {
     pub(super) size: u64,
     /// What belongs to the file, up to the end of its last sector or cluster.
     pub(super) extents: Vec<Extent>,
@@ -51,7 +51,7 @@ impl Text {
     }
 }
 
-impl Place {
+impl FilePlace {
     /// Of a file of the ISO tree with one extent. `records` has every directory record of each extent.
     pub(super) fn of_iso(extent: Extent, records: &BTreeMap<Extent, Vec<LengthField>>) -> Self {
         let length = extent.length.next_multiple_of(SECTOR);

@@ -5,12 +5,12 @@
 
 use std::ops::Range;
 
-use super::config::{Config, Line, file_name, is_other_program, line_end, looks_like_linux};
+use super::config::{ArgsLine, LoaderConfig, file_name, is_other_program, line_end, looks_like_linux};
 
 /// Reads an entry.
-pub(super) fn parse(text: &str) -> Config {
-    let mut config = Config::default();
-    let mut line = Line { takes_words: true, ..Line::default() };
+pub(super) fn parse(text: &str) -> LoaderConfig {
+    let mut config = LoaderConfig::default();
+    let mut line = ArgsLine { takes_words: true, ..ArgsLine::default() };
     let (mut kernel_end, mut is_program) = (None, false);
     let mut from = 0;
     for raw in text.split_inclusive('\n') {

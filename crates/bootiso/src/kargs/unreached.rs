@@ -6,9 +6,9 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::{
-    config::{Fixed, file_name},
+    config::{FixedArgs, file_name},
     discover::Volume,
-    efi::Program,
+    efi::EfiProgram,
     foreign::ConfigFile,
     place::Text,
     words::Edit,
@@ -38,7 +38,7 @@ pub struct Unreached {
 }
 
 impl Unreached {
-    pub(super) fn of(file: &str, fixed: &Fixed) -> Self {
+    pub(super) fn of(file: &str, fixed: &FixedArgs) -> Self {
         Self {
             file: file.to_owned(),
             entry: fixed.entry.clone(),
@@ -140,7 +140,7 @@ pub(super) fn firmware(
     iso: &Iso,
     volumes: &[Volume],
     files: &[ConfigFile],
-    programs: &[(usize, Program)],
+    programs: &[(usize, EfiProgram)],
     known: &[Unreached],
 ) -> Result<Vec<Unreached>> {
     let loaders: BTreeSet<Loader> = files.iter().map(|f| f.loader).collect();
@@ -150,7 +150,7 @@ pub(super) fn firmware(
         let of_volume = || programs.iter().filter(move |(v, _)| *v == i).map(|(_, p)| p);
         let is_covered = files.iter().any(|f| here(&f.name)) || known.iter().any(|u| here(&u.file));
         // What is no program at all is a stand-in, which no firmware starts.
-        let is_grub = |p: &Program| matches!(p, Program::Grub(_) | Program::None);
+        let is_grub = |p: &EfiProgram| matches!(p, EfiProgram::Grub(_) | EfiProgram::None);
         let by_grub = loaders.contains(&Loader::Grub) && of_volume().any(is_grub);
         if !is_covered && !by_grub && of_volume().next().is_some() {
             let name = volume.prefix.trim_end_matches(':').to_owned();

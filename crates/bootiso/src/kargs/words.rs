@@ -22,7 +22,7 @@ pub enum Edit {
 
 /// A word.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Word {
+pub(super) struct ConfigWord {
     /// Where it stands in the loader's text.
     pub(super) range: Range<usize>,
     /// Its text without `"`: `"a=b c"` and `a="b c"` are equal to the kernel.
@@ -31,14 +31,14 @@ pub(super) struct Word {
 
 /// Who takes the arguments: the loader first, then the system that it starts.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Reader {
+pub(super) struct ArgsReader {
     pub(super) loader: Loader,
     pub(super) os: Os,
     /// Whether the text is the value of a variable of GRUB, in which quotes mean nothing.
     pub(super) is_value: bool,
 }
 
-impl Reader {
+impl ArgsReader {
     fn target(self) -> Target {
         match self.loader {
             // systemd-boot hands its options over as they are, too.
@@ -48,8 +48,8 @@ impl Reader {
     }
 
     /// The words of `text`, arguments in the language of the loader.
-    pub(super) fn words(self, text: &str) -> Vec<Word> {
-        let word = |range: Range<usize>| Word { value: unquoted(&text[range.clone()]), range };
+    pub(super) fn words(self, text: &str) -> Vec<ConfigWord> {
+        let word = |range: Range<usize>| ConfigWord { value: unquoted(&text[range.clone()]), range };
         match (self.loader, self.os.dialect()) {
             (Loader::Grub, _) if self.is_value => {
                 bootparams::kernel::args(text).map(|a| word(a.span)).collect()
@@ -134,7 +134,7 @@ impl Reader {
     /// Puts a word at the end; before a `--`, behind which a kernel reads nothing and hands all to init.
     fn appended(self, text: &str, word: &str) -> Result<String> {
         let word = self.escape(word)?;
-        let is_end = |w: &Word| w.value == "--" && self.os.dialect().is_none();
+        let is_end = |w: &ConfigWord| w.value == "--" && self.os.dialect().is_none();
         if let Some(end) = self.words(text).into_iter().find(is_end) {
             let (front, back) = text.split_at(end.range.start);
             return Ok(format!("{front}{word} {back}"));
@@ -147,7 +147,7 @@ impl Reader {
         let wanted = unquoted(wanted);
         let mut found = false;
         for part in parts {
-            let is_it = |w: &Word| w.value == wanted || key(&w.value) == wanted;
+            let is_it = |w: &ConfigWord| w.value == wanted || key(&w.value) == wanted;
             let gone: Vec<_> = self.words(part).into_iter().filter(is_it).map(|w| w.range).collect();
             found |= !gone.is_empty();
             let text = part.clone();
@@ -173,7 +173,7 @@ impl Reader {
             return Ok(false);
         }
         // A value may have a `=` itself, so that which part is the old one is seen by what is there.
-        let by_old = |w: &&(usize, Word)| new_value(rest, &w.1.value).is_some();
+        let by_old = |w: &&(usize, ConfigWord)| new_value(rest, &w.1.value).is_some();
         let old: Vec<_> = of_key.iter().filter(by_old).collect();
         let ((part, word), new) = match (old.as_slice(), of_key.as_slice()) {
             ([it], _) => (*it, new_value(rest, &it.1.value).unwrap_or(rest)),
@@ -226,9 +226,9 @@ mod tests {
         words.iter().map(|w| (*w).to_owned()).collect()
     }
 
-    const ISOLINUX: Reader = Reader { loader: Loader::Isolinux, os: Os::Linux, is_value: false };
-    const GRUB: Reader = Reader { loader: Loader::Grub, os: Os::Linux, is_value: false };
-    const SMOKE: Reader = Reader { loader: Loader::Isolinux, os: Os::Smoke, is_value: false };
+    const ISOLINUX: ArgsReader = ArgsReader { loader: Loader::Isolinux, os: Os::Linux, is_value: false };
+    const GRUB: ArgsReader = ArgsReader { loader: Loader::Grub, os: Os::Linux, is_value: false };
+    const SMOKE: ArgsReader = ArgsReader { loader: Loader::Isolinux, os: Os::Smoke, is_value: false };
 
     fn isolinux(text: &str, edit: Edit) -> Option<String> {
         ISOLINUX.edited(text, &edit).unwrap()

@@ -14,8 +14,8 @@ mod tree;
 use std::io::{self, Read, Write};
 
 use crate::SECTOR;
-use records::{Names, Record, catalog, descriptor, path_table};
-use tree::{Folder, Tree};
+use records::{NameSet, Record, catalog, descriptor, path_table};
+use tree::{Folder, FolderTree};
 
 /// Bytes that come from a loader's program, whose own table of where it lies is filled in.
 const LOADER_LIMIT: u64 = 1 << 20;
@@ -26,7 +26,7 @@ const CYLINDER: u64 = 64 * 32 * 512;
 
 /// Why an image cannot be written.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum WriteError {
     /// A path, a name or a label cannot be put into an image.
     #[error("cannot put {0:?} into an ISO: {1}")]
     Name(String, &'static str),
@@ -59,14 +59,14 @@ pub struct Spec {
     /// What names the disk and its partitions; two images that may be in one machine should differ in it.
     pub id: [u8; 16],
     /// Files, in the order in which they lie.
-    pub files: Vec<File>,
+    pub files: Vec<ImageFile>,
     /// What firmware starts.
-    pub boot: Boot,
+    pub boot: BootImage,
 }
 
 /// A file of an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct File {
+pub struct ImageFile {
     /// The path, from `/` on; a name has up to 60 bytes and none of `*:;?\` and control characters.
     pub path: String,
     /// Bytes; below 4 GiB.
@@ -75,7 +75,7 @@ pub struct File {
 
 /// What firmware starts.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Boot {
+pub struct BootImage {
     /// The code of the first sector, for a stick: ISOLINUX's `isohdpfx.bin`, 432 bytes at most.
     pub code: Vec<u8>,
     /// The path of ISOLINUX's program.
@@ -88,7 +88,7 @@ pub struct Boot {
 
 /// An image of which each byte has its place.
 #[derive(Debug)]
-pub struct Image {
+pub struct ImageLayout {
     /// Descriptors, tables and folders, by where they begin.
     fixed: Vec<(u64, Vec<u8>)>,
     /// Files by where they begin.
@@ -105,20 +105,20 @@ struct Placed {
     length: u64,
 }
 
-impl Image {
+impl ImageLayout {
     /// Gives everything its place.
     ///
     /// # Errors
     /// When a name or a size cannot be put into an image.
-    pub fn plan(spec: &Spec) -> Result<Self, Error> {
+    pub fn plan(spec: &Spec) -> Result<Self, WriteError> {
         check(spec)?;
         let mut names: Vec<&str> = spec.files.iter().map(|f| f.path.as_str()).collect();
         names.push(&spec.boot.catalog);
-        let tree = Tree::of(&names)?;
+        let tree = FolderTree::of(&names)?;
         // System area, four descriptors.
         let mut next = 20;
-        let tables: Vec<Table> =
-            [Names::Plain, Names::Joliet].map(|names| Table::at(&tree, names, &mut next)).into();
+        let tables: Vec<NameTables> =
+            [NameSet::Plain, NameSet::Joliet].map(|names| NameTables::at(&tree, names, &mut next)).into();
         let continuation = take(&mut next, 1);
         let catalog_at = take(&mut next, 1);
         let mut files = vec![Placed { path: spec.boot.catalog.clone(), start: catalog_at, length: SECTOR }];
@@ -129,7 +129,7 @@ impl Image {
         let used = next * SECTOR;
         let size = (used + PADDING).next_multiple_of(CYLINDER);
         if u32::try_from(size / 512).is_err() {
-            return Err(Error::TooLarge("everything together".to_owned()));
+            return Err(WriteError::TooLarge("everything together".to_owned()));
         }
         let mut image =
             Self { fixed: Vec::new(), files, tail: (used, Vec::new()), bios: spec.boot.bios.clone() };
@@ -159,7 +159,7 @@ impl Image {
         &self,
         out: &mut impl Write,
         mut open: impl FnMut(&str) -> io::Result<Box<dyn Read + 'r>>,
-    ) -> Result<(), Error> {
+    ) -> Result<(), WriteError> {
         let mut at = 0;
         for (start, bytes) in &self.fixed {
             zeros(out, start - at)?;
@@ -174,7 +174,7 @@ impl Image {
             }
             let copied = io::copy(&mut content.by_ref().take(file.length), out)?;
             if copied != file.length || content.read(&mut [0])? != 0 {
-                return Err(Error::Length { path: file.path.clone(), expected: file.length });
+                return Err(WriteError::Length { path: file.path.clone(), expected: file.length });
             }
             at = file.start * SECTOR + file.length;
         }
@@ -187,14 +187,14 @@ impl Image {
     fn describe(
         &mut self,
         spec: &Spec,
-        tree: &Tree,
-        tables: &[Table],
+        tree: &FolderTree,
+        tables: &[NameTables],
         continuation: u64,
         size: u64,
-    ) -> Result<(), Error> {
+    ) -> Result<(), WriteError> {
         let place = |path: &str| {
             let found = self.files.iter().find(|f| f.path == path);
-            found.map(|f| (f.start, f.length)).ok_or_else(|| Error::Missing(path.to_owned()))
+            found.map(|f| (f.start, f.length)).ok_or_else(|| WriteError::Missing(path.to_owned()))
         };
         let (bios, _) = place(&spec.boot.bios)?;
         let (catalog_at, _) = place(&spec.boot.catalog)?;
@@ -222,16 +222,16 @@ impl Image {
     }
 
     /// What a disk's first and last sectors say.
-    fn system(&mut self, spec: &Spec, size: u64) -> Result<(), Error> {
+    fn system(&mut self, spec: &Spec, size: u64) -> Result<(), WriteError> {
         let find = |path: &str| self.files.iter().find(|f| f.path == path);
-        let bios = find(&spec.boot.bios).ok_or_else(|| Error::Missing(spec.boot.bios.clone()))?.start;
+        let bios = find(&spec.boot.bios).ok_or_else(|| WriteError::Missing(spec.boot.bios.clone()))?.start;
         let efi = spec
             .boot
             .efi
             .as_deref()
             .and_then(find)
-            .map(|f| system::Part { first: f.start * 4, blocks: f.length.div_ceil(512) });
-        let disk = system::Disk { id: spec.id, blocks: size / 512, bios: bios * 4, efi };
+            .map(|f| system::BlockRange { first: f.start * 4, blocks: f.length.div_ceil(512) });
+        let disk = system::DiskLayout { id: spec.id, blocks: size / 512, bios: bios * 4, efi };
         self.fixed.insert(0, (0, disk.head(&spec.boot.code)));
         let mut tail = vec![0; usize::try_from(size - self.tail.0).expect("the padding is short")];
         disk.backup(&mut tail);
@@ -242,8 +242,8 @@ impl Image {
 
 /// Where the tables and folders of one set of names lie, in sectors.
 #[derive(Debug)]
-struct Table {
-    names: Names,
+struct NameTables {
+    names: NameSet,
     little: u64,
     big: u64,
     /// Bytes of a path table.
@@ -253,8 +253,8 @@ struct Table {
     sizes: Vec<u64>,
 }
 
-impl Table {
-    fn at(tree: &Tree, names: Names, next: &mut u64) -> Self {
+impl NameTables {
+    fn at(tree: &FolderTree, names: NameSet, next: &mut u64) -> Self {
         let length = records::path_table_length(tree, names);
         let sectors = length.div_ceil(SECTOR);
         let (little, big) = (take(next, sectors), take(next, sectors));
@@ -272,12 +272,12 @@ impl Table {
     fn folder(
         &self,
         spec: &Spec,
-        tree: &Tree,
+        tree: &FolderTree,
         number: usize,
         folder: &Folder,
         continuation: u64,
-        place: &impl Fn(&str) -> Result<(u64, u64), Error>,
-    ) -> Result<Vec<u8>, Error> {
+        place: &impl Fn(&str) -> Result<(u64, u64), WriteError>,
+    ) -> Result<Vec<u8>, WriteError> {
         let record = |name: &[u8], n: usize| Record {
             identifier: name.to_vec(),
             rock: None,
@@ -313,16 +313,16 @@ fn take(next: &mut u64, sectors: u64) -> u64 {
     at
 }
 
-fn check(spec: &Spec) -> Result<(), Error> {
+fn check(spec: &Spec) -> Result<(), WriteError> {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
     if spec.label.is_empty() || spec.label.len() > 32 || !spec.label.chars().all(plain) {
-        return Err(Error::Name(spec.label.clone(), "a label has 1 to 32 letters, digits and _"));
+        return Err(WriteError::Name(spec.label.clone(), "a label has 1 to 32 letters, digits and _"));
     }
     if spec.boot.code.len() > system::CODE {
-        return Err(Error::TooLarge("the boot sector's code".to_owned()));
+        return Err(WriteError::TooLarge("the boot sector's code".to_owned()));
     }
     let large = spec.files.iter().find(|f| u32::try_from(f.length).is_err());
-    large.map_or(Ok(()), |file| Err(Error::TooLarge(file.path.clone())))
+    large.map_or(Ok(()), |file| Err(WriteError::TooLarge(file.path.clone())))
 }
 
 fn zeros(out: &mut impl Write, mut count: u64) -> io::Result<()> {
@@ -337,22 +337,22 @@ fn zeros(out: &mut impl Write, mut count: u64) -> io::Result<()> {
 
 /// ISOLINUX's program with the table of where it lies: the descriptor's sector, its own, its length, and the sum of
 /// the words behind the table.
-fn loader(file: &Placed, content: Box<dyn Read + '_>) -> Result<Vec<u8>, Error> {
+fn loader(file: &Placed, content: Box<dyn Read + '_>) -> Result<Vec<u8>, WriteError> {
     if file.length > LOADER_LIMIT {
-        return Err(Error::TooLarge(file.path.clone()));
+        return Err(WriteError::TooLarge(file.path.clone()));
     }
     let mut bytes = Vec::new();
     content.take(file.length + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 != file.length || bytes.len() < 64 {
-        return Err(Error::Length { path: file.path.clone(), expected: file.length });
+        return Err(WriteError::Length { path: file.path.clone(), expected: file.length });
     }
     let sum = bytes[64..].chunks(4).fold(0_u32, |sum, word| {
         let mut four = [0; 4];
         four[..word.len()].copy_from_slice(word);
         sum.wrapping_add(u32::from_le_bytes(four))
     });
-    let start = u32::try_from(file.start).map_err(|_| Error::TooLarge(file.path.clone()))?;
-    let length = u32::try_from(file.length).map_err(|_| Error::TooLarge(file.path.clone()))?;
+    let start = u32::try_from(file.start).map_err(|_| WriteError::TooLarge(file.path.clone()))?;
+    let length = u32::try_from(file.length).map_err(|_| WriteError::TooLarge(file.path.clone()))?;
     for (at, word) in [16, start, length, sum].into_iter().enumerate() {
         bytes[8 + at * 4..12 + at * 4].copy_from_slice(&word.to_le_bytes());
     }
@@ -375,9 +375,9 @@ mod tests {
             id: *b"0123456789abcdef",
             files: order
                 .iter()
-                .map(|path| File { path: (*path).to_owned(), length: contents[path].len() as u64 })
+                .map(|path| ImageFile { path: (*path).to_owned(), length: contents[path].len() as u64 })
                 .collect(),
-            boot: Boot {
+            boot: BootImage {
                 code: vec![0xfa; 432],
                 bios: "/isolinux/isolinux.bin".to_owned(),
                 catalog: "/isolinux/boot.cat".to_owned(),
@@ -396,9 +396,9 @@ mod tests {
         ])
     }
 
-    fn made() -> (Image, Vec<u8>) {
+    fn made() -> (ImageLayout, Vec<u8>) {
         let contents = contents();
-        let image = Image::plan(&spec(&contents)).unwrap();
+        let image = ImageLayout::plan(&spec(&contents)).unwrap();
         let mut bytes = Vec::new();
         image.write(&mut bytes, |path| Ok(Box::new(io::Cursor::new(contents[path].clone())))).unwrap();
         (image, bytes)
@@ -437,7 +437,7 @@ mod tests {
     #[test]
     fn a_file_that_is_shorter_or_longer_than_planned_is_refused() {
         let contents = contents();
-        let image = Image::plan(&spec(&contents)).unwrap();
+        let image = ImageLayout::plan(&spec(&contents)).unwrap();
         for change in [1, -1] {
             let result = image.write(&mut io::sink(), |path| {
                 let mut bytes = contents[path].clone();
@@ -446,7 +446,7 @@ mod tests {
                 }
                 Ok(Box::new(io::Cursor::new(bytes)))
             });
-            assert!(matches!(result, Err(Error::Length { .. })));
+            assert!(matches!(result, Err(WriteError::Length { .. })));
         }
     }
 
@@ -456,7 +456,7 @@ mod tests {
         let refused = |change: &dyn Fn(&mut Spec)| {
             let mut spec = spec(&contents);
             change(&mut spec);
-            Image::plan(&spec).unwrap_err();
+            ImageLayout::plan(&spec).unwrap_err();
         };
         refused(&|s| s.label = "a b".to_owned());
         refused(&|s| s.files[0].length = 1 << 32);

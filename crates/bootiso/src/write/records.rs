@@ -2,8 +2,8 @@
 //! RRIP 1.09, El Torito.
 
 use super::{
-    Error, Spec, Table,
-    tree::{Entry, Folder, Tree},
+    NameTables, Spec, WriteError,
+    tree::{Folder, FolderEntry, FolderTree},
 };
 use crate::SECTOR;
 
@@ -19,7 +19,7 @@ const EXTENSION: [&str; 3] = [
 
 /// Which names a tree of records has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Names {
+pub(super) enum NameSet {
     /// Upper case, with Rock Ridge beside them.
     Plain,
     /// UCS-2.
@@ -45,7 +45,7 @@ pub(super) struct Record {
 }
 
 impl Record {
-    fn bytes(&self, names: Names) -> Vec<u8> {
+    fn bytes(&self, names: NameSet) -> Vec<u8> {
         let mut bytes = vec![0, 0];
         bytes.extend(both32(self.start));
         bytes.extend(both32(self.length));
@@ -57,7 +57,7 @@ impl Record {
         if bytes.len() % 2 == 1 {
             bytes.push(0);
         }
-        if names == Names::Plain {
+        if names == NameSet::Plain {
             self.system_use(&mut bytes);
         }
         if bytes.len() % 2 == 1 {
@@ -93,17 +93,17 @@ impl Record {
 }
 
 /// The name that a record has for an entry.
-pub(super) fn identifier(entry: &Entry, names: Names) -> Vec<u8> {
+pub(super) fn identifier(entry: &FolderEntry, names: NameSet) -> Vec<u8> {
     match (names, entry.folder) {
-        (Names::Plain, Some(_)) => entry.plain.clone().into_bytes(),
-        (Names::Plain, None) => format!("{};1", entry.plain).into_bytes(),
-        (Names::Joliet, Some(_)) => ucs2(&entry.name),
-        (Names::Joliet, None) => ucs2(&format!("{};1", entry.name)),
+        (NameSet::Plain, Some(_)) => entry.plain.clone().into_bytes(),
+        (NameSet::Plain, None) => format!("{};1", entry.plain).into_bytes(),
+        (NameSet::Joliet, Some(_)) => ucs2(&entry.name),
+        (NameSet::Joliet, None) => ucs2(&format!("{};1", entry.name)),
     }
 }
 
 /// Records one behind the other; none lies across the end of a sector.
-pub(super) fn lay_out(records: &[Record], names: Names, length: u64) -> Vec<u8> {
+pub(super) fn lay_out(records: &[Record], names: NameSet, length: u64) -> Vec<u8> {
     let mut all = Vec::new();
     for record in records {
         append(&mut all, &record.bytes(names));
@@ -121,7 +121,7 @@ fn append(all: &mut Vec<u8>, bytes: &[u8]) {
 }
 
 /// Bytes of a folder, in whole sectors. Lengths of records do not depend on where anything lies.
-pub(super) fn folder_length(tree: &Tree, number: usize, folder: &Folder, names: Names) -> u64 {
+pub(super) fn folder_length(tree: &FolderTree, number: usize, folder: &Folder, names: NameSet) -> u64 {
     let record = |identifier: Vec<u8>, rock: Option<String>| Record {
         identifier,
         rock,
@@ -145,12 +145,12 @@ pub(super) fn folder_length(tree: &Tree, number: usize, folder: &Folder, names: 
 }
 
 /// Bytes of a path table.
-pub(super) fn path_table_length(tree: &Tree, names: Names) -> u64 {
+pub(super) fn path_table_length(tree: &FolderTree, names: NameSet) -> u64 {
     tree.folders.iter().map(|f| path_record(f, names, 0, false).len() as u64).sum()
 }
 
 /// A path table: where each folder lies, and which one is above it.
-pub(super) fn path_table(tree: &Tree, table: &Table, big: bool) -> Vec<u8> {
+pub(super) fn path_table(tree: &FolderTree, table: &NameTables, big: bool) -> Vec<u8> {
     tree.folders
         .iter()
         .zip(&table.starts)
@@ -158,11 +158,11 @@ pub(super) fn path_table(tree: &Tree, table: &Table, big: bool) -> Vec<u8> {
         .collect()
 }
 
-fn path_record(folder: &Folder, names: Names, start: u64, big: bool) -> Vec<u8> {
+fn path_record(folder: &Folder, names: NameSet, start: u64, big: bool) -> Vec<u8> {
     let name = match (folder.name.as_str(), names) {
         ("", _) => vec![0],
-        (name, Names::Joliet) => ucs2(name),
-        (name, Names::Plain) => super::tree::plain_folder(name).into_bytes(),
+        (name, NameSet::Joliet) => ucs2(name),
+        (name, NameSet::Plain) => super::tree::plain_folder(name).into_bytes(),
     };
     let (start, parent) = (number32(start), u16::try_from(folder.parent + 1).expect("there are few folders"));
     let mut bytes = vec![u8::try_from(name.len()).expect("names are short"), 0];
@@ -181,8 +181,8 @@ fn path_record(folder: &Folder, names: Names, start: u64, big: bool) -> Vec<u8> 
 }
 
 /// The descriptor of a volume with one set of names.
-pub(super) fn descriptor(spec: &Spec, names: Names, table: &Table, sectors: u64) -> Vec<u8> {
-    let joliet = names == Names::Joliet;
+pub(super) fn descriptor(spec: &Spec, names: NameSet, table: &NameTables, sectors: u64) -> Vec<u8> {
+    let joliet = names == NameSet::Joliet;
     let mut bytes = head(if joliet { 2 } else { 1 });
     let text = |text: &str, length: usize| match joliet {
         true => {
@@ -219,7 +219,7 @@ pub(super) fn descriptor(spec: &Spec, names: Names, table: &Table, sectors: u64)
         continuation: None,
     };
     // The root's record here has no room for more than ECMA-119 knows.
-    put(&mut bytes, 156, &root.bytes(Names::Joliet));
+    put(&mut bytes, 156, &root.bytes(NameSet::Joliet));
     for (at, length) in [(190, 128), (318, 128), (446, 128), (574, 128), (702, 37), (739, 37), (776, 37)] {
         put(&mut bytes, at, &text("", length));
     }
@@ -260,7 +260,7 @@ fn extension_entry() -> Vec<u8> {
 }
 
 /// The boot catalogue: ISOLINUX's first four blocks under BIOS, the FAT image under UEFI. Starts are in sectors.
-pub(super) fn catalog(bios: u64, efi: Option<(u64, u64)>) -> Result<Vec<u8>, Error> {
+pub(super) fn catalog(bios: u64, efi: Option<(u64, u64)>) -> Result<Vec<u8>, WriteError> {
     let mut bytes = vec![0; LENGTH];
     put(&mut bytes, 0, &[1]);
     put(&mut bytes, 30, &[0x55, 0xaa]);
@@ -269,7 +269,7 @@ pub(super) fn catalog(bios: u64, efi: Option<(u64, u64)>) -> Result<Vec<u8>, Err
     put(&mut bytes, 32, &entry(bios, 4));
     if let Some((start, length)) = efi {
         let blocks = u16::try_from(length.div_ceil(512))
-            .map_err(|_| Error::TooLarge("the image for UEFI".to_owned()))?;
+            .map_err(|_| WriteError::TooLarge("the image for UEFI".to_owned()))?;
         put(&mut bytes, 64, &[0x91, 0xef, 1, 0]);
         put(&mut bytes, 96, &entry(start, blocks));
     }

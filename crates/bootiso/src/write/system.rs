@@ -19,22 +19,22 @@ const ATTRIBUTES: u64 = 1 << 60 | 1;
 
 /// Consecutive blocks.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Part {
+pub(super) struct BlockRange {
     pub(super) first: u64,
     pub(super) blocks: u64,
 }
 
 /// An image as a disk.
 #[derive(Debug)]
-pub(super) struct Disk {
+pub(super) struct DiskLayout {
     pub(super) id: [u8; 16],
     pub(super) blocks: u64,
     /// Where ISOLINUX's program begins.
     pub(super) bios: u64,
-    pub(super) efi: Option<Part>,
+    pub(super) efi: Option<BlockRange>,
 }
 
-impl Disk {
+impl DiskLayout {
     /// The first 32 KiB.
     pub(super) fn head(&self, code: &[u8]) -> Vec<u8> {
         let mut bytes = vec![0; 64 * BLOCK];
@@ -42,7 +42,7 @@ impl Disk {
         put(&mut bytes, 432, &self.bios.to_le_bytes());
         put(&mut bytes, 440, &self.id[..4]);
         // The whole image is the active partition, since BIOSes want one; it has no type.
-        put(&mut bytes, 446, &mbr_entry(0x80, 0, Part { first: 0, blocks: self.blocks }));
+        put(&mut bytes, 446, &mbr_entry(0x80, 0, BlockRange { first: 0, blocks: self.blocks }));
         if let Some(efi) = self.efi {
             put(&mut bytes, 462, &mbr_entry(0, 0xef, efi));
             put(&mut bytes, BLOCK, &self.header(efi, 1, self.blocks - 1, 2));
@@ -62,7 +62,7 @@ impl Disk {
         put(tail, at, &self.header(efi, last, 1, last - TABLE));
     }
 
-    fn header(&self, efi: Part, own: u64, other: u64, table: u64) -> Vec<u8> {
+    fn header(&self, efi: BlockRange, own: u64, other: u64, table: u64) -> Vec<u8> {
         let mut bytes = vec![0; BLOCK];
         put(&mut bytes, 0, b"EFI PART\0\0\x01\0");
         put(&mut bytes, 12, &92_u32.to_le_bytes());
@@ -81,7 +81,7 @@ impl Disk {
         bytes
     }
 
-    fn entries(&self, efi: Part) -> Vec<u8> {
+    fn entries(&self, efi: BlockRange) -> Vec<u8> {
         let mut bytes = vec![0; ENTRIES * ENTRY];
         put(&mut bytes, 0, &BASIC_DATA);
         put(&mut bytes, 16, &guid(self.id, 1));
@@ -103,7 +103,7 @@ fn guid(mut id: [u8; 16], number: u8) -> [u8; 16] {
     id
 }
 
-fn mbr_entry(status: u8, kind: u8, part: Part) -> [u8; 16] {
+fn mbr_entry(status: u8, kind: u8, part: BlockRange) -> [u8; 16] {
     let mut bytes = [0; 16];
     bytes[0] = status;
     bytes[1..4].copy_from_slice(&cylinders(part.first));

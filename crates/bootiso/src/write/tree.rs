@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::{Error, records::Names};
+use super::{WriteError, records::NameSet};
 
 /// All folders; the first is the root. Parents come before children, level by level.
 #[derive(Debug)]
-pub(super) struct Tree {
+pub(super) struct FolderTree {
     pub(super) folders: Vec<Folder>,
 }
 
@@ -18,12 +18,12 @@ pub(super) struct Folder {
     /// The number of the folder above; the root is above itself.
     pub(super) parent: usize,
     /// What is in it, sorted by plain name.
-    pub(super) entries: Vec<Entry>,
+    pub(super) entries: Vec<FolderEntry>,
 }
 
 /// A file or folder in a folder.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(super) struct FolderEntry {
     /// The name that people gave it.
     pub(super) name: String,
     /// The name that the plain tree has: upper case, one dot.
@@ -36,9 +36,9 @@ pub(super) struct Entry {
 
 impl Folder {
     /// Entries in the order that a set of names has.
-    pub(super) fn ordered(&self, names: Names) -> Vec<&Entry> {
-        let mut entries: Vec<&Entry> = self.entries.iter().collect();
-        if names == Names::Joliet {
+    pub(super) fn ordered(&self, names: NameSet) -> Vec<&FolderEntry> {
+        let mut entries: Vec<&FolderEntry> = self.entries.iter().collect();
+        if names == NameSet::Joliet {
             entries.sort_by(|a, b| a.name.cmp(&b.name));
         }
         entries
@@ -50,9 +50,9 @@ impl Folder {
     }
 }
 
-impl Tree {
+impl FolderTree {
     /// The tree that holds `paths`.
-    pub(super) fn of(paths: &[&str]) -> Result<Self, Error> {
+    pub(super) fn of(paths: &[&str]) -> Result<Self, WriteError> {
         let mut children: BTreeMap<String, BTreeMap<String, bool>> =
             BTreeMap::from([(String::new(), BTreeMap::new())]);
         for path in paths {
@@ -76,14 +76,14 @@ impl Tree {
         Self::numbered(&children)
     }
 
-    fn numbered(children: &BTreeMap<String, BTreeMap<String, bool>>) -> Result<Self, Error> {
+    fn numbered(children: &BTreeMap<String, BTreeMap<String, bool>>) -> Result<Self, WriteError> {
         let mut folders = vec![Folder { name: String::new(), parent: 0, entries: Vec::new() }];
         let mut paths = vec![String::new()];
         let mut at = 0;
         while at < folders.len() {
-            let mut entries: Vec<Entry> = children[&paths[at]]
+            let mut entries: Vec<FolderEntry> = children[&paths[at]]
                 .iter()
-                .map(|(name, is_file)| Entry {
+                .map(|(name, is_file)| FolderEntry {
                     name: name.clone(),
                     plain: plain(name, *is_file),
                     path: format!("{}/{name}", paths[at]),
@@ -109,7 +109,7 @@ impl Tree {
     }
 }
 
-fn check(path: &str, name: &str) -> Result<(), Error> {
+fn check(path: &str, name: &str) -> Result<(), WriteError> {
     // What Joliet has no place for.
     let allowed = |c: char| !c.is_control() && !matches!(c, '*' | ':' | ';' | '?' | '\\');
     if name.is_empty() || name == "." || name == ".." {
@@ -139,8 +139,8 @@ fn plain(name: &str, is_file: bool) -> String {
     format!("{stem}.{extension}")
 }
 
-fn bad(path: &str, why: &'static str) -> Error {
-    Error::Name(path.to_owned(), why)
+fn bad(path: &str, why: &'static str) -> WriteError {
+    WriteError::Name(path.to_owned(), why)
 }
 
 #[cfg(test)]
@@ -162,7 +162,7 @@ mod tests {
 
     #[test]
     fn folders_are_numbered_level_by_level() {
-        let tree = Tree::of(&["/z/y/x", "/a/b", "/c"]).unwrap();
+        let tree = FolderTree::of(&["/z/y/x", "/a/b", "/c"]).unwrap();
         let names: Vec<_> = tree.folders.iter().map(|f| (f.name.as_str(), f.parent)).collect();
         assert_eq!(names, [("", 0), ("a", 0), ("z", 0), ("y", 2)]);
     }
@@ -178,7 +178,7 @@ mod tests {
             &["/../a"],
             &["/a?b"],
         ] {
-            Tree::of(paths).unwrap_err();
+            FolderTree::of(paths).unwrap_err();
         }
     }
 }

@@ -1,12 +1,12 @@
 //! The command line of `docker-1`: the system's own code takes it, and what that refuses is said here.
 
-use super::{Checker, codes};
+use super::{LineChecker, codes};
 use crate::host::{Host, setting};
 
 /// What the system does with the rest.
 pub(crate) const AT_BOOT: &str = "it is named on the console, and the rest is applied";
 
-impl Checker<'_> {
+impl LineChecker<'_> {
     pub(super) fn host(&mut self) {
         let Some(dialect) = self.dialect else { return };
         let mut host = Host::default();

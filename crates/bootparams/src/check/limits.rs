@@ -1,13 +1,13 @@
 //! What kernel and loaders can hold.
 
-use super::Checker;
+use super::LineChecker;
 use crate::{codes, kernel, target::Target};
 
 /// The kernel's CONFIG_INIT_ENV_ARG_LIMIT is 32; HOME and TERM are there already.
 const MOST_ARGUMENTS: usize = 32;
 const MOST_VARIABLES: usize = 30;
 
-impl Checker<'_> {
+impl LineChecker<'_> {
     pub(super) fn limits(&mut self) {
         self.length();
         self.words_for_init();
@@ -22,7 +22,7 @@ impl Checker<'_> {
     }
 
     fn length(&mut self) {
-        let rooms = self.context.targets.iter().map(|t| (t.room(), t.name()));
+        let rooms = self.context.targets.iter().map(|t| (t.max_length(), t.name()));
         let (room, who) = rooms.min().unwrap_or((kernel::MAX_LINE, "the kernel"));
         let length = self.longest_text();
         if length <= room {

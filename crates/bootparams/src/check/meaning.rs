@@ -1,12 +1,12 @@
 //! Settings that are well formed and still do not do what they say: state, terminals, datasources.
 
-use super::{Checker, credentials, hide};
-use crate::{codes, kernel, os::Version, ssh, tree::Node};
+use super::{LineChecker, credentials, hide};
+use crate::{codes, kernel, os::Version, ssh, tree::ConfigValue};
 
 /// The label that formatting writes.
 const LABEL: &str = "LABEL=RANCHER_STATE";
 
-impl Checker<'_> {
+impl LineChecker<'_> {
     pub(super) fn meaning(&mut self) {
         self.state();
         self.autoformat();
@@ -34,7 +34,7 @@ impl Checker<'_> {
 
     fn autoformat(&mut self) {
         let Some(setting) = self.last("rancher.state.autoformat").filter(|s| s.fits()) else { return };
-        let (span, disks) = (setting.span(), setting.list().map_or(0, <[Node]>::len));
+        let (span, disks) = (setting.span(), setting.list().map_or(0, <[ConfigValue]>::len));
         let blank = setting.written() == Some("[]") && !self.dialect.is_some_and(|d| d.yaml);
         if blank {
             let help = "take the word out, or give `[none]`";
@@ -164,7 +164,7 @@ impl Checker<'_> {
     fn datasources(&mut self) {
         let listed = self.last("rancher.cloud_init.datasources");
         let (span, list) = match listed {
-            Some(s) => (s.span(), s.list().map(<[Node]>::to_vec).unwrap_or_default()),
+            Some(s) => (s.span(), s.list().map(<[ConfigValue]>::to_vec).unwrap_or_default()),
             None => (0..0, Vec::new()),
         };
         let sources: Vec<String> = list.iter().filter_map(crate::convert::as_text).collect();
@@ -242,7 +242,7 @@ impl Checker<'_> {
         for word in self.words.iter().filter(|w| w.name() == "root" || w.name() == "netconsole") {
             let Some(dialect) = self.dialect else { return };
             let node = crate::line::value(word.value().unwrap_or("true"), dialect);
-            if !matches!(node, Ok(Node::Str(_))) {
+            if !matches!(node, Ok(ConfigValue::Str(_))) {
                 let message = format!("`{}` is not read as a text", word.name());
                 let help = format!("write `{}=TEXT`", word.name());
                 self.found.say(

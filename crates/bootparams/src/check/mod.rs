@@ -17,14 +17,14 @@ pub(super) use types::nearest;
 
 use super::{
     codes,
-    convert::{self, Misfit, Verdict, as_text},
+    convert::{self, ConfigVerdict, Misfit, as_text},
     diagnostic::{Diagnostic, Findings},
     kernel,
     line::{self, Word},
     os::{Dialect, Os},
-    schema::{Found, Schema},
+    schema::{Schema, SchemaMatch},
     target::Target,
-    tree::{Crash, Node},
+    tree::{ConfigValue, Crash},
 };
 
 /// What else is known about the boot.
@@ -47,9 +47,9 @@ struct Setting<'a> {
     /// The path, as the schema writes it: `rancher.…` or `cc.…`.
     path: String,
     /// What the OS makes of the value.
-    node: Result<Node, Crash>,
+    node: Result<ConfigValue, Crash>,
     /// What the path is.
-    found: Found<'static>,
+    found: SchemaMatch<'static>,
     /// What of the value, once the whole line is read, the OS does not take.
     misfit: Option<Misfit>,
     /// A later word has taken its place, or it has none.
@@ -66,9 +66,9 @@ impl Setting<'_> {
         self.word.span.clone()
     }
 
-    fn list(&self) -> Option<&[Node]> {
+    fn list(&self) -> Option<&[ConfigValue]> {
         match &self.node {
-            Ok(Node::List(list)) => Some(list),
+            Ok(ConfigValue::List(list)) => Some(list),
             _ => None,
         }
     }
@@ -78,7 +78,7 @@ impl Setting<'_> {
     }
 }
 
-struct Checker<'a> {
+struct LineChecker<'a> {
     line: &'a str,
     os: Os,
     context: &'a Context,
@@ -95,12 +95,14 @@ pub fn check(line: &str, os: Os, context: &Context) -> Vec<Diagnostic> {
     let words = match dialect {
         Some(dialect) => line::words(line, dialect),
         None => {
-            let word = |a: kernel::Arg<'_>| Word { text: line[a.span.clone()].to_owned(), span: a.span };
+            let word =
+                |a: kernel::KernelParam<'_>| Word { text: line[a.span.clone()].to_owned(), span: a.span };
             kernel::args(line).map(word).collect()
         }
     };
     let settings = dialect.map(|d| settings(&words, d, os)).unwrap_or_default();
-    let mut c = Checker { line, os, context, dialect, words: &words, settings, found: Findings::default() };
+    let mut c =
+        LineChecker { line, os, context, dialect, words: &words, settings, found: Findings::default() };
     if os == Os::Docker {
         c.shape();
         c.overlaps();
@@ -136,7 +138,7 @@ fn schema_path(word: &Word, dialect: Dialect) -> Option<String> {
     Some(if top { format!("cc.{path}") } else { path.to_owned() })
 }
 
-impl Checker<'_> {
+impl LineChecker<'_> {
     /// The setting of a path that counts in the end.
     fn last(&self, path: &str) -> Option<&Setting<'_>> {
         self.settings.iter().rfind(|s| s.path == path && !s.lost)
@@ -156,11 +158,11 @@ impl Checker<'_> {
     }
 
     /// How a value of the wrong type ends.
-    fn at_boot(&self, verdict: &Verdict) -> &'static str {
+    fn at_boot(&self, verdict: &ConfigVerdict) -> &'static str {
         match verdict {
-            Verdict::Ok => "",
-            Verdict::Refused(_) => mismatch(self.os),
-            Verdict::Panic(_) => "PID 1 crashes, and the kernel panics on every boot",
+            ConfigVerdict::Ok => "",
+            ConfigVerdict::Refused(_) => mismatch(self.os),
+            ConfigVerdict::Panic(_) => "PID 1 crashes, and the kernel panics on every boot",
         }
     }
 }

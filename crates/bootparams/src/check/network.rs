@@ -2,8 +2,8 @@
 
 use std::{collections::BTreeMap, ops::Range};
 
-use super::Checker;
-use crate::{codes, tree::Node};
+use super::LineChecker;
+use crate::{codes, tree::ConfigValue};
 
 const PREFIX: &str = "rancher.network.interfaces.";
 
@@ -13,7 +13,7 @@ struct Selector {
     addressed: bool,
 }
 
-impl Checker<'_> {
+impl LineChecker<'_> {
     pub(super) fn network(&mut self) {
         let selectors = self.selectors();
         if selectors.is_empty() {
@@ -70,7 +70,7 @@ impl Checker<'_> {
                 .entry(name.to_owned())
                 .or_insert(Selector { span: setting.span(), addressed: false });
             entry.addressed |= match (key, &setting.node) {
-                ("dhcp" | "ipv4ll", Ok(Node::Bool(on))) => *on,
+                ("dhcp" | "ipv4ll", Ok(ConfigValue::Bool(on))) => *on,
                 ("address" | "addresses" | "bridge" | "bond", Ok(_)) => true,
                 _ => false,
             };

@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use super::{Checker, schema_path};
-use crate::{codes, line, os::Os, tree::Node};
+use super::{LineChecker, schema_path};
+use crate::{codes, line, os::Os, tree::ConfigValue};
 
 /// Names whose values are secret, wherever they stand.
 const SECRET_NAMES: [&str; 8] =
@@ -66,7 +66,7 @@ pub(super) fn last_char(text: &str) -> usize {
     text.char_indices().next_back().map_or(0, |(at, _)| at)
 }
 
-impl Checker<'_> {
+impl LineChecker<'_> {
     pub(super) fn secrets(&mut self) {
         for i in 0..self.settings.len() {
             let setting = &self.settings[i];
@@ -75,8 +75,8 @@ impl Checker<'_> {
             }
             let (span, name) = (setting.span(), setting.word.name().to_owned());
             let password = setting.path == "rancher.password";
-            let empty = matches!(&setting.node, Ok(Node::Str(t)) if t.is_empty());
-            let known = matches!(&setting.node, Ok(Node::Str(t)) if t == "rancher");
+            let empty = matches!(&setting.node, Ok(ConfigValue::Str(t)) if t.is_empty());
+            let known = matches!(&setting.node, Ok(ConfigValue::Str(t)) if t == "rancher");
             let hash = setting.text().is_some_and(|t| is_hash(&t));
             // `docker-1` refuses passwords by its own rules, and takes a hash.
             if password && self.os != Os::Docker {

@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 
-use super::{Checker, Setting, secrets};
+use super::{LineChecker, Setting, secrets};
 use crate::{
     codes, kernel,
     line::{self, Word},
-    tree::{Crash, Node},
+    tree::{ConfigValue, Crash},
 };
 
-impl Checker<'_> {
+impl LineChecker<'_> {
     pub(super) fn shape(&mut self) {
         self.control_characters();
         self.groups();
@@ -154,7 +154,7 @@ impl Checker<'_> {
                 let help = format!("write each key with dots: `{name}.KEY=VALUE`");
                 self.found.say(&codes::BRACES, span, message, at_boot, help);
             }
-            Ok(Node::Str(text)) if "'\"[".contains(begins) && text == written && written.len() > 1 => {
+            Ok(ConfigValue::Str(text)) if "'\"[".contains(begins) && text == written && written.len() > 1 => {
                 let yaml = self.dialect.is_some_and(|d| d.yaml);
                 let grouped = self.dialect.is_some_and(|d| d.groups);
                 let cut = !grouped && !self.cut_behind(&span).is_empty();
@@ -232,7 +232,7 @@ impl Checker<'_> {
 }
 
 fn is_value(setting: &Setting<'_>) -> bool {
-    !matches!(setting.node, Ok(Node::Map(_)))
+    !matches!(setting.node, Ok(ConfigValue::Map(_)))
 }
 
 /// The first group of a word that is open at its end, or else the first that has a blank inside; with its

@@ -1,22 +1,22 @@
 //! Values against the schema: known, of this version, and of a type that the boot survives.
 
-use super::{Checker, Setting, secrets};
+use super::{LineChecker, Setting, secrets};
 use crate::{
     codes::{self, Code},
-    convert::{Misfit, Verdict, as_text},
+    convert::{ConfigVerdict, Misfit, as_text},
     os::Os,
-    schema::{Found, Key, OnLine, Type},
-    tree::Node,
+    schema::{Key, OnLine, SchemaMatch, Type},
+    tree::ConfigValue,
 };
 
-impl Checker<'_> {
+impl LineChecker<'_> {
     pub(super) fn types(&mut self) {
         for i in 0..self.settings.len() {
             match self.settings[i].found.clone() {
-                Found::Unknown { known, siblings } => self.unknown(i, known, &siblings),
-                Found::Below(key) => self.below(i, key),
-                Found::OtherVersion(key) => self.other_version(i, key),
-                Found::Key(key) => self.known(i, key),
+                SchemaMatch::Unknown { known, siblings } => self.unknown(i, known, &siblings),
+                SchemaMatch::Below(key) => self.below(i, key),
+                SchemaMatch::OtherVersion(key) => self.other_version(i, key),
+                SchemaMatch::Key(key) => self.known(i, key),
             }
         }
         self.top_level_without_prefix();
@@ -93,7 +93,7 @@ impl Checker<'_> {
             let at_boot = "it is dropped, and nobody can log in with these keys";
             return self.found.say(&codes::LIST, span, message, at_boot, format!("write `{name}=[\"…\"]`"));
         }
-        if matches!((key.row.ty, &node), (Type::Map, Node::Null)) {
+        if matches!((key.row.ty, &node), (Type::Map, ConfigValue::Null)) {
             let message = format!("`{name}` is null");
             return self.found.say(
                 &codes::ERASES,
@@ -154,7 +154,7 @@ impl Checker<'_> {
     }
 
     /// How it ends, with what the console then shows, unless that would tell a secret.
-    fn with_words(&self, verdict: &Verdict, key: &Key) -> String {
+    fn with_words(&self, verdict: &ConfigVerdict, key: &Key) -> String {
         let at_boot = self.at_boot(verdict);
         let words = verdict.to_string();
         let plain = words.len() < 60 && !words.ends_with([':', ' ']) && words.contains('\'');
@@ -193,15 +193,15 @@ impl Checker<'_> {
     }
 
     /// A text that comes out as another one.
-    fn mangled(&mut self, i: usize, key: &Key, node: &Node) {
+    fn mangled(&mut self, i: usize, key: &Key, node: &ConfigValue) {
         let setting = &self.settings[i];
         let written = setting.written().unwrap_or("true");
         let changed = match (key.row.ty, node) {
-            (Type::Text, Node::Str(text)) => Some((text.as_str(), as_text(node))),
+            (Type::Text, ConfigValue::Str(text)) => Some((text.as_str(), as_text(node))),
             (Type::Text, _) => Some((written, as_text(node))),
-            (Type::Password, Node::Str(_)) => None,
+            (Type::Password, ConfigValue::Str(_)) => None,
             (Type::Password, _) => Some((written, Some(node.to_string()))),
-            (Type::List, Node::List(list)) => changed_element(written, list),
+            (Type::List, ConfigValue::List(list)) => changed_element(written, list),
             _ => None,
         };
         let Some((was, Some(seen))) = changed.filter(|(was, seen)| seen.as_deref() != Some(*was)) else {
@@ -238,13 +238,13 @@ impl Checker<'_> {
 }
 
 /// The first element of a list that comes out as another text.
-fn changed_element<'w>(written: &'w str, list: &[Node]) -> Option<(&'w str, Option<String>)> {
+fn changed_element<'w>(written: &'w str, list: &[ConfigValue]) -> Option<(&'w str, Option<String>)> {
     let inner = written.strip_prefix('[')?.strip_suffix(']')?;
     let raw: Vec<&str> = inner.split(',').map(str::trim).collect();
-    let changed = |(i, node): (usize, &Node)| {
+    let changed = |(i, node): (usize, &ConfigValue)| {
         let seen = as_text(node)?;
         let was = *raw.get(i).filter(|_| raw.len() == list.len())?;
-        (!matches!(node, Node::Str(_)) && was != seen).then_some((was, Some(seen)))
+        (!matches!(node, ConfigValue::Str(_)) && was != seen).then_some((was, Some(seen)))
     };
     list.iter().enumerate().find_map(changed)
 }
@@ -281,8 +281,8 @@ fn code_of(ty: Type) -> &'static Code {
     }
 }
 
-fn is_list_or_null(node: &Node) -> bool {
-    matches!(node, Node::List(_) | Node::Null)
+fn is_list_or_null(node: &ConfigValue) -> bool {
+    matches!(node, ConfigValue::List(_) | ConfigValue::Null)
 }
 
 /// The schema's name, or the one that was written where any will do.
@@ -294,7 +294,7 @@ impl Setting<'_> {
     /// Whether the value is of a type that the boot survives.
     pub(super) fn fits(&self) -> bool {
         match (&self.found, &self.node) {
-            (Found::Key(_), Ok(_)) => self.misfit.is_none(),
+            (SchemaMatch::Key(_), Ok(_)) => self.misfit.is_none(),
             _ => false,
         }
     }

@@ -11,16 +11,16 @@ pub use text::{Leaf, NoText, leaves, masked, text};
 use super::{
     check::{AT_BOOT, SCHEMA, advice, is_secret, nearest},
     codes,
-    convert::{self, Misfit, Verdict, as_text},
+    convert::{self, ConfigVerdict, Misfit, as_text},
     diagnostic::{Diagnostic, Findings},
     host::{self, Host},
     os::Os,
     schema::{Key, Schema, Type},
     ssh,
-    tree::Node,
+    tree::ConfigValue,
     yaml::{
         Stop,
-        document::{self, Data, Entry, Tree},
+        document::{self, Data, MapEntry, ValueTree},
     },
 };
 
@@ -38,21 +38,21 @@ const IGNORED: &str = "it is silently ignored";
 /// How the OS takes a file with this text: into its configuration, not at all, or by a panic of PID 1. The first line
 /// does not matter here; only a datasource asks for it.
 #[must_use]
-pub fn boot(text: &str, os: Os) -> Verdict {
+pub fn boot(text: &str, os: Os) -> ConfigVerdict {
     if os.version().is_none() || text.is_empty() {
-        return Verdict::Ok;
+        return ConfigVerdict::Ok;
     }
     match document::read(text) {
         Ok(tree) => convert::verdict(&tree, os),
-        Err((Stop::Bad(bad), _)) => Verdict::Refused(bad.0.to_owned()),
-        Err((Stop::Crash(crash), _)) => Verdict::Panic(crash.to_string()),
+        Err((Stop::Bad(bad), _)) => ConfigVerdict::Refused(bad.0.to_owned()),
+        Err((Stop::Crash(crash), _)) => ConfigVerdict::Panic(crash.to_string()),
     }
 }
 
 /// Checks the text of a cloud-config. The diagnostics stand in the order of the text and hold no secret.
 #[must_use]
 pub fn check(text: &str, os: Os) -> Vec<Diagnostic> {
-    let mut c = Checker { os, found: Findings::default() };
+    let mut c = ConfigChecker { os, found: Findings::default() };
     c.header(text);
     if text.len() > MAX_BYTES {
         let help = "carry large files in the medium itself";
@@ -89,12 +89,12 @@ fn type_help(key: &Key, inside: bool) -> String {
     }
 }
 
-struct Checker {
+struct ConfigChecker {
     os: Os,
     found: Findings,
 }
 
-impl Checker {
+impl ConfigChecker {
     fn header(&mut self, text: &str) {
         let first = text.split('\n').next().unwrap_or_default();
         if first.ends_with('\r') {
@@ -130,7 +130,7 @@ impl Checker {
     }
 
     /// The system's own code takes the values, and what that refuses is said here.
-    fn host(&mut self, tree: &Tree) {
+    fn host(&mut self, tree: &ValueTree) {
         let mut host = Host::default();
         for refusal in host::tree(&mut host, tree) {
             let (code, help) = advice(refusal.unknown);
@@ -146,7 +146,7 @@ impl Checker {
         }
     }
 
-    fn root(&mut self, tree: &Tree) {
+    fn root(&mut self, tree: &ValueTree) {
         if self.os == Os::Docker {
             return self.host(tree);
         }
@@ -162,9 +162,9 @@ impl Checker {
     }
 
     /// Characters beyond ASCII that the OS takes for others.
-    fn garbled(&mut self, tree: &Tree) {
+    fn garbled(&mut self, tree: &ValueTree) {
         match &tree.data {
-            Data::Scalar(Node::Str(text), _) if convert::garbles(text) => {
+            Data::Scalar(ConfigValue::Str(text), _) if convert::garbles(text) => {
                 let message = "characters beyond ASCII come out as others here";
                 let help = "write it in ASCII; the content of a file can be base64 (`encoding: b64`)";
                 let span = tree.span.clone();
@@ -179,7 +179,7 @@ impl Checker {
     fn misfit(&mut self, misfit: &Misfit) {
         let Misfit { span, path, key, kind, inside, verdict } = misfit;
         let name = path.join(".");
-        let crashes = matches!(verdict, Verdict::Panic(_));
+        let crashes = matches!(verdict, ConfigVerdict::Panic(_));
         let at_boot = if crashes { CRASHES } else { SKIPPED };
         let (code, message, help) = match key {
             None if path.is_empty() => {
@@ -210,9 +210,9 @@ impl Checker {
         self.found.say(code, span.clone(), message, at_boot, help);
     }
 
-    fn map(&mut self, schema: &'static Schema, tree: &Tree, path: &mut Vec<String>) {
+    fn map(&mut self, schema: &'static Schema, tree: &ValueTree, path: &mut Vec<String>) {
         let Data::Map(entries) = &tree.data else { return };
-        for (i, Entry { span, key, value }) in entries.iter().enumerate() {
+        for (i, MapEntry { span, key, value }) in entries.iter().enumerate() {
             let name = as_text(key).unwrap_or_default();
             if entries[..i].iter().any(|other| other.key == *key) {
                 let message = format!("`{name}` is set a second time");
@@ -230,7 +230,13 @@ impl Checker {
         }
     }
 
-    fn entry(&mut self, schema: &'static Schema, span: &Range<usize>, value: &Tree, path: &mut Vec<String>) {
+    fn entry(
+        &mut self,
+        schema: &'static Schema,
+        span: &Range<usize>,
+        value: &ValueTree,
+        path: &mut Vec<String>,
+    ) {
         let name = path.last().map(String::as_str).unwrap_or_default();
         let Some(child) = schema.child(name) else { return self.unknown(schema, span, path) };
         let Some(key) = child.key() else { return };
@@ -277,7 +283,7 @@ impl Checker {
         schema: &'static Schema,
         span: &Range<usize>,
         key: &Key,
-        value: &Tree,
+        value: &ValueTree,
         path: &mut Vec<String>,
     ) {
         let name = path.join(".");
@@ -320,9 +326,9 @@ impl Checker {
     }
 
     /// A scalar that the OS sees as another text.
-    fn mangled(&mut self, value: &Tree, name: &str) {
+    fn mangled(&mut self, value: &ValueTree, name: &str) {
         let Data::Scalar(node, written) = &value.data else { return };
-        if matches!(node, Node::Str(_)) {
+        if matches!(node, ConfigValue::Str(_)) {
             return;
         }
         let Some(seen) = as_text(node).filter(|seen| seen != written && !written.is_empty()) else { return };
@@ -341,7 +347,7 @@ impl Checker {
         );
     }
 
-    fn keys(&mut self, keys: &[Tree]) {
+    fn keys(&mut self, keys: &[ValueTree]) {
         for key in keys {
             let Data::Scalar(_, text) = &key.data else { continue };
             if let Err(wrong) = ssh::check_key(text) {
@@ -352,7 +358,7 @@ impl Checker {
         }
     }
 
-    fn file(&mut self, file: &Tree) {
+    fn file(&mut self, file: &ValueTree) {
         let Data::Map(entries) = &file.data else { return };
         let value = |name: &str| entries.iter().find(|e| e.name() == name).map(|e| &e.value);
         if value("path").is_none() {
@@ -365,7 +371,7 @@ impl Checker {
         }
     }
 
-    fn mount(&mut self, mount: &Tree) {
+    fn mount(&mut self, mount: &ValueTree) {
         let four = matches!(&mount.data, Data::List(list) if list.len() == 4);
         if !four {
             let message = "a mount is a list of exactly four texts";
@@ -374,7 +380,7 @@ impl Checker {
         }
     }
 
-    fn command(&mut self, command: &Tree) {
+    fn command(&mut self, command: &ValueTree) {
         match &command.data {
             Data::List(words) => words.iter().for_each(|w| self.fixed_password(w)),
             _ => self.fixed_password(command),
@@ -382,7 +388,7 @@ impl Checker {
     }
 
     /// The password that everybody knows, set by a command.
-    fn fixed_password(&mut self, value: &Tree) {
+    fn fixed_password(&mut self, value: &ValueTree) {
         let Data::Scalar(_, text) = &value.data else { return };
         if text.contains("rancher:rancher") {
             let message = "this sets the password that everybody tries first";

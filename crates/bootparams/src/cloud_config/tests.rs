@@ -69,7 +69,7 @@ fn no_text_is_too_strange() {
     ] {
         for d in check(text, Os::Smoke) {
             assert!(d.span.start <= text.len(), "{text:?} {d:?}");
-            assert!(!super::super::Source { name: "x", text }.show(&d).is_empty());
+            assert!(!super::super::SourceText { name: "x", text }.show(&d).is_empty());
         }
     }
 }

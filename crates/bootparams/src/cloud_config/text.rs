@@ -2,8 +2,8 @@
 
 use crate::{
     check::{credentials, hide, is_secret_name},
-    tree::Node,
-    yaml::document::{self, Data, Tree},
+    tree::ConfigValue,
+    yaml::document::{self, Data, ValueTree},
 };
 
 /// Why bytes are not the text of a cloud-config.
@@ -72,8 +72,8 @@ impl Leaf {
 /// Every value of the first document of a text, in its order; nothing when it is no YAML.
 #[must_use]
 pub fn leaves(text: &str) -> Option<Vec<Leaf>> {
-    fn gather(tree: &Tree, keys: &mut Vec<String>, found: &mut Vec<Leaf>) {
-        let mut below = |key: String, tree: &Tree| {
+    fn gather(tree: &ValueTree, keys: &mut Vec<String>, found: &mut Vec<Leaf>) {
+        let mut below = |key: String, tree: &ValueTree| {
             keys.push(key);
             gather(tree, keys, found);
             keys.pop();
@@ -84,7 +84,7 @@ pub fn leaves(text: &str) -> Option<Vec<Leaf>> {
             Data::Scalar(node, text) => found.push(Leaf {
                 keys: keys.clone(),
                 text: text.clone(),
-                says_something: !matches!(node, Node::Null | Node::Bool(_)),
+                says_something: !matches!(node, ConfigValue::Null | ConfigValue::Bool(_)),
                 at: tree.span.start,
             }),
         }

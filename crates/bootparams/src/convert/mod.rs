@@ -19,16 +19,16 @@ use crate::{
     check::SCHEMA,
     os::Os,
     schema::{Key, Schema, Type},
-    tree::Node,
+    tree::ConfigValue,
     yaml::{
         self,
-        document::{Data, Entry, Tree},
+        document::{Data, MapEntry, ValueTree},
     },
 };
 
 /// How the OS takes a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum ConfigVerdict {
     /// It holds what was written.
     Ok,
     /// An error: a file is skipped as a whole; with a command line PID 1 gives up.
@@ -37,7 +37,7 @@ pub enum Verdict {
     Panic(String),
 }
 
-impl Verdict {
+impl ConfigVerdict {
     /// The word that the vectors have for it.
     #[must_use]
     pub fn word(&self) -> &'static str {
@@ -50,7 +50,7 @@ impl Verdict {
 }
 
 /// The OS's own words, without the place in a text that nobody sees.
-impl fmt::Display for Verdict {
+impl fmt::Display for ConfigVerdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ok => f.write_str("ok"),
@@ -72,11 +72,11 @@ pub(crate) struct Misfit {
     pub(crate) kind: &'static str,
     /// It is part of the key's value.
     pub(crate) inside: bool,
-    pub(crate) verdict: Verdict,
+    pub(crate) verdict: ConfigVerdict,
 }
 
 /// Everything in a tree that does not go into the structures of `os`, in the order in which it comes upon it.
-pub(crate) fn misfits(tree: &Tree, os: Os) -> Vec<Misfit> {
+pub(crate) fn misfits(tree: &ValueTree, os: Os) -> Vec<Misfit> {
     let mut c = Converter { os, path: Vec::new(), key: None, inside: false, found: Vec::new() };
     c.write(tree);
     c.fill(&SCHEMA, tree);
@@ -84,22 +84,22 @@ pub(crate) fn misfits(tree: &Tree, os: Os) -> Vec<Misfit> {
 }
 
 /// How the OS takes a tree: the ending that it comes upon first. Null pointers are followed when all is read.
-pub(crate) fn verdict(tree: &Tree, os: Os) -> Verdict {
+pub(crate) fn verdict(tree: &ValueTree, os: Os) -> ConfigVerdict {
     let found = misfits(tree, os);
     let first = found.iter().find(|m| m.verdict != null_pointer()).or(found.first());
-    first.map_or(Verdict::Ok, |m| m.verdict.clone())
+    first.map_or(ConfigVerdict::Ok, |m| m.verdict.clone())
 }
 
-fn null_pointer() -> Verdict {
-    Verdict::Panic("runtime error: invalid memory address or nil pointer dereference".to_owned())
+fn null_pointer() -> ConfigVerdict {
+    ConfigVerdict::Panic("runtime error: invalid memory address or nil pointer dereference".to_owned())
 }
 
-fn refused(words: impl Into<String>) -> Verdict {
-    Verdict::Refused(words.into())
+fn refused(words: impl Into<String>) -> ConfigVerdict {
+    ConfigVerdict::Refused(words.into())
 }
 
-fn unhashable(kind: &str) -> Verdict {
-    Verdict::Panic(format!("runtime error: hash of unhashable type {kind}"))
+fn unhashable(kind: &str) -> ConfigVerdict {
+    ConfigVerdict::Panic(format!("runtime error: hash of unhashable type {kind}"))
 }
 
 struct Converter {
@@ -112,28 +112,28 @@ struct Converter {
 }
 
 impl Converter {
-    fn misfit(&mut self, tree: &Tree, verdict: Verdict) {
+    fn misfit(&mut self, tree: &ValueTree, verdict: ConfigVerdict) {
         let (span, kind) = (tree.span.clone(), tree.kind());
         let (path, key, inside) = (self.path.clone(), self.key, self.inside);
         self.found.push(Misfit { span, path, key, kind, inside, verdict });
     }
 
     /// The first half: everything is written as YAML, what no key wants as well.
-    fn write(&mut self, tree: &Tree) {
+    fn write(&mut self, tree: &ValueTree) {
         match &tree.data {
-            Data::Scalar(Node::Str(text), _) => self.text(tree, text),
+            Data::Scalar(ConfigValue::Str(text), _) => self.text(tree, text),
             Data::Scalar(..) => {}
             Data::List(list) => list.iter().for_each(|item| self.write(item)),
             Data::Map(map) => {
                 for entry in ordered(map) {
                     self.path.push(entry.name());
-                    if matches!(&entry.key, Node::Float(f) if f.is_nan()) {
+                    if matches!(&entry.key, ConfigValue::Float(f) if f.is_nan()) {
                         self.misfit(
                             &entry.value,
                             refused("reflect: call of reflect.Value.Type on zero Value"),
                         );
                     }
-                    if let Node::Str(text) = &entry.key {
+                    if let ConfigValue::Str(text) = &entry.key {
                         self.text(&entry.value, text);
                     }
                     self.write(&entry.value);
@@ -143,14 +143,14 @@ impl Converter {
         }
     }
 
-    fn text(&mut self, tree: &Tree, text: &str) {
+    fn text(&mut self, tree: &ValueTree, text: &str) {
         if let Err(words) = carried(text) {
             self.misfit(tree, refused(words));
         }
     }
 
     /// The second half: a value into the structure's field or the map's element of `schema`.
-    fn fill(&mut self, schema: &'static Schema, tree: &Tree) {
+    fn fill(&mut self, schema: &'static Schema, tree: &ValueTree) {
         let outer = (self.key, self.inside);
         (self.key, self.inside) = (schema.key(), false);
         match schema.key().map_or(Type::Map, |key| key.row.ty) {
@@ -166,12 +166,12 @@ impl Converter {
     }
 
     /// An element of a list of structures. The list's own key is what it breaks.
-    fn fill_element(&mut self, schema: &'static Schema, item: &Tree) {
+    fn fill_element(&mut self, schema: &'static Schema, item: &ValueTree) {
         let Some(element) = schema.child("*") else { return };
         self.map(element, item);
     }
 
-    fn map(&mut self, schema: &'static Schema, tree: &Tree) {
+    fn map(&mut self, schema: &'static Schema, tree: &ValueTree) {
         match &tree.data {
             Data::Map(map) => {
                 for entry in ordered(map) {
@@ -196,7 +196,7 @@ impl Converter {
                 } else if schema.takes_any_name() {
                     let words = format!("Unknown resolution for '{}' using <", text.text);
                     self.misfit(tree, refused(words));
-                } else if matches!(yaml::plain(&text.text), Node::Time(_)) {
+                } else if matches!(yaml::plain(&text.text), ConfigValue::Time(_)) {
                     let words = "reflect.Set: value of type time.Time is not assignable to type";
                     self.misfit(tree, refused(words));
                 } else {
@@ -206,7 +206,7 @@ impl Converter {
         }
     }
 
-    fn list(&mut self, tree: &Tree, go_type: &str, mut element: impl FnMut(&mut Self, &Tree)) {
+    fn list(&mut self, tree: &ValueTree, go_type: &str, mut element: impl FnMut(&mut Self, &ValueTree)) {
         match &tree.data {
             Data::List(list) => {
                 let outer = std::mem::replace(&mut self.inside, true);
@@ -224,7 +224,7 @@ impl Converter {
         }
     }
 
-    fn value(&mut self, ty: Type, tree: &Tree) {
+    fn value(&mut self, ty: Type, tree: &ValueTree) {
         match ty {
             Type::Bool | Type::Int | Type::Text => self.scalar(ty, tree),
             Type::List => self.list(tree, "[]string", |c, item| c.scalar(Type::Text, item)),
@@ -243,7 +243,7 @@ impl Converter {
         }
     }
 
-    fn scalar(&mut self, ty: Type, tree: &Tree) {
+    fn scalar(&mut self, ty: Type, tree: &ValueTree) {
         let Data::Scalar(node, _) = &tree.data else {
             let words = if matches!(tree.data, Data::List(_)) { NO_LIST } else { NO_MAP };
             return self.misfit(tree, refused(words));
@@ -258,7 +258,7 @@ impl Converter {
             }
             // The reader looks at the first byte without asking whether there is one.
             Type::Int if text.text.bytes().all(|b| b == b'_') => {
-                Verdict::Panic("runtime error: index out of range [0] with length 0".to_owned())
+                ConfigVerdict::Panic("runtime error: index out of range [0] with length 0".to_owned())
             }
             Type::Int if yaml::gonum::int(&text.text).is_none() => {
                 refused(format!("Invalid integer: '{}'", text.text))
@@ -269,14 +269,14 @@ impl Converter {
     }
 
     /// A type that reads itself from whatever the value is.
-    fn unmarshal(&mut self, tree: &Tree, read: fn(&Tree) -> Result<(), compose::Wrong>) {
+    fn unmarshal(&mut self, tree: &ValueTree, read: fn(&ValueTree) -> Result<(), compose::Wrong>) {
         // The outermost scalar is null even if it was quoted.
         let read_again = match &tree.data {
-            Data::Scalar(node, _) if Written::of(node).is_null() => Ok(Tree::scalar(Node::Null)),
+            Data::Scalar(node, _) if Written::of(node).is_null() => Ok(ValueTree::scalar(ConfigValue::Null)),
             _ => again(tree),
         };
         match read_again {
-            Err((span, verdict)) => self.misfit(&Tree { span, ..tree.clone() }, verdict),
+            Err((span, verdict)) => self.misfit(&ValueTree { span, ..tree.clone() }, verdict),
             Ok(value) => {
                 if let Err(wrong) = read(&value) {
                     let (key, inside) = (self.key, self.inside || wrong.inside);
@@ -290,10 +290,10 @@ impl Converter {
     }
 
     /// What no key wants is read all the same.
-    fn skip(&mut self, tree: &Tree) {
+    fn skip(&mut self, tree: &ValueTree) {
         if let Err((span, verdict)) = again(tree) {
             let key = self.key.take();
-            self.misfit(&Tree { span, ..tree.clone() }, verdict);
+            self.misfit(&ValueTree { span, ..tree.clone() }, verdict);
             self.key = key;
         }
     }
@@ -303,27 +303,27 @@ const NO_LIST: &str = "Expected an array, slice or interface{} but was a";
 const NO_MAP: &str = "Expected a struct or map but was a";
 
 /// The value after it was written and read, where no type says what it shall be.
-fn again(tree: &Tree) -> Result<Tree, (Range<usize>, Verdict)> {
+fn again(tree: &ValueTree) -> Result<ValueTree, (Range<usize>, ConfigVerdict)> {
     let data = match &tree.data {
         Data::Scalar(node, text) => Data::Scalar(Written::of(node).read(), text.clone()),
         Data::List(list) => Data::List(list.iter().map(again).collect::<Result<_, _>>()?),
         Data::Map(map) => {
-            let entry = |entry: &Entry| {
+            let entry = |entry: &MapEntry| {
                 let key = Written::of(&entry.key).read();
                 let value = again(&entry.value)?;
-                if matches!(key, Node::Bytes(_)) {
+                if matches!(key, ConfigValue::Bytes(_)) {
                     return Err((entry.span.clone(), unhashable("[]uint8")));
                 }
-                Ok(Entry { span: entry.span.clone(), key, value })
+                Ok(MapEntry { span: entry.span.clone(), key, value })
             };
             Data::Map(ordered(map).into_iter().map(entry).collect::<Result<_, _>>()?)
         }
     };
-    Ok(Tree { span: tree.span.clone(), data })
+    Ok(ValueTree { span: tree.span.clone(), data })
 }
 
 /// The entries that count, in the order in which the encoder writes them.
-fn ordered(map: &[Entry]) -> Vec<&Entry> {
+fn ordered(map: &[MapEntry]) -> Vec<&MapEntry> {
     let mut last: HashMap<(u8, String), usize> = HashMap::with_capacity(map.len());
     for (i, entry) in map.iter().enumerate() {
         last.insert((kind_rank(&entry.key), entry.name()), i);
@@ -334,15 +334,15 @@ fn ordered(map: &[Entry]) -> Vec<&Entry> {
 }
 
 /// The place of a Go type among `reflect`'s kinds.
-fn kind_rank(key: &Node) -> u8 {
+fn kind_rank(key: &ConfigValue) -> u8 {
     match key {
-        Node::Null => 0,
-        Node::Bool(_) => 1,
-        Node::Int(_) => 6,
-        Node::Float(_) => 14,
-        Node::Map(_) => 21,
-        Node::List(_) | Node::Bytes(_) => 23,
-        Node::Str(_) => 24,
-        Node::Time(_) => 25,
+        ConfigValue::Null => 0,
+        ConfigValue::Bool(_) => 1,
+        ConfigValue::Int(_) => 6,
+        ConfigValue::Float(_) => 14,
+        ConfigValue::Map(_) => 21,
+        ConfigValue::List(_) | ConfigValue::Bytes(_) => 23,
+        ConfigValue::Str(_) => 24,
+        ConfigValue::Time(_) => 25,
     }
 }

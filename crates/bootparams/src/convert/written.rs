@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use base64::Engine as _;
 
 use crate::{
-    tree::{Node, go_float},
+    tree::{ConfigValue, go_float},
     yaml,
 };
 
@@ -26,25 +26,27 @@ enum Form {
 }
 
 impl<'a> Written<'a> {
-    pub(super) fn of(node: &'a Node) -> Self {
+    pub(super) fn of(node: &'a ConfigValue) -> Self {
         let plain = |text: String| Self { text: text.into(), form: Form::Plain };
         match node {
             // One that cannot be carried stops everything before it gets here.
-            Node::Str(text) => Self { text: carried(text).unwrap_or_default(), form: Form::Quoted },
-            Node::Bytes(bytes) => {
+            ConfigValue::Str(text) => Self { text: carried(text).unwrap_or_default(), form: Form::Quoted },
+            ConfigValue::Bytes(bytes) => {
                 let text = base64::engine::general_purpose::STANDARD.encode(bytes);
                 Self { text: text.into(), form: Form::Binary }
             }
-            Node::Null => plain("null".to_owned()),
-            Node::Bool(b) => plain(b.to_string()),
-            Node::Int(n) => plain(n.to_string()),
-            Node::Float(f) if f.is_nan() => plain(".nan".to_owned()),
-            Node::Float(f) if f.is_infinite() => plain(if *f < 0.0 { "-.inf" } else { "+.inf" }.to_owned()),
-            Node::Float(f) => plain(go_float(*f)),
+            ConfigValue::Null => plain("null".to_owned()),
+            ConfigValue::Bool(b) => plain(b.to_string()),
+            ConfigValue::Int(n) => plain(n.to_string()),
+            ConfigValue::Float(f) if f.is_nan() => plain(".nan".to_owned()),
+            ConfigValue::Float(f) if f.is_infinite() => {
+                plain(if *f < 0.0 { "-.inf" } else { "+.inf" }.to_owned())
+            }
+            ConfigValue::Float(f) => plain(go_float(*f)),
             // Go has no text for a year of more than four digits, and the encoder does not ask.
-            Node::Time(time) => plain(time.rfc3339().unwrap_or_default()),
+            ConfigValue::Time(time) => plain(time.rfc3339().unwrap_or_default()),
             // No scalars; nothing asks for their text.
-            Node::List(_) | Node::Map(_) => plain(String::new()),
+            ConfigValue::List(_) | ConfigValue::Map(_) => plain(String::new()),
         }
     }
 
@@ -66,19 +68,19 @@ impl<'a> Written<'a> {
     }
 
     /// What is read where no type is known.
-    pub(super) fn read(&self) -> Node {
+    pub(super) fn read(&self) -> ConfigValue {
         match self.form {
             Form::Plain => yaml::plain(&self.text),
-            Form::Quoted => Node::Str(self.text.clone().into_owned()),
+            Form::Quoted => ConfigValue::Str(self.text.clone().into_owned()),
             Form::Binary => yaml::binary(&self.text),
         }
     }
 }
 
 /// What becomes of a scalar where a text is wanted. None for lists and maps.
-pub(crate) fn as_text(node: &Node) -> Option<String> {
+pub(crate) fn as_text(node: &ConfigValue) -> Option<String> {
     match node {
-        Node::List(_) | Node::Map(_) => None,
+        ConfigValue::List(_) | ConfigValue::Map(_) => None,
         scalar => Some(Written::of(scalar).string()),
     }
 }

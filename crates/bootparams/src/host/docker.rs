@@ -6,13 +6,13 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Host,
-    table::Names,
-    take::{self, Said},
+    table::Wildcards,
+    take::{self, TakeResult},
 };
 
 /// What dockerd is started with.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Docker {
+pub(super) struct DockerDaemon {
     /// Keys of `daemon.json`, over ours.
     keys: BTreeMap<&'static str, Value>,
     log_opts: BTreeMap<String, String>,
@@ -22,7 +22,7 @@ pub(super) struct Docker {
     pub(super) shutdown: Option<u16>,
 }
 
-pub(super) fn text(host: &mut Host, key: &'static str, value: String) -> Said {
+pub(super) fn text(host: &mut Host, key: &'static str, value: String) -> TakeResult {
     if take::plain(&value, "-_.") {
         host.docker.keys.insert(key, Value::String(value));
         Vec::new()
@@ -31,12 +31,12 @@ pub(super) fn text(host: &mut Host, key: &'static str, value: String) -> Said {
     }
 }
 
-pub(super) fn flag(host: &mut Host, key: &'static str, value: bool) -> Said {
+pub(super) fn flag(host: &mut Host, key: &'static str, value: bool) -> TakeResult {
     host.docker.keys.insert(key, Value::Bool(value));
     Vec::new()
 }
 
-pub(super) fn insecure(host: &mut Host, _: &Names<'_>, registries: Vec<String>) -> Said {
+pub(super) fn insecure(host: &mut Host, _: &Wildcards<'_>, registries: Vec<String>) -> TakeResult {
     let mut kept = Vec::new();
     let said = take::each(&mut kept, registries, |r| {
         if take::plain(&r, ".:-/") { Ok(r) } else { Err("a registry is host:port or a network".to_owned()) }
@@ -45,7 +45,7 @@ pub(super) fn insecure(host: &mut Host, _: &Names<'_>, registries: Vec<String>) 
     said
 }
 
-pub(super) fn mirror(host: &mut Host, _: &Names<'_>, mirror: String) -> Said {
+pub(super) fn mirror(host: &mut Host, _: &Wildcards<'_>, mirror: String) -> TakeResult {
     let web = mirror.starts_with("http://") || mirror.starts_with("https://");
     if !web || !mirror.bytes().all(|b| b.is_ascii_graphic()) {
         return vec!["a mirror is an address with http:// or https://".to_owned()];
@@ -54,7 +54,7 @@ pub(super) fn mirror(host: &mut Host, _: &Names<'_>, mirror: String) -> Said {
     Vec::new()
 }
 
-pub(super) fn log_opt(host: &mut Host, names: &Names<'_>, value: String) -> Said {
+pub(super) fn log_opt(host: &mut Host, names: &Wildcards<'_>, value: String) -> TakeResult {
     let name = names.first().copied().unwrap_or_default();
     match take::line(value) {
         Ok(value) => {
@@ -65,7 +65,7 @@ pub(super) fn log_opt(host: &mut Host, names: &Names<'_>, value: String) -> Said
     }
 }
 
-pub(super) fn bip(host: &mut Host, _: &Names<'_>, value: String) -> Said {
+pub(super) fn bip(host: &mut Host, _: &Wildcards<'_>, value: String) -> TakeResult {
     match super::network::with_length(&value) {
         Ok(_) => {
             host.docker.keys.insert("bip", Value::String(value));
@@ -75,7 +75,7 @@ pub(super) fn bip(host: &mut Host, _: &Names<'_>, value: String) -> Said {
     }
 }
 
-pub(super) fn shutdown(host: &mut Host, _: &Names<'_>, seconds: i64) -> Said {
+pub(super) fn shutdown(host: &mut Host, _: &Wildcards<'_>, seconds: i64) -> TakeResult {
     let seconds = u16::try_from(seconds).ok().filter(|s| *s <= 3600);
     take::set(
         &mut host.docker.shutdown,
@@ -83,7 +83,7 @@ pub(super) fn shutdown(host: &mut Host, _: &Names<'_>, seconds: i64) -> Said {
     )
 }
 
-pub(super) fn environment(host: &mut Host, _: &Names<'_>, variables: Vec<String>) -> Said {
+pub(super) fn environment(host: &mut Host, _: &Wildcards<'_>, variables: Vec<String>) -> TakeResult {
     let mut kept = Vec::new();
     let said = take::each(&mut kept, variables, |variable| match variable.split_once('=') {
         Some((name, value)) if take::is_variable(name) => {
@@ -105,19 +105,19 @@ const REFUSED: &[(&[&str], &str)] = &[
 /// `docker daemon …`, as old configurations begin.
 const PROGRAM: &[&str] = &["docker", "daemon", "dockerd", "-d"];
 
-pub(super) fn args(host: &mut Host, _: &Names<'_>, args: Vec<String>) -> Said {
+pub(super) fn args(host: &mut Host, _: &Wildcards<'_>, args: Vec<String>) -> TakeResult {
     let (kept, said) = checked(args);
     host.docker.args = kept;
     said
 }
 
-pub(super) fn extra_args(host: &mut Host, _: &Names<'_>, args: Vec<String>) -> Said {
+pub(super) fn extra_args(host: &mut Host, _: &Wildcards<'_>, args: Vec<String>) -> TakeResult {
     let (kept, said) = checked(args);
     host.docker.extra_args = kept;
     said
 }
 
-fn checked(args: Vec<String>) -> (Vec<String>, Said) {
+fn checked(args: Vec<String>) -> (Vec<String>, TakeResult) {
     let (mut kept, mut said) = (Vec::new(), Vec::new());
     let tls = args.iter().any(|a| a.starts_with("--tlsverify") && !a.ends_with("=false"));
     let mut args = args.into_iter().skip_while(|a| PROGRAM.contains(&a.as_str())).peekable();
@@ -168,7 +168,7 @@ const KEYS: &[(&str, &str)] = &[
     ("registry-mirror", "registry-mirrors"),
 ];
 
-impl Docker {
+impl DockerDaemon {
     /// What dockerd runs with unless something else is asked for: logs with bounds, data on the state disk.
     fn defaults() -> Map<String, Value> {
         let json = json!({

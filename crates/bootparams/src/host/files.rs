@@ -2,11 +2,11 @@
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
-use super::{Host, docker::Docker, network::Interface};
+use super::{Host, docker::DockerDaemon, network::Interface};
 
 /// A file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct File {
+pub struct HostFile {
     /// Its path, without the leading `/`.
     pub path: String,
     /// Permission bits.
@@ -23,7 +23,7 @@ pub struct File {
 #[derive(Clone, Debug, Default)]
 pub struct Rendered {
     /// The files.
-    pub files: BTreeMap<String, File>,
+    pub files: BTreeMap<String, HostFile>,
     /// What was refused, with reasons.
     pub refused: Vec<String>,
 }
@@ -60,7 +60,7 @@ impl Host {
         let keys = self.keys.iter().fold(String::new(), |all, key| all + key + "\n");
         for (home, id) in [("root", 0), ("home/rancher", 1100), ("home/docker", 1101)] {
             let path = format!("{home}/.ssh/authorized_keys");
-            out.put(File { path, mode: 0o600, uid: id, gid: id, content: keys.clone().into_bytes() });
+            out.put(HostFile { path, mode: 0o600, uid: id, gid: id, content: keys.clone().into_bytes() });
         }
         let sysctl =
             self.sysctl.iter().fold(String::new(), |all, (name, value)| format!("{all}{name} = {value}\n"));
@@ -96,7 +96,7 @@ impl Host {
             None => ssh.port.to_string(),
         };
         let custom = self.docker.all_args().next().is_some()
-            || self.docker.json(None) != Ok(Docker::default_json())
+            || self.docker.json(None) != Ok(DockerDaemon::default_json())
             || self.files.iter().any(|f| f.path == DAEMON_JSON);
         let values = [
             ("STATE_DEV", state.dev.clone()),
@@ -148,8 +148,8 @@ impl Host {
             out.refused.push(format!("`write_files`: /{DAEMON_JSON}: {reason}"));
             self.docker.json(None)
         });
-        out.add(DAEMON_JSON, 0o644, json.unwrap_or_else(|_| Docker::default_json()));
-        out.add("etc/docker/daemon.default.json", 0o644, Docker::default_json());
+        out.add(DAEMON_JSON, 0o644, json.unwrap_or_else(|_| DockerDaemon::default_json()));
+        out.add("etc/docker/daemon.default.json", 0o644, DockerDaemon::default_json());
         out.add("etc/docker/args", 0o644, lines(self.docker.all_args()));
         out.add("etc/docker/environment", 0o644, assignments(self.docker.variables()));
     }
@@ -187,10 +187,10 @@ impl Host {
 
 impl Rendered {
     fn add(&mut self, path: &str, mode: u32, content: String) {
-        self.put(File { path: path.to_owned(), mode, uid: 0, gid: 0, content: content.into_bytes() });
+        self.put(HostFile { path: path.to_owned(), mode, uid: 0, gid: 0, content: content.into_bytes() });
     }
 
-    fn put(&mut self, file: File) {
+    fn put(&mut self, file: HostFile) {
         self.files.insert(file.path.clone(), file);
     }
 }

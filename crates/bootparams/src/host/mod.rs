@@ -16,8 +16,8 @@ mod walk;
 
 use std::collections::BTreeMap;
 
-pub use files::{File, Rendered};
-pub use table::{Key, keys};
+pub use files::{HostFile, Rendered};
+pub use table::{SystemKey, keys};
 pub(crate) use walk::{setting, tree};
 
 use crate::{
@@ -34,13 +34,13 @@ pub const MAX_CONFIG: usize = 1 << 20;
 pub struct Host {
     hostname: Option<String>,
     keys: Vec<String>,
-    files: Vec<File>,
+    files: Vec<HostFile>,
     mounts: Vec<[String; 4]>,
     bootcmd: Vec<Vec<String>>,
     runcmd: Vec<Vec<String>>,
     password: Option<String>,
-    state: State,
-    docker: docker::Docker,
+    state: StateDisk,
+    docker: docker::DockerDaemon,
     environment: BTreeMap<String, String>,
     network: network::Network,
     sysctl: BTreeMap<String, String>,
@@ -52,7 +52,7 @@ pub struct Host {
 
 /// `rancher.state`.
 #[derive(Clone, Debug)]
-struct State {
+struct StateDisk {
     dev: String,
     autoformat: Vec<String>,
     formatzero: bool,
@@ -60,7 +60,7 @@ struct State {
     required: bool,
 }
 
-impl Default for State {
+impl Default for StateDisk {
     /// Where RancherOS 0.4 looks, so that `autoformat` alone is enough.
     fn default() -> Self {
         let dev = "LABEL=RANCHER_STATE".to_owned();
@@ -109,11 +109,11 @@ impl Host {
 
 /// Whether no key of the table is there or below.
 pub(crate) fn is_unknown(path: &[&str]) -> bool {
-    matches!(table::find(path), table::Found::Unknown(_))
+    matches!(table::find(path), table::TableMatch::Unknown(_))
 }
 
 /// The values of a cloud-config, or why it is none.
-fn config(text: &str) -> Result<document::Tree, String> {
+fn config(text: &str) -> Result<document::ValueTree, String> {
     if text.len() > MAX_CONFIG {
         return Err("it has more than a megabyte".to_owned());
     }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use super::{
     Host,
-    table::Names,
-    take::{self, Said},
+    table::Wildcards,
+    take::{self, TakeResult},
 };
 
 /// What the network is to be.
@@ -30,7 +30,11 @@ pub(super) struct Interface {
 }
 
 /// Changes the interface that a path names.
-pub(super) fn with(host: &mut Host, names: &Names<'_>, change: impl FnOnce(&mut Interface)) -> Said {
+pub(super) fn with(
+    host: &mut Host,
+    names: &Wildcards<'_>,
+    change: impl FnOnce(&mut Interface),
+) -> TakeResult {
     let name = names.first().copied().unwrap_or_default();
     if let Err(reason) = check_selector(name) {
         return vec![reason];
@@ -50,7 +54,7 @@ fn check_selector(text: &str) -> Result<(), String> {
     }
 }
 
-pub(super) fn selector(host: &mut Host, names: &Names<'_>, value: String) -> Said {
+pub(super) fn selector(host: &mut Host, names: &Wildcards<'_>, value: String) -> TakeResult {
     match check_selector(&value) {
         Ok(()) => with(host, names, |i| i.selector = Some(value.to_owned())),
         Err(reason) => vec![reason],
@@ -67,7 +71,7 @@ pub(super) fn with_length(text: &str) -> Result<String, String> {
     Ok(format!("{address}/{length}"))
 }
 
-pub(super) fn addresses(host: &mut Host, names: &Names<'_>, texts: Vec<String>) -> Said {
+pub(super) fn addresses(host: &mut Host, names: &Wildcards<'_>, texts: Vec<String>) -> TakeResult {
     let mut kept = Vec::new();
     let mut said = take::each(&mut kept, texts, |text| with_length(&text));
     // `address` and `addresses` of one interface are both meant.
@@ -78,7 +82,7 @@ pub(super) fn addresses(host: &mut Host, names: &Names<'_>, texts: Vec<String>) 
     said
 }
 
-pub(super) fn gateway(host: &mut Host, names: &Names<'_>, value: String) -> Said {
+pub(super) fn gateway(host: &mut Host, names: &Wildcards<'_>, value: String) -> TakeResult {
     match value.parse() {
         Ok(IpAddr::V4(address)) => with(host, names, |i| i.gateway = Some(address)),
         Ok(IpAddr::V6(address)) => with(host, names, |i| i.gateway6 = Some(address)),
@@ -86,24 +90,24 @@ pub(super) fn gateway(host: &mut Host, names: &Names<'_>, value: String) -> Said
     }
 }
 
-pub(super) fn mtu(host: &mut Host, names: &Names<'_>, value: i64) -> Said {
+pub(super) fn mtu(host: &mut Host, names: &Wildcards<'_>, value: i64) -> TakeResult {
     match u32::try_from(value).ok().filter(|m| (68..=65_535).contains(m)) {
         Some(mtu) => with(host, names, |i| i.mtu = Some(mtu)),
         None => vec!["a packet has 68 to 65535 bytes".to_owned()],
     }
 }
 
-pub(super) fn nameservers(host: &mut Host, _: &Names<'_>, servers: Vec<String>) -> Said {
+pub(super) fn nameservers(host: &mut Host, _: &Wildcards<'_>, servers: Vec<String>) -> TakeResult {
     take::each(&mut host.network.nameservers, servers, |s| {
         s.parse().map_err(|_| format!("`{}` is not an address", s.escape_debug()))
     })
 }
 
-pub(super) fn search(host: &mut Host, _: &Names<'_>, domains: Vec<String>) -> Said {
+pub(super) fn search(host: &mut Host, _: &Wildcards<'_>, domains: Vec<String>) -> TakeResult {
     take::each(&mut host.network.search, domains, take::hostname)
 }
 
-pub(super) fn proxy(host: &mut Host, name: &'static str, value: String) -> Said {
+pub(super) fn proxy(host: &mut Host, name: &'static str, value: String) -> TakeResult {
     match take::line(value) {
         Ok(value) => {
             host.network.proxies.insert(name, value);

@@ -128,7 +128,7 @@ pub(super) fn reason(path: &[&str]) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::table::{Found, find},
+        super::table::{TableMatch, find},
         *,
     };
     use crate::schema;
@@ -141,9 +141,9 @@ mod tests {
             let path = key.path.strip_prefix("cc.").unwrap_or(&key.path).replace('*', "x");
             let path: Vec<&str> = path.split('.').collect();
             match find(&path) {
-                Found::Row(..) | Found::Group => {}
-                Found::Unknown(_) if reason(&path).is_some() => {}
-                Found::Unknown(_) => silent.push(key.path.clone()),
+                TableMatch::Row(..) | TableMatch::Group => {}
+                TableMatch::Unknown(_) if reason(&path).is_some() => {}
+                TableMatch::Unknown(_) => silent.push(key.path.clone()),
             }
         }
         assert_eq!(silent, Vec::<String>::new());
@@ -154,7 +154,7 @@ mod tests {
         for (pattern, _) in REASONS {
             let path = pattern.replace('*', "x");
             let found = find(&path.split('.').collect::<Vec<_>>());
-            assert!(matches!(found, Found::Unknown(_)), "{pattern}");
+            assert!(matches!(found, TableMatch::Unknown(_)), "{pattern}");
         }
     }
 }

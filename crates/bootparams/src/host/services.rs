@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use super::{
     Host,
-    take::{self, Said, text},
+    take::{self, TakeResult, text},
     walk::{flag, list},
 };
-use crate::yaml::document::{Data, Tree};
+use crate::yaml::document::{Data, ValueTree};
 
 /// What an option of `docker run` is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,8 +40,8 @@ pub(super) fn take(
     names: &[&str],
     option: &'static str,
     shape: Shape,
-    value: &Tree,
-) -> Result<Said, ()> {
+    value: &ValueTree,
+) -> Result<TakeResult, ()> {
     let name = names.first().copied().unwrap_or_default();
     let words = match shape {
         Shape::Image | Shape::Text => vec![text(value).ok_or(())?],
@@ -74,7 +74,7 @@ pub(super) fn take(
 }
 
 /// A command as one text is split at blanks; quotes keep together, as in compose.
-fn shell(value: &Tree) -> Result<Vec<String>, ()> {
+fn shell(value: &ValueTree) -> Result<Vec<String>, ()> {
     let text = text(value).ok_or(())?;
     let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
     for c in text.chars() {
@@ -92,7 +92,7 @@ fn shell(value: &Tree) -> Result<Vec<String>, ()> {
     Ok(words)
 }
 
-fn pairs(value: &Tree) -> Result<Vec<String>, ()> {
+fn pairs(value: &ValueTree) -> Result<Vec<String>, ()> {
     let Data::Map(entries) = &value.data else { return list(value) };
     entries.iter().map(|e| Ok(format!("{}={}", e.name(), text(&e.value).ok_or(())?))).collect()
 }

@@ -3,34 +3,34 @@
 use super::{
     Host, docker, network,
     services::Shape,
-    take::{self, Said},
+    take::{self, TakeResult},
 };
-use crate::yaml::document::Tree;
+use crate::yaml::document::ValueTree;
 
 /// What a key takes, and what becomes of it.
 #[derive(Clone, Copy)]
 pub(crate) enum Handler {
     /// True or false.
-    Flag(fn(&mut Host, &Names<'_>, bool) -> Said),
+    Flag(fn(&mut Host, &Wildcards<'_>, bool) -> TakeResult),
     /// An integer.
-    Number(fn(&mut Host, &Names<'_>, i64) -> Said),
+    Number(fn(&mut Host, &Wildcards<'_>, i64) -> TakeResult),
     /// A text, as it is written.
-    Text(fn(&mut Host, &Names<'_>, String) -> Said),
+    Text(fn(&mut Host, &Wildcards<'_>, String) -> TakeResult),
     /// A list of texts.
-    List(fn(&mut Host, &Names<'_>, Vec<String>) -> Said),
+    List(fn(&mut Host, &Wildcards<'_>, Vec<String>) -> TakeResult),
     /// A list of commands: texts for a shell, or lists of words.
-    Commands(fn(&mut Host, Vec<Vec<String>>) -> Said),
+    Commands(fn(&mut Host, Vec<Vec<String>>) -> TakeResult),
     /// A list of lists or maps.
-    Items(fn(&mut Host, &[Tree]) -> Said),
+    Items(fn(&mut Host, &[ValueTree]) -> TakeResult),
     /// An option of `docker run`.
     Run(&'static str, Shape),
 }
 
 /// What stands at the places of a path that are `*`.
-pub(crate) type Names<'a> = [&'a str];
+pub(crate) type Wildcards<'a> = [&'a str];
 
 /// A row.
-pub(crate) struct Row {
+pub(crate) struct HostRow {
     /// The path; `*` is any one name, `**` a name with dots in it.
     pub(crate) path: &'static str,
     pub(crate) handler: Handler,
@@ -41,11 +41,11 @@ pub(crate) struct Row {
 
 use Handler::{Commands, Flag, Items, List, Number, Run, Text};
 
-const fn row(path: &'static str, example: &'static str, handler: Handler, about: &'static str) -> Row {
-    Row { path, handler, about, example }
+const fn row(path: &'static str, example: &'static str, handler: Handler, about: &'static str) -> HostRow {
+    HostRow { path, handler, about, example }
 }
 
-pub(crate) static ROWS: &[Row] = &[
+pub(crate) static ROWS: &[HostRow] = &[
     row("hostname", "box", Text(|h, _, v| take::set(&mut h.hostname, take::hostname(v))), "the host's name"),
     row(
         "ssh_authorized_keys",
@@ -310,7 +310,7 @@ impl Handler {
 
 /// A key that the system takes, for people and documents.
 #[derive(Clone, Debug, serde::Serialize)]
-pub struct Key {
+pub struct SystemKey {
     /// The path in a cloud-config; `*` is any one name, `**` a name with dots in it.
     pub path: &'static str,
     /// What it takes.
@@ -324,16 +324,20 @@ pub struct Key {
 
 /// Every key, in the order of the table.
 #[must_use]
-pub fn keys() -> Vec<Key> {
-    let key =
-        |r: &'static Row| Key { path: r.path, ty: r.handler.name(), about: r.about, example: r.example };
+pub fn keys() -> Vec<SystemKey> {
+    let key = |r: &'static HostRow| SystemKey {
+        path: r.path,
+        ty: r.handler.name(),
+        about: r.about,
+        example: r.example,
+    };
     ROWS.iter().map(key).collect()
 }
 
 /// What a path is.
-pub(crate) enum Found {
+pub(crate) enum TableMatch {
     /// A key, and what stands at its stars.
-    Row(&'static Row, Vec<String>),
+    Row(&'static HostRow, Vec<String>),
     /// Keys are below it.
     Group,
     /// No key; the names that are known at this depth.
@@ -341,7 +345,7 @@ pub(crate) enum Found {
 }
 
 /// Looks a path up.
-pub(crate) fn find(path: &[&str]) -> Found {
+pub(crate) fn find(path: &[&str]) -> TableMatch {
     let mut group = false;
     let mut near = Vec::new();
     for row in ROWS {
@@ -359,12 +363,12 @@ pub(crate) fn find(path: &[&str]) -> Found {
         }
         let rest = segments.last() == Some(&"**") && depth == segments.len();
         if depth == segments.len() && (rest || path.len() == segments.len()) {
-            return Found::Row(row, names);
+            return TableMatch::Row(row, names);
         }
         group |= depth == path.len() && segments.len() > path.len();
         if depth + 1 == path.len() && segments.get(depth).is_some_and(|s| !s.starts_with('*')) {
             near.push(segments[depth]);
         }
     }
-    if group { Found::Group } else { Found::Unknown(near) }
+    if group { TableMatch::Group } else { TableMatch::Unknown(near) }
 }

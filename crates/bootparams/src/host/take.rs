@@ -2,24 +2,24 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
-use super::{File, Host, table::Names};
+use super::{Host, HostFile, table::Wildcards};
 use crate::{
     check::is_hash,
     ssh,
-    yaml::document::{Data, Entry, Tree},
+    yaml::document::{Data, MapEntry, ValueTree},
 };
 
 /// What was refused, each with its reason; nothing when all was taken.
-pub(super) type Said = Vec<String>;
+pub(super) type TakeResult = Vec<String>;
 
 /// Keeps a value.
-pub(super) fn assign<T>(slot: &mut T, value: T) -> Said {
+pub(super) fn assign<T>(slot: &mut T, value: T) -> TakeResult {
     *slot = value;
     Vec::new()
 }
 
 /// Keeps a value if it is right.
-pub(super) fn put<T>(slot: &mut T, value: Result<T, String>) -> Said {
+pub(super) fn put<T>(slot: &mut T, value: Result<T, String>) -> TakeResult {
     match value {
         Ok(value) => assign(slot, value),
         Err(reason) => vec![reason],
@@ -27,7 +27,7 @@ pub(super) fn put<T>(slot: &mut T, value: Result<T, String>) -> Said {
 }
 
 /// As [`put`], for a value that may be missing.
-pub(super) fn set<T>(slot: &mut Option<T>, value: Result<T, String>) -> Said {
+pub(super) fn set<T>(slot: &mut Option<T>, value: Result<T, String>) -> TakeResult {
     put(slot, value.map(Some))
 }
 
@@ -36,7 +36,7 @@ pub(super) fn each<T>(
     slot: &mut Vec<T>,
     values: impl IntoIterator<Item = String>,
     check: impl Fn(String) -> Result<T, String>,
-) -> Said {
+) -> TakeResult {
     let (mut kept, mut said) = (Vec::new(), Vec::new());
     for value in values {
         match check(value) {
@@ -49,7 +49,7 @@ pub(super) fn each<T>(
 }
 
 /// A value that changes nothing, and of which only some are right.
-pub(super) fn only(value: &str, known: &[&str]) -> Said {
+pub(super) fn only(value: &str, known: &[&str]) -> TakeResult {
     if known.contains(&value) {
         Vec::new()
     } else {
@@ -76,7 +76,7 @@ pub(super) fn hostname(name: String) -> Result<String, String> {
     }
 }
 
-pub(super) fn keys(host: &mut Host, _: &Names<'_>, keys: Vec<String>) -> Said {
+pub(super) fn keys(host: &mut Host, _: &Wildcards<'_>, keys: Vec<String>) -> TakeResult {
     each(&mut host.keys, keys, |key| ssh::check_key(&key).map(|()| key.trim().to_owned()))
 }
 
@@ -108,18 +108,18 @@ pub(super) fn state_device(text: String) -> Result<String, String> {
     }
 }
 
-pub(super) fn autoformat(host: &mut Host, _: &Names<'_>, disks: Vec<String>) -> Said {
+pub(super) fn autoformat(host: &mut Host, _: &Wildcards<'_>, disks: Vec<String>) -> TakeResult {
     each(&mut host.state.autoformat, disks, device)
 }
 
-pub(super) fn commands(slot: &mut Vec<Vec<String>>, commands: Vec<Vec<String>>) -> Said {
+pub(super) fn commands(slot: &mut Vec<Vec<String>>, commands: Vec<Vec<String>>) -> TakeResult {
     let (good, bad): (Vec<_>, Vec<_>) =
         commands.into_iter().partition(|c| !c.is_empty() && !c.iter().any(|w| w.contains('\0')));
     *slot = good;
     bad.iter().map(|_| "a command without words".to_owned()).collect()
 }
 
-pub(super) fn variable(host: &mut Host, names: &Names<'_>, value: String) -> Said {
+pub(super) fn variable(host: &mut Host, names: &Wildcards<'_>, value: String) -> TakeResult {
     let name = names.first().copied().unwrap_or_default();
     if !is_variable(name) {
         return vec![format!("`{name}` is not a variable's name")];
@@ -137,7 +137,7 @@ pub(super) fn is_variable(name: &str) -> bool {
     plain(name, "_") && !name.starts_with(|c: char| c.is_ascii_digit())
 }
 
-pub(super) fn sysctl(host: &mut Host, names: &Names<'_>, value: String) -> Said {
+pub(super) fn sysctl(host: &mut Host, names: &Wildcards<'_>, value: String) -> TakeResult {
     let name = names.first().copied().unwrap_or_default();
     if !plain(name, "_./-") || name.contains("..") || name.starts_with('/') {
         return vec![format!("`{name}` is not a kernel setting")];
@@ -151,7 +151,7 @@ pub(super) fn sysctl(host: &mut Host, names: &Names<'_>, value: String) -> Said 
     }
 }
 
-pub(super) fn modules(host: &mut Host, _: &Names<'_>, modules: Vec<String>) -> Said {
+pub(super) fn modules(host: &mut Host, _: &Wildcards<'_>, modules: Vec<String>) -> TakeResult {
     each(&mut host.modules, modules, |module| {
         let good = module.split(' ').all(|word| plain(word, "_=.,:-"));
         let starts = module.starts_with(|c: char| c.is_ascii_alphanumeric());
@@ -163,18 +163,18 @@ pub(super) fn modules(host: &mut Host, _: &Names<'_>, modules: Vec<String>) -> S
     })
 }
 
-pub(super) fn port(host: &mut Host, _: &Names<'_>, port: i64) -> Said {
+pub(super) fn port(host: &mut Host, _: &Wildcards<'_>, port: i64) -> TakeResult {
     let port = u16::try_from(port).ok().filter(|p| *p > 0);
     put(&mut host.ssh.port, port.ok_or_else(|| "a port is a number from 1 to 65535".to_owned()))
 }
 
-pub(super) fn listen(host: &mut Host, _: &Names<'_>, address: String) -> Said {
+pub(super) fn listen(host: &mut Host, _: &Wildcards<'_>, address: String) -> TakeResult {
     let good = address.parse::<core::net::IpAddr>().is_ok();
     let wrong = || format!("`{address}` is not an address");
     set(&mut host.ssh.address, good.then(|| address.clone()).ok_or_else(wrong))
 }
 
-pub(super) fn datasources(host: &mut Host, _: &Names<'_>, sources: Vec<String>) -> Said {
+pub(super) fn datasources(host: &mut Host, _: &Wildcards<'_>, sources: Vec<String>) -> TakeResult {
     each(&mut host.datasources, sources, |source| {
         let (kind, rest) = source.split_once(':').unwrap_or((&source, ""));
         let web = rest.starts_with("http://") || rest.starts_with("https://");
@@ -189,15 +189,15 @@ pub(super) fn datasources(host: &mut Host, _: &Names<'_>, sources: Vec<String>) 
 }
 
 /// The text of a property, as it is written.
-pub(super) fn text(tree: &Tree) -> Option<String> {
+pub(super) fn text(tree: &ValueTree) -> Option<String> {
     match &tree.data {
-        Data::Scalar(crate::tree::Node::Null, _) => Some(String::new()),
+        Data::Scalar(crate::tree::ConfigValue::Null, _) => Some(String::new()),
         Data::Scalar(_, text) => Some(text.clone()),
         _ => None,
     }
 }
 
-pub(super) fn mounts(host: &mut Host, mounts: &[Tree]) -> Said {
+pub(super) fn mounts(host: &mut Host, mounts: &[ValueTree]) -> TakeResult {
     let (mut kept, mut said) = (Vec::new(), Vec::new());
     for mount in mounts {
         match self::mount(mount) {
@@ -209,7 +209,7 @@ pub(super) fn mounts(host: &mut Host, mounts: &[Tree]) -> Said {
     said
 }
 
-fn mount(mount: &Tree) -> Result<[String; 4], String> {
+fn mount(mount: &ValueTree) -> Result<[String; 4], String> {
     let wrong = || "a mount is a list of four texts: device, folder, type, options".to_owned();
     let Data::List(list) = &mount.data else { return Err(wrong()) };
     let texts: Vec<String> = list.iter().filter_map(text).collect();
@@ -253,7 +253,7 @@ const OURS: &[&str] = &[
     "/var/run",
 ];
 
-pub(super) fn files(host: &mut Host, files: &[Tree]) -> Said {
+pub(super) fn files(host: &mut Host, files: &[ValueTree]) -> TakeResult {
     let (mut kept, mut said) = (Vec::new(), Vec::new());
     for file in files {
         match self::file(file) {
@@ -265,10 +265,10 @@ pub(super) fn files(host: &mut Host, files: &[Tree]) -> Said {
     said
 }
 
-fn file(tree: &Tree) -> Result<File, String> {
+fn file(tree: &ValueTree) -> Result<HostFile, String> {
     let Data::Map(entries) = &tree.data else { return Err("a file is a map with a path".to_owned()) };
     let known = ["path", "content", "owner", "permissions", "encoding"];
-    if let Some(name) = entries.iter().map(Entry::name).find(|name| !known.contains(&name.as_str())) {
+    if let Some(name) = entries.iter().map(MapEntry::name).find(|name| !known.contains(&name.as_str())) {
         return Err(format!("`{name}` is not a property of a file; there are {}", known.join(", ")));
     }
     let get = |name: &str| match entries.iter().rfind(|e| e.name() == name) {
@@ -290,7 +290,7 @@ fn file(tree: &Tree) -> Result<File, String> {
     let (uid, gid) = owner(&get("owner")?)
         .ok_or_else(|| format!("{path}: the owner is root, rancher, docker or a number"))?;
     let mode = mode(&get("permissions")?).ok_or_else(|| format!("{path}: permissions are octal digits"))?;
-    Ok(File { path: path[1..].to_owned(), mode, uid, gid, content })
+    Ok(HostFile { path: path[1..].to_owned(), mode, uid, gid, content })
 }
 
 fn content(text: &str, encoding: &str) -> Result<Vec<u8>, String> {

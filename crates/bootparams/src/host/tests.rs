@@ -29,7 +29,7 @@ fn files(config: &str) -> (BTreeMap<String, String>, Vec<String>) {
     let mut refused = host.read_config(config);
     let rendered = host.render();
     refused.extend(rendered.refused);
-    let text = |f: &File| {
+    let text = |f: &HostFile| {
         let owner = if f.uid == 0 { String::new() } else { format!("(owner {}) ", f.uid) };
         format!("{owner}{:o}\n{}", f.mode, String::from_utf8_lossy(&f.content))
     };

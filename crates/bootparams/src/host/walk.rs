@@ -4,17 +4,17 @@ use std::ops::Range;
 
 use super::{
     Host, refused, services,
-    table::{Found, Handler, find},
+    table::{Handler, TableMatch, find},
     take::text,
 };
 use crate::{
     check::nearest,
     line::{self, Word},
     os::Dialect,
-    tree::Node,
+    tree::ConfigValue,
     yaml::{
         self,
-        document::{Data, Entry, Tree},
+        document::{Data, MapEntry, ValueTree},
     },
 };
 
@@ -46,14 +46,14 @@ pub(crate) fn setting(host: &mut Host, word: &Word, dialect: Dialect) -> Vec<Ref
 }
 
 /// A value of the line; a scalar that is no text keeps the text as it is written.
-fn from_line(node: Node, written: &str, span: &Range<usize>) -> Tree {
+fn from_line(node: ConfigValue, written: &str, span: &Range<usize>) -> ValueTree {
     let data = match node {
-        Node::Str(text) => Data::Scalar(Node::Str(text.clone()), text),
-        Node::List(list) => Data::List(list.into_iter().map(|n| from_line(n, "", span)).collect()),
-        Node::Map(map) => {
+        ConfigValue::Str(text) => Data::Scalar(ConfigValue::Str(text.clone()), text),
+        ConfigValue::List(list) => Data::List(list.into_iter().map(|n| from_line(n, "", span)).collect()),
+        ConfigValue::Map(map) => {
             let entry = |(key, value)| {
                 let value = from_line(value, "", span);
-                Entry { span: span.clone(), key: Node::Str(key), value }
+                MapEntry { span: span.clone(), key: ConfigValue::Str(key), value }
             };
             Data::Map(map.into_iter().map(entry).collect())
         }
@@ -63,15 +63,15 @@ fn from_line(node: Node, written: &str, span: &Range<usize>) -> Tree {
         }
         other => Data::Scalar(other, written.to_owned()),
     };
-    Tree { span: span.clone(), data }
+    ValueTree { span: span.clone(), data }
 }
 
 /// Takes what a cloud-config sets.
-pub(crate) fn tree(host: &mut Host, root: &Tree) -> Vec<Refusal> {
+pub(crate) fn tree(host: &mut Host, root: &ValueTree) -> Vec<Refusal> {
     let mut out = Vec::new();
     match &root.data {
         Data::Map(_) => Walk { host, out: &mut out }.map(root, &[]),
-        Data::Scalar(Node::Null, _) => {}
+        Data::Scalar(ConfigValue::Null, _) => {}
         _ => {
             let message = format!("a cloud-config is a map, and this is {}", root.node().kind());
             out.push(Refusal { span: root.span.clone(), message, unknown: false });
@@ -86,19 +86,19 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    fn map(&mut self, tree: &Tree, path: &[&str]) {
+    fn map(&mut self, tree: &ValueTree, path: &[&str]) {
         let Data::Map(entries) = &tree.data else { return };
-        for Entry { span, key, value } in entries {
+        for MapEntry { span, key, value } in entries {
             let name = key.to_string();
             let path: Vec<&str> = path.iter().copied().chain([name.as_str()]).collect();
             self.entry(&path, span, value);
         }
     }
 
-    fn entry(&mut self, path: &[&str], span: &Range<usize>, value: &Tree) {
+    fn entry(&mut self, path: &[&str], span: &Range<usize>, value: &ValueTree) {
         let name = path.join(".").escape_debug().to_string();
         match find(path) {
-            Found::Row(row, names) => {
+            TableMatch::Row(row, names) => {
                 let names: Vec<&str> = names.iter().map(String::as_str).collect();
                 match take(self.host, row.handler, &names, value) {
                     Ok(said) => {
@@ -110,15 +110,15 @@ impl Walk<'_> {
                     }
                 }
             }
-            Found::Group => match &value.data {
+            TableMatch::Group => match &value.data {
                 Data::Map(_) => self.map(value, path),
-                Data::Scalar(Node::Null, _) => {}
+                Data::Scalar(ConfigValue::Null, _) => {}
                 _ => {
                     let have = value.node().kind();
                     self.refuse(&value.span, format!("`{name}` takes keys below it, not {have}"), false);
                 }
             },
-            Found::Unknown(near) => {
+            TableMatch::Unknown(near) => {
                 let reason = refused::reason(path).map(str::to_owned).unwrap_or_else(|| {
                     let near = nearest(path.last().copied().unwrap_or_default(), &near);
                     near.map_or("this system has no such key".to_owned(), |n| format!("did you mean `{n}`?"))
@@ -134,7 +134,7 @@ impl Walk<'_> {
 }
 
 /// Hands a value to its row; `Err` when it is of another type.
-fn take(host: &mut Host, handler: Handler, names: &[&str], value: &Tree) -> Result<Vec<String>, ()> {
+fn take(host: &mut Host, handler: Handler, names: &[&str], value: &ValueTree) -> Result<Vec<String>, ()> {
     Ok(match handler {
         Handler::Flag(f) => f(host, names, flag(value)?),
         Handler::Number(f) => f(host, names, number(value)?),
@@ -149,15 +149,15 @@ fn take(host: &mut Host, handler: Handler, names: &[&str], value: &Tree) -> Resu
     })
 }
 
-pub(super) fn flag(value: &Tree) -> Result<bool, ()> {
+pub(super) fn flag(value: &ValueTree) -> Result<bool, ()> {
     text(value).and_then(|t| yaml::boolean(&t)).ok_or(())
 }
 
-fn number(value: &Tree) -> Result<i64, ()> {
+fn number(value: &ValueTree) -> Result<i64, ()> {
     text(value).and_then(|t| t.parse().ok()).ok_or(())
 }
 
-pub(super) fn list(value: &Tree) -> Result<Vec<String>, ()> {
+pub(super) fn list(value: &ValueTree) -> Result<Vec<String>, ()> {
     match &value.data {
         Data::List(items) => items.iter().map(|i| text(i).ok_or(())).collect(),
         _ => Err(()),
@@ -165,9 +165,9 @@ pub(super) fn list(value: &Tree) -> Result<Vec<String>, ()> {
 }
 
 /// A text is for a shell, a list is the words themselves.
-fn commands(value: &Tree) -> Result<Vec<Vec<String>>, ()> {
+fn commands(value: &ValueTree) -> Result<Vec<Vec<String>>, ()> {
     let Data::List(items) = &value.data else { return Err(()) };
-    let command = |item: &Tree| match &item.data {
+    let command = |item: &ValueTree| match &item.data {
         Data::List(_) => list(item),
         _ => text(item).map(|t| vec!["sh".to_owned(), "-c".to_owned(), t]).ok_or(()),
     };

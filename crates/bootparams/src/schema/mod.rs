@@ -121,7 +121,7 @@ impl OnLine {
 
 /// A row of the table.
 #[derive(Clone, Copy, Debug)]
-pub struct Row {
+pub struct SchemaRow {
     /// The path below its table; `*` stands for any one key.
     pub path: &'static str,
     /// What it accepts.
@@ -142,7 +142,7 @@ pub struct Row {
 
 const V0_4: Version = Version::new(0, 4, 0);
 
-impl Row {
+impl SchemaRow {
     const fn new(path: &'static str, ty: Type, about: &'static str) -> Self {
         let on_line = match ty {
             Type::List | Type::Lists | Type::Commands | Type::Assignments => OnLine::Bracketed,
@@ -185,7 +185,7 @@ pub struct Key {
     /// The whole path, as it is written on the command line; `*` stands for any one key.
     pub path: String,
     /// The row it comes from.
-    pub row: &'static Row,
+    pub row: &'static SchemaRow,
 }
 
 impl Key {
@@ -205,7 +205,7 @@ impl Key {
 }
 
 /// All tables: the prefix their paths go below, the rows, and the releases that have them there.
-fn tables() -> Vec<(&'static str, &'static [Row])> {
+fn tables() -> Vec<(&'static str, &'static [SchemaRow])> {
     vec![
         ("cc.", rancher::TOP),
         ("rancher.", rancher::ROWS),
@@ -253,7 +253,7 @@ pub struct Schema {
 
 /// What a path is.
 #[derive(Clone, Debug)]
-pub enum Found<'a> {
+pub enum SchemaMatch<'a> {
     /// A key of the schema.
     Key(&'a Key),
     /// A key that this version does not have, or below one.
@@ -303,34 +303,34 @@ impl Schema {
 
     /// Looks a path up: `rancher.…`, or `cc.…` for the top level.
     #[must_use]
-    pub fn find(&self, path: &str, os: Os) -> Found<'_> {
+    pub fn find(&self, path: &str, os: Os) -> SchemaMatch<'_> {
         let top = path.strip_prefix("cc.");
         match self.find_segments(top.unwrap_or(path).split('.'), os) {
-            Found::Unknown { known, siblings } if top.is_some() => {
-                Found::Unknown { known: known + 1, siblings }
+            SchemaMatch::Unknown { known, siblings } if top.is_some() => {
+                SchemaMatch::Unknown { known: known + 1, siblings }
             }
             found => found,
         }
     }
 
     /// Looks a path up whose names may have dots, as in a file; the top level has no prefix.
-    pub fn find_segments<'s>(&self, path: impl IntoIterator<Item = &'s str>, os: Os) -> Found<'_> {
+    pub fn find_segments<'s>(&self, path: impl IntoIterator<Item = &'s str>, os: Os) -> SchemaMatch<'_> {
         let mut at = self;
         for (depth, segment) in path.into_iter().enumerate() {
             if let Some(key) = at.key.as_ref().filter(|k| k.row.ty != Type::Map) {
-                return Found::Below(key);
+                return SchemaMatch::Below(key);
             }
             let Some(next) = at.child(segment) else {
-                return Found::Unknown { known: depth, siblings: at.names(os) };
+                return SchemaMatch::Unknown { known: depth, siblings: at.names(os) };
             };
             if let Some(key) = next.key.as_ref().filter(|k| !k.known_to(os)) {
-                return Found::OtherVersion(key);
+                return SchemaMatch::OtherVersion(key);
             }
             at = next;
         }
         match &at.key {
-            Some(key) => Found::Key(key),
-            None => Found::Unknown { known: 0, siblings: Vec::new() },
+            Some(key) => SchemaMatch::Key(key),
+            None => SchemaMatch::Unknown { known: 0, siblings: Vec::new() },
         }
     }
 
@@ -350,17 +350,17 @@ mod tests {
     fn a_selector_stands_for_any_interface() {
         let schema = Schema::new();
         let os: Os = "rancheros-1.5.8".parse().unwrap();
-        let Found::Key(key) = schema.find("rancher.network.interfaces.eth0.dhcp", os) else {
+        let SchemaMatch::Key(key) = schema.find("rancher.network.interfaces.eth0.dhcp", os) else {
             panic!("not found")
         };
         assert_eq!((key.row.ty, key.path.as_str()), (Type::Bool, "rancher.network.interfaces.*.dhcp"));
-        assert!(matches!(schema.find("rancher.sysctl.net.ipv4", os), Found::Below(_)));
-        assert!(matches!(schema.find("rancher.services.x.nope", os), Found::Unknown { known: 3, .. }));
-        assert!(matches!(schema.find("rancher.nope.x", os), Found::Unknown { known: 1, .. }));
-        assert!(matches!(schema.find("cc.nope", os), Found::Unknown { known: 1, .. }));
-        assert!(matches!(schema.find("cc.Hostname", os), Found::Key(_)));
-        assert!(matches!(schema.find("cc.write_files.x.path", os), Found::Below(_)));
-        assert!(matches!(schema.find("rancher.default_network.dns.x", os), Found::OtherVersion(_)));
+        assert!(matches!(schema.find("rancher.sysctl.net.ipv4", os), SchemaMatch::Below(_)));
+        assert!(matches!(schema.find("rancher.services.x.nope", os), SchemaMatch::Unknown { known: 3, .. }));
+        assert!(matches!(schema.find("rancher.nope.x", os), SchemaMatch::Unknown { known: 1, .. }));
+        assert!(matches!(schema.find("cc.nope", os), SchemaMatch::Unknown { known: 1, .. }));
+        assert!(matches!(schema.find("cc.Hostname", os), SchemaMatch::Key(_)));
+        assert!(matches!(schema.find("cc.write_files.x.path", os), SchemaMatch::Below(_)));
+        assert!(matches!(schema.find("rancher.default_network.dns.x", os), SchemaMatch::OtherVersion(_)));
     }
 
     #[test]
@@ -369,7 +369,7 @@ mod tests {
         let default = |path: &str, os: &str| {
             let os: Os = os.parse().unwrap();
             match schema.find(path, os) {
-                Found::Key(key) => Some(key.default(os).unwrap_or("unset")),
+                SchemaMatch::Key(key) => Some(key.default(os).unwrap_or("unset")),
                 _ => None,
             }
         };

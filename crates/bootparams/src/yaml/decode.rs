@@ -11,11 +11,11 @@ use std::{
 
 use super::{
     Bad, Stop,
-    document::{Data, Entry, Places, Tree},
-    parse::{Event, Kind, Parser},
+    document::{Data, MapEntry, Places, ValueTree},
+    parse::{EventKind, Parser, YamlEvent},
     resolve,
 };
-use crate::tree::{Crash, Node};
+use crate::tree::{ConfigValue, Crash};
 
 /// More nodes than any text of a kernel line holds, unless aliases multiply them. A file may have one for every
 /// second byte more.
@@ -25,11 +25,11 @@ const MAX_DEPTH: usize = 256;
 
 pub(super) struct Decoder {
     parser: Parser,
-    event: Event,
+    event: YamlEvent,
     places: Places,
-    replay: Option<VecDeque<Event>>,
-    anchors: HashMap<String, Vec<Event>>,
-    tracking: Vec<Vec<Event>>,
+    replay: Option<VecDeque<YamlEvent>>,
+    anchors: HashMap<String, Vec<YamlEvent>>,
+    tracking: Vec<Vec<YamlEvent>>,
     nodes_left: usize,
     depth: usize,
 }
@@ -47,7 +47,7 @@ impl Decoder {
     fn with(text: &str, places: Places) -> Result<Self, Bad> {
         Ok(Self {
             parser: Parser::new(text)?,
-            event: Event::of(Kind::StreamStart),
+            event: YamlEvent::of(EventKind::StreamStart),
             places,
             replay: None,
             anchors: HashMap::new(),
@@ -63,23 +63,23 @@ impl Decoder {
     }
 
     /// The first document, into any value.
-    pub(super) fn document(&mut self) -> Result<Tree, Stop> {
+    pub(super) fn document(&mut self) -> Result<ValueTree, Stop> {
         self.start()?;
         let tree = self.root()?;
         self.end(tree)
     }
 
     /// The first document, into a map: of its outermost keys and values even quoted nulls are null.
-    pub(super) fn file(&mut self) -> Result<Tree, Stop> {
+    pub(super) fn file(&mut self) -> Result<ValueTree, Stop> {
         self.start()?;
         let tree = self.file_root()?;
         self.end(tree)
     }
 
-    fn file_root(&mut self) -> Result<Tree, Stop> {
+    fn file_root(&mut self) -> Result<ValueTree, Stop> {
         match self.event.kind {
-            Kind::MappingStart => self.node(Self::root),
-            Kind::Alias => {
+            EventKind::MappingStart => self.node(Self::root),
+            EventKind::Alias => {
                 self.recall()?;
                 self.file_root()
             }
@@ -89,21 +89,21 @@ impl Decoder {
 
     /// The place of a document behind the one that was read.
     pub(super) fn next_document(&self) -> Option<usize> {
-        (self.event.kind == Kind::DocumentStart).then(|| self.places.byte(self.event.span.start))
+        (self.event.kind == EventKind::DocumentStart).then(|| self.places.byte(self.event.span.start))
     }
 
     fn start(&mut self) -> Result<(), Stop> {
         self.advance()?;
         self.advance()?;
-        if self.event.kind != Kind::DocumentStart {
+        if self.event.kind != EventKind::DocumentStart {
             return Err(Bad("there is nothing but comments").into());
         }
         self.advance()
     }
 
     /// What follows must at least begin as a document.
-    fn end(&mut self, tree: Tree) -> Result<Tree, Stop> {
-        if self.event.kind != Kind::DocumentEnd {
+    fn end(&mut self, tree: ValueTree) -> Result<ValueTree, Stop> {
+        if self.event.kind != EventKind::DocumentEnd {
             return Err(Bad("expected document end").into());
         }
         self.advance()?;
@@ -111,7 +111,7 @@ impl Decoder {
     }
 
     fn advance(&mut self) -> Result<(), Stop> {
-        if self.event.kind == Kind::StreamEnd {
+        if self.event.kind == EventKind::StreamEnd {
             return Err(Bad("the stream is closed").into());
         }
         self.event = match &mut self.replay {
@@ -122,7 +122,7 @@ impl Decoder {
         if self.replay.as_ref().is_some_and(VecDeque::is_empty) {
             self.replay = None;
         }
-        if self.event.kind != Kind::Alias
+        if self.event.kind != EventKind::Alias
             && let Some(track) = self.tracking.last_mut()
         {
             track.push(self.event.clone());
@@ -146,49 +146,53 @@ impl Decoder {
     }
 
     /// The document's own node, and what an alias stands for: nulls here may even be quoted.
-    fn root(&mut self) -> Result<Tree, Stop> {
+    fn root(&mut self) -> Result<ValueTree, Stop> {
         match self.event.kind {
-            Kind::Scalar if resolve::is_null(&self.event.value) => {
+            EventKind::Scalar if resolve::is_null(&self.event.value) => {
                 let (span, anchor) = self.begin();
                 let text = std::mem::take(&mut self.event.value);
                 self.advance()?;
                 self.end_anchor(anchor);
-                Ok(Tree { span, data: Data::Scalar(Node::Null, text) })
+                Ok(ValueTree { span, data: Data::Scalar(ConfigValue::Null, text) })
             }
-            Kind::SequenceStart | Kind::MappingStart | Kind::Scalar | Kind::Alias => self.value(),
-            Kind::DocumentEnd => Ok(Tree::scalar(Node::Null)),
+            EventKind::SequenceStart | EventKind::MappingStart | EventKind::Scalar | EventKind::Alias => {
+                self.value()
+            }
+            EventKind::DocumentEnd => Ok(ValueTree::scalar(ConfigValue::Null)),
             _ => Err(Bad("unexpected event").into()),
         }
     }
 
-    fn value(&mut self) -> Result<Tree, Stop> {
+    fn value(&mut self) -> Result<ValueTree, Stop> {
         self.nodes_left = self.nodes_left.checked_sub(1).ok_or(Stop::Crash(Crash::Endless))?;
-        if self.event.kind == Kind::Alias {
+        if self.event.kind == EventKind::Alias {
             return self.alias();
         }
         self.node(Self::value)
     }
 
     /// A node other than an alias; `read` reads the keys and values of a map.
-    fn node(&mut self, read: fn(&mut Self) -> Result<Tree, Stop>) -> Result<Tree, Stop> {
+    fn node(&mut self, read: fn(&mut Self) -> Result<ValueTree, Stop>) -> Result<ValueTree, Stop> {
         let (span, anchor) = self.begin();
         self.depth += 1;
         let data = match self.event.kind {
-            Kind::SequenceStart | Kind::MappingStart if self.depth > MAX_DEPTH => return Err(self.too_deep()),
-            Kind::SequenceStart => self.sequence()?,
-            Kind::MappingStart => self.mapping(read)?,
-            Kind::Scalar => {
+            EventKind::SequenceStart | EventKind::MappingStart if self.depth > MAX_DEPTH => {
+                return Err(self.too_deep());
+            }
+            EventKind::SequenceStart => self.sequence()?,
+            EventKind::MappingStart => self.mapping(read)?,
+            EventKind::Scalar => {
                 let node = resolve::event(&self.event);
                 let text = std::mem::take(&mut self.event.value);
                 self.advance()?;
                 Data::Scalar(node, text)
             }
-            Kind::DocumentEnd => return Err(Bad("unexpected end of the document").into()),
-            _ => Data::Scalar(Node::Null, String::new()),
+            EventKind::DocumentEnd => return Err(Bad("unexpected end of the document").into()),
+            _ => Data::Scalar(ConfigValue::Null, String::new()),
         };
         self.depth -= 1;
         self.end_anchor(anchor);
-        Ok(Tree { span, data })
+        Ok(ValueTree { span, data })
     }
 
     /// The place of a node, and its anchor, for which its events are recorded.
@@ -203,7 +207,7 @@ impl Decoder {
     fn too_deep(&mut self) -> Stop {
         loop {
             match self.parser.next() {
-                Ok(event) if event.kind == Kind::StreamEnd => return Stop::Crash(Crash::TooDeep),
+                Ok(event) if event.kind == EventKind::StreamEnd => return Stop::Crash(Crash::TooDeep),
                 Ok(_) => {}
                 Err(bad) => return bad.into(),
             }
@@ -211,10 +215,10 @@ impl Decoder {
     }
 
     /// What an alias stands for, in the alias's place.
-    fn alias(&mut self) -> Result<Tree, Stop> {
+    fn alias(&mut self) -> Result<ValueTree, Stop> {
         let span = self.places.bytes(&self.event.span);
         self.recall()?;
-        Ok(Tree { span, ..self.root()? })
+        Ok(ValueTree { span, ..self.root()? })
     }
 
     fn recall(&mut self) -> Result<(), Stop> {
@@ -226,30 +230,30 @@ impl Decoder {
     fn sequence(&mut self) -> Result<Data, Stop> {
         let mut list = Vec::new();
         self.advance()?;
-        while !matches!(self.event.kind, Kind::SequenceEnd | Kind::DocumentEnd) {
+        while !matches!(self.event.kind, EventKind::SequenceEnd | EventKind::DocumentEnd) {
             list.push(self.value()?);
         }
-        if self.event.kind != Kind::DocumentEnd {
+        if self.event.kind != EventKind::DocumentEnd {
             self.advance()?;
         }
         Ok(Data::List(list))
     }
 
-    fn mapping(&mut self, read: fn(&mut Self) -> Result<Tree, Stop>) -> Result<Data, Stop> {
+    fn mapping(&mut self, read: fn(&mut Self) -> Result<ValueTree, Stop>) -> Result<Data, Stop> {
         let mut map = Vec::new();
         self.advance()?;
-        while !matches!(self.event.kind, Kind::MappingEnd | Kind::DocumentEnd) {
+        while !matches!(self.event.kind, EventKind::MappingEnd | EventKind::DocumentEnd) {
             let key = read(self)?;
             let value = read(self)?;
             let span = key.span.clone();
             // Go cannot hash a list or a map; the process dies of it.
             let Data::Scalar(key, _) = key.data else { return Err(Stop::Crash(Crash::Panic)) };
-            if matches!(key, Node::Bytes(_)) {
+            if matches!(key, ConfigValue::Bytes(_)) {
                 return Err(Stop::Crash(Crash::Panic));
             }
-            map.push(Entry { span, key, value });
+            map.push(MapEntry { span, key, value });
         }
-        if self.event.kind != Kind::DocumentEnd {
+        if self.event.kind != EventKind::DocumentEnd {
             self.advance()?;
         }
         Ok(Data::Map(map))

@@ -3,11 +3,11 @@
 use std::ops::Range;
 
 use super::{Stop, decode::Decoder};
-use crate::tree::Node;
+use crate::tree::ConfigValue;
 
 /// A value and the bytes it stands in; of a list or map its first bytes.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Tree {
+pub(crate) struct ValueTree {
     pub(crate) span: Range<usize>,
     pub(crate) data: Data,
 }
@@ -15,46 +15,46 @@ pub(crate) struct Tree {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Data {
     /// What the text means, and the text.
-    Scalar(Node, String),
-    List(Vec<Tree>),
+    Scalar(ConfigValue, String),
+    List(Vec<ValueTree>),
     /// As written: a key may stand here twice, and then the last one counts.
-    Map(Vec<Entry>),
+    Map(Vec<MapEntry>),
 }
 
 /// A key with its value.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Entry {
+pub(crate) struct MapEntry {
     pub(crate) span: Range<usize>,
     /// A scalar: the text `1` and the number 1 are two keys.
-    pub(crate) key: Node,
-    pub(crate) value: Tree,
+    pub(crate) key: ConfigValue,
+    pub(crate) value: ValueTree,
 }
 
-impl Entry {
+impl MapEntry {
     /// The key as text.
     pub(crate) fn name(&self) -> String {
         self.key.to_string()
     }
 }
 
-impl Tree {
+impl ValueTree {
     /// A scalar that nobody wrote.
-    pub(crate) fn scalar(node: Node) -> Self {
+    pub(crate) fn scalar(node: ConfigValue) -> Self {
         let text = node.to_string();
         Self { span: 0..0, data: Data::Scalar(node, text) }
     }
 
     /// A list of scalars that nobody wrote.
-    pub(crate) fn list(nodes: impl Iterator<Item = Node>) -> Self {
+    pub(crate) fn list(nodes: impl Iterator<Item = ConfigValue>) -> Self {
         Self { span: 0..0, data: Data::List(nodes.map(Self::scalar).collect()) }
     }
 
     /// The value without places. The last of equal keys counts.
-    pub(crate) fn node(&self) -> Node {
+    pub(crate) fn node(&self) -> ConfigValue {
         match &self.data {
             Data::Scalar(node, _) => node.clone(),
-            Data::List(list) => Node::List(list.iter().map(Self::node).collect()),
-            Data::Map(map) => Node::Map(map.iter().map(|e| (e.name(), e.value.node())).collect()),
+            Data::List(list) => ConfigValue::List(list.iter().map(Self::node).collect()),
+            Data::Map(map) => ConfigValue::Map(map.iter().map(|e| (e.name(), e.value.node())).collect()),
         }
     }
 
@@ -62,8 +62,8 @@ impl Tree {
     pub(crate) fn kind(&self) -> &'static str {
         match &self.data {
             Data::Scalar(node, _) => node.kind(),
-            Data::List(_) => Node::List(Vec::new()).kind(),
-            Data::Map(_) => Node::map().kind(),
+            Data::List(_) => ConfigValue::List(Vec::new()).kind(),
+            Data::Map(_) => ConfigValue::map().kind(),
         }
     }
 
@@ -85,7 +85,7 @@ impl Tree {
 pub(crate) type Misread = (Stop, Range<usize>);
 
 /// Reads the first document of a file, as the OS does: into a map.
-pub(crate) fn read(text: &str) -> Result<Tree, Misread> {
+pub(crate) fn read(text: &str) -> Result<ValueTree, Misread> {
     let mut decoder = Decoder::of_file(text).map_err(|bad| (bad.into(), control(text)))?;
     decoder.file().map_err(|stop| {
         // What is missing at the end is missing behind the last word, not on an empty line.

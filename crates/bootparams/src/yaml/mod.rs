@@ -18,7 +18,7 @@ mod tag;
 
 pub(super) use resolve::{binary, boolean, is_null, plain};
 
-use self::{decode::Decoder, document::Tree};
+use self::{decode::Decoder, document::ValueTree};
 use super::tree::Crash;
 
 /// Why a text is no YAML; the real parser then keeps the raw text.
@@ -41,6 +41,6 @@ impl From<Bad> for Stop {
 }
 
 /// Reads `text` as one YAML document.
-pub(super) fn read(text: &str) -> Result<Tree, Stop> {
+pub(super) fn read(text: &str) -> Result<ValueTree, Stop> {
     Decoder::new(text)?.document()
 }

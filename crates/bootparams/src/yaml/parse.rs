@@ -8,7 +8,7 @@ use super::{
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum EventKind {
     StreamStart,
     StreamEnd,
     DocumentStart,
@@ -22,8 +22,8 @@ pub(super) enum Kind {
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Event {
-    pub(super) kind: Kind,
+pub(super) struct YamlEvent {
+    pub(super) kind: EventKind,
     pub(super) anchor: String,
     pub(super) tag: String,
     pub(super) value: String,
@@ -33,8 +33,8 @@ pub(super) struct Event {
     pub(super) span: Range<usize>,
 }
 
-impl Event {
-    pub(super) fn of(kind: Kind) -> Self {
+impl YamlEvent {
+    pub(super) fn of(kind: EventKind) -> Self {
         Self {
             kind,
             anchor: String::new(),
@@ -46,12 +46,12 @@ impl Event {
     }
 
     fn empty_scalar() -> Self {
-        Self { implicit: true, ..Self::of(Kind::Scalar) }
+        Self { implicit: true, ..Self::of(EventKind::Scalar) }
     }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum ParserState {
     StreamStart,
     DocumentStart { implicit: bool },
     DocumentContent,
@@ -73,18 +73,18 @@ enum State {
 
 pub(super) struct Parser {
     scanner: Scanner,
-    state: State,
-    states: Vec<State>,
+    state: ParserState,
+    states: Vec<ParserState>,
     /// Of `%TAG`: handles and what they stand for.
     prefixes: Vec<(String, String)>,
 }
 
-type Parsed = Result<Event, Bad>;
+type Parsed = Result<YamlEvent, Bad>;
 
 impl Parser {
     pub(super) fn new(text: &str) -> Result<Self, Bad> {
         let scanner = Scanner::new(text)?;
-        Ok(Self { scanner, state: State::StreamStart, states: Vec::new(), prefixes: Vec::new() })
+        Ok(Self { scanner, state: ParserState::StreamStart, states: Vec::new(), prefixes: Vec::new() })
     }
 
     /// Where the reading is, in characters.
@@ -104,44 +104,44 @@ impl Parser {
 
     fn step(&mut self) -> Parsed {
         match self.state {
-            State::StreamStart => self.stream_start(),
-            State::DocumentStart { implicit } => self.document_start(implicit),
-            State::DocumentContent => self.document_content(),
-            State::DocumentEnd => self.document_end(),
-            State::BlockNode => self.node(true, false),
-            State::BlockSequence { first } => self.block_sequence(first),
-            State::IndentlessSequence => self.indentless_sequence(),
-            State::BlockKey { first } => self.block_key(first),
-            State::BlockValue => self.block_value(),
-            State::FlowSequence { first } => self.flow_sequence(first),
-            State::FlowPairKey => self.flow_pair_key(),
-            State::FlowPairValue => self.flow_pair_value(),
-            State::FlowPairEnd => {
+            ParserState::StreamStart => self.stream_start(),
+            ParserState::DocumentStart { implicit } => self.document_start(implicit),
+            ParserState::DocumentContent => self.document_content(),
+            ParserState::DocumentEnd => self.document_end(),
+            ParserState::BlockNode => self.node(true, false),
+            ParserState::BlockSequence { first } => self.block_sequence(first),
+            ParserState::IndentlessSequence => self.indentless_sequence(),
+            ParserState::BlockKey { first } => self.block_key(first),
+            ParserState::BlockValue => self.block_value(),
+            ParserState::FlowSequence { first } => self.flow_sequence(first),
+            ParserState::FlowPairKey => self.flow_pair_key(),
+            ParserState::FlowPairValue => self.flow_pair_value(),
+            ParserState::FlowPairEnd => {
                 self.scanner.peek()?;
-                self.state = State::FlowSequence { first: false };
-                Ok(Event::of(Kind::MappingEnd))
+                self.state = ParserState::FlowSequence { first: false };
+                Ok(YamlEvent::of(EventKind::MappingEnd))
             }
-            State::FlowKey { first } => self.flow_key(first),
-            State::FlowValue => self.flow_value(),
-            State::FlowEmptyValue => {
+            ParserState::FlowKey { first } => self.flow_key(first),
+            ParserState::FlowValue => self.flow_value(),
+            ParserState::FlowEmptyValue => {
                 self.scanner.peek()?;
-                self.empty(State::FlowKey { first: false })
+                self.empty(ParserState::FlowKey { first: false })
             }
-            State::End => Err(Bad("the stream is closed")),
+            ParserState::End => Err(Bad("the stream is closed")),
         }
     }
 
-    fn empty(&mut self, state: State) -> Parsed {
+    fn empty(&mut self, state: ParserState) -> Parsed {
         self.state = state;
-        Ok(Event::empty_scalar())
+        Ok(YamlEvent::empty_scalar())
     }
 
-    fn pop(&mut self, kind: Kind) -> Parsed {
+    fn pop(&mut self, kind: EventKind) -> Parsed {
         self.state = self.states.pop().ok_or(Bad("invalid parser state"))?;
-        Ok(Event::of(kind))
+        Ok(YamlEvent::of(kind))
     }
 
-    fn node_then(&mut self, then: State, block: bool, indentless: bool) -> Parsed {
+    fn node_then(&mut self, then: ParserState, block: bool, indentless: bool) -> Parsed {
         self.states.push(then);
         self.node(block, indentless)
     }
@@ -149,8 +149,8 @@ impl Parser {
     fn stream_start(&mut self) -> Parsed {
         self.scanner.peek()?;
         self.scanner.next();
-        self.state = State::DocumentStart { implicit: true };
-        Ok(Event::of(Kind::StreamStart))
+        self.state = ParserState::DocumentStart { implicit: true };
+        Ok(YamlEvent::of(EventKind::StreamStart))
     }
 
     fn document_start(&mut self, implicit: bool) -> Parsed {
@@ -160,8 +160,8 @@ impl Parser {
         match self.scanner.peek()? {
             Token::StreamEnd => {
                 self.scanner.next();
-                self.state = State::End;
-                Ok(Event::of(Kind::StreamEnd))
+                self.state = ParserState::End;
+                Ok(YamlEvent::of(EventKind::StreamEnd))
             }
             Token::DocumentStart => self.explicit_document(),
             Token::Version(_) | Token::TagPrefix { .. } if implicit => {
@@ -169,9 +169,9 @@ impl Parser {
                 self.explicit_document()
             }
             _ if implicit => {
-                self.states.push(State::DocumentEnd);
-                self.state = State::BlockNode;
-                Ok(Event::of(Kind::DocumentStart))
+                self.states.push(ParserState::DocumentEnd);
+                self.state = ParserState::BlockNode;
+                Ok(YamlEvent::of(EventKind::DocumentStart))
             }
             _ => Err(Bad("did not find expected <document start>")),
         }
@@ -182,9 +182,9 @@ impl Parser {
             return Err(Bad("did not find expected <document start>"));
         }
         self.scanner.next();
-        self.states.push(State::DocumentEnd);
-        self.state = State::DocumentContent;
-        Ok(Event::of(Kind::DocumentStart))
+        self.states.push(ParserState::DocumentEnd);
+        self.state = ParserState::DocumentContent;
+        Ok(YamlEvent::of(EventKind::DocumentStart))
     }
 
     /// Those of the first document. candiedyaml takes any in front of a later one for a duplicate.
@@ -204,8 +204,8 @@ impl Parser {
     fn document_content(&mut self) -> Parsed {
         match self.scanner.peek()? {
             Token::DocumentStart | Token::DocumentEnd | Token::StreamEnd => {
-                self.pop(Kind::Scalar)?;
-                Ok(Event::empty_scalar())
+                self.pop(EventKind::Scalar)?;
+                Ok(YamlEvent::empty_scalar())
             }
             _ => self.node(true, false),
         }
@@ -215,45 +215,51 @@ impl Parser {
         if *self.scanner.peek()? == Token::DocumentEnd {
             self.scanner.next();
         }
-        self.state = State::DocumentStart { implicit: false };
-        Ok(Event::of(Kind::DocumentEnd))
+        self.state = ParserState::DocumentStart { implicit: false };
+        Ok(YamlEvent::of(EventKind::DocumentEnd))
     }
 
     fn node(&mut self, block: bool, indentless: bool) -> Parsed {
         if let Token::Alias(name) = self.scanner.peek()? {
             let anchor = name.clone();
             self.scanner.next();
-            return Ok(Event { anchor, ..self.pop(Kind::Alias)? });
+            return Ok(YamlEvent { anchor, ..self.pop(EventKind::Alias)? });
         }
         let (anchor, tag) = self.properties()?;
         let start = |kind, state| Some((kind, state));
         let collection = match self.scanner.peek()? {
-            Token::BlockEntry if indentless => start(Kind::SequenceStart, State::IndentlessSequence),
-            Token::FlowSequenceStart => start(Kind::SequenceStart, State::FlowSequence { first: true }),
-            Token::FlowMappingStart => start(Kind::MappingStart, State::FlowKey { first: true }),
-            Token::BlockSequenceStart if block => {
-                start(Kind::SequenceStart, State::BlockSequence { first: true })
+            Token::BlockEntry if indentless => {
+                start(EventKind::SequenceStart, ParserState::IndentlessSequence)
             }
-            Token::BlockMappingStart if block => start(Kind::MappingStart, State::BlockKey { first: true }),
+            Token::FlowSequenceStart => {
+                start(EventKind::SequenceStart, ParserState::FlowSequence { first: true })
+            }
+            Token::FlowMappingStart => start(EventKind::MappingStart, ParserState::FlowKey { first: true }),
+            Token::BlockSequenceStart if block => {
+                start(EventKind::SequenceStart, ParserState::BlockSequence { first: true })
+            }
+            Token::BlockMappingStart if block => {
+                start(EventKind::MappingStart, ParserState::BlockKey { first: true })
+            }
             _ => None,
         };
         if let Some((kind, state)) = collection {
             self.state = state;
             let span = self.scanner.span();
-            return Ok(Event { anchor, tag, span, ..Event::of(kind) });
+            return Ok(YamlEvent { anchor, tag, span, ..YamlEvent::of(kind) });
         }
         if let Token::Scalar { value, plain } = self.scanner.peek()? {
             let implicit = (*plain && tag.is_empty()) || tag == "!";
             let value = value.clone();
             let span = self.scanner.span();
             self.scanner.next();
-            return Ok(Event { anchor, tag, value, implicit, span, ..self.pop(Kind::Scalar)? });
+            return Ok(YamlEvent { anchor, tag, value, implicit, span, ..self.pop(EventKind::Scalar)? });
         }
         if anchor.is_empty() && tag.is_empty() {
             return Err(Bad("did not find expected node content"));
         }
         let implicit = tag.is_empty();
-        Ok(Event { anchor, tag, implicit, ..self.pop(Kind::Scalar)? })
+        Ok(YamlEvent { anchor, tag, implicit, ..self.pop(EventKind::Scalar)? })
     }
 
     /// An anchor and a tag, in either order.
@@ -285,7 +291,7 @@ impl Parser {
         if first {
             self.scanner.next();
         }
-        let again = State::BlockSequence { first: false };
+        let again = ParserState::BlockSequence { first: false };
         match self.scanner.peek()? {
             Token::BlockEntry => {
                 self.scanner.next();
@@ -296,7 +302,7 @@ impl Parser {
             }
             Token::BlockEnd => {
                 self.scanner.next();
-                self.pop(Kind::SequenceEnd)
+                self.pop(EventKind::SequenceEnd)
             }
             _ => Err(Bad("did not find expected '-' indicator")),
         }
@@ -304,14 +310,14 @@ impl Parser {
 
     fn indentless_sequence(&mut self) -> Parsed {
         if *self.scanner.peek()? != Token::BlockEntry {
-            return self.pop(Kind::SequenceEnd);
+            return self.pop(EventKind::SequenceEnd);
         }
         self.scanner.next();
         match self.scanner.peek()? {
             Token::BlockEntry | Token::Key | Token::Value | Token::BlockEnd => {
-                self.empty(State::IndentlessSequence)
+                self.empty(ParserState::IndentlessSequence)
             }
-            _ => self.node_then(State::IndentlessSequence, true, false),
+            _ => self.node_then(ParserState::IndentlessSequence, true, false),
         }
     }
 
@@ -323,20 +329,20 @@ impl Parser {
             Token::Key => {
                 self.scanner.next();
                 match self.scanner.peek()? {
-                    Token::Key | Token::Value | Token::BlockEnd => self.empty(State::BlockValue),
-                    _ => self.node_then(State::BlockValue, true, true),
+                    Token::Key | Token::Value | Token::BlockEnd => self.empty(ParserState::BlockValue),
+                    _ => self.node_then(ParserState::BlockValue, true, true),
                 }
             }
             Token::BlockEnd => {
                 self.scanner.next();
-                self.pop(Kind::MappingEnd)
+                self.pop(EventKind::MappingEnd)
             }
             _ => Err(Bad("did not find expected key")),
         }
     }
 
     fn block_value(&mut self) -> Parsed {
-        let again = State::BlockKey { first: false };
+        let again = ParserState::BlockKey { first: false };
         if *self.scanner.peek()? != Token::Value {
             return self.empty(again);
         }
@@ -360,14 +366,14 @@ impl Parser {
         match self.scanner.peek()? {
             Token::FlowSequenceEnd => {
                 self.scanner.next();
-                self.pop(Kind::SequenceEnd)
+                self.pop(EventKind::SequenceEnd)
             }
             Token::Key => {
                 self.scanner.next();
-                self.state = State::FlowPairKey;
-                Ok(Event { implicit: true, ..Event::of(Kind::MappingStart) })
+                self.state = ParserState::FlowPairKey;
+                Ok(YamlEvent { implicit: true, ..YamlEvent::of(EventKind::MappingStart) })
             }
-            _ => self.node_then(State::FlowSequence { first: false }, false, false),
+            _ => self.node_then(ParserState::FlowSequence { first: false }, false, false),
         }
     }
 
@@ -376,9 +382,9 @@ impl Parser {
             Token::Value | Token::FlowEntry | Token::FlowSequenceEnd => {
                 // candiedyaml takes the token away here, where libyaml leaves it for the next state.
                 self.scanner.next();
-                self.empty(State::FlowPairValue)
+                self.empty(ParserState::FlowPairValue)
             }
-            _ => self.node_then(State::FlowPairValue, false, false),
+            _ => self.node_then(ParserState::FlowPairValue, false, false),
         }
     }
 
@@ -386,10 +392,10 @@ impl Parser {
         if *self.scanner.peek()? == Token::Value {
             self.scanner.next();
             if !matches!(self.scanner.peek()?, Token::FlowEntry | Token::FlowSequenceEnd) {
-                return self.node_then(State::FlowPairEnd, false, false);
+                return self.node_then(ParserState::FlowPairEnd, false, false);
             }
         }
-        self.empty(State::FlowPairEnd)
+        self.empty(ParserState::FlowPairEnd)
     }
 
     fn flow_key(&mut self, first: bool) -> Parsed {
@@ -405,21 +411,23 @@ impl Parser {
         match self.scanner.peek()? {
             Token::FlowMappingEnd => {
                 self.scanner.next();
-                self.pop(Kind::MappingEnd)
+                self.pop(EventKind::MappingEnd)
             }
             Token::Key => {
                 self.scanner.next();
                 match self.scanner.peek()? {
-                    Token::Value | Token::FlowEntry | Token::FlowMappingEnd => self.empty(State::FlowValue),
-                    _ => self.node_then(State::FlowValue, false, false),
+                    Token::Value | Token::FlowEntry | Token::FlowMappingEnd => {
+                        self.empty(ParserState::FlowValue)
+                    }
+                    _ => self.node_then(ParserState::FlowValue, false, false),
                 }
             }
-            _ => self.node_then(State::FlowEmptyValue, false, false),
+            _ => self.node_then(ParserState::FlowEmptyValue, false, false),
         }
     }
 
     fn flow_value(&mut self) -> Parsed {
-        let again = State::FlowKey { first: false };
+        let again = ParserState::FlowKey { first: false };
         if *self.scanner.peek()? == Token::Value {
             self.scanner.next();
             if !matches!(self.scanner.peek()?, Token::FlowEntry | Token::FlowMappingEnd) {

@@ -2,8 +2,8 @@
 
 use base64::Engine as _;
 
-use super::{gonum, gotime::GoTime, parse::Event};
-use crate::tree::Node;
+use super::{gonum, gotime::GoTime, parse::YamlEvent};
+use crate::tree::ConfigValue;
 
 const BINARY_TAGS: [&str; 2] = ["!binary", "tag:yaml.org,2002:binary"];
 
@@ -12,9 +12,9 @@ pub(crate) fn is_null(text: &str) -> bool {
 }
 
 /// The value of a scalar event inside a collection.
-pub(super) fn event(event: &Event) -> Node {
+pub(super) fn event(event: &YamlEvent) -> ConfigValue {
     if event.tag.is_empty() && !event.implicit {
-        return Node::Str(event.value.clone());
+        return ConfigValue::Str(event.value.clone());
     }
     if BINARY_TAGS.contains(&event.tag.as_str()) {
         return binary(&event.value);
@@ -23,14 +23,15 @@ pub(super) fn event(event: &Event) -> Node {
 }
 
 /// What a text with the tag `!!binary` becomes: bytes only if it is nothing else.
-pub(crate) fn binary(text: &str) -> Node {
-    let bytes = || base64::engine::general_purpose::STANDARD.decode(go_base64(text)).ok().map(Node::Bytes);
-    typed(text).or_else(bytes).unwrap_or_else(|| Node::Str(text.to_owned()))
+pub(crate) fn binary(text: &str) -> ConfigValue {
+    let bytes =
+        || base64::engine::general_purpose::STANDARD.decode(go_base64(text)).ok().map(ConfigValue::Bytes);
+    typed(text).or_else(bytes).unwrap_or_else(|| ConfigValue::Str(text.to_owned()))
 }
 
 /// What a plain scalar of this text becomes.
-pub(crate) fn plain(text: &str) -> Node {
-    typed(text).unwrap_or_else(|| Node::Str(text.to_owned()))
+pub(crate) fn plain(text: &str) -> ConfigValue {
+    typed(text).unwrap_or_else(|| ConfigValue::Str(text.to_owned()))
 }
 
 /// Go's decoder skips line breaks inside the text.
@@ -38,25 +39,27 @@ fn go_base64(text: &str) -> String {
     text.replace(['\r', '\n'], "")
 }
 
-fn typed(text: &str) -> Option<Node> {
+fn typed(text: &str) -> Option<ConfigValue> {
     let first = text.bytes().next().unwrap_or(b'~');
     match first {
-        _ if text.is_empty() || is_null(text) => Some(Node::Null),
+        _ if text.is_empty() || is_null(text) => Some(ConfigValue::Null),
         b'-' | b'+' | b'0'..=b'9' => number(text),
-        b'.' => gonum::float(text).map(Node::Float),
-        b't' | b'T' | b'f' | b'F' | b'y' | b'Y' | b'n' | b'N' | b'o' | b'O' => boolean(text).map(Node::Bool),
+        b'.' => gonum::float(text).map(ConfigValue::Float),
+        b't' | b'T' | b'f' | b'F' | b'y' | b'Y' | b'n' | b'N' | b'o' | b'O' => {
+            boolean(text).map(ConfigValue::Bool)
+        }
         _ => None,
     }
 }
 
-fn number(text: &str) -> Option<Node> {
+fn number(text: &str) -> Option<ConfigValue> {
     if let Some(n) = gonum::int(text) {
-        return Some(Node::Int(n));
+        return Some(ConfigValue::Int(n));
     }
     if let Some(f) = gonum::float(text) {
-        return Some(Node::Float(f));
+        return Some(ConfigValue::Float(f));
     }
-    if text.starts_with(['-', '+']) { None } else { GoTime::parse(text).map(Node::Time) }
+    if text.starts_with(['-', '+']) { None } else { GoTime::parse(text).map(ConfigValue::Time) }
 }
 
 /// A truth value in any letter case.

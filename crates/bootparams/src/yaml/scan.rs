@@ -43,7 +43,7 @@ pub(super) enum Token {
 
 /// A place in the text. `column` starts again after a line break.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Mark {
+pub(super) struct TextPosition {
     pub(super) index: usize,
     pub(super) line: usize,
     pub(super) column: usize,
@@ -54,7 +54,7 @@ struct SimpleKey {
     possible: bool,
     required: bool,
     token: usize,
-    mark: Mark,
+    mark: TextPosition,
 }
 
 /// libyaml's limit for a key without `?`.
@@ -65,7 +65,7 @@ const MAX_FLOW: usize = 1_100;
 
 pub(super) struct Scanner {
     text: Vec<char>,
-    pub(super) mark: Mark,
+    pub(super) mark: TextPosition,
     /// Where the token that is being read begins.
     start: usize,
     tokens: VecDeque<(Token, Range<usize>)>,
@@ -88,7 +88,7 @@ impl Scanner {
         }
         Ok(Self {
             text: text.chars().collect(),
-            mark: Mark::default(),
+            mark: TextPosition::default(),
             start: 0,
             tokens: VecDeque::new(),
             taken: 0,

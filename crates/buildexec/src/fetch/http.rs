@@ -19,7 +19,7 @@ pub(super) struct Answer {
 }
 
 /// Why there is no answer to read.
-pub(super) enum Refusal {
+pub(super) enum HttpFailure {
     /// The beginning that we have is of no use here.
     FromZero,
     /// The server wants to be asked later.
@@ -56,7 +56,7 @@ pub(super) struct Ask<'a> {
 }
 
 /// Asks for a file, or the rest of it.
-pub(super) fn ask(agent: &ureq::Agent, url: &str, ask: &Ask<'_>) -> Result<Answer, Refusal> {
+pub(super) fn ask(agent: &ureq::Agent, url: &str, ask: &Ask<'_>) -> Result<Answer, HttpFailure> {
     let from = ask.from;
     let mut request = agent.get(url);
     if from > 0 {
@@ -65,7 +65,7 @@ pub(super) fn ask(agent: &ureq::Agent, url: &str, ask: &Ask<'_>) -> Result<Answe
             request = request.header("If-Range", validator);
         }
     }
-    let response = request.call().map_err(Refusal::Error)?;
+    let response = request.call().map_err(HttpFailure::Error)?;
     match response.status().as_u16() {
         200 => {
             let total = response.body().content_length();
@@ -82,16 +82,16 @@ pub(super) fn ask(agent: &ureq::Agent, url: &str, ask: &Ask<'_>) -> Result<Answe
                 Some((start, total)) if start == from => {
                     Ok(Answer { start, total, validator: named(&response), body: response.into_body() })
                 }
-                _ => Err(Refusal::FromZero),
+                _ => Err(HttpFailure::FromZero),
             }
         }
         // What we have is no beginning of this file.
-        416 if from > 0 => Err(Refusal::FromZero),
+        416 if from > 0 => Err(HttpFailure::FromZero),
         code @ (408 | 429 | 500 | 502 | 503 | 504) => {
             let wait = header(&response, "retry-after").and_then(|text| retry_after(text, SystemTime::now()));
-            Err(Refusal::Later(code, wait))
+            Err(HttpFailure::Later(code, wait))
         }
-        code => Err(Refusal::Error(ureq::Error::StatusCode(code))),
+        code => Err(HttpFailure::Error(ureq::Error::StatusCode(code))),
     }
 }
 

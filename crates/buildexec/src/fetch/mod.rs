@@ -11,14 +11,14 @@ use anyhow::{Result, anyhow};
 use camino::Utf8Path;
 
 use self::{
-    http::{Answer, Ask, Refusal},
-    part::{Claim, Part},
+    http::{Answer, Ask, HttpFailure},
+    part::{Claim, PartialFile},
     patience::Tries,
     proxy::Proxies,
 };
-use super::hash::{self, Hasher, PIECE, Sums};
+use super::hash::{self, PIECE, Sums, SumsHasher};
 use crate::ctx::Ctx;
-use buildplan::{Digest, FetchSpec, Source, shown_url};
+use buildplan::{Digest, FetchSource, FetchSpec, shown_url};
 use failure::{Explain as _, Failure, Kind};
 pub use patience::Patience;
 use report::Event;
@@ -37,8 +37,8 @@ pub fn fetch(ctx: &Ctx, spec: &FetchSpec, to: &Utf8Path, label: &str, patience: 
     for source in &spec.sources {
         ctx.check_interrupt()?;
         let from = match source {
-            Source::File(path) => local(&want, Utf8Path::new(path), to),
-            Source::Url(url) => {
+            FetchSource::File(path) => local(&want, Utf8Path::new(path), to),
+            FetchSource::Url(url) => {
                 let mut download = Download::new(ctx, &want, claim.path(), label, patience);
                 download.part().and_then(|part| match part {
                     Some(part) => download.from(url, part),
@@ -47,7 +47,7 @@ pub fn fetch(ctx: &Ctx, spec: &FetchSpec, to: &Utf8Path, label: &str, patience: 
             }
         };
         match from {
-            Ok(()) if matches!(source, Source::File(_)) => return Ok(()),
+            Ok(()) if matches!(source, FetchSource::File(_)) => return Ok(()),
             Ok(()) => {
                 let part = claim.path();
                 fs_err::rename(part, to).or_else(|_| {
@@ -57,7 +57,7 @@ pub fn fetch(ctx: &Ctx, spec: &FetchSpec, to: &Utf8Path, label: &str, patience: 
                 return Ok(());
             }
             // No other source helps against these.
-            Err(e) if ends_all(&e) => return Err(e),
+            Err(e) if is_fatal(&e) => return Err(e),
             Err(e) => said.push((name(source), e)),
         }
     }
@@ -89,7 +89,7 @@ pub fn exists(ctx: &Ctx, url: &str) -> Result<(), ureq::Error> {
 }
 
 /// What no other source can mend: Ctrl-C, a full disk, a proxy variable that is not an address.
-pub fn ends_all(e: &anyhow::Error) -> bool {
+pub fn is_fatal(e: &anyhow::Error) -> bool {
     matches!(failure::kind_of(e), Some(Kind::Interrupted | Kind::Storage | Kind::Usage))
 }
 
@@ -163,10 +163,10 @@ pub fn unreachable(ctx: &Ctx) -> &'static str {
     }
 }
 
-fn name(source: &Source) -> String {
+fn name(source: &FetchSource) -> String {
     match source {
-        Source::File(path) => path.clone(),
-        Source::Url(url) => shown_url(url),
+        FetchSource::File(path) => path.clone(),
+        FetchSource::Url(url) => shown_url(url),
     }
 }
 
@@ -176,7 +176,7 @@ fn local(want: &Bounds, from: &Utf8Path, to: &Utf8Path) -> Result<()> {
     let absent = |e| Failure::new(Kind::Network, "not in this folder").source(e);
     let meta = fs_err::metadata(from).map_err(absent)?;
     anyhow::ensure!(meta.is_file(), "{from} is not a file");
-    let copied = hash::copy(from, to, Hasher::sha256()).and_then(|sums| want.check(&sums));
+    let copied = hash::copy(from, to, SumsHasher::sha256()).and_then(|sums| want.check(&sums));
     if copied.is_err() {
         super::tree::remove(to)?;
     }
@@ -208,8 +208,8 @@ impl<'a> Download<'a> {
     }
 
     /// What an earlier run left; nothing when that is all of it.
-    fn part(&self) -> Result<Option<Part>> {
-        let mut part = Part::open(self.path, self.want.size.unwrap_or(self.want.limit))?;
+    fn part(&self) -> Result<Option<PartialFile>> {
+        let mut part = PartialFile::open(self.path, self.want.size.unwrap_or(self.want.limit))?;
         let whole = self.want.sha256.is_some_and(|digest| part.is_whole(digest));
         if !whole && self.want.size == Some(part.have) && part.have > 0 {
             part.restart()?;
@@ -219,7 +219,7 @@ impl<'a> Download<'a> {
 
     /// Downloads from `url`, and tries again what can get better. Bytes that turn out wrong are begun anew once, when
     /// they came in several pieces: the file may have changed between two of them.
-    fn from(&mut self, url: &str, mut part: Part) -> Result<()> {
+    fn from(&mut self, url: &str, mut part: PartialFile) -> Result<()> {
         if self.ctx.globals.offline {
             return Err(Failure::new(Kind::Network, "not tried, because of --offline").into());
         }
@@ -256,7 +256,7 @@ impl<'a> Download<'a> {
         &mut self,
         agent: &ureq::Agent,
         url: &str,
-        part: &mut Part,
+        part: &mut PartialFile,
         tries: &mut Tries<'_>,
     ) -> Result<()> {
         // Without a digest, only the server can say that a beginning is still the file's.
@@ -271,22 +271,24 @@ impl<'a> Download<'a> {
         };
         let answer = match http::ask(agent, url, &ask) {
             Ok(answer) => answer,
-            Err(Refusal::FromZero) if part.have > 0 => {
+            Err(HttpFailure::FromZero) if part.have > 0 => {
                 part.restart()?;
                 self.ranges = false;
                 return self.exchange(agent, url, part, tries);
             }
-            Err(Refusal::FromZero) => return Err(anyhow!("the server sent a part that was not asked for")),
-            Err(Refusal::Later(code, wait)) => {
+            Err(HttpFailure::FromZero) => {
+                return Err(anyhow!("the server sent a part that was not asked for"));
+            }
+            Err(HttpFailure::Later(code, wait)) => {
                 tries.asked_to_wait(wait);
                 return Err(ureq::Error::StatusCode(code).into());
             }
-            Err(Refusal::Error(e)) => return Err(e.into()),
+            Err(HttpFailure::Error(e)) => return Err(e.into()),
         };
         self.read(answer, part, tries)
     }
 
-    fn read(&mut self, answer: Answer, part: &mut Part, tries: &mut Tries<'_>) -> Result<()> {
+    fn read(&mut self, answer: Answer, part: &mut PartialFile, tries: &mut Tries<'_>) -> Result<()> {
         let total = answer.total.or(self.want.size);
         if let Some(total) = answer.total {
             self.want.check_length(total)?;
@@ -343,7 +345,7 @@ fn pause(ctx: &Ctx, time: std::time::Duration) -> Result<()> {
 
 /// Whether nothing that this machine could do changes what a server said.
 fn is_final(e: &anyhow::Error) -> bool {
-    ends_all(e) || !patience::can_get_better(e)
+    is_fatal(e) || !patience::can_get_better(e)
 }
 
 /// Gives a reason to an error that a person would not understand without.

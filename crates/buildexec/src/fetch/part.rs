@@ -10,7 +10,7 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use sha2::{Digest as _, Sha256};
 
-use crate::hash::{Hasher, PIECE, Sums};
+use crate::hash::{PIECE, Sums, SumsHasher};
 use buildplan::Digest;
 use failure::{Explain as _, Kind};
 
@@ -43,10 +43,10 @@ impl Drop for Claim {
 }
 
 /// A file that grows, hashed as it does.
-pub(super) struct Part {
+pub(super) struct PartialFile {
     path: Utf8PathBuf,
     file: fs_err::File,
-    hasher: Hasher,
+    hasher: SumsHasher,
     /// The digest of what an earlier run left.
     left: Digest,
     /// Bytes that are there.
@@ -57,7 +57,7 @@ pub(super) struct Part {
     pub(super) validator: Option<String>,
 }
 
-impl Part {
+impl PartialFile {
     /// Opens the file, and hashes what an earlier run left in it. More than `limit` bytes are no beginning.
     ///
     /// # Errors
@@ -81,7 +81,7 @@ impl Part {
             }
         }
         let left = Digest::from(<[u8; 32]>::from(state.clone().finalize()));
-        let hasher = Hasher::after(state, have);
+        let hasher = SumsHasher::after(state, have);
         let pieces = u32::from(have > 0);
         Ok(Self { path: path.to_owned(), file, hasher, left, have, pieces, validator: None })
     }
@@ -98,7 +98,7 @@ impl Part {
     pub(super) fn restart(&mut self) -> Result<()> {
         self.file.set_len(0)?;
         self.file.seek(SeekFrom::Start(0))?;
-        self.hasher = Hasher::sha256();
+        self.hasher = SumsHasher::sha256();
         (self.have, self.pieces, self.validator) = (0, 0, None);
         Ok(())
     }
@@ -116,7 +116,7 @@ impl Part {
 
     /// What the file is as it stands. To go on, it has to be begun anew.
     pub(super) fn sums(&mut self) -> Sums {
-        std::mem::replace(&mut self.hasher, Hasher::sha256()).finish()
+        std::mem::replace(&mut self.hasher, SumsHasher::sha256()).finish()
     }
 }
 

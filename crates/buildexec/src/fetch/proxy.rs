@@ -52,7 +52,7 @@ impl Proxies {
 
     /// Connects plain addresses.
     pub(super) fn connector(&self) -> impl Connector {
-        Plain { proxy: self.http.clone(), other: DefaultConnector::new() }
+        PlainConnector { proxy: self.http.clone(), other: DefaultConnector::new() }
     }
 }
 
@@ -82,12 +82,12 @@ fn with_bypass(address: &str, bypassed: &str) -> Result<Proxy, Error> {
 
 /// Connects `http://` to the proxy or the server itself, and leaves everything else to ureq.
 #[derive(Debug)]
-struct Plain {
+struct PlainConnector {
     proxy: Option<Proxy>,
     other: DefaultConnector,
 }
 
-impl Connector for Plain {
+impl Connector for PlainConnector {
     type Out = Box<dyn Transport>;
 
     fn connect(&self, details: &ConnectionDetails<'_>, _: Option<()>) -> Result<Option<Self::Out>, Error> {

@@ -37,7 +37,7 @@ pub fn bytes(files: &[(&str, Vec<u8>)]) -> Result<Vec<u8>> {
     }
     let mut bytes = Cursor::new(vec![0; usize::try_from(size)?]);
     fatfs::format_volume(&mut bytes, fatfs::FormatVolumeOptions::new().volume_label(*b"EFI        "))?;
-    let options = fatfs::FsOptions::new().time_provider(&Fixed).update_accessed_date(false);
+    let options = fatfs::FsOptions::new().time_provider(&FixedClock).update_accessed_date(false);
     {
         let fs = fatfs::FileSystem::new(&mut bytes, options)?;
         for (path, content) in files {
@@ -62,9 +62,9 @@ fn add(fs: &Fs<'_>, path: &str, content: &[u8]) -> std::io::Result<()> {
 
 /// A clock that stands still, at the first day FAT knows.
 #[derive(Debug)]
-struct Fixed;
+struct FixedClock;
 
-impl fatfs::TimeProvider for Fixed {
+impl fatfs::TimeProvider for FixedClock {
     fn get_current_date(&self) -> fatfs::Date {
         fatfs::Date { year: 1980, month: 1, day: 1 }
     }

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use camino::Utf8PathBuf;
 use flate2::{Compression, GzBuilder};
 
-use bootiso::cpio::Archive;
+use bootiso::cpio::CpioWriter;
 use buildexec::action::Call;
 use buildexec::tree;
 use failure::{Failure, Kind};
@@ -37,7 +37,7 @@ pub(super) fn smoke(call: &Call<'_>) -> Result<()> {
             .with_context(|| format!("no package holds {name}"))
             .map_err(|e| Failure::new(Kind::Input, "the smoke system lacks a file").source(e).into())
     };
-    let mut archive = Archive::new();
+    let mut archive = CpioWriter::new();
     for dir in
         ["bin", "dev", "etc", "lib", "lib/modules", "lib64", "proc", "root", "sys", "tmp", "mnt", "var"]
     {

@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-use bootiso::write::{Boot, File as Part, Image, Spec};
+use bootiso::write::{BootImage, ImageFile as Part, ImageLayout, Spec};
 use buildexec::action::Call;
 use buildplan::Digest;
 use failure::{Explain as _, Failure, Kind};
@@ -39,8 +39,8 @@ pub(super) fn image(call: &Call<'_>) -> Result<()> {
 ///
 /// # Errors
 /// [`Kind::Config`] when a name or a size cannot be put into an image.
-pub fn plan(spec: &Spec) -> Result<Image> {
-    Image::plan(spec).map_err(|e| Failure::new(Kind::Config, e.to_string()).into())
+pub fn plan(spec: &Spec) -> Result<ImageLayout> {
+    ImageLayout::plan(spec).map_err(|e| Failure::new(Kind::Config, e.to_string()).into())
 }
 
 /// The specification that the arguments of this builtin give. `text` reads an argument, `length` is the size of a part.
@@ -67,6 +67,6 @@ pub fn spec<T>(
         time: epoch.parse().context("the date of an ISO is not a number")?,
         id: digest.bytes()[..16].try_into().expect("a digest has 32 bytes"),
         files,
-        boot: Boot { code, bios: need("bios")?, catalog: need("catalog")?, efi: find("efi") },
+        boot: BootImage { code, bios: need("bios")?, catalog: need("catalog")?, efi: find("efi") },
     })
 }

@@ -14,7 +14,7 @@ mod room;
 mod template;
 mod unpack;
 
-use buildexec::action::{Builtin, Call, Table};
+use buildexec::action::{Builtin, BuiltinTable, Call};
 pub use template::text;
 pub use unpack::digests;
 
@@ -33,7 +33,7 @@ const DOCKERS: &[&str] =
     &["ar", "cpio", "elf", "flate2", "liblzma", "memchr", "ruzstd", "serde_json", "tar", "toml"];
 
 /// Every builtin.
-pub const BUILTINS: Table = &[
+pub const BUILTINS: BuiltinTable = &[
     builtin("docker-containers", docker::containers, &[DOCKER, KERNEL, UNPACK, TREE, BOOTISO], DOCKERS),
     builtin("docker-initrd", docker::initrd, &[DOCKER, KERNEL, UNPACK, TREE, BOOTISO], DOCKERS),
     builtin("docker-root", docker::root, &[DOCKER, KERNEL, UNPACK, TREE, BOOTISO], DOCKERS),
@@ -46,7 +46,7 @@ pub const BUILTINS: Table = &[
     builtin("pick", unpack::pick, &[UNPACK, TREE], UNPACKERS),
     builtin("pick-kernel", kernel::pick, &[KERNEL, UNPACK, TREE], UNPACKERS),
     builtin("room", room::layout, &[ROOM, BOOTISO], WRITERS),
-    builtin("seed", room::seed, &[ROOM, BOOTISO], WRITERS),
+    builtin("seed", room::config_initrd, &[ROOM, BOOTISO], WRITERS),
     builtin("smoke-initrd", initrd::smoke, &[INITRD, TREE, BOOTISO], WRITERS),
     builtin("template", template::template, &[TEMPLATE, BOOTISO], WRITERS),
     builtin("unpack", unpack::unpack, &[UNPACK, TREE], UNPACKERS),
@@ -55,7 +55,7 @@ pub const BUILTINS: Table = &[
 const fn builtin(
     name: &'static str,
     run: fn(&Call<'_>) -> anyhow::Result<()>,
-    sources: &'static [&'static [buildexec::action::Source]],
+    sources: &'static [&'static [buildexec::action::SourceFile]],
     crates: &'static [&'static str],
 ) -> Builtin {
     Builtin { name, run, sources, crates, lock: LOCK }

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result};
 
-use bootiso::room::{Layout, Loader, REGION, Seed};
+use bootiso::room::{ConfigArea, Loader, MediaLayout, REGION};
 use buildexec::action::Call;
 use failure::{Explain as _, Kind};
 
@@ -10,20 +10,20 @@ use failure::{Explain as _, Kind};
 ///
 /// # Errors
 /// [`Kind::Config`] when the cloud-config cannot be read or does not fit.
-pub(super) fn seed(call: &Call<'_>) -> Result<()> {
-    let Some(seed) = read_seed(call)? else { return Ok(()) };
+pub(super) fn config_initrd(call: &Call<'_>) -> Result<()> {
+    let Some(seed) = read_config_area(call)? else { return Ok(()) };
     let bytes = seed.archive(seed.config.as_deref())?;
     fs_err::write(call.out("to")?, bytes).explain(Kind::Storage, || "cannot write the seed".to_owned())
 }
 
-fn read_seed(call: &Call<'_>) -> Result<Option<Seed>> {
+fn read_config_area(call: &Call<'_>) -> Result<Option<ConfigArea>> {
     let Some(path) = call.find("path") else { return Ok(None) };
     let read = |file: &str| {
         fs_err::read_to_string(file).explain(Kind::Config, || format!("cannot read the cloud-config {file}"))
     };
     let config = call.find("config").map(read).transpose()?;
     let length = call.text("length")?.parse()?;
-    Ok(Some(Seed { file: "/seed.cpio".to_owned(), length, path: path.to_owned(), config }))
+    Ok(Some(ConfigArea { file: "/seed.cpio".to_owned(), length, path: path.to_owned(), config }))
 }
 
 /// `os`; `file`, `content`, `loader` and `args` for each of the loaders' files; the seed's arguments; `to`.
@@ -31,9 +31,9 @@ fn read_seed(call: &Call<'_>) -> Result<Option<Seed>> {
 /// # Errors
 /// [`Kind::Config`] when a file, made from a template of the profile's own, has no region.
 pub(super) fn layout(call: &Call<'_>) -> Result<()> {
-    let mut layout = Layout::default();
+    let mut layout = MediaLayout::default();
     layout.os = Some(call.text("os")?.to_owned());
-    layout.seed = read_seed(call)?;
+    layout.config_initrd = read_config_area(call)?;
     let fields = call.all("file").zip(call.all("content")).zip(call.all("loader").zip(call.all("args")));
     for ((file, content), (loader, args)) in fields {
         let text = fs_err::read_to_string(content).with_context(|| format!("cannot read {file}"))?;

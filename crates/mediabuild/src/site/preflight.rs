@@ -110,7 +110,7 @@ fn apt(ctx: &Ctx, args: &[&str]) -> Result<()> {
     let logs = ctx.work.join("logs");
     fs_err::create_dir_all(&logs)?;
     let log = logs.join("apt.log");
-    let mut steps = Steps::default();
+    let mut steps = AptSteps::default();
     let mut show = |line: &str| {
         if let Some((done, total)) = steps.after(line) {
             ctx.report.event(&Event::Progress { label: label.clone(), done, total: Some(total) });
@@ -127,12 +127,12 @@ fn apt(ctx: &Ctx, args: &[&str]) -> Result<()> {
 
 /// How far `apt-get install` is, by what it prints: each package is downloaded, unpacked and set up.
 #[derive(Default)]
-struct Steps {
+struct AptSteps {
     done: u64,
     total: u64,
 }
 
-impl Steps {
+impl AptSteps {
     /// Steps done and steps in all after `line`; `None` where it says nothing about them.
     fn after(&mut self, line: &str) -> Option<(u64, u64)> {
         let words: Vec<&str> = line.split_whitespace().collect();
@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn the_steps_of_an_installation_are_counted() {
-        let mut steps = Steps::default();
+        let mut steps = AptSteps::default();
         assert_eq!(steps.after("Get:1 http://deb.debian.org/debian trixie InRelease [140 kB]"), None);
         assert_eq!(
             steps.after("1 upgraded, 2 newly installed, 0 to remove and 4 not upgraded."),

@@ -6,12 +6,12 @@ use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::builtin;
-pub use attest::{Made, Manifest, Output};
+pub use attest::{Manifest, ManifestNode, Output};
 use attest::{SIGNATURE, statements};
 use buildexec::ctx::Ctx;
 use buildexec::{
-    hash::{self, Hasher},
-    store::{self, Entry, entry_dir, write_json},
+    hash::{self, SumsHasher},
+    store::{self, StoreEntry, entry_dir, write_json},
     tree::{self, Stamp},
 };
 use buildplan::{Arg, Digest, Keys, Node, NodeId};
@@ -171,7 +171,8 @@ impl Publish<'_> {
         let mut outputs = BTreeMap::new();
         for (path, artifact) in &self.planned.outputs {
             let entry = self.entry(artifact.node);
-            let made = hash::copy(&entry.join("out").join(&artifact.name), &new.join(path), Hasher::both())?;
+            let made =
+                hash::copy(&entry.join("out").join(&artifact.name), &new.join(path), SumsHasher::both())?;
             if manifest.outputs[path].sha256 != made.sha256 {
                 tree::remove(&entry)?;
                 return Err(Damaged(entry).into());
@@ -181,7 +182,7 @@ impl Publish<'_> {
         let mut sums: Vec<_> = outputs.into_iter().collect();
         for (name, text) in statements(&manifest) {
             fs_err::write(new.join(name), &text)?;
-            let mut hasher = Hasher::both();
+            let mut hasher = SumsHasher::both();
             hasher.update(text.as_bytes());
             sums.push((name.to_owned(), hasher.finish()));
         }
@@ -199,7 +200,7 @@ impl Publish<'_> {
         entry_dir(&self.ctx.work, self.planned.plan.node(node), self.keys.key(node))
     }
 
-    fn read_entry(&self, node: NodeId) -> Result<Entry> {
+    fn read_entry(&self, node: NodeId) -> Result<StoreEntry> {
         store::read_entry(&self.entry(node)).with_context(|| format!("the store has no {}", self.entry(node)))
     }
 
@@ -226,12 +227,12 @@ impl Publish<'_> {
 ///
 /// # Errors
 /// When a template cannot be read.
-pub fn nodes(ctx: &Ctx, planned: &Planned, keys: &Keys) -> Result<BTreeMap<Digest, Made>> {
+pub fn nodes(ctx: &Ctx, planned: &Planned, keys: &Keys) -> Result<BTreeMap<Digest, ManifestNode>> {
     let goals: Vec<NodeId> = planned.outputs.iter().map(|(_, a)| a.node).collect();
     let needed: BTreeSet<NodeId> = planned.plan.needed(&goals);
     let made = |id: &NodeId| {
         let node = planned.plan.node(*id);
-        let made = Made {
+        let made = ManifestNode {
             stage: node.stage.to_owned(),
             label: node.label.clone(),
             inputs: keys.inputs(*id).to_vec(),

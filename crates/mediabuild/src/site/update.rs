@@ -4,7 +4,7 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use buildexec::ctx::Ctx;
-use buildexec::fetch::{Bounds, download, ends_all, unreachable};
+use buildexec::fetch::{Bounds, download, is_fatal, unreachable};
 use buildexec::run::read_limited;
 use buildplan::{Digest, shown_url};
 use failure::{Failure, Kind};
@@ -39,18 +39,26 @@ pub fn update(
         return same(released, known, sha256, size, &from);
     }
     let vouched_by = match &from {
-        From::Folder(dir) => format!("whoever put it into the folder {}", dir.file_name().unwrap_or("given")),
-        From::Url(url) => vouched(ctx, released, url, sha256)?,
+        ReleaseOrigin::Folder(dir) => {
+            format!("whoever put it into the folder {}", dir.file_name().unwrap_or("given"))
+        }
+        ReleaseOrigin::Url(url) => vouched(ctx, released, url, sha256)?,
     };
     // Kept under its digest, so that `dist` need not download it again.
-    if matches!(from, From::Url(_)) {
+    if matches!(from, ReleaseOrigin::Url(_)) {
         fs_err::rename(&part, ctx.work.join("downloads").join(format!("{sha256}.part")))?;
     }
     Ok(Locked { version: version.to_owned(), sha256, size: Some(size), vouched_by })
 }
 
 /// What is recorded stays, once it is seen to be so; its length is added.
-fn same(released: &Released, known: &Locked, sha256: Digest, size: u64, from: &From) -> Result<Locked> {
+fn same(
+    released: &Released,
+    known: &Locked,
+    sha256: Digest,
+    size: u64,
+    from: &ReleaseOrigin,
+) -> Result<Locked> {
     if known.sha256 == sha256 {
         return Ok(Locked { size: Some(size), ..known.clone() });
     }
@@ -61,12 +69,12 @@ fn same(released: &Released, known: &Locked, sha256: Digest, size: u64, from: &F
         .into())
 }
 
-enum From {
+enum ReleaseOrigin {
     Folder(Utf8PathBuf),
     Url(String),
 }
 
-impl std::fmt::Display for From {
+impl std::fmt::Display for ReleaseOrigin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Folder(dir) => write!(f, "{dir}"),
@@ -80,9 +88,9 @@ fn get(
     released: &Released,
     artifacts: Option<&Utf8Path>,
     part: &Utf8Path,
-) -> Result<(Utf8PathBuf, From)> {
+) -> Result<(Utf8PathBuf, ReleaseOrigin)> {
     if let Some(dir) = artifacts.filter(|dir| dir.join(&released.name).is_file()) {
-        return Ok((dir.join(&released.name), From::Folder(dir.to_owned())));
+        return Ok((dir.join(&released.name), ReleaseOrigin::Folder(dir.to_owned())));
     }
     let mut said = Vec::new();
     for url in &released.urls {
@@ -92,8 +100,8 @@ fn get(
         }
         let bounds = Bounds { sha256: None, size: None, limit: LIMIT, until: None };
         match ctx.report.task(&released.name, || download(ctx, &bounds, url, part, &released.name)) {
-            Ok(()) => return Ok((part.to_owned(), From::Url(url.clone()))),
-            Err(e) if ends_all(&e) => return Err(e),
+            Ok(()) => return Ok((part.to_owned(), ReleaseOrigin::Url(url.clone()))),
+            Err(e) if is_fatal(&e) => return Err(e),
             Err(e) => said.push(format!("{}: {e:#}", shown_url(url))),
         }
     }

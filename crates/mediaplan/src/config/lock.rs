@@ -17,7 +17,7 @@ pub struct Lock {
     pub files: BTreeMap<String, BTreeMap<String, Locked>>,
     /// The distribution's packages, by name.
     #[serde(default, rename = "package", skip_serializing_if = "BTreeMap::is_empty")]
-    pub packages: BTreeMap<String, Package>,
+    pub packages: BTreeMap<String, LockedPackage>,
 }
 
 /// What one file must be.
@@ -38,7 +38,7 @@ pub struct Locked {
 /// One package of the distribution.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Package {
+pub struct LockedPackage {
     /// Its version, with epoch.
     pub version: String,
     /// The digest that the signed index gives.

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 pub use base_url::BaseUrl;
 pub use distribution::{Archive, Distribution};
-pub use lock::{Lock, Locked, Package};
+pub use lock::{Lock, Locked, LockedPackage};
 pub use raw::{Compress, Engine, KernelFlavour, Media, Released};
 
 use bootparams::{Os, Params};
@@ -108,7 +108,7 @@ impl Config {
     /// # Errors
     /// [`Kind::Config`] with line and column, or with all that is wrong with the values.
     pub fn parse(text: &str) -> Result<Self> {
-        let raw: raw::File = toml::from_str(text)
+        let raw: raw::MediaToml = toml::from_str(text)
             .map_err(|e| Failure::new(Kind::Config, "media.toml cannot be read").source(e))?;
         let mut wrong = Vec::new();
         let profiles: BTreeMap<_, _> =
@@ -166,7 +166,7 @@ impl Config {
 }
 
 /// Checks one profile; what is wrong goes to `wrong`, so that all of it is shown at once.
-fn checked(name: &str, raw: &raw::Profile, wrong: &mut Vec<String>) -> Profile {
+fn checked(name: &str, raw: &raw::ProfileToml, wrong: &mut Vec<String>) -> Profile {
     let mut check = |ok: bool, text: String| {
         if !ok {
             wrong.push(format!("profile.{}: {text}", name));

@@ -11,7 +11,7 @@ use vmspec::VmSpec;
 /// The whole file.
 #[derive(Clone, Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct File {
+pub struct MediaToml {
     /// The profile that commands take when none is named.
     pub default_profile: String,
     /// Where iPXE comes from.
@@ -20,7 +20,7 @@ pub struct File {
     pub distribution: Distribution,
     /// The profiles, by name.
     #[serde(rename = "profile")]
-    pub profiles: BTreeMap<String, Profile>,
+    pub profiles: BTreeMap<String, ProfileToml>,
 }
 
 /// `[ipxe]`: the pinned source.
@@ -38,7 +38,7 @@ pub struct Ipxe {
 /// `[profile.NAME]`.
 #[derive(Clone, Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Profile {
+pub struct ProfileToml {
     /// One line for people.
     pub about: String,
     /// Whose rules the parameters follow: `rancheros-1.5.8`, `burmillaos-1.9.3`, `smoke`, `linux`.

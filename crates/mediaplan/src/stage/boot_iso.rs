@@ -3,13 +3,13 @@
 use anyhow::Result;
 
 use super::{
-    image::{EfiImage, Grub, Iso},
+    image::{EfiImage, Grub, HybridIso},
     line::Line,
     media::title,
     os,
     packages::Tools,
-    room::{Layout, Seed},
-    script::{Script, Value},
+    room::{ConfigInitrd, EmbedAreas},
+    script::{Script, ScriptValue},
 };
 use crate::config::Profile;
 use bootiso::{room::Loader, seed::CLOUD_CONFIG};
@@ -24,7 +24,7 @@ pub struct BootIso {
     /// Its parameters.
     pub line: Line,
     /// Kernel and initrd.
-    pub os: os::Os,
+    pub os: os::OsFiles,
     /// What it is made with.
     pub tools: Tools,
     /// The version in its name.
@@ -45,9 +45,9 @@ impl Stage for BootIso {
             marker: marker.clone(),
         })?;
         let efi = p.ensure(&EfiImage::new([("EFI/BOOT/BOOTX64.EFI", Arg::from(&grub))]))?;
-        let seed = seed(profile);
+        let seed = config_initrd(profile);
         let loaders = loaders(p, profile, &self.line, seed.is_some())?;
-        let layout = Layout { os: profile.os, files: loaders.clone(), seed: seed.clone() };
+        let layout = EmbedAreas { os: profile.os, files: loaders.clone(), config_initrd: seed.clone() };
         let mut files = self.overlay();
         let mut add = |path: &str, artifact: &Artifact| files.push((path.to_owned(), Arg::from(artifact)));
         add("/vmlinuz", &self.os.kernel);
@@ -60,7 +60,7 @@ impl Stage for BootIso {
         }
         let name = format!("{}-{}-x86_64.iso", profile.name, self.version);
         let tools = self.tools.clone();
-        p.ensure(&Iso { name, volume: volume(profile), files, efi: Some(efi), tools })
+        p.ensure(&HybridIso { name, volume: volume(profile), files, efi: Some(efi), tools })
     }
 }
 
@@ -89,7 +89,7 @@ fn marker_file(profile: &Profile) -> Script {
         template: "isofs/common/marker.cfg".to_owned(),
         name: "marker.cfg",
         variables: vec![("title", title(profile))],
-        room: None,
+        embed_area: None,
     }
 }
 
@@ -116,9 +116,9 @@ fn loaders(
             variables: vec![
                 ("title", title(profile)),
                 ("args", line.value(args.clone())),
-                ("initrd", Value::Text(initrd)),
+                ("initrd", ScriptValue::Text(initrd)),
             ],
-            room: Some("args"),
+            embed_area: Some("args"),
         };
         Ok((path, p.ensure(&script)?, loader, line.value(args).arg()))
     });
@@ -127,14 +127,14 @@ fn loaders(
 
 /// Where the profile's system looks for a cloud-config in its initrd; none for a system that knows none.
 #[must_use]
-pub fn seed(profile: &Profile) -> Option<Seed> {
+pub fn config_initrd(profile: &Profile) -> Option<ConfigInitrd> {
     // Until 0.8 the system wipes or loses the first at boot, and reads the second (cmd/cloudinit of v0.4.4).
     let path = match profile.os {
         Os::Linux => return None,
         os if os == Os::Docker || os.since(0, 8, 0) => CLOUD_CONFIG,
         _ => "usr/share/ros/oem/oem-config.yml",
     };
-    Some(Seed { path, config: profile.cloud_config.clone() })
+    Some(ConfigInitrd { path, config: profile.cloud_config.clone() })
 }
 
 /// A profile's own template, or the one that all share.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::{os::Os, packages::Tree};
+use super::{os::OsFiles, packages::PackageTree};
 use crate::config::Compress;
 use buildplan::{Arg, Artifact, CmdSpec, Planner, Stage};
 
@@ -154,14 +154,14 @@ pub struct Sources {
 
 /// The program that turns a configuration into files, linked statically.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Program {
+struct GuestProgram {
     sources: Vec<String>,
     cargo_home: String,
 }
 
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
-impl Stage for Program {
+impl Stage for GuestProgram {
     type Out = Artifact;
     const NAME: &'static str = "hostconf";
     const FORMAT: u32 = 1;
@@ -229,9 +229,9 @@ fn squash(tools: &Artifact, compress: Compress, from: Arg, to: Arg) -> CmdSpec {
 /// The system.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Docker {
-    pub(super) kernel: Tree,
-    pub(super) packages: Tree,
-    pub(super) tools: Tree,
+    pub(super) kernel: PackageTree,
+    pub(super) packages: PackageTree,
+    pub(super) tools: PackageTree,
     pub(super) sources: Sources,
     pub(super) compress: Compress,
     /// Archives of images that are carried, from the repository's root.
@@ -239,12 +239,12 @@ pub(super) struct Docker {
 }
 
 impl Stage for Docker {
-    type Out = Os;
+    type Out = OsFiles;
     const NAME: &'static str = "docker";
     const FORMAT: u32 = 1;
 
-    fn plan(&self, p: &mut Planner) -> Result<Os> {
-        let image = p.ensure(&Image(self.clone()))?;
+    fn plan(&self, p: &mut Planner) -> Result<OsFiles> {
+        let image = p.ensure(&SystemImage(self.clone()))?;
         let (tree, packages) = (p.ensure(&self.kernel)?, p.ensure(&self.packages)?);
         let containers = match self.containers.is_empty() {
             true => None,
@@ -266,15 +266,15 @@ impl Stage for Docker {
         args.extend(containers.iter().map(|c| ("containers", Arg::from(c))));
         node.builtin("docker-initrd", args);
         let id = node.finish();
-        Ok(Os { kernel: id.artifact("vmlinuz"), initrd: id.artifact("initrd") })
+        Ok(OsFiles { kernel: id.artifact("vmlinuz"), initrd: id.artifact("initrd") })
     }
 }
 
 /// The system's image, which takes minutes to pack well and is kept until something in it changes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Image(Docker);
+struct SystemImage(Docker);
 
-impl Stage for Image {
+impl Stage for SystemImage {
     type Out = Artifact;
     const NAME: &'static str = "docker-image";
     const FORMAT: u32 = 1;
@@ -282,7 +282,7 @@ impl Stage for Image {
     fn plan(&self, p: &mut Planner) -> Result<Artifact> {
         let system = &self.0;
         let Sources { root, program, cargo_home } = &system.sources;
-        let program = p.ensure(&Program { sources: program.clone(), cargo_home: cargo_home.clone() })?;
+        let program = p.ensure(&GuestProgram { sources: program.clone(), cargo_home: cargo_home.clone() })?;
         let (kernel, packages) = (p.ensure(&system.kernel)?, p.ensure(&system.packages)?);
         let tools = p.ensure(&system.tools)?;
         let mut node = p.node::<Self>("image of the Docker system");
@@ -313,7 +313,7 @@ impl Stage for Image {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Containers {
     files: Vec<String>,
-    tools: Tree,
+    tools: PackageTree,
 }
 
 impl Stage for Containers {

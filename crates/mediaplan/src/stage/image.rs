@@ -93,7 +93,7 @@ impl Stage for Grub {
 
 /// An ISO that starts from CD and stick, under BIOS (isolinux) and, with an EFI image, under UEFI.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Iso {
+pub struct HybridIso {
     /// The file's name.
     pub name: String,
     /// The volume id: up to 32 characters.
@@ -106,7 +106,7 @@ pub struct Iso {
     pub tools: Tools,
 }
 
-impl Stage for Iso {
+impl Stage for HybridIso {
     type Out = Artifact;
     const NAME: &'static str = "iso";
     const FORMAT: u32 = 2;
@@ -176,7 +176,7 @@ impl Stage for IpxeIso {
         }
         node.write(to, [text]);
         files.push(("/isolinux.cfg".to_owned(), Arg::from(&node.finish_one())));
-        p.ensure(&Iso {
+        p.ensure(&HybridIso {
             name: "ipxe.iso".to_owned(),
             volume: "IPXE".to_owned(),
             files,

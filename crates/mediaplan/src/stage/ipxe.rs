@@ -8,14 +8,14 @@ use anyhow::Result;
 
 use super::{
     image::{EfiImage, IpxeIso},
-    packages::{Files, Pins, Tools},
+    packages::{PackageFiles, Pins, Tools},
     script::Script,
 };
 use crate::config::IpxePin;
 use buildplan::{Arg, Artifact, CmdSpec, Planner, Resource, Stage};
 
 /// What an engine made: names in `dist/` and artifacts.
-pub type Made = Vec<(&'static str, Artifact)>;
+pub type IpxeFiles = Vec<(&'static str, Artifact)>;
 
 /// The distribution's binaries, with their names in `dist/`.
 const BINARIES: &[(&str, &str)] = &[
@@ -57,13 +57,13 @@ impl Stage for Checkout {
 
 /// The sources with our patches and our configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Tree {
+struct IpxeTree {
     pin: IpxePin,
     patches: Vec<String>,
     config: Vec<String>,
 }
 
-impl Stage for Tree {
+impl Stage for IpxeTree {
     type Out = Artifact;
     const NAME: &'static str = "ipxe-tree";
     const FORMAT: u32 = 1;
@@ -89,7 +89,7 @@ impl Stage for Tree {
 
 /// iPXE compiled from source around a script.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Source {
+pub struct IpxeFromSource {
     /// Which commit, from where.
     pub pin: IpxePin,
     /// Patches, in order, from the repository's root.
@@ -102,12 +102,12 @@ pub struct Source {
     pub tools: Tools,
 }
 
-impl Stage for Source {
-    type Out = Made;
+impl Stage for IpxeFromSource {
+    type Out = IpxeFiles;
     const NAME: &'static str = "ipxe";
     const FORMAT: u32 = 1;
 
-    fn plan(&self, p: &mut Planner) -> Result<Made> {
+    fn plan(&self, p: &mut Planner) -> Result<IpxeFiles> {
         let Some(script) = &self.script else { return self.objects(p) };
         let compiled = p.ensure(&Self { script: None, ..self.clone() })?;
         let objects = &compiled[0].1;
@@ -123,7 +123,7 @@ impl Stage for Source {
         }
         node.resource(Resource::AllCpus);
         let id = node.finish();
-        let mut made: Made = TARGETS.iter().map(|(_, name)| (*name, id.artifact(*name))).collect();
+        let mut made: IpxeFiles = TARGETS.iter().map(|(_, name)| (*name, id.artifact(*name))).collect();
         let program = Arg::from(&id.artifact("ipxe.efi"));
         let efi = p.ensure(&EfiImage::new([("EFI/BOOT/BOOTX64.EFI", program)]))?;
         let lkrn = Arg::from(&id.artifact("ipxe.lkrn"));
@@ -133,9 +133,10 @@ impl Stage for Source {
     }
 }
 
-impl Source {
-    fn objects(&self, p: &mut Planner) -> Result<Made> {
-        let tree = Tree { pin: self.pin.clone(), patches: self.patches.clone(), config: self.config.clone() };
+impl IpxeFromSource {
+    fn objects(&self, p: &mut Planner) -> Result<IpxeFiles> {
+        let tree =
+            IpxeTree { pin: self.pin.clone(), patches: self.patches.clone(), config: self.config.clone() };
         let sources = p.ensure(&tree)?;
         let mut node = p.node::<Self>("iPXE compiled");
         let tree = node.out("ipxe");
@@ -172,7 +173,7 @@ pub struct Prebuilt {
     /// The script that they run.
     pub script: Script,
     /// The binaries.
-    files: Files,
+    files: PackageFiles,
     /// What `ipxe.iso` is made with.
     tools: Tools,
 }
@@ -183,21 +184,21 @@ impl Prebuilt {
     /// # Errors
     /// When media.lock lacks the package.
     pub fn new(script: Script, pins: &Pins<'_>, tools: Tools) -> Result<Self> {
-        let files = Files::new(pins, "ipxe", BINARIES)?;
+        let files = PackageFiles::new(pins, "ipxe", BINARIES)?;
         Ok(Self { script, files, tools })
     }
 }
 
 impl Stage for Prebuilt {
-    type Out = Made;
+    type Out = IpxeFiles;
     const NAME: &'static str = "ipxe-package";
     const FORMAT: u32 = 2;
 
-    fn plan(&self, p: &mut Planner) -> Result<Made> {
+    fn plan(&self, p: &mut Planner) -> Result<IpxeFiles> {
         let script = p.ensure(&self.script)?;
         let binaries = p.ensure(&self.files)?;
         let names = BINARIES.iter().map(|(_, name)| *name);
-        let mut made: Made = names.zip(binaries).collect();
+        let mut made: IpxeFiles = names.zip(binaries).collect();
         let find = |name: &str| made.iter().find(|(n, _)| *n == name).map(|(_, a)| Arg::from(a));
         let (lkrn, efi) = (find("ipxe.lkrn"), find("ipxe.efi"));
         let (lkrn, efi) = (lkrn.expect("it is in the list"), efi.expect("it is in the list"));

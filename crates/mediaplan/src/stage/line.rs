@@ -2,7 +2,7 @@
 
 use anyhow::{Result, anyhow};
 
-use super::script::Value;
+use super::script::ScriptValue;
 use crate::config::Profile;
 use bootparams::{Context, Diagnostic, Param, Params, Target};
 use failure::{Failure, Kind};
@@ -70,7 +70,7 @@ impl Line {
 
     /// `text`, which has the line in it, as a value for a template: hidden where a password is in it.
     #[must_use]
-    pub fn value(&self, text: String) -> Value {
-        if self.secret.is_some() { Value::Secret(text) } else { Value::Text(text) }
+    pub fn value(&self, text: String) -> ScriptValue {
+        if self.secret.is_some() { ScriptValue::Secret(text) } else { ScriptValue::Text(text) }
     }
 }

@@ -3,13 +3,13 @@
 use anyhow::Result;
 
 use super::{
-    boot_iso::{BootIso, seed},
+    boot_iso::{BootIso, config_initrd},
     ipxe,
     line::Line,
     os,
     packages::{Tools, kernel_package},
     room::CloudConfig,
-    script::{Script, Value},
+    script::{Script, ScriptValue},
 };
 use crate::config::{Engine, IpxePin, Media, Profile};
 use bootparams::Target;
@@ -79,7 +79,7 @@ pub fn plan(order: &Order<'_>) -> Result<Planned> {
     {
         outputs.push((format!("netboot/{name}"), artifact.clone()));
     }
-    if let (Some(seed), Some(config)) = (seed(profile), &profile.cloud_config) {
+    if let (Some(seed), Some(config)) = (config_initrd(profile), &profile.cloud_config) {
         outputs.push(("netboot/seed.cpio".to_owned(), p.ensure(&seed)?));
         outputs.push(("netboot/cloud-config.yml".to_owned(), p.ensure(&CloudConfig(config.clone()))?));
     }
@@ -108,15 +108,15 @@ fn file_version(version: &str) -> String {
 }
 
 /// What people see: name and version.
-pub(super) fn title(profile: &Profile) -> Value {
+pub(super) fn title(profile: &Profile) -> ScriptValue {
     let version = profile.version.as_deref().map(|v| format!(" {v}")).unwrap_or_default();
-    Value::Text(format!("{}{version}", profile.name))
+    ScriptValue::Text(format!("{}{version}", profile.name))
 }
 
-fn engine(p: &mut Planner, order: &Order<'_>, tools: Tools) -> Result<ipxe::Made> {
+fn engine(p: &mut Planner, order: &Order<'_>, tools: Tools) -> Result<ipxe::IpxeFiles> {
     let script = embed_script(order.profile);
     match order.engine {
-        Engine::Source => p.ensure(&ipxe::Source {
+        Engine::Source => p.ensure(&ipxe::IpxeFromSource {
             pin: order.pin.clone(),
             patches: order.bootscripts.patches.clone(),
             config: order.bootscripts.config.clone(),
@@ -135,11 +135,11 @@ fn embed_script(profile: &Profile) -> Script {
         name: "embed.ipxe",
         variables: vec![
             ("title", title(profile)),
-            ("base-url", Value::Text(profile.base_url.to_string())),
-            ("nic", Value::Text(nic)),
-            ("timeout", Value::Text(profile.timeout.to_string())),
+            ("base-url", ScriptValue::Text(profile.base_url.to_string())),
+            ("nic", ScriptValue::Text(nic)),
+            ("timeout", ScriptValue::Text(profile.timeout.to_string())),
         ],
-        room: None,
+        embed_area: None,
     }
 }
 
@@ -155,11 +155,11 @@ fn boot_script(profile: &Profile, line: &Line) -> Result<Script> {
         name: "boot.ipxe",
         variables: vec![
             ("title", title(profile)),
-            ("base-url", Value::Text(profile.base_url.to_string())),
-            ("seed", Value::Text(load_seed.to_owned())),
+            ("base-url", ScriptValue::Text(profile.base_url.to_string())),
+            ("seed", ScriptValue::Text(load_seed.to_owned())),
             ("args", line.value(line.spelled(Target::Ipxe)?)),
         ],
-        room: None,
+        embed_area: None,
     })
 }
 

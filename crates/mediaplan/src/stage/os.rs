@@ -3,9 +3,9 @@
 use anyhow::Result;
 
 use super::docker::{self, Docker};
-use super::packages::{Pins, SMOKE, Tree, kernel_package};
+use super::packages::{PackageTree, Pins, SMOKE, kernel_package};
 use crate::config::{KernelFlavour, Locked, Media, Released};
-use buildplan::{Arg, Artifact, FetchSpec, Planner, Source, Stage};
+use buildplan::{Arg, Artifact, FetchSource, FetchSpec, Planner, Stage};
 use failure::{Failure, Kind};
 
 /// No kernel, initrd or ISO that we make media of is larger.
@@ -13,7 +13,7 @@ const LIMIT: u64 = 4 << 30;
 
 /// What a machine starts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Os {
+pub struct OsFiles {
     /// The kernel.
     pub kernel: Artifact,
     /// The initrd.
@@ -22,8 +22,8 @@ pub struct Os {
 
 /// Kernel and modules out of the distribution's packages.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Kernel {
-    packages: Tree,
+struct PackagedKernel {
+    packages: PackageTree,
     flavour: KernelFlavour,
 }
 
@@ -35,7 +35,7 @@ const MODULES: &[&str] =
 const MORE_MODULES: &[&str] =
     &["ahci", "nvme", "xhci_pci", "ehci_pci", "uas", "usb_storage", "e1000", "e1000e", "igb", "r8169"];
 
-impl Stage for Kernel {
+impl Stage for PackagedKernel {
     /// The kernel, and a folder of modules with their load order.
     type Out = (Artifact, Artifact);
     const NAME: &'static str = "kernel";
@@ -60,17 +60,17 @@ impl Stage for Kernel {
 /// parameters we set.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Smoke {
-    kernel: Kernel,
+    kernel: PackagedKernel,
     /// BusyBox and `mke2fs`.
-    packages: Tree,
+    packages: PackageTree,
 }
 
 impl Stage for Smoke {
-    type Out = Os;
+    type Out = OsFiles;
     const NAME: &'static str = "initrd";
     const FORMAT: u32 = 2;
 
-    fn plan(&self, p: &mut Planner) -> Result<Os> {
+    fn plan(&self, p: &mut Planner) -> Result<OsFiles> {
         let (kernel, modules) = p.ensure(&self.kernel)?;
         let root = p.ensure(&self.packages)?;
         let mut node = p.node::<Self>("initrd of the smoke system");
@@ -85,13 +85,13 @@ impl Stage for Smoke {
                 ("to", initrd),
             ],
         );
-        Ok(Os { kernel, initrd: node.finish_one() })
+        Ok(OsFiles { kernel, initrd: node.finish_one() })
     }
 }
 
 /// A file that somebody releases, as the lock says it must be.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Download {
+struct ReleaseFile {
     name: String,
     urls: Vec<String>,
     artifacts: Option<String>,
@@ -99,7 +99,7 @@ struct Download {
     size: Option<u64>,
 }
 
-impl Stage for Download {
+impl Stage for ReleaseFile {
     type Out = Artifact;
     const NAME: &'static str = "download";
     const FORMAT: u32 = 1;
@@ -107,8 +107,8 @@ impl Stage for Download {
     fn plan(&self, p: &mut Planner) -> Result<Artifact> {
         let mut node = p.node::<Self>(self.name.clone());
         let to = node.out(&self.name);
-        let file = self.artifacts.iter().map(|dir| Source::File(format!("{dir}/{}", self.name)));
-        let sources = file.chain(self.urls.iter().cloned().map(Source::Url)).collect();
+        let file = self.artifacts.iter().map(|dir| FetchSource::File(format!("{dir}/{}", self.name)));
+        let sources = file.chain(self.urls.iter().cloned().map(FetchSource::Url)).collect();
         let limit = self.size.unwrap_or(LIMIT);
         node.fetch(FetchSpec { to, sources, sha256: self.sha256, size: self.size, limit, purl: None });
         Ok(node.finish_one())
@@ -118,17 +118,17 @@ impl Stage for Download {
 /// Kernel and initrd out of a released ISO whose digest vouches for both.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct FromIso {
-    iso: Download,
+    iso: ReleaseFile,
     kernel: String,
     initrd: String,
 }
 
 impl Stage for FromIso {
-    type Out = Os;
+    type Out = OsFiles;
     const NAME: &'static str = "os";
     const FORMAT: u32 = 1;
 
-    fn plan(&self, p: &mut Planner) -> Result<Os> {
+    fn plan(&self, p: &mut Planner) -> Result<OsFiles> {
         let iso = p.ensure(&self.iso)?;
         let mut node = p.node::<Self>(format!("kernel and initrd of {}", iso.name));
         let (kernel, initrd) = (node.out("vmlinuz"), node.out("initrd"));
@@ -139,7 +139,7 @@ impl Stage for FromIso {
             );
         }
         let id = node.finish();
-        Ok(Os { kernel: id.artifact("vmlinuz"), initrd: id.artifact("initrd") })
+        Ok(OsFiles { kernel: id.artifact("vmlinuz"), initrd: id.artifact("initrd") })
     }
 }
 
@@ -157,7 +157,7 @@ pub struct Supply<'a> {
 }
 
 impl Supply<'_> {
-    fn download(&self, released: &Released) -> Result<Download> {
+    fn download(&self, released: &Released) -> Result<ReleaseFile> {
         let found = self.locked.iter().find(|(name, _)| *name == released.name);
         let Some((_, locked)) = found else {
             return Err(Failure::new(
@@ -171,7 +171,7 @@ impl Supply<'_> {
             ))
             .into());
         };
-        Ok(Download {
+        Ok(ReleaseFile {
             name: released.name.clone(),
             urls: released.urls.clone(),
             artifacts: self.pins.artifacts.clone(),
@@ -185,11 +185,11 @@ impl Supply<'_> {
 ///
 /// # Errors
 /// [`Kind::Config`] when the lock lacks a file or a package.
-pub fn plan(p: &mut Planner, media: &Media, supply: &Supply<'_>) -> Result<Os> {
+pub fn plan(p: &mut Planner, media: &Media, supply: &Supply<'_>) -> Result<OsFiles> {
     match media {
         Media::Distribution { kernel: flavour } => {
             let packages = supply.pins.tree("kernel", [kernel_package(*flavour)])?;
-            let kernel = Kernel { packages, flavour: *flavour };
+            let kernel = PackagedKernel { packages, flavour: *flavour };
             let packages = supply.pins.tree("smoke", SMOKE.iter().copied())?;
             p.ensure(&Smoke { kernel, packages })
         }
@@ -209,7 +209,7 @@ pub fn plan(p: &mut Planner, media: &Media, supply: &Supply<'_>) -> Result<Os> {
         }
         Media::Files { kernel, initrd } => {
             let (kernel, initrd) = (supply.download(kernel)?, supply.download(initrd)?);
-            Ok(Os { kernel: p.ensure(&kernel)?, initrd: p.ensure(&initrd)? })
+            Ok(OsFiles { kernel: p.ensure(&kernel)?, initrd: p.ensure(&initrd)? })
         }
     }
 }

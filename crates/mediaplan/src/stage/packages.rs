@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Result;
 
 use super::docker;
-use crate::config::{Distribution, KernelFlavour, Lock, Media, Package};
-use buildplan::{Arg, Artifact, Digest, FetchSpec, Planner, Source, Stage, purl};
+use crate::config::{Distribution, KernelFlavour, Lock, LockedPackage, Media};
+use buildplan::{Arg, Artifact, Digest, FetchSource, FetchSpec, Planner, Stage, purl};
 use failure::{Failure, Kind};
 
 /// What every profile's images are made with and of.
@@ -59,7 +59,7 @@ pub struct Pins<'a> {
     /// Whose packages they are.
     pub distribution: &'a Distribution,
     /// What is recorded, by name.
-    pub packages: &'a BTreeMap<String, Package>,
+    pub packages: &'a BTreeMap<String, LockedPackage>,
     /// `--artifacts`, absolute: a folder that is searched before the network is.
     pub artifacts: Option<String>,
 }
@@ -75,7 +75,7 @@ impl<'a> Pins<'a> {
     ///
     /// # Errors
     /// [`Kind::Config`] when media.lock has none.
-    pub fn package(&self, name: &str) -> Result<&'a Package> {
+    pub fn package(&self, name: &str) -> Result<&'a LockedPackage> {
         self.packages.get(name).ok_or_else(|| {
             Failure::new(Kind::Config, format!("media.lock has no package `{name}`"))
                 .help("record today's packages with `cargo xtask fetch --update`")
@@ -97,7 +97,11 @@ impl<'a> Pins<'a> {
     ///
     /// # Errors
     /// [`Kind::Config`] when media.lock lacks one.
-    pub fn tree<'n>(&self, name: &'static str, packages: impl IntoIterator<Item = &'n str>) -> Result<Tree> {
+    pub fn tree<'n>(
+        &self,
+        name: &'static str,
+        packages: impl IntoIterator<Item = &'n str>,
+    ) -> Result<PackageTree> {
         let mut names: BTreeSet<&str> = BTreeSet::new();
         let mut todo: Vec<&str> = packages.into_iter().collect();
         while let Some(next) = todo.pop() {
@@ -112,14 +116,18 @@ impl<'a> Pins<'a> {
     ///
     /// # Errors
     /// [`Kind::Config`] when media.lock lacks one.
-    pub fn files<'n>(&self, name: &'static str, packages: impl IntoIterator<Item = &'n str>) -> Result<Tree> {
+    pub fn files<'n>(
+        &self,
+        name: &'static str,
+        packages: impl IntoIterator<Item = &'n str>,
+    ) -> Result<PackageTree> {
         let deb = |package| self.deb(package, self.package(package)?);
         let mut debs = packages.into_iter().map(deb).collect::<Result<Vec<_>>>()?;
         debs.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(Tree { name, debs })
+        Ok(PackageTree { name, debs })
     }
 
-    fn deb(&self, name: &str, package: &Package) -> Result<Deb> {
+    fn deb(&self, name: &str, package: &LockedPackage) -> Result<Deb> {
         let Some(archive) = self.distribution.archives.get(&package.archive) else {
             let message = format!(
                 "package {name} is from the archive `{}`, which media.toml does not have",
@@ -162,10 +170,10 @@ impl Stage for Deb {
     fn plan(&self, p: &mut Planner) -> Result<Artifact> {
         let mut node = p.node::<Self>(format!("package {} {}", self.name, self.version));
         let to = node.out(format!("{}.deb", self.name));
-        let file = self.file.iter().cloned().map(Source::File);
+        let file = self.file.iter().cloned().map(FetchSource::File);
         node.fetch(FetchSpec {
             to,
-            sources: file.chain(self.urls.iter().cloned().map(Source::Url)).collect(),
+            sources: file.chain(self.urls.iter().cloned().map(FetchSource::Url)).collect(),
             sha256: self.sha256,
             size: Some(self.size),
             limit: self.size,
@@ -181,12 +189,12 @@ impl Stage for Deb {
 ///
 /// A program of it runs on any x86-64 Linux: [`buildplan::CmdSpec::in_tree`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Tree {
+pub struct PackageTree {
     name: &'static str,
     debs: Vec<Deb>,
 }
 
-impl Stage for Tree {
+impl Stage for PackageTree {
     type Out = Artifact;
     const NAME: &'static str = "tree";
     const FORMAT: u32 = 1;
@@ -228,7 +236,7 @@ impl Tools {
     /// # Errors
     /// [`Kind::Config`] when media.lock lacks a package.
     pub fn plan(p: &mut Planner, pins: &Pins<'_>) -> Result<Self> {
-        let isolinux = Files::new(
+        let isolinux = PackageFiles::new(
             pins,
             "isolinux",
             &[
@@ -237,7 +245,7 @@ impl Tools {
             ],
         )?;
         let syslinux = [("usr/lib/syslinux/modules/bios/ldlinux.c32", "ldlinux.c32")];
-        let syslinux = Files::new(pins, "syslinux-common", &syslinux)?;
+        let syslinux = PackageFiles::new(pins, "syslinux-common", &syslinux)?;
         let [isolinux, mbr] = p.ensure(&isolinux)?.try_into().expect("two files are asked for");
         let [ldlinux] = p.ensure(&syslinux)?.try_into().expect("one file is asked for");
         Ok(Self {
@@ -252,13 +260,13 @@ impl Tools {
 
 /// Single files of a package, each held against its record.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Files {
-    tree: Tree,
+pub(super) struct PackageFiles {
+    tree: PackageTree,
     /// Path in the tree, name as an output, digest.
     files: Vec<(&'static str, &'static str, Digest)>,
 }
 
-impl Files {
+impl PackageFiles {
     /// `files` of `package`: path in it, name as an output.
     pub(super) fn new(
         pins: &Pins<'_>,
@@ -278,7 +286,7 @@ impl Files {
     }
 }
 
-impl Stage for Files {
+impl Stage for PackageFiles {
     type Out = Vec<Artifact>;
     const NAME: &'static str = "files";
     const FORMAT: u32 = 1;
@@ -301,11 +309,11 @@ impl Stage for Files {
 /// A made-up lock in which each wanted package has a version of its own and needs nothing, for plans that are only
 /// looked at.
 #[must_use]
-pub fn sample(distribution: &Distribution) -> BTreeMap<String, Package> {
+pub fn sample(distribution: &Distribution) -> BTreeMap<String, LockedPackage> {
     let archive = distribution.archives.keys().next().cloned().unwrap_or_default();
     let flavours = [KernelFlavour::Cloud, KernelFlavour::Generic];
     let names = flavours.into_iter().flat_map(|kernel| wanted(&Media::Distribution { kernel }));
-    let package = |name: &str| Package {
+    let package = |name: &str| LockedPackage {
         version: if name.starts_with("linux-image-") { "6.12.118-1" } else { "1:1.0-1" }.to_owned(),
         sha256: Digest::of(name.as_bytes()),
         size: 1,
@@ -329,7 +337,7 @@ mod tests {
     use super::*;
     use crate::config::Archive;
 
-    fn pins_of(needs: &[(&str, &[&str])]) -> (Distribution, BTreeMap<String, Package>) {
+    fn pins_of(needs: &[(&str, &[&str])]) -> (Distribution, BTreeMap<String, LockedPackage>) {
         let archive = Archive { suites: vec!["trixie".to_owned()], mirrors: vec!["http://m".to_owned()] };
         let distribution = Distribution {
             id: "debian".to_owned(),

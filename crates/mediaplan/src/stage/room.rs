@@ -8,14 +8,14 @@ use buildplan::{Arg, Artifact, Planner, Stage};
 
 /// An archive that loaders put in front of the initrd, which stays as it was released: the cloud-config, and zeros.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Seed {
+pub struct ConfigInitrd {
     /// Where the system looks for it, from its root.
     pub path: &'static str,
     /// The cloud-config, from the repository's root.
     pub config: Option<String>,
 }
 
-impl Stage for Seed {
+impl Stage for ConfigInitrd {
     type Out = Artifact;
     const NAME: &'static str = "seed";
     const FORMAT: u32 = 1;
@@ -29,7 +29,7 @@ impl Stage for Seed {
     }
 }
 
-impl Seed {
+impl ConfigInitrd {
     fn args(&self) -> Vec<(&'static str, Arg)> {
         let mut args = vec![("path", self.path.into()), ("length", LENGTH.to_string().into())];
         args.extend(self.config.iter().map(|c| ("config", Arg::Src(c.clone()))));
@@ -56,16 +56,16 @@ impl Stage for CloudConfig {
 
 /// The loaders' files of an ISO, and `/media.json`, which says where in them the room is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Layout {
+pub struct EmbedAreas {
     /// Who reads the parameters.
     pub os: Os,
     /// Path in the ISO, file, who reads it, the parameters as written in it.
     pub files: Vec<(&'static str, Artifact, Loader, Arg)>,
     /// The seed in the ISO's root.
-    pub seed: Option<Seed>,
+    pub config_initrd: Option<ConfigInitrd>,
 }
 
-impl Stage for Layout {
+impl Stage for EmbedAreas {
     type Out = Artifact;
     const NAME: &'static str = "room";
     const FORMAT: u32 = 1;
@@ -78,7 +78,7 @@ impl Stage for Layout {
             args.extend([("file", (*path).into()), ("content", file.into())]);
             args.extend([("loader", loader.into()), ("args", text.clone())]);
         }
-        args.extend(self.seed.iter().flat_map(Seed::args));
+        args.extend(self.config_initrd.iter().flat_map(ConfigInitrd::args));
         node.builtin("room", args);
         Ok(node.finish_one())
     }

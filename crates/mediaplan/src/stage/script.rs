@@ -13,21 +13,21 @@ pub struct Script {
     /// The file that comes out.
     pub name: &'static str,
     /// Variables and their values, in order.
-    pub variables: Vec<(&'static str, Value)>,
+    pub variables: Vec<(&'static str, ScriptValue)>,
     /// The variable that gets room behind it, for edits of the finished file.
-    pub room: Option<&'static str>,
+    pub embed_area: Option<&'static str>,
 }
 
 /// The value of a variable.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Value {
+pub enum ScriptValue {
     /// For all to see.
     Text(String),
     /// Not to be shown in plans.
     Secret(String),
 }
 
-impl Value {
+impl ScriptValue {
     pub(super) fn arg(&self) -> Arg {
         match self {
             Self::Text(text) => Arg::Lit(text.clone()),
@@ -46,7 +46,7 @@ impl Stage for Script {
         let to = node.out(self.name);
         let kind = if self.name.ends_with(".cfg") { "config" } else { "ipxe" };
         let mut args = vec![("template", Arg::Src(self.template.clone())), ("kind", kind.into()), ("to", to)];
-        args.extend(self.room.map(|name| ("room", name.into())));
+        args.extend(self.embed_area.map(|name| ("room", name.into())));
         for (name, value) in &self.variables {
             args.push(("name", (*name).into()));
             args.push(("value", value.arg()));

@@ -2,13 +2,13 @@
 
 use std::io::{self, BufRead as _, Read};
 
-use super::{input::Input, walk::Walk};
+use super::{input::ScannedBytes, walk::ScanWalk};
 
 /// cpio's `TRAILER!!!` and every path are shorter.
 const LONGEST_NAME: u64 = 4096;
 
 /// What a cpio header says.
-struct Head {
+struct CpioHeader {
     size: u64,
     name_size: u64,
     /// Names and contents end at a multiple of this, counted from the header.
@@ -16,12 +16,12 @@ struct Head {
     length: u64,
 }
 
-impl Head {
+impl CpioHeader {
     /// The form that the kernel unpacks (`newc`, `Documentation/driver-api/early-userspace/buffer-format.rst`), and
     /// POSIX's (`odc`), which busybox and others unpack.
     ///
     /// What is damaged is left in `input`: something else may stand there.
-    fn read(input: &mut Input<'_>) -> io::Result<Self> {
+    fn read(input: &mut ScannedBytes<'_>) -> io::Result<Self> {
         let head = input.peek(110)?;
         let number = |from: usize, length: usize, radix| {
             let text = std::str::from_utf8(head.get(from..from + length)?).ok()?;
@@ -40,11 +40,11 @@ impl Head {
     }
 }
 
-impl Walk<'_> {
+impl ScanWalk<'_> {
     /// A cpio archive up to its trailer.
-    pub(super) fn cpio(&mut self, input: &mut Input<'_>) -> io::Result<()> {
+    pub(super) fn cpio(&mut self, input: &mut ScannedBytes<'_>) -> io::Result<()> {
         loop {
-            let head = Head::read(input)?;
+            let head = CpioHeader::read(input)?;
             if head.name_size > LONGEST_NAME {
                 return Err(io::Error::other("a cpio name of more than 4096 bytes"));
             }
@@ -63,7 +63,7 @@ impl Walk<'_> {
 
     /// A tar archive up to its end. Each header is taken as it is: what long names and extended headers hold is
     /// looked at as the contents of a member, and never taken into memory.
-    pub(super) fn tar(&mut self, input: &mut Input<'_>) -> io::Result<()> {
+    pub(super) fn tar(&mut self, input: &mut ScannedBytes<'_>) -> io::Result<()> {
         let mut archive = tar::Archive::new(input);
         for entry in archive.entries()?.raw(true) {
             let mut entry = entry?;
@@ -77,7 +77,7 @@ impl Walk<'_> {
     }
 
     /// A Unix archive: a Debian package, or a library.
-    pub(super) fn ar(&mut self, input: &mut Input<'_>) -> io::Result<()> {
+    pub(super) fn ar(&mut self, input: &mut ScannedBytes<'_>) -> io::Result<()> {
         input.consume(b"!<arch>\n".len());
         loop {
             let head = input.peek(60)?;

@@ -4,7 +4,7 @@
 use super::{
     encoded,
     passwords::password,
-    rules::{Seen, What, some},
+    rules::{FindKind, Seen, some},
     tokens,
     walk::BASE64,
 };
@@ -51,16 +51,16 @@ fn is_encoding(other: &Leaf, leaf: &Leaf) -> bool {
         && (other.text.contains("b64") || other.text.contains("base64"))
 }
 
-fn leaf_finds(leaf: &Leaf) -> Vec<What> {
+fn leaf_finds(leaf: &Leaf) -> Vec<FindKind> {
     let value = leaf.text.trim();
     let key = leaf.key().to_ascii_lowercase().replace('-', "_");
     let in_list = leaf.keys.iter().any(|k| k == "chpasswd");
     let found = match key.as_str() {
         _ if !leaf.says_something => None,
         "lock_passwd" => None,
-        "auth" => some(tokens::is_account(value.as_bytes()), What::Token),
-        "identitytoken" | "registrytoken" => password(value).map(|_| What::Token),
-        "server_key" | "ca_key" => password(value).map(|_| What::PrivateKey),
+        "auth" => some(tokens::is_account(value.as_bytes()), FindKind::Token),
+        "identitytoken" | "registrytoken" => password(value).map(|_| FindKind::Token),
+        "server_key" | "ca_key" => password(value).map(|_| FindKind::PrivateKey),
         _ if is_password(&key) => password(value),
         _ if in_list => return value.lines().filter_map(|l| account(l.trim())).collect(),
         _ => return lines(&leaf.text).collect(),
@@ -73,13 +73,13 @@ fn is_password(key: &str) -> bool {
 }
 
 /// `user:password` of `chpasswd`; `R` and `RANDOM` are made up at boot.
-fn account(line: &str) -> Option<What> {
+fn account(line: &str) -> Option<FindKind> {
     let (_, secret) = line.split_once(':')?;
     if matches!(secret, "R" | "RANDOM") { None } else { password(secret.trim()) }
 }
 
 /// `password: x` and `PASSWORD=x` in the lines of a text inside; with a space in it, it is prose.
-fn lines(text: &str) -> impl Iterator<Item = What> {
+fn lines(text: &str) -> impl Iterator<Item = FindKind> {
     text.lines().filter_map(|line| {
         let (key, value) = line.split_once([':', '='])?;
         let key = key.trim().trim_start_matches(['-', ' ']).trim_matches(['"', '\'']).to_ascii_lowercase();

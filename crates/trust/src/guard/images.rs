@@ -8,15 +8,15 @@ use std::{
     sync::Arc,
 };
 
-use super::{formats::Packed, input::Input, walk::Walk};
-use bootiso::{Entry, Extent, Iso, Reader, Source as _};
+use super::{formats::Packed, input::ScannedBytes, walk::ScanWalk};
+use bootiso::{Entry, Extent, Iso, ReadAt as _, Reader};
 
 /// Bytes of an image inside something else: more than a DVD, and less than a disk.
 const SPOOL: u64 = 8 << 30;
 
-impl Walk<'_> {
+impl ScanWalk<'_> {
     /// An image that comes as a stream.
-    pub(super) fn spooled(&mut self, kind: Packed, input: &mut Input<'_>) -> io::Result<()> {
+    pub(super) fn spooled(&mut self, kind: Packed, input: &mut ScannedBytes<'_>) -> io::Result<()> {
         let mut file = tempfile::tempfile()?;
         let copied = io::copy(&mut input.take(SPOOL), &mut file);
         file.rewind()?;
@@ -51,7 +51,7 @@ impl Walk<'_> {
                 _ => &[],
             };
             let mut reader = Reader::new(&*image, &extents);
-            let result = self.input(&mut Input::new(&mut reader, &limit, gap.offset), inside);
+            let result = self.input(&mut ScannedBytes::new(&mut reader, &limit, gap.offset), inside);
             self.survive(result)?;
         }
         Ok(())
@@ -60,7 +60,7 @@ impl Walk<'_> {
     fn entry(&mut self, image: &Arc<File>, entry: &Entry) -> io::Result<()> {
         self.way.push(entry.path.clone());
         let mut result = self.name(&entry.path);
-        if let bootiso::Kind::Link(target) = &entry.kind {
+        if let bootiso::EntryKind::Link(target) = &entry.kind {
             result = result.and_then(|()| self.name(target));
         }
         let result = result.and_then(|()| self.stream(&mut Reader::of(&**image, entry)));

@@ -34,7 +34,7 @@ impl Limit {
 }
 
 /// Bytes being looked through.
-pub(super) struct Input<'a> {
+pub(super) struct ScannedBytes<'a> {
     inner: &'a mut dyn Read,
     limit: &'a Limit,
     buffer: Vec<u8>,
@@ -44,7 +44,7 @@ pub(super) struct Input<'a> {
     pub(super) is_program: bool,
 }
 
-impl<'a> Input<'a> {
+impl<'a> ScannedBytes<'a> {
     /// Reads `inner`, whose first byte is the one at `position` of what it is a part of.
     pub(super) fn new(inner: &'a mut dyn Read, limit: &'a Limit, position: u64) -> Self {
         Self { inner, limit, buffer: Vec::new(), at: 0, position, is_program: false }
@@ -104,7 +104,7 @@ impl<'a> Input<'a> {
     }
 }
 
-impl Read for Input<'_> {
+impl Read for ScannedBytes<'_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let n = self.fill_buf()?.read(buf)?;
         self.consume(n);
@@ -112,7 +112,7 @@ impl Read for Input<'_> {
     }
 }
 
-impl BufRead for Input<'_> {
+impl BufRead for ScannedBytes<'_> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if self.at == self.buffer.len() {
             self.more()?;

@@ -1,9 +1,9 @@
 //! Traces of the machine that built: home folders and the host's name.
 
-use super::rules::{Around, Check, What, is_word, run, some};
+use super::rules::{Around, FindKind, RuleCheck, is_word, run, some};
 
 /// Words and their checks.
-pub(super) const WORDS: &[(&[u8], Check)] = &[
+pub(super) const WORDS: &[(&[u8], RuleCheck)] = &[
     (b"/home/", home),
     (b"/Users/", home),
     (b":\\Users\\", home),
@@ -20,7 +20,7 @@ const DOMAINS: &[&str] =
     &[".local", ".lan", ".home", ".internal", ".localdomain", ".corp", ".intranet", ".fritz.box"];
 
 /// A folder of a person; programs have those of whoever compiled them.
-fn home(a: &Around<'_>) -> Option<What> {
+fn home(a: &Around<'_>) -> Option<FindKind> {
     let drive = a.word[0] == b':';
     let starts = match a.before {
         [.., b'-', flag] => drive || flag.is_ascii_alphabetic(),
@@ -33,16 +33,16 @@ fn home(a: &Around<'_>) -> Option<What> {
     let n = run(a.after, |b| is_word(*b) || *b == b'.' || *b >= 0x80);
     let user = String::from_utf8_lossy(&a.after[..n]);
     let someone = user.chars().any(char::is_alphanumeric) && !SYSTEM_USERS.contains(&&*user);
-    some(!a.is_program && starts && exact && someone, What::HomePath)
+    some(!a.is_program && starts && exact && someone, FindKind::HomePath)
 }
 
 /// A path of this machine, as a whole.
-pub(super) fn own_path(a: &Around<'_>) -> Option<What> {
-    some(!a.after.first().copied().is_some_and(is_word), What::HomePath)
+pub(super) fn own_path(a: &Around<'_>) -> Option<FindKind> {
+    some(!a.after.first().copied().is_some_and(is_word), FindKind::HomePath)
 }
 
 /// How this machine's name is looked for; not at all when every machine has it.
-pub(super) fn host(name: String) -> Option<(String, Check)> {
+pub(super) fn host(name: String) -> Option<(String, RuleCheck)> {
     if name.is_empty() || name.eq_ignore_ascii_case("localhost") {
         return None;
     }
@@ -55,13 +55,13 @@ fn is_whole(a: &Around<'_>) -> bool {
     ends(a.before.last()) && ends(a.after.first())
 }
 
-fn whole_word(a: &Around<'_>) -> Option<What> {
-    some(is_whole(a), What::HostName)
+fn whole_word(a: &Around<'_>) -> Option<FindKind> {
+    some(is_whole(a), FindKind::HostName)
 }
 
 /// A short name is a word as well (`vm.swappiness`): it counts in texts, with a domain, behind `user@`, or behind a
 /// word that says what it is.
-fn common_host(a: &Around<'_>) -> Option<What> {
+fn common_host(a: &Around<'_>) -> Option<FindKind> {
     let domain = DOMAINS
         .iter()
         .any(|d| a.after.starts_with(d.as_bytes()) && !a.after.get(d.len()).copied().is_some_and(is_word));
@@ -71,5 +71,5 @@ fn common_host(a: &Around<'_>) -> Option<What> {
         .next()
         .is_some_and(|w| matches!(w, "host" | "hostname" | "machine" | "nodename" | "builder" | "buildhost"));
     let account = line.ends_with('@') && line.len() > 1;
-    some(a.is_text && is_whole(a) && (domain || said || account), What::HostName)
+    some(a.is_text && is_whole(a) && (domain || said || account), FindKind::HostName)
 }

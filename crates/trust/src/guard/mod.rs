@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use camino::Utf8Path;
-pub use rules::{Rules, What};
+pub use rules::{FindKind, Rules};
 
 use buildexec::ctx::Ctx;
 use buildexec::tree;
@@ -35,7 +35,7 @@ pub struct Find {
     /// Entries on the way in, such as `/efi.img`, `/EFI/BOOT/grub.cfg`.
     pub inside: Vec<String>,
     /// What it is.
-    pub what: What,
+    pub what: FindKind,
 }
 
 /// What a look through artifacts found.
@@ -71,7 +71,7 @@ fn host_name(ctx: &Ctx) -> Option<String> {
 /// When the disk cannot be read, or more would have to be unpacked than any medium of ours holds. What is damaged
 /// inside an artifact is no error, but said in [`Scan::unread`].
 pub fn scan(ctx: &Ctx, root: &Utf8Path, rules: &Rules) -> Result<Scan> {
-    let mut walk = walk::Walk::new(ctx, rules);
+    let mut walk = walk::ScanWalk::new(ctx, rules);
     for rel in tree::files(root)? {
         ctx.check_interrupt()?;
         let (path, name) = if rel.as_str().is_empty() {

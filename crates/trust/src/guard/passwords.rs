@@ -1,25 +1,25 @@
 //! Passwords that a person chose, told by where they stand: kernel parameters, loaders' scripts, addresses.
 
 use super::{
-    rules::{Around, Check, What, run, skip, some},
+    rules::{Around, FindKind, RuleCheck, run, skip, some},
     tokens,
 };
 
 /// Words and their checks.
-pub(super) const WORDS: &[(&[u8], Check)] =
+pub(super) const WORDS: &[(&[u8], RuleCheck)] =
     &[(b"rancher.password", kernel), (b"password", loader), (b"passwd", loader), (b"://", address)];
 
 /// What a text as a password is; nothing when it stands for one, as a variable or in a manual, or locks an account.
 /// A hash has a rule of its own.
-pub(super) fn password(value: &str) -> Option<What> {
+pub(super) fn password(value: &str) -> Option<FindKind> {
     let between = |open: &str, close: &str| value.starts_with(open) && value.ends_with(close);
     let stands_for = between("${", "}") || between("{{", "}}") || between("<", ">") || between("‹", "›");
     let locked = value.chars().all(|c| matches!(c, '*' | '!' | '.' | '…'));
     let hashed = tokens::hashes().any(|h| value.as_bytes().starts_with(h)) && value.len() > 27;
     match value {
-        "rancher" => Some(What::DefaultPassword),
+        "rancher" => Some(FindKind::DefaultPassword),
         "%s" => None,
-        _ => some(!stands_for && !locked && !hashed && !value.starts_with("$("), What::Password),
+        _ => some(!stands_for && !locked && !hashed && !value.starts_with("$("), FindKind::Password),
     }
 }
 
@@ -30,13 +30,13 @@ fn word(bytes: &[u8]) -> String {
 }
 
 /// A kernel parameter.
-fn kernel(a: &Around<'_>) -> Option<What> {
+fn kernel(a: &Around<'_>) -> Option<FindKind> {
     let value = skip(a.after, b"\"'").strip_prefix(b"=")?;
     password(&word(skip(value, b"\"'")))
 }
 
 /// The scripts of iPXE, SYSLINUX and GRUB.
-fn loader(a: &Around<'_>) -> Option<What> {
+fn loader(a: &Around<'_>) -> Option<FindKind> {
     let line = String::from_utf8_lossy(a.line()).to_ascii_lowercase();
     let before: Vec<&str> = line.split_whitespace().collect();
     let after = a.after.split(|b| matches!(b, b'\n' | b'\r' | 0)).next().unwrap_or_default();
@@ -63,7 +63,7 @@ fn loader(a: &Around<'_>) -> Option<What> {
 }
 
 /// `http://user:password@host`; programs have examples of it.
-fn address(a: &Around<'_>) -> Option<What> {
+fn address(a: &Around<'_>) -> Option<FindKind> {
     let account = word(a.after);
     let account = &account[..account.find(['/', '?', '#', '<', '>', ']', '|']).unwrap_or(account.len())];
     let (account, host) = account.rsplit_once('@')?;

@@ -15,12 +15,12 @@ use std::{
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
 
-use super::{config, encoded, formats, input::Input, machine, passwords, tokens, walk::BASE64};
+use super::{config, encoded, formats, input::ScannedBytes, machine, passwords, tokens, walk::BASE64};
 
 /// A kind of find.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum What {
+pub enum FindKind {
     /// The password `rancher`, the first that anyone tries.
     DefaultPassword,
     /// A password of a user, a loader, an address, or in a cloud-config.
@@ -37,7 +37,7 @@ pub enum What {
     HostName,
 }
 
-impl What {
+impl FindKind {
     /// Whether `publish-secrets` lets it pass.
     #[must_use]
     pub fn is_secret(self) -> bool {
@@ -45,7 +45,7 @@ impl What {
     }
 }
 
-impl fmt::Display for What {
+impl fmt::Display for FindKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::DefaultPassword => "the default password `rancher`",
@@ -81,9 +81,9 @@ impl Around<'_> {
     }
 }
 
-pub(super) type Check = fn(&Around<'_>) -> Option<What>;
+pub(super) type RuleCheck = fn(&Around<'_>) -> Option<FindKind>;
 
-pub(super) fn some(yes: bool, what: What) -> Option<What> {
+pub(super) fn some(yes: bool, what: FindKind) -> Option<FindKind> {
     yes.then_some(what)
 }
 
@@ -103,7 +103,7 @@ pub(super) fn is_word(b: u8) -> bool {
 pub struct Rules {
     words: AhoCorasick,
     /// The check of each word; none is where an archive may begin.
-    checks: Vec<Option<Check>>,
+    checks: Vec<Option<RuleCheck>>,
     /// Whether a name of this machine is looked for; one that every machine has tells nothing.
     pub looks_for_host: bool,
 }
@@ -111,7 +111,7 @@ pub struct Rules {
 /// What was seen up to the end, or to an archive in the middle.
 pub(super) struct Seen {
     /// The byte where the first of each kind begins.
-    pub(super) found: BTreeMap<What, u64>,
+    pub(super) found: BTreeMap<FindKind, u64>,
     /// Bytes that the text holds in another form, and how it is called.
     pub(super) hidden: Vec<(&'static str, Vec<u8>)>,
     /// Why the end was not reached.
@@ -122,7 +122,7 @@ impl Rules {
     /// `paths` and `host` are this machine's own: found also in programs.
     #[must_use]
     pub fn new(paths: Vec<String>, host: Option<String>) -> Self {
-        let mut words: Vec<(Vec<u8>, Option<Check>)> = Vec::new();
+        let mut words: Vec<(Vec<u8>, Option<RuleCheck>)> = Vec::new();
         for (word, check) in tokens::WORDS.iter().chain(passwords::WORDS).chain(machine::WORDS) {
             words.push((word.to_vec(), Some(*check)));
         }
@@ -145,7 +145,7 @@ impl Rules {
 
     /// Looks at all that `input` gives, chunk by chunk, each with the end of the one before. An archive that begins
     /// at the first byte is none: that was tried.
-    pub(super) fn look(&self, input: &mut Input<'_>) -> Seen {
+    pub(super) fn look(&self, input: &mut ScannedBytes<'_>) -> Seen {
         let mut seen = Seen { found: BTreeMap::new(), hidden: Vec::new(), result: Ok(()) };
         let mut window: Vec<u8> = Vec::new();
         let (mut at, mut kept) = (input.position(), 0);
@@ -154,8 +154,10 @@ impl Rules {
             let have = window.len();
             let result = (&mut *input).take(CHUNK as u64).read_to_end(&mut window);
             let last = window.len() - have < CHUNK;
-            let kind =
-                Kind { is_text: *text.get_or_insert_with(|| is_text(&window)), is_program: input.is_program };
+            let kind = WordContext {
+                is_text: *text.get_or_insert_with(|| is_text(&window)),
+                is_program: input.is_program,
+            };
             // What begins in the last part waits for what follows it.
             let until = if last { window.len() } else { window.len() - AROUND };
             let end = self.window(&window, kept..until, at, kind, &mut seen);
@@ -186,7 +188,7 @@ impl Rules {
         window: &[u8],
         range: Range<usize>,
         at: u64,
-        kind: Kind,
+        kind: WordContext,
         seen: &mut Seen,
     ) -> Option<usize> {
         let begin = range.start;
@@ -216,13 +218,13 @@ impl Rules {
 
 /// What the bytes around a word are a part of.
 #[derive(Clone, Copy)]
-struct Kind {
+struct WordContext {
     is_text: bool,
     is_program: bool,
 }
 
 impl Seen {
-    pub(super) fn found(&mut self, what: What, at: u64) {
+    pub(super) fn found(&mut self, what: FindKind, at: u64) {
         let first = self.found.entry(what).or_insert(u64::MAX);
         *first = (*first).min(at);
     }
@@ -240,20 +242,20 @@ mod tests {
     use crate::guard::input::Limit;
     use buildexec::signals::Interrupt;
 
-    fn seen(bytes: &[u8], host: &str, is_program: bool) -> Vec<What> {
+    fn seen(bytes: &[u8], host: &str, is_program: bool) -> Vec<FindKind> {
         let rules =
             Rules::new(vec!["/srv/builder/media".to_owned(), "/root".to_owned()], Some(host.to_owned()));
         let (limit, mut reader) = (Limit::new(1 << 30, Interrupt::default()), bytes);
-        let mut input = Input::new(&mut reader, &limit, 0);
+        let mut input = ScannedBytes::new(&mut reader, &limit, 0);
         input.is_program = is_program;
         rules.look(&mut input).found.into_keys().collect()
     }
 
-    fn found(bytes: &[u8]) -> Vec<What> {
+    fn found(bytes: &[u8]) -> Vec<FindKind> {
         seen(bytes, "buildhost7", false)
     }
 
-    fn all(what: What, texts: &[&str]) {
+    fn all(what: FindKind, texts: &[&str]) {
         for text in texts {
             assert_eq!(found(text.as_bytes()), [what], "{text}");
         }
@@ -263,15 +265,15 @@ mod tests {
     fn private_keys_are_known_however_their_lines_end() {
         let key = format!("-----BEGIN OPENSSH PRIVATE KEY-----\n{}\n", "b3BlbnNzaC1rZXktdjEA".repeat(3));
         for end in ["\n", "\r\n", "\n    ", "\\n", "\\r\\n", " "] {
-            all(What::PrivateKey, &[&key.replace('\n', end)]);
+            all(FindKind::PrivateKey, &[&key.replace('\n', end)]);
         }
-        all(What::PrivateKey, &["PuTTY-User-Key-File-3: ssh-ed25519\nEncryption: none\n"]);
+        all(FindKind::PrivateKey, &["PuTTY-User-Key-File-3: ssh-ed25519\nEncryption: none\n"]);
         let modulus = [&[0x30, 0x82, 4, 0xA4, 2, 1, 0, 2, 0x82, 1, 1, 0][..], &[0xA7; 256]].concat();
         let pkcs1 = [&modulus[..], &[2, 3, 1, 0, 1, 2, 0x82, 1, 0]].concat();
         let ed25519 =
             [&b"\x30\x2E\x02\x01\x00\x30\x05\x06\x03\x2B\x65\x70\x04\x22\x04\x20"[..], &[7; 32]].concat();
         for der in [pkcs1, ed25519] {
-            assert_eq!(found(&der), [What::PrivateKey]);
+            assert_eq!(found(&der), [FindKind::PrivateKey]);
             assert_eq!(seen(&der, "h", true), [], "a kernel has keys for tests");
         }
     }
@@ -279,10 +281,10 @@ mod tests {
     #[test]
     fn tokens_and_hashes_are_known_by_their_form() {
         for start in ["ghp_", "gho_", "ghs_", "ghu_", "ghr_", "github_pat_", "glpat-", "npm_", "dckr_pat_"] {
-            all(What::Token, &[&format!("x={start}{}", "a1B2".repeat(9))]);
+            all(FindKind::Token, &[&format!("x={start}{}", "a1B2".repeat(9))]);
         }
         all(
-            What::Token,
+            FindKind::Token,
             &[
                 &["AKIA", "ABCDEFGHIJKLMNO1"].concat(),
                 &["AWS_SECRET_ACCESS_KEY=wJalrXUtnFEMIK7MDENG", "bPxRfiCYzzzzzzzzKEYa"].concat(),
@@ -300,18 +302,21 @@ mod tests {
             ("$2y$12$", 53),
             ("$5$salt$", 43),
         ] {
-            all(What::PasswordHash, &[&format!("root:{start}{}:1", "a".repeat(length))]);
+            all(FindKind::PasswordHash, &[&format!("root:{start}{}:1", "a".repeat(length))]);
         }
         for start in ["$6$rounds=5000$abcdefgh$", "$6$abcdefgh$", "grub.pbkdf2.sha512.10000."] {
-            all(What::PasswordHash, &[&format!("{start}{}", "a".repeat(86))]);
+            all(FindKind::PasswordHash, &[&format!("{start}{}", "a".repeat(86))]);
         }
-        all(What::PasswordHash, &[&format!("$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHQ${}", "a".repeat(43))]);
+        all(
+            FindKind::PasswordHash,
+            &[&format!("$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHQ${}", "a".repeat(43))],
+        );
     }
 
     #[test]
     fn passwords_are_known_where_they_stand() {
         all(
-            What::Password,
+            FindKind::Password,
             &[
                 "append rancher.password=hunter2 x",
                 "append rancher.password=!Sommer2024 x",
@@ -334,11 +339,11 @@ mod tests {
             ],
         );
         all(
-            What::DefaultPassword,
+            FindKind::DefaultPassword,
             &["rancher.password=\"rancher\"", "#cloud-config\nrancher:\n  password: rancher\n"],
         );
         all(
-            What::Token,
+            FindKind::Token,
             &["#cloud-config\nrancher:\n  registry_auths:\n    r.io:\n      auth: dXNlcjpodW50ZXI=\n"],
         );
     }
@@ -346,7 +351,7 @@ mod tests {
     #[test]
     fn traces_of_machines_are_known() {
         all(
-            What::HomePath,
+            FindKind::HomePath,
             &[
                 "file:///home/alice/key",
                 "-I/home/alice/include",
@@ -358,13 +363,13 @@ mod tests {
                 "\0/srv/builder/media/target\0",
             ],
         );
-        all(What::HostName, &["built on buildhost7."]);
+        all(FindKind::HostName, &["built on buildhost7."]);
         for text in ["vm.local", "root@vm:~#", "hostname: vm"] {
-            assert_eq!(seen(text.as_bytes(), "vm", false), [What::HostName], "{text}");
+            assert_eq!(seen(text.as_bytes(), "vm", false), [FindKind::HostName], "{text}");
         }
         assert_eq!(seen(b"vm.swappiness = 1, a vm", "vm", false), []);
         assert_eq!(seen(b"\0/home/buildozer/go/src/x.go http://bob:pw@h/\0", "h", true), []);
-        assert_eq!(seen(b"\0/srv/builder/media/target\0", "h", true), [What::HomePath]);
+        assert_eq!(seen(b"\0/srv/builder/media/target\0", "h", true), [FindKind::HomePath]);
         assert!(!Rules::new(Vec::new(), Some("localhost".to_owned())).looks_for_host);
     }
 
@@ -404,8 +409,8 @@ mod tests {
             bytes[at..at + secret.len()].copy_from_slice(secret.as_bytes());
             let rules = Rules::new(Vec::new(), None);
             let (limit, mut reader) = (Limit::new(1 << 30, Interrupt::default()), bytes.as_slice());
-            let seen = rules.look(&mut Input::new(&mut reader, &limit, 0));
-            assert_eq!(seen.found, BTreeMap::from([(What::Token, at as u64 + 1)]), "{shift}");
+            let seen = rules.look(&mut ScannedBytes::new(&mut reader, &limit, 0));
+            assert_eq!(seen.found, BTreeMap::from([(FindKind::Token, at as u64 + 1)]), "{shift}");
         }
     }
 }

@@ -2,16 +2,19 @@
 
 use base64::Engine as _;
 
-use super::rules::{Around, Check, What, is_word, run, skip, some};
+use super::rules::{Around, FindKind, RuleCheck, is_word, run, skip, some};
 
 /// Words and their checks. The search takes no heed of case; a check does where it matters.
-pub(super) const WORDS: &[(&[u8], Check)] = &[
+pub(super) const WORDS: &[(&[u8], RuleCheck)] = &[
     (b"PRIVATE KEY-----", pem),
     (b"PRIVATE KEY BLOCK-----", pem),
     (b"minisign encrypted secret key", pem),
     (b"minisign secret key", pem),
     (b"PuTTY-User-Key-File-", |a| {
-        some(a.after.len() > 3 && a.after[0].is_ascii_digit() && a.after[1..3] == *b": ", What::PrivateKey)
+        some(
+            a.after.len() > 3 && a.after[0].is_ascii_digit() && a.after[1..3] == *b": ",
+            FindKind::PrivateKey,
+        )
     }),
     // PKCS #1: version 0 and a modulus of at least 256 bytes.
     (b"\x02\x01\x00\x02\x82", pkcs1),
@@ -21,7 +24,7 @@ pub(super) const WORDS: &[(&[u8], Check)] = &[
     (b"\x02\x01\x00\x30\x10\x06\x07\x2A\x86\x48\xCE\x3D\x02\x01\x06", pkcs8),
     (b"\x02\x01\x00\x30\x05\x06\x03\x2B\x65\x70\x04\x22\x04\x20", pkcs8),
     (b"AGE-SECRET-KEY-1", |a| {
-        some(run(a.after, |b| b.is_ascii_uppercase() || b.is_ascii_digit()) >= 50, What::PrivateKey)
+        some(run(a.after, |b| b.is_ascii_uppercase() || b.is_ascii_digit()) >= 50, FindKind::PrivateKey)
     }),
     (b"ghp_", |a| token(a, b"ghp_", 36)),
     (b"gho_", |a| token(a, b"gho_", 36)),
@@ -57,7 +60,7 @@ pub(super) const WORDS: &[(&[u8], Check)] = &[
     (b"$scrypt$", |a| hash(a, 27)),
     (b"grub.pbkdf2.sha512.", |a| {
         let hex = |part: &[u8]| part.len() >= 32 && part.iter().all(u8::is_ascii_hexdigit);
-        some(a.after.split(|b| *b == b'.').nth(1).is_some_and(hex), What::PasswordHash)
+        some(a.after.split(|b| *b == b'.').nth(1).is_some_and(hex), FindKind::PasswordHash)
     }),
 ];
 
@@ -72,24 +75,24 @@ fn is_base64(b: u8) -> bool {
 }
 
 /// A run of letters and digits that begins a word.
-fn token(a: &Around<'_>, word: &[u8], at_least: usize) -> Option<What> {
+fn token(a: &Around<'_>, word: &[u8], at_least: usize) -> Option<FindKind> {
     let starts = a.word == word && !a.before.last().is_some_and(u8::is_ascii_alphanumeric);
-    some(starts && run(a.after, |b| is_word(*b)) >= at_least, What::Token)
+    some(starts && run(a.after, |b| is_word(*b)) >= at_least, FindKind::Token)
 }
 
 /// White space behind the header, real or escaped, or a quote; then a word of base64. Headers of an encrypted key may
 /// stand between, and a folded text has spaces in place of line ends.
-fn pem(a: &Around<'_>) -> Option<What> {
+fn pem(a: &Around<'_>) -> Option<FindKind> {
     let after = String::from_utf8_lossy(&a.after[..a.after.len().min(512)]);
     let after = after.replace("\\r", "\n").replace("\\n", "\n");
     let ends = after.starts_with(|c: char| c.is_whitespace() || matches!(c, '"' | '\''));
     let key = |word: &str| word.len() >= 32 && word.bytes().all(is_base64);
     let mut words = after.split_whitespace().map(|w| w.trim_matches(['"', '\'', ',', '\\']));
-    some(ends && words.by_ref().take(16).any(key), What::PrivateKey)
+    some(ends && words.by_ref().take(16).any(key), FindKind::PrivateKey)
 }
 
 /// A modulus and the exponent that everyone uses, where the modulus ends.
-fn pkcs1(a: &Around<'_>) -> Option<What> {
+fn pkcs1(a: &Around<'_>) -> Option<FindKind> {
     let modulus = usize::from(u16::from_be_bytes([*a.after.first()?, *a.after.get(1)?]));
     let exponent = a.after.get(2 + modulus..)?.starts_with(&[2, 3, 1, 0, 1, 2, 0x82]);
     some(
@@ -97,13 +100,13 @@ fn pkcs1(a: &Around<'_>) -> Option<What> {
             && exponent
             && a.before.len() >= 4
             && a.before[a.before.len() - 4..][..2] == [0x30, 0x82],
-        What::PrivateKey,
+        FindKind::PrivateKey,
     )
 }
 
 /// A key as long as the sequence around it says. Libraries have the beginning as a template, and kernels have keys
 /// for tests.
-fn pkcs8(a: &Around<'_>) -> Option<What> {
+fn pkcs8(a: &Around<'_>) -> Option<FindKind> {
     let length = match a.before {
         [.., 0x30, 0x82, high, low] => usize::from(u16::from_be_bytes([*high, *low])),
         [.., 0x30, 0x81, n] | [.., 0x30, n] => usize::from(*n),
@@ -111,47 +114,47 @@ fn pkcs8(a: &Around<'_>) -> Option<What> {
     };
     let rest = (a.word.len() + 16..=a.word.len() + a.after.len()).contains(&length) || length > 1000;
     let zeros = a.after.iter().take(64).all(|b| *b == 0);
-    some(!a.is_program && rest && !zeros, What::PrivateKey)
+    some(!a.is_program && rest && !zeros, FindKind::PrivateKey)
 }
 
 /// Sixteen capitals and digits; the ones in Amazon's manuals end in `EXAMPLE`.
-fn aws(a: &Around<'_>, word: &[u8]) -> Option<What> {
+fn aws(a: &Around<'_>, word: &[u8]) -> Option<FindKind> {
     let n = run(a.after, |b| b.is_ascii_uppercase() || b.is_ascii_digit());
     let starts = a.word == word && !a.before.last().copied().is_some_and(is_word);
-    some(starts && n == 16 && !a.after[..n].ends_with(b"EXAMPLE"), What::Token)
+    some(starts && n == 16 && !a.after[..n].ends_with(b"EXAMPLE"), FindKind::Token)
 }
 
 /// Forty characters next to their name.
-fn aws_secret(a: &Around<'_>) -> Option<What> {
+fn aws_secret(a: &Around<'_>) -> Option<FindKind> {
     let value = skip(a.after, b" \t\"':=");
     let n = run(value, |b| is_base64(*b));
-    some(n == 40 && !value[..n].ends_with(b"EXAMPLEKEY"), What::Token)
+    some(n == 40 && !value[..n].ends_with(b"EXAMPLEKEY"), FindKind::Token)
 }
 
 /// `xoxb-` and so on, numbers, and letters.
-fn slack(a: &Around<'_>) -> Option<What> {
+fn slack(a: &Around<'_>) -> Option<FindKind> {
     let kind = a.after.first().is_some_and(|b| b"abeoprs".contains(b)) && a.after.get(1) == Some(&b'-');
     let n = run(a.after, |b| is_word(*b));
-    some(a.word == b"xox" && kind && n >= 22 && a.after[..n].iter().any(u8::is_ascii_digit), What::Token)
+    some(a.word == b"xox" && kind && n >= 22 && a.after[..n].iter().any(u8::is_ascii_digit), FindKind::Token)
 }
 
 /// The digest of a server's certificate, and what it is a token for.
-fn k3s(a: &Around<'_>) -> Option<What> {
+fn k3s(a: &Around<'_>) -> Option<FindKind> {
     let n = run(a.after, u8::is_ascii_hexdigit);
-    some(n == 64 && a.after[n..].starts_with(b"::"), What::Token)
+    some(n == 64 && a.after[n..].starts_with(b"::"), FindKind::Token)
 }
 
 /// `token-abcde:` and fifty-four letters and digits of a Rancher server; `kubeconfig-user-…` ends the same way.
-fn rancher(a: &Around<'_>) -> Option<What> {
+fn rancher(a: &Around<'_>) -> Option<FindKind> {
     let n = run(a.after, u8::is_ascii_alphanumeric);
     let secret = a.after[n..].strip_prefix(b":").unwrap_or_default();
-    some(n == 5 && run(secret, u8::is_ascii_alphanumeric) == 54, What::Token)
+    some(n == 5 && run(secret, u8::is_ascii_alphanumeric) == 54, FindKind::Token)
 }
 
 /// `"auth": "dXNlcjpwYXNz"` of Docker's `config.json`.
-fn docker_auth(a: &Around<'_>) -> Option<What> {
+fn docker_auth(a: &Around<'_>) -> Option<FindKind> {
     let value = skip(a.after, b" \t\r\n:").strip_prefix(b"\"")?;
-    some(is_account(&value[..run(value, |b| is_base64(*b))]), What::Token)
+    some(is_account(&value[..run(value, |b| is_base64(*b))]), FindKind::Token)
 }
 
 /// `user:password`, in base64.
@@ -165,22 +168,22 @@ pub(super) fn is_account(base64: &[u8]) -> bool {
 }
 
 /// A scheme and at least sixteen characters: not a format (`Bearer %s`), not a manual's `<token>`.
-fn authorization(a: &Around<'_>) -> Option<What> {
+fn authorization(a: &Around<'_>) -> Option<FindKind> {
     let rest = skip(a.after, b" \t\"");
     let n = run(rest, u8::is_ascii_alphabetic);
     let scheme = rest[..n].to_ascii_lowercase();
     let known = [&b"basic"[..], b"bearer", b"token"].contains(&scheme.as_slice());
     let value = skip(&rest[n..], b" ");
     let n = run(value, |b| is_base64(*b) || is_word(*b) || *b == b'.');
-    some(known && n >= 16 && value[..n].iter().any(u8::is_ascii_digit), What::Token)
+    some(known && n >= 16 && value[..n].iter().any(u8::is_ascii_digit), FindKind::Token)
 }
 
 /// Salt and parameters between dollars, then a hash that is long enough to be real.
-fn hash(a: &Around<'_>, at_least: usize) -> Option<What> {
+fn hash(a: &Around<'_>, at_least: usize) -> Option<FindKind> {
     let crypt = |b: &u8| b.is_ascii_alphanumeric() || b"./+=,-".contains(b);
     let fields: Vec<&[u8]> = a.after.split(|b| *b == b'$').take(5).collect();
     let whole = |f: &&&[u8]| !f.is_empty() && run(f, crypt) == f.len();
     let salted = fields.iter().take_while(whole).count();
     let long = fields.iter().take(salted + 1).skip(1).any(|f| (at_least..=90).contains(&run(f, crypt)));
-    some(salted > 0 && long, What::PasswordHash)
+    some(salted > 0 && long, FindKind::PasswordHash)
 }

@@ -13,8 +13,8 @@ use camino::Utf8Path;
 use super::{
     Find, Rules, Scan,
     formats::{self, Packed, packed},
-    input::{Input, Limit},
-    rules::What,
+    input::{Limit, ScannedBytes},
+    rules::FindKind,
 };
 use buildexec::ctx::Ctx;
 use failure::{Failure, Kind};
@@ -27,7 +27,7 @@ const BUDGET: u64 = 32 << 30;
 const DEEPEST: usize = 16;
 
 /// A scan under way.
-pub(super) struct Walk<'a> {
+pub(super) struct ScanWalk<'a> {
     rules: &'a Rules,
     pub(super) limit: Rc<Limit>,
     artifact: String,
@@ -35,7 +35,7 @@ pub(super) struct Walk<'a> {
     pub(super) scan: Scan,
 }
 
-impl<'a> Walk<'a> {
+impl<'a> ScanWalk<'a> {
     pub(super) fn new(ctx: &Ctx, rules: &'a Rules) -> Self {
         let limit = Rc::new(Limit::new(BUDGET, ctx.runner.interrupt.clone()));
         Self { rules, limit, artifact: String::new(), way: Vec::new(), scan: Scan::default() }
@@ -99,17 +99,17 @@ impl<'a> Walk<'a> {
     /// A name or the target of a link.
     pub(super) fn name(&mut self, name: &str) -> io::Result<()> {
         let limit = Rc::clone(&self.limit);
-        self.plain(&mut Input::new(&mut name.as_bytes(), &limit, 0))
+        self.plain(&mut ScannedBytes::new(&mut name.as_bytes(), &limit, 0))
     }
 
     /// One archive after the other, as the kernel takes them, and whatever is no archive before, between, behind.
     pub(super) fn stream(&mut self, reader: &mut dyn Read) -> io::Result<()> {
         let limit = Rc::clone(&self.limit);
-        self.input(&mut Input::new(reader, &limit, 0), &[])
+        self.input(&mut ScannedBytes::new(reader, &limit, 0), &[])
     }
 
     /// As [`Self::stream`]; what is `inside` an image of these kinds is not taken for one of them.
-    pub(super) fn input(&mut self, input: &mut Input<'_>, inside: &[Packed]) -> io::Result<()> {
+    pub(super) fn input(&mut self, input: &mut ScannedBytes<'_>, inside: &[Packed]) -> io::Result<()> {
         input.is_program = formats::is_program(input.peek(formats::HEAD)?);
         while !input.peek(1)?.is_empty() {
             let mut kind = packed(input.peek(formats::HEAD)?);
@@ -133,7 +133,7 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    fn unpack(&mut self, kind: Packed, input: &mut Input<'_>) -> io::Result<()> {
+    fn unpack(&mut self, kind: Packed, input: &mut ScannedBytes<'_>) -> io::Result<()> {
         if kind != Packed::Plain && self.way.len() > DEEPEST {
             self.unread(&format!("packed more than {DEEPEST} deep"));
             return self.plain(input);
@@ -160,7 +160,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Up to the end, or to an archive that begins in the middle.
-    fn plain(&mut self, input: &mut Input<'_>) -> io::Result<()> {
+    fn plain(&mut self, input: &mut ScannedBytes<'_>) -> io::Result<()> {
         let mut seen = self.rules.look(input);
         for (what, at) in std::mem::take(&mut seen.found) {
             self.found(what, at);
@@ -171,7 +171,7 @@ impl<'a> Walk<'a> {
         seen.result
     }
 
-    fn found(&mut self, what: What, at: u64) {
+    fn found(&mut self, what: FindKind, at: u64) {
         let find = |way: &[String]| Find { artifact: self.artifact.clone(), inside: way.to_vec(), what };
         // A key's own base64 holds the key.
         let derived = |n: &usize| self.way[*n] == BASE64;

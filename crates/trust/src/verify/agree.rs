@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use super::{Subject, expect::Expected};
-use attest::{Made, Manifest};
+use attest::{Manifest, ManifestNode};
 use buildplan::Input;
 use mediabuild::site::load::Loaded;
 
@@ -54,7 +54,7 @@ fn nodes(expected: &Expected, manifest: &Manifest) -> Result<(), String> {
     let keys = expected.keys.as_ref().map_err(Clone::clone)?;
     for id in keys.ids() {
         let want = &expected.nodes[&keys.key(id)];
-        let named = |n: &&Made| n.stage == want.stage && n.label == want.label;
+        let named = |n: &&ManifestNode| n.stage == want.stage && n.label == want.label;
         let have = manifest.nodes.get(&keys.key(id));
         match have.or_else(|| manifest.nodes.values().find(named)) {
             Some(node) => same(want, node, have.is_some())?,
@@ -74,7 +74,7 @@ fn nodes(expected: &Expected, manifest: &Manifest) -> Result<(), String> {
     }
 }
 
-fn same(want: &Made, have: &Made, key: bool) -> Result<(), String> {
+fn same(want: &ManifestNode, have: &ManifestNode, key: bool) -> Result<(), String> {
     // Where a file may be had is no part of what it is, and older manifests do not say it.
     let told = |i: &&Input| i.label != "fetch url" && !have.inputs.contains(i);
     let other = want.inputs.iter().find(told).or(have.inputs.iter().find(|i| !want.inputs.contains(i)));

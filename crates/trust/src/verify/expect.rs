@@ -10,21 +10,21 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::read_file;
-use attest::{MANIFEST, Made, Manifest};
+use attest::{MANIFEST, Manifest, ManifestNode};
 use buildexec::ctx::Ctx;
 use buildexec::{
     schedule,
     store::{Store, entry_dir, read_entry},
     tree,
-    world::Machine,
+    world::BuildHost,
 };
-use buildplan::{Action, Arg, Artifact, Digest, Keys, Missing, NodeId, Plan, Resource, ToolId, World};
+use buildplan::{Action, Arg, Artifact, Digest, HostInputs, Keys, Missing, NodeId, Plan, Resource, ToolId};
 use mediabuild::site::publish;
 use mediaplan::stage::media::Planned;
 use report::{Mode, Reporter};
 
 /// A digest, and in words what has it: completes "it is …".
-pub(super) type Known = (Digest, String);
+pub(super) type KnownDigest = (Digest, String);
 
 /// What the media must be.
 pub struct Expected {
@@ -33,7 +33,7 @@ pub struct Expected {
     /// The keys of its nodes; why there are none.
     pub keys: Result<Keys, String>,
     /// What the manifest must say of each node.
-    pub nodes: BTreeMap<Digest, Made>,
+    pub nodes: BTreeMap<Digest, ManifestNode>,
     /// The files of the build machine by path.
     host: BTreeMap<String, Digest>,
     /// The keys of what was made again.
@@ -46,14 +46,14 @@ pub struct Expected {
 
 /// The repository as it is, and the build machine as the manifest has it.
 struct Recorded<'a> {
-    here: Machine<'a>,
+    here: BuildHost<'a>,
     host: &'a BTreeMap<String, Digest>,
     /// Every input of the manifest's nodes.
     said: BTreeMap<&'a str, &'a str>,
     epoch: u64,
 }
 
-impl World for Recorded<'_> {
+impl HostInputs for Recorded<'_> {
     fn source(&self, path: &str) -> Result<Digest, Missing> {
         self.here.source(path)
     }
@@ -100,7 +100,7 @@ impl Expected {
         let named = paths(&planned.plan);
         let host = files("host").chain(files("host-tree")).filter(|(path, _)| named.contains(path)).collect();
         let said = nodes().flat_map(|n| &n.inputs).map(|i| (i.label.as_str(), i.value.as_str())).collect();
-        let world = Recorded { here: Machine::new(ctx, epoch), host: &host, said, epoch };
+        let world = Recorded { here: BuildHost::new(ctx, epoch), host: &host, said, epoch };
         let own: Vec<NodeId> = own(&planned.plan).into_iter().collect();
         let own_keys = Keys::compute(&planned.plan, &own, &world)
             .map_err(|missing| anyhow::anyhow!("the repository lacks files: {missing:?}"))?;
@@ -115,7 +115,7 @@ impl Expected {
     }
 
     /// What `arg` must be, where that is known.
-    pub(super) fn arg(&self, root: &Utf8Path, arg: &Arg) -> Option<Known> {
+    pub(super) fn arg(&self, root: &Utf8Path, arg: &Arg) -> Option<KnownDigest> {
         match arg {
             Arg::Src(path) => {
                 Some((tree::digest(&root.join(path)).ok()?.0, format!("{path} of this repository")))
@@ -127,7 +127,7 @@ impl Expected {
     }
 
     /// What an artifact must be, where that is known.
-    pub(super) fn artifact(&self, root: &Utf8Path, artifact: &Artifact) -> Option<Known> {
+    pub(super) fn artifact(&self, root: &Utf8Path, artifact: &Artifact) -> Option<KnownDigest> {
         if let Some(path) = self.own_file(artifact) {
             return Some((tree::digest(&path).ok()?.0, "what this repository makes".to_owned()));
         }
@@ -150,7 +150,7 @@ impl Expected {
     }
 
     /// A file of a package, which media.lock has the digest of.
-    pub(super) fn picked(&self, artifact: &Artifact) -> Option<Known> {
+    pub(super) fn picked(&self, artifact: &Artifact) -> Option<KnownDigest> {
         let to = ("to", Arg::Out(artifact.name.clone()));
         let node = self.planned.plan.node(artifact.node);
         let args = node.actions.iter().find_map(|action| match action {
@@ -229,7 +229,7 @@ fn make(ctx: &Ctx, plan: &Plan, keys: &Keys, goals: &[NodeId], epoch: u64) -> Re
     let report = Reporter::new(Mode::Human { terminal: false }, true);
     let inner = Ctx { work: Utf8PathBuf::try_from(made.path().to_owned())?, report, ..ctx.clone() };
     let store = Store::open(&inner.work, &inner.report, &inner.runner.interrupt)?;
-    schedule::realize(&inner, plan, keys, goals, epoch, &store)?;
+    schedule::execute(&inner, plan, keys, goals, epoch, &store)?;
     Ok(made)
 }
 

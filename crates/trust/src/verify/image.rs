@@ -7,11 +7,11 @@ use camino::Utf8Path;
 
 use super::{
     Checks, Subject, TEXT_LIMIT,
-    expect::{Expected, Known},
-    inside::{PROGRAM_LIMIT, Said, beside, carries},
+    expect::{Expected, KnownDigest},
+    inside::{CheckResult, PROGRAM_LIMIT, beside, carries},
 };
 use attest::MANIFEST;
-use bootiso::{Entry, Iso, Kind, SECTOR, room};
+use bootiso::{Entry, EntryKind, Iso, SECTOR, room};
 use buildplan::{Action, Arg, Artifact, Digest};
 use mediabuild::builtin::{fat, iso};
 
@@ -23,7 +23,7 @@ const CODE: u64 = 432;
 const IMAGE_LIMIT: u64 = 64 << 20;
 
 /// An ISO under examination.
-struct Image<'a> {
+struct ExaminedIso<'a> {
     subject: &'a Subject<'a>,
     expected: &'a Expected,
     iso: Iso,
@@ -56,7 +56,7 @@ pub(super) fn check(
     let planned = values(args, "path").map(text).zip(values(args, "content")).collect();
     let image = iso.and_then(|iso| {
         let entries = iso.walk()?.into_iter().map(|e| (e.path.clone(), e)).collect();
-        Ok(Image { subject, expected, iso, path, name, planned, entries })
+        Ok(ExaminedIso { subject, expected, iso, path, name, planned, entries })
     });
     match image {
         Ok(image) => image.check(args, checks),
@@ -86,11 +86,11 @@ fn text(arg: &Arg) -> &str {
     }
 }
 
-impl Image<'_> {
+impl ExaminedIso<'_> {
     fn check(&self, args: Args<'_>, checks: &mut Checks) {
         let mut fine = Vec::new();
         for (path, arg) in &self.planned {
-            let promise = self.promise(path);
+            let promise = self.check_of(path);
             match self.entry(path, arg) {
                 Ok(Some(_)) if promise == self.general() => fine.push(path.trim_start_matches('/')),
                 Ok(Some(said)) => checks.add(promise, Ok(said)),
@@ -134,7 +134,7 @@ impl Image<'_> {
             made.iter().any(|path| path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/')))
         };
         let known = |e: &Entry| match e.kind {
-            Kind::Folder => e.path == "/" || leads(&e.path),
+            EntryKind::Folder => e.path == "/" || leads(&e.path),
             _ => made.contains(&e.path.as_str()),
         };
         self.entries.values().find(|e| !known(e)).map(|e| e.path.as_str())
@@ -145,7 +145,7 @@ impl Image<'_> {
         if self.path == "ipxe.iso" { "ipxe.iso" } else { "loaders" }
     }
 
-    fn promise(&self, path: &str) -> &'static str {
+    fn check_of(&self, path: &str) -> &'static str {
         match path {
             "/embed.ipxe" => "iPXE script",
             "/isolinux.cfg" | "/boot/grub/grub.cfg" if self.path != "ipxe.iso" => "parameters",
@@ -170,9 +170,9 @@ impl Image<'_> {
 
     /// What there is to say of a planned entry; `None` when nothing tells what it must be.
     fn entry(&self, path: &str, arg: &Arg) -> Result<Option<String>, String> {
-        let entry = self.entries.get(path).filter(|e| e.kind == Kind::File);
+        let entry = self.entries.get(path).filter(|e| e.kind == EntryKind::File);
         let entry = entry.ok_or_else(|| format!("{} has no {path}", self.name))?;
-        if self.promise(path) == "parameters" {
+        if self.check_of(path) == "parameters" {
             return self.parameters(entry, path).map(Some);
         }
         if path == room::LAYOUT {
@@ -188,7 +188,7 @@ impl Image<'_> {
         }
     }
 
-    fn known(&self, arg: &Arg) -> Option<Known> {
+    fn known(&self, arg: &Arg) -> Option<KnownDigest> {
         let there = match arg {
             Arg::In(artifact) => {
                 self.expected.picked(artifact).or_else(|| beside(self.subject, self.expected, artifact))
@@ -203,7 +203,7 @@ impl Image<'_> {
     }
 
     /// A loader's file is the one that the profile's parameters make.
-    fn parameters(&self, entry: &Entry, path: &str) -> Said {
+    fn parameters(&self, entry: &Entry, path: &str) -> CheckResult {
         let bytes = self.iso.read(entry, TEXT_LIMIT).map_err(|e| format!("{e:#}"))?;
         let text = self.expected.text(path.rsplit('/').next().unwrap_or(path))?;
         let profile = self.subject.profile.as_deref().unwrap_or_default();
@@ -323,7 +323,7 @@ impl Image<'_> {
     }
 
     /// What lies at a byte of the image that is planned, for a person.
-    fn whereabouts(&self, image: &bootiso::write::Image, at: u64) -> &str {
+    fn whereabouts(&self, image: &bootiso::write::ImageLayout, at: u64) -> &str {
         let places = || self.planned.keys().filter_map(|path| Some((*path, image.place(path)?)));
         let first = places().map(|(_, (from, _))| from).min().unwrap_or(0);
         match places().find(|(_, (from, length))| (*from..from + length).contains(&at)) {
@@ -382,7 +382,7 @@ fn sector(entry: &Entry) -> Result<u32> {
 /// `/media.json` is true of the loaders' files that are there.
 pub(super) fn layout(iso: &Iso) -> Result<String> {
     let read = |path: &str| iso.read(&iso.find(path)?, TEXT_LIMIT);
-    let layout = room::Layout::from_json(&read(room::LAYOUT)?)?;
+    let layout = room::MediaLayout::from_json(&read(room::LAYOUT)?)?;
     for region in &layout.regions {
         let bytes = read(&region.file)?;
         let end = region.offset.checked_add(region.length).context("a region that never ends")?;

@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::{
     Checks, Subject,
-    expect::{Expected, Known},
+    expect::{Expected, KnownDigest},
     image, read_file,
 };
 use attest::MANIFEST;
@@ -15,7 +15,7 @@ use mediaplan::config::Engine;
 /// No program that a loader is or starts is larger.
 pub(super) const PROGRAM_LIMIT: u64 = 16 << 20;
 
-pub(super) type Said = Result<String, String>;
+pub(super) type CheckResult = Result<String, String>;
 
 /// Checks every file that is planned, or the one that is looked at.
 pub(super) fn check(subject: &Subject<'_>, checks: &mut Checks) -> Result<()> {
@@ -96,7 +96,7 @@ fn output(subject: &Subject<'_>, expected: &Expected, path: &str, artifact: &Art
 }
 
 /// What is beside it in the manifest: the ISO has the very kernel that the netboot tree has.
-pub(super) fn beside(subject: &Subject<'_>, expected: &Expected, artifact: &Artifact) -> Option<Known> {
+pub(super) fn beside(subject: &Subject<'_>, expected: &Expected, artifact: &Artifact) -> Option<KnownDigest> {
     let manifest = subject.manifest.as_ref()?;
     let (path, _) = expected.planned.outputs.iter().find(|(_, a)| a == artifact)?;
     Some((manifest.outputs.get(path)?.sha256, path.clone()))
@@ -120,7 +120,7 @@ fn binaries(subject: &Subject<'_>, expected: &Expected, checks: &mut Checks) {
     }
 }
 
-pub(super) fn carries(program: &[u8], text: &str, name: &str) -> Said {
+pub(super) fn carries(program: &[u8], text: &str, name: &str) -> CheckResult {
     if memchr::memmem::find(program, text.as_bytes()).is_some() {
         return Ok(format!("{name} carries the script that this repository makes"));
     }

@@ -22,7 +22,7 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
-use attest::{MANIFEST, Made, Manifest};
+use attest::{MANIFEST, Manifest, ManifestNode};
 use bootiso::Iso;
 use buildexec::ctx::Ctx;
 use buildexec::{run::read_limited, tree};
@@ -56,7 +56,7 @@ pub enum Verdict {
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct Check {
     /// The promise's name.
-    pub promise: &'static str,
+    pub name: &'static str,
     /// How it stands.
     pub verdict: Verdict,
     /// What was seen.
@@ -92,17 +92,17 @@ impl Checks {
             Ok(reason) => (Verdict::Pass, reason),
             Err(reason) => (Verdict::Fail, reason),
         };
-        self.0.push(Check { promise, verdict, reason });
+        self.0.push(Check { name: promise, verdict, reason });
     }
 
     /// Adds a promise that could not be checked.
     pub fn skip(&mut self, promise: &'static str, reason: impl Into<String>) {
-        self.0.push(Check { promise, verdict: Verdict::Skip, reason: reason.into() });
+        self.0.push(Check { name: promise, verdict: Verdict::Skip, reason: reason.into() });
     }
 
     /// Whether a promise was found broken.
     fn has_failed(&self, promise: &str) -> bool {
-        self.0.iter().any(|c| c.promise == promise && c.verdict == Verdict::Fail)
+        self.0.iter().any(|c| c.name == promise && c.verdict == Verdict::Fail)
     }
 
     /// Fails when a promise is broken, or when nothing at all could be checked.
@@ -131,7 +131,7 @@ impl Checks {
     pub fn judge_strictly(&self) -> Result<()> {
         self.judge()?;
         let (names, reasons) = self.all(Verdict::Skip);
-        if names.is_empty() || self.0.iter().any(|c| c.promise == "rebuild") {
+        if names.is_empty() || self.0.iter().any(|c| c.name == "rebuild") {
             return Ok(());
         }
         Err(Failure::new(Kind::Digest, format!("not known: {names}"))
@@ -142,10 +142,10 @@ impl Checks {
 
     /// The names and the reasons of all that stand so; without a signature that was not asked for.
     fn all(&self, verdict: Verdict) -> (String, String) {
-        let asked = |c: &&Check| c.verdict == verdict && (verdict, c.promise) != (Verdict::Skip, "signature");
+        let asked = |c: &&Check| c.verdict == verdict && (verdict, c.name) != (Verdict::Skip, "signature");
         let all: Vec<&Check> = self.0.iter().filter(asked).collect();
-        let names: Vec<&str> = all.iter().map(|c| c.promise).collect();
-        let reasons: Vec<String> = all.iter().map(|c| format!("{}: {}", c.promise, c.reason)).collect();
+        let names: Vec<&str> = all.iter().map(|c| c.name).collect();
+        let reasons: Vec<String> = all.iter().map(|c| format!("{}: {}", c.name, c.reason)).collect();
         (names.join(", "), reasons.join("\n"))
     }
 }
@@ -188,8 +188,9 @@ pub fn read_manifest(dir: &Utf8Path) -> Result<Option<Manifest>, String> {
 
 /// Whether a walk through the nodes ends: layer by layer, those go that are made of no others.
 fn ends(manifest: &Manifest) -> bool {
-    let inputs =
-        |n: &Made| n.inputs_of("node").filter_map(|(_, key)| key.parse().ok()).collect::<Vec<Digest>>();
+    let inputs = |n: &ManifestNode| {
+        n.inputs_of("node").filter_map(|(_, key)| key.parse().ok()).collect::<Vec<Digest>>()
+    };
     let mut left: BTreeMap<Digest, Vec<Digest>> =
         manifest.nodes.iter().map(|(key, node)| (*key, inputs(node))).collect();
     for _ in 0..DEEPEST {

@@ -7,7 +7,7 @@ use camino::Utf8Path;
 
 use super::{Check, Checks, Verdict};
 use attest::Manifest;
-use bootiso::{Iso, Kind};
+use bootiso::{EntryKind, Iso};
 
 /// Compares what was built in `new` with what was published in `dir`, file by file.
 ///
@@ -28,7 +28,7 @@ pub fn compare(dir: &Utf8Path, new: &Utf8Path, manifest: &Manifest, checks: &mut
         match difference {
             None => same += 1,
             Some(how) => checks.0.push(Check {
-                promise: "rebuild",
+                name: "rebuild",
                 verdict: Verdict::Fail,
                 reason: format!("{path} {how}"),
             }),
@@ -69,7 +69,7 @@ pub fn first_difference(a: &Utf8Path, b: &Utf8Path) -> Result<Option<u64>> {
 pub fn entry(path: &Utf8Path, at: u64) -> String {
     let entries = Iso::open(path).and_then(|iso| iso.walk()).unwrap_or_default();
     let holds = |e: &&bootiso::Entry| e.extents.iter().any(|x| (x.offset..x.offset + x.length).contains(&at));
-    match entries.iter().filter(|e| e.kind == Kind::File).find(holds) {
+    match entries.iter().filter(|e| e.kind == EntryKind::File).find(holds) {
         Some(entry) => format!(", in {}", entry.path),
         None if entries.is_empty() => String::new(),
         None => ", outside of any file of the image".to_owned(),

@@ -29,18 +29,18 @@ pub const LATEST: &str = "latest";
 pub const NOTES: &str = "NOTES.md";
 
 /// SHA-256 by path.
-pub type Sums = BTreeMap<String, String>;
+pub type Sha256Sums = BTreeMap<String, String>;
 
 /// A folder of media that goes into a release.
 #[derive(Clone, Debug)]
-pub struct Part {
+pub struct ReleaseFolder {
     /// Where it is now.
     pub dir: Utf8PathBuf,
     /// Its manifest.
     pub manifest: Manifest,
 }
 
-impl Part {
+impl ReleaseFolder {
     /// Its folder in the release.
     #[must_use]
     pub fn name(&self) -> String {
@@ -63,9 +63,9 @@ pub struct Channel {
     /// Its name.
     pub name: String,
     /// What it has already and keeps.
-    pub kept: Vec<Part>,
+    pub kept: Vec<ReleaseFolder>,
     /// The list that what is kept has to be as.
-    list: Sums,
+    list: Sha256Sums,
 }
 
 /// What `<to>/<dated>` and `<to>/latest` will be once `parts` are added. Nothing is written.
@@ -73,14 +73,14 @@ pub struct Channel {
 /// # Errors
 /// [`Kind::Usage`] when two parts would have one name, when a channel is a folder that was not written here, or when
 /// the dated one has other bytes under a part's name; [`Kind::Digest`] when what is there is damaged.
-pub fn plan(to: &Utf8Path, dated: &str, parts: &[Part]) -> Result<Vec<Channel>> {
+pub fn plan(to: &Utf8Path, dated: &str, parts: &[ReleaseFolder]) -> Result<Vec<Channel>> {
     if !attest::is_name(dated) || dated == LATEST {
         return Err(Failure::new(Kind::Usage, format!("`{dated}` cannot be a dated channel's name")).into());
     }
     for part in parts {
         part.manifest.check_names().map_err(|e| Failure::new(Kind::Digest, format!("{}: {e}", part.dir)))?;
     }
-    let mut names: Vec<String> = parts.iter().map(Part::name).collect();
+    let mut names: Vec<String> = parts.iter().map(ReleaseFolder::name).collect();
     names.sort();
     if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
         return Err(Failure::new(Kind::Usage, format!("two folders are both {}", pair[0])).into());
@@ -88,14 +88,15 @@ pub fn plan(to: &Utf8Path, dated: &str, parts: &[Part]) -> Result<Vec<Channel>> 
     [dated, LATEST].into_iter().map(|name| channel(to, name, parts)).collect()
 }
 
-fn channel(to: &Utf8Path, name: &str, parts: &[Part]) -> Result<Channel> {
+fn channel(to: &Utf8Path, name: &str, parts: &[ReleaseFolder]) -> Result<Channel> {
     let dir = to.join(name);
     let (list, there) = existing(&dir)?;
     let mut kept = Vec::new();
     for old in there {
         let same = parts.iter().find(|new| new.name() == old.name());
         if let Some(new) = same.filter(|_| name != LATEST) {
-            let listed: Sums = below(&list, &old.name()).map(|(p, d)| (p.to_owned(), d.to_owned())).collect();
+            let listed: Sha256Sums =
+                below(&list, &old.name()).map(|(p, d)| (p.to_owned(), d.to_owned())).collect();
             if digests(&new.dir)? != listed {
                 let text = format!("{dir} has another {} already", old.name());
                 let help = "a dated channel does not change; give this release another name with --channel";
@@ -110,7 +111,7 @@ fn channel(to: &Utf8Path, name: &str, parts: &[Part]) -> Result<Channel> {
 }
 
 /// The list and the parts of a channel that is there; neither, where none is or the folder is empty.
-fn existing(dir: &Utf8Path) -> Result<(Sums, Vec<Part>)> {
+fn existing(dir: &Utf8Path) -> Result<(Sha256Sums, Vec<ReleaseFolder>)> {
     match fs_err::symlink_metadata(dir) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Default::default()),
         Ok(meta) if meta.is_dir() && dir.read_dir_utf8()?.next().is_none() => return Ok(Default::default()),
@@ -131,13 +132,13 @@ fn existing(dir: &Utf8Path) -> Result<(Sums, Vec<Part>)> {
             continue;
         }
         let manifest = read_manifest(&part).and_then(|m| m.ok_or_else(|| format!("{part} has no manifest")));
-        let part = Part { manifest: manifest.map_err(broken)?, dir: part };
+        let part = ReleaseFolder { manifest: manifest.map_err(broken)?, dir: part };
         if part.dir.file_name() != Some(part.name().as_str()) {
             return Err(broken(format!("{} holds {}", part.dir, part.name())).into());
         }
         parts.push(part);
     }
-    parts.sort_by_key(Part::name);
+    parts.sort_by_key(ReleaseFolder::name);
     Ok((list, parts))
 }
 
@@ -157,14 +158,14 @@ fn is_ours(dir: &Utf8Path) -> Result<bool> {
 /// # Errors
 /// [`Kind::Storage`] when the disk cannot be written, [`Kind::Digest`] when what is kept is damaged; all channels are
 /// as they were then.
-pub fn write(to: &Utf8Path, channels: &[Channel], parts: &[Part], notes: &str) -> Result<()> {
+pub fn write(to: &Utf8Path, channels: &[Channel], parts: &[ReleaseFolder], notes: &str) -> Result<()> {
     fs_err::create_dir_all(to).explain(Kind::Storage, || format!("cannot write {to}"))?;
     let new = tempfile::Builder::new().prefix(".publish-").tempdir_in(to)?;
     let new = Utf8Path::from_path(new.path()).expect("it is in a folder whose name is UTF-8");
     for channel in channels {
         let explain = || format!("cannot write {to}/{}", channel.name);
         let list = fill(&new.join(&channel.name), channel, parts, notes).explain(Kind::Storage, explain)?;
-        for name in channel.kept.iter().map(Part::name) {
+        for name in channel.kept.iter().map(ReleaseFolder::name) {
             if below(&list, &name).ne(below(&channel.list, &name)) {
                 let text = format!("{to}/{}/{name} is not as it was published", channel.name);
                 return Err(Failure::new(Kind::Digest, text)
@@ -181,7 +182,7 @@ pub fn write(to: &Utf8Path, channels: &[Channel], parts: &[Part], notes: &str) -
 }
 
 /// Writes a channel, and returns its list.
-fn fill(new: &Utf8Path, channel: &Channel, parts: &[Part], notes: &str) -> Result<Sums> {
+fn fill(new: &Utf8Path, channel: &Channel, parts: &[ReleaseFolder], notes: &str) -> Result<Sha256Sums> {
     fs_err::create_dir_all(new)?;
     for part in parts.iter().chain(&channel.kept) {
         tree::copy(&part.dir, &new.join(part.name()))?;
@@ -208,7 +209,7 @@ pub fn write_sums(dir: &Utf8Path) -> Result<()> {
 }
 
 /// The part of a list that is about one folder, without its name.
-fn below<'a>(list: &'a Sums, folder: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
+fn below<'a>(list: &'a Sha256Sums, folder: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
     let inside = move |path: &'a str| path.strip_prefix(folder)?.strip_prefix('/');
     list.iter().filter_map(move |(path, digest)| Some((inside(path)?, digest.as_str())))
 }
@@ -217,7 +218,7 @@ fn below<'a>(list: &'a Sums, folder: &'a str) -> impl Iterator<Item = (&'a str, 
 ///
 /// # Errors
 /// When it cannot be read.
-pub fn digests(dir: &Utf8Path) -> Result<Sums> {
+pub fn digests(dir: &Utf8Path) -> Result<Sha256Sums> {
     let one = |file: Utf8PathBuf| Ok((file.to_string(), tree::digest(&dir.join(&file))?.0.to_string()));
     tree::files(dir)?.into_iter().map(one).collect()
 }
@@ -242,7 +243,7 @@ mod tests {
             Self { _dir: dir, to: root.join("to"), from: root.join("from") }
         }
 
-        fn part(&self, profile: &str, version: &str, engine: Engine, medium: &str) -> Part {
+        fn part(&self, profile: &str, version: &str, engine: Engine, medium: &str) -> ReleaseFolder {
             let manifest = Manifest {
                 format: 1,
                 profile: profile.to_owned(),
@@ -256,14 +257,14 @@ mod tests {
             fs_err::create_dir_all(&dir).unwrap();
             fs_err::write(dir.join("manifest.json"), attest::json(&manifest)).unwrap();
             fs_err::write(dir.join("medium"), medium).unwrap();
-            Part { dir, manifest }
+            ReleaseFolder { dir, manifest }
         }
 
-        fn publish(&self, dated: &str, parts: &[Part]) -> Result<()> {
+        fn publish(&self, dated: &str, parts: &[ReleaseFolder]) -> Result<()> {
             write(&self.to, &plan(&self.to, dated, parts)?, parts, "## 1\n\n- first\n")
         }
 
-        fn refused(&self, dated: &str, parts: &[Part]) -> (Kind, String) {
+        fn refused(&self, dated: &str, parts: &[ReleaseFolder]) -> (Kind, String) {
             let before = tree::digest(&self.to).ok();
             let error = self.publish(dated, parts).unwrap_err();
             assert_eq!(tree::digest(&self.to).ok(), before, "nothing is touched: {error:#}");

@@ -9,7 +9,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use super::{TEXT_LIMIT, sign, sums};
 use buildexec::ctx::Ctx;
 use buildexec::{
-    fetch::{Bounds, download, ends_all},
+    fetch::{Bounds, download, is_fatal},
     tree,
 };
 use failure::{Explain as _, Failure, Kind};
@@ -22,7 +22,7 @@ const PIECE: u64 = 1 << 18;
 
 /// How much a server, which may be anybody's, can make us take.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct RemoteLimits {
     /// Bytes of all files together.
     pub bytes: u64,
     /// Files.
@@ -31,7 +31,7 @@ pub struct Limits {
     pub time: Duration,
 }
 
-impl Default for Limits {
+impl Default for RemoteLimits {
     /// A release of ours has some ten folders of a dozen files, and less than 4 GiB.
     fn default() -> Self {
         Self { bytes: 16 << 30, files: 1000, time: Duration::from_secs(2 * 3600) }
@@ -42,11 +42,11 @@ impl Default for Limits {
 ///
 /// # Errors
 /// [`Kind::Network`] when the list cannot be had or a limit is reached, [`Kind::Digest`] when the list is malformed.
-pub fn get(ctx: &Ctx, url: &str, dir: &Utf8Path, limits: &Limits) -> Result<()> {
+pub fn get(ctx: &Ctx, url: &str, dir: &Utf8Path, limits: &RemoteLimits) -> Result<()> {
     if ctx.globals.offline {
         return Err(Failure::new(Kind::Network, format!("{url} was not tried, because of --offline")).into());
     }
-    let mut folder = Folder {
+    let mut folder = RemoteFolder {
         ctx,
         url: url.trim_end_matches('/'),
         dir,
@@ -71,7 +71,7 @@ pub fn get(ctx: &Ctx, url: &str, dir: &Utf8Path, limits: &Limits) -> Result<()> 
     Ok(())
 }
 
-struct Folder<'a> {
+struct RemoteFolder<'a> {
     ctx: &'a Ctx,
     url: &'a str,
     dir: &'a Utf8Path,
@@ -80,7 +80,7 @@ struct Folder<'a> {
     until: Instant,
 }
 
-impl Folder<'_> {
+impl RemoteFolder<'_> {
     fn one(&mut self, name: &str) -> Result<()> {
         let to: Utf8PathBuf = self.dir.join(name);
         if let Some(parent) = to.parent() {
@@ -98,7 +98,7 @@ impl Folder<'_> {
     fn maybe(&mut self, name: &str) -> Result<bool> {
         self.ctx.check_interrupt()?;
         let Err(e) = self.one(name) else { return Ok(true) };
-        if ends_all(&e) {
+        if is_fatal(&e) {
             return Err(e);
         }
         if self.left < PIECE || Instant::now() > self.until {

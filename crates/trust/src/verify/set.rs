@@ -2,23 +2,23 @@
 
 use super::{
     Checks, Subject, read_manifest,
-    release::{NOTES, Part},
+    release::{NOTES, ReleaseFolder},
     sums,
 };
 use buildexec::tree;
 
 /// The folders of a release in `subject`: those with a manifest, when the folder itself has none.
 #[must_use]
-pub fn parts(subject: &Subject<'_>) -> Vec<Part> {
+pub fn parts(subject: &Subject<'_>) -> Vec<ReleaseFolder> {
     if subject.only.is_some() || !matches!(read_manifest(&subject.dir), Ok(None)) {
         return Vec::new();
     }
     let entries = subject.dir.read_dir_utf8().into_iter().flatten().flatten();
-    let mut parts: Vec<Part> = entries
+    let mut parts: Vec<ReleaseFolder> = entries
         .filter(|e| e.file_type().is_ok_and(|t| t.is_dir()))
         .filter_map(|e| {
             let manifest = read_manifest(e.path()).ok()??;
-            Some(Part { dir: e.path().to_owned(), manifest })
+            Some(ReleaseFolder { dir: e.path().to_owned(), manifest })
         })
         .collect();
     parts.sort_by(|a, b| a.dir.cmp(&b.dir));
@@ -29,7 +29,7 @@ pub fn parts(subject: &Subject<'_>) -> Vec<Part> {
 ///
 /// # Errors
 /// What it is instead.
-pub fn complete(subject: &Subject<'_>, parts: &[Part]) -> Result<String, String> {
+pub fn complete(subject: &Subject<'_>, parts: &[ReleaseFolder]) -> Result<String, String> {
     if let Some(part) = parts.iter().find(|p| p.dir.file_name() != Some(p.name().as_str())) {
         return Err(format!("{} holds {}", part.dir.file_name().unwrap_or_default(), part.name()));
     }
@@ -43,7 +43,7 @@ pub fn complete(subject: &Subject<'_>, parts: &[Part]) -> Result<String, String>
 }
 
 /// Adds what was found in one folder, under its name.
-pub fn add(checks: &mut Checks, part: &Part, found: Checks) {
+pub fn add(checks: &mut Checks, part: &ReleaseFolder, found: Checks) {
     checks.0.extend(found.0.into_iter().map(|mut check| {
         check.reason = format!("{}: {}", part.name(), check.reason);
         check

@@ -31,7 +31,7 @@ pub(super) fn check(subject: &Subject<'_>, manifest: &Manifest, checks: &mut Che
                 None => (Verdict::Fail, format!("{name} is not what follows from {MANIFEST}")),
             }
         };
-        checks.0.push(Check { promise, verdict, reason });
+        checks.0.push(Check { name: promise, verdict, reason });
     }
 }
 

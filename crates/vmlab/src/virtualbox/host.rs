@@ -15,7 +15,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use crate::{machines::files_in, power::append};
 use buildexec::ctx::Ctx;
 use buildexec::{
-    run::{Output, Runner, read_limited},
+    run::{CommandOutput, Runner, read_limited},
     signals::Interrupt,
 };
 use buildplan::Cmd;
@@ -23,19 +23,19 @@ use failure::{Explain as _, Failure, Kind};
 use report::Reporter;
 use vmspec::{
     quote::Shell,
-    virtualbox::{Files, Image, Place, Step, Todo, leftover, records, script, vdi},
+    virtualbox::{DiskImage, MachineFiles, ManageStep, Place, Todo, leftover, records, script, vdi},
 };
 
 /// No settings file of a machine of ours comes near this size.
 const SETTINGS_LIMIT: u64 = 1 << 20;
 
 /// What VirtualBox needs of a host; tests have their own.
-pub trait Host {
+pub trait ManageHost {
     /// Runs VBoxManage and returns what it said, whatever its exit code.
     ///
     /// # Errors
     /// When it cannot be started, or does not end.
-    fn call(&mut self, cmd: &Cmd) -> Result<Output>;
+    fn call(&mut self, cmd: &Cmd) -> Result<CommandOutput>;
 
     /// Waits.
     ///
@@ -47,7 +47,7 @@ pub trait Host {
     ///
     /// # Errors
     /// When a file that is there cannot be read.
-    fn files(&mut self, place: &Place, disks: &[&str], folders: &[String]) -> Result<Files>;
+    fn files(&mut self, place: &Place, disks: &[&str], folders: &[String]) -> Result<MachineFiles>;
 
     /// Whether a path exists.
     fn exists(&self, path: &str) -> bool;
@@ -59,7 +59,7 @@ pub trait Host {
     ///
     /// # Errors
     /// When it cannot be written down.
-    fn doing(&mut self, step: &Step) -> Result<()>;
+    fn doing(&mut self, step: &ManageStep) -> Result<()>;
 
     /// Tells the person something that wants attention.
     fn warn(&mut self, text: &str);
@@ -174,8 +174,8 @@ impl Real {
     }
 }
 
-impl Host for Real {
-    fn call(&mut self, cmd: &Cmd) -> Result<Output> {
+impl ManageHost for Real {
+    fn call(&mut self, cmd: &Cmd) -> Result<CommandOutput> {
         let mut cmd = cmd.clone();
         cmd.env.extend(self.env.iter().cloned());
         self.runner.output(&cmd)
@@ -190,7 +190,7 @@ impl Host for Real {
         Ok(())
     }
 
-    fn files(&mut self, place: &Place, disks: &[&str], folders: &[String]) -> Result<Files> {
+    fn files(&mut self, place: &Place, disks: &[&str], folders: &[String]) -> Result<MachineFiles> {
         let settings = Utf8PathBuf::from(place.settings_file());
         let settings = if settings.is_file() { Some(owner(&settings)?) } else { None };
         let there = disks.iter().filter(|p| Utf8Path::new(p).exists());
@@ -207,7 +207,7 @@ impl Host for Real {
                 }
             }
         }
-        Ok(Files { settings, disks, leftovers })
+        Ok(MachineFiles { settings, disks, leftovers })
     }
 
     fn exists(&self, path: &str) -> bool {
@@ -219,7 +219,7 @@ impl Host for Real {
         TcpListener::bind((address, 0)).is_ok()
     }
 
-    fn doing(&mut self, step: &Step) -> Result<()> {
+    fn doing(&mut self, step: &ManageStep) -> Result<()> {
         self.report.note(step.why());
         let Some(file) = &self.transcript else { return Ok(()) };
         let text = script(&Todo { steps: vec![step.clone()], ..Todo::default() }, Shell::Sh);
@@ -251,10 +251,10 @@ fn owner(settings: &Utf8Path) -> Result<Option<String>> {
 }
 
 /// Whether a disk's image is whole.
-fn image(path: &Utf8Path) -> Result<Image> {
+fn image(path: &Utf8Path) -> Result<DiskImage> {
     let mut header = Vec::new();
     let file = fs_err::File::open(path)?;
     let length = file.metadata()?.len();
     file.take(vdi::HEADER as u64).read_to_end(&mut header)?;
-    Ok(vdi::damage(&header, length).map_or(Image::Whole, Image::Damaged))
+    Ok(vdi::damage(&header, length).map_or(DiskImage::Whole, DiskImage::Damaged))
 }

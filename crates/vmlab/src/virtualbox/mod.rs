@@ -10,21 +10,22 @@ pub mod preflight;
 use anyhow::Result;
 use camino::Utf8Path;
 
-pub use host::{Host, Real};
+pub use host::{ManageHost, Real};
 pub use power::Running;
 
 use buildexec::ctx::Ctx;
-use buildexec::run::Output;
+use buildexec::run::CommandOutput;
 use buildplan::Cmd;
 use failure::{Failure, Kind};
 use vmspec::{
     Machine,
     virtualbox::{
-        self as planner, Act, Fault, Networks, Place, Reaction, Rule, State, Step, System, Todo,
+        self as planner, Act, HostState, ManageError, ManageStep, Networks, Place, Reaction, Rule, System,
+        Todo,
         info::Info,
         outcome::{ACCESS_DENIED, OBJECT_NOT_FOUND},
         records,
-        state::Look,
+        state::StateQuery,
     },
 };
 
@@ -96,7 +97,7 @@ pub fn dry_removal(ctx: &Ctx, base: &Utf8Path, name: &str) -> Result<Todo> {
 /// When the machine is refused.
 pub fn guess(ctx: &Ctx, base: &Utf8Path, name: &str, machine: &Machine) -> Result<Todo> {
     let place = place(ctx, base, name, "VBoxManage".to_owned());
-    let state = State::just_installed(place.system);
+    let state = HostState::just_installed(place.system);
     let allowed = preflight::allowed_networks(place.system)?;
     let mut todo = planner::plan(&place, machine, &state, &allowed)?;
     todo.notes
@@ -113,7 +114,7 @@ fn place(ctx: &Ctx, base: &Utf8Path, name: &str, program: String) -> Place {
     Place { system: System::current(), program, base: base.to_string(), name: name.to_owned(), uuid }
 }
 
-impl<H: Host> VirtualBox<H> {
+impl<H: ManageHost> VirtualBox<H> {
     /// Makes the machine ready to start. A second call does nothing.
     ///
     /// # Errors
@@ -122,7 +123,7 @@ impl<H: Host> VirtualBox<H> {
         let mut created = None;
         for round in 0..ROUNDS {
             let (machine, state) = self.look(machine)?;
-            let state = State { created: created.clone(), ..state };
+            let state = HostState { created: created.clone(), ..state };
             let todo = planner::plan(&self.place, &machine, &state, &self.allowed)?;
             if round == 0 {
                 self.remarks(&machine, &state, &todo).iter().for_each(|r| self.host.warn(r));
@@ -168,7 +169,7 @@ impl<H: Host> VirtualBox<H> {
         Ok(self.state(&mut Vec::new())?.registered(&self.place.uuid).is_some())
     }
 
-    fn remarks(&self, machine: &Machine, state: &State, todo: &Todo) -> Vec<String> {
+    fn remarks(&self, machine: &Machine, state: &HostState, todo: &Todo) -> Vec<String> {
         let exists = |path: &str| self.host.exists(path);
         let missing = preflight::missing(self.place.system, machine, state, todo, &exists);
         todo.notes.iter().cloned().chain(missing).collect()
@@ -267,7 +268,7 @@ impl<H: Host> VirtualBox<H> {
     }
 
     /// Looks at the host, and says where the machine's disks really are.
-    fn look(&mut self, machine: &Machine) -> Result<(Machine, State)> {
+    fn look(&mut self, machine: &Machine) -> Result<(Machine, HostState)> {
         let mut state = self.asked(Some(machine))?;
         let machine = planner::relocated(&self.place, machine, &state);
         let disks: Vec<&str> = machine.disks.iter().map(|d| d.path.as_str()).collect();
@@ -278,7 +279,7 @@ impl<H: Host> VirtualBox<H> {
 
     /// Looks at what there is of the machine, whatever it should be, in all `folders` that it had so far; they get
     /// those that it has now.
-    fn state(&mut self, folders: &mut Vec<String>) -> Result<State> {
+    fn state(&mut self, folders: &mut Vec<String>) -> Result<HostState> {
         let mut state = self.asked(None)?;
         for folder in [self.place.folder(), planner::folder(&self.place, &state)] {
             if !folders.contains(&folder) {
@@ -290,8 +291,8 @@ impl<H: Host> VirtualBox<H> {
     }
 
     /// What VirtualBox says.
-    fn asked(&mut self, machine: Option<&Machine>) -> Result<State> {
-        let mut state = State::default();
+    fn asked(&mut self, machine: Option<&Machine>) -> Result<HostState> {
+        let mut state = HostState::default();
         for (look, cmd) in planner::looks(&self.place, machine) {
             state.take(look, &self.ask(look, &cmd)?);
         }
@@ -306,15 +307,15 @@ impl<H: Host> VirtualBox<H> {
     }
 
     /// An old release may lack a list that only makes messages better.
-    fn ask(&mut self, look: Look, cmd: &Cmd) -> Result<String> {
+    fn ask(&mut self, look: StateQuery, cmd: &Cmd) -> Result<String> {
         match self.manage(cmd, Rule::Plain)? {
             Ok(output) => whole(cmd, &output),
-            Err(_) if look == Look::OsTypes => Ok(String::new()),
+            Err(_) if look == StateQuery::OsTypes => Ok(String::new()),
             Err(fault) => Err(failed(&cmd.why, &fault)),
         }
     }
 
-    fn step(&mut self, step: &Step) -> Result<Output> {
+    fn step(&mut self, step: &ManageStep) -> Result<CommandOutput> {
         self.host.doing(step)?;
         match &step.act {
             Act::Manage(cmd) => self.manage(cmd, step.rule)?.map_err(|fault| failed(&cmd.why, &fault)),
@@ -324,11 +325,11 @@ impl<H: Host> VirtualBox<H> {
     }
 
     /// Runs a command until it works, or its failure is one that stays.
-    fn manage(&mut self, cmd: &Cmd, rule: Rule) -> Result<Result<Output, Fault>> {
+    fn manage(&mut self, cmd: &Cmd, rule: Rule) -> Result<Result<CommandOutput, ManageError>> {
         let mut tries = 0;
         loop {
             let output = self.host.call(cmd)?;
-            let Some(fault) = Fault::read(output.code, &output.text(), &output.error_text()) else {
+            let Some(fault) = ManageError::read(output.code, &output.text(), &output.error_text()) else {
                 return Ok(Ok(output));
             };
             tries += 1;
@@ -347,10 +348,10 @@ impl<H: Host> VirtualBox<H> {
 }
 
 /// What a step that is not VBoxManage's prints.
-const SILENCE: Output = Output { code: Some(0), stdout: Vec::new(), stderr: Vec::new() };
+const SILENCE: CommandOutput = CommandOutput { code: Some(0), stdout: Vec::new(), stderr: Vec::new() };
 
 /// An answer that was cut off would be a shorter list, and a machine that is there would be missing from it.
-fn whole(cmd: &Cmd, output: &Output) -> Result<String> {
+fn whole(cmd: &Cmd, output: &CommandOutput) -> Result<String> {
     let text = output.text();
     let Some(rest) = planner::outcome::cut_off(&text) else { return Ok(text) };
     let message = format!(
@@ -362,7 +363,7 @@ fn whole(cmd: &Cmd, output: &Output) -> Result<String> {
     Err(Failure::new(Kind::Command, message).help(help).into())
 }
 
-fn failed(why: &str, fault: &Fault) -> anyhow::Error {
+fn failed(why: &str, fault: &ManageError) -> anyhow::Error {
     let failure = Failure::new(Kind::Command, format!("could not {why}: VBoxManage says: {}", fault.text));
     match fault.help() {
         Some(help) => failure.help(help).into(),

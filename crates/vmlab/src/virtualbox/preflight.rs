@@ -7,7 +7,7 @@ use buildexec::ctx::{Ctx, Env};
 use failure::{Failure, Kind};
 use vmspec::{
     Machine,
-    virtualbox::{Networks, State, Step, System, Todo, boots_from_network},
+    virtualbox::{HostState, ManageStep, Networks, System, Todo, boots_from_network},
 };
 
 /// Where a host allows host-only networks.
@@ -79,11 +79,11 @@ pub fn allowed_networks(system: System) -> Result<Networks> {
 pub fn missing(
     system: System,
     machine: &Machine,
-    state: &State,
+    state: &HostState,
     todo: &Todo,
     exists: &dyn Fn(&str) -> bool,
 ) -> Vec<String> {
-    let makes_interface = todo.steps.iter().any(Step::makes_interface);
+    let makes_interface = todo.steps.iter().any(ManageStep::makes_interface);
     let mut missing = Vec::new();
     if system == System::Linux && !exists("/dev/vboxdrv") {
         missing.push(no_module(

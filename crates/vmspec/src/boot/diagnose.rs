@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use serde::Serialize;
 
-use super::{Boot, Fact, Mark, Role, Transfer, Verdict, words};
+use super::{Boot, BootEnd, Fact, Mark, PathRole, Transfer, words};
 
 /// Why a boot did not come to what was wanted. Each has a name for scripts and one for people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -93,16 +93,16 @@ const LAST_WORDS: Duration = Duration::from_millis(300);
 impl Boot {
     /// What has become of the boot by `now`; `None` while it may still come up.
     #[must_use]
-    pub fn verdict(&self, now: Duration) -> Option<Verdict> {
-        let hung = |cause, text: String| Some(Verdict::Hung(Diagnosis { cause, text }));
+    pub fn verdict(&self, now: Duration) -> Option<BootEnd> {
+        let hung = |cause, text: String| Some(BootEnd::Hung(Diagnosis { cause, text }));
         if let Some(verdict) = self.console(now) {
             return Some(verdict);
         }
         if self.reached(Mark::Up) {
-            return Some(self.up().map_or(Verdict::Up, Verdict::Hung));
+            return Some(self.up().map_or(BootEnd::Up, BootEnd::Hung));
         }
         if let Some(diagnosis) = self.network(now) {
-            return Some(Verdict::Hung(diagnosis));
+            return Some(BootEnd::Hung(diagnosis));
         }
         match &self.end {
             Some(Fact::Exited { code }) => {
@@ -114,13 +114,13 @@ impl Boot {
             }
             _ => {}
         }
-        (now >= self.want.limit).then(|| Verdict::Hung(self.at_the_limit(now)))
+        (now >= self.want.limit).then(|| BootEnd::Hung(self.at_the_limit(now)))
     }
 
     /// What the console says: fatal lines, and a word about cloud-config.
-    fn console(&self, now: Duration) -> Option<Verdict> {
+    fn console(&self, now: Duration) -> Option<BootEnd> {
         let settled = now >= self.last + LAST_WORDS || self.end.is_some();
-        let hung = |cause, line: &str| Some(Verdict::Hung(Diagnosis { cause, text: quote(line) }));
+        let hung = |cause, line: &str| Some(BootEnd::Hung(Diagnosis { cause, text: quote(line) }));
         let find = |is: fn(&str) -> bool| self.lines.iter().find(|l| is(l)).filter(|_| settled);
         if let Some(line) = find(words::initrd_failure) {
             return hung(Cause::WrongInitrd, line);
@@ -175,7 +175,7 @@ impl Boot {
         }
         if let Some(missing) = self.missing(now) {
             let cause =
-                if missing.role() == Role::Script { Cause::ScriptMissing } else { Cause::FileMissing };
+                if missing.role() == PathRole::Script { Cause::ScriptMissing } else { Cause::FileMissing };
             return Some(Diagnosis {
                 cause,
                 text: format!("{} was answered with {}", missing.path, missing.status),
@@ -202,7 +202,8 @@ impl Boot {
 
     /// A file that the boot needs, was refused, and was not had later.
     fn missing(&self, now: Duration) -> Option<&Transfer> {
-        let needed = |t: &&Transfer| matches!(t.role(), Role::Script | Role::Kernel | Role::Initrd);
+        let needed =
+            |t: &&Transfer| matches!(t.role(), PathRole::Script | PathRole::Kernel | PathRole::Initrd);
         self.transfers.iter().filter(needed).find(|t| {
             let had = |other: &Transfer| other.role() == t.role() && other.status < 400;
             t.status >= 400 && now >= t.moved + SECOND_TRY && !self.transfers.iter().any(had)

@@ -26,14 +26,14 @@ use crate::{DiskFormat, Machine, profile_of};
 use buildplan::{Cmd, Digest};
 
 pub use check::{Networks, check};
-pub use outcome::{Fault, Reaction, Rule};
+pub use outcome::{ManageError, Reaction, Rule};
 pub use plan::{
     boots_from_network, folder, host_only, look_at_machine, looks, plan, power_off, press_power, relocated,
     reset, screenshot, start, stop,
 };
 pub use removal::{leftover, remove};
 pub use script::script;
-pub use state::{Files, Image, State};
+pub use state::{DiskImage, HostState, MachineFiles};
 
 /// The host's operating system: host-only networks differ, and so do paths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -179,7 +179,7 @@ pub fn fitted(place: &Place, machine: Machine) -> Machine {
 
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Step {
+pub struct ManageStep {
     /// What.
     pub act: Act,
     /// What a failure means.
@@ -211,7 +211,7 @@ pub enum Act {
     },
 }
 
-impl Step {
+impl ManageStep {
     fn new(cmd: Cmd) -> Self {
         Self { act: Act::Manage(cmd), rule: Rule::Plain, look_again: false }
     }
@@ -246,13 +246,13 @@ impl Step {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Todo {
     /// In order.
-    pub steps: Vec<Step>,
+    pub steps: Vec<ManageStep>,
     /// What has to run before the machine starts, as a command line: the server of a netboot.
     pub serve: Option<String>,
     /// The start.
-    pub start: Option<Step>,
+    pub start: Option<ManageStep>,
     /// What comes when the machine is up: shown, not run with the rest.
-    pub later: Vec<Step>,
+    pub later: Vec<ManageStep>,
     /// Sentences for the person.
     pub notes: Vec<String>,
 }

@@ -2,8 +2,8 @@
 //! system's own on macOS.
 
 use super::{
-    Networks, Place, Step, System,
-    state::{DhcpServer, Interface, Network, State},
+    ManageStep, Networks, Place, System,
+    state::{DhcpServer, HostOnlyInterface, HostOnlyNetwork, HostState},
 };
 use crate::HostOnly;
 use buildplan::Cmd;
@@ -17,7 +17,7 @@ pub(super) struct Plug {
     /// The interface's or network's name.
     pub(super) name: String,
     /// What has to be done first.
-    pub(super) steps: Vec<Step>,
+    pub(super) steps: Vec<ManageStep>,
 }
 
 /// Plans the network `net`.
@@ -27,7 +27,7 @@ pub(super) struct Plug {
 pub(super) fn plan(
     place: &Place,
     net: &HostOnly,
-    state: &State,
+    state: &HostState,
     allowed: &Networks,
 ) -> Result<Plug, Failure> {
     match place.system {
@@ -41,7 +41,7 @@ pub(super) fn plan(
 fn host_only_interface(
     place: &Place,
     net: &HostOnly,
-    state: &State,
+    state: &HostState,
     allowed: &Networks,
 ) -> Result<Plug, Failure> {
     let by_address = || state.interfaces.iter().find(|i| i.address == Some(net.host));
@@ -51,7 +51,7 @@ fn host_only_interface(
     let mut steps = Vec::new();
     if found.is_none() {
         let cmd = place.manage("make a host-only interface").args(["hostonlyif", "create"]);
-        steps.push(Step::new(cmd).look_again());
+        steps.push(ManageStep::new(cmd).look_again());
     }
     let name = found.map_or_else(|| next_name(place.system, &state.interfaces), |i| i.name.clone());
     // VirtualBox also lists an address that it would only give, and calls an interface `Down` to which nothing is
@@ -63,7 +63,7 @@ fn host_only_interface(
         let why = format!("give the host the address {} on {name}", net.host);
         let (host, mask) = (net.host.to_string(), net.netmask().to_string());
         let args = ["hostonlyif", "ipconfig", &name, "--ip", &host, "--netmask", &mask];
-        steps.push(Step::new(place.manage(why).args(args)));
+        steps.push(ManageStep::new(place.manage(why).args(args)));
     }
     let network = found.map(|i| i.network.clone()).filter(|n| !n.is_empty());
     let network = network.unwrap_or_else(|| format!("HostInterfaceNetworking-{name}"));
@@ -72,7 +72,7 @@ fn host_only_interface(
 }
 
 /// What the next interface will be called. It is a guess for printing; the real name is read from the answer.
-fn next_name(system: System, existing: &[Interface]) -> String {
+fn next_name(system: System, existing: &[HostOnlyInterface]) -> String {
     let name = |n: usize| match (system, n) {
         (System::Windows, 0) => "VirtualBox Host-Only Ethernet Adapter".to_owned(),
         (System::Windows, n) => format!("VirtualBox Host-Only Ethernet Adapter #{}", n + 1),
@@ -81,7 +81,7 @@ fn next_name(system: System, existing: &[Interface]) -> String {
     (0..).map(name).find(|n| existing.iter().all(|i| i.name != *n)).expect("the list is finite")
 }
 
-fn dhcp(place: &Place, net: &HostOnly, state: &State, network: &str) -> Vec<Step> {
+fn dhcp(place: &Place, net: &HostOnly, state: &HostState, network: &str) -> Vec<ManageStep> {
     let wanted = DhcpServer {
         network: network.to_owned(),
         server: Some(net.dhcp_server),
@@ -93,15 +93,15 @@ fn dhcp(place: &Place, net: &HostOnly, state: &State, network: &str) -> Vec<Step
     let found = state.dhcp_servers.iter().find(|s| s.network == network);
     let server =
         |why: &str, verb: &str| place.manage(why).args(["dhcpserver", verb, &format!("--network={network}")]);
-    let add = || Step::new(ranged(server("make a DHCP server", "add"), net));
+    let add = || ManageStep::new(ranged(server("make a DHCP server", "add"), net));
     match found {
         None => vec![add()],
         Some(server) if *server == wanted => Vec::new(),
         // What a refused `add` left behind: addresses of 0.0.0.0. Only after a `remove` can one be added.
         Some(half) if half.server.is_none() || half.lower.is_none() || half.upper.is_none() => {
-            vec![Step::new(server("remove a half-made DHCP server", "remove")), add()]
+            vec![ManageStep::new(server("remove a half-made DHCP server", "remove")), add()]
         }
-        Some(_) => vec![Step::new(ranged(server("change the DHCP server", "modify"), net))],
+        Some(_) => vec![ManageStep::new(ranged(server("change the DHCP server", "modify"), net))],
     }
 }
 
@@ -118,14 +118,14 @@ fn ranged(cmd: Cmd, net: &HostOnly) -> Cmd {
 fn host_only_network(
     place: &Place,
     net: &HostOnly,
-    state: &State,
+    state: &HostState,
     allowed: &Networks,
 ) -> Result<Plug, Failure> {
     let by_address = || state.networks.iter().find(|n| n.lower == Some(net.host));
     let by_name = || state.networks.iter().find(|n| n.name == OWN_NETWORK);
     let found = by_address().or_else(by_name);
     let name = found.map_or(OWN_NETWORK, |n| n.name.as_str());
-    let wanted = Network {
+    let wanted = HostOnlyNetwork {
         name: OWN_NETWORK.to_owned(),
         lower: Some(net.host),
         upper: Some(net.dhcp_last),
@@ -137,7 +137,7 @@ fn host_only_network(
         // A network of another name is someone else's: it is used as it is, since the host's address is right.
         Some(there) if there.name != OWN_NETWORK => (!there.enabled).then(|| {
             let cmd = place.manage("switch on the host-only network");
-            Step::new(cmd.args(["hostonlynet", "modify", "--name", name, "--enable"]))
+            ManageStep::new(cmd.args(["hostonlynet", "modify", "--name", name, "--enable"]))
         }),
         Some(_) => Some(ranged_network(place, "change the host-only network", "modify", net)),
         None => Some(ranged_network(place, "make a host-only network", "add", net)),
@@ -148,8 +148,8 @@ fn host_only_network(
     Ok(Plug { name: name.to_owned(), steps: step.into_iter().collect() })
 }
 
-fn ranged_network(place: &Place, why: &str, verb: &str, net: &HostOnly) -> Step {
+fn ranged_network(place: &Place, why: &str, verb: &str, net: &HostOnly) -> ManageStep {
     let (mask, lower, upper) = (net.netmask().to_string(), net.host.to_string(), net.dhcp_last.to_string());
     let cmd = place.manage(why).args(["hostonlynet", verb, "--name", OWN_NETWORK, "--netmask", &mask]);
-    Step::new(cmd.args(["--lower-ip", &lower, "--upper-ip", &upper, "--enable"]))
+    ManageStep::new(cmd.args(["--lower-ip", &lower, "--upper-ip", &upper, "--enable"]))
 }

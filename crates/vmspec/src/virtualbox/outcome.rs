@@ -26,14 +26,14 @@ const LINE_CHARS: usize = 300;
 
 /// What VBoxManage said was wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
+pub struct ManageError {
     /// Its words, without details of its own source code.
     pub text: String,
     /// The result code, when it named one.
     pub code: Option<u32>,
 }
 
-impl Fault {
+impl ManageError {
     /// Reads the outcome of a command; `None` when all went well. `code` is `None` after a signal.
     #[must_use]
     pub fn read(code: Option<i32>, stdout: &str, stderr: &str) -> Option<Self> {
@@ -225,7 +225,7 @@ impl Rule {
     /// Each wait is bounded: an unwritable settings folder looks like the race of the server at first, and a
     /// machine that another program holds looks like a lock that is going away.
     #[must_use]
-    pub fn react(self, fault: &Fault, tries: u32) -> Reaction {
+    pub fn react(self, fault: &ManageError, tries: u32) -> Reaction {
         let again = |most: u32, millis: u64| {
             if tries < most { Reaction::Again(Duration::from_millis(millis)) } else { Reaction::Fail }
         };
@@ -260,7 +260,7 @@ mod tests {
 
     #[test]
     fn an_error_is_its_words_and_its_code() {
-        let fault = Fault::read(Some(1), "", EXISTS).unwrap();
+        let fault = ManageError::read(Some(1), "", EXISTS).unwrap();
         assert_eq!(fault.text, "Machine settings file '/vms/service/service.vbox' already exists");
         assert_eq!(fault.code, Some(0x80bb_0004));
     }
@@ -268,14 +268,14 @@ mod tests {
     #[test]
     fn windows_writes_another_prefix_and_line_end() {
         let text = EXISTS.replace("VBoxManage:", "VBoxManage.exe:").replace('\n', "\r\n");
-        assert_eq!(Fault::read(Some(1), "", &text), Fault::read(Some(1), "", EXISTS));
+        assert_eq!(ManageError::read(Some(1), "", &text), ManageError::read(Some(1), "", EXISTS));
     }
 
     #[test]
     fn an_error_without_a_text_shows_its_code_line() {
         let text = "VBoxManage: error: Code E_ACCESSDENIED (0x80070005) - Access denied (extended info not available)\n\
             VBoxManage: error: Context: \"EnableStaticIPConfig(Bstr(pszIp).raw(), Bstr(pszNetmask).raw())\" at line 242 of file VBoxManageHostonly.cpp\n";
-        let fault = Fault::read(Some(1), "", text).unwrap();
+        let fault = ManageError::read(Some(1), "", text).unwrap();
         assert_eq!(fault.code, Some(ACCESS_DENIED));
         assert_eq!(
             fault.text,
@@ -285,11 +285,11 @@ mod tests {
 
     #[test]
     fn an_error_line_is_an_error_even_with_exit_code_0_and_a_warning_is_none() {
-        let fault = Fault::read(Some(0), "", "VBoxManage: error: Invalid NIC number 9\n").unwrap();
-        assert_eq!(fault, Fault { text: "Invalid NIC number 9".to_owned(), code: None });
+        let fault = ManageError::read(Some(0), "", "VBoxManage: error: Invalid NIC number 9\n").unwrap();
+        assert_eq!(fault, ManageError { text: "Invalid NIC number 9".to_owned(), code: None });
         let warning = "VBoxManage: warning: Interface \"vboxnet0\" doesn't seem to exist\n\
             Warning: --audio is deprecated and will be removed soon.\n0%...10%...100%\n";
-        assert_eq!(Fault::read(Some(0), "Medium created. UUID: x\n", warning), None);
+        assert_eq!(ManageError::read(Some(0), "Medium created. UUID: x\n", warning), None);
     }
 
     #[test]
@@ -297,7 +297,7 @@ mod tests {
         let text = "0%...NS_ERROR_FAILURE\nVBoxManage: error: Failed to create the host-only adapter\n\
             VBoxManage: error: VBoxNetAdpCtl: Error while adding new interface: failed to open /dev/vboxnetctl: No such file or directory\n\
             VBoxManage: error: Details: code NS_ERROR_FAILURE (0x80004005), component HostNetworkInterfaceWrap, interface IHostNetworkInterface\n";
-        let fault = Fault::read(Some(1), "", text).unwrap();
+        let fault = ManageError::read(Some(1), "", text).unwrap();
         assert!(
             fault.text.starts_with("Failed to create the host-only adapter\nVBoxNetAdpCtl:"),
             "{}",
@@ -305,7 +305,7 @@ mod tests {
         );
         assert_eq!(fault.code, Some(0x8000_4005));
         assert!(fault.help().unwrap().contains("modprobe vboxnetadp"));
-        let same_line = Fault::read(Some(1), "", "0%...10%...VBoxManage: error: no\n").unwrap();
+        let same_line = ManageError::read(Some(1), "", "0%...10%...VBoxManage: error: no\n").unwrap();
         assert_eq!(same_line.text, "no");
     }
 
@@ -313,8 +313,8 @@ mod tests {
     fn the_usage_behind_a_syntax_error_is_left_out() {
         let usage = "Usage - ".to_owned() + &"x".repeat(40_000);
         let text = format!("VBoxManage: error: DHCP server already exists\n{usage}\n");
-        assert_eq!(Fault::read(Some(2), "", &text).unwrap().text, "DHCP server already exists");
-        let only_usage = Fault::read(Some(1), &usage, "").unwrap();
+        assert_eq!(ManageError::read(Some(2), "", &text).unwrap().text, "DHCP server already exists");
+        let only_usage = ManageError::read(Some(1), &usage, "").unwrap();
         assert_eq!(only_usage.text.chars().count(), LINE_CHARS);
     }
 
@@ -327,14 +327,14 @@ mod tests {
 
     #[test]
     fn no_words_at_all_are_still_an_error() {
-        assert_eq!(Fault::read(Some(1), "", "").unwrap().text, "it exited with 1");
-        assert_eq!(Fault::read(None, "", "").unwrap().text, "it was killed by a signal");
+        assert_eq!(ManageError::read(Some(1), "", "").unwrap().text, "it exited with 1");
+        assert_eq!(ManageError::read(None, "", "").unwrap().text, "it was killed by a signal");
     }
 
     const ALL: [Rule; 6] = [Rule::Plain, Rule::Unlock, Rule::Picture, Rule::Stop, Rule::Forget, Rule::Close];
 
-    fn fault(text: &str, code: Option<u32>) -> Fault {
-        Fault { text: text.to_owned(), code }
+    fn fault(text: &str, code: Option<u32>) -> ManageError {
+        ManageError { text: text.to_owned(), code }
     }
 
     #[test]

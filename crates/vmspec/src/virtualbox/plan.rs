@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    Act, Networks, Place, Rule, State, Step, System, Todo, check, info::Info, network, settings, state::Look,
-    storage,
+    Act, HostState, ManageStep, Networks, Place, Rule, System, Todo, check, info::Info, network, settings,
+    state::StateQuery, storage,
 };
 use crate::BootDevice;
 use crate::Bus;
@@ -17,25 +17,25 @@ use failure::{Failure, Kind};
 /// What to ask before planning. The machine's own settings can be asked for only once it is known to be there
 /// ([`look_at_machine`]).
 #[must_use]
-pub fn looks(place: &Place, machine: Option<&Machine>) -> Vec<(Look, Cmd)> {
+pub fn looks(place: &Place, machine: Option<&Machine>) -> Vec<(StateQuery, Cmd)> {
     let ask =
         |look, args: &[&str]| (look, place.manage("ask VirtualBox what it has").args(args.iter().copied()));
     let mut asked = vec![
-        ask(Look::Version, &["--version"]),
-        ask(Look::Machines, &["list", "vms"]),
-        ask(Look::Disks, &["list", "hdds"]),
+        ask(StateQuery::Version, &["--version"]),
+        ask(StateQuery::Machines, &["list", "vms"]),
+        ask(StateQuery::Disks, &["list", "hdds"]),
     ];
     let Some(machine) = machine else { return asked };
-    asked.push(ask(Look::OsTypes, &["list", "ostypes"]));
+    asked.push(ask(StateQuery::OsTypes, &["list", "ostypes"]));
     if boots_from_network(machine) {
-        asked.push(ask(Look::ExtensionPacks, &["list", "extpacks"]));
+        asked.push(ask(StateQuery::ExtensionPacks, &["list", "extpacks"]));
     }
     if host_only(machine).is_some() {
         match place.system {
-            System::MacOs => asked.push(ask(Look::Networks, &["list", "hostonlynets"])),
+            System::MacOs => asked.push(ask(StateQuery::Networks, &["list", "hostonlynets"])),
             System::Linux | System::Windows => {
-                asked.push(ask(Look::Interfaces, &["list", "hostonlyifs"]));
-                asked.push(ask(Look::DhcpServers, &["list", "dhcpservers"]));
+                asked.push(ask(StateQuery::Interfaces, &["list", "hostonlyifs"]));
+                asked.push(ask(StateQuery::DhcpServers, &["list", "dhcpservers"]));
             }
         }
     }
@@ -44,9 +44,9 @@ pub fn looks(place: &Place, machine: Option<&Machine>) -> Vec<(Look, Cmd)> {
 
 /// What to ask about a registered machine.
 #[must_use]
-pub fn look_at_machine(place: &Place) -> [(Look, Cmd); 2] {
+pub fn look_at_machine(place: &Place) -> [(StateQuery, Cmd); 2] {
     let show = place.manage("ask VirtualBox about the machine").args(["showvminfo", &place.uuid]);
-    [(Look::Info, show.clone().arg("--machinereadable")), (Look::Cards, show)]
+    [(StateQuery::Info, show.clone().arg("--machinereadable")), (StateQuery::Cards, show)]
 }
 
 /// The host-only network that the machine is plugged into.
@@ -75,7 +75,12 @@ pub fn boots_from_network(machine: &Machine) -> bool {
 ///
 /// # Errors
 /// [`Kind::Config`] when VirtualBox cannot give what is asked, or something of someone else is in the way.
-pub fn plan(place: &Place, machine: &Machine, state: &State, allowed: &Networks) -> Result<Todo, Failure> {
+pub fn plan(
+    place: &Place,
+    machine: &Machine,
+    state: &HostState,
+    allowed: &Networks,
+) -> Result<Todo, Failure> {
     check(place, machine)?;
     os_type(machine, state)?;
     let mut todo =
@@ -87,19 +92,22 @@ pub fn plan(place: &Place, machine: &Machine, state: &State, allowed: &Networks)
     let plug = host_only(machine).map(|net| network::plan(place, net, state, allowed)).transpose()?;
     let name = plug.as_ref().map(|p| p.name.clone());
     todo.steps.extend(plug.into_iter().flat_map(|p| p.steps));
-    let known =
-        State { info: state.is_usable(&place.uuid).then(|| state.info.clone()).flatten(), ..state.clone() };
+    let known = HostState {
+        info: state.is_usable(&place.uuid).then(|| state.info.clone()).flatten(),
+        ..state.clone()
+    };
     let changes = settings::changes(place, machine, &known, name.as_deref());
     if !changes.is_empty() {
         let cmd = place.manage(format!("set up the machine `{}`", place.name));
-        todo.steps.push(Step::new(cmd.args(["modifyvm", &place.uuid]).args(changes)).rule(Rule::Unlock));
+        todo.steps
+            .push(ManageStep::new(cmd.args(["modifyvm", &place.uuid]).args(changes)).rule(Rule::Unlock));
     }
     todo.steps.extend(storage::plan(place, machine, &known)?);
     Ok(todo)
 }
 
 /// `modifyvm` stores any word as the operating system, and says nothing.
-fn os_type(machine: &Machine, state: &State) -> Result<(), Failure> {
+fn os_type(machine: &Machine, state: &HostState) -> Result<(), Failure> {
     if state.os_types.iter().any(|t| t.id == machine.os_type) {
         return Ok(());
     }
@@ -110,14 +118,14 @@ fn os_type(machine: &Machine, state: &State) -> Result<(), Failure> {
 
 /// Where the machine's folder is. VirtualBox moves it when a person renames or moves the machine; the UUID stays.
 #[must_use]
-pub fn folder(place: &Place, state: &State) -> String {
+pub fn folder(place: &Place, state: &HostState) -> String {
     let settings = state.info.as_ref().and_then(|i| i.get("CfgFile"));
     settings.and_then(|s| place.system.parent(&s).map(str::to_owned)).unwrap_or_else(|| place.folder())
 }
 
 /// `machine` with its disks where its folder is.
 #[must_use]
-pub fn relocated(place: &Place, machine: &Machine, state: &State) -> Machine {
+pub fn relocated(place: &Place, machine: &Machine, state: &HostState) -> Machine {
     let mut machine = machine.clone();
     let (planned, found) = (place.folder(), folder(place, state));
     for disk in &mut machine.disks {
@@ -130,7 +138,7 @@ pub fn relocated(place: &Place, machine: &Machine, state: &State) -> Machine {
 }
 
 /// Makes the machine known to VirtualBox, and off.
-fn registration(place: &Place, machine: &Machine, state: &State) -> Result<Vec<Step>, Failure> {
+fn registration(place: &Place, machine: &Machine, state: &HostState) -> Result<Vec<ManageStep>, Failure> {
     let mut steps = Vec::new();
     match state.registered(&place.uuid) {
         Some(_) if state.is_usable(&place.uuid) => return Ok(stop(place, state)),
@@ -145,7 +153,7 @@ fn registration(place: &Place, machine: &Machine, state: &State) -> Result<Vec<S
     match &state.files.settings {
         Some(Some(uuid)) if *uuid == place.uuid => {
             let cmd = place.manage("bring the machine back from its settings file");
-            steps.push(Step::new(cmd.args(["registervm", &place.settings_file()])).look_again());
+            steps.push(ManageStep::new(cmd.args(["registervm", &place.settings_file()])).look_again());
             return Ok(steps);
         }
         Some(owner) => steps.push(set_aside(place, owner.as_deref(), state)?),
@@ -154,19 +162,19 @@ fn registration(place: &Place, machine: &Machine, state: &State) -> Result<Vec<S
     let cmd = place.manage(format!("create the machine `{}`", place.name));
     let cmd = cmd.args(["createvm", "--name", &place.name, "--platform-architecture", "x86"]);
     let cmd = cmd.args(["--ostype", &machine.os_type, "--basefolder", &place.base]);
-    steps.push(Step::new(cmd.args(["--uuid", &place.uuid, "--register"])));
+    steps.push(ManageStep::new(cmd.args(["--uuid", &place.uuid, "--register"])));
     Ok(steps)
 }
 
 /// A machine whose settings file is gone can only be unregistered. With `--delete` that fails after it worked.
-pub(super) fn forget(place: &Place) -> Step {
+pub(super) fn forget(place: &Place) -> ManageStep {
     let cmd = place.manage("unregister the machine, whose settings file cannot be read");
-    Step::new(cmd.args(["unregistervm", &place.uuid])).rule(Rule::Forget)
+    ManageStep::new(cmd.args(["unregistervm", &place.uuid])).rule(Rule::Forget)
 }
 
 /// A settings file without a registered machine of ours makes `createvm` fail. It is kept under another name,
 /// unless it belongs to a registered machine.
-fn set_aside(place: &Place, owner: Option<&str>, state: &State) -> Result<Step, Failure> {
+fn set_aside(place: &Place, owner: Option<&str>, state: &HostState) -> Result<ManageStep, Failure> {
     let from = place.settings_file();
     if let Some(other) = owner.and_then(|u| state.registered(u)).filter(|m| m.is_accessible()) {
         let message = format!("{from} belongs to another machine, `{}` {{{}}}", other.name, other.uuid);
@@ -176,24 +184,24 @@ fn set_aside(place: &Place, owner: Option<&str>, state: &State) -> Result<Step, 
     }
     let why = "set aside a settings file that is not this machine's".to_owned();
     let act = Act::SetAside { to: format!("{from}.old"), from, why };
-    Ok(Step { act, rule: Rule::Plain, look_again: false })
+    Ok(ManageStep { act, rule: Rule::Plain, look_again: false })
 }
 
 /// Switches off a machine that was left running by a run that was killed: each run starts with the machine off.
 #[must_use]
-pub fn stop(place: &Place, state: &State) -> Vec<Step> {
+pub fn stop(place: &Place, state: &HostState) -> Vec<ManageStep> {
     let vm_state = state.info.as_ref().map(Info::vm_state).unwrap_or_default();
     match vm_state.as_str() {
         "" | "poweroff" | "aborted" | "teleported" => Vec::new(),
         "saved" | "aborted-saved" => {
             let cmd = place.manage("discard the machine's saved state").args(["discardstate", &place.uuid]);
-            vec![Step::new(cmd).rule(Rule::Unlock)]
+            vec![ManageStep::new(cmd).rule(Rule::Unlock)]
         }
         _ => vec![power_off(place)],
     }
 }
 
-fn notes(machine: &Machine, state: &State) -> Vec<String> {
+fn notes(machine: &Machine, state: &HostState) -> Vec<String> {
     let mut notes = Vec::new();
     if machine.disks.iter().any(|d| d.bus == Bus::Virtio) {
         notes.push(
@@ -212,22 +220,22 @@ fn notes(machine: &Machine, state: &State) -> Vec<String> {
 
 /// Starts the machine, with a window or without.
 #[must_use]
-pub fn start(place: &Place, window: bool) -> Step {
+pub fn start(place: &Place, window: bool) -> ManageStep {
     let kind = if window { "gui" } else { "headless" };
     let cmd = place.manage(format!("start the machine `{}`", place.name)).deadline(Duration::from_secs(300));
-    Step::new(cmd.args(["startvm", &place.uuid, "--type", kind])).rule(Rule::Unlock)
+    ManageStep::new(cmd.args(["startvm", &place.uuid, "--type", kind])).rule(Rule::Unlock)
 }
 
 /// Presses reset.
 #[must_use]
-pub fn reset(place: &Place) -> Step {
-    Step::new(place.manage("reset the machine").args(["controlvm", &place.uuid, "reset"]))
+pub fn reset(place: &Place) -> ManageStep {
+    ManageStep::new(place.manage("reset the machine").args(["controlvm", &place.uuid, "reset"]))
 }
 
 /// Presses the power button, which the guest may heed.
 #[must_use]
-pub fn press_power(place: &Place) -> Step {
-    Step::new(place.manage("press the machine's power button").args([
+pub fn press_power(place: &Place) -> ManageStep {
+    ManageStep::new(place.manage("press the machine's power button").args([
         "controlvm",
         &place.uuid,
         "acpipowerbutton",
@@ -236,14 +244,14 @@ pub fn press_power(place: &Place) -> Step {
 
 /// Takes a picture of the screen into the absolute path `file`, once the guest shows something.
 #[must_use]
-pub fn screenshot(place: &Place, file: &str) -> Step {
+pub fn screenshot(place: &Place, file: &str) -> ManageStep {
     let cmd = place.manage("take a picture of the screen");
-    Step::new(cmd.args(["controlvm", &place.uuid, "screenshotpng", file])).rule(Rule::Picture)
+    ManageStep::new(cmd.args(["controlvm", &place.uuid, "screenshotpng", file])).rule(Rule::Picture)
 }
 
 /// Pulls the plug; a machine that is off stays so.
 #[must_use]
-pub fn power_off(place: &Place) -> Step {
-    Step::new(place.manage("power off the machine").args(["controlvm", &place.uuid, "poweroff"]))
+pub fn power_off(place: &Place) -> ManageStep {
+    ManageStep::new(place.manage("power off the machine").args(["controlvm", &place.uuid, "poweroff"]))
         .rule(Rule::Stop)
 }

@@ -54,9 +54,9 @@ pub fn machines(text: &str) -> Vec<Registered> {
 
 /// Some `Key:   value` lines.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Record(Vec<(String, String)>);
+pub struct ManageRecord(Vec<(String, String)>);
 
-impl Record {
+impl ManageRecord {
     /// The value of the first key among `names` that is there and has a value. Case does not matter: older
     /// releases wrote `lowerIPAddress` where 7.2 writes `LowerIPAddress`.
     #[must_use]
@@ -70,12 +70,12 @@ impl Record {
 /// Reads records; `first` is the key that starts one. Empty lines do not end one: `list hostonlynets` has one
 /// in the middle of each record. Indented lines belong to nothing.
 #[must_use]
-pub fn records(text: &str, first: &str) -> Vec<Record> {
-    let mut found: Vec<Record> = Vec::new();
+pub fn records(text: &str, first: &str) -> Vec<ManageRecord> {
+    let mut found: Vec<ManageRecord> = Vec::new();
     for line in text.lines().filter(|l| !l.starts_with([' ', '\t'])) {
         let Some((key, value)) = line.split_once(':') else { continue };
         if key == first {
-            found.push(Record::default());
+            found.push(ManageRecord::default());
         }
         if let Some(record) = found.last_mut() {
             record.0.push((key.to_owned(), value.trim().to_owned()));

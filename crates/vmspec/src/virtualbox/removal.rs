@@ -1,7 +1,7 @@
 //! What takes a machine away: what VirtualBox keeps of it, and the files of ours that VirtualBox leaves.
 
 use super::{
-    Act, Place, Rule, State, Step,
+    Act, HostState, ManageStep, Place, Rule,
     info::{Attached, Info},
     plan::{folder, forget, stop},
     records,
@@ -38,7 +38,7 @@ pub(super) fn disk_name(i: usize) -> String {
 /// one, so whatever lies elsewhere is detached first; so is a damaged disk, at which it would stop half-way. What it
 /// leaves is seen when it is done: plan again, until nothing is left.
 #[must_use]
-pub fn remove(place: &Place, state: &State) -> Vec<Step> {
+pub fn remove(place: &Place, state: &HostState) -> Vec<ManageStep> {
     let attached = state.info.as_ref().map(Info::attached).unwrap_or_default();
     let attached = if state.is_usable(&place.uuid) { attached } else { Vec::new() };
     let folder = folder(place, state);
@@ -62,9 +62,9 @@ pub fn remove(place: &Place, state: &State) -> Vec<Step> {
     steps
 }
 
-fn unregister(place: &Place) -> Step {
+fn unregister(place: &Place) -> ManageStep {
     let cmd = place.manage(format!("remove the machine `{}`", place.name));
-    Step::new(cmd.args(["unregistervm", &place.uuid, "--delete"])).rule(Rule::Forget)
+    ManageStep::new(cmd.args(["unregistervm", &place.uuid, "--delete"])).rule(Rule::Forget)
 }
 
 /// Whether `unregistervm --delete` takes this file as well.
@@ -76,7 +76,7 @@ fn goes_along(file: &str) -> bool {
 }
 
 /// Keeps `medium` from being deleted with the machine, where that must not happen or would fail.
-fn spared(place: &Place, state: &State, folder: &str, medium: &Attached) -> Vec<Step> {
+fn spared(place: &Place, state: &HostState, folder: &str, medium: &Attached) -> Vec<ManageStep> {
     let lost = state.disk(place.system, &medium.what).is_some_and(|d| !d.accessible);
     match (place.system.is_inside(&medium.what, folder), lost) {
         _ if medium.what == "emptydrive" => Vec::new(),
@@ -92,12 +92,12 @@ fn spared(place: &Place, state: &State, folder: &str, medium: &Attached) -> Vec<
 
 /// Removes a file that is left over. A disk that VirtualBox knows is deleted by VirtualBox, which keeps it when
 /// another machine uses it.
-fn swept(place: &Place, state: &State, file: &str) -> Vec<Step> {
+fn swept(place: &Place, state: &HostState, file: &str) -> Vec<ManageStep> {
     let remove = Act::Remove { path: file.to_owned(), why: format!("remove `{file}`") };
-    let remove = Step { act: remove, rule: Rule::Plain, look_again: false };
+    let remove = ManageStep { act: remove, rule: Rule::Plain, look_again: false };
     let close = |why: String, more: &[&str]| {
         let cmd = place.manage(why).args(["closemedium", "disk", file]).args(more.iter().copied());
-        Step::new(cmd).rule(Rule::Close)
+        ManageStep::new(cmd).rule(Rule::Close)
     };
     let there = state.files.leftovers.iter().any(|l| place.system.same_path(l, file));
     match state.disk(place.system, file) {
@@ -110,11 +110,11 @@ fn swept(place: &Place, state: &State, file: &str) -> Vec<Step> {
     }
 }
 
-fn detach(place: &Place, medium: &Attached, why: &str) -> Step {
+fn detach(place: &Place, medium: &Attached, why: &str) -> ManageStep {
     let kind = if medium.what.to_lowercase().ends_with(".iso") { "dvddrive" } else { "hdd" };
     let (port, device) = (medium.port.to_string(), medium.device.to_string());
     let cmd = place.manage(format!("detach `{}`, {why}", medium.what));
     let cmd = cmd.args(["storageattach", &place.uuid, "--storagectl", &medium.controller]);
     let cmd = cmd.args(["--port", &port, "--device", &device, "--type", kind, "--medium", "none"]);
-    Step::new(cmd).rule(Rule::Unlock)
+    ManageStep::new(cmd).rule(Rule::Unlock)
 }

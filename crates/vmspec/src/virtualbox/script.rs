@@ -1,6 +1,6 @@
 //! Steps as text that a person can read, keep, and paste into a shell.
 
-use super::{Act, Step, Todo};
+use super::{Act, ManageStep, Todo};
 use crate::quote::{self, Shell};
 
 /// Each step as one line, with its reason above it.
@@ -28,7 +28,7 @@ pub fn script(todo: &Todo, shell: Shell) -> String {
     text
 }
 
-fn line(step: &Step, shell: Shell) -> String {
+fn line(step: &ManageStep, shell: Shell) -> String {
     match (&step.act, shell) {
         (Act::Manage(cmd), _) => quote::line(cmd, shell),
         (Act::Remove { path, .. }, Shell::Sh) => format!("rm {}", quote::sh(path)),
@@ -52,7 +52,7 @@ mod tests {
             why: "set aside".to_owned(),
         };
         let gone = Act::Remove { path: "/v m/c".to_owned(), why: "remove it".to_owned() };
-        let step = |act| Step { act, rule: Rule::Plain, look_again: false };
+        let step = |act| ManageStep { act, rule: Rule::Plain, look_again: false };
         let todo =
             Todo { steps: vec![step(act), step(gone)], notes: vec!["n".to_owned()], ..Todo::default() };
         let sh = "# note: n\n# set aside\nmv '/v m/a.vbox' '/v m/b'\n# remove it\nrm '/v m/c'\n";

@@ -1,11 +1,16 @@
 //! `modifyvm`: one command with every setting that differs. It saves all of them or, when one is wrong, none.
 
-use super::{Place, State, System, info::Info};
+use super::{HostState, Place, System, info::Info};
 use crate::{BootDevice, Card, Firmware, Forward, Machine, Nic, NicModel, Promiscuous, Subnet};
 
 /// The options of `modifyvm` that turn what `state` shows into `machine`; none when nothing differs. `plug` is the
 /// name of the host-only network.
-pub(super) fn changes(place: &Place, machine: &Machine, state: &State, plug: Option<&str>) -> Vec<String> {
+pub(super) fn changes(
+    place: &Place,
+    machine: &Machine,
+    state: &HostState,
+    plug: Option<&str>,
+) -> Vec<String> {
     let mut options = Options { info: state.info.as_ref(), args: Vec::new() };
     hardware(&mut options, machine, state);
     boot_order(&mut options, &machine.boot);
@@ -38,7 +43,7 @@ impl Options<'_> {
     }
 }
 
-fn hardware(options: &mut Options<'_>, machine: &Machine, state: &State) {
+fn hardware(options: &mut Options<'_>, machine: &Machine, state: &HostState) {
     // `showvminfo` prints a description where `--os-type` takes a name; an unknown name is printed as it is.
     let described = state.os_types.iter().find(|t| t.id == machine.os_type).map_or("", |t| &t.description);
     options.set("--os-type", &[&machine.os_type], |info| {
@@ -157,7 +162,7 @@ fn nat_network(options: &mut Options<'_>, n: usize, network: Option<Subnet>) {
 }
 
 /// A new card is denied what is not its own.
-fn promiscuous(options: &mut Options<'_>, state: &State, n: usize, wanted: Promiscuous) {
+fn promiscuous(options: &mut Options<'_>, state: &HostState, n: usize, wanted: Promiscuous) {
     let wanted = match wanted {
         Promiscuous::Deny => "deny",
         Promiscuous::AllowVms => "allow-vms",

@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 use super::{
     System,
     info::{self, Info},
-    records::{self, Record, Registered},
+    records::{self, ManageRecord, Registered},
 };
 
 /// One thing to ask VBoxManage before planning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Look {
+pub enum StateQuery {
     /// `--version`.
     Version,
     /// `list vms`.
@@ -36,7 +36,7 @@ pub enum Look {
 
 /// A host-only interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Interface {
+pub struct HostOnlyInterface {
     /// Its name, `vboxnet0` or `VirtualBox Host-Only Ethernet Adapter #2`.
     pub name: String,
     /// The host's address on it.
@@ -51,7 +51,7 @@ pub struct Interface {
 
 /// A host-only network of macOS.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Network {
+pub struct HostOnlyNetwork {
     /// Its name.
     pub name: String,
     /// Its lowest address, which is the host's.
@@ -107,18 +107,18 @@ pub struct OsType {
 
 /// What is on the disk where the machine lives.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Files {
+pub struct MachineFiles {
     /// Whether the machine's settings file exists, and whose it is when it says so.
     pub settings: Option<Option<String>>,
     /// The wanted disks whose image exists.
-    pub disks: BTreeMap<String, Image>,
+    pub disks: BTreeMap<String, DiskImage>,
     /// Files of ours in the machine's folders, whether or not VirtualBox knows them.
     pub leftovers: Vec<String>,
 }
 
 /// A disk's image.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Image {
+pub enum DiskImage {
     /// It is whole.
     Whole,
     /// It is not; what is wrong with it.
@@ -127,7 +127,7 @@ pub enum Image {
 
 /// The host, as far as it matters for one machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct State {
+pub struct HostState {
     /// VirtualBox's version, when it was asked.
     pub version: Option<[u32; 3]>,
     /// Every registered machine.
@@ -140,7 +140,7 @@ pub struct State {
     /// The promiscuous policy of its network cards.
     pub promiscuous: BTreeMap<usize, String>,
     /// Host-only interfaces.
-    pub interfaces: Vec<Interface>,
+    pub interfaces: Vec<HostOnlyInterface>,
     /// The interface that this run made: it does not have the address yet that it could be known by.
     pub created: Option<String>,
     /// Whether the host really has the address that the machine's host-only network gives it. On Linux and macOS,
@@ -148,7 +148,7 @@ pub struct State {
     /// (`vboxnet0`: 192.168.56.1), and a server that is to answer before that finds no such address.
     pub host_answers: bool,
     /// Host-only networks.
-    pub networks: Vec<Network>,
+    pub networks: Vec<HostOnlyNetwork>,
     /// DHCP servers.
     pub dhcp_servers: Vec<DhcpServer>,
     /// Known hard disks.
@@ -158,10 +158,10 @@ pub struct State {
     /// Whether an Extension Pack is installed and usable.
     pub extension_pack: bool,
     /// Our own files.
-    pub files: Files,
+    pub files: MachineFiles,
 }
 
-impl Default for State {
+impl Default for HostState {
     /// A host where VirtualBox has nothing yet.
     fn default() -> Self {
         Self {
@@ -178,12 +178,12 @@ impl Default for State {
             disks: Vec::new(),
             os_types: usual_os_types(),
             extension_pack: false,
-            files: Files::default(),
+            files: MachineFiles::default(),
         }
     }
 }
 
-impl State {
+impl HostState {
     /// A host where VirtualBox was just installed, for when it cannot be asked. On Linux, a new registry has a DHCP
     /// server for an interface that does not exist yet.
     #[must_use]
@@ -204,23 +204,23 @@ impl State {
     }
 
     /// Takes in what VBoxManage answered to `look`.
-    pub fn take(&mut self, look: Look, answer: &str) {
+    pub fn take(&mut self, look: StateQuery, answer: &str) {
         match look {
-            Look::Version => self.version = records::version(answer),
-            Look::Machines => self.machines = records::machines(answer),
-            Look::OsTypes => {
+            StateQuery::Version => self.version = records::version(answer),
+            StateQuery::Machines => self.machines = records::machines(answer),
+            StateQuery::OsTypes => {
                 let types = os_types(answer);
                 if !types.is_empty() {
                     self.os_types = types;
                 }
             }
-            Look::Disks => self.disks = hard_disks(answer),
-            Look::ExtensionPacks => self.extension_pack = extension_pack(answer),
-            Look::Interfaces => self.interfaces = interfaces(answer),
-            Look::DhcpServers => self.dhcp_servers = dhcp_servers(answer),
-            Look::Networks => self.networks = networks(answer),
-            Look::Info => self.info = Some(Info::parse(answer)),
-            Look::Cards => self.promiscuous = info::promiscuous(answer),
+            StateQuery::Disks => self.disks = hard_disks(answer),
+            StateQuery::ExtensionPacks => self.extension_pack = extension_pack(answer),
+            StateQuery::Interfaces => self.interfaces = interfaces(answer),
+            StateQuery::DhcpServers => self.dhcp_servers = dhcp_servers(answer),
+            StateQuery::Networks => self.networks = networks(answer),
+            StateQuery::Info => self.info = Some(Info::parse(answer)),
+            StateQuery::Cards => self.promiscuous = info::promiscuous(answer),
         }
     }
 
@@ -253,16 +253,16 @@ impl State {
     }
 }
 
-fn address(record: &Record, names: &[&str]) -> Option<Ipv4Addr> {
+fn address(record: &ManageRecord, names: &[&str]) -> Option<Ipv4Addr> {
     record.get(names)?.parse().ok().filter(|a: &Ipv4Addr| !a.is_unspecified())
 }
 
-fn text(record: &Record, name: &str) -> String {
+fn text(record: &ManageRecord, name: &str) -> String {
     record.get(&[name]).unwrap_or_default().to_owned()
 }
 
-fn interfaces(answer: &str) -> Vec<Interface> {
-    let read = |r: &Record| Interface {
+fn interfaces(answer: &str) -> Vec<HostOnlyInterface> {
+    let read = |r: &ManageRecord| HostOnlyInterface {
         name: text(r, "Name"),
         address: address(r, &["IPAddress"]),
         netmask: address(r, &["NetworkMask"]),
@@ -272,8 +272,8 @@ fn interfaces(answer: &str) -> Vec<Interface> {
     records::records(answer, "Name").iter().map(read).collect()
 }
 
-fn networks(answer: &str) -> Vec<Network> {
-    let read = |r: &Record| Network {
+fn networks(answer: &str) -> Vec<HostOnlyNetwork> {
+    let read = |r: &ManageRecord| HostOnlyNetwork {
         name: text(r, "Name"),
         lower: address(r, &["LowerIP"]),
         upper: address(r, &["UpperIP"]),
@@ -284,7 +284,7 @@ fn networks(answer: &str) -> Vec<Network> {
 }
 
 fn dhcp_servers(answer: &str) -> Vec<DhcpServer> {
-    let read = |r: &Record| DhcpServer {
+    let read = |r: &ManageRecord| DhcpServer {
         network: text(r, "NetworkName"),
         server: address(r, &["Dhcpd IP", "IP"]),
         lower: address(r, &["LowerIPAddress"]),
@@ -296,7 +296,7 @@ fn dhcp_servers(answer: &str) -> Vec<DhcpServer> {
 }
 
 fn hard_disks(answer: &str) -> Vec<HardDisk> {
-    let read = |r: &Record| HardDisk {
+    let read = |r: &ManageRecord| HardDisk {
         uuid: text(r, "UUID").to_lowercase(),
         parent: Some(text(r, "Parent UUID").to_lowercase()).filter(|p| records::is_uuid(p)),
         location: text(r, "Location"),
@@ -307,8 +307,9 @@ fn hard_disks(answer: &str) -> Vec<HardDisk> {
 }
 
 fn os_types(answer: &str) -> Vec<OsType> {
-    let read =
-        |r: &Record| Some(OsType { id: r.get(&["ID"])?.to_owned(), description: text(r, "Description") });
+    let read = |r: &ManageRecord| {
+        Some(OsType { id: r.get(&["ID"])?.to_owned(), description: text(r, "Description") })
+    };
     records::records(answer, "ID").iter().filter_map(read).collect()
 }
 
@@ -347,12 +348,12 @@ mod tests {
             IPAddress:       0.0.0.0\nNetworkMask:     0.0.0.0\nIPV6Address:     \nIPV6NetworkMaskPrefixLength: 0\n\
             HardwareAddress: 0a:00:27:00:00:00\nMediumType:      Ethernet\nWireless:        No\nStatus:          Down\n\
             VBoxNetworkName: HostInterfaceNetworking-vboxnet0\n\n";
-        let mut state = State::default();
-        state.take(Look::Interfaces, answer);
+        let mut state = HostState::default();
+        state.take(StateQuery::Interfaces, answer);
         let found = &state.interfaces[0];
         assert_eq!((found.address, found.netmask, found.up), (None, None, false));
         assert_eq!(found.network, "HostInterfaceNetworking-vboxnet0");
-        state.take(Look::Interfaces, "");
+        state.take(StateQuery::Interfaces, "");
         assert_eq!(state.interfaces, []);
     }
 
@@ -361,8 +362,8 @@ mod tests {
         let answer = "UUID:           1b1c0c0e-aaaa-4bbb-8ccc-0123456789ab\nParent UUID:    base\nState:          inaccessible\n\
             Type:           normal (base)\nLocation:       /vms/a/disk0.vdi\nStorage format: VDI\nCapacity:       10000 MBytes\nEncryption:     disabled\n\n\
             UUID:           2b1c0c0e-aaaa-4bbb-8ccc-0123456789ab\nParent UUID:    1B1C0C0E-aaaa-4bbb-8ccc-0123456789ab\nState:          created\nLocation:       C:\\VMs\\b: c.vdi\nCapacity:       x\n";
-        let mut state = State::default();
-        state.take(Look::Disks, answer);
+        let mut state = HostState::default();
+        state.take(StateQuery::Disks, answer);
         assert_eq!(
             state.disks,
             [
@@ -390,7 +391,7 @@ mod tests {
 
     #[test]
     fn an_extension_pack_counts_when_it_is_usable() {
-        let mut state = State::default();
+        let mut state = HostState::default();
         for (answer, usable) in [
             ("Extension Packs: 0\n", false),
             (
@@ -402,17 +403,17 @@ mod tests {
                 false,
             ),
         ] {
-            state.take(Look::ExtensionPacks, answer);
+            state.take(StateQuery::ExtensionPacks, answer);
             assert_eq!(state.extension_pack, usable, "{answer}");
         }
     }
 
     #[test]
     fn kinds_of_guests_are_those_that_virtualbox_lists_else_the_usual_ones() {
-        let mut state = State::default();
-        state.take(Look::OsTypes, "");
+        let mut state = HostState::default();
+        state.take(StateQuery::OsTypes, "");
         assert!(state.os_types.iter().any(|t| t.id == "Linux_64"));
-        state.take(Look::OsTypes, "ID:            Oracle_64\nDescription:   Oracle Linux (64-bit)\nFamily ID:     Linux\n64 bit:        true\n\n");
+        state.take(StateQuery::OsTypes, "ID:            Oracle_64\nDescription:   Oracle Linux (64-bit)\nFamily ID:     Linux\n64 bit:        true\n\n");
         assert_eq!(
             state.os_types,
             [OsType { id: "Oracle_64".to_owned(), description: "Oracle Linux (64-bit)".to_owned() }]

@@ -2,10 +2,10 @@
 //! deleted here.
 
 use super::{
-    Place, Rule, State, Step,
+    HostState, ManageStep, Place, Rule,
     check::DISK_SLOTS,
     info::{Attached, Info},
-    state::{HardDisk, Image},
+    state::{DiskImage, HardDisk},
 };
 use crate::Disk;
 use crate::Machine;
@@ -19,7 +19,7 @@ const DVD_SLOT: (u32, u32) = (1, 0);
 ///
 /// # Errors
 /// When a disk would have to shrink.
-pub(super) fn plan(place: &Place, machine: &Machine, state: &State) -> Result<Vec<Step>, Failure> {
+pub(super) fn plan(place: &Place, machine: &Machine, state: &HostState) -> Result<Vec<ManageStep>, Failure> {
     let (controller, mut steps) = controller(place, state.info.as_ref());
     let attached = state.info.as_ref().map(Info::attached).unwrap_or_default();
     let slots = Slots { place, controller, attached };
@@ -38,7 +38,7 @@ pub(super) fn plan(place: &Place, machine: &Machine, state: &State) -> Result<Ve
 }
 
 /// The IDE controller's name. PIIX3 allows one, so one of another name has to do.
-fn controller(place: &Place, info: Option<&Info>) -> (String, Vec<Step>) {
+fn controller(place: &Place, info: Option<&Info>) -> (String, Vec<ManageStep>) {
     let ide = |kind: &str| ["PIIX3", "PIIX4", "ICH6"].contains(&kind);
     let found = info.and_then(|i| i.controllers().into_iter().find(|(_, kind)| ide(kind)));
     if let Some((name, _)) = found {
@@ -46,7 +46,7 @@ fn controller(place: &Place, info: Option<&Info>) -> (String, Vec<Step>) {
     }
     let cmd = place.manage("add an IDE controller");
     let cmd = cmd.args(["storagectl", &place.uuid, "--name", CONTROLLER, "--add", "ide"]);
-    (CONTROLLER.to_owned(), vec![Step::new(cmd).rule(Rule::Unlock)])
+    (CONTROLLER.to_owned(), vec![ManageStep::new(cmd).rule(Rule::Unlock)])
 }
 
 struct Slots<'a> {
@@ -61,7 +61,7 @@ impl Slots<'_> {
         self.attached.iter().find(here).map(|a| a.what.as_str())
     }
 
-    fn attach(&self, why: &str, slot: (u32, u32), kind: &str, medium: &str) -> Step {
+    fn attach(&self, why: &str, slot: (u32, u32), kind: &str, medium: &str) -> ManageStep {
         let (port, device) = (slot.0.to_string(), slot.1.to_string());
         let cmd = self.place.manage(why).args([
             "storageattach",
@@ -70,14 +70,14 @@ impl Slots<'_> {
             &self.controller,
         ]);
         let cmd = cmd.args(["--port", &port, "--device", &device, "--type", kind, "--medium", medium]);
-        Step::new(cmd).rule(Rule::Unlock)
+        ManageStep::new(cmd).rule(Rule::Unlock)
     }
 
     /// A disk that has snapshots is attached through the newest of their differences: to attach the image itself
     /// would lose everything written since.
-    fn disk(&self, disk: &Disk, slot: (u32, u32), state: &State) -> Result<Vec<Step>, Failure> {
+    fn disk(&self, disk: &Disk, slot: (u32, u32), state: &HostState) -> Result<Vec<ManageStep>, Failure> {
         let (path, system) = (disk.path.as_str(), self.place.system);
-        if let Some(Image::Damaged(how)) = state.files.disks.get(path) {
+        if let Some(DiskImage::Damaged(how)) = state.files.disks.get(path) {
             return Err(self.damaged(path, how));
         }
         let mut steps = Vec::new();
@@ -97,14 +97,14 @@ impl Slots<'_> {
                 steps.push(self.attach(&format!("detach the lost disk `{path}`"), slot, "hdd", "none"));
             }
             let cmd = self.place.manage(format!("forget the lost disk `{path}`"));
-            steps.push(Step::new(cmd.args(["closemedium", "disk", path])).rule(Rule::Unlock));
+            steps.push(ManageStep::new(cmd.args(["closemedium", "disk", path])).rule(Rule::Unlock));
             known = None;
         }
         if known.is_none() && !state.files.disks.contains_key(path) {
             let size = disk.size_mib.to_string();
             let cmd = self.place.manage(format!("make the disk `{path}`"));
             let args = ["createmedium", "disk", "--filename", path, "--size", &size, "--format", "VDI"];
-            steps.push(Step::new(cmd.args(args)));
+            steps.push(ManageStep::new(cmd.args(args)));
         }
         steps.extend(self.resized(disk, known)?);
         if current.is_none() {
@@ -122,7 +122,7 @@ impl Slots<'_> {
 
     /// A disk grows without losing anything; to shrink it would need a new one. VirtualBox takes a size that is many
     /// times the old one for a slip of the pen, unless it is given in bytes.
-    fn resized(&self, disk: &Disk, known: Option<&HardDisk>) -> Result<Option<Step>, Failure> {
+    fn resized(&self, disk: &Disk, known: Option<&HardDisk>) -> Result<Option<ManageStep>, Failure> {
         let Some((known, mib)) =
             known.and_then(|d| Some((d, d.mib?))).filter(|(_, mib)| *mib != disk.size_mib)
         else {
@@ -137,10 +137,10 @@ impl Slots<'_> {
         let cmd = self.place.manage(format!("enlarge the disk `{}`", known.location));
         let bytes = (disk.size_mib << 20).to_string();
         let args = ["modifymedium", "disk", known.location.as_str(), "--resizebyte", &bytes];
-        Ok(Some(Step::new(cmd.args(args)).rule(Rule::Unlock)))
+        Ok(Some(ManageStep::new(cmd.args(args)).rule(Rule::Unlock)))
     }
 
-    fn medium(&self, machine: &Machine) -> Option<Step> {
+    fn medium(&self, machine: &Machine) -> Option<ManageStep> {
         let there = self.at(DVD_SLOT);
         match &machine.medium {
             Some(medium) => {

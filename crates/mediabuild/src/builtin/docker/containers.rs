@@ -35,7 +35,7 @@ pub(in super::super) fn containers(call: &Call<'_>) -> Result<()> {
 }
 
 #[derive(Deserialize)]
-struct Image {
+struct ContainerImage {
     #[serde(rename = "Config")]
     config: String,
 }
@@ -50,7 +50,7 @@ fn ids(archive: &Utf8Path) -> Result<Vec<String>> {
         }
         let mut text = Vec::new();
         entry.take(MANIFEST_LIMIT).read_to_end(&mut text)?;
-        let images: Vec<Image> = serde_json::from_slice(&text)?;
+        let images: Vec<ContainerImage> = serde_json::from_slice(&text)?;
         return images.iter().map(|image| id(&image.config)).collect();
     }
     anyhow::bail!("it has no manifest.json")

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use anyhow::Result;
-use bootiso::cpio::Archive;
+use bootiso::cpio::CpioWriter;
 use buildexec::{action::Call, tree};
 use camino::Utf8Path;
 use failure::{Failure, Kind};
@@ -12,7 +12,7 @@ use liblzma::{
     write::XzEncoder,
 };
 
-use super::modules::Kernel;
+use super::modules::KernelModules;
 
 /// `kernel` and `packages` (unpacked), `init`, `image`, `containers` (may be missing), `module` (several), `vmlinuz`,
 /// `to`.
@@ -27,8 +27,8 @@ pub(in super::super) fn initrd(call: &Call<'_>) -> Result<()> {
     };
     fs_err::copy(root.join(vmlinuz), call.out("vmlinuz")?)?;
     let mut out = fs_err::File::create(call.out("to")?)?;
-    out.write_all(&base(call, &Kernel::new(root)?)?)?;
-    let mut images = Archive::new();
+    out.write_all(&base(call, &KernelModules::new(root)?)?)?;
+    let mut images = CpioWriter::new();
     images.file("system.squashfs", 0o644, &fs_err::read(call.path("image")?)?)?;
     if let Some(containers) = call.find("containers") {
         images.file("containers.squashfs", 0o644, &fs_err::read(containers)?)?;
@@ -39,9 +39,9 @@ pub(in super::super) fn initrd(call: &Call<'_>) -> Result<()> {
 }
 
 /// BusyBox and the modules of the first mount, packed for the kernel, which knows CRC32 alone.
-fn base(call: &Call<'_>, kernel: &Kernel) -> Result<Vec<u8>> {
+fn base(call: &Call<'_>, kernel: &KernelModules) -> Result<Vec<u8>> {
     let chosen = kernel.choose(call.all("module"))?;
-    let mut archive = Archive::new();
+    let mut archive = CpioWriter::new();
     let busybox = call.path("packages")?.join("usr/bin/busybox");
     archive.file("bin/busybox", 0o755, &fs_err::read(busybox)?)?;
     archive.file("init", 0o755, &fs_err::read(Utf8Path::new(call.text("init")?))?)?;

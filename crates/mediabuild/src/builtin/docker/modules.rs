@@ -9,7 +9,7 @@ use failure::{Failure, Kind};
 use super::super::kernel::{decompressed, modinfo};
 
 /// The modules of a kernel package.
-pub(super) struct Kernel {
+pub(super) struct KernelModules {
     folder: Utf8PathBuf,
     /// Paths below the folder, by name with `_` for `-`, as the kernel compares them.
     by_name: BTreeMap<String, Utf8PathBuf>,
@@ -40,7 +40,7 @@ fn name_of(path: &Utf8Path) -> Option<String> {
     path.file_name()?.split_once(".ko").map(|(name, _)| plain(name))
 }
 
-impl Kernel {
+impl KernelModules {
     /// Those below `usr/lib/modules/VERSION` of an unpacked package.
     pub(super) fn new(root: &Utf8Path) -> Result<Self> {
         let missing = || Failure::new(Kind::Input, "the kernel package has no usr/lib/modules/VERSION");
@@ -176,7 +176,7 @@ impl Chosen {
 mod tests {
     use super::*;
 
-    fn kernel(modules: &[(&str, &str)]) -> (tempfile::TempDir, Kernel) {
+    fn kernel(modules: &[(&str, &str)]) -> (tempfile::TempDir, KernelModules) {
         let dir = tempfile::tempdir().unwrap();
         let folder = Utf8Path::from_path(dir.path()).unwrap().join("usr/lib/modules/6.1");
         for (path, info) in modules {
@@ -185,7 +185,7 @@ mod tests {
             fs_err::write(file, format!("\x7fELF\0{}\0", info.replace(' ', "\0"))).unwrap();
         }
         fs_err::write(folder.join("modules.builtin"), "kernel/lib/inside.ko\n").unwrap();
-        let kernel = Kernel::new(Utf8Path::from_path(dir.path()).unwrap()).unwrap();
+        let kernel = KernelModules::new(Utf8Path::from_path(dir.path()).unwrap()).unwrap();
         (dir, kernel)
     }
 

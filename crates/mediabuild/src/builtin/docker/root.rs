@@ -5,7 +5,7 @@ use buildexec::{action::Call, tree};
 use camino::{Utf8Path, Utf8PathBuf};
 use failure::{Failure, Kind};
 
-use super::{libraries::Libraries, modules::Kernel};
+use super::{libraries::Libraries, modules::KernelModules};
 
 /// Folders that are there before anything is mounted.
 const FOLDERS: &[&str] = &[
@@ -45,7 +45,7 @@ pub(in super::super) fn root(call: &Call<'_>) -> Result<()> {
     }
     let packages = call.path("packages")?;
     programs(call, packages, to)?;
-    modules(&Kernel::new(call.path("kernel")?)?, call, to)?;
+    modules(&KernelModules::new(call.path("kernel")?)?, call, to)?;
     certificates(packages, to)?;
     for tree in [packages, call.path("kernel")?] {
         licences(tree, to)?;
@@ -89,7 +89,7 @@ fn programs(call: &Call<'_>, packages: &Utf8Path, to: &Utf8Path) -> Result<()> {
     Ok(())
 }
 
-fn modules(kernel: &Kernel, call: &Call<'_>, to: &Utf8Path) -> Result<()> {
+fn modules(kernel: &KernelModules, call: &Call<'_>, to: &Utf8Path) -> Result<()> {
     let chosen = kernel.choose(call.all("modules"))?;
     let folder = to.join("usr/lib/modules").join(kernel.version());
     for module in chosen.modules.values() {

@@ -9,7 +9,7 @@ use buildplan::Digest;
 
 /// What the index says of one package at one version.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Entry {
+pub(super) struct PackageRecord {
     pub(super) version: String,
     /// Its subject: libraries are in `libs`.
     pub(super) section: String,
@@ -29,7 +29,7 @@ pub(super) struct Entry {
 
 /// The newest version of each package, by name.
 #[derive(Debug, Default)]
-pub(super) struct Index(pub(super) BTreeMap<String, Entry>);
+pub(super) struct Index(pub(super) BTreeMap<String, PackageRecord>);
 
 impl Index {
     /// Adds the packages of a suite of `archive`; of equal versions the first stays.
@@ -51,8 +51,8 @@ fn fields(paragraph: &str) -> impl Iterator<Item = (&str, &str)> {
     lines.filter_map(|l| l.split_once(':')).map(|(field, value)| (field, value.trim()))
 }
 
-fn entry(paragraph: &str) -> Option<(String, Entry)> {
-    let (mut name, mut entry, mut pre) = (None, Entry::default(), "");
+fn entry(paragraph: &str) -> Option<(String, PackageRecord)> {
+    let (mut name, mut entry, mut pre) = (None, PackageRecord::default(), "");
     for (field, value) in fields(paragraph) {
         match field {
             "Package" => name = Some(value.to_owned()),

@@ -20,14 +20,14 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::preflight;
 use buildexec::{
     ctx::Ctx,
-    fetch::{self, Bounds, Patience, ends_all, unreachable},
+    fetch::{self, Bounds, Patience, is_fatal, unreachable},
     run::read_limited,
 };
-use buildplan::{Cmd, FetchSpec, Source};
+use buildplan::{Cmd, FetchSource, FetchSpec};
 use failure::{Explain as _, Failure, Kind};
 use index::{Index, Release};
 use mediaplan::{
-    config::{Archive, Distribution, Package},
+    config::{Archive, Distribution, LockedPackage},
     stage::{needs, packages::PICKED},
 };
 
@@ -79,8 +79,8 @@ impl Today {
     pub fn resolve(
         &self,
         wanted: &BTreeSet<&str>,
-        known: &BTreeMap<String, Package>,
-    ) -> Result<BTreeMap<String, Package>> {
+        known: &BTreeMap<String, LockedPackage>,
+    ) -> Result<BTreeMap<String, LockedPackage>> {
         let found = resolve::resolve(&self.index, wanted.iter().copied()).map_err(|lacks| {
             Failure::new(Kind::Config, "the distribution does not have what media are made of")
                 .source(anyhow!(lacks.join("\n")))
@@ -88,7 +88,7 @@ impl Today {
         let mut packages = BTreeMap::new();
         for (name, (entry, needs)) in found {
             let sha256 = entry.sha256.with_context(|| format!("the index has no SHA-256 of {name}"))?;
-            let mut package = Package {
+            let mut package = LockedPackage {
                 version: entry.version.clone(),
                 sha256,
                 size: entry.size,
@@ -113,7 +113,11 @@ impl Today {
 ///
 /// # Errors
 /// [`Kind::Network`] when a package cannot be had, [`Kind::Input`] when it lacks a file.
-pub fn pick(ctx: &Ctx, distribution: &Distribution, packages: &mut BTreeMap<String, Package>) -> Result<()> {
+pub fn pick(
+    ctx: &Ctx,
+    distribution: &Distribution,
+    packages: &mut BTreeMap<String, LockedPackage>,
+) -> Result<()> {
     let temporary = tempfile::Builder::new().prefix("update-").tempdir_in(&ctx.work)?;
     for (name, files) in PICKED {
         let Some(package) = packages.get_mut(*name) else { continue };
@@ -124,7 +128,7 @@ pub fn pick(ctx: &Ctx, distribution: &Distribution, packages: &mut BTreeMap<Stri
         let urls = urls.flat_map(|a| a.addresses(&package.path, &package.snapshot));
         let spec = FetchSpec {
             to: "deb".into(),
-            sources: urls.map(Source::Url).collect(),
+            sources: urls.map(FetchSource::Url).collect(),
             sha256: package.sha256,
             size: Some(package.size),
             limit: package.size,
@@ -141,7 +145,7 @@ pub fn pick(ctx: &Ctx, distribution: &Distribution, packages: &mut BTreeMap<Stri
 
 /// A package that is recorded anew, as another version, or no longer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Change {
+pub struct PackageChange {
     /// Its name.
     pub name: String,
     /// The version that was recorded.
@@ -152,7 +156,7 @@ pub struct Change {
     pub archive: Option<String>,
 }
 
-impl std::fmt::Display for Change {
+impl std::fmt::Display for PackageChange {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { name, old, new, archive } = self;
         let from = archive.as_deref().unwrap_or_default();
@@ -169,12 +173,15 @@ impl std::fmt::Display for Change {
 
 /// What is different in `new`, by name.
 #[must_use]
-pub fn changes(old: &BTreeMap<String, Package>, new: &BTreeMap<String, Package>) -> Vec<Change> {
+pub fn changes(
+    old: &BTreeMap<String, LockedPackage>,
+    new: &BTreeMap<String, LockedPackage>,
+) -> Vec<PackageChange> {
     let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
     let changed = names.into_iter().filter(|name| {
         old.get(*name).map(|p| (&p.sha256, &p.path)) != new.get(*name).map(|p| (&p.sha256, &p.path))
     });
-    let change = |name: &String| Change {
+    let change = |name: &String| PackageChange {
         name: name.clone(),
         old: old.get(name).map(|p| p.version.clone()),
         new: new.get(name).map(|p| p.version.clone()),
@@ -204,7 +211,7 @@ impl Suite<'_> {
         // By its digest, an index is there while the mirror takes in the next.
         let folder = INDEX.rsplit_once('/').map_or("", |(folder, _)| folder);
         let path = format!("dists/{}/{folder}/by-hash/SHA256/{sha256}", self.suite);
-        let sources = self.archive.live().map(|m| Source::Url(address(m, &path))).collect();
+        let sources = self.archive.live().map(|m| FetchSource::Url(address(m, &path))).collect();
         let spec = FetchSpec {
             to: "Packages.xz".into(),
             sources,
@@ -238,7 +245,7 @@ impl Suite<'_> {
             let bounds = Bounds { sha256: None, size: None, limit: RELEASE_LIMIT, until: None };
             match fetch::download(self.ctx, &bounds, &url, to, &label) {
                 Ok(()) => return Ok(()),
-                Err(e) if ends_all(&e) => return Err(e),
+                Err(e) if is_fatal(&e) => return Err(e),
                 Err(e) => said.push(format!("{url}: {e:#}")),
             }
         }

@@ -6,12 +6,12 @@
 use std::collections::BTreeMap;
 
 use super::{
-    index::{Entry, Index},
+    index::{Index, PackageRecord},
     version,
 };
 
 /// A package and the names of those that come along.
-pub(super) type Resolved<'i> = BTreeMap<&'i str, (&'i Entry, Vec<&'i str>)>;
+pub(super) type Resolved<'i> = BTreeMap<&'i str, (&'i PackageRecord, Vec<&'i str>)>;
 
 /// Resolves `wanted`.
 ///
@@ -47,13 +47,13 @@ pub(super) fn resolve<'i>(
     if lacks.is_empty() { Ok(found) } else { Err(lacks) }
 }
 
-fn comes_along(entry: &Entry, needed: &Entry) -> bool {
+fn comes_along(entry: &PackageRecord, needed: &PackageRecord) -> bool {
     // `contrib/libs` is a library as well.
     needed.section.rsplit('/').next() == Some("libs") || needed.source == entry.source
 }
 
 /// The package that satisfies `name (>= version)`: of that name, or else the first that provides it.
-fn satisfying<'i>(index: &'i Index, relation: &str) -> Option<(&'i str, &'i Entry)> {
+fn satisfying<'i>(index: &'i Index, relation: &str) -> Option<(&'i str, &'i PackageRecord)> {
     let (name, constraint) = parse(relation);
     let real = index.0.get_key_value(name).filter(|(_, e)| holds(Some(&e.version), constraint));
     let provider = || {

@@ -43,8 +43,8 @@ const ADDRESS: Fact = Fact::DhcpAnswered { address: Ipv4Addr::new(192, 168, 56, 
 
 fn cause(boot: &Boot, now: u64) -> Option<Cause> {
     match boot.verdict(secs(now))? {
-        Verdict::Up => panic!("it is up"),
-        Verdict::Hung(d) => Some(d.cause),
+        BootEnd::Up => panic!("it is up"),
+        BootEnd::Hung(d) => Some(d.cause),
     }
 }
 
@@ -57,7 +57,7 @@ fn guest(more: &[&str]) -> Vec<Fact> {
 #[test]
 fn a_boot_is_up_when_its_own_words_say_so() {
     let up = boot(want(false), &guest(&["media: state none", "media: done"]));
-    assert_eq!(up.verdict(secs(8)), Some(Verdict::Up));
+    assert_eq!(up.verdict(secs(8)), Some(BootEnd::Up));
     let marks: Vec<Mark> = up.marks().iter().map(|(m, _)| *m).collect();
     assert_eq!(marks, [Mark::Power, Mark::Loader, Mark::Linux, Mark::Userspace, Mark::State, Mark::Up]);
     assert_eq!(boot(want(false), &guest(&[])).verdict(secs(59)), None, "it may still come up");
@@ -71,7 +71,7 @@ fn a_whole_netboot_passes_every_mark() {
     facts.extend(got(3, "//initrd", 30));
     facts.extend(guest(&["media: done"]));
     let up = boot(want(true), &facts);
-    assert_eq!(up.verdict(secs(99)), Some(Verdict::Up));
+    assert_eq!(up.verdict(secs(99)), Some(BootEnd::Up));
     assert_eq!(up.marks().len(), 9);
     assert_eq!(up.furthest(), Mark::Up);
 }
@@ -86,7 +86,7 @@ fn words_of_another_boot_are_not_believed() {
 fn an_argument_that_did_not_arrive_is_named() {
     let mut w = want(false);
     w.cmdline = vec!["x=1".to_owned()];
-    assert_eq!(boot(w.clone(), &guest(&["media: done"])).verdict(secs(9)), Some(Verdict::Up));
+    assert_eq!(boot(w.clone(), &guest(&["media: done"])).verdict(secs(9)), Some(BootEnd::Up));
     w.cmdline = vec!["x=".to_owned()];
     assert_eq!(cause(&boot(w, &guest(&["media: done"])), 9), Some(Cause::WrongWords));
 }
@@ -117,7 +117,7 @@ fn a_transfer_that_stands_still_is_named_with_how_far_it_came() {
         &[ADDRESS, asked(1, "/vmlinuz", 200, 1000), Fact::HttpMoved { request: 1, sent: 400 }],
     );
     assert_eq!(cause(&b, 12), None);
-    let Some(Verdict::Hung(d)) = b.verdict(secs(13)) else { panic!() };
+    let Some(BootEnd::Hung(d)) = b.verdict(secs(13)) else { panic!() };
     assert_eq!(d.to_string(), "stalled: /vmlinuz stopped at 400 of 1000 bytes, silent for 10 s");
 }
 
@@ -137,7 +137,7 @@ fn a_guest_without_its_cloud_config_is_up_and_still_wrong() {
     let end = |words: &str| boot(w.clone(), &guest(&[words, "media: done"]));
     assert_eq!(cause(&end("media: cloud-config none"), 9), Some(Cause::NoCloudConfig));
     assert_eq!(cause(&end("media: cloud-config url # abc"), 9), Some(Cause::NoCloudConfig));
-    assert_eq!(end("media: cloud-config seed # abc").verdict(secs(9)), Some(Verdict::Up));
+    assert_eq!(end("media: cloud-config seed # abc").verdict(secs(9)), Some(BootEnd::Up));
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn the_machines_own_end_is_named() {
     assert_eq!(cause(&boot(want(false), &facts), 9), Some(Cause::Reset));
     let mut done = guest(&["media: done"]);
     done.push(Fact::Exited { code: Some(0) });
-    assert_eq!(boot(want(false), &done).verdict(secs(9)), Some(Verdict::Up), "it powered off when done");
+    assert_eq!(boot(want(false), &done).verdict(secs(9)), Some(BootEnd::Up), "it powered off when done");
 }
 
 #[test]
