@@ -14,7 +14,7 @@ const CODE: &[(&str, &[&str])] = &[
     ("INITRD", &["crates/mediabuild/src/builtin/initrd.rs"]),
     ("ISO", &["crates/mediabuild/src/builtin/iso.rs", "crates/buildplan/src/digest.rs"]),
     ("KERNEL", &["crates/mediabuild/src/builtin/kernel.rs"]),
-    ("ROOM", &["crates/mediabuild/src/builtin/room.rs"]),
+    ("EMBED", &["crates/mediabuild/src/builtin/embed.rs"]),
     ("TEMPLATE", &["crates/mediabuild/src/builtin/template.rs"]),
     ("TREE", &["crates/buildexec/src/tree.rs"]),
     ("UNPACK", &["crates/mediabuild/src/builtin/unpack.rs"]),

@@ -18,8 +18,8 @@ use std::{
 };
 
 use bootiso::{
-    room::{self, ConfigArea, Loader, MediaLayout},
-    seed,
+    config_initrd,
+    embed::{self, ConfigArea, Loader, MediaLayout},
 };
 
 /// A folder that goes away, with a tree to make images of.
@@ -99,23 +99,23 @@ impl Lab {
     /// An image as we lay it out: a region in each loader's file, a seed, and the layout.
     pub(crate) fn ours(&self) -> bool {
         let built = "quiet console=ttyS0";
-        let region = room::region(built, room::REGION).unwrap();
+        let region = embed::region(built, embed::REGION).unwrap();
         let isolinux =
             format!("default a\nlabel a\n kernel /vmlinuz\n initrd /seed.cpio,/initrd\n append {region}");
         let grub = format!("menuentry a {{\n linux /vmlinuz {region} initrd /seed.cpio /initrd\n}}\n");
         let mut layout = MediaLayout::default();
-        layout.add("/isolinux.cfg", Loader::Isolinux, &isolinux, built, room::REGION).unwrap();
-        layout.add("/boot/grub/grub.cfg", Loader::Grub, &grub, built, room::REGION).unwrap();
+        layout.add("/isolinux.cfg", Loader::Isolinux, &isolinux, built, embed::REGION).unwrap();
+        layout.add("/boot/grub/grub.cfg", Loader::Grub, &grub, built, embed::REGION).unwrap();
         let config = Some("#cloud-config\nhostname: built\n".to_owned());
         let seed = ConfigArea {
             file: "/seed.cpio".into(),
-            length: seed::LENGTH as u64,
-            path: seed::CLOUD_CONFIG.into(),
+            length: config_initrd::LENGTH as u64,
+            path: config_initrd::CLOUD_CONFIG.into(),
             config: config.clone(),
         };
         fs::create_dir_all(self.path("ours")).unwrap();
-        fs::write(self.path("ours/seed.cpio"), seed.archive(config.as_deref()).unwrap()).unwrap();
-        layout.config_initrd = Some(seed);
+        fs::write(self.path("ours/seed.cpio"), config_initrd.archive(config.as_deref()).unwrap()).unwrap();
+        layout.config_initrd = Some(config_initrd);
         self.write("ours/isolinux.cfg", &isolinux);
         self.write("ours/boot/grub/grub.cfg", &grub);
         self.write("ours/media.json", &layout.to_json());

@@ -12,7 +12,6 @@ mod efi;
 #[cfg(unix)]
 mod executor;
 mod fixtures;
-mod guard;
 mod hostile;
 mod injection;
 mod iso;
@@ -35,6 +34,7 @@ mod released;
 #[cfg(unix)]
 mod repeatable;
 mod repo;
+mod secret_scan;
 mod serve;
 #[cfg(unix)]
 mod source_engine;

@@ -1,7 +1,7 @@
 //! Plans of every profile by both engines, on a made-up machine: no tool, no network and no package is needed.
 
 use buildplan::{Digest, HostInputs, Keys, Missing, NodeId, Plan, ToolId};
-use mediabuild::site::load::{self, Loaded};
+use mediabuild::workspace::load::{self, Loaded};
 use mediaplan::config::{Engine, Profile};
 use mediaplan::stage::{
     line::Line,
@@ -287,7 +287,7 @@ fn the_code_of_each_builtin_is_whole() {
                     );
                 }
             }
-            for module in ["apt", "extract", "fat", "git", "initrd", "kernel", "room", "template"] {
+            for module in ["embed", "extract", "fat", "git", "initrd", "kernel", "template"] {
                 if text.contains(&format!("super::{module}")) {
                     assert!(
                         has(&format!("crates/mediabuild/src/builtin/{module}")),
@@ -305,9 +305,9 @@ fn an_edit_of_a_builtin_builds_what_it_made_again() {
     use buildexec::{
         action::Builtin,
         ctx::{Ctx, Env, Globals},
+        host_inputs::BuildHost,
         schedule,
         store::Store,
-        world::BuildHost,
     };
     use buildplan::{Arg, Planner, Stage};
     #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -232,7 +232,7 @@ impl Repo {
 
 /// Whether everything is there that builds `profile`; says what is not, and fails then when everything must run.
 pub(crate) fn can_build(profile: &str, engine: Engine) -> bool {
-    let config = mediabuild::site::load::read(&super::repository()).unwrap().config;
+    let config = mediabuild::workspace::load::read(&super::repository()).unwrap().config;
     let needs = needs::dist(&config.profile(Some(profile)).unwrap().media, engine);
     let there = |what: &str| match what.starts_with('/') {
         true => Utf8Path::new(what).exists(),

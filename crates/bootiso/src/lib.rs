@@ -49,16 +49,16 @@
 //! # }
 //! ```
 
+pub mod config_initrd;
 pub mod cpio;
 mod dir;
 mod eltorito;
+pub mod embed;
 mod error;
 mod fat;
 mod hybrid;
 pub mod kargs;
 mod reader;
-pub mod room;
-pub mod seed;
 mod source;
 mod susp;
 mod volume;

@@ -2,4 +2,4 @@
 //! planned from, and the writer of `dist/`.
 
 pub mod builtin;
-pub mod site;
+pub mod workspace;

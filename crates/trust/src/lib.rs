@@ -1,4 +1,4 @@
 //! Are media what was promised, and do they hold secrets.
 
-pub mod guard;
+pub mod secret_scan;
 pub mod verify;

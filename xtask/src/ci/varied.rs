@@ -5,7 +5,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use buildexec::ctx::Ctx;
 use buildplan::Cmd;
-use mediabuild::site::preflight;
+use mediabuild::workspace::preflight;
 
 /// Variables that change what make, gcc, tar, gzip, xorriso or GRUB do.
 const JUNK: &[(&str, &str)] = &[

@@ -11,8 +11,8 @@ use serde::Serialize;
 
 use bootiso::{
     Iso,
+    embed::{Loader, MediaLayout, REGION, region},
     kargs::{self, Edit, Flush},
-    room::{Loader, MediaLayout, REGION, region},
 };
 use buildexec::ctx::Ctx;
 use buildexec::tree;

@@ -6,10 +6,10 @@ use camino::Utf8PathBuf;
 use super::{params::read_cloud_config, password::PasswordArgs};
 use bootparams::{Diagnostic, Severity, SourceText, cloud_config};
 use buildexec::ctx::Ctx;
-use buildexec::world::BuildHost;
+use buildexec::host_inputs::BuildHost;
 use buildplan::{Keys, NodeId};
 use failure::{Failure, Kind};
-use mediabuild::site::{load::Loaded, preflight, publish::Publish};
+use mediabuild::workspace::{load::Loaded, preflight, publish::Publish};
 use mediaplan::config::{Engine, IpxePin, Profile, repository};
 use mediaplan::stage::{
     docker,

@@ -13,7 +13,7 @@ use crate::ci::{
 };
 use buildexec::ctx::Ctx;
 use failure::{Kind, kind_of};
-use mediabuild::site::{load, preflight};
+use mediabuild::workspace::{load, preflight};
 use mediaplan::stage::needs;
 use vmspec::scenario;
 

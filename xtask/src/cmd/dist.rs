@@ -16,7 +16,7 @@ use buildexec::{
     store::{Inspection, Store},
 };
 use buildplan::Keys;
-use mediabuild::site::{
+use mediabuild::workspace::{
     preflight,
     publish::{Damaged, Published},
 };
@@ -65,7 +65,7 @@ pub fn run(ctx: &Ctx, args: &DistArgs) -> Result<()> {
         ..args.selection.clone()
     };
     if args.explain {
-        let loaded = mediabuild::site::load::load(ctx)?;
+        let loaded = mediabuild::workspace::load::load(ctx)?;
         let profile = loaded.config.profile(selection.profile.as_deref())?;
         let build = Build::new(ctx, &loaded, profile, &selection)?;
         return super::explain::run(ctx, &build, &build.keys()?);
@@ -90,7 +90,7 @@ pub(super) struct Built {
 /// # Errors
 /// As [`run`].
 pub(super) fn build(ctx: &Ctx, selection: &Selection, install: bool) -> Result<Built> {
-    let loaded = mediabuild::site::load::load(ctx)?;
+    let loaded = mediabuild::workspace::load::load(ctx)?;
     let profile = loaded.config.profile(selection.profile.as_deref())?;
     let engine = selection.engine.unwrap_or(profile.engine);
     preflight::check(ctx, &needs::dist(&profile.media, engine), install)?;

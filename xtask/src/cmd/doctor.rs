@@ -3,9 +3,9 @@
 use anyhow::Result;
 
 use buildexec::ctx::Ctx;
-use buildexec::world::BuildHost;
+use buildexec::host_inputs::BuildHost;
 use buildplan::HostInputs as _;
-use mediabuild::site::preflight;
+use mediabuild::workspace::preflight;
 use mediaplan::stage::needs::{self, Need};
 use report::table::table;
 

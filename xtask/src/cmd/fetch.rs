@@ -8,7 +8,7 @@ use buildexec::ctx::Ctx;
 use buildexec::{schedule, store::Store};
 use buildplan::{Action, NodeId};
 use failure::{Explain as _, Kind};
-use mediabuild::site::{
+use mediabuild::workspace::{
     archive,
     load::{self, Loaded},
     update,

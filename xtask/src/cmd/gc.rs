@@ -10,7 +10,7 @@ use buildexec::{
     store::{Store, entry_dir},
     tree,
 };
-use mediabuild::site::load;
+use mediabuild::workspace::load;
 use mediaplan::config::Engine;
 use report::table::{bytes, count};
 

@@ -7,8 +7,8 @@ use clap::{Args, Subcommand};
 use super::{kargs_lists::Lists, pattern};
 use bootiso::{
     Iso,
+    embed::Loader,
     kargs::{self, Edit, Flush, ImageArgs, PreparedEdit, Slot, Unreached},
-    room::Loader,
 };
 use bootparams::{Context, Diagnostic, Os, Severity, SourceText, Target};
 use buildexec::ctx::Ctx;

@@ -12,7 +12,7 @@ use buildexec::ctx::Ctx;
 use buildexec::run::read_limited;
 use buildplan::{Digest, digest::sha512};
 use failure::{Explain as _, Failure, Kind};
-use mediabuild::site::load;
+use mediabuild::workspace::load;
 use trust::verify::{
     NO_REPOSITORY, TEXT_LIMIT,
     sums::{self, SHA256, SHA512},

@@ -18,7 +18,6 @@ pub mod doctor;
 mod explain;
 pub mod fetch;
 pub mod gc;
-pub mod guard;
 pub mod iso;
 pub mod kargs;
 mod kargs_lists;
@@ -29,6 +28,7 @@ pub mod plan;
 pub mod profiles;
 pub mod publish;
 mod render_system;
+pub mod secret_scan;
 pub mod serve;
 pub mod sign;
 pub mod store;
@@ -53,7 +53,7 @@ pub fn run(ctx: &Ctx, command: &Command) -> Result<()> {
         Command::Doctor(args) => doctor::run(ctx, args),
         Command::Fetch(args) => fetch::run(ctx, args),
         Command::Gc(args) => gc::run(ctx, args),
-        Command::Guard(args) => guard::run(ctx, args),
+        Command::Guard(args) => secret_scan::run(ctx, args),
         Command::Params(args) => params::run(ctx, args),
         Command::Plan(args) => plan::run(ctx, args),
         Command::Profiles(args) => profiles::run(ctx, args),

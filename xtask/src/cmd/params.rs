@@ -10,7 +10,7 @@ use super::render_system;
 use bootparams::{Context, Diagnostic, Os, Severity, SourceText, Target, cloud_config, host, schema};
 use buildexec::ctx::Ctx;
 use failure::{Explain as _, Failure, Kind};
-use mediabuild::site::load;
+use mediabuild::workspace::load;
 use mediaplan::config::Profile;
 use mediaplan::stage::line::Line;
 use report::table::{count, table};

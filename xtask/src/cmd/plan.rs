@@ -5,7 +5,7 @@ use anyhow::Result;
 use super::build::{Build, Selection};
 use buildexec::ctx::Ctx;
 use buildplan::{Format, render};
-use mediabuild::site::load;
+use mediabuild::workspace::load;
 
 /// Arguments of `plan`.
 #[derive(Debug, clap::Args)]

@@ -4,7 +4,7 @@ use anyhow::Result;
 use serde::Serialize;
 
 use buildexec::{ctx::Ctx, tree};
-use mediabuild::site::load;
+use mediabuild::workspace::load;
 use report::table::{bytes, table};
 
 /// Arguments of `profiles`.

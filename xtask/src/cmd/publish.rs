@@ -4,12 +4,12 @@
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::{build::Selection, dist, guard as guard_cmd, password::PasswordArgs, verify as verify_cmd};
+use super::{build::Selection, dist, password::PasswordArgs, secret_scan as guard_cmd, verify as verify_cmd};
 use buildexec::ctx::Ctx;
 use failure::{Explain as _, Failure, Kind};
-use mediabuild::site::{load, load::Loaded};
+use mediabuild::workspace::{load, load::Loaded};
 use mediaplan::config::Engine;
-use trust::guard;
+use trust::secret_scan;
 use trust::verify::{
     notes,
     release::{self, Channel, ReleaseFolder},
@@ -91,7 +91,7 @@ fn read_notes(ctx: &Ctx, tag: Option<&str>) -> Result<String> {
     let dir = tempfile::Builder::new().prefix("notes-").tempdir_in(&ctx.work)?;
     fs_err::write(dir.path().join(release::NOTES), &notes)?;
     let dir = Utf8Path::from_path(dir.path()).expect("it is in a folder whose name is UTF-8");
-    guard::scan(ctx, dir, &guard::rules(ctx))?.refuse(guard::Allow::default())?;
+    secret_scan::scan(ctx, dir, &secret_scan::rules(ctx))?.refuse(secret_scan::Allow::default())?;
     Ok(notes)
 }
 
@@ -114,8 +114,8 @@ fn checked(ctx: &Ctx, loaded: &Loaded, dir: &Utf8Path, args: &PublishArgs) -> Re
         subject.manifest.ok_or_else(|| Failure::new(Kind::Digest, format!("{dir} has no manifest")))?;
     manifest.check_names().map_err(|e| Failure::new(Kind::Digest, format!("{dir}: {e}")))?;
     let profile = loaded.config.profile(Some(&manifest.profile))?;
-    let scan = guard::scan(ctx, dir, &guard::rules(ctx))?;
+    let scan = secret_scan::scan(ctx, dir, &secret_scan::rules(ctx))?;
     guard_cmd::show(ctx, &scan);
-    scan.refuse(guard::Allow { secrets: profile.publish_secrets, unread: false })?;
+    scan.refuse(secret_scan::Allow { secrets: profile.publish_secrets, unread: false })?;
     Ok(ReleaseFolder { dir: dir.to_owned(), manifest })
 }

@@ -7,7 +7,7 @@ use camino::Utf8PathBuf;
 use clap::Args;
 use failure::{Explain as _, Failure, Kind};
 use hostconf::{ConfigInput, Owners, compile};
-use mediabuild::site::load;
+use mediabuild::workspace::load;
 use mediaplan::stage::line::Line;
 use report::table::count;
 

@@ -11,7 +11,7 @@ use camino::Utf8PathBuf;
 
 use buildexec::ctx::Ctx;
 use failure::{Failure, Kind};
-use mediabuild::site::load;
+use mediabuild::workspace::load;
 use mediaplan::config::BaseUrl;
 use netboot::{
     ClientEvent, MachineLine, Server, ServerConfig,

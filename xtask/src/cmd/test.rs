@@ -13,7 +13,7 @@ use crate::dev::{
 use buildexec::ctx::Ctx;
 use buildexec::tree;
 use failure::{Explain as _, Kind};
-use mediabuild::site::{load, preflight};
+use mediabuild::workspace::{load, preflight};
 use mediaplan::stage::needs;
 
 /// Arguments of `test`.

@@ -12,7 +12,7 @@ use attest::{MANIFEST, Manifest};
 use buildexec::ctx::Ctx;
 use buildexec::{schedule, store::Store};
 use failure::{Failure, Kind};
-use mediabuild::site::{load, load::Loaded};
+use mediabuild::workspace::{load, load::Loaded};
 use report::table::table;
 use trust::verify::{self, Checks, Subject, Verdict, expect::Expected, rebuild, remote, set, sums};
 

@@ -5,7 +5,7 @@ use camino::Utf8PathBuf;
 
 use buildexec::ctx::Ctx;
 use failure::{Failure, Kind};
-use mediabuild::site::load;
+use mediabuild::workspace::load;
 use report::table::table;
 use vmlab::{
     backend::BackendChoice,

@@ -13,7 +13,7 @@ use attest::{PROVENANCE, SBOM};
 use buildexec::ctx::Ctx;
 use buildexec::tree;
 use failure::{Explain as _, Failure, Kind};
-use mediabuild::site::preflight;
+use mediabuild::workspace::preflight;
 
 /// From the Python registry. Node comes from there too: Debian's own needs 400 packages for its npm.
 const PYTHON: &[&str] = &[

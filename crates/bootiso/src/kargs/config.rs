@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::{grub, isolinux, systemd_boot};
-use crate::room::Loader;
+use crate::embed::Loader;
 
 /// One place with kernel arguments.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

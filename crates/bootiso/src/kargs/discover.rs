@@ -11,7 +11,7 @@ use super::{
     place::{FilePlace, LengthField, Text},
     unreached::{self, Unreached},
 };
-use crate::{BootEntry, EntryKind, Extent, Iso, fat, room::Loader};
+use crate::{BootEntry, EntryKind, Extent, Iso, embed::Loader, fat};
 
 /// Loader files are a few KiB.
 const LONGEST: u64 = 1 << 20;

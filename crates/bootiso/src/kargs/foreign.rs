@@ -8,7 +8,7 @@ use super::{
     words::{ArgsReader, Edit},
 };
 use crate::error::Result;
-use crate::{Iso, SECTOR, room::Loader};
+use crate::{Iso, SECTOR, embed::Loader};
 use bootparams::Os;
 
 /// A file with kernel arguments in it.

@@ -24,7 +24,7 @@ use crate::error::{Error, ErrorKind, Result};
 use camino::Utf8Path;
 use serde::Serialize;
 
-use super::{Iso, room::Loader};
+use super::{Iso, embed::Loader};
 use bootparams::Os;
 
 pub use patch::Flush;

@@ -7,9 +7,9 @@ use super::{
 };
 use crate::Entry;
 use crate::Iso;
+use crate::config_initrd;
+use crate::embed::{self, ConfigArea, Loader, MediaLayout, Region};
 use crate::error::{Error, Result};
-use crate::room::{self, ConfigArea, Loader, MediaLayout, Region};
-use crate::seed;
 use bootparams::Os;
 
 /// The layout is a few KiB, unless the built cloud-config is in it.
@@ -29,10 +29,10 @@ pub(super) struct Ours {
 /// Reads the layout and what is in the regions; nothing when the image has no layout. `os` goes before what the
 /// image says of itself.
 pub(super) fn open(iso: &Iso, os: Option<Os>) -> Result<Option<Ours>> {
-    let Some(entry) = iso.find_opt(room::LAYOUT)? else { return Ok(None) };
+    let Some(entry) = iso.find_opt(embed::LAYOUT)? else { return Ok(None) };
     let layout = MediaLayout::from_json(&iso.read(&entry, LONGEST)?)?;
     if layout.regions.len() > MOST {
-        return Err(Error::image(format!("{} lists more than {MOST} regions", room::LAYOUT)));
+        return Err(Error::image(format!("{} lists more than {MOST} regions", embed::LAYOUT)));
     }
     let mut files: Vec<Entry> = Vec::new();
     let mut file = |name: &str| -> Result<Entry> {
@@ -55,7 +55,7 @@ pub(super) fn open(iso: &Iso, os: Option<Os>) -> Result<Option<Ours>> {
     let mut ends: Vec<_> = regions.iter().chain(&seed).map(|(at, b)| (*at, *at + b.len() as u64)).collect();
     ends.sort_unstable();
     if ends.windows(2).any(|w| w[0].1 > w[1].0) {
-        return Err(Error::image(format!("{} lists areas that overlap", room::LAYOUT)));
+        return Err(Error::image(format!("{} lists areas that overlap", embed::LAYOUT)));
     }
     let os = os.or_else(|| layout.os.as_ref()?.parse().ok()).unwrap_or(Os::Linux);
     Ok(Some(Ours { layout, regions, seed, os }))
@@ -69,7 +69,7 @@ fn area(iso: &Iso, entry: &Entry, offset: u64, length: u64) -> Result<(u64, Vec<
     else {
         let text = format!(
             "{} says {length} bytes at {offset} of {}, which has {}",
-            room::LAYOUT,
+            embed::LAYOUT,
             entry.path,
             entry.size
         );
@@ -83,7 +83,7 @@ impl Ours {
     /// The arguments of each region. A region that is torn shows as an error.
     pub(super) fn slots(&self) -> Result<Vec<Slot>> {
         let slot = |(region, (_, bytes)): (&Region, &(u64, Vec<u8>))| {
-            let args = room::args(bytes).ok_or_else(|| torn(&region.file, region.offset))?;
+            let args = embed::args(bytes).ok_or_else(|| torn(&region.file, region.offset))?;
             let file = region.file.clone();
             Ok(Slot { file, entry: String::new(), loader: region.loader, args: args.to_owned() })
         };
@@ -95,7 +95,7 @@ impl Ours {
         let (Some((_, bytes)), Some(layout)) = (&self.seed, &self.layout.config_initrd) else {
             return Ok(None);
         };
-        let files = seed::list(bytes)?;
+        let files = config_initrd::list(bytes)?;
         let config = files.into_iter().find(|f| f.path == layout.path);
         Ok(config.map(|f| String::from_utf8_lossy(&f.bytes).into_owned()))
     }
@@ -179,7 +179,7 @@ fn torn(file: &str, offset: u64) -> Error {
 
 impl PlaceEdits {
     fn region(&mut self, (offset, old): &(u64, Vec<u8>), args: &str) -> Result<()> {
-        self.patches.push(Patch::new(*offset, old.clone(), room::region(args, old.len())?.into()));
+        self.patches.push(Patch::new(*offset, old.clone(), embed::region(args, old.len())?.into()));
         self.expected.push(args.to_owned());
         Ok(())
     }

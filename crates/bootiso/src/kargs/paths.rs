@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::config::VariableValue;
-use crate::room::Loader;
+use crate::embed::Loader;
 
 /// Ways to read one path, by the values that its variables may have.
 const MOST: usize = 64;

@@ -13,7 +13,7 @@ use super::{
     place::Text,
     words::Edit,
 };
-use crate::{Iso, room::Loader};
+use crate::{Iso, embed::Loader};
 
 /// Longer files are not read as configurations.
 const LONGEST: u64 = 1 << 18;

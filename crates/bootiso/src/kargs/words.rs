@@ -4,7 +4,7 @@ use crate::error::{Error, ErrorKind, Result};
 use std::ops::Range;
 
 use super::grub_words;
-use crate::room::Loader;
+use crate::embed::Loader;
 use bootparams::{Os, Target};
 
 /// A change of kernel arguments. Words are as the kernel reads them, with `"` around what has spaces.

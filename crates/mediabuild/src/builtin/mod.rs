@@ -4,13 +4,13 @@
 //! against what the sources use). Left out is what only carries bytes: the runner, the context, errors, the report.
 
 mod docker;
+mod embed;
 mod extract;
 pub mod fat;
 mod git;
 mod initrd;
 pub mod iso;
 mod kernel;
-mod room;
 mod template;
 mod unpack;
 
@@ -45,8 +45,8 @@ pub const BUILTINS: BuiltinTable = &[
     builtin("iso-extract", extract::extract, &[EXTRACT, BOOTISO], WRITERS),
     builtin("pick", unpack::pick, &[UNPACK, TREE], UNPACKERS),
     builtin("pick-kernel", kernel::pick, &[KERNEL, UNPACK, TREE], UNPACKERS),
-    builtin("room", room::layout, &[ROOM, BOOTISO], WRITERS),
-    builtin("seed", room::config_initrd, &[ROOM, BOOTISO], WRITERS),
+    builtin("room", embed::layout, &[EMBED, BOOTISO], WRITERS),
+    builtin("seed", embed::config_initrd, &[EMBED, BOOTISO], WRITERS),
     builtin("smoke-initrd", initrd::smoke, &[INITRD, TREE, BOOTISO], WRITERS),
     builtin("template", template::template, &[TEMPLATE, BOOTISO], WRITERS),
     builtin("unpack", unpack::unpack, &[UNPACK, TREE], UNPACKERS),

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use camino::Utf8Path;
 
-use bootiso::room::{REGION, region};
+use bootiso::embed::{REGION, region};
 use buildexec::action::Call;
 use buildplan::{Action, Arg, Node};
 use failure::{Explain as _, Failure, Kind};

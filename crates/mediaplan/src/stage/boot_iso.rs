@@ -3,16 +3,16 @@
 use anyhow::Result;
 
 use super::{
+    embed::{ConfigInitrd, EmbedAreas},
     image::{EfiImage, Grub, HybridIso},
     line::Line,
     media::title,
     os,
     packages::Tools,
-    room::{ConfigInitrd, EmbedAreas},
     script::{Script, ScriptValue},
 };
 use crate::config::Profile;
-use bootiso::{room::Loader, seed::CLOUD_CONFIG};
+use bootiso::{config_initrd::CLOUD_CONFIG, embed::Loader};
 use bootparams::{Os, Target};
 use buildplan::{Arg, Artifact, Planner, Stage};
 

@@ -4,11 +4,11 @@ use anyhow::Result;
 
 use super::{
     boot_iso::{BootIso, config_initrd},
+    embed::CloudConfig,
     ipxe,
     line::Line,
     os,
     packages::{Tools, kernel_package},
-    room::CloudConfig,
     script::{Script, ScriptValue},
 };
 use crate::config::{Engine, IpxePin, Media, Profile};

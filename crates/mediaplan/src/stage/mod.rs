@@ -2,6 +2,7 @@
 
 pub mod boot_iso;
 pub mod docker;
+pub mod embed;
 pub mod image;
 pub mod ipxe;
 pub mod line;
@@ -9,5 +10,4 @@ pub mod media;
 pub mod needs;
 pub mod os;
 pub mod packages;
-pub mod room;
 pub mod script;

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use super::{Subject, expect::Expected};
 use attest::{Manifest, ManifestNode};
 use buildplan::Input;
-use mediabuild::site::load::Loaded;
+use mediabuild::workspace::load::Loaded;
 
 /// Everything that the manifest says it was made from is what this repository says it should be made from.
 pub(super) fn with_repository(

@@ -13,13 +13,13 @@ use super::read_file;
 use attest::{MANIFEST, Manifest, ManifestNode};
 use buildexec::ctx::Ctx;
 use buildexec::{
+    host_inputs::BuildHost,
     schedule,
     store::{Store, entry_dir, read_entry},
     tree,
-    world::BuildHost,
 };
 use buildplan::{Action, Arg, Artifact, Digest, HostInputs, Keys, Missing, NodeId, Plan, Resource, ToolId};
-use mediabuild::site::publish;
+use mediabuild::workspace::publish;
 use mediaplan::stage::media::Planned;
 use report::{Mode, Reporter};
 

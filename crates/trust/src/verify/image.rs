@@ -11,7 +11,7 @@ use super::{
     inside::{CheckResult, PROGRAM_LIMIT, beside, carries},
 };
 use attest::MANIFEST;
-use bootiso::{Entry, EntryKind, Iso, SECTOR, room};
+use bootiso::{Entry, EntryKind, Iso, SECTOR, embed};
 use buildplan::{Action, Arg, Artifact, Digest};
 use mediabuild::builtin::{fat, iso};
 
@@ -152,7 +152,7 @@ impl ExaminedIso<'_> {
             "/vmlinuz" => "kernel",
             "/initrd" => "initrd",
             "/seed.cpio" => "seed",
-            room::LAYOUT => "room",
+            embed::LAYOUT => "room",
             _ => self.general(),
         }
     }
@@ -175,7 +175,7 @@ impl ExaminedIso<'_> {
         if self.check_of(path) == "parameters" {
             return self.parameters(entry, path).map(Some);
         }
-        if path == room::LAYOUT {
+        if path == embed::LAYOUT {
             layout(&self.iso).map_err(|e| format!("{e:#}"))?;
         }
         let Some((want, what)) = self.known(arg) else {
@@ -382,14 +382,14 @@ fn sector(entry: &Entry) -> Result<u32> {
 /// `/media.json` is true of the loaders' files that are there.
 pub(super) fn layout(iso: &Iso) -> Result<String> {
     let read = |path: &str| iso.read(&iso.find(path)?, TEXT_LIMIT);
-    let layout = room::MediaLayout::from_json(&read(room::LAYOUT)?)?;
+    let layout = embed::MediaLayout::from_json(&read(embed::LAYOUT)?)?;
     for region in &layout.regions {
         let bytes = read(&region.file)?;
         let end = region.offset.checked_add(region.length).context("a region that never ends")?;
         let range = usize::try_from(region.offset)?..usize::try_from(end)?;
         let bytes = bytes.get(range).with_context(|| format!("a region of {} lies outside", region.file))?;
-        let args = room::args(bytes).with_context(|| format!("a region of {} is damaged", region.file))?;
+        let args = embed::args(bytes).with_context(|| format!("a region of {} is damaged", region.file))?;
         ensure!(args == region.args, "the parameters in {} were changed after the build", region.file);
     }
-    Ok(format!("{} regions are as {} says", layout.regions.len(), room::LAYOUT))
+    Ok(format!("{} regions are as {} says", layout.regions.len(), embed::LAYOUT))
 }

@@ -28,7 +28,7 @@ use buildexec::ctx::Ctx;
 use buildexec::{run::read_limited, tree};
 use buildplan::Digest;
 use failure::{Failure, Kind};
-use mediabuild::site::load::Loaded;
+use mediabuild::workspace::load::Loaded;
 
 /// Bytes at most of an SBOM, a list or a signature of ours.
 pub const TEXT_LIMIT: u64 = 16 << 20;

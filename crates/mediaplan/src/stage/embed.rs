@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use bootiso::{room::Loader, seed::LENGTH};
+use bootiso::{config_initrd::LENGTH, embed::Loader};
 use bootparams::Os;
 use buildplan::{Arg, Artifact, Planner, Stage};
 

@@ -4,7 +4,7 @@ use anyhow::Result;
 use camino::Utf8PathBuf;
 
 use buildexec::ctx::Ctx;
-use trust::guard;
+use trust::secret_scan;
 
 /// Arguments of `guard`.
 #[derive(Debug, clap::Args)]
@@ -25,12 +25,13 @@ pub struct GuardArgs {
 /// # Errors
 /// [`failure::Kind::Leak`] with each find.
 pub fn run(ctx: &Ctx, args: &GuardArgs) -> Result<()> {
-    let rules = guard::rules(ctx);
-    let mut all = guard::Scan::default();
+    let rules = secret_scan::rules(ctx);
+    let mut all = secret_scan::Scan::default();
     for path in &args.paths {
         let path = ctx.absolute(path.clone())?;
-        let scan =
-            ctx.report.task(&format!("looking for secrets in {path}"), || guard::scan(ctx, &path, &rules))?;
+        let scan = ctx
+            .report
+            .task(&format!("looking for secrets in {path}"), || secret_scan::scan(ctx, &path, &rules))?;
         all.found.extend(scan.found);
         all.unread.extend(scan.unread);
     }
@@ -39,17 +40,17 @@ pub fn run(ctx: &Ctx, args: &GuardArgs) -> Result<()> {
     if !rules.looks_for_host {
         ctx.report.note("this machine's name was not looked for: it has none of its own");
     }
-    all.refuse(guard::Allow { secrets: args.secrets, unread: args.allow_unread })
+    all.refuse(secret_scan::Allow { secrets: args.secrets, unread: args.allow_unread })
 }
 
 /// What could not be looked into is said, since nothing is promised of it.
-pub(super) fn show(ctx: &Ctx, scan: &guard::Scan) {
+pub(super) fn show(ctx: &Ctx, scan: &secret_scan::Scan) {
     for unread in &scan.unread {
         ctx.report.warn(format!("not looked into: {unread}"));
     }
 }
 
-fn results(ctx: &Ctx, scan: &guard::Scan) {
+fn results(ctx: &Ctx, scan: &secret_scan::Scan) {
     if ctx.globals.json {
         let found: Vec<_> =
             scan.found.iter().map(|(f, at)| serde_json::json!({ "at": at, "find": f })).collect();

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result};
 
-use bootiso::room::{ConfigArea, Loader, MediaLayout, REGION};
+use bootiso::embed::{ConfigArea, Loader, MediaLayout, REGION};
 use buildexec::action::Call;
 use failure::{Explain as _, Kind};
 

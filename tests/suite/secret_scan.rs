@@ -4,7 +4,7 @@
 
 use std::{io::Write as _, process::Command};
 
-use bootiso::seed::{ArchiveFile, archive};
+use bootiso::config_initrd::{ArchiveFile, archive};
 use fs_err as fs;
 
 use super::fixtures::Lab;

@@ -68,9 +68,15 @@ impl ConfigArea {
     /// # Errors
     /// As [`super::seed::archive`].
     pub fn archive(&self, config: Option<&str>) -> Result<Vec<u8>> {
-        let file =
-            |c: &str| super::seed::ArchiveFile { path: self.path.clone(), mode: 0o600, bytes: c.into() };
-        super::seed::archive(&config.map(file).into_iter().collect::<Vec<_>>(), usize::try_from(self.length)?)
+        let file = |c: &str| super::config_initrd::ArchiveFile {
+            path: self.path.clone(),
+            mode: 0o600,
+            bytes: c.into(),
+        };
+        super::config_initrd::archive(
+            &config.map(file).into_iter().collect::<Vec<_>>(),
+            usize::try_from(self.length)?,
+        )
     }
 }
 
