@@ -248,7 +248,7 @@ fn media_that_could_boot_something_else_are_refused() {
         fs::write(media.path(ISO), bytes).unwrap();
         media.promise_again();
         let (code, said) = media.verify(&["--strict"]);
-        let names_the_image = ["broken promise: loaders", "broken promise: iso\n"];
+        let names_the_image = ["verification failed: loaders", "verification failed: iso\n"];
         assert!(code == 5 && names_the_image.iter().any(|text| said.contains(text)), "{name}: {said}");
     }
 }
@@ -370,7 +370,8 @@ fn an_image_that_was_changed_anywhere_is_refused() {
         promise(&media, ISO, &bytes);
         let (code, said) = repository.run(&["verify", media.path(ISO).to_str().unwrap()]);
         // The lists and the manifest fit, so that it is the image that is refused.
-        let refused = said.contains("broken promise: ") && !said.contains("broken promise: checksums");
+        let refused =
+            said.contains("verification failed: ") && !said.contains("verification failed: checksums");
         if code != 5 || !refused {
             passed.push(format!("{mutation:?}: {said}"));
         }
@@ -435,7 +436,7 @@ fn a_reset_does_not_vouch_for_an_image_that_was_altered() {
         fs::write(&iso, &bytes).unwrap();
         let lists = fs::read_to_string(media.path("SHA256SUMS")).unwrap();
         let (code, said) = repository.run(&["kargs", "reset", path, "--update-sums"]);
-        assert!(code == 5 && said.contains("broken promise: loaders"), "{name}: {said}");
+        assert!(code == 5 && said.contains("verification failed: loaders"), "{name}: {said}");
         assert_eq!(fs::read(&iso).unwrap(), bytes, "{name}: nothing is written");
         assert_eq!(fs::read_to_string(media.path("SHA256SUMS")).unwrap(), lists, "{name}");
     }

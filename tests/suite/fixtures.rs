@@ -96,7 +96,7 @@ impl Lab {
             && self.run("mcopy", &["-i", "tree/efi.img", "grub-in-fat.cfg", "::EFI/BOOT/grub.cfg"])
     }
 
-    /// An image as we lay it out: a region in each loader's file, a seed, and the layout.
+    /// An image as we lay it out: a region in each loader's file, a config initrd, and the layout.
     pub(crate) fn ours(&self) -> bool {
         let built = "quiet console=ttyS0";
         let region = embed::region(built, embed::REGION).unwrap();
@@ -107,15 +107,15 @@ impl Lab {
         layout.add("/isolinux.cfg", Loader::Isolinux, &isolinux, built, embed::REGION).unwrap();
         layout.add("/boot/grub/grub.cfg", Loader::Grub, &grub, built, embed::REGION).unwrap();
         let config = Some("#cloud-config\nhostname: built\n".to_owned());
-        let seed = ConfigArea {
+        let area = ConfigArea {
             file: "/seed.cpio".into(),
             length: config_initrd::LENGTH as u64,
             path: config_initrd::CLOUD_CONFIG.into(),
             config: config.clone(),
         };
         fs::create_dir_all(self.path("ours")).unwrap();
-        fs::write(self.path("ours/seed.cpio"), config_initrd.archive(config.as_deref()).unwrap()).unwrap();
-        layout.config_initrd = Some(config_initrd);
+        fs::write(self.path("ours/seed.cpio"), area.archive(config.as_deref()).unwrap()).unwrap();
+        layout.config_initrd = Some(area);
         self.write("ours/isolinux.cfg", &isolinux);
         self.write("ours/boot/grub/grub.cfg", &grub);
         self.write("ours/media.json", &layout.to_json());

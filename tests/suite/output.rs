@@ -114,7 +114,7 @@ fn what_is_asked_for_as_json_is_json() {
 }
 
 #[test]
-fn the_changelog_holds_nothing_that_the_guard_refuses() {
+fn the_changelog_holds_nothing_that_the_secret_scan_refuses() {
     let changelog = super::repository().join("CHANGELOG.md");
     let output = xtask(&Lab::new(), &["guard", changelog.as_str()]).output().unwrap();
     let (code, text) = said(&output);

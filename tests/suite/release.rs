@@ -173,7 +173,10 @@ impl Media<'_> {
     pub(super) fn broken(&self, args: &[&str], promises: &str) -> String {
         let (code, said) = self.verify(args);
         assert_eq!(code, 5, "{said}");
-        assert!(said.contains(&format!("error: broken promise: {promises}\n")), "not {promises}: {said}");
+        assert!(
+            said.contains(&format!("error: verification failed: {promises}\n")),
+            "not {promises}: {said}"
+        );
         said
     }
 
@@ -245,7 +248,7 @@ fn one_bit_flipped_in_any_file_is_refused() {
         let media = repository.media();
         media.flip(name, 977 * i as u64);
         let (code, said) = media.verify(&[]);
-        assert!(code == 5 && said.contains("broken promise: checksums, sha512"), "{name}: {said}");
+        assert!(code == 5 && said.contains("verification failed: checksums, sha512"), "{name}: {said}");
         assert!(
             said.contains(&format!("checksums: {name} is not the file that SHA256SUMS promises")),
             "{said}"

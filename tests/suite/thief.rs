@@ -29,7 +29,7 @@ fn fits(repository: &Repository, spoil: impl FnOnce(&Media<'_>), promises: &str)
     let said = media.broken(&[], promises);
     // A machine that has built nothing says the same.
     let (code, elsewhere) = repository.run_elsewhere(&["verify", media.dir.path().to_str().unwrap()]);
-    assert!(code == 5 && elsewhere.contains(&format!("broken promise: {promises}\n")), "{elsewhere}");
+    assert!(code == 5 && elsewhere.contains(&format!("verification failed: {promises}\n")), "{elsewhere}");
     said
 }
 
@@ -117,7 +117,7 @@ fn a_manifest_is_not_believed_about_itself() {
         let node = m.nodes.values_mut().find(|n| n.stage == "iso").unwrap();
         node.inputs.push(Input { label: "host /dev/zero".to_owned(), value: Digest::of(b"").to_string() });
     });
-    assert!(said.contains("broken promise: lock\n"), "{said}");
+    assert!(said.contains("verification failed: lock\n"), "{said}");
     let said = states(repository, |_, m| m.nodes.retain(|_, n| n.stage != "grub"));
     assert!(said.contains("lock: "), "{said}");
     let said = states(repository, |_, m| {
@@ -158,7 +158,7 @@ fn a_good_iso_beside_a_bad_one_does_not_help_it() {
             m.outputs.insert(name.to_owned(), output(media, name, m.outputs[ISO].key));
         }
     });
-    assert!(said.contains("broken promise: lock, kernel\n"), "{said}");
+    assert!(said.contains("verification failed: lock, kernel\n"), "{said}");
     let said = states(repository, |media, m| {
         media.flip(ISO, place(media.path(ISO), "/vmlinuz") + 5);
         fs::rename(media.path(ISO), media.path("mini.iso")).unwrap();
@@ -197,7 +197,7 @@ fn a_manifest_without_end_is_refused_soon() {
         m.nodes.extend((0..40).map(|i| (key(i), made_of(&[key(i + 1), key(i + 1)]))));
         m.nodes.insert(m.outputs["ipxe.iso"].key, made_of(&[key(0)]));
     });
-    assert!(said.contains("broken promise: lock"), "{said}");
+    assert!(said.contains("verification failed: lock"), "{said}");
 }
 
 #[test]
@@ -225,7 +225,7 @@ fn one_file_is_held_against_the_manifest_as_well() {
     media.list();
     for (name, promises) in [("netboot/vmlinuz", "manifest, released"), ("ipxe.iso", "manifest, ipxe.iso")] {
         let (code, said) = repository.run(&["verify", media.path(name).to_str().unwrap()]);
-        assert!(code == 5 && said.contains(&format!("broken promise: {promises}\n")), "{said}");
+        assert!(code == 5 && said.contains(&format!("verification failed: {promises}\n")), "{said}");
     }
 }
 
@@ -251,7 +251,7 @@ fn an_iso_alone_is_said_to_be_unchecked_where_it_is() {
     let at = usize::try_from(place(iso.clone(), "/vmlinuz")).unwrap();
     fs::write(&iso, [&bytes[..at], b"!", &bytes[at + 1..]].concat()).unwrap();
     let (code, said) = verify(&[]);
-    assert!(code == 5 && said.contains("broken promise: kernel\n"), "{said}");
+    assert!(code == 5 && said.contains("verification failed: kernel\n"), "{said}");
 }
 
 #[test]

@@ -75,7 +75,8 @@ pub enum Command {
     /// Sign the checksums that `dist` wrote with a minisign key.
     Sign(cmd::sign::SignArgs),
     /// Scan artifacts for secrets and traces of the build machine.
-    Guard(cmd::secret_scan::GuardArgs),
+    #[command(visible_alias = "guard")]
+    SecretScan(cmd::secret_scan::SecretScanArgs),
     /// Verify, scan and write a release (dry run without --execute).
     Publish(cmd::publish::PublishArgs),
     /// List the tools needed, what is missing, how to install it.

@@ -11,7 +11,7 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("Try", &["vm"]),
     ("Serve", &["serve"]),
     ("Check and change", &["params", "kargs", "iso", "verify"]),
-    ("Release", &["sign", "guard", "publish", "ci"]),
+    ("Release", &["sign", "secret-scan", "publish", "ci"]),
     ("Maintain", &["doctor", "gc", "store", "test", "codegen", "completions"]),
 ];
 
@@ -33,7 +33,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             "verify https://example.org/smoke",
         ],
     ),
-    ("guard", &["guard dist/smoke"]),
+    ("secret-scan", &["secret-scan dist/smoke"]),
     ("publish", &["publish --to release", "publish --to release --execute"]),
     ("test", &["test --install", "test --only clippy", "test --long"]),
     ("ci matrix", &["ci matrix --for ci"]),

@@ -53,7 +53,7 @@ pub fn run(ctx: &Ctx, command: &Command) -> Result<()> {
         Command::Doctor(args) => doctor::run(ctx, args),
         Command::Fetch(args) => fetch::run(ctx, args),
         Command::Gc(args) => gc::run(ctx, args),
-        Command::Guard(args) => secret_scan::run(ctx, args),
+        Command::SecretScan(args) => secret_scan::run(ctx, args),
         Command::Params(args) => params::run(ctx, args),
         Command::Plan(args) => plan::run(ctx, args),
         Command::Profiles(args) => profiles::run(ctx, args),
@@ -75,7 +75,7 @@ fn needs_repository(command: &Command) -> bool {
     !matches!(
         command,
         Command::Completions(_)
-            | Command::Guard(_)
+            | Command::SecretScan(_)
             | Command::Iso(_)
             | Command::Kargs(_)
             | Command::Params(_)

@@ -4,7 +4,7 @@
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::{build::Selection, dist, password::PasswordArgs, secret_scan as guard_cmd, verify as verify_cmd};
+use super::{build::Selection, dist, password::PasswordArgs, secret_scan::show, verify as verify_cmd};
 use buildexec::ctx::Ctx;
 use failure::{Explain as _, Failure, Kind};
 use mediabuild::workspace::{load, load::Loaded};
@@ -47,10 +47,10 @@ pub struct PublishArgs {
     pub execute: bool,
 }
 
-/// Verifies, guards, collects; with --execute, writes.
+/// Verifies, scans for secrets, collects; with --execute, writes.
 ///
 /// # Errors
-/// [`Kind::Digest`] for a broken promise, [`Kind::Leak`] for a secret, [`Kind::Usage`] where something else is in the
+/// [`Kind::Digest`] for a failed check, [`Kind::Leak`] for a secret, [`Kind::Usage`] where something else is in the
 /// way, [`Kind::Config`] without notes; then nothing is written.
 pub fn run(ctx: &Ctx, args: &PublishArgs) -> Result<()> {
     let loaded = load::load(ctx)?;
@@ -115,7 +115,7 @@ fn checked(ctx: &Ctx, loaded: &Loaded, dir: &Utf8Path, args: &PublishArgs) -> Re
     manifest.check_names().map_err(|e| Failure::new(Kind::Digest, format!("{dir}: {e}")))?;
     let profile = loaded.config.profile(Some(&manifest.profile))?;
     let scan = secret_scan::scan(ctx, dir, &secret_scan::rules(ctx))?;
-    guard_cmd::show(ctx, &scan);
+    show(ctx, &scan);
     scan.refuse(secret_scan::Allow { secrets: profile.publish_secrets, unread: false })?;
     Ok(ReleaseFolder { dir: dir.to_owned(), manifest })
 }

@@ -1,4 +1,4 @@
-//! `cargo xtask guard`: looks for secrets in artifacts.
+//! `cargo xtask secret-scan`: looks for secrets in artifacts.
 
 use anyhow::Result;
 use camino::Utf8PathBuf;
@@ -6,9 +6,9 @@ use camino::Utf8PathBuf;
 use buildexec::ctx::Ctx;
 use trust::secret_scan;
 
-/// Arguments of `guard`.
+/// Arguments of `secret-scan`.
 #[derive(Debug, clap::Args)]
-pub struct GuardArgs {
+pub struct SecretScanArgs {
     /// Folders or files to look through.
     #[arg(required = true, value_name = "DIR|FILE")]
     pub paths: Vec<Utf8PathBuf>,
@@ -24,7 +24,7 @@ pub struct GuardArgs {
 ///
 /// # Errors
 /// [`failure::Kind::Leak`] with each find.
-pub fn run(ctx: &Ctx, args: &GuardArgs) -> Result<()> {
+pub fn run(ctx: &Ctx, args: &SecretScanArgs) -> Result<()> {
     let rules = secret_scan::rules(ctx);
     let mut all = secret_scan::Scan::default();
     for path in &args.paths {

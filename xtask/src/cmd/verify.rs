@@ -45,10 +45,10 @@ pub struct VerifyArgs {
     pub artifacts: Option<Utf8PathBuf>,
 }
 
-/// Checks each promise and shows how it stands.
+/// Makes each check and shows how it ended.
 ///
 /// # Errors
-/// [`Kind::Digest`], naming the promises that are broken, with --strict also those that could not be checked.
+/// [`Kind::Digest`], naming the checks that failed, with --strict also those that could not be made.
 pub fn run(ctx: &Ctx, args: &VerifyArgs) -> Result<()> {
     if args.rebuild || args.fetch {
         ctx.require_repository()?;

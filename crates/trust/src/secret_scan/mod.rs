@@ -84,7 +84,7 @@ pub fn scan(ctx: &Ctx, root: &Utf8Path, rules: &Rules) -> Result<Scan> {
     Ok(walk.scan)
 }
 
-/// What may be published although the guard would refuse it.
+/// What may be published although the secret scan would refuse it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Allow {
     /// Passwords, keys and tokens, as a profile's `publish-secrets` says; but no traces of the machine and not the
@@ -113,7 +113,7 @@ impl Scan {
         }
         Err(Failure::new(Kind::Leak, format!("{} things could not be looked into, so nothing is known of them", self.unread.len()))
             .source(anyhow::anyhow!(self.unread.join("\n")))
-            .help("pack them in another way; or look into them by other means, and `cargo xtask guard --allow-unread` tells of the rest")
+            .help("pack them in another way; or look into them by other means, and `cargo xtask secret-scan --allow-unread` tells of the rest")
             .into())
     }
 }

@@ -90,12 +90,12 @@ impl ExaminedIso<'_> {
     fn check(&self, args: Args<'_>, checks: &mut Checks) {
         let mut fine = Vec::new();
         for (path, arg) in &self.planned {
-            let promise = self.check_of(path);
+            let check = self.check_of(path);
             match self.entry(path, arg) {
-                Ok(Some(_)) if promise == self.general() => fine.push(path.trim_start_matches('/')),
-                Ok(Some(said)) => checks.add(promise, Ok(said)),
-                Ok(None) => checks.skip(promise, self.unknown(path)),
-                Err(e) => checks.add(promise, Err(e)),
+                Ok(Some(_)) if check == self.general() => fine.push(path.trim_start_matches('/')),
+                Ok(Some(said)) => checks.add(check, Ok(said)),
+                Ok(None) => checks.skip(check, self.unknown(path)),
+                Err(e) => checks.add(check, Err(e)),
             }
         }
         if !fine.is_empty() {
@@ -140,7 +140,7 @@ impl ExaminedIso<'_> {
         self.entries.values().find(|e| !known(e)).map(|e| e.path.as_str())
     }
 
-    /// The promise that the other entries are under.
+    /// The check that the other entries belong to.
     fn general(&self) -> &'static str {
         if self.path == "ipxe.iso" { "ipxe.iso" } else { "loaders" }
     }

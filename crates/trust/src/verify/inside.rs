@@ -74,7 +74,7 @@ fn room_alone(subject: &Subject<'_>, checks: &mut Checks) -> Result<()> {
 
 /// A file is what it must be, as far as that can be known without a build.
 fn output(subject: &Subject<'_>, expected: &Expected, path: &str, artifact: &Artifact, checks: &mut Checks) {
-    let promise = match path {
+    let name = match path {
         "netboot/vmlinuz" | "netboot/initrd" => "released",
         "netboot/seed.cpio" => "seed",
         "netboot/cloud-config.yml" => "cloud-config",
@@ -83,15 +83,15 @@ fn output(subject: &Subject<'_>, expected: &Expected, path: &str, artifact: &Art
     };
     match expected.artifact(&subject.ctx.root, artifact) {
         Some((want, what)) if subject.digest(path) == Some(want) => {
-            checks.add(promise, Ok(format!("{path} is {what}")));
+            checks.add(name, Ok(format!("{path} is {what}")));
         }
-        Some((_, what)) => checks.add(promise, Err(format!("{path} is not {what}"))),
-        None if promise == "iPXE" && subject.manifest.is_none() => {
-            checks.skip(promise, format!("which {path} it should be, {MANIFEST} would say"));
+        Some((_, what)) => checks.add(name, Err(format!("{path} is not {what}"))),
+        None if name == "iPXE" && subject.manifest.is_none() => {
+            checks.skip(name, format!("which {path} it should be, {MANIFEST} would say"));
         }
         // Those that are compiled are looked into; see `binaries`.
-        None if promise == "iPXE" => {}
-        None => checks.skip(promise, format!("the source of {path} is not at hand; --fetch gets it")),
+        None if name == "iPXE" => {}
+        None => checks.skip(name, format!("the source of {path} is not at hand; --fetch gets it")),
     }
 }
 

@@ -1,8 +1,8 @@
-//! Holds published media against what is promised of them: one named check a promise, each with its reason.
+//! Holds published media against what is promised of them: one named check for each promise, with its reason.
 //!
 //! First what anyone can check (checksums, no file missing or extra, signature), then that the manifest is about
 //! these files and this repository, then what is *inside*, both against a plan that is made here ([`expect`]).
-//! `--rebuild` is in [`rebuild`]. A promise that cannot be checked here is said to be so, and is never counted as kept.
+//! `--rebuild` is in [`rebuild`]. A check that cannot be made here is skipped with the reason, and never counts as passed.
 
 mod agree;
 pub mod expect;
@@ -37,27 +37,28 @@ const MANIFEST_LIMIT: u64 = 1 << 20;
 /// A plan of ours has some 30 nodes, and at most 6 of them in a row.
 const DEEPEST: usize = 64;
 
-/// Why a promise cannot be checked outside of the repository.
+/// Why a check cannot be made outside of the repository.
 pub const NO_REPOSITORY: &str = "only a clone of the repository says what these media should be";
 
-/// How a promise stands.
+/// How a check ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
-    /// It was checked and holds.
+    /// It passed.
     Pass,
-    /// It is broken.
+    /// It failed.
     Fail,
-    /// It could not be checked here.
+    /// It could not be made here.
     Skip,
 }
 
-/// A promise, how it stands, and why.
+/// A check, how it ended, and why.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct Check {
-    /// The promise's name.
+    /// What is checked: `kernel`, `lock`, `signature`; `docs/trust.md` lists them.
+    #[serde(rename = "promise")]
     pub name: &'static str,
-    /// How it stands.
+    /// How it ended.
     pub verdict: Verdict,
     /// What was seen.
     pub reason: String,
@@ -87,28 +88,28 @@ pub struct Checks(pub Vec<Check>);
 
 impl Checks {
     /// Adds what a check found: what is right, or what is wrong.
-    pub fn add(&mut self, promise: &'static str, result: Result<String, String>) {
+    pub fn add(&mut self, name: &'static str, result: Result<String, String>) {
         let (verdict, reason) = match result {
             Ok(reason) => (Verdict::Pass, reason),
             Err(reason) => (Verdict::Fail, reason),
         };
-        self.0.push(Check { name: promise, verdict, reason });
+        self.0.push(Check { name, verdict, reason });
     }
 
-    /// Adds a promise that could not be checked.
-    pub fn skip(&mut self, promise: &'static str, reason: impl Into<String>) {
-        self.0.push(Check { name: promise, verdict: Verdict::Skip, reason: reason.into() });
+    /// Adds a check that could not be made.
+    pub fn skip(&mut self, name: &'static str, reason: impl Into<String>) {
+        self.0.push(Check { name, verdict: Verdict::Skip, reason: reason.into() });
     }
 
-    /// Whether a promise was found broken.
-    fn has_failed(&self, promise: &str) -> bool {
-        self.0.iter().any(|c| c.name == promise && c.verdict == Verdict::Fail)
+    /// Whether the check of this name failed.
+    fn has_failed(&self, name: &str) -> bool {
+        self.0.iter().any(|c| c.name == name && c.verdict == Verdict::Fail)
     }
 
-    /// Fails when a promise is broken, or when nothing at all could be checked.
+    /// Fails when a check failed, or when nothing at all could be checked.
     ///
     /// # Errors
-    /// [`Kind::Digest`], naming each broken promise.
+    /// [`Kind::Digest`], naming each failed check.
     pub fn judge(&self) -> Result<()> {
         let (names, reasons) = self.all(Verdict::Fail);
         if names.is_empty() && self.0.iter().any(|c| c.verdict == Verdict::Pass) {
@@ -117,17 +118,17 @@ impl Checks {
         if names.is_empty() {
             return Err(Failure::new(Kind::Digest, "nothing could be checked").into());
         }
-        Err(Failure::new(Kind::Digest, format!("broken promise: {names}"))
+        Err(Failure::new(Kind::Digest, format!("verification failed: {names}"))
             .source(anyhow::anyhow!(reasons))
-            .help("do not use these media; docs/trust.md says what each promise means")
+            .help("do not use these media; docs/trust.md says what each check means")
             .into())
     }
 
-    /// As [`Self::judge`], and fails when a promise could not be checked: but for a signature that nobody asked for,
+    /// As [`Self::judge`], and fails when a check could not be made: but for a signature that nobody asked for,
     /// and for everything when building again gave the same bytes.
     ///
     /// # Errors
-    /// [`Kind::Digest`], naming each promise that is broken or unknown.
+    /// [`Kind::Digest`], naming each check that failed or was skipped.
     pub fn judge_strictly(&self) -> Result<()> {
         self.judge()?;
         let (names, reasons) = self.all(Verdict::Skip);

@@ -15,7 +15,7 @@ pub(super) fn check(subject: &Subject<'_>, manifest: &Manifest, checks: &mut Che
         ("sbom", SBOM, "/creationInfo/creators/0", &sbom),
         ("provenance", PROVENANCE, "/predicate/runDetails/builder/version/xtask", &statement),
     ];
-    for (promise, name, generator, text) in each.into_iter().filter(|(_, name, ..)| subject.wants(name)) {
+    for (check, name, generator, text) in each.into_iter().filter(|(_, name, ..)| subject.wants(name)) {
         let there = read_file(&subject.dir.join(name), TEXT_LIMIT).unwrap_or_default();
         let (verdict, reason) = if there == text().as_bytes() {
             (Verdict::Pass, format!("{name} follows from {MANIFEST}"))
@@ -31,7 +31,7 @@ pub(super) fn check(subject: &Subject<'_>, manifest: &Manifest, checks: &mut Che
                 None => (Verdict::Fail, format!("{name} is not what follows from {MANIFEST}")),
             }
         };
-        checks.0.push(Check { name: promise, verdict, reason });
+        checks.0.push(Check { name: check, verdict, reason });
     }
 }
 
