@@ -1,4 +1,4 @@
-//! The seed: a small cpio archive that loaders put in front of the untouched initrd, with a cloud-config in it.
+//! The config initrd: a small cpio archive that loaders put in front of the untouched initrd, with a cloud-config in it.
 //!
 //! It has a fixed length, zeros behind the archive's end, so that a finished image can be given another
 //! cloud-config in place. The kernel unpacks archives that follow each other and skips zeros between them; an
@@ -7,7 +7,7 @@
 use crate::cpio::CpioWriter;
 use crate::error::{Error, Result};
 
-/// The length that we give a seed, unless something longer has to be in it. A multiple of 512 keeps whatever
+/// The length that we give a config initrd, unless something longer has to be in it. A multiple of 512 keeps whatever
 /// follows aligned, and one of 2048 fills whole sectors.
 pub const LENGTH: usize = 16 * 1024;
 
@@ -35,7 +35,7 @@ pub struct ArchiveFile {
 /// leads upwards.
 pub fn archive(files: &[ArchiveFile], length: usize) -> Result<Vec<u8>> {
     if !length.is_multiple_of(512) {
-        return Err(Error::image(format!("a seed of {length} bytes is not a multiple of 512")));
+        return Err(Error::image(format!("a config initrd of {length} bytes is not a multiple of 512")));
     }
     let mut archive = CpioWriter::new();
     for file in files {
@@ -44,7 +44,7 @@ pub fn archive(files: &[ArchiveFile], length: usize) -> Result<Vec<u8>> {
     }
     let mut out = archive.finish()?;
     if out.len() > length {
-        let text = format!("a seed of {} bytes does not fit into {length}", out.len());
+        let text = format!("a config initrd of {} bytes does not fit into {length}", out.len());
         return Err(Error::image(text).help("shorten the cloud-config"));
     }
     out.resize(length, 0);
@@ -54,21 +54,21 @@ pub fn archive(files: &[ArchiveFile], length: usize) -> Result<Vec<u8>> {
 fn check_path(path: &str) -> Result<()> {
     let odd = |part: &str| matches!(part, "" | "." | "..") || part.contains('\0');
     if path == "TRAILER!!!" || path.split('/').any(odd) {
-        return Err(Error::image(format!("{path:?} cannot be a path in a seed")));
+        return Err(Error::image(format!("{path:?} cannot be a path in a config initrd")));
     }
     Ok(())
 }
 
-/// The files of a seed, without its folders. Strict: this reads what [`archive`] wrote, or says what is wrong.
+/// The files of a config initrd, without its folders. Strict: this reads what [`archive`] wrote, or says what is wrong.
 ///
 /// # Errors
 /// When a header is malformed, something ends beyond the archive, or other bytes than zeros follow its end.
-pub fn list(seed: &[u8]) -> Result<Vec<ArchiveFile>> {
-    let wrong = |at: usize, what: &str| Error::image(format!("malformed seed archive at byte {at}: {what}"));
+pub fn list(initrd: &[u8]) -> Result<Vec<ArchiveFile>> {
+    let wrong = |at: usize, what: &str| Error::image(format!("malformed config initrd at byte {at}: {what}"));
     let mut found = Vec::new();
     let mut at = 0;
     loop {
-        let head = seed.get(at..at + 110).filter(|h| h.starts_with(b"070701"));
+        let head = initrd.get(at..at + 110).filter(|h| h.starts_with(b"070701"));
         let head = head.ok_or_else(|| wrong(at, "no newc header"))?;
         let number = |i: usize| -> Result<usize> {
             let text = head.get(6 + 8 * i..14 + 8 * i).and_then(|t| std::str::from_utf8(t).ok());
@@ -76,11 +76,11 @@ pub fn list(seed: &[u8]) -> Result<Vec<ArchiveFile>> {
             Ok(usize::try_from(value.ok_or_else(|| wrong(at, "a header field is no number"))?)?)
         };
         let (mode, size, name_size) = (number(1)?, number(6)?, number(11)?);
-        let name = seed.get(at + 110..).and_then(|r| r.get(..name_size)).and_then(|n| n.strip_suffix(&[0]));
+        let name = initrd.get(at + 110..).and_then(|r| r.get(..name_size)).and_then(|n| n.strip_suffix(&[0]));
         let name = name.and_then(|n| std::str::from_utf8(n).ok()).ok_or_else(|| wrong(at, "a name"))?;
         let data = (at + 110 + name_size).next_multiple_of(4);
         let bytes =
-            seed.get(data..).and_then(|r| r.get(..size)).ok_or_else(|| wrong(at, "a file ends beyond"))?;
+            initrd.get(data..).and_then(|r| r.get(..size)).ok_or_else(|| wrong(at, "a file ends beyond"))?;
         at = (data + size).next_multiple_of(4);
         if name == "TRAILER!!!" {
             break;
@@ -93,7 +93,7 @@ pub fn list(seed: &[u8]) -> Result<Vec<ArchiveFile>> {
             });
         }
     }
-    if seed.get(at..).is_some_and(|rest| rest.iter().any(|b| *b != 0)) {
+    if initrd.get(at..).is_some_and(|rest| rest.iter().any(|b| *b != 0)) {
         return Err(wrong(at, "bytes follow the end of the archive"));
     }
     Ok(found)
@@ -113,9 +113,9 @@ mod tests {
             boot_yml("#cloud-config\nhostname: a\n"),
             ArchiveFile { path: "x".into(), mode: 0o755, bytes: vec![] },
         ];
-        let seed = archive(&files, LENGTH).unwrap();
-        assert_eq!(seed.len(), LENGTH);
-        assert_eq!(list(&seed).unwrap(), files);
+        let initrd = archive(&files, LENGTH).unwrap();
+        assert_eq!(initrd.len(), LENGTH);
+        assert_eq!(list(&initrd).unwrap(), files);
         assert_eq!(list(&archive(&[], 512).unwrap()).unwrap(), []);
     }
 
@@ -140,9 +140,9 @@ mod tests {
     fn a_damaged_seed_is_an_error_and_no_panic() {
         let good = archive(&[boot_yml("hostname: a\n")], 2048).unwrap();
         for at in 0..good.len() {
-            let mut seed = good.clone();
-            seed[at] ^= 0xFF;
-            _ = list(&seed);
+            let mut initrd = good.clone();
+            initrd[at] ^= 0xFF;
+            _ = list(&initrd);
             _ = list(&good[..at]);
         }
         assert!(list(&[]).is_err());

@@ -1,4 +1,4 @@
-//! Room for kernel arguments: regions of fixed length in the loaders' files, listed in the image itself.
+//! Embed areas for kernel arguments: regions of fixed length in the loaders' files, listed in the image itself.
 //!
 //! A region holds the arguments, a line end, a comment with their checksum, and comment lines up to its length;
 //! both loaders ignore those. So an edit changes no length and no offset, and putting back the arguments that `/media.json` has as
@@ -48,7 +48,7 @@ pub struct Region {
     pub args: String,
 }
 
-/// The seed's area.
+/// The area of the config initrd.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ConfigArea {
@@ -66,7 +66,7 @@ impl ConfigArea {
     /// The bytes of the area with this cloud-config, or with none.
     ///
     /// # Errors
-    /// As [`super::seed::archive`].
+    /// As [`super::config_initrd::archive`].
     pub fn archive(&self, config: Option<&str>) -> Result<Vec<u8>> {
         let file = |c: &str| super::config_initrd::ArchiveFile {
             path: self.path.clone(),
@@ -90,7 +90,7 @@ pub struct MediaLayout {
     pub os: Option<String>,
     /// The regions, in the order they were added.
     pub regions: Vec<Region>,
-    /// The seed, when the image has one.
+    /// The config initrd, when the image has one.
     #[serde(rename = "seed")]
     pub config_initrd: Option<ConfigArea>,
 }

@@ -1,4 +1,4 @@
-//! ISO images: a checked reader, the room that we leave for kernel arguments, and edits in place.
+//! ISO images: a checked reader, embed areas for kernel arguments, and edits in place.
 //!
 //! An image comes from anywhere, so nothing in it is trusted: each read is checked against the length of the
 //! file, both-endian copies are compared, and depth, entries and bytes read are limited, so that the reader

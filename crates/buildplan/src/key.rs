@@ -78,12 +78,11 @@ impl Keys {
     ///
     /// # Errors
     /// Everything that is missing, sorted.
-    pub fn compute(plan: &Plan, wanted: &[NodeId], world: &dyn HostInputs) -> Result<Self, Vec<Missing>> {
+    pub fn compute(plan: &Plan, wanted: &[NodeId], host: &dyn HostInputs) -> Result<Self, Vec<Missing>> {
         let mut keys = Self::default();
         let mut missing = Vec::new();
         for id in plan.needed(wanted) {
-            let mut hasher =
-                KeyHasher { world, keys: &keys, inputs: Vec::new(), missing: &mut missing, plan };
+            let mut hasher = KeyHasher { host, keys: &keys, inputs: Vec::new(), missing: &mut missing, plan };
             let digest = hasher.node(id);
             let inputs = hasher.inputs;
             keys.keys.insert(id, (digest, inputs));
@@ -116,7 +115,7 @@ impl Keys {
 
 struct KeyHasher<'a> {
     plan: &'a Plan,
-    world: &'a dyn HostInputs,
+    host: &'a dyn HostInputs,
     keys: &'a Keys,
     inputs: Vec<Input>,
     missing: &'a mut Vec<Missing>,
@@ -128,7 +127,7 @@ impl KeyHasher<'_> {
         let mut fields = Fields::default();
         fields.add("stage", node.stage.as_bytes());
         fields.add("format", &node.format.to_le_bytes());
-        fields.add("epoch", &self.world.epoch().to_le_bytes());
+        fields.add("epoch", &self.host.epoch().to_le_bytes());
         for (i, action) in node.actions.iter().enumerate() {
             let mut own = Fields::default();
             self.action(&mut own, action);
@@ -168,7 +167,7 @@ impl KeyHasher<'_> {
             }
             Action::Builtin { name, args } => {
                 f.add("name", name.as_bytes());
-                match self.world.builtin(name) {
+                match self.host.builtin(name) {
                     Ok(code) => {
                         f.add("code", code.bytes());
                         self.input(format!("builtin {name}"), code.to_string());
@@ -199,7 +198,7 @@ impl KeyHasher<'_> {
         }
         let own = cmd.tree.is_none().then_some(&cmd.program);
         for program in own.into_iter().chain(&cmd.uses) {
-            match self.world.tool(program) {
+            match self.host.tool(program) {
                 Ok(tool) if cmd.identity => {
                     f.add("version", tool.version.as_bytes());
                     self.input(format!("tool {program}"), tool.version);
@@ -225,14 +224,14 @@ impl KeyHasher<'_> {
         match arg {
             Arg::Lit(text) | Arg::Secret(text) => f.add("text", text.as_bytes()),
             Arg::Src(path) => {
-                let digest = self.world.source(path);
+                let digest = self.host.source(path);
                 self.file(f, "src", path, digest);
             }
             Arg::Host(path) => {
-                let digest = self.world.host(path);
-                let kind = if self.world.is_folder(path) { "host-tree" } else { "host" };
+                let digest = self.host.host(path);
+                let kind = if self.host.is_folder(path) { "host-tree" } else { "host" };
                 self.file(f, kind, path, digest);
-                if let Some(purl) = self.world.package(path) {
+                if let Some(purl) = self.host.package(path) {
                     self.input(format!("package {path}"), purl);
                 }
             }

@@ -98,7 +98,7 @@ fn image(dir: &Utf8Path, profile: &str) -> Result<Utf8PathBuf> {
     })
 }
 
-/// What a guest says that is booted from this tree as it is: its script loads a seed with this cloud-config.
+/// What a guest says that is booted from this tree as it is: its script loads a config initrd with this cloud-config.
 fn netboot_config(tree: &Utf8Path) -> Result<Option<String>> {
     let config = tree.join(netboot::CONFIG);
     if !config.exists() || !netboot::has_config_initrd(&fs_err::read_to_string(tree.join("boot.html"))?) {

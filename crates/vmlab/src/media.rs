@@ -19,7 +19,7 @@ use failure::{Failure, Kind};
 /// `config` into its area for a cloud-config.
 ///
 /// # Errors
-/// When the image is malformed, has no room, or they do not fit.
+/// When the image is malformed, has no embed areas, or they do not fit.
 pub fn copy(from: &Utf8Path, to: &Utf8Path, args: &[&str], config: Option<&str>) -> Result<()> {
     let words = args.iter().map(|w| (*w).to_owned()).collect();
     kargs::plan(&Iso::open(from)?, &Edit::Append(words), None)?.copy(from, to)?;

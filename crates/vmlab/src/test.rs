@@ -38,8 +38,10 @@ pub fn run(
         port: Mutex::new(profile.base_url.port),
     };
     if !setup.dist.embed_areas {
-        ctx.report
-            .warn(format!("{} has no room for kernel arguments: its boots have no nonce", setup.dist.iso));
+        ctx.report.warn(format!(
+            "{} has no embed areas for kernel arguments: its boots have no nonce",
+            setup.dist.iso
+        ));
     }
     let folder = new_run(ctx, &profile.name)?;
     let queue = Mutex::new(chosen.into_iter());

@@ -181,7 +181,7 @@ pub struct Dist {
     pub network: Result<HostOnly, String>,
     /// Whether the ISO has an area for a cloud-config.
     pub config_initrd: bool,
-    /// Whether the ISO has room for kernel arguments.
+    /// Whether the ISO has embed areas for kernel arguments.
     pub embed_areas: bool,
     /// What a guest says of the cloud-config that the netboot tree carries, if it carries one.
     pub netboot_config: Option<String>,
@@ -249,7 +249,7 @@ impl Scenario {
                 no("the ISO has no area for a cloud-config")
             }
             Proof::Kargs | Proof::Fails(Sabotage::Panic) if !dist.embed_areas => {
-                no("the ISO has no room for kernel arguments")
+                no("the ISO has no embed areas for kernel arguments")
             }
             Proof::Fails(Sabotage::Panic | Sabotage::NoCloudConfig) if !dist.speaks => {
                 no("this guest prints no `media: ` facts")

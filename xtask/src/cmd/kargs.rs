@@ -51,7 +51,7 @@ enum KargsCommand {
     #[command(after_help = "Examples:\n\
 \x20 cargo xtask kargs reset some.iso --update-sums  # and the lists beside it")]
     Reset(TargetArgs),
-    /// Put a cloud-config into the image's seed.
+    /// Put a cloud-config into the image's config initrd.
     #[command(after_help = "Examples:\n\
 \x20 cargo xtask kargs embed-config some.iso cloud-config.yml  # checked first")]
     EmbedConfig {
@@ -84,7 +84,7 @@ struct TargetArgs {
     output: Option<Utf8PathBuf>,
     /// Bring the checksums, manifest, SBOM and provenance beside the result up to date.
     ///
-    /// `verify` then still says that parameters or their room are not what the profile promises, as is true of a
+    /// `verify` then still says that parameters or their embed areas are not what the profile promises, as is true of a
     /// changed image. `kargs reset --update-sums` puts everything back.
     #[arg(long)]
     update_sums: bool,
@@ -106,7 +106,7 @@ impl TargetArgs {
 /// Runs `kargs`.
 ///
 /// # Errors
-/// When the image is malformed, has no room, nothing matches, or it cannot be written. [`Kind::Incomplete`] when some
+/// When the image is malformed, has no space left, nothing matches, or it cannot be written. [`Kind::Incomplete`] when some
 /// entries could not be changed with the others.
 pub fn run(ctx: &Ctx, args: &KargsArgs) -> Result<()> {
     match &args.command {

@@ -1,7 +1,7 @@
 //! Kernel arguments of a finished image, changed in place: in all of its loader files or in none.
 //!
 //! All edits are prepared first, laid over the image and read back; only then is anything written. Images of
-//! ours have room for it (`room`); in others, blanks at a file's end, its last sector and comments are used.
+//! ours have embed areas for it (`embed`); in others, blanks at a file's end, its last sector and comments are used.
 //! What arguments mean is not this module's business: `params` checks that.
 
 mod config;
@@ -56,20 +56,20 @@ impl Slot {
 /// What an image says to the kernel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ImageArgs {
-    /// Whether the image has room for arguments, as ours have.
+    /// Whether the image has embed areas for arguments, as ours have.
     #[serde(rename = "has_room")]
     pub has_embed_areas: bool,
     /// The system that reads the arguments, where the image says it.
     pub os: Option<String>,
     /// Whether all places say the same to the kernel, as those of our images do.
     pub agree: bool,
-    /// Whether it is as it was built; known only where there is room.
+    /// Whether it is as it was built; known only where there are embed areas.
     pub pristine: Option<bool>,
     /// Each place with arguments.
     pub slots: Vec<Slot>,
     /// What starts Linux and cannot be changed; nothing in images of ours.
     pub unreached: Vec<Unreached>,
-    /// The cloud-config in the seed.
+    /// The cloud-config in the config initrd.
     pub cloud_config: Option<String>,
     /// Whether there is an area for a cloud-config.
     #[serde(rename = "has_seed")]
@@ -136,7 +136,7 @@ struct PlaceEdits {
 /// Prepares an edit. `os` is who reads the arguments, where the image does not say it; it decides what a word is.
 ///
 /// # Errors
-/// When nothing matches it, there is no room, a loader's language cannot say it, or as [`show`].
+/// When nothing matches it, it does not fit, a loader's language cannot say it, or as [`show`].
 pub fn plan(iso: &Iso, edit: &Edit, os: Option<Os>) -> Result<PreparedEdit> {
     let change = match (ours::open(iso, os)?, edit) {
         (Some(ours), _) => ours.change(edit)?,
@@ -175,10 +175,10 @@ fn foreign_change(iso: &Iso, edit: &Edit, os: Os) -> Result<PlaceEdits> {
     Ok(change)
 }
 
-/// Prepares putting a cloud-config into the seed.
+/// Prepares putting a cloud-config into the config initrd.
 ///
 /// # Errors
-/// When there is no seed or it is too short.
+/// When there is no config initrd or it is too short.
 pub fn embed(iso: &Iso, config: &str) -> Result<PreparedEdit> {
     let Some(ours) = ours::open(iso, None)? else {
         let text = "the image has no area for a cloud-config";

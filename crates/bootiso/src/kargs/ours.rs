@@ -1,4 +1,4 @@
-//! Images that we built: regions and the seed, as `/media.json` lists them.
+//! Images that we built: regions and the config initrd, as `/media.json` lists them.
 
 use super::{
     PlaceEdits, Slot,
@@ -17,12 +17,12 @@ const LONGEST: u64 = 1 << 20;
 /// Regions of one image; ours have two.
 const MOST: usize = 64;
 
-/// An image with room.
+/// An image with embed areas.
 pub(super) struct Ours {
     pub(super) layout: MediaLayout,
     /// The bytes of each region, in the layout's order, with where they are in the image.
     regions: Vec<(u64, Vec<u8>)>,
-    seed: Option<(u64, Vec<u8>)>,
+    config_initrd: Option<(u64, Vec<u8>)>,
     os: Os,
 }
 
@@ -48,17 +48,18 @@ pub(super) fn open(iso: &Iso, os: Option<Os>) -> Result<Option<Ours>> {
         let entry = file(&region.file)?;
         regions.push(area(iso, &entry, region.offset, region.length)?);
     }
-    let seed = match &layout.config_initrd {
+    let config_initrd = match &layout.config_initrd {
         Some(s) => Some(area(iso, &file(&s.file)?, 0, s.length)?),
         None => None,
     };
-    let mut ends: Vec<_> = regions.iter().chain(&seed).map(|(at, b)| (*at, *at + b.len() as u64)).collect();
+    let mut ends: Vec<_> =
+        regions.iter().chain(&config_initrd).map(|(at, b)| (*at, *at + b.len() as u64)).collect();
     ends.sort_unstable();
     if ends.windows(2).any(|w| w[0].1 > w[1].0) {
         return Err(Error::image(format!("{} lists areas that overlap", embed::LAYOUT)));
     }
     let os = os.or_else(|| layout.os.as_ref()?.parse().ok()).unwrap_or(Os::Linux);
-    Ok(Some(Ours { layout, regions, seed, os }))
+    Ok(Some(Ours { layout, regions, config_initrd, os }))
 }
 
 /// A part of a file, with where it is in the image.
@@ -90,9 +91,9 @@ impl Ours {
         self.layout.regions.iter().zip(&self.regions).map(slot).collect()
     }
 
-    /// The cloud-config in the seed, when there is a seed with one.
+    /// The cloud-config in the config initrd, when there is one.
     pub(super) fn config(&self) -> Result<Option<String>> {
-        let (Some((_, bytes)), Some(layout)) = (&self.seed, &self.layout.config_initrd) else {
+        let (Some((_, bytes)), Some(layout)) = (&self.config_initrd, &self.layout.config_initrd) else {
             return Ok(None);
         };
         let files = config_initrd::list(bytes)?;
@@ -122,12 +123,12 @@ impl Ours {
         self.reader(slot.loader).write(line).is_ok_and(|text| text == slot.args)
     }
 
-    /// Whether regions and seed are those of the built image.
+    /// Whether regions and config initrd are those of the built image.
     pub(super) fn is_pristine(&self) -> Result<bool> {
         Ok(self.change(&Edit::Reset)?.patches.is_empty())
     }
 
-    /// What `edit` makes of the regions, and of the seed when it is a reset.
+    /// What `edit` makes of the regions, and of the config initrd when it is a reset.
     ///
     /// The image was built from one list, so the list is edited, and each loader is given it in its own language.
     /// A region that somebody has changed alone is edited by itself.
@@ -137,8 +138,8 @@ impl Ours {
             for (region, area) in self.layout.regions.iter().zip(&self.regions) {
                 change.region(area, &region.args)?;
             }
-            if let (Some((offset, old)), Some(seed)) = (&self.seed, &self.layout.config_initrd) {
-                let new = seed.archive(seed.config.as_deref())?;
+            if let (Some((offset, old)), Some(area)) = (&self.config_initrd, &self.layout.config_initrd) {
+                let new = area.archive(area.config.as_deref())?;
                 change.patches.push(Patch::new(*offset, old.clone(), new));
             }
         } else {
@@ -160,19 +161,19 @@ impl Ours {
         Ok(change)
     }
 
-    /// The patch that puts another cloud-config into the seed.
+    /// The patch that puts another cloud-config into the config initrd.
     pub(super) fn embed(&self, config: &str) -> Result<Patch> {
-        let (Some((offset, old)), Some(seed)) = (&self.seed, &self.layout.config_initrd) else {
+        let (Some((offset, old)), Some(area)) = (&self.config_initrd, &self.layout.config_initrd) else {
             let text = "the image has no area for a cloud-config";
-            return Err(Error::image(text).help("build it with a seed"));
+            return Err(Error::image(text).help("build it with a cloud-config area"));
         };
-        Ok(Patch::new(*offset, old.clone(), ConfigArea::archive(seed, Some(config))?))
+        Ok(Patch::new(*offset, old.clone(), ConfigArea::archive(area, Some(config))?))
     }
 }
 
 fn torn(file: &str, offset: u64) -> Error {
     let text = format!(
-        "the room for kernel arguments at byte {offset} of {file} is damaged: an edit was interrupted"
+        "the embed area for kernel arguments at byte {offset} of {file} is damaged: an edit was interrupted"
     );
     Error::image(text).help("`cargo xtask kargs reset` puts back the arguments of the built image")
 }

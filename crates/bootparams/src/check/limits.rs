@@ -22,18 +22,18 @@ impl LineChecker<'_> {
     }
 
     fn length(&mut self) {
-        let rooms = self.context.targets.iter().map(|t| (t.max_length(), t.name()));
-        let (room, who) = rooms.min().unwrap_or((kernel::MAX_LINE, "the kernel"));
+        let limits = self.context.targets.iter().map(|t| (t.max_length(), t.name()));
+        let (limit, who) = limits.min().unwrap_or((kernel::MAX_LINE, "the kernel"));
         let length = self.longest_text();
-        if length <= room {
+        if length <= limit {
             return;
         }
         let lead = self.line.len() - self.line.trim_start().len();
-        let mut from = (lead + room).min(self.line.len());
+        let mut from = (lead + limit).min(self.line.len());
         while !self.line.is_char_boundary(from) {
             from -= 1;
         }
-        let message = format!("{length} bytes, and {who} passes {room} on");
+        let message = format!("{length} bytes, and {who} passes {limit} on");
         let help = "move keys and long values to a cloud-config";
         self.found.say(
             &codes::TOO_LONG,

@@ -1,4 +1,4 @@
-//! The parts of an ISO that stay changeable: the seed, and the list of regions.
+//! The parts of an ISO that stay changeable: the config initrd, and the list of regions.
 
 use anyhow::{Context as _, Result};
 
@@ -11,9 +11,10 @@ use failure::{Explain as _, Kind};
 /// # Errors
 /// [`Kind::Config`] when the cloud-config cannot be read or does not fit.
 pub(super) fn config_initrd(call: &Call<'_>) -> Result<()> {
-    let Some(seed) = read_config_area(call)? else { return Ok(()) };
-    let bytes = seed.archive(seed.config.as_deref())?;
-    fs_err::write(call.out("to")?, bytes).explain(Kind::Storage, || "cannot write the seed".to_owned())
+    let Some(area) = read_config_area(call)? else { return Ok(()) };
+    let bytes = area.archive(area.config.as_deref())?;
+    fs_err::write(call.out("to")?, bytes)
+        .explain(Kind::Storage, || "cannot write the config initrd".to_owned())
 }
 
 fn read_config_area(call: &Call<'_>) -> Result<Option<ConfigArea>> {
@@ -26,7 +27,7 @@ fn read_config_area(call: &Call<'_>) -> Result<Option<ConfigArea>> {
     Ok(Some(ConfigArea { file: "/seed.cpio".to_owned(), length, path: path.to_owned(), config }))
 }
 
-/// `os`; `file`, `content`, `loader` and `args` for each of the loaders' files; the seed's arguments; `to`.
+/// `os`; `file`, `content`, `loader` and `args` for each of the loaders' files; the config initrd's arguments; `to`.
 ///
 /// # Errors
 /// [`Kind::Config`] when a file, made from a template of the profile's own, has no region.

@@ -9,7 +9,7 @@ use buildplan::{Action, Arg, Node};
 use failure::{Explain as _, Failure, Kind};
 
 /// `template`, pairs of `name` and `value`, `kind` (`ipxe` or `config`), maybe `room` (the name of the variable
-/// whose value gets room behind it), `to`.
+/// whose value gets an embed area behind it), `to`.
 ///
 /// # Errors
 /// [`Kind::Config`] with file and line: an unknown or unused variable, an iPXE script that does not begin with
@@ -45,22 +45,22 @@ pub fn text(root: &Utf8Path, node: &Node) -> Result<Option<(String, String)>> {
     let Some((_, Arg::Src(path))) = args.iter().find(|(l, _)| *l == "template") else { return Ok(None) };
     let text =
         fs_err::read_to_string(root.join(path)).explain(Kind::Config, || format!("cannot read {path}"))?;
-    let (names, values, room) = (literal("name"), literal("value"), literal("room"));
+    let (names, values, embed_area) = (literal("name"), literal("value"), literal("room"));
     let pairs = names.iter().map(String::as_str).zip(values.iter().map(String::as_str));
-    let filled = filled(path, &text, pairs, room.first().map(String::as_str))?;
+    let filled = filled(path, &text, pairs, embed_area.first().map(String::as_str))?;
     Ok(Some((node.outputs[0].clone(), filled)))
 }
 
-/// `text`, the contents of the template `name`, with its variables filled in; behind the one called `room` comes
-/// room.
+/// `text`, the contents of the template `name`, with its variables filled in; behind the one called `embed_area` comes
+/// an embed area.
 fn filled<'a>(
     name: &str,
     text: &str,
     pairs: impl Iterator<Item = (&'a str, &'a str)>,
-    room: Option<&str>,
+    embed_area: Option<&str>,
 ) -> Result<String> {
     let values = pairs.map(|(name, value)| {
-        let value = if room == Some(name) { region(value, REGION)? } else { value.to_owned() };
+        let value = if embed_area == Some(name) { region(value, REGION)? } else { value.to_owned() };
         Ok((name, value))
     });
     let variables: Vec<(&str, String)> = values.collect::<Result<_>>()?;

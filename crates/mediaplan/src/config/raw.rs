@@ -11,6 +11,7 @@ use vmspec::VmSpec;
 /// The whole file.
 #[derive(Clone, Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[schemars(rename = "media.toml")]
 pub struct MediaToml {
     /// The profile that commands take when none is named.
     pub default_profile: String,
@@ -38,6 +39,7 @@ pub struct Ipxe {
 /// `[profile.NAME]`.
 #[derive(Clone, Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[schemars(rename = "Profile")]
 pub struct ProfileToml {
     /// One line for people.
     pub about: String,

@@ -45,9 +45,9 @@ impl Stage for BootIso {
             marker: marker.clone(),
         })?;
         let efi = p.ensure(&EfiImage::new([("EFI/BOOT/BOOTX64.EFI", Arg::from(&grub))]))?;
-        let seed = config_initrd(profile);
-        let loaders = loaders(p, profile, &self.line, seed.is_some())?;
-        let layout = EmbedAreas { os: profile.os, files: loaders.clone(), config_initrd: seed.clone() };
+        let config = config_initrd(profile);
+        let loaders = loaders(p, profile, &self.line, config.is_some())?;
+        let layout = EmbedAreas { os: profile.os, files: loaders.clone(), config_initrd: config.clone() };
         let mut files = self.overlay();
         let mut add = |path: &str, artifact: &Artifact| files.push((path.to_owned(), Arg::from(artifact)));
         add("/vmlinuz", &self.os.kernel);
@@ -55,8 +55,8 @@ impl Stage for BootIso {
         add("/media.json", &p.ensure(&layout)?);
         add(&marker, &p.ensure(&marker_file(profile))?);
         loaders.iter().for_each(|(path, file, ..)| add(path, file));
-        if let Some(seed) = &seed {
-            add("/seed.cpio", &p.ensure(seed)?);
+        if let Some(config) = &config {
+            add("/seed.cpio", &p.ensure(config)?);
         }
         let name = format!("{}-{}-x86_64.iso", profile.name, self.version);
         let tools = self.tools.clone();
@@ -93,14 +93,14 @@ fn marker_file(profile: &Profile) -> Script {
     }
 }
 
-/// `isolinux.cfg` and `grub.cfg` out of one list of parameters, each with room behind them.
+/// `isolinux.cfg` and `grub.cfg` out of one list of parameters, each with an embed area behind them.
 fn loaders(
     p: &mut Planner,
     profile: &Profile,
     line: &Line,
-    seed: bool,
+    has_config: bool,
 ) -> Result<Vec<(&'static str, Artifact, Loader, Arg)>> {
-    let initrd = |separator: &str| match seed {
+    let initrd = |separator: &str| match has_config {
         true => format!("/seed.cpio{separator}/initrd"),
         false => "/initrd".to_owned(),
     };

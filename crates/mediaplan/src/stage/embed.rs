@@ -1,4 +1,4 @@
-//! What stays changeable in a finished ISO: room for kernel parameters and for a cloud-config.
+//! What stays changeable in a finished ISO: the embed areas for kernel parameters and for a cloud-config.
 
 use anyhow::Result;
 
@@ -54,14 +54,14 @@ impl Stage for CloudConfig {
     }
 }
 
-/// The loaders' files of an ISO, and `/media.json`, which says where in them the room is.
+/// The loaders' files of an ISO, and `/media.json`, which says where in them the embed areas are.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct EmbedAreas {
     /// Who reads the parameters.
     pub os: Os,
     /// Path in the ISO, file, who reads it, the parameters as written in it.
     pub files: Vec<(&'static str, Artifact, Loader, Arg)>,
-    /// The seed in the ISO's root.
+    /// The config initrd in the ISO's root.
     pub config_initrd: Option<ConfigInitrd>,
 }
 

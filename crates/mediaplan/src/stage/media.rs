@@ -79,8 +79,8 @@ pub fn plan(order: &Order<'_>) -> Result<Planned> {
     {
         outputs.push((format!("netboot/{name}"), artifact.clone()));
     }
-    if let (Some(seed), Some(config)) = (config_initrd(profile), &profile.cloud_config) {
-        outputs.push(("netboot/seed.cpio".to_owned(), p.ensure(&seed)?));
+    if let (Some(initrd), Some(config)) = (config_initrd(profile), &profile.cloud_config) {
+        outputs.push(("netboot/seed.cpio".to_owned(), p.ensure(&initrd)?));
         outputs.push(("netboot/cloud-config.yml".to_owned(), p.ensure(&CloudConfig(config.clone()))?));
     }
     Ok(Planned { plan: p.finish(), outputs, version })

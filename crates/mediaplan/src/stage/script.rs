@@ -14,7 +14,7 @@ pub struct Script {
     pub name: &'static str,
     /// Variables and their values, in order.
     pub variables: Vec<(&'static str, ScriptValue)>,
-    /// The variable that gets room behind it, for edits of the finished file.
+    /// The variable that gets an embed area behind it, for edits of the finished file.
     pub embed_area: Option<&'static str>,
 }
 

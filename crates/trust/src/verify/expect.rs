@@ -2,7 +2,7 @@
 //!
 //! Packages, files and program versions of the build machine are taken from the manifest; all else is planned here
 //! as `dist` would. So the keys of all nodes can be computed again, and what needs nothing of a machine (scripts,
-//! loaders' files, the seed) is made again. What was made on *this* machine under the same key is known as well.
+//! loaders' files, the config initrd) is made again. What was made on *this* machine under the same key is known as well.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -100,13 +100,13 @@ impl Expected {
         let named = paths(&planned.plan);
         let host = files("host").chain(files("host-tree")).filter(|(path, _)| named.contains(path)).collect();
         let said = nodes().flat_map(|n| &n.inputs).map(|i| (i.label.as_str(), i.value.as_str())).collect();
-        let world = Recorded { here: BuildHost::new(ctx, epoch), host: &host, said, epoch };
+        let recorded = Recorded { here: BuildHost::new(ctx, epoch), host: &host, said, epoch };
         let own: Vec<NodeId> = own(&planned.plan).into_iter().collect();
-        let own_keys = Keys::compute(&planned.plan, &own, &world)
+        let own_keys = Keys::compute(&planned.plan, &own, &recorded)
             .map_err(|missing| anyhow::anyhow!("the repository lacks files: {missing:?}"))?;
         let made = make(ctx, &planned.plan, &own_keys, &own, epoch)?;
         let goals: Vec<NodeId> = planned.outputs.iter().map(|(_, a)| a.node).collect();
-        let keys = Keys::compute(&planned.plan, &goals, &world).map_err(|missing| lacks(&missing));
+        let keys = Keys::compute(&planned.plan, &goals, &recorded).map_err(|missing| lacks(&missing));
         let nodes = match &keys {
             Ok(keys) => publish::nodes(ctx, &planned, keys)?,
             Err(_) => BTreeMap::new(),
