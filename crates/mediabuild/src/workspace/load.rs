@@ -65,8 +65,8 @@ fn docker(root: &Utf8Path) -> Result<docker::Sources> {
         program.extend(files.into_iter().filter(|f| !f.ends_with("/tests.rs")));
     }
     program.retain(|f| root.join(f).is_file());
-    let files = list(&root.join("systems/docker/root"))?;
-    let root = files.into_iter().map(|f| format!("systems/docker/root/{f}")).collect();
+    let files = list(&root.join("isofs/docker/system"))?;
+    let root = files.into_iter().map(|f| format!("isofs/docker/system/{f}")).collect();
     Ok(docker::Sources { root, program, cargo_home: String::new() })
 }
 

@@ -144,7 +144,7 @@ const BASE_MODULES: &[&str] = &["loop", "squashfs", "overlay"];
 /// Files of the repository that the system is made of, sorted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Sources {
-    /// `systems/docker/root/`: what lies in the system's root.
+    /// `isofs/docker/system/`: what lies in the system's root.
     pub root: Vec<String>,
     /// The configuration program's crates.
     pub program: Vec<String>,
@@ -257,7 +257,7 @@ impl Stage for Docker {
         let mut args = vec![
             ("kernel", Arg::from(&tree)),
             ("packages", Arg::from(&packages)),
-            ("init", Arg::Src("systems/docker/stage1".to_owned())),
+            ("init", Arg::Src("isofs/docker/init".to_owned())),
             ("image", Arg::from(&image)),
             ("vmlinuz", vmlinuz),
             ("to", initrd),
@@ -300,7 +300,7 @@ impl Stage for SystemImage {
             args.extend([("link", (*link).into()), ("target", (*target).into())]);
         }
         for source in root {
-            let place = source.strip_prefix("systems/docker/root/").unwrap_or(source);
+            let place = source.strip_prefix("isofs/docker/system/").unwrap_or(source);
             args.extend([("place", place.into()), ("file", Arg::Src(source.clone()))]);
         }
         node.builtin("docker-root", args);
