@@ -19,7 +19,7 @@ use netboot::{
     fleet,
     log::Log,
     script,
-    server::has_address,
+    server::{has_address, own_address},
 };
 use report::{Mode, table::table};
 
@@ -84,7 +84,9 @@ pub fn run(ctx: &Ctx, args: &ServeArgs) -> Result<()> {
     let tree = config.tree.clone();
     let server = Server::start(config)?;
     let addr = server.addr();
-    ctx.report.note(format!("serving {tree} on http://{addr}/boot.html; the live view is http://{addr}/_/"));
+    let reached = SocketAddr::new(reached(addr.ip()), addr.port());
+    ctx.report
+        .note(format!("serving {tree} on http://{reached}/boot.html; the live view is http://{reached}/_/"));
     let dhcp = args.dhcp.then(|| site.dhcp(ctx, addr, args.dhcp_range)).transpose()?;
     ctx.report.note("Ctrl-C ends it");
     let end = watch(ctx, &server, dhcp, &events);
@@ -138,7 +140,7 @@ impl Site {
     fn config(&self, ctx: &Ctx, args: &ServeArgs) -> ServerConfig {
         let addr = args.listen.unwrap_or_else(|| usual_address(&self.base_url));
         // Whoever is answered by our DHCP is told where we are.
-        if let Some(text) = self.elsewhere(addr).filter(|_| !args.dhcp) {
+        if let Some(text) = self.elsewhere(addr, own_address()).filter(|_| !args.dhcp) {
             ctx.report.warn(text);
         }
         let mut config = ServerConfig::new(addr, &self.tree);
@@ -147,20 +149,27 @@ impl Site {
         config
     }
 
-    /// What is wrong with listening on `addr`, where the media ask at another address.
-    fn elsewhere(&self, addr: SocketAddr) -> Option<String> {
+    /// What is wrong with listening on `addr` when the media ask another address; `own` is where the network finds this
+    /// host.
+    fn elsewhere(&self, addr: SocketAddr, own: Option<IpAddr>) -> Option<String> {
         let asked: IpAddr = self.base_url.host.parse().ok()?;
         let reached = addr.ip() == asked || (addr.ip().is_unspecified() && has_address(asked));
         if reached && addr.port() == self.base_url.port {
             return None;
         }
-        let asks = format!("ipxe.iso asks {asked}:{}, and this listens on {addr}", self.base_url.port);
-        let nobody = addr.ip().is_loopback() || addr.ip().is_unspecified();
-        let here = if nobody { "ADDRESS:PORT".to_owned() } else { addr.to_string() };
-        let dist = self.profile.as_ref().map_or_else(String::new, |p| format!(" {p}"));
-        let again = format!("set base-url = \"http://{here}\" and run `cargo xtask dist{dist}` again");
-        let only = if addr.ip().is_loopback() { ", which only this host and QEMU on it reach" } else { "" };
-        Some(format!("{asks}{only}; {again}"))
+        let here = if addr.ip().is_loopback() || addr.ip().is_unspecified() { own } else { Some(addr.ip()) };
+        let here =
+            here.map_or_else(|| "ADDRESS:PORT".to_owned(), |ip| SocketAddr::new(ip, addr.port()).to_string());
+        let only = if addr.ip().is_loopback() { " (this host and QEMU only)" } else { "" };
+        let name = self.profile.as_deref();
+        let (section, dist) =
+            name.map_or_else(Default::default, |p| (format!("[profile.{p}] of "), format!(" {p}")));
+        Some(format!(
+            "ipxe.iso looks for this server at its base-url, http://{asked}:{}, but it listens on {addr}{only}. \
+             For machines of your network, set base-url = \"http://{here}\" in {section}media.toml, \
+             run `cargo xtask dist{dist}`, and serve again",
+            self.base_url.port
+        ))
     }
 
     fn dhcp(&self, ctx: &Ctx, http: SocketAddr, range: Option<fleet::Range>) -> Result<DnsmasqServer> {
@@ -215,6 +224,11 @@ impl Site {
 fn usual_address(base_url: &BaseUrl) -> SocketAddr {
     let ip = base_url.host.parse().ok().filter(|ip| has_address(*ip));
     SocketAddr::new(ip.unwrap_or(Ipv4Addr::LOCALHOST.into()), base_url.port)
+}
+
+/// Where a browser finds a server that listens on `ip`.
+fn reached(ip: IpAddr) -> IpAddr {
+    if ip.is_unspecified() { own_address().unwrap_or(Ipv4Addr::LOCALHOST.into()) } else { ip }
 }
 
 /// Shows what happens until Ctrl-C.
@@ -287,15 +301,25 @@ mod tests {
     #[test]
     fn listening_where_the_media_do_not_ask_is_said_with_the_way_out() {
         let site = site("http://192.168.1.10:8089");
-        let at = |addr: &str| site.elsewhere(addr.parse().unwrap());
+        let own = Some("10.1.2.3".parse().unwrap());
+        let at = |addr: &str| site.elsewhere(addr.parse().unwrap(), own);
         assert_eq!(at("192.168.1.10:8089"), None);
         let text = at("192.168.1.11:8089").unwrap();
-        assert!(text.contains("asks 192.168.1.10:8089") && text.contains("`cargo xtask dist box`"), "{text}");
+        assert!(text.contains("base-url, http://192.168.1.10:8089,"), "{text}");
+        assert!(text.contains("in [profile.box] of media.toml, run `cargo xtask dist box`"), "{text}");
         assert!(text.contains("base-url = \"http://192.168.1.11:8089\""), "{text}");
-        assert!(at("127.0.0.1:8089").unwrap().contains("only this host"));
+        // Where only this host reaches it, the address that others reach is offered.
+        let text = at("127.0.0.1:8089").unwrap();
+        assert!(text.contains("(this host and QEMU only)"), "{text}");
+        assert!(text.contains("base-url = \"http://10.1.2.3:8089\""), "{text}");
+        let text = at("0.0.0.0:80").unwrap();
+        assert!(text.contains("base-url = \"http://10.1.2.3:80\""), "{text}");
         assert!(at("192.168.1.10:80").is_some());
         // A name may lead anywhere.
-        assert_eq!(super::tests::site("http://boot.lan/x").elsewhere("10.0.0.1:80".parse().unwrap()), None);
+        assert_eq!(
+            super::tests::site("http://boot.lan/x").elsewhere("10.0.0.1:80".parse().unwrap(), own),
+            None
+        );
     }
 
     #[test]
