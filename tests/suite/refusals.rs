@@ -94,8 +94,8 @@ error: no such file or folder: artifacts
 "#]]);
     repo.write("artifacts/vmlinuz", "a kernel\n");
     repo.xtask(LINUX).assert().code(3).stdout_eq("").stderr_eq(str![[r#"
-error: media.lock has no digest for `vmlinuz`
-  help: record it, and see what vouches for it, with `cargo xtask fetch --update linux --artifacts DIR`
+error: media.lock has no digests for `vmlinuz` and `initrd`
+  help: record what is missing, and see what vouches for it, with `cargo xtask fetch --update linux --artifacts DIR`, where DIR holds `vmlinuz` and `initrd`
 
 "#]]);
     assert_eq!(repo.names("target/media/store"), [""; 0]);
@@ -153,6 +153,35 @@ error: no source gave rancheros.iso
 }
 
 #[test]
+fn all_inputs_that_are_missing_are_named_at_once_with_the_command_that_goes_on() {
+    if !can_build("rancheros", Engine::Source) {
+        return;
+    }
+    let repo = Repo::with_tools();
+    for server in ["https://github.com/rancher/os/releases/download", "https://releases.rancher.com/os"] {
+        repo.edit("media.toml", server, "http://127.0.0.1:1/a");
+    }
+    repo.edit(
+        "media.toml",
+        "\"https://github.com/ipxe/ipxe\", \"https://git.ipxe.org/ipxe.git\"",
+        "\"http://127.0.0.1:1/ipxe\"",
+    );
+    repo.xtask(&["-q", "dist", "rancheros"]).assert().code(7).stdout_eq("").stderr_eq(str![[r#"
+error: 2 inputs are not available: rancheros.iso, iPXE 2.0.0 sources
+  because: no source gave rancheros.iso
+      http://127.0.0.1:1/a/v1.5.8/rancheros.iso: io: Connection refused (os error 111)
+      http://127.0.0.1:1/a/v1.5.8/rancheros.iso: io: Connection refused (os error 111)
+    iPXE 2.0.0 sources failed
+      http://127.0.0.1:1/ipxe: could not fetch [..]
+      fatal: [..]
+  help: run `cargo xtask dist rancheros --engine prebuilt --artifacts DIR`, with rancheros.iso in the folder DIR; to compile iPXE, name a clone of it with --ipxe-repo PATH in place of --engine prebuilt
+
+"#]]);
+    assert_eq!(repo.dist(), None);
+    repo.assert_clean();
+}
+
+#[test]
 fn a_package_that_no_mirror_has_any_more_names_the_next_step() {
     let repo = Repo::new();
     let web = Web::new(&[]);
@@ -177,6 +206,7 @@ fn everything_that_is_missing_is_listed_at_once_with_the_one_command() {
     for program in ["git", "make", "gcc", "ld", "perl"] {
         assert!(text.contains(&format!("{program} (package ")), "{program} in {text}");
     }
+    assert!(text.contains("`cargo xtask dist rancheros --engine prebuilt`"), "{text}");
     let help = text.lines().find(|l| l.contains("apt-get install --no-install-recommends")).unwrap();
     for package in ["git", "make", "gcc", "binutils", "perl"] {
         assert!(help.contains(&format!(" {package}")), "{package} in {help}");

@@ -231,7 +231,7 @@ fn an_update_records_the_digest_and_what_vouches_for_it() {
     lab.repo.forget("rancheros");
     lab.repo.xtask(DIST).assert().code(3).stdout_eq("").stderr_eq(str![[r#"
 error: media.lock has no digest for `rancheros.iso`
-  help: record it, and see what vouches for it, with `cargo xtask fetch --update rancheros`
+  help: record what is missing, and see what vouches for it, with `cargo xtask fetch --update rancheros`
 
 "#]]);
     lab.repo.xtask(UPDATE).assert().success().stdout_eq(str![[r#"

@@ -108,7 +108,7 @@ impl<'c> BuildHost<'c> {
     fn said(&self, program: &str) -> String {
         let flag = match program {
             "xorriso" => "-version",
-            "nginx" => "-v",
+            "nginx" | "tinyproxy" => "-v",
             _ => "--version",
         };
         let cmd = Cmd::new(program, "ask for a version").arg(flag).deadline(Duration::from_secs(20));

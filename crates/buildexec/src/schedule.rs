@@ -16,7 +16,7 @@ use super::{
     tree,
 };
 use crate::ctx::Ctx;
-use buildplan::{Effect, Keys, NodeId, Plan, Resource};
+use buildplan::{Action, Effect, Keys, Node, NodeId, Plan, Resource};
 use failure::{Failure, Kind};
 use report::Event;
 
@@ -37,7 +37,8 @@ pub struct Summary {
 /// Makes `goals` and whatever they need that the store does not have.
 ///
 /// # Errors
-/// The first failure; others that were under way are shown as warnings. No node starts after it.
+/// The first failure; others that were under way are shown as warnings. No node starts after it, but for downloads when
+/// it was one: what cannot be had is told all at once, with [`Unavailable`] among the causes.
 pub fn execute(
     ctx: &Ctx,
     plan: &Plan,
@@ -49,7 +50,7 @@ pub fn execute(
     let (todo, cached) = missing(ctx, plan, keys, goals, store)?;
     let shared = SharedState {
         run: Run { ctx, plan, keys, epoch, store },
-        state: Mutex::new(NodeState::new(plan, &todo, ctx.jobs())),
+        state: Mutex::new(NodeState::new(plan, &todo, ctx.jobs(), ctx.globals.offline)),
         changed: Condvar::new(),
     };
     let workers = (ctx.jobs() + NET + 1).min(todo.len());
@@ -59,7 +60,7 @@ pub fn execute(
         }
     });
     let state = shared.state.into_inner().unwrap_or_else(PoisonError::into_inner);
-    finish(ctx, state).map(|built| Summary { built, cached })
+    finish(ctx, plan, state).map(|built| Summary { built, cached })
 }
 
 /// Walks from the goals: what the store has ends a branch. What a node is going to read is read here first, so that it
@@ -91,13 +92,73 @@ fn missing(
     Ok((todo, cached.into_keys().collect()))
 }
 
-fn finish(ctx: &Ctx, state: NodeState) -> Result<Vec<NodeId>> {
-    let mut errors = state.errors.into_iter();
+fn finish(ctx: &Ctx, plan: &Plan, state: NodeState) -> Result<Vec<NodeId>> {
+    let mut errors = state.errors.into_iter().chain(unavailable(plan, state.unavailable));
     let Some(first) = errors.next() else { return Ok(state.built) };
     for other in errors.filter(|e| failure::kind_of(e) != Some(Kind::Interrupted)) {
         ctx.report.warn(format!("also: {other:#}"));
     }
     Err(first)
+}
+
+/// Downloads that no source gave: the cause of an error that lists them.
+#[derive(Debug)]
+pub struct Unavailable {
+    /// The nodes that wanted them, in the plan's order.
+    pub nodes: Vec<NodeId>,
+    said: String,
+}
+
+impl std::fmt::Display for Unavailable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.said)
+    }
+}
+
+impl std::error::Error for Unavailable {}
+
+/// One error for all inputs that no source gave; a single one speaks for itself.
+fn unavailable(plan: &Plan, mut inputs: Vec<(NodeId, anyhow::Error)>) -> Option<anyhow::Error> {
+    if inputs.len() < 2 {
+        return inputs.pop().map(|(_, e)| e);
+    }
+    inputs.sort_by_key(|(id, _)| *id);
+    let label = |(id, _): &(NodeId, _)| plan.node(*id).label.clone();
+    let show = |(_, e): &(NodeId, anyhow::Error)| format!("{e}\n{}", root_cause(e));
+    // The packages of a distribution all have the same mirrors: one of them tells as much as fifty.
+    let (packages, files): (Vec<_>, Vec<_>) = inputs.iter().partition(|(id, _)| is_package(plan.node(*id)));
+    let mut labels: Vec<String> = files.iter().map(|input| label(input)).collect();
+    let mut said: Vec<String> = files.iter().map(|input| show(input)).collect();
+    if let Some((first, more)) = packages.split_first() {
+        said.push(show(first));
+        labels.push(if more.is_empty() { label(first) } else { format!("{} packages", packages.len()) });
+    }
+    let message = format!("{} inputs are not available: {}", inputs.len(), labels.join(", "));
+    let nodes = inputs.iter().map(|(id, _)| *id).collect();
+    let mut helps: Vec<&str> = inputs.iter().flat_map(|(_, e)| failure::helps_of(e)).collect();
+    helps.sort_unstable();
+    helps.dedup();
+    Some(
+        Failure::new(Kind::Network, message)
+            .help(helps.join("\n"))
+            .source(Unavailable { nodes, said: said.join("\n") })
+            .into(),
+    )
+}
+
+/// Whether to go on with a download after another one failed, in order to name all that is missing. Where the mirrors of
+/// a distribution are not reached, dozens of packages would wait for the same answer.
+fn is_worth_asking(node: &Node, offline: bool) -> bool {
+    node.resource == Resource::Net && (offline || !is_package(node))
+}
+
+fn is_package(node: &Node) -> bool {
+    node.actions.iter().any(|action| matches!(action, Action::Fetch(fetch) if fetch.purl.is_some()))
+}
+
+/// The last cause, indented: what each source said.
+fn root_cause(e: &anyhow::Error) -> String {
+    e.root_cause().to_string().lines().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
 }
 
 struct Run<'a> {
@@ -115,10 +176,14 @@ struct NodeState {
     free: BTreeMap<Resource, usize>,
     built: Vec<NodeId>,
     errors: Vec<anyhow::Error>,
+    /// Downloads that no source gave.
+    unavailable: Vec<(NodeId, anyhow::Error)>,
+    /// Whether a download that is missing is found out at no cost.
+    offline: bool,
 }
 
 impl NodeState {
-    fn new(plan: &Plan, todo: &BTreeSet<NodeId>, jobs: usize) -> Self {
+    fn new(plan: &Plan, todo: &BTreeSet<NodeId>, jobs: usize, offline: bool) -> Self {
         let waits = |id: &NodeId| plan.node(*id).inputs().intersection(todo).copied().collect();
         Self {
             waiting: todo.iter().map(|id| (*id, waits(id))).collect(),
@@ -127,6 +192,8 @@ impl NodeState {
             free: BTreeMap::from([(Resource::Cpu, jobs), (Resource::AllCpus, 1), (Resource::Net, NET)]),
             built: Vec::new(),
             errors: Vec::new(),
+            unavailable: Vec::new(),
+            offline,
         }
     }
 
@@ -150,6 +217,11 @@ impl NodeState {
                 self.waiting.values_mut().for_each(|waits| {
                     waits.remove(&id);
                 });
+            }
+            Err(e) if failure::kind_of(&e) == Some(Kind::Network) => {
+                self.unavailable.push((id, e));
+                let offline = self.offline;
+                self.waiting.retain(|id, _| is_worth_asking(plan.node(*id), offline));
             }
             Err(e) => self.stop(e),
         }

@@ -1,13 +1,13 @@
 //! From a selection on the command line to a plan with its keys: what `dist`, `plan` and `verify` share.
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use camino::Utf8PathBuf;
 
 use super::{params::read_cloud_config, password::PasswordArgs};
 use bootparams::{Diagnostic, Severity, SourceText, cloud_config};
 use buildexec::ctx::Ctx;
-use buildexec::host_inputs::BuildHost;
-use buildplan::{Keys, NodeId};
+use buildexec::{host_inputs::BuildHost, schedule::Unavailable};
+use buildplan::{Action, Arg, FetchSpec, Keys, NodeId};
 use failure::{Failure, Kind};
 use mediabuild::workspace::{load::Loaded, preflight, publish::Publish};
 use mediaplan::config::{Engine, IpxePin, Profile, repository};
@@ -156,6 +156,42 @@ impl<'a> Build<'a> {
             }
             preflight::failure(&needs.iter().collect::<Vec<_>>())
         })
+    }
+
+    /// Where inputs are not available: the command that builds from what a person can bring.
+    #[must_use]
+    pub fn explain_unavailable(&self, e: anyhow::Error) -> anyhow::Error {
+        let Some(unavailable) = e.chain().find_map(|cause| cause.downcast_ref::<Unavailable>()) else {
+            return e;
+        };
+        let (mut files, mut sources) = (Vec::new(), false);
+        for action in unavailable.nodes.iter().flat_map(|id| &self.planned.plan.node(*id).actions) {
+            match action {
+                Action::Fetch(FetchSpec { purl: None, to: Arg::Out(name), .. }) => files.push(name.as_str()),
+                Action::Builtin { name: "git-checkout", .. } => sources = true,
+                _ => {}
+            }
+        }
+        if files.is_empty() {
+            return e;
+        }
+        let engine = match self.engine {
+            _ if sources => " --engine prebuilt".to_owned(),
+            Engine::Prebuilt if self.profile.engine == Engine::Source => " --engine prebuilt".to_owned(),
+            Engine::Source if self.profile.engine == Engine::Prebuilt => " --engine source".to_owned(),
+            _ => String::new(),
+        };
+        let online = if self.ctx.globals.offline { " without --offline" } else { "" };
+        let mut help = format!(
+            "run `cargo xtask dist {}{engine} --artifacts DIR`{online}, with {} in the folder DIR",
+            self.profile.name,
+            files.join(" and ")
+        );
+        if sources {
+            help +=
+                "; to compile iPXE, name a clone of it with --ipxe-repo PATH in place of --engine prebuilt";
+        }
+        Failure::new(Kind::Network, e.to_string()).help(help).source(anyhow!("{unavailable}")).into()
     }
 
     /// What puts the outputs into `dist/`.

@@ -16,11 +16,12 @@ use buildexec::{
     store::{Inspection, Store},
 };
 use buildplan::Keys;
+use failure::{Failure, Kind};
 use mediabuild::workspace::{
     preflight,
     publish::{Damaged, Published},
 };
-use mediaplan::stage::needs;
+use mediaplan::{config::Engine, stage::needs};
 use report::Event;
 
 /// Arguments of `dist`.
@@ -93,7 +94,9 @@ pub(super) fn build(ctx: &Ctx, selection: &Selection, install: bool) -> Result<B
     let loaded = mediabuild::workspace::load::load(ctx)?;
     let profile = loaded.config.profile(selection.profile.as_deref())?;
     let engine = selection.engine.unwrap_or(profile.engine);
-    preflight::check(ctx, &needs::dist(&profile.media, engine), install)?;
+    preflight::can_build(std::env::consts::OS, &profile.name)?;
+    preflight::check(ctx, &needs::dist(&profile.media, engine), install)
+        .map_err(|e| without_compiler(e, &profile.name, engine))?;
     let build = Build::new(ctx, &loaded, profile, selection)?;
     build.check_params()?;
     let store = Store::open(&ctx.work, &ctx.report, &ctx.runner.interrupt)?;
@@ -103,11 +106,22 @@ pub(super) fn build(ctx: &Ctx, selection: &Selection, install: bool) -> Result<B
         return Ok(Built { published: Published::Unchanged, dir });
     }
     let made = build.keys().and_then(|keys| make(ctx, &build, &keys, &store));
+    let made = made.map_err(|e| build.explain_unavailable(e));
     // Whatever happened: what holds a password does not stay.
     let forgotten = store.forget_secrets(selection.keep_secrets);
     let published = made?;
     forgotten?;
     Ok(Built { published, dir })
+}
+
+/// Adds the way out that needs no compiler.
+fn without_compiler(e: anyhow::Error, profile: &str, engine: Engine) -> anyhow::Error {
+    if engine != Engine::Source || failure::kind_of(&e) != Some(Kind::MissingTool) {
+        return e;
+    }
+    let help = failure::helps_of(&e).join("\n");
+    let other = format!("`cargo xtask dist {profile} --engine prebuilt` compiles no iPXE and needs fewer");
+    Failure::new(Kind::MissingTool, e.to_string()).help(format!("{help};\n{other}")).into()
 }
 
 /// Whether all is there, as far as sizes and times tell.

@@ -2,22 +2,31 @@
 
 use anyhow::Result;
 
-use buildexec::ctx::Ctx;
-use buildexec::host_inputs::BuildHost;
+use buildexec::{ctx::Ctx, host_inputs::BuildHost};
 use buildplan::HostInputs as _;
 use mediabuild::workspace::preflight;
 use mediaplan::stage::needs::{self, Need};
-use report::table::table;
+use serde::Serialize;
 
 /// Arguments of `doctor`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n\
-\x20 cargo xtask doctor            # what is there\n\
-\x20 cargo xtask doctor --install  # and have the rest installed")]
+\x20 cargo xtask doctor            # what is found, and what is missing for what\n\
+\x20 cargo xtask doctor --install  # install the rest")]
 pub struct DoctorArgs {
     /// Install what is missing with apt, as root or through sudo.
     #[arg(long)]
     pub install: bool,
+}
+
+/// A need with what was found of it.
+#[derive(Debug, Serialize)]
+struct Row {
+    what: String,
+    package: &'static str,
+    #[serde(rename = "for")]
+    purpose: &'static str,
+    found: Option<String>,
 }
 
 /// Lists everything that any command needs, with the versions found.
@@ -25,9 +34,8 @@ pub struct DoctorArgs {
 /// # Errors
 /// [`failure::Kind::MissingTool`] when something is missing, with the command that installs it.
 pub fn run(ctx: &Ctx, args: &DoctorArgs) -> Result<()> {
-    let needs = needs::all();
     if args.install {
-        preflight::check(ctx, &needs, true)?;
+        preflight::check(ctx, &needs::all(), true)?;
     }
     let machine = BuildHost::new(ctx, 0);
     let found = |need: &Need| -> Option<String> {
@@ -36,17 +44,99 @@ pub fn run(ctx: &Ctx, args: &DoctorArgs) -> Result<()> {
         }
         machine.tool(&need.what).ok().map(|t| t.version)
     };
-    let rows: Vec<(Need, Option<String>)> = needs.into_iter().map(|n| (n.clone(), found(&n))).collect();
-    if ctx.globals.json {
-        let list =
-            rows.iter().map(|(n, f)| serde_json::json!({ "what": n.what, "package": n.package, "found": f }));
-        ctx.report.out_json(&list.collect::<Vec<_>>());
-    } else {
-        let cells = rows.iter().map(|(n, f)| {
-            vec![n.what.clone(), n.package.to_owned(), f.clone().unwrap_or_else(|| "MISSING".to_owned())]
-        });
-        ctx.report.out(&table(&["NEEDED", "PACKAGE", "FOUND"], &cells.collect::<Vec<_>>()));
+    let mut rows = Vec::new();
+    for (purpose, needs) in needs::by_purpose() {
+        for need in needs {
+            rows.push(Row { found: found(&need), what: need.what, package: need.package, purpose });
+        }
     }
-    let missing: Vec<&Need> = rows.iter().filter(|(_, f)| f.is_none()).map(|(n, _)| n).collect();
-    if missing.is_empty() { Ok(()) } else { Err(preflight::failure(&missing)) }
+    let missing: Vec<Need> = needs::all()
+        .into_iter()
+        .filter(|need| rows.iter().any(|row| row.what == need.what && row.found.is_none()))
+        .collect();
+    if ctx.globals.json {
+        ctx.report.out_json(&rows);
+    } else {
+        ctx.report.out(&page(&rows));
+    }
+    if let Some(text) = preflight::limits(std::env::consts::OS, "smoke") {
+        ctx.report.note(text);
+    }
+    if missing.is_empty() { Ok(()) } else { Err(preflight::failure(&missing.iter().collect::<Vec<_>>())) }
+}
+
+/// The rows under a line for each purpose, at most 80 columns wide, and a summary.
+fn page(rows: &[Row]) -> String {
+    let mut text = String::new();
+    let mut missing = Vec::new();
+    for part in rows.chunk_by(|a, b| a.purpose == b.purpose) {
+        text += &format!("To {}:\n", part[0].purpose);
+        for row in part {
+            let found = row.found.as_deref().map_or("MISSING", version);
+            text += &format!("  {:<48} {found}\n", row.what);
+        }
+        if part.iter().any(|row| row.found.is_none()) {
+            missing.push(part[0].purpose);
+        }
+    }
+    text.push('\n');
+    text += &match missing.as_slice() {
+        [] => "All found: every command works here.\n".to_owned(),
+        // The default profile is made of pinned packages alone.
+        _ => {
+            format!("`dist` of the default profile works here. What does not yet: {}.\n", missing.join("; "))
+        }
+    };
+    text
+}
+
+/// The number in what a program says of itself, such as `2.47.3` in `git version 2.47.3`; all of it where there is none.
+fn version(said: &str) -> &str {
+    let words = said.split([' ', '(', ')', '/', ',']).map(|word| word.trim_start_matches('v'));
+    let is_number = |word: &&str| word.starts_with(|c: char| c.is_ascii_digit()) && word.contains('.');
+    let short: &str = words.into_iter().find(is_number).unwrap_or(said);
+    short.char_indices().nth(28).map_or(short, |(end, _)| &short[..end])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_is_the_number_in_what_a_program_says() {
+        for (said, number) in [
+            ("git version 2.47.3 (754c44c2)", "2.47.3"),
+            ("gcc (Debian 12.2.0-14+deb12u1) 12.2.0 (75e997ec)", "12.2.0-14+deb12u1"),
+            ("GNU ld (GNU Binutils for Debian) 2.40 (f6d71a1b)", "2.40"),
+            ("This is perl 5, version 36, subversion 0 (v5.36.0) built for x86_64-linux", "5.36.0"),
+            ("nginx version: nginx/1.22.1 (bc08ffbb)", "1.22.1"),
+            ("found", "found"),
+        ] {
+            assert_eq!(version(said), number);
+        }
+    }
+
+    #[test]
+    fn the_page_fits_80_columns_and_ends_with_a_summary() {
+        let row = |need: Need, purpose, found: Option<&str>| Row {
+            what: need.what,
+            package: need.package,
+            purpose,
+            found: found.map(str::to_owned),
+        };
+        let rows = |found: Option<&'static str>| -> Vec<Row> {
+            let parts = needs::by_purpose().into_iter();
+            parts
+                .flat_map(|(purpose, needs)| needs.into_iter().map(move |n| row(n, purpose, found)))
+                .collect()
+        };
+        let long = "a program that says a great deal about itself before it comes to its number";
+        let (all, none) = (page(&rows(Some(long))), page(&rows(None)));
+        for line in all.lines().chain(none.lines().filter(|l| !l.starts_with('`'))) {
+            assert!(line.chars().count() <= 80, "{line}");
+        }
+        assert!(all.ends_with("\n\nAll found: every command works here.\n"), "{all}");
+        let last = none.lines().last().unwrap();
+        assert!(last.contains("boot media in QEMU (`vm`)") && last.contains("compile iPXE"), "{last}");
+    }
 }

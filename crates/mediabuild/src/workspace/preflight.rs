@@ -14,6 +14,39 @@ use report::Event;
 /// Where apt keeps the indices it has fetched and verified.
 const APT_LISTS: &str = "/var/lib/apt/lists";
 
+/// What does not work on a machine with the operating system `os` (as [`std::env::consts::OS`] names it), and the line
+/// to type for it; `None` on Linux, where all does.
+#[must_use]
+pub fn limits(os: &str, profile: &str) -> Option<String> {
+    let works = "`plan`, `fetch`, `params`, `kargs`, `iso`, `verify`, `serve` and `vm --backend virtualbox` work here";
+    let container = |folder: &str| {
+        format!(
+            "docker run --rm --platform linux/amd64 -v \"{folder}:/src\" -w /src rust:1-trixie cargo xtask dist {profile}"
+        )
+    };
+    match os {
+        "linux" => None,
+        "windows" => Some(format!(
+            "{works}; media are built on Linux, in WSL or a Debian container:\n  \
+             wsl --exec bash -lc \"cargo xtask dist {profile}\"\n  {}",
+            container("${PWD}")
+        )),
+        _ => Some(format!(
+            "{works}; media are built on Linux, for instance in a Debian container:\n  {}",
+            container("$PWD")
+        )),
+    }
+}
+
+/// Refuses to build media where the programs of the pinned packages do not run.
+///
+/// # Errors
+/// [`Kind::Usage`] with the lines that build them in Linux on the same machine.
+pub fn can_build(os: &str, profile: &str) -> Result<()> {
+    let Some(limits) = limits(os, profile) else { return Ok(()) };
+    Err(Failure::new(Kind::Usage, format!("media cannot be built on {os}")).help(limits).into())
+}
+
 /// Whether `need` is there.
 #[must_use]
 pub fn is_there(ctx: &Ctx, need: &Need) -> bool {
@@ -54,12 +87,21 @@ pub fn failure(missing: &[&Need]) -> anyhow::Error {
         [one] => format!("{one} is missing"),
         _ => format!("{} programs or files are missing: {}", list.len(), list.join(", ")),
     };
+    Failure::new(Kind::MissingTool, message).help(how(std::env::consts::OS, &packages(missing))).into()
+}
+
+/// How `packages` of Debian come onto a machine.
+fn how(os: &str, packages: &[String]) -> String {
+    let names = packages.join(" ");
+    if os != "linux" {
+        return format!(
+            "in WSL or a container with Debian: `apt-get install --no-install-recommends {names}`"
+        );
+    }
     let sudo = if is_root() { "" } else { "sudo " };
-    let help = format!(
-        "install them with `{sudo}apt-get install --no-install-recommends {}`, or let `--install` do it",
-        packages(missing).join(" ")
-    );
-    Failure::new(Kind::MissingTool, message).help(help).into()
+    format!(
+        "install them with `{sudo}apt-get install --no-install-recommends {names}`, or let `--install` do it"
+    )
 }
 
 fn or_unknown(package: &str) -> &str {
@@ -82,8 +124,8 @@ fn has_index() -> bool {
 /// [`Kind::MissingTool`] without apt; what apt says when it fails.
 pub fn install_packages(ctx: &Ctx, packages: &[String]) -> Result<()> {
     if ctx.find_program("apt-get").is_none() {
-        return Err(Failure::new(Kind::MissingTool, "--install works with apt, which is not here")
-            .help("install what `cargo xtask doctor` lists by your system's own means")
+        return Err(Failure::new(Kind::MissingTool, "--install needs apt, which this machine does not have")
+            .help("install what `cargo xtask doctor` lists with your system's package manager")
             .into());
     }
     ctx.report.note(format!("installing with apt: {}", packages.join(" ")));
@@ -170,6 +212,19 @@ pub fn is_root() -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn where_media_cannot_be_built_the_line_that_builds_them_is_given() {
+        assert_eq!(limits("linux", "smoke"), None);
+        assert!(can_build("linux", "smoke").is_ok());
+        let windows = limits("windows", "box").unwrap();
+        assert!(windows.contains("\n  wsl --exec bash -lc \"cargo xtask dist box\"\n"), "{windows}");
+        let error = can_build("macos", "box").unwrap_err();
+        assert_eq!(failure::kind_of(&error), Some(Kind::Usage));
+        let help = failure::helps_of(&error).concat();
+        assert!(help.contains("docker run --rm --platform linux/amd64 -v \"$PWD:/src\""), "{help}");
+        assert!(!how("windows", &["git".to_owned()]).contains("sudo"));
+    }
 
     #[test]
     fn the_steps_of_an_installation_are_counted() {

@@ -49,12 +49,12 @@ const UPDATE: &[&str] = &["gpgv", KEYRING];
 const PAIR: &[&str] = &["faketime", "/usr/share/i18n/locales/de_DE"];
 /// What tests build images of others with, and hold our servers' configurations against.
 const TEST: &[&str] = &[
+    "dnsmasq",
     "xorriso",
     "genisoimage",
     "grub-mkrescue",
     "mformat",
     "/usr/lib/grub/i386-pc",
-    "dnsmasq",
     "nginx",
     "tinyproxy",
 ];
@@ -93,10 +93,28 @@ pub fn pair() -> Vec<Need> {
     needs(&[PAIR])
 }
 
+/// Everything that any command needs, the tests included, by what it is for.
+#[must_use]
+pub fn by_purpose() -> Vec<(&'static str, Vec<Need>)> {
+    vec![
+        ("compile iPXE (`--engine source`)", needs(&[SOURCE])),
+        ("build the docker profile", needs(&[COMPILER])),
+        ("record packages (`fetch --update`)", update()),
+        ("boot media in QEMU (`vm`)", boot()),
+        ("serve with --dhcp, and test", needs(&[TEST])),
+    ]
+}
+
 /// Everything that any command needs, the tests included.
 #[must_use]
 pub fn all() -> Vec<Need> {
-    needs(&[SOURCE, UPDATE, BOOT, TEST])
+    let mut all: Vec<Need> = Vec::new();
+    for need in by_purpose().into_iter().flat_map(|(_, needs)| needs) {
+        if !all.contains(&need) {
+            all.push(need);
+        }
+    }
+    all
 }
 
 fn needs(lists: &[&[&str]]) -> Vec<Need> {

@@ -157,27 +157,42 @@ pub struct Supply<'a> {
 }
 
 impl Supply<'_> {
-    fn download(&self, released: &Released) -> Result<ReleaseFile> {
-        let found = self.locked.iter().find(|(name, _)| *name == released.name);
-        let Some((_, locked)) = found else {
-            return Err(Failure::new(
-                Kind::Config,
-                format!("media.lock has no digest for `{}`", released.name),
-            )
-            .help(format!(
-                "record it, and see what vouches for it, with `cargo xtask fetch --update {}{}`",
-                self.profile,
-                if released.urls.is_empty() { " --artifacts DIR" } else { "" }
-            ))
-            .into());
+    /// Each of `released` as the lock has it.
+    fn downloads<const N: usize>(&self, released: [&Released; N]) -> Result<[ReleaseFile; N]> {
+        let locked = |name: &str| self.locked.iter().find(|(n, _)| *n == name).map(|(_, locked)| *locked);
+        let missing: Vec<&Released> =
+            released.iter().copied().filter(|r| locked(&r.name).is_none()).collect();
+        let found = released.map(|r| {
+            locked(&r.name).map(|locked| ReleaseFile {
+                name: r.name.clone(),
+                urls: r.urls.clone(),
+                artifacts: self.pins.artifacts.clone(),
+                sha256: locked.sha256,
+                size: locked.size,
+            })
+        });
+        if missing.is_empty() {
+            return Ok(found.map(|download| download.expect("none is missing")));
+        }
+        Err(self.not_locked(&missing))
+    }
+
+    fn not_locked(&self, missing: &[&Released]) -> anyhow::Error {
+        let names: Vec<String> = missing.iter().map(|r| format!("`{}`", r.name)).collect();
+        let names = names.join(" and ");
+        let digests = if missing.len() == 1 { "no digest" } else { "no digests" };
+        let brought = missing.iter().any(|r| r.urls.is_empty());
+        let (artifacts, holds) = if brought {
+            (" --artifacts DIR", format!(", where DIR holds {names}"))
+        } else {
+            ("", String::new())
         };
-        Ok(ReleaseFile {
-            name: released.name.clone(),
-            urls: released.urls.clone(),
-            artifacts: self.pins.artifacts.clone(),
-            sha256: locked.sha256,
-            size: locked.size,
-        })
+        Failure::new(Kind::Config, format!("media.lock has {digests} for {names}"))
+            .help(format!(
+                "record what is missing, and see what vouches for it, with `cargo xtask fetch --update {}{artifacts}`{holds}",
+                self.profile,
+            ))
+            .into()
     }
 }
 
@@ -205,10 +220,11 @@ pub fn plan(p: &mut Planner, media: &Media, supply: &Supply<'_>) -> Result<OsFil
             })
         }
         Media::Iso { file, kernel, initrd } => {
-            p.ensure(&FromIso { iso: supply.download(file)?, kernel: kernel.clone(), initrd: initrd.clone() })
+            let [iso] = supply.downloads([file])?;
+            p.ensure(&FromIso { iso, kernel: kernel.clone(), initrd: initrd.clone() })
         }
         Media::Files { kernel, initrd } => {
-            let (kernel, initrd) = (supply.download(kernel)?, supply.download(initrd)?);
+            let [kernel, initrd] = supply.downloads([kernel, initrd])?;
             Ok(OsFiles { kernel: p.ensure(&kernel)?, initrd: p.ensure(&initrd)? })
         }
     }
