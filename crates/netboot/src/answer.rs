@@ -79,7 +79,8 @@ pub(super) async fn answer(
             Err(StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR))
         }
         (Some(path), Some(host), _) => {
-            find(&shared, path, &machine, link.peer, &host).await.ok_or(StatusCode::NOT_FOUND)
+            let known = shared.hosts.know(&host, local);
+            find(&shared, path, &Asker { machine: &machine, peer: link.peer, host: &host, known }).await
         }
         (None, ..) => Err(StatusCode::NOT_FOUND),
     };
@@ -87,7 +88,7 @@ pub(super) async fn answer(
         Ok(content) => (head_of(&content, request.headers(), get), content.source),
         Err(status) => refusal(status),
     };
-    if path.as_deref() == Some("_/up") {
+    if path.as_deref() == Some("_/up") && head.status.is_success() {
         link.tell(ClientEventKind::Up { machine: machine.clone() });
     }
     let asked = ServedRequest {
@@ -137,47 +138,71 @@ fn own(shared: &ServerState, path: &str) -> Option<Content> {
     }
 }
 
-/// The thing at a checked path.
-async fn find(
-    shared: &ServerState,
-    path: &str,
-    machine: &MachineName,
+/// Who asks, and under which host.
+struct Asker<'a> {
+    machine: &'a MachineName,
     peer: std::net::IpAddr,
-    host: &str,
-) -> Option<Content> {
+    host: &'a str,
+    /// Whether `host` is this server.
+    known: bool,
+}
+
+/// The thing at a checked path, or why it is not told.
+async fn find(shared: &ServerState, path: &str, asker: &Asker<'_>) -> Result<Content, StatusCode> {
+    let role = target::role(path);
+    if !asker.known && target::is_private(path) {
+        return Err(StatusCode::MISDIRECTED_REQUEST);
+    }
     if let Some(content) = own(shared, path) {
-        return Some(content);
+        return Ok(content);
     }
     let media_type = target::media_type(path);
-    let names = || target::machine_names(machine, peer);
     let made = shared.config.overrides.get(path).cloned();
-    match target::role(path) {
-        FileRole::Script => {
-            // One script under two names, in whichever form the tree has it.
-            let either = || ["boot.html", "boot.ipxe"].into_iter();
-            let text = made
-                .or_else(|| either().find_map(|n| shared.config.overrides.get(n).cloned()))
-                .or_else(|| shared.tree.machine_text(&names(), "ipxe"))
-                .or_else(|| shared.tree.text(path))
-                .or_else(|| either().find_map(|n| shared.tree.text(n)))?;
-            let text = script::for_host(&String::from_utf8(text).ok()?, host);
-            return Some(Content::made(text.into_bytes(), media_type));
-        }
+    let names = || target::machine_names(asker.machine, asker.peer);
+    match role {
+        FileRole::Script => return boot_script(shared, path, asker, made),
         FileRole::CloudConfig => {
             if let Some(text) = made.or_else(|| shared.tree.machine_text(&names(), "yml")) {
-                return Some(Content::made(text, media_type));
+                return Ok(Content::made(text, media_type));
             }
         }
         _ => {
             if let Some(bytes) = made {
-                return Some(Content::made(bytes, media_type));
+                return Ok(Content::made(bytes, media_type));
             }
         }
     }
-    let entry = shared.tree.find(path)?;
-    let etag = entry.etag().await.ok()?;
+    let entry = shared.tree.find(path).ok_or(StatusCode::NOT_FOUND)?;
+    let etag = entry.etag().await.map_err(|_| StatusCode::NOT_FOUND)?;
     let source = BodySource::File(Arc::clone(&entry.file));
-    Some(Content { source, len: entry.len, etag, modified: entry.modified, media_type })
+    Ok(Content { source, len: entry.len, etag, modified: entry.modified, media_type })
+}
+
+/// One script under two names, in whichever form the tree has it; a machine's own comes first.
+fn boot_script(
+    shared: &ServerState,
+    path: &str,
+    asker: &Asker<'_>,
+    made: Option<Vec<u8>>,
+) -> Result<Content, StatusCode> {
+    let either = || ["boot.html", "boot.ipxe"].into_iter();
+    let made = made.or_else(|| either().find_map(|n| shared.config.overrides.get(n).cloned()));
+    let text = if let Some(text) = made {
+        text
+    } else if let Some(text) =
+        shared.tree.machine_text(&target::machine_names(asker.machine, asker.peer), "ipxe")
+    {
+        if !asker.known {
+            return Err(StatusCode::MISDIRECTED_REQUEST);
+        }
+        text
+    } else {
+        let found = shared.tree.text(path).or_else(|| either().find_map(|n| shared.tree.text(n)));
+        found.ok_or(StatusCode::NOT_FOUND)?
+    };
+    let text = String::from_utf8(text).map_err(|_| StatusCode::NOT_FOUND)?;
+    let text = script::for_host(&text, asker.host);
+    Ok(Content::made(text.into_bytes(), target::media_type(path)))
 }
 
 fn head_of(content: &Content, headers: &HeaderMap, get: bool) -> AnswerHead {
@@ -225,7 +250,10 @@ fn head_of(content: &Content, headers: &HeaderMap, get: bool) -> AnswerHead {
 }
 
 fn refusal(status: StatusCode) -> (AnswerHead, BodySource) {
-    let text = format!("{status}\n");
+    let mut text = format!("{status}\n");
+    if status == StatusCode::MISDIRECTED_REQUEST {
+        text += "this server does not know itself by that name; start it with --host NAME if it is right\n";
+    }
     let mut head = AnswerHead::new(status);
     head.len = text.len() as u64;
     head.size = head.len;

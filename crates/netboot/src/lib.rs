@@ -12,6 +12,8 @@ mod covered;
 pub mod dhcp;
 pub mod event;
 pub mod fleet;
+mod host;
+mod links;
 pub mod log;
 mod offer;
 mod page;

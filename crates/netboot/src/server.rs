@@ -1,7 +1,7 @@
 //! The running server: its threads, its limits, and the way to start and stop it.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     net::{IpAddr, SocketAddr},
     sync::{
         Arc, Mutex, PoisonError,
@@ -23,6 +23,8 @@ use super::{
     answer::answer,
     boot::MachineLine,
     event::{ClientEvent, ClientEventKind},
+    host::Hosts,
+    links::Links,
     timeline::Timeline,
     tree::ServedTree,
     wire::{Link, Stream},
@@ -41,6 +43,9 @@ pub struct ServerConfig {
     pub tree: Utf8PathBuf,
     /// The path of the profile's base-url, such as `media`: the tree is served below it as well as at the root.
     pub prefix: String,
+    /// Names and addresses under which clients reach this server, besides its own. What is private (the live view,
+    /// cloud-configs, the files of single machines) is told under no other.
+    pub names: Vec<String>,
     /// Folder of per-machine scripts and cloud-configs (`<mac|uuid|ip>.{ipxe,yml}`), if there is one.
     pub machines: Option<Utf8PathBuf>,
     /// Bytes served instead of the file at a path such as `boot.html`; scripts still get the requester's host.
@@ -60,6 +65,7 @@ impl ServerConfig {
             addr,
             tree: tree.as_ref().to_owned(),
             prefix: String::new(),
+            names: Vec::new(),
             machines: None,
             overrides: BTreeMap::new(),
             faults: BTreeMap::new(),
@@ -81,20 +87,21 @@ pub enum Fault {
 /// What clients may take.
 #[derive(Clone, Copy, Debug)]
 pub struct ServerLimits {
-    /// Connections at once. When all are in use, the one that was silent for longest makes room.
+    /// Connections at once; fewer where the process may open fewer files. When all are in use, the address with the
+    /// most of them makes room.
     pub connections: usize,
     /// A request's head must be complete after this long; an idle connection is closed as late.
     pub head: Duration,
-    /// A reader that takes nothing for this long is cut.
+    /// A reader that takes nothing for this long, or next to nothing, is cut.
     pub patience: Duration,
-    /// A connection silent for less is not cut to make room for another.
+    /// A connection silent for less is not cut to make room for another of the same address.
     pub grace: Duration,
 }
 
 impl Default for ServerLimits {
     fn default() -> Self {
         Self {
-            connections: 4096,
+            connections: 8192,
             head: Duration::from_secs(30),
             // A person who looks at a hanging machine wants to see it hang, so this is longer than nginx's.
             patience: Duration::from_secs(180),
@@ -148,7 +155,10 @@ pub(super) struct ServerState {
     pub(super) config: ServerConfig,
     pub(super) tree: ServedTree,
     pub(super) hub: Arc<Hub>,
-    links: Mutex<HashMap<u64, Arc<Link>>>,
+    pub(super) hosts: Hosts,
+    /// Connections at once.
+    most: usize,
+    links: Mutex<Links>,
 }
 
 impl ServerState {
@@ -173,8 +183,8 @@ impl Server {
     /// # Errors
     /// [`Kind::Port`] when the address is taken or is not this host's, [`Kind::Usage`] when there is no folder.
     pub fn start(config: ServerConfig) -> Result<Self> {
-        raise_file_limit();
-        let tree = ServedTree::new(&config.tree, config.machines.as_deref())?;
+        let room = Room::of(raise_file_limit());
+        let tree = ServedTree::new(&config.tree, config.machines.as_deref(), room.files)?;
         let hub = Hub {
             started: Instant::now(),
             requests: AtomicU64::new(0),
@@ -191,7 +201,10 @@ impl Server {
             listen(config.addr).map_err(|e| unusable(config.addr, e))?
         };
         let addr = listener.local_addr()?;
-        let shared = Arc::new(ServerState { config, tree, hub: Arc::new(hub), links: Mutex::default() });
+        let hosts = Hosts::new(&config.names);
+        let most = config.limits.connections.min(room.connections);
+        let shared = ServerState { config, tree, hub: Arc::new(hub), hosts, most, links: Mutex::default() };
+        let shared = Arc::new(shared);
         runtime.spawn(accept(listener, Arc::clone(&shared)));
         Ok(Self { addr, shared, runtime: Some(runtime) })
     }
@@ -285,14 +298,35 @@ fn unusable(addr: SocketAddr, e: std::io::Error) -> anyhow::Error {
     Failure::new(Kind::Port, what).help(help).source(e).into()
 }
 
-/// Each client is a file descriptor, and 1,024 is a common soft limit.
-pub(super) fn raise_file_limit() {
+/// Each client is a file descriptor, and 1,024 is a common soft limit. How many files this process may open then.
+pub(super) fn raise_file_limit() -> usize {
     #[cfg(unix)]
     {
         use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
         let limit = getrlimit(Resource::Nofile);
         // Refused only where something forbids it; then fewer clients fit.
         _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+        let most = getrlimit(Resource::Nofile).current;
+        most.map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX))
+    }
+    #[cfg(not(unix))]
+    usize::MAX
+}
+
+/// How the files that this process may open are divided.
+#[derive(Debug, PartialEq)]
+struct Room {
+    connections: usize,
+    /// Files of the tree that are kept open.
+    files: usize,
+}
+
+impl Room {
+    /// What is left over is for everything else: the runtime, files of machines, and programs that we start.
+    fn of(descriptors: usize) -> Self {
+        let files = (descriptors / 8).clamp(4, 256);
+        let others = (descriptors / 2).min(64);
+        Self { connections: descriptors.saturating_sub(files + others).max(1), files }
     }
 }
 
@@ -308,30 +342,14 @@ async fn accept(listener: TcpListener, shared: Arc<ServerState>) {
 
 fn admit(shared: &Arc<ServerState>, id: u64, tcp: TcpStream, peer: SocketAddr) {
     let link = Link::new(id, peer.ip(), Arc::clone(&shared.hub));
-    if !make_room(shared) {
+    let Ok(local) = tcp.local_addr() else { return };
+    let grace = shared.config.limits.grace;
+    if !shared.links.lock().unwrap_or_else(PoisonError::into_inner).admit(&link, shared.most, grace) {
         return link.tell(ClientEventKind::Closed { trouble: Some("all connections are in use".to_owned()) });
     }
-    let Ok(local) = tcp.local_addr() else { return };
     // The last packet of an answer must not wait for an acknowledgement.
     _ = tcp.set_nodelay(true);
-    shared.links.lock().unwrap_or_else(PoisonError::into_inner).insert(id, Arc::clone(&link));
     tokio::spawn(converse(Arc::clone(shared), link, tcp, local));
-}
-
-/// Cuts the connection that was silent for longest when there is no room. Whether there is room then.
-fn make_room(shared: &ServerState) -> bool {
-    let mut links = shared.links.lock().unwrap_or_else(PoisonError::into_inner);
-    if links.len() < shared.config.limits.connections {
-        return true;
-    }
-    let Some((&id, _)) = links.iter().min_by_key(|(_, l)| l.last()) else { return false };
-    if links[&id].silent() < shared.config.limits.grace {
-        return false;
-    }
-    if let Some(link) = links.remove(&id) {
-        link.cut.notify_one();
-    }
-    true
 }
 
 async fn converse(shared: Arc<ServerState>, link: Arc<Link>, tcp: TcpStream, local: SocketAddr) {
@@ -347,10 +365,10 @@ async fn converse(shared: Arc<ServerState>, link: Arc<Link>, tcp: TcpStream, loc
         .serve_connection(io, service);
     let trouble = tokio::select! {
         end = connection => end.err().map(|e| reason(&e)),
-        () = link.cut.notified() => Some("made room for another after a long silence".to_owned()),
+        () = link.cut.notified() => Some("made room for another".to_owned()),
     };
     link.tell(ClientEventKind::Closed { trouble });
-    shared.links.lock().unwrap_or_else(PoisonError::into_inner).remove(&link.id);
+    shared.links.lock().unwrap_or_else(PoisonError::into_inner).remove(link.id);
 }
 
 /// An error with its causes; hyper's own text names only the outermost.
@@ -362,4 +380,20 @@ fn reason(e: &hyper::Error) -> String {
         cause = c.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_and_files_never_take_all_descriptors() {
+        assert_eq!(Room::of(20_000), Room { connections: 19_680, files: 256 });
+        assert_eq!(Room::of(1024), Room { connections: 832, files: 128 });
+        assert_eq!(Room::of(64), Room { connections: 24, files: 8 });
+        for descriptors in 32..5000 {
+            let room = Room::of(descriptors);
+            assert!(room.connections + room.files <= descriptors - 16, "{descriptors}: {room:?}");
+        }
+    }
 }

@@ -36,6 +36,12 @@ pub(super) fn role(path: &str) -> FileRole {
     }
 }
 
+/// Whether a page of another site must not read what is at this path: the live view, which names machines, and
+/// cloud-configs, also inside the archive that carries one.
+pub(super) fn is_private(path: &str) -> bool {
+    path == "_" || path.starts_with("_/") || matches!(path, "cloud-config.yml" | "seed.cpio")
+}
+
 /// The media type. Scripts are plain text under either name: iPXE looks at the content, and a browser that
 /// opens `boot.html` should show the script and run nothing.
 pub(super) fn media_type(path: &str) -> &'static str {

@@ -15,8 +15,6 @@ use buildexec::run::read_limited;
 use buildplan::Digest;
 use failure::{Failure, Kind};
 
-/// More files than a netboot tree has; beyond it, the oldest knowledge is thrown away as a whole.
-const MAX_OPEN: usize = 256;
 /// Larger than any script or cloud-config.
 const MAX_TEXT: u64 = 1 << 20;
 
@@ -24,6 +22,8 @@ const MAX_TEXT: u64 = 1 << 20;
 pub(super) struct ServedTree {
     root: Utf8PathBuf,
     machines: Option<Utf8PathBuf>,
+    /// Files kept open at most; beyond it, the oldest knowledge is thrown away as a whole.
+    most: usize,
     open: Mutex<HashMap<Utf8PathBuf, Arc<OpenFile>>>,
 }
 
@@ -37,13 +37,13 @@ pub(super) struct OpenFile {
 
 impl ServedTree {
     /// Fails when `root` is no folder.
-    pub(super) fn new(root: &Utf8Path, machines: Option<&Utf8Path>) -> Result<Self> {
+    pub(super) fn new(root: &Utf8Path, machines: Option<&Utf8Path>, most: usize) -> Result<Self> {
         let root = root.canonicalize_utf8().ok().filter(|r| r.is_dir()).ok_or_else(|| {
             Failure::new(Kind::Usage, format!("there is no folder {root} to serve"))
                 .help("build it with `cargo xtask dist`")
         })?;
         let machines = machines.and_then(|m| m.canonicalize_utf8().ok());
-        Ok(Self { root, machines, open: Mutex::default() })
+        Ok(Self { root, machines, most, open: Mutex::default() })
     }
 
     /// The file at a checked path ([`super::target::tree_path`]); links may not lead out of the folder.
@@ -63,7 +63,7 @@ impl ServedTree {
             modified: meta.modified().ok(),
             etag: tokio::sync::OnceCell::new(),
         });
-        if open.len() >= MAX_OPEN {
+        if open.len() >= self.most {
             open.clear();
         }
         open.insert(path, Arc::clone(&entry));

@@ -31,6 +31,8 @@ use super::{event::ClientEventKind, server::Hub};
 /// Never written nor read, so the system gives it no memory. Its length bounds one `sendfile`, so that one
 /// fast reader does not hold a thread for long.
 static PLACEHOLDER: LazyLock<Vec<u8>> = LazyLock::new(|| vec![0; 1 << 20]);
+/// A reader that waits and takes fewer bytes than this in all its patience takes next to nothing.
+const LEAST: usize = 64 << 10;
 /// How often a transfer is told about.
 const TELL_EVERY: Duration = Duration::from_millis(250);
 
@@ -201,24 +203,48 @@ fn stands_for_file(slice: &IoSlice<'_>) -> bool {
     !slice.is_empty() && PLACEHOLDER.as_ptr_range().contains(&slice.as_ptr())
 }
 
-/// A socket that sends segments for placeholders, and fails when its reader takes nothing for too long.
+/// A socket that sends segments for placeholders, and fails when its reader takes next to nothing for too long.
 pub(super) struct Stream {
     tcp: TcpStream,
     link: Arc<Link>,
     patience: Duration,
-    /// Is there while the socket takes nothing.
+    /// Is there from when the socket took nothing until it took enough again.
     waiting: Option<Waiting>,
 }
 
 struct Waiting {
-    sleep: Pin<Box<Sleep>>,
-    /// Whether the sleep is the reader's patience, and no longer the pause before it is told about.
+    /// When the reader's patience is over.
+    end: Pin<Box<Sleep>>,
+    /// The pause before it is told how far the reader came.
+    pause: Pin<Box<Sleep>>,
     told: bool,
+    taken: usize,
+}
+
+impl Waiting {
+    fn new(patience: Duration) -> Self {
+        let sleep = |time| Box::pin(tokio::time::sleep(time));
+        Self { end: sleep(patience), pause: sleep(TELL_EVERY), told: false, taken: 0 }
+    }
 }
 
 impl Stream {
     pub(super) fn new(tcp: TcpStream, link: Arc<Link>, patience: Duration) -> Self {
         Self { tcp, link, patience, waiting: None }
+    }
+
+    /// Counts what the reader took.
+    fn took(&mut self, n: usize) {
+        self.link.touch();
+        let idle = self.link.queue.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
+        if let Some(waiting) = &mut self.waiting {
+            waiting.taken += n;
+            waiting.told = false;
+            waiting.pause.as_mut().reset(tokio::time::Instant::now() + TELL_EVERY);
+            if waiting.taken >= LEAST || idle {
+                self.waiting = None;
+            }
+        }
     }
 
     fn send(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
@@ -254,20 +280,16 @@ impl Stream {
 
     /// Whether the reader's time is up. Soon after it stopped, how far it came is told: it may be the last word.
     fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
-        let waiting = self
-            .waiting
-            .get_or_insert_with(|| Waiting { sleep: Box::pin(tokio::time::sleep(TELL_EVERY)), told: false });
-        if !waiting.told {
-            ready!(waiting.sleep.as_mut().poll(cx));
+        let patience = self.patience;
+        let waiting = self.waiting.get_or_insert_with(|| Waiting::new(patience));
+        if !waiting.told && waiting.pause.as_mut().poll(cx).is_ready() {
             waiting.told = true;
-            let rest = self.patience.saturating_sub(TELL_EVERY);
-            waiting.sleep.as_mut().reset(tokio::time::Instant::now() + rest);
             if let Some(segment) = self.link.queue.lock().unwrap_or_else(PoisonError::into_inner).front() {
                 segment.meter.tell();
             }
         }
-        let up = waiting.sleep.as_mut().poll(cx);
-        up.map(|()| io::Error::new(io::ErrorKind::TimedOut, "the reader takes nothing"))
+        let up = waiting.end.as_mut().poll(cx);
+        up.map(|()| io::Error::new(io::ErrorKind::TimedOut, "the reader takes next to nothing"))
     }
 }
 
@@ -297,8 +319,7 @@ impl AsyncWrite for Stream {
             match self.send(slices) {
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
                 sent => {
-                    self.waiting = None;
-                    self.link.touch();
+                    self.took(*sent.as_ref().unwrap_or(&0));
                     return Poll::Ready(sent);
                 }
             }

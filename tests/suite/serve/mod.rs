@@ -1,6 +1,8 @@
 //! The HTTP server, spoken to over real sockets.
 
 #[cfg(target_os = "linux")]
+mod attack;
+#[cfg(target_os = "linux")]
 mod browser;
 mod fleet;
 #[cfg(unix)]
@@ -47,6 +49,7 @@ fn site(change: impl FnOnce(&mut ServerConfig)) -> Site {
     let (tx, events) = channel();
     let mut config = ServerConfig::new("127.0.0.1:0".parse().unwrap(), &tree);
     config.machines = Some(root.join("machines"));
+    config.names = vec!["10.1.2.3".to_owned(), "boot".to_owned()];
     config.observer = Some(std::sync::Arc::new(move |e| _ = tx.send(e.clone())));
     change(&mut config);
     Site { server: Server::start(config).unwrap(), events, root, _dir: dir }

@@ -39,6 +39,10 @@ pub struct ServeArgs {
     /// Listen here instead of on the host of the profile's base-url, such as 192.168.1.10:8089.
     #[arg(long, value_name = "ADDRESS:PORT", value_parser = listen_address)]
     pub listen: Option<SocketAddr>,
+    /// Another name or address of this server, such as a forwarded port's; may be given several times. The live view
+    /// and cloud-configs are told only under names that are known: the base-url's, this host's, and these.
+    #[arg(long, value_name = "NAME")]
+    pub host: Vec<String>,
     /// Serve this folder instead of a profile's.
     #[arg(long, value_name = "FOLDER", conflicts_with = "profile")]
     pub tree: Option<Utf8PathBuf>,
@@ -145,6 +149,7 @@ impl Site {
         }
         let mut config = ServerConfig::new(addr, &self.tree);
         config.prefix = self.base_url.path().to_owned();
+        config.names = args.host.iter().chain([&self.base_url.host]).cloned().collect();
         config.machines = self.machines.clone();
         config
     }

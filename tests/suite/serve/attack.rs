@@ -1,0 +1,183 @@
+//! Clients that mean harm: other sites' pages, crowds, and those that are slow on purpose.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream},
+    time::{Duration, Instant},
+};
+
+use buildexec::run::RunningCommand;
+use buildplan::Cmd;
+use netboot::ServerLimits;
+use rustix::net::{AddressFamily, SocketType, bind, connect, socket, sockopt};
+
+use super::{Client, Site, servers::spawn, site};
+
+const ONE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 1);
+const OTHER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+
+/// Says how many cases of `what` there were, for docs/reliability.md.
+#[expect(clippy::disallowed_macros, clippy::print_stdout, reason = "the report is made of these lines")]
+fn tell(what: &str, tried: usize, held: usize) {
+    println!("reliability: serve, {what}: {tried} tried, {held} held");
+}
+
+/// A connection from one of this host's own addresses.
+fn from(address: Ipv4Addr, to: SocketAddr, receive: Option<usize>) -> std::io::Result<TcpStream> {
+    let tcp = socket(AddressFamily::INET, SocketType::STREAM, None)?;
+    if let Some(size) = receive {
+        sockopt::set_socket_recv_buffer_size(&tcp, size)?;
+    }
+    bind(&tcp, &SocketAddrV4::new(address, 0))?;
+    connect(&tcp, &to)?;
+    let tcp = TcpStream::from(tcp);
+    tcp.set_read_timeout(Some(Duration::from_secs(20)))?;
+    Ok(tcp)
+}
+
+/// Whether `tcp` gets the small file of the tree, whole.
+fn is_served(tcp: &mut TcpStream) -> bool {
+    let asked = tcp.write_all(b"GET /sub/x.json HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    let mut answer = Vec::new();
+    asked.is_ok()
+        && tcp.read_to_end(&mut answer).is_ok()
+        && answer.starts_with(b"HTTP/1.1 200")
+        && answer.ends_with(b"{}")
+}
+
+/// The server as a process that may open few files, soft and hard.
+struct Process {
+    addr: SocketAddr,
+    job: RunningCommand,
+}
+
+impl Process {
+    fn start(site: &Site, limits: &str) -> Self {
+        let addr = std::net::TcpListener::bind((ONE, 0)).unwrap().local_addr().unwrap();
+        let tree = site.root.join("netboot");
+        let listen = addr.to_string();
+        let cmd = Cmd::new("sh", "serve")
+            .args(["-c", &format!("{limits}; exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_xtask")])
+            .args(["--json", "serve", "--listen", &listen, "--tree", tree.as_str()])
+            .env("MEDIA_ROOT", crate::repository());
+        let job = spawn(&site.root, &cmd);
+        let begin = Instant::now();
+        while TcpStream::connect(addr).is_err() {
+            assert!(begin.elapsed() < Duration::from_secs(20), "it never served");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Self { addr, job }
+    }
+
+    fn end(mut self) {
+        let pid = rustix::process::Pid::from_raw(i32::try_from(self.job.pid().unwrap()).unwrap()).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        assert_eq!(self.job.wait(Duration::from_secs(10), &mut || Ok(())).unwrap(), Some(0));
+    }
+}
+
+#[test]
+fn a_page_that_rebinds_its_name_reads_nothing_private() {
+    let site = site(|_| {});
+    fs_err::write(site.root.join("netboot/seed.cpio"), "keys").unwrap();
+    fs_err::write(site.root.join("machines/52-54-00-00-00-01.ipxe"), "#!ipxe\n# key\n").unwrap();
+    let mac = "mac=52:54:00:00:00:01";
+    let private = [
+        "/_",
+        "/_/",
+        "/_/events.json",
+        "/_/up",
+        "//_//events.json",
+        "/%5F/",
+        "/cloud-config.yml",
+        "/seed.cpio",
+    ];
+    let private = private.map(str::to_owned).into_iter();
+    let private: Vec<_> = private.chain([format!("/boot.html?{mac}"), format!("/boot.ipxe?{mac}")]).collect();
+    let port = site.server.addr().port();
+    let foreign = ["evil.example", "a", "10.1.2.3.evil.example", "192.0.2.1", "[2001:db8::1]", "0.0.0.0"];
+    let (mut tried, mut broken) = (0, Vec::new());
+    for path in &private {
+        for host in foreign {
+            tried += 1;
+            let answer = site.client().ask("GET", path, &[("Host", &format!("{host}:{port}"))]);
+            if answer.status != 421 || String::from_utf8_lossy(&answer.body).contains("key") {
+                broken.push(format!("{path} under {host}: {}", answer.status));
+            }
+        }
+        for host in ["10.1.2.3", "localhost", "LOCALHOST:1", "127.0.0.1", "10.0.2.2:80"] {
+            tried += 1;
+            let answer = site.client().ask("GET", path, &[("Host", host)]);
+            if answer.status != 200 {
+                broken.push(format!("{path} under {host}: {}", answer.status));
+            }
+        }
+    }
+    tell("hosts", tried, tried - broken.len());
+    assert!(broken.is_empty(), "{broken:#?}");
+    let machine = site.client().ask("GET", "/boot.html", &[("Host", "evil.example")]);
+    assert_eq!(machine.status, 200, "what is not private is for everyone, wherever a router sends them");
+}
+
+#[test]
+fn a_crowd_of_one_address_is_served_and_shuts_nobody_out() {
+    let site = site(|_| {});
+    // Both ends are files of some process, and ours has a limit, too.
+    let crowd = if crate::long() { 5000 } else { 1000 };
+    let server = Process::start(&site, "ulimit -Sn 64");
+    let mut all: Vec<_> = (0..crowd).map(|_| from(ONE, server.addr, None).unwrap()).collect();
+    let mut newcomer = from(OTHER, server.addr, None).unwrap();
+    assert!(is_served(&mut newcomer), "a newcomer beside {crowd} idle connections");
+    let held = all.iter_mut().filter_map(|tcp| is_served(tcp).then_some(())).count();
+    tell("connections at once", crowd, held);
+    assert_eq!(held, crowd);
+    server.end();
+}
+
+#[test]
+fn with_few_descriptors_an_address_that_takes_all_makes_room() {
+    let site = site(|_| {});
+    let limits = [32, 40, 64, 128, 256, 1024];
+    let held = limits.into_iter().filter(|limit| {
+        let server = Process::start(&site, &format!("ulimit -Hn {limit}; ulimit -Sn 32"));
+        let crowd: Vec<_> = (0..limit * 2).map(|_| from(ONE, server.addr, None).unwrap()).collect();
+        let served = is_served(&mut from(OTHER, server.addr, None).unwrap());
+        drop(crowd);
+        server.end();
+        served
+    });
+    let held = held.count();
+    tell("low descriptor limits", limits.len(), held);
+    assert_eq!(held, limits.len());
+}
+
+#[test]
+fn those_that_are_slow_on_purpose_are_cut_and_hurt_nobody() {
+    let patience = Duration::from_millis(400);
+    let limits = ServerLimits { head: patience, patience, ..ServerLimits::default() };
+    let site = site(|c| {
+        c.limits = limits;
+        c.overrides.insert("large".into(), vec![7; 32 << 20]);
+    });
+    let count = if crate::long() { 200 } else { 20 };
+    let addr = site.server.addr();
+    // Takes a little now and then, which is no silence; a small buffer shows the server each byte that is taken.
+    let mut readers: Vec<_> = (0..count).map(|_| from(ONE, addr, Some(2048)).unwrap()).collect();
+    let mut writers: Vec<_> = (0..count).map(|_| from(ONE, addr, None).unwrap()).collect();
+    for tcp in &mut readers {
+        tcp.write_all(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+        tcp.set_nonblocking(true).unwrap();
+    }
+    writers.iter_mut().for_each(|tcp| tcp.write_all(b"GET / HTTP/1.1\r\nX: ").unwrap());
+    let begin = Instant::now();
+    let mut buffer = [0; 512];
+    while begin.elapsed() < Duration::from_secs(10) && site.server.connections() > 0 {
+        readers.iter_mut().for_each(|tcp| _ = tcp.read(&mut buffer));
+        writers.iter_mut().for_each(|tcp| _ = tcp.write(b"y"));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let cut = 2 * count - site.server.connections();
+    tell("slow readers and writers", 2 * count, cut);
+    assert_eq!(cut, 2 * count);
+    assert_eq!(Client::to(addr).get("/sub/x.json").body, b"{}");
+}
