@@ -22,7 +22,12 @@ pub fn exercise(bytes: &[u8]) {
 }
 
 fn line_of(text: &str, os: Os) {
-    let context = Context { targets: Target::ALL.to_vec(), on_medium: true, nics: vec!["eth0".to_owned()] };
+    let context = Context {
+        targets: Target::ALL.to_vec(),
+        on_medium: true,
+        nics: vec!["eth0".to_owned()],
+        secure_boot: true,
+    };
     let shown = masked(text, os);
     for d in check(text, os, &context) {
         assert!(d.span.start <= d.span.end && d.span.end <= text.len(), "{d:?} does not lie in {text:?}");

@@ -129,8 +129,12 @@ fn a_refusal_has_the_words_of_the_genuine_code() {
 fn shown(code: &Code) -> String {
     let os: Os = code.example.os.parse().unwrap();
     let text = code.example.line();
-    let context =
-        Context { targets: code.example.target.into_iter().collect(), on_medium: true, nics: Vec::new() };
+    let context = Context {
+        targets: code.example.target.into_iter().collect(),
+        on_medium: true,
+        nics: Vec::new(),
+        secure_boot: true,
+    };
     let file = code.id[1..].starts_with("06");
     let found = if file { cloud_config::check(&text, os) } else { check(&text, os, &context) };
     let source = SourceText { name: code.example.os, text: &text };

@@ -194,7 +194,7 @@ fn a_newer_package_rebuilds_what_is_made_of_it_and_nothing_else() {
     let before = keys(&loaded);
     for (package, expected) in [
         ("isolinux", &["packages of isolinux", "files of isolinux", ISO, "ipxe.iso"] as &[&str]),
-        ("grub-common", &["packages of grub", "GRUB for UEFI", "FAT image for UEFI", ISO]),
+        ("shim-signed", &["packages of shim-signed", "files of shim-signed", "FAT image for UEFI", ISO]),
         ("busybox-static", &["packages of smoke", "initrd of the smoke system", ISO]),
     ] {
         let mut loaded = loaded.clone();

@@ -219,6 +219,9 @@ codes! {
     NIC_GLOB "W0506" "this selector matches nothing"
         "Patterns of addresses (`mac:00:11:*`) are known from 1.5.2 on; before, and with `mac=`, nothing matches."
         "rancheros-1.5.0" "rancher.network.interfaces.mac:00:11:*.dhcp=true";
+    LOCKDOWN "W0507" "ignored under Secure Boot"
+        "With Secure Boot on, Debian's kernel locks itself down for integrity: nothing may change the running kernel, its tables or its memory, and these parameters ask for that. See kernel_lockdown(7)."
+        "smoke" "acpi_rsdp=0x7f000000";
     FIRST_BLANK "N0401" "only the first blank disk is formatted"
         "The disks are tried in order, and the first that may be formatted ends it."
         "rancheros-1.5.8" "rancher.state.dev=LABEL=RANCHER_STATE rancher.state.autoformat=[/dev/sda,/dev/vda]";

@@ -60,6 +60,12 @@ pub enum Os {
 }
 
 impl Os {
+    /// Whether its kernel is a distribution's, which locks itself down where Secure Boot is on.
+    #[must_use]
+    pub fn locks_down(self) -> bool {
+        matches!(self, Self::Smoke | Self::Docker)
+    }
+
     /// The version that decides about parser and schema; none where neither is there.
     #[must_use]
     pub fn version(self) -> Option<Version> {

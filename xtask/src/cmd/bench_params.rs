@@ -29,7 +29,8 @@ pub struct ParamsBench {
 /// When it took longer than it may.
 pub(super) fn run(ctx: &Ctx, args: &ParamsBench) -> Result<()> {
     let line = (0..args.count).map(word).collect::<Vec<_>>().join(" ");
-    let context = Context { targets: Target::ALL.to_vec(), on_medium: true, nics: Vec::new() };
+    let context =
+        Context { targets: Target::ALL.to_vec(), on_medium: true, nics: Vec::new(), secure_boot: true };
     let mut found = 0;
     let mut times: Vec<Duration> = (0..args.rounds.max(1))
         .map(|_| {

@@ -75,7 +75,7 @@ pub fn run(ctx: &Ctx, args: &DistArgs) -> Result<()> {
     if let Some(key) = &args.sign {
         sign::with(ctx, &built.dir, key, &args.key_password)?;
     }
-    show(ctx, &built.dir, built.published)
+    show(ctx, &built)
 }
 
 /// What [`build`] left.
@@ -84,6 +84,8 @@ pub(super) struct Built {
     pub(super) dir: Utf8PathBuf,
     /// Whether they are new.
     pub(super) published: Published,
+    /// What a machine with Secure Boot does with them.
+    secure_boot: &'static str,
 }
 
 /// Builds what is selected, and puts it where the context says.
@@ -101,9 +103,10 @@ pub(super) fn build(ctx: &Ctx, selection: &Selection, install: bool) -> Result<B
     build.check_params()?;
     let store = Store::open(&ctx.work, &ctx.report, &ctx.runner.interrupt)?;
     let dir = ctx.dist.join(&profile.name);
+    let secure_boot = profile.secure_boot_outlook();
     if is_made(ctx, &build, &store)? {
         store.forget_secrets(selection.keep_secrets)?;
-        return Ok(Built { published: Published::Unchanged, dir });
+        return Ok(Built { published: Published::Unchanged, dir, secure_boot });
     }
     let made = build.keys().and_then(|keys| make(ctx, &build, &keys, &store));
     let made = made.map_err(|e| build.explain_unavailable(e));
@@ -111,7 +114,7 @@ pub(super) fn build(ctx: &Ctx, selection: &Selection, install: bool) -> Result<B
     let forgotten = store.forget_secrets(selection.keep_secrets);
     let published = made?;
     forgotten?;
-    Ok(Built { published, dir })
+    Ok(Built { published, dir, secure_boot })
 }
 
 /// Adds the way out that needs no compiler.
@@ -169,12 +172,14 @@ fn make(ctx: &Ctx, build: &Build<'_>, keys: &Keys, store: &Store) -> Result<Publ
 }
 
 /// The result: where it is, and what it holds.
-fn show(ctx: &Ctx, dir: &Utf8PathBuf, published: Published) -> Result<()> {
+fn show(ctx: &Ctx, built: &Built) -> Result<()> {
+    let Built { dir, published, secure_boot } = built;
+    let published = *published;
     let sums = fs_err::read_to_string(dir.join("SHA256SUMS"))?;
     if ctx.globals.json {
         let manifest: serde_json::Value = serde_json::from_slice(&fs_err::read(dir.join("manifest.json"))?)?;
         ctx.report.out_json(&serde_json::json!({
-            "dir": dir, "changed": published == Published::Written, "manifest": manifest,
+            "dir": dir, "changed": published == Published::Written, "manifest": manifest, "secure-boot": secure_boot,
         }));
         return Ok(());
     }
@@ -187,5 +192,6 @@ fn show(ctx: &Ctx, dir: &Utf8PathBuf, published: Published) -> Result<()> {
         text += &format!("  {:>9}  {}…  {path}\n", report::table::bytes(size), &sha256[..12]);
     }
     ctx.report.out(&text);
+    ctx.report.note(*secure_boot);
     Ok(())
 }

@@ -111,7 +111,7 @@ fn record(ctx: &Ctx, loaded: &mut Loaded, profile: &Profile, artifacts: Option<&
 fn record_packages(ctx: &Ctx, loaded: &mut Loaded) -> Result<()> {
     let Loaded { config, lock, .. } = loaded;
     let today = archive::today(ctx, &config.distribution)?;
-    let wanted = config.profiles().flat_map(|p| packages::wanted(&p.media)).collect();
+    let wanted = config.profiles().flat_map(|p| packages::wanted(&p.media, p.secure_boot)).collect();
     let mut new = today.resolve(&wanted, &lock.packages)?;
     archive::pick(ctx, &config.distribution, &mut new)?;
     let changes = archive::changes(&lock.packages, &new);

@@ -245,7 +245,7 @@ fn check(ctx: &Ctx, target: &TargetArgs, before: &ImageArgs, after: &ImageArgs) 
 fn found(state: &ImageArgs, os: Os) -> Vec<(String, Diagnostic)> {
     let target = |s: &Slot| if s.loader == Loader::Grub { Target::Grub } else { Target::Isolinux };
     let each = |line: String, targets: Vec<Target>| {
-        let context = Context { targets, on_medium: true, nics: Vec::new() };
+        let context = Context { targets, on_medium: true, nics: Vec::new(), secure_boot: os.locks_down() };
         bootparams::check(&line, os, &context).into_iter().map(|d| (line.clone(), d)).collect::<Vec<_>>()
     };
     let mut found: Vec<_> = if state.agree {
@@ -265,7 +265,7 @@ fn found(state: &ImageArgs, os: Os) -> Vec<(String, Diagnostic)> {
 /// Where nobody says which system reads the arguments, words that only RancherOS reads say it.
 fn near_misses(line: String) -> Vec<(String, Diagnostic)> {
     let Ok(os) = "rancheros-1.5.8".parse() else { return Vec::new() };
-    let context = Context { targets: Vec::new(), on_medium: true, nics: Vec::new() };
+    let context = Context { on_medium: true, ..Context::default() };
     let found = bootparams::check(&line, os, &context).into_iter().filter(Diagnostic::is_near_miss);
     found.filter(|d| line[d.span.clone()].starts_with("rancher.")).map(|d| (line.clone(), d)).collect()
 }

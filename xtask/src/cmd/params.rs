@@ -101,7 +101,12 @@ struct Checked {
 fn check(ctx: &Ctx, subject: &LineInput) -> Result<()> {
     let checked = match (&subject.line, subject.os) {
         (Some(line), Some(os)) => {
-            let context = Context { targets: Target::ALL.to_vec(), on_medium: true, nics: Vec::new() };
+            let context = Context {
+                targets: Target::ALL.to_vec(),
+                on_medium: true,
+                nics: Vec::new(),
+                secure_boot: os.locks_down(),
+            };
             let found = bootparams::check(line, os, &context);
             vec![Checked { name: os.to_string(), text: bootparams::masked(line, os), found }]
         }

@@ -2,6 +2,7 @@
 
 mod host;
 mod limits;
+mod lockdown;
 mod meaning;
 mod network;
 mod secrets;
@@ -36,6 +37,8 @@ pub struct Context {
     pub on_medium: bool,
     /// The interfaces of the machine, by name or `mac:…`; empty when they are not known.
     pub nics: Vec<String>,
+    /// The machine may have Secure Boot on, so that Linux locks itself down.
+    pub secure_boot: bool,
 }
 
 pub(super) static SCHEMA: LazyLock<Schema> = LazyLock::new(Schema::new);
@@ -118,6 +121,7 @@ pub fn check(line: &str, os: Os, context: &Context) -> Vec<Diagnostic> {
         c.network();
     }
     c.limits();
+    c.lockdown();
     c.found.in_order()
 }
 

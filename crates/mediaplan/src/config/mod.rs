@@ -12,7 +12,7 @@ use anyhow::Result;
 pub use base_url::BaseUrl;
 pub use distribution::{Archive, Distribution};
 pub use lock::{Lock, Locked, LockedPackage};
-pub use raw::{Compress, Engine, KernelFlavour, Media, Released};
+pub use raw::{Compress, Engine, KernelFlavour, Media, Released, SecureBoot};
 
 use bootparams::{Os, Params};
 use buildplan::shown_url;
@@ -67,12 +67,28 @@ pub struct Profile {
     pub cloud_config: Option<String>,
     /// Lets secrets into published artifacts.
     pub publish_secrets: bool,
+    /// Who signs what UEFI starts.
+    pub secure_boot: SecureBoot,
     /// Where kernel and initrd come from.
     pub media: Media,
     /// The machine that its guest needs.
     pub vm: VmSpec,
     /// Files of `isofs/<profile>/`, by their path in it; whoever reads the disk fills it in.
     pub overlay: Vec<String>,
+}
+
+impl Profile {
+    /// What a machine with Secure Boot does with the media, in one line.
+    #[must_use]
+    pub fn secure_boot_outlook(&self) -> &'static str {
+        match self.secure_boot {
+            SecureBoot::Distribution => {
+                "Secure Boot: the ISO starts with it on (shim by Microsoft, GRUB and kernel by the distribution); \
+                 ipxe.iso and *.efi are unsigned and refused"
+            }
+            SecureBoot::Off => "Secure Boot: nothing here is signed; a machine with it on refuses all of it",
+        }
+    }
 }
 
 impl Media {
@@ -84,6 +100,12 @@ impl Media {
             Self::Iso { file, .. } => vec![file],
             Self::Files { kernel, initrd } => vec![kernel, initrd],
         }
+    }
+
+    /// Whether its kernel is the distribution's, signed by it.
+    #[must_use]
+    pub fn is_distributions(&self) -> bool {
+        matches!(self, Self::Distribution { .. } | Self::Docker { .. })
     }
 
     /// The same with the version filled in where names and addresses have `{version}`.
@@ -177,8 +199,10 @@ fn checked(name: &str, raw: &raw::ProfileToml, wrong: &mut Vec<String>) -> Profi
     let version_text = version.as_deref().unwrap_or("");
     let names_a_file = version_text.is_empty() || is_version(version_text);
     check(names_a_file, format!("version `{}` cannot be a file name", version_text));
-    let needs_version = !matches!(raw.media, Media::Distribution { .. } | Media::Docker { .. });
+    let needs_version = !raw.media.is_distributions();
     check(!needs_version || version.is_some(), "version is missing".to_owned());
+    let signed = raw.secure_boot != Some(SecureBoot::Distribution) || raw.media.is_distributions();
+    check(signed, "secure-boot = \"distribution\" takes a kernel that the distribution signed".to_owned());
     let nic = raw.nic.as_deref().unwrap_or("net0");
     check(nic.chars().all(|c| c.is_ascii_alphanumeric()), format!("nic `{nic}` is no interface of iPXE"));
     let os = raw.os.parse::<Os>();
@@ -214,6 +238,10 @@ fn checked(name: &str, raw: &raw::ProfileToml, wrong: &mut Vec<String>) -> Profi
         timeout: raw.timeout,
         cloud_config: raw.cloud_config.as_ref().map(|f| format!("isofs/{name}/{f}")),
         publish_secrets: raw.publish_secrets,
+        secure_boot: raw.secure_boot.unwrap_or(match raw.media.is_distributions() {
+            true => SecureBoot::Distribution,
+            false => SecureBoot::Off,
+        }),
         media: raw.media.at(version_text),
         vm: raw.vm.clone(),
         version,

@@ -66,6 +66,9 @@ pub struct ProfileToml {
     /// Lets a password or key into artifacts that are published.
     #[serde(default)]
     pub publish_secrets: bool,
+    /// Who signs what UEFI starts from the profile's ISO; unless given, the distribution where kernel and loaders are its
+    /// packages' own, and else nobody.
+    pub secure_boot: Option<SecureBoot>,
     /// Where kernel and initrd come from.
     pub media: Media,
     /// The machine that its guest needs.
@@ -88,6 +91,16 @@ fn default_base_url() -> String {
 
 fn default_timeout() -> u32 {
     2000
+}
+
+/// Who signs what UEFI starts, so that a machine with Secure Boot starts it too.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Hash, serde::Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum SecureBoot {
+    /// The distribution: its shim, which Microsoft signed, its GRUB and its kernel, each as the package has it.
+    Distribution,
+    /// Nobody: a GRUB of 0.7 MB made for this ISO. Secure Boot refuses it.
+    Off,
 }
 
 /// How iPXE is had.

@@ -4,11 +4,11 @@ use anyhow::Result;
 
 use super::{
     embed::{ConfigInitrd, EmbedAreas},
-    image::{EfiImage, Grub, HybridIso},
+    image::{EfiImage, Grub, HybridIso, ToGrub},
     line::Line,
     media::title,
     os,
-    packages::Tools,
+    packages::{Tools, Uefi},
     script::{Script, ScriptValue},
 };
 use crate::config::Profile;
@@ -27,6 +27,8 @@ pub struct BootIso {
     pub os: os::OsFiles,
     /// What it is made with.
     pub tools: Tools,
+    /// What UEFI starts.
+    pub uefi: Uefi,
     /// The version in its name.
     pub version: String,
 }
@@ -39,12 +41,7 @@ impl Stage for BootIso {
     fn plan(&self, p: &mut Planner) -> Result<Artifact> {
         let profile = &self.profile;
         let marker = format!("/boot/grub/{}-{}.id", profile.name, self.version);
-        let grub = p.ensure(&Grub {
-            tree: self.tools.grub.clone(),
-            modules: self.tools.grub_modules.clone(),
-            marker: marker.clone(),
-        })?;
-        let efi = p.ensure(&EfiImage::new([("EFI/BOOT/BOOTX64.EFI", Arg::from(&grub))]))?;
+        let efi = self.efi(p, &marker)?;
         let config = config_initrd(profile);
         let loaders = loaders(p, profile, &self.line, config.is_some())?;
         let layout = EmbedAreas { os: profile.os, files: loaders.clone(), config_initrd: config.clone() };
@@ -65,6 +62,24 @@ impl Stage for BootIso {
 }
 
 impl BootIso {
+    /// The FAT image: what firmware starts, and what that starts in turn.
+    fn efi(&self, p: &mut Planner, marker: &str) -> Result<Artifact> {
+        let marker = marker.to_owned();
+        let image = match &self.uefi {
+            Uefi::Own { tree, modules } => {
+                let grub = Grub { tree: tree.clone(), modules: modules.clone(), marker };
+                EfiImage::new([("EFI/BOOT/BOOTX64.EFI", Arg::from(&p.ensure(&grub)?))])
+            }
+            // From a CD this GRUB reads the ISO's own grub.cfg, from a stick the one beside it.
+            Uefi::Distribution { shim, grub } => EfiImage::new([
+                ("EFI/BOOT/BOOTX64.EFI", Arg::from(shim)),
+                ("EFI/BOOT/grubx64.efi", Arg::from(grub)),
+                ("boot/grub/grub.cfg", Arg::from(&p.ensure(&ToGrub { marker })?)),
+            ]),
+        };
+        p.ensure(&image)
+    }
+
     /// `isofs/<profile>/root/` lands in the ISO's root.
     fn overlay(&self) -> Vec<(String, Arg)> {
         let name = &self.profile.name;

@@ -71,11 +71,7 @@ impl Stage for Grub {
     fn plan(&self, p: &mut Planner) -> Result<Artifact> {
         let mut node = p.node::<Self>("GRUB for UEFI");
         let (early, to) = (Arg::Work("early.cfg".to_owned()), node.out("BOOTX64.EFI"));
-        let text = format!(
-            "search --no-floppy --set=root --file {}\nset prefix=($root)/boot/grub\nconfigfile /boot/grub/grub.cfg\n",
-            self.marker
-        );
-        node.write(early.clone(), [text]);
+        node.write(early.clone(), [to_grub(&self.marker)]);
         node.run(
             CmdSpec::new("usr/bin/grub-mkimage", "make the GRUB image")
                 .in_tree(&self.tree)
@@ -89,6 +85,33 @@ impl Stage for Grub {
         );
         Ok(node.finish_one())
     }
+}
+
+/// The `grub.cfg` of the FAT image, for a GRUB that was not made for this ISO.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct ToGrub {
+    /// A file that only this ISO has, from its root.
+    pub(super) marker: String,
+}
+
+impl Stage for ToGrub {
+    type Out = Artifact;
+    const NAME: &'static str = "to-grub";
+    const FORMAT: u32 = 1;
+
+    fn plan(&self, p: &mut Planner) -> Result<Artifact> {
+        let mut node = p.node::<Self>("grub.cfg of the FAT image");
+        let to = node.out("grub.cfg");
+        node.write(to, [to_grub(&self.marker)]);
+        Ok(node.finish_one())
+    }
+}
+
+/// Looks for the file `marker` and runs the `grub.cfg` of the ISO that has it.
+fn to_grub(marker: &str) -> String {
+    format!(
+        "search --no-floppy --set=root --file {marker}\nset prefix=($root)/boot/grub\nconfigfile /boot/grub/grub.cfg\n"
+    )
 }
 
 /// An ISO that starts from CD and stick, under BIOS (isolinux) and, with an EFI image, under UEFI.

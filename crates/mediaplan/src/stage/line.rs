@@ -3,7 +3,7 @@
 use anyhow::{Result, anyhow};
 
 use super::script::ScriptValue;
-use crate::config::Profile;
+use crate::config::{Profile, SecureBoot};
 use bootparams::{Context, Diagnostic, Param, Params, Target};
 use failure::{Failure, Kind};
 
@@ -15,6 +15,8 @@ const TARGETS: [Target; 3] = Target::ALL;
 pub struct Line {
     text: String,
     os: bootparams::Os,
+    /// Whether machines with Secure Boot start its kernel.
+    secure_boot: bool,
     /// What must not be shown; it is in `text`.
     secret: Option<String>,
 }
@@ -37,13 +39,19 @@ impl Line {
             .last()
             .filter(|w| w.starts_with("rancher.password=") && list.len() > profile.params.0.len());
         let secret = secret.and_then(|w| w.split_once('=')).map(|(_, value)| value.to_owned());
-        Ok(Self { text: words.join(" "), os: profile.os, secret })
+        let secure_boot = profile.secure_boot != SecureBoot::Off;
+        Ok(Self { text: words.join(" "), os: profile.os, secure_boot, secret })
     }
 
     /// What a compiler would say of it.
     #[must_use]
     pub fn check(&self) -> Vec<Diagnostic> {
-        let context = Context { targets: TARGETS.to_vec(), on_medium: true, nics: Vec::new() };
+        let context = Context {
+            targets: TARGETS.to_vec(),
+            on_medium: true,
+            nics: Vec::new(),
+            secure_boot: self.secure_boot,
+        };
         bootparams::check(&self.text, self.os, &context)
     }
 

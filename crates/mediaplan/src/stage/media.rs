@@ -8,7 +8,7 @@ use super::{
     ipxe,
     line::Line,
     os,
-    packages::{Tools, kernel_package},
+    packages::{Tools, Uefi, kernel_package},
     script::{Script, ScriptValue},
 };
 use crate::config::{Engine, IpxePin, Media, Profile};
@@ -62,11 +62,13 @@ pub fn plan(order: &Order<'_>) -> Result<Planned> {
     let version = version(order)?;
     let os = os::plan(&mut p, &profile.media, &order.supply)?;
     let tools = Tools::plan(&mut p, &order.supply.pins)?;
+    let uefi = Uefi::plan(&mut p, &order.supply.pins, profile.secure_boot)?;
     let iso = BootIso {
         profile: profile.clone(),
         line: order.line.clone(),
         os: os.clone(),
         tools: tools.clone(),
+        uefi,
         version: version.clone(),
     };
     let iso = p.ensure(&iso)?;

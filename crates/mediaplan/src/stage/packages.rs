@@ -6,18 +6,25 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Result;
 
 use super::docker;
-use crate::config::{Distribution, KernelFlavour, Lock, LockedPackage, Media};
+use crate::config::{Distribution, KernelFlavour, Lock, LockedPackage, Media, SecureBoot};
 use buildplan::{Arg, Artifact, Digest, FetchSource, FetchSpec, Planner, Stage, purl};
 use failure::{Failure, Kind};
 
 /// What every profile's images are made with and of.
 const TOOLS: &[&str] = &["grub-common", "grub-efi-amd64-bin", "ipxe", "isolinux", "syslinux-common"];
+/// What UEFI starts where the distribution signs it.
+const SIGNED: &[&str] = &["grub-efi-amd64-signed", "shim-signed"];
+/// The distribution's GRUB for CDs: it reads `/boot/grub/grub.cfg` of what it was started from, and is a seventh smaller
+/// than the one for disks, `grubx64.efi.signed`.
+const SIGNED_GRUB: &str = "usr/lib/grub/x86_64-efi-signed/gcdx64.efi.signed";
+const SHIM: &str = "usr/lib/shim/shimx64.efi.signed";
 /// What the smoke system is made of, besides its kernel.
 pub(super) const SMOKE: &[&str] = &["busybox-static", "e2fsprogs"];
 
 /// Files that land in media as they are, by package. Their digests are recorded, so that media can be held against
 /// media.lock without a download.
 pub const PICKED: &[(&str, &[&str])] = &[
+    ("grub-efi-amd64-signed", &[SIGNED_GRUB]),
     (
         "ipxe",
         &[
@@ -28,13 +35,14 @@ pub const PICKED: &[(&str, &[&str])] = &[
         ],
     ),
     ("isolinux", &["usr/lib/ISOLINUX/isohdpfx.bin", "usr/lib/ISOLINUX/isolinux.bin"]),
+    ("shim-signed", &[SHIM]),
     ("syslinux-common", &["usr/lib/syslinux/modules/bios/ldlinux.c32"]),
 ];
 
 /// The packages that `media` and the tools need, by name, without those that these need in turn: what
 /// `fetch --update` resolves.
 #[must_use]
-pub fn wanted(media: &Media) -> BTreeSet<&'static str> {
+pub fn wanted(media: &Media, secure_boot: SecureBoot) -> BTreeSet<&'static str> {
     let system = match media {
         Media::Distribution { kernel } => [SMOKE, &[kernel_package(*kernel)]].concat(),
         Media::Docker { .. } => {
@@ -42,7 +50,8 @@ pub fn wanted(media: &Media) -> BTreeSet<&'static str> {
         }
         Media::Iso { .. } | Media::Files { .. } => Vec::new(),
     };
-    TOOLS.iter().copied().chain(system).collect()
+    let signed = if secure_boot == SecureBoot::Distribution { SIGNED } else { &[] };
+    TOOLS.iter().chain(signed).copied().chain(system).collect()
 }
 
 /// The package that stands for the newest kernel.
@@ -215,13 +224,9 @@ pub fn in_tree(tree: &Artifact, path: &str) -> Arg {
     Arg::join([Arg::from(tree), format!("/{path}").into()])
 }
 
-/// What images are made with and of: programs and loaders of the distribution.
+/// What images start with under BIOS: loaders of the distribution.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Tools {
-    /// A tree with `usr/bin/grub-mkimage`.
-    pub grub: Artifact,
-    /// A tree with GRUB's modules for UEFI.
-    pub grub_modules: Artifact,
     /// `isolinux.bin`.
     pub isolinux: Artifact,
     /// `ldlinux.c32`, which isolinux loads.
@@ -248,12 +253,48 @@ impl Tools {
         let syslinux = PackageFiles::new(pins, "syslinux-common", &syslinux)?;
         let [isolinux, mbr] = p.ensure(&isolinux)?.try_into().expect("two files are asked for");
         let [ldlinux] = p.ensure(&syslinux)?.try_into().expect("one file is asked for");
-        Ok(Self {
-            grub: p.ensure(&pins.tree("grub", ["grub-common"])?)?,
-            grub_modules: p.ensure(&pins.files("grub-modules", ["grub-efi-amd64-bin"])?)?,
-            isolinux,
-            ldlinux,
-            mbr,
+        Ok(Self { isolinux, ldlinux, mbr })
+    }
+}
+
+/// What UEFI starts.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Uefi {
+    /// A GRUB that is made for the image.
+    Own {
+        /// A tree with `usr/bin/grub-mkimage`.
+        tree: Artifact,
+        /// A tree with GRUB's modules.
+        modules: Artifact,
+    },
+    /// The distribution's signed programs.
+    Distribution {
+        /// What firmware checks: signed by Microsoft.
+        shim: Artifact,
+        /// What shim checks: signed by the distribution.
+        grub: Artifact,
+    },
+}
+
+impl Uefi {
+    /// Plans it.
+    ///
+    /// # Errors
+    /// [`Kind::Config`] when media.lock lacks a package.
+    pub fn plan(p: &mut Planner, pins: &Pins<'_>, secure_boot: SecureBoot) -> Result<Self> {
+        let mut one = |package, path, name| -> Result<Artifact> {
+            let mut files = p.ensure(&PackageFiles::new(pins, package, &[(path, name)])?)?;
+            Ok(files.pop().expect("one file is asked for"))
+        };
+        Ok(match secure_boot {
+            SecureBoot::Distribution => Self::Distribution {
+                shim: one("shim-signed", SHIM, "shimx64.efi")?,
+                grub: one("grub-efi-amd64-signed", SIGNED_GRUB, "grubx64.efi")?,
+            },
+            SecureBoot::Off => Self::Own {
+                tree: p.ensure(&pins.tree("grub", ["grub-common"])?)?,
+                modules: p.ensure(&pins.files("grub-modules", ["grub-efi-amd64-bin"])?)?,
+            },
         })
     }
 }
@@ -312,7 +353,8 @@ impl Stage for PackageFiles {
 pub fn sample(distribution: &Distribution) -> BTreeMap<String, LockedPackage> {
     let archive = distribution.archives.keys().next().cloned().unwrap_or_default();
     let flavours = [KernelFlavour::Cloud, KernelFlavour::Generic];
-    let names = flavours.into_iter().flat_map(|kernel| wanted(&Media::Distribution { kernel }));
+    let wanted = |media| wanted(&media, SecureBoot::Distribution);
+    let names = flavours.into_iter().flat_map(|kernel| wanted(Media::Distribution { kernel }));
     let package = |name: &str| LockedPackage {
         version: if name.starts_with("linux-image-") { "6.12.118-1" } else { "1:1.0-1" }.to_owned(),
         sha256: Digest::of(name.as_bytes()),
@@ -328,7 +370,7 @@ pub fn sample(distribution: &Distribution) -> BTreeMap<String, LockedPackage> {
             .map(|file| ((*file).to_owned(), Digest::of(file.as_bytes())))
             .collect(),
     };
-    let docker = wanted(&Media::Docker { compress: Default::default(), containers: Vec::new() });
+    let docker = wanted(Media::Docker { compress: Default::default(), containers: Vec::new() });
     names.chain(docker).map(|name| (name.to_owned(), package(name))).collect()
 }
 

@@ -182,10 +182,21 @@ impl Expected {
     pub(super) fn text(&self, name: &str) -> Result<String, String> {
         let makes = |id: &NodeId| self.planned.plan.node(*id).outputs.iter().any(|o| o == name);
         let path = self.own.ids().find(makes).and_then(|id| self.own_file(&id.artifact(name)));
-        let path = path.ok_or_else(|| format!("this repository makes no {name}"))?;
-        let bytes = read_file(&path, super::TEXT_LIMIT).map_err(|e| format!("{e:#}"))?;
-        String::from_utf8(bytes).map_err(|_| format!("{name} is no text"))
+        read_text(&path.ok_or_else(|| format!("this repository makes no {name}"))?)
     }
+
+    /// The text that `arg` is, where this repository makes it.
+    pub(super) fn text_of(&self, arg: &Arg) -> Option<Result<String, String>> {
+        match arg {
+            Arg::In(artifact) => self.own_file(artifact).map(|path| read_text(&path)),
+            _ => None,
+        }
+    }
+}
+
+fn read_text(path: &Utf8Path) -> Result<String, String> {
+    let bytes = read_file(path, super::TEXT_LIMIT).map_err(|e| format!("{e:#}"))?;
+    String::from_utf8(bytes).map_err(|_| format!("{} is not text", path.file_name().unwrap_or_default()))
 }
 
 /// The files of a machine that a plan names.

@@ -173,7 +173,7 @@ impl ExaminedIso<'_> {
         let entry = self.entries.get(path).filter(|e| e.kind == EntryKind::File);
         let entry = entry.ok_or_else(|| format!("{} has no {path}", self.name))?;
         if self.check_of(path) == "parameters" {
-            return self.parameters(entry, path).map(Some);
+            return self.parameters(entry, path, arg).map(Some);
         }
         if path == embed::LAYOUT {
             layout(&self.iso).map_err(|e| format!("{e:#}"))?;
@@ -203,9 +203,9 @@ impl ExaminedIso<'_> {
     }
 
     /// A loader's file is the one that the profile's parameters make.
-    fn parameters(&self, entry: &Entry, path: &str) -> CheckResult {
+    fn parameters(&self, entry: &Entry, path: &str, arg: &Arg) -> CheckResult {
         let bytes = self.iso.read(entry, TEXT_LIMIT).map_err(|e| format!("{e:#}"))?;
-        let text = self.expected.text(path.rsplit('/').next().unwrap_or(path))?;
+        let text = self.expected.text_of(arg).ok_or_else(|| format!("this repository makes no {path}"))??;
         let profile = self.subject.profile.as_deref().unwrap_or_default();
         if bytes == text.as_bytes() {
             return Ok(format!("{path} has the parameters of profile {profile}"));
