@@ -17,6 +17,7 @@ mod injection;
 mod iso;
 mod iso_cli;
 mod kargs;
+mod key;
 #[cfg(target_os = "linux")]
 mod kills;
 mod loaders;

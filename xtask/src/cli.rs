@@ -72,6 +72,8 @@ pub enum Command {
     Fetch(cmd::fetch::FetchArgs),
     /// Check media: checksums, signature, manifest, every byte inside.
     Verify(cmd::verify::VerifyArgs),
+    /// Make keys that media are signed with.
+    Key(cmd::key::KeyArgs),
     /// Sign the checksums that `dist` wrote with a minisign key.
     Sign(cmd::sign::SignArgs),
     /// Scan artifacts for secrets and traces of the build machine.

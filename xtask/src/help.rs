@@ -11,7 +11,7 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("Try", &["vm"]),
     ("Serve", &["serve"]),
     ("Check and change", &["params", "kargs", "iso", "verify"]),
-    ("Release", &["sign", "secret-scan", "publish", "ci"]),
+    ("Release", &["key", "sign", "secret-scan", "publish", "ci"]),
     ("Maintain", &["doctor", "gc", "store", "test", "codegen", "completions"]),
 ];
 

@@ -21,6 +21,7 @@ pub mod gc;
 pub mod iso;
 pub mod kargs;
 mod kargs_lists;
+pub mod key;
 pub mod params;
 pub mod password;
 mod pattern;
@@ -61,6 +62,7 @@ pub fn run(ctx: &Ctx, command: &Command) -> Result<()> {
         Command::Test(args) => test::run(ctx, args),
         Command::Iso(args) => iso::run(ctx, args),
         Command::Kargs(args) => kargs::run(ctx, args),
+        Command::Key(args) => key::run(ctx, args),
         Command::Serve(args) => serve::run(ctx, args),
         Command::Vm(args) => vm::run(ctx, args),
         Command::Store(args) => store::run(ctx, args),
@@ -78,6 +80,7 @@ fn needs_repository(command: &Command) -> bool {
             | Command::SecretScan(_)
             | Command::Iso(_)
             | Command::Kargs(_)
+            | Command::Key(_)
             | Command::Params(_)
             | Command::Sign(_)
             | Command::Verify(_)

@@ -39,7 +39,7 @@ impl PasswordArgs {
             ctx.report.err_line(&format!("password of the user rancher: {made}"));
             made
         } else if self.password_prompt {
-            prompt(ctx)?
+            ask(ctx, "Password of the user rancher", "--password-env or --password-file")?
         } else if let Some(name) = &self.password_env {
             let value = ctx.env.get(name).map(str::to_owned);
             value.ok_or_else(|| Failure::new(Kind::Usage, format!("the variable {name} is not set")))?
@@ -83,15 +83,17 @@ fn generate() -> Result<String> {
     Ok(password)
 }
 
-/// Reads a line from the terminal, which does not show it.
-fn prompt(ctx: &Ctx) -> Result<String> {
+/// Asks on the terminal, which does not show what is typed; `else_` names the options for scripts.
+///
+/// # Errors
+/// [`Kind::Usage`] without a terminal.
+pub(super) fn ask(ctx: &Ctx, what: &str, else_: &str) -> Result<String> {
     let input = std::io::stdin();
     if !input.is_terminal() {
-        return Err(Failure::new(Kind::Usage, "--password-prompt needs a terminal")
-            .help("use --password-env or --password-file in scripts")
-            .into());
+        let why = format!("no terminal to ask on: {}{}", what[..1].to_lowercase(), &what[1..]);
+        return Err(Failure::new(Kind::Usage, why).help(format!("use {else_} in scripts")).into());
     }
-    ctx.report.err_line("Password of the user rancher (it is not shown):");
+    ctx.report.err_line(&format!("{what} (it is not shown):"));
     let _hidden = Hidden::new()?;
     let mut line = String::new();
     input.lock().read_line(&mut line)?;
@@ -127,8 +129,8 @@ struct Hidden;
 #[cfg(not(unix))]
 impl Hidden {
     fn new() -> Result<Self> {
-        Err(Failure::new(Kind::Usage, "--password-prompt is not known on this system")
-            .help("use --password-env or --password-file")
+        Err(Failure::new(Kind::Usage, "passwords cannot be asked for on this system")
+            .help("give them in a variable or a file")
             .into())
     }
 }
