@@ -4,14 +4,16 @@ use crate::error::{Error, Result};
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
+    Slot,
     config::{self, ArgsLine, FixedArgs, VariableValue},
     efi::{self, EfiProgram},
-    foreign::{ConfigFile, LoaderFiles},
     paths,
-    place::{FilePlace, LengthField, Text},
+    place::{ConfigFile, FilePlace, LengthField, Text, joined},
     unreached::{self, Unreached},
+    words::ArgsReader,
 };
-use crate::{BootEntry, EntryKind, Extent, Iso, embed::Loader, fat};
+use crate::{BootEntry, EntryKind, Extent, Iso, SECTOR, embed::Loader, fat};
+use bootparams::Os;
 
 /// Loader files are a few KiB.
 const LONGEST: u64 = 1 << 20;
@@ -28,6 +30,13 @@ pub(super) struct Volume {
     pub(super) is_esp: bool,
     /// By path in lower case. Names that differ by case alone: which one a loader takes is not known here.
     pub(super) files: BTreeMap<String, Vec<(String, FilePlace)>>,
+}
+
+/// What there is in an image.
+pub(super) struct LoaderFiles {
+    /// Files with places that can be changed.
+    pub(super) files: Vec<ConfigFile>,
+    pub(super) unreached: Vec<Unreached>,
 }
 
 /// A loader file that is to be read.
@@ -62,6 +71,67 @@ pub(super) fn find(iso: &Iso) -> Result<LoaderFiles> {
     unreached.extend(unreached::other_loaders(iso, &volumes)?);
     unreached.extend(unreached::firmware(iso, &volumes, &files, &programs, &unreached)?);
     Ok(LoaderFiles { files, unreached })
+}
+
+impl LoaderFiles {
+    pub(super) fn slots(&self) -> Vec<Slot> {
+        let slot = |file: &ConfigFile, line: &ArgsLine| Slot {
+            file: file.name.clone(),
+            entry: line.entry.clone(),
+            loader: file.loader,
+            args: joined(file.parts(line)),
+        };
+        self.files.iter().flat_map(|f| f.config.lines.iter().map(|l| slot(f, l))).collect()
+    }
+
+    /// Whether all entries say the same to the kernel. Which initrd is loaded is said to loaders in several ways.
+    pub(super) fn agrees(&self) -> bool {
+        let lines = self.files.iter().flat_map(|f| f.config.lines.iter().map(move |l| (f, l)));
+        let words = lines.filter(|(_, l)| l.takes_words).map(|(f, l)| self.words(f, l));
+        words.collect::<Vec<_>>().windows(2).all(|w| w[0] == w[1])
+    }
+
+    /// The words that the kernel gets of a line, with the values of variables that have one only.
+    fn words(&self, file: &ConfigFile, line: &ArgsLine) -> Vec<String> {
+        let reader = ArgsReader { loader: file.loader, os: Os::Linux, is_value: line.is_value };
+        let words = file.parts(line).into_iter().flat_map(|p| reader.words(p)).map(|w| w.value);
+        let mut found = Vec::new();
+        for word in words {
+            let name = word.strip_prefix('$').map(|n| n.trim_start_matches('{').trim_end_matches('}'));
+            match name.and_then(|n| self.value(n)) {
+                Some(text) => found.extend(text.split_whitespace().map(str::to_owned)),
+                None => found.push(word),
+            }
+        }
+        found.retain(|w| !w.starts_with("initrd="));
+        found
+    }
+
+    fn value(&self, name: &str) -> Option<&str> {
+        let entry = format!("${name}");
+        let mut found = self.files.iter().flat_map(|f| {
+            let of_name = f.config.lines.iter().filter(|l| l.is_value && l.entry == entry);
+            of_name.map(|l| &f.text.text[l.parts[0].clone()])
+        });
+        let first = found.next()?;
+        found.next().is_none().then_some(first)
+    }
+}
+
+/// What in an image speaks of its other bytes and is not changed with them.
+pub(super) fn stale(iso: &Iso) -> Result<Vec<String>> {
+    let mut stale = Vec::new();
+    for name in ["/md5sum.txt", "/sha256sum.txt", "/.disk/md5sum.txt"] {
+        if let Some(entry) = iso.find_opt(name)? {
+            stale.push(format!("{} in the image may list the old contents", entry.path));
+        }
+    }
+    // `implantisomd5` writes into the primary descriptor's field for applications (ECMA-119, 8.4.32).
+    let field = iso.bytes(16 * SECTOR + 883, 512)?;
+    if field.windows(12).any(|w| w == b"ISO MD5SUM =") {
+        stale.push("the checksum that `implantisomd5` wrote into the image no longer matches".to_owned());
+    }
+    Ok(stale)
 }
 
 /// The ISO tree, and FAT images that firmware may start.

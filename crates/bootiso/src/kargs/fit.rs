@@ -1,10 +1,50 @@
-//! How a loader file that gets longer finds its room: blanks, the rest of its last sector, comments, indents.
+//! An edit of a loader file, and how a file that gets longer finds its space: blanks, the rest of its last sector, comments, indents.
 
-use super::{config, foreign::ConfigFile, place::LengthField};
+use super::{
+    PlaceEdits, config,
+    place::{ConfigFile, LengthField, joined},
+    words::{ArgsReader, Edit},
+};
 use crate::error::{Error, Result};
 use crate::{Iso, SECTOR};
+use bootparams::Os;
 
 impl ConfigFile {
+    /// Adds what `edit` makes of this file.
+    pub(super) fn change(&self, iso: &Iso, edit: &Edit, os: Os, change: &mut PlaceEdits) -> Result<()> {
+        let mut replacements = Vec::new();
+        for line in &self.config.lines {
+            let reader = ArgsReader { loader: self.loader, os, is_value: line.is_value };
+            let old = self.parts(line);
+            let new = reader.edited_parts(&old, line.takes_words, edit)?;
+            let Some(new) = new else {
+                change.expected.push(joined(old));
+                continue;
+            };
+            change.expected.push(joined(new.iter().map(String::as_str).collect()));
+            let last = line.parts.len() - 1;
+            for (i, (part, text)) in line.parts.iter().zip(new).enumerate() {
+                let lead = if i == last && part.is_empty() { line.lead.as_str() } else { "" };
+                let is_dash = text.is_empty() && line.dash && i == last;
+                let text = if is_dash { "-".to_owned() } else { format!("{lead}{text}") };
+                replacements.push((part.clone(), text));
+            }
+        }
+        if replacements.is_empty() {
+            return Ok(());
+        }
+        replacements.sort_by_key(|(part, _)| std::cmp::Reverse(part.start));
+        let mut text = self.text.text.clone();
+        for (part, new) in replacements {
+            text.replace_range(part, &new);
+        }
+        let new = self.fitted(text, &self.slack(iso)?)?;
+        let old = self.text.encode(&self.text.text)?;
+        change.patches.extend(self.place.patches(iso, &old, &new)?);
+        change.matched = true;
+        Ok(())
+    }
+
     /// How far the file may grow, or why not.
     pub(super) fn slack(&self, iso: &Iso) -> Result<Slack> {
         let room: u64 = self.place.extents.iter().map(|e| e.length).sum();
@@ -60,9 +100,7 @@ impl ConfigFile {
         let text = format!("{} has {missing} bytes too little room for this{why}", self.name);
         Err(Error::image(text).help("rebuild the image, or delete other arguments first"))
     }
-}
 
-impl ConfigFile {
     /// The text without its last comments, and then without its last indents, as many as have `bytes` bytes together.
     fn without_spare(&self, text: &str, bytes: usize) -> Result<String> {
         let config = config::parse(self.loader, text, false);

@@ -8,7 +8,6 @@ mod config;
 mod discover;
 mod efi;
 mod fit;
-mod foreign;
 mod grub;
 mod grub_words;
 mod isolinux;
@@ -155,7 +154,7 @@ pub fn plan(iso: &Iso, edit: &Edit, os: Option<Os>) -> Result<PreparedEdit> {
         let text = "the changed image would not read back as it should, so nothing is changed";
         return Err(Error::image(text));
     }
-    let stale = if after.has_embed_areas || !change.matched { Vec::new() } else { foreign::stale(iso)? };
+    let stale = if after.has_embed_areas || !change.matched { Vec::new() } else { discover::stale(iso)? };
     Ok(PreparedEdit { patches: change.patches, after, stale, unreached: change.unreached })
 }
 

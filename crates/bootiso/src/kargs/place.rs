@@ -1,10 +1,23 @@
-//! Where a loader file's bytes and lengths are in an image, and the patches that change them.
+//! A loader file: its arguments, where its bytes and lengths are in an image, and the patches that change them.
 
 use crate::error::{Error, ErrorKind, Result};
 use std::collections::BTreeMap;
 
-use super::patch::Patch;
-use crate::{Extent, Iso, SECTOR, fat::FatFile};
+use super::{
+    config::{ArgsLine, LoaderConfig},
+    patch::Patch,
+};
+use crate::{Extent, Iso, SECTOR, embed::Loader, fat::FatFile};
+
+/// A file with kernel arguments in it.
+pub(super) struct ConfigFile {
+    /// `/isolinux.cfg`, or `/efi.img:/EFI/BOOT/grub.cfg` for a file of a FAT image.
+    pub(super) name: String,
+    pub(super) loader: Loader,
+    pub(super) text: Text,
+    pub(super) config: LoaderConfig,
+    pub(super) place: FilePlace,
+}
 
 /// Where a file is, and how it may grow.
 #[derive(Clone)]
@@ -49,6 +62,23 @@ impl Text {
             )
         })
     }
+}
+
+impl ConfigFile {
+    /// The arguments of a line, in the parts that they stand in.
+    pub(super) fn parts(&self, line: &ArgsLine) -> Vec<&str> {
+        line.parts.iter().map(|p| arguments(self.loader, &self.text.text[p.clone()])).collect()
+    }
+}
+
+/// The arguments of a line; `-` is how ISOLINUX writes that there are none.
+fn arguments(loader: Loader, text: &str) -> &str {
+    if loader == Loader::Isolinux && text == "-" { "" } else { text }
+}
+
+/// What the kernel gets of several parts.
+pub(super) fn joined(parts: Vec<&str>) -> String {
+    parts.into_iter().filter(|p| !p.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 impl FilePlace {

@@ -9,7 +9,7 @@ use super::{
     config::{FixedArgs, file_name},
     discover::Volume,
     efi::EfiProgram,
-    foreign::ConfigFile,
+    place::ConfigFile,
     place::Text,
     words::Edit,
 };
