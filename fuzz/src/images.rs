@@ -17,6 +17,8 @@ use bootiso::{
 };
 use failure::{Failure, Kind};
 
+use crate::random::Random;
+
 /// One image, damaged or not, must be read within this time, in a build without optimisation on a busy machine.
 const LONGEST: Duration = Duration::from_secs(20);
 
@@ -137,23 +139,5 @@ impl DamageTarget {
             image.truncate(random.below(image.len()));
         }
         image
-    }
-}
-
-/// SplitMix64: good enough to choose bytes, and the same everywhere.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ z >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ z >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ z >> 31
-    }
-
-    /// A number below `end`, which is not zero.
-    fn below(&mut self, end: usize) -> usize {
-        (self.next() % end.max(1) as u64) as usize
     }
 }

@@ -7,6 +7,8 @@ use bootparams::{
     target::same_to_os,
 };
 
+use crate::random::Random;
+
 /// Everything this module does, on any bytes: a fuzzer's entry. The first byte picks the OS.
 pub fn exercise(bytes: &[u8]) {
     let (first, rest) = bytes.split_first().unwrap_or((&0, &[]));
@@ -158,18 +160,6 @@ pub fn damaged(lines: &[&str], number: u64) -> Vec<u8> {
     let mut bytes = vec![u8::try_from(random.below(256)).unwrap_or(0)];
     bytes.extend(text.into_iter().collect::<String>().into_bytes());
     bytes
-}
-
-/// SplitMix64: small, and good enough to choose by.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        usize::try_from((z ^ (z >> 31)) % n as u64).unwrap_or(0)
-    }
 }
 
 #[cfg(test)]
