@@ -20,6 +20,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("\"diffoscope\"", "absolute paths"),
     ("\"dpkg-deb\"", "absolute paths"),
     ("\"dpkg-query\"", "an absolute path, and the name that dpkg gave for it"),
+    ("\"gh\"", "a tag, which git lets begin with no dash, and absolute paths"),
     ("\"git\"", "addresses are checked and stand behind `--`, commits are hex, paths absolute"),
     ("\"gpgv\"", "absolute paths"),
     ("\"localedef\"", "words of ours and absolute paths"),

@@ -102,10 +102,6 @@ impl HostInputs for Edited {
         Ok(Digest::of(format!("{path}{edits}").as_bytes()))
     }
 
-    fn host(&self, path: &str) -> Result<Digest, Missing> {
-        self.source(path)
-    }
-
     fn tool(&self, program: &str) -> Result<ToolId, Missing> {
         let version = if self.0.contains(&program) { "2" } else { "1" };
         Ok(ToolId { version: version.to_owned() })

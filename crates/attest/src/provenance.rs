@@ -74,9 +74,6 @@ struct Builder {
     version: BTreeMap<&'static str, &'static str>,
 }
 
-/// The digest of a folder, of our own making (`exec/tree.rs`): in-toto lets algorithms be named freely.
-const TREE: &str = "xtaskTreeSha256";
-
 impl ResourceDescriptor {
     fn sha256(name: &str, digest: &str) -> Self {
         let digest = BTreeMap::from([("sha256", digest.to_owned())]);
@@ -91,13 +88,8 @@ pub fn statement(manifest: &Manifest) -> Statement {
     let mut resolved_dependencies = BTreeSet::new();
     for node in manifest.nodes.values() {
         tools.extend(node.inputs_of("tool").map(|(name, version)| (name.to_owned(), version.to_owned())));
-        for (kind, algorithm) in [("src", "sha256"), ("host", "sha256"), ("host-tree", TREE)] {
-            resolved_dependencies.extend(node.inputs_of(kind).map(|(path, digest)| ResourceDescriptor {
-                name: path.to_owned(),
-                uri: node.input(&format!("package {path}")).map(str::to_owned),
-                digest: BTreeMap::from([(algorithm, digest.to_owned())]),
-            }));
-        }
+        resolved_dependencies
+            .extend(node.inputs_of("src").map(|(path, digest)| ResourceDescriptor::sha256(path, digest)));
         let uri = node.input("fetch purl").or(node.input("fetch url")).map(str::to_owned);
         let file = node
             .input("fetch sha256")

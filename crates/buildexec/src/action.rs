@@ -83,7 +83,7 @@ impl NodeRun<'_> {
 
     fn command(&self, spec: &CmdSpec) -> Result<()> {
         let mut cmd = Cmd::new(&spec.program, &spec.why).deadline(spec.deadline);
-        if let Some(tree) = &spec.tree {
+        if let Some(tree) = &spec.start.tree {
             out_of_tree(&mut cmd, &self.path(tree)?);
         }
         cmd.cwd = Some(match &spec.cwd {
@@ -101,7 +101,8 @@ impl NodeRun<'_> {
         let mut done = 0;
         let mut last = started;
         self.ctx.runner.logged(&cmd, &self.scratch.join("log"), &mut |line| {
-            let Some(progress) = spec.progress.as_ref().filter(|p| line.trim_start().starts_with(&p.marker))
+            let Some(progress) =
+                spec.start.progress.as_ref().filter(|p| line.trim_start().starts_with(&p.marker))
             else {
                 return;
             };
@@ -125,8 +126,6 @@ impl NodeRun<'_> {
             Arg::Epoch => self.epoch.to_string(),
             Arg::Join(parts) => parts.iter().map(|p| self.text(p)).collect::<Result<String>>()?,
             Arg::Src(path) => self.ctx.root.join(path).into_string(),
-            // Distributions link such files here and there; what is meant is the file.
-            Arg::Host(path) => Utf8Path::new(path).canonicalize_utf8()?.into_string(),
             Arg::In(artifact) => self.artifact(artifact).into_string(),
             Arg::Out(name) => self.scratch.join("out").join(name).into_string(),
             Arg::Work(name) => self.scratch.join("work").join(name).into_string(),
@@ -269,7 +268,7 @@ fn out_of_tree(cmd: &mut Cmd, tree: &Utf8Path) {
     let libraries = tree.join("usr/lib/x86_64-linux-gnu");
     let loader = libraries.join("ld-linux-x86-64.so.2");
     let words = [loader.as_str(), "--inhibit-cache", "--library-path", libraries.as_str()];
-    cmd.through = words.map(str::to_owned).into();
+    cmd.start.through = words.map(str::to_owned).into();
     cmd.program = tree.join(&cmd.program).into_string();
     // Converters of characters are libraries as well, and locales are of one version of libc: not the machine's.
     cmd.env.insert("GCONV_PATH".to_owned(), libraries.join("gconv").into_string());

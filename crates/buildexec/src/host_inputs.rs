@@ -7,16 +7,14 @@ use serde::{Deserialize, Serialize};
 
 use super::{store::write_json, tree};
 use crate::{action::Builtin, ctx::Ctx};
-use buildplan::{Cmd, Digest, HostInputs, Missing, ToolId, purl};
+use buildplan::{Cmd, Digest, HostInputs, Missing, ToolId};
 
-/// The real [`World`]. Tool versions are remembered in `target/media/tools.json` as long as the program's size
+/// The real [`HostInputs`]. Tool versions are remembered in `target/media/tools.json` as long as the program's size
 /// and time stay the same, so that a run without work starts no program.
 pub struct BuildHost<'c> {
     ctx: &'c Ctx,
     epoch: u64,
     tools: RefCell<BTreeMap<String, RememberedVersion>>,
-    /// Whether digests of the machine's files are believed while sizes and times stay.
-    quick: bool,
     digests: RefCell<BTreeMap<String, Digest>>,
     /// Of builtins, by name.
     codes: RefCell<BTreeMap<String, Digest>>,
@@ -40,27 +38,9 @@ impl<'c> BuildHost<'c> {
             ctx,
             epoch,
             tools: RefCell::new(tools),
-            quick: false,
             digests: RefCell::default(),
             codes: RefCell::default(),
         }
-    }
-
-    /// As [`Self::new`], without reading files of the machine whose sizes and times are those of the last time: to see
-    /// whether there is anything to do. Nothing is to be built by keys that come of it.
-    #[must_use]
-    pub fn quick(ctx: &'c Ctx, epoch: u64) -> Self {
-        Self { quick: true, ..Self::new(ctx, epoch) }
-    }
-
-    /// The digest of a file or folder of the machine.
-    fn host_digest(&self, path: Utf8PathBuf) -> Option<Digest> {
-        let name = format!("digest of {path}");
-        if !self.quick {
-            self.tools.borrow_mut().remove(&name);
-        }
-        let known = self.remembered(&name, path, |path| Some(self.digest(path.to_owned())?.to_string()));
-        known?.version.parse().ok()
     }
 
     fn digest(&self, path: Utf8PathBuf) -> Option<Digest> {
@@ -118,60 +98,17 @@ impl<'c> BuildHost<'c> {
         let numbered = lines().find(|l| l.chars().any(|c| c.is_ascii_digit()));
         numbered.or(lines().next()).unwrap_or("").chars().take(100).collect()
     }
-
-    /// dpkg's word on who brought a file, as a package URL.
-    fn brought(&self, path: &Utf8Path) -> Option<String> {
-        let ask = |args: &[&str]| {
-            let cmd = Cmd::new("dpkg-query", "ask for a file's package").args(args.iter().copied());
-            Some(self.ctx.runner.run(&cmd).ok()?.text())
-        };
-        let owners = ask(&["-S", path.as_str()])?;
-        // `isolinux: /usr/…`, or `a, b: /usr/…` for a folder of several.
-        let name = owners.split([',', ':']).next()?.to_owned();
-        let version = ask(&["-W", "-f", "${Version}", &name])?;
-        Some(purl::deb(&distribution(), &name, &version))
-    }
 }
 
-/// Size and time of a file; of a folder, the number of its files and a digest of the sizes and times of all.
 fn size_and_time(path: &Utf8Path) -> Option<(u64, u128)> {
     let meta = fs_err::metadata(path).ok()?;
-    if !meta.is_dir() {
-        let time = meta.modified().ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
-        return Some((meta.len(), time.as_nanos()));
-    }
-    let stamp = tree::stamp(path).ok()?;
-    let digest = Digest::of(serde_json::to_string(&stamp).ok()?.as_bytes());
-    let (half, _) = digest.bytes().split_first_chunk()?;
-    Some((stamp.len() as u64, u128::from_le_bytes(*half)))
-}
-
-/// `debian`, `ubuntu`; Debian where nothing says.
-#[must_use]
-pub fn distribution() -> String {
-    let text = fs_err::read_to_string(Utf8Path::new("/etc/os-release")).unwrap_or_default();
-    let id = text.lines().find_map(|l| l.strip_prefix("ID="));
-    id.unwrap_or("debian").trim_matches('"').to_owned()
+    let time = meta.modified().ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
+    Some((meta.len(), time.as_nanos()))
 }
 
 impl HostInputs for BuildHost<'_> {
     fn source(&self, path: &str) -> Result<Digest, Missing> {
         self.digest(self.ctx.root.join(path)).ok_or_else(|| Missing::Source(path.to_owned()))
-    }
-
-    fn host(&self, path: &str) -> Result<Digest, Missing> {
-        let real = camino::Utf8Path::new(path).canonicalize_utf8().ok();
-        real.and_then(|p| self.host_digest(p)).ok_or_else(|| Missing::Host(path.to_owned()))
-    }
-
-    fn is_folder(&self, path: &str) -> bool {
-        Utf8Path::new(path).is_dir()
-    }
-
-    fn package(&self, path: &str) -> Option<String> {
-        // Fetched packages say so themselves; only dpkg knows about the rest.
-        self.ctx.find_program("dpkg-query")?;
-        self.remembered(&format!("package of {path}"), path.into(), |p| self.brought(p)).map(|k| k.version)
     }
 
     fn tool(&self, program: &str) -> Result<ToolId, Missing> {

@@ -67,6 +67,26 @@ impl CommandOutput {
     }
 }
 
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// With this exit code.
+    Code(i32),
+    /// By a signal.
+    Signal,
+}
+
+impl Exit {
+    /// The exit code; `None` after a signal.
+    #[must_use]
+    pub fn code(self) -> Option<i32> {
+        match self {
+            Self::Code(code) => Some(code),
+            Self::Signal => None,
+        }
+    }
+}
+
 /// Where a job's two output streams go.
 pub struct Streams {
     /// Standard output.
@@ -126,7 +146,7 @@ impl Runner {
     /// # Errors
     /// When it cannot be started; [`Kind::MissingTool`] when the program does not exist.
     pub fn spawn(&self, cmd: &Cmd, streams: Streams) -> Result<RunningCommand> {
-        let input = cmd.stdin.clone();
+        let input = cmd.start.stdin.clone();
         self.start(cmd, streams, |expr| match input {
             Some(bytes) => expr.stdin_bytes(bytes),
             None => expr.stdin_null(),
@@ -169,7 +189,7 @@ impl Runner {
 
     /// The program, or its keeper. That there is no such program is said here: the keeper could only fail.
     fn expression(&self, cmd: &Cmd, search_path: &str) -> Result<duct::Expression> {
-        let words: Vec<&String> = cmd.through.iter().chain([&cmd.program]).chain(&cmd.args).collect();
+        let words: Vec<&String> = cmd.start.through.iter().chain([&cmd.program]).chain(&cmd.args).collect();
         if !self.keeper || !cfg!(target_os = "linux") {
             return Ok(duct::cmd(words[0], &words[1..]));
         }
@@ -218,18 +238,18 @@ impl RunningCommand {
         self.handle.pids().first().copied()
     }
 
-    /// The exit code once it has ended: `Some(None)` after a signal.
+    /// How it ended, once it has.
     ///
     /// # Errors
     /// When the child cannot be waited for.
-    pub fn try_wait(&mut self) -> Result<Option<Option<i32>>> {
+    pub fn try_wait(&mut self) -> Result<Option<Exit>> {
         let ended = self.handle.try_wait().with_context(|| format!("could not {}", self.why))?;
         if ended.is_some() && !self.ended {
             // What it left in the background would go on writing into a folder that is ours again.
             self.signal_group();
             self.ended = true;
         }
-        Ok(ended.map(|o| o.status.code()))
+        Ok(ended.map(|o| o.status.code().map_or(Exit::Signal, Exit::Code)))
     }
 
     /// Waits for the end, calling `on_tick` about fifty times a second.
@@ -243,8 +263,8 @@ impl RunningCommand {
     ) -> Result<Option<i32>> {
         let start = Instant::now();
         loop {
-            if let Some(code) = self.try_wait()? {
-                return Ok(code);
+            if let Some(exit) = self.try_wait()? {
+                return Ok(exit.code());
             }
             on_tick()?;
             self.interrupt.check()?;

@@ -16,7 +16,7 @@ use super::{
     tree,
 };
 use crate::ctx::Ctx;
-use buildplan::{Action, Effect, Keys, Node, NodeId, Plan, Resource};
+use buildplan::{Action, Keys, Node, NodeId, Plan, Resource};
 use failure::{Failure, Kind};
 use report::Event;
 
@@ -81,7 +81,7 @@ fn missing(
         }
         ctx.check_interrupt()?;
         let node = plan.node(id);
-        if node.effect == Effect::Pure && store.find(node, keys.key(id), look, &ctx.report)?.is_some() {
+        if store.find(node, keys.key(id), look, &ctx.report)?.is_some() {
             cached.insert(id, look);
             continue;
         }
@@ -172,7 +172,6 @@ struct Run<'a> {
 struct NodeState {
     /// Nodes to run, with the inputs each still waits for.
     waiting: BTreeMap<NodeId, BTreeSet<NodeId>>,
-    running: usize,
     free: BTreeMap<Resource, usize>,
     built: Vec<NodeId>,
     errors: Vec<anyhow::Error>,
@@ -187,7 +186,6 @@ impl NodeState {
         let waits = |id: &NodeId| plan.node(*id).inputs().intersection(todo).copied().collect();
         Self {
             waiting: todo.iter().map(|id| (*id, waits(id))).collect(),
-            running: 0,
             // One `make -jN` at a time; it does not keep small nodes from running beside it.
             free: BTreeMap::from([(Resource::Cpu, jobs), (Resource::AllCpus, 1), (Resource::Net, NET)]),
             built: Vec::new(),
@@ -203,13 +201,11 @@ impl NodeState {
             |id: &NodeId, waits: &BTreeSet<NodeId>| waits.is_empty() && free[&plan.node(*id).resource] > 0;
         let id = self.waiting.iter().find(|(id, waits)| ready(id, waits)).map(|(id, _)| *id)?;
         self.waiting.remove(&id);
-        self.running += 1;
         *self.free.get_mut(&plan.node(id).resource)? -= 1;
         Some(id)
     }
 
     fn done(&mut self, plan: &Plan, id: NodeId, result: Result<()>) {
-        self.running -= 1;
         *self.free.entry(plan.node(id).resource).or_default() += 1;
         match result {
             Ok(()) => {
@@ -284,10 +280,7 @@ impl Run<'_> {
         };
         let made = || {
             job.run()?;
-            match node.effect {
-                Effect::Pure => self.store.keep(&scratch, node, id, self.keys).map(drop),
-                Effect::Observe | Effect::Publish => tree::remove(&scratch),
-            }
+            self.store.keep(&scratch, node, id, self.keys).map(drop)
         };
         let result = panics::caught(&label, made);
         match result {

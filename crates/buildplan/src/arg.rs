@@ -30,8 +30,6 @@ pub enum Arg {
     Lit(String),
     /// A file of this repository, by its path from the root; its content enters the key.
     Src(String),
-    /// A file of the machine, by absolute path; its content enters the key.
-    Host(String),
     /// What another node made.
     In(Artifact),
     /// An output of this node.
@@ -96,7 +94,6 @@ impl fmt::Display for Arg {
         match self {
             Self::Lit(text) => f.write_str(text),
             Self::Src(path) => write!(f, "{{src:{path}}}"),
-            Self::Host(path) => write!(f, "{{host:{path}}}"),
             Self::In(a) => write!(f, "{{node{}:{}}}", a.node.0, a.name),
             Self::Out(name) => write!(f, "{{out:{name}}}"),
             Self::Work(name) => write!(f, "{{work:{name}}}"),

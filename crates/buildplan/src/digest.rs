@@ -22,18 +22,8 @@ impl Digest {
     /// Passes on the reader's errors.
     pub fn read(reader: &mut impl Read) -> std::io::Result<(Self, u64)> {
         let mut hasher = Sha256::new();
-        let mut buffer = vec![0; 1 << 18];
-        let mut total = 0;
-        loop {
-            let n = match reader.read(&mut buffer) {
-                Ok(0) => return Ok((Self(hasher.finalize().into()), total)),
-                Ok(n) => n,
-                Err(e) if e.kind() == std::io::ErrorKind::Interrupted => continue,
-                Err(e) => return Err(e),
-            };
-            hasher.update(&buffer[..n]);
-            total += n as u64;
-        }
+        let total = each_block(reader, |block| hasher.update(block))?;
+        Ok((Self(hasher.finalize().into()), total))
     }
 
     /// The first `n` hex digits, for names that people read.
@@ -75,11 +65,21 @@ impl fmt::Debug for Digest {
 /// Passes on the reader's errors.
 pub fn sha512(reader: &mut impl Read) -> std::io::Result<String> {
     let mut hasher = Sha512::new();
+    each_block(reader, |block| hasher.update(block))?;
+    Ok(hasher.finalize().iter().map(|b| format!("{b:02x}")).collect())
+}
+
+/// Calls `f` with everything `reader` gives, block by block, and returns how many bytes that were.
+fn each_block(reader: &mut impl Read, mut f: impl FnMut(&[u8])) -> std::io::Result<u64> {
     let mut buffer = vec![0; 1 << 18];
+    let mut total = 0;
     loop {
         match reader.read(&mut buffer) {
-            Ok(0) => return Ok(hasher.finalize().iter().map(|b| format!("{b:02x}")).collect()),
-            Ok(n) => hasher.update(&buffer[..n]),
+            Ok(0) => return Ok(total),
+            Ok(n) => {
+                f(&buffer[..n]);
+                total += n as u64;
+            }
             Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
             Err(e) => return Err(e),
         }

@@ -11,19 +11,6 @@ pub trait HostInputs {
     /// # Errors
     /// When it is not there.
     fn source(&self, path: &str) -> Result<Digest, Missing>;
-    /// The digest of a file of the machine.
-    ///
-    /// # Errors
-    /// When it is not there.
-    fn host(&self, path: &str) -> Result<Digest, Missing>;
-    /// Whether a path of the machine is a folder; its digest is then no file's.
-    fn is_folder(&self, _path: &str) -> bool {
-        false
-    }
-    /// The package URL of what brought a file of the machine, where something says so. It is no part of any key.
-    fn package(&self, _path: &str) -> Option<String> {
-        None
-    }
     /// Which program a name stands for.
     ///
     /// # Errors
@@ -50,8 +37,6 @@ pub struct ToolId {
 pub enum Missing {
     /// A file of the repository.
     Source(String),
-    /// A file of the machine.
-    Host(String),
     /// A program.
     Tool(String),
     /// A function of ours.
@@ -188,7 +173,7 @@ impl KeyHasher<'_> {
 
     fn run(&mut self, f: &mut Fields, cmd: &CmdSpec) {
         f.add("program", cmd.program.as_bytes());
-        if let Some(tree) = &cmd.tree {
+        if let Some(tree) = &cmd.start.tree {
             let before = self.inputs.len();
             self.arg(f, "tree", tree);
             // A node that a program comes from is no part of what the program makes.
@@ -196,10 +181,10 @@ impl KeyHasher<'_> {
                 input.label = format!("tool-{}", input.label);
             }
         }
-        let own = cmd.tree.is_none().then_some(&cmd.program);
-        for program in own.into_iter().chain(&cmd.uses) {
+        let own = cmd.start.tree.is_none().then_some(&cmd.program);
+        for program in own.into_iter().chain(&cmd.start.uses) {
             match self.host.tool(program) {
-                Ok(tool) if cmd.identity => {
+                Ok(tool) if !cmd.start.any_version => {
                     f.add("version", tool.version.as_bytes());
                     self.input(format!("tool {program}"), tool.version);
                 }
@@ -226,14 +211,6 @@ impl KeyHasher<'_> {
             Arg::Src(path) => {
                 let digest = self.host.source(path);
                 self.file(f, "src", path, digest);
-            }
-            Arg::Host(path) => {
-                let digest = self.host.host(path);
-                let kind = if self.host.is_folder(path) { "host-tree" } else { "host" };
-                self.file(f, kind, path, digest);
-                if let Some(purl) = self.host.package(path) {
-                    self.input(format!("package {path}"), purl);
-                }
             }
             Arg::In(artifact) => {
                 let key = self.keys.key(artifact.node);

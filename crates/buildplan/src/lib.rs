@@ -6,7 +6,7 @@
 
 mod action;
 mod arg;
-pub mod cmd;
+mod cmd;
 pub mod digest;
 mod key;
 mod planner;
@@ -14,9 +14,9 @@ pub mod purl;
 mod render;
 mod shown;
 
-pub use action::{Action, CmdSpec, Effect, FetchSource, FetchSpec, Progress, Resource};
+pub use action::{Action, FetchSource, FetchSpec, Resource};
 pub use arg::{Arg, Artifact, NodeId};
-pub use cmd::Cmd;
+pub use cmd::{Cmd, CmdSpec, Invocation, Planned, Process, Progress, Word};
 pub use digest::Digest;
 pub use key::{HostInputs, Input, Keys, Missing, ToolId};
 pub use planner::{Node, NodeBuilder, Plan, Planner, Stage};

@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Result, bail};
 
-use super::{Action, Arg, Artifact, CmdSpec, Digest, Effect, FetchSpec, NodeId, Resource};
+use super::{Action, Arg, Artifact, CmdSpec, Digest, FetchSpec, NodeId, Resource};
 
 /// A kind of work. A stage *is* its parameters: checked values and other stages, never a path, a shell or a
 /// clock. (After rust-lang/rust's `trait Step`.)
@@ -41,8 +41,6 @@ pub struct Node {
     pub outputs: Vec<String>,
     /// Its steps.
     pub actions: Vec<Action>,
-    /// How it touches the world.
-    pub effect: Effect,
     /// What it needs while it runs.
     pub resource: Resource,
     /// Whether it is made with a secret, its own or one of its inputs': nobody else may read what it makes.
@@ -169,7 +167,6 @@ impl Planner {
             label: label.into(),
             outputs: Vec::new(),
             actions: Vec::new(),
-            effect: Effect::Pure,
             resource: Resource::Cpu,
             private: false,
         };
@@ -209,12 +206,6 @@ impl NodeBuilder<'_> {
             self.node.outputs.push(name.clone());
         }
         Arg::Out(name)
-    }
-
-    /// Says how it touches the world; pure unless said.
-    pub fn effect(&mut self, effect: Effect) -> &mut Self {
-        self.node.effect = effect;
-        self
     }
 
     /// Says what it needs; one core unless said.

@@ -42,9 +42,6 @@ fn text(plan: &Plan) -> String {
 
 fn marks(node: &Node) -> String {
     let mut marks = String::new();
-    if node.effect != super::Effect::Pure {
-        _ = write!(marks, " [{:?}]", node.effect);
-    }
     if node.resource != super::Resource::Cpu {
         _ = write!(marks, " [{:?}]", node.resource);
     }
@@ -62,7 +59,7 @@ fn lines(action: &Action) -> String {
             for (name, value) in &cmd.env {
                 _ = write!(line, " {name}={value}");
             }
-            match &cmd.tree {
+            match &cmd.start.tree {
                 Some(tree) => _ = write!(line, " {tree}/{}", cmd.program),
                 None => _ = write!(line, " {}", cmd.program),
             }
@@ -117,7 +114,7 @@ fn json(plan: &Plan) -> Value {
             node.actions.iter().map(|a| json!({"kind": kind(a), "text": lines(a)})).collect();
         json!({
             "id": i, "stage": node.stage, "format": node.format, "label": node.label,
-            "effect": format!("{:?}", node.effect), "resource": format!("{:?}", node.resource),
+            "resource": format!("{:?}", node.resource),
             "inputs": inputs, "outputs": node.outputs, "actions": actions,
         })
     });

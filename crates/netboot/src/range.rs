@@ -108,27 +108,32 @@ fn part(range: &str, len: u64) -> RangeAnswer {
     let Some((first, last)) = range.trim().strip_prefix("bytes=").and_then(|r| r.split_once('-')) else {
         return RangeAnswer::Whole;
     };
-    match (number(first), number(last)) {
-        (Some(None), Some(Some(0))) => RangeAnswer::Unsatisfiable,
-        (Some(None), Some(Some(_))) if len == 0 => RangeAnswer::Unsatisfiable,
-        (Some(None), Some(Some(suffix))) => RangeAnswer::Part(len.saturating_sub(suffix)..len),
-        (Some(Some(first)), Some(Some(last))) if last < first => RangeAnswer::Whole,
-        (Some(Some(first)), Some(_)) if first >= len => RangeAnswer::Unsatisfiable,
-        (Some(Some(first)), Some(last)) => {
-            RangeAnswer::Part(first..last.map_or(len, |l| l.saturating_add(1).min(len)))
-        }
+    match (bound(first), bound(last)) {
+        (Bound::None, Bound::At(0)) => RangeAnswer::Unsatisfiable,
+        (Bound::None, Bound::At(_)) if len == 0 => RangeAnswer::Unsatisfiable,
+        (Bound::None, Bound::At(suffix)) => RangeAnswer::Part(len.saturating_sub(suffix)..len),
+        (Bound::At(first), Bound::At(last)) if last < first => RangeAnswer::Whole,
+        (Bound::At(first), Bound::None | Bound::At(_)) if first >= len => RangeAnswer::Unsatisfiable,
+        (Bound::At(first), Bound::None) => RangeAnswer::Part(first..len),
+        (Bound::At(first), Bound::At(last)) => RangeAnswer::Part(first..last.saturating_add(1).min(len)),
         _ => RangeAnswer::Whole,
     }
 }
 
-/// Digits alone: `Some(None)` when empty, `None` when something else stands there. A number beyond 64 bits is
-/// as good as the largest.
-fn number(text: &str) -> Option<Option<u64>> {
-    let text = text.trim();
-    if !text.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
+/// One end of a range.
+enum Bound {
+    None,
+    At(u64),
+    Malformed,
+}
+
+/// Digits alone. A number beyond 64 bits is as good as the largest.
+fn bound(text: &str) -> Bound {
+    match text.trim() {
+        "" => Bound::None,
+        digits if digits.bytes().all(|b| b.is_ascii_digit()) => Bound::At(digits.parse().unwrap_or(u64::MAX)),
+        _ => Bound::Malformed,
     }
-    Some((!text.is_empty()).then(|| text.parse().unwrap_or(u64::MAX)))
 }
 
 #[cfg(test)]

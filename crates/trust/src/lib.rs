@@ -1,4 +1,5 @@
-//! Are media what was promised, and do they hold secrets.
+//! Are media what was promised, do they hold secrets, and a release of those that pass.
 
+pub mod release;
 pub mod secret_scan;
 pub mod verify;

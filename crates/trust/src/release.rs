@@ -9,12 +9,15 @@
 //! Publishing adds. A dated channel keeps every part it has, byte for byte; `latest` keeps what is of another profile
 //! or engine. A folder that was not written so is never touched. A signature over a channel's list ends with that list.
 
+pub mod notes;
+pub mod upload;
+
 use std::collections::BTreeMap;
 
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::{
+use super::verify::{
     read_manifest,
     sums::{self, SHA256, SHA512},
 };

@@ -98,10 +98,10 @@ impl Power for Qemu {
             }
         }
         if !self.ended
-            && let Some(code) = self.job.try_wait()?
+            && let Some(exit) = self.job.try_wait()?
         {
             self.ended = true;
-            facts.push(Fact::Exited { code });
+            facts.push(Fact::Exited { code: exit.code() });
         }
         Ok(facts)
     }

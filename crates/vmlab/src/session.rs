@@ -233,14 +233,6 @@ impl Session {
         self.machine.cut()
     }
 
-    /// Presses the power button as a person does who wants the guest to shut down.
-    ///
-    /// # Errors
-    /// When the machine does not take it.
-    pub fn press_power(&mut self) -> Result<()> {
-        self.machine.press()
-    }
-
     /// Presses the power button and waits as long as the guest does something about it, so that what it wrote is on its
     /// disks. Says whether it went off; if not, its power is still on.
     ///
@@ -252,7 +244,7 @@ impl Session {
         served: Option<&RunningServer>,
         on_fact: &mut dyn FnMut(Duration, &Fact),
     ) -> Result<bool> {
-        self.press_power()?;
+        self.machine.press()?;
         let pressed = Instant::now();
         let mut heard = pressed;
         while !self.ended {

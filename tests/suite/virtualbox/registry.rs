@@ -11,7 +11,9 @@ use anyhow::Result;
 use buildexec::run::CommandOutput;
 use buildplan::Cmd;
 use vmlab::virtualbox::ManageHost;
-use vmspec::virtualbox::{DiskImage, MachineFiles, ManageStep, Place, System, leftover, machine_uuid};
+use vmspec::virtualbox::{
+    DiskImage, MachineFiles, ManageStep, Place, SettingsFile, System, leftover, machine_uuid,
+};
 
 use super::output;
 
@@ -226,7 +228,11 @@ impl ManageHost for Registry {
     }
 
     fn files(&mut self, place: &Place, disks: &[&str], folders: &[String]) -> Result<MachineFiles> {
-        let settings = self.files.get(&place.settings_file()).cloned();
+        let settings = match self.files.get(&place.settings_file()) {
+            None => SettingsFile::Absent,
+            Some(None) => SettingsFile::Unreadable,
+            Some(Some(uuid)) => SettingsFile::Of(uuid.clone()),
+        };
         let there = disks.iter().filter(|d| self.files.contains_key(**d));
         let image = |d: &str| self.damaged.get(d).cloned().map_or(DiskImage::Whole, DiskImage::Damaged);
         let disks = there.map(|d| ((*d).to_owned(), image(d))).collect();

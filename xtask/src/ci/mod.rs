@@ -13,6 +13,5 @@ pub mod output;
 pub mod pins;
 pub mod program;
 pub mod reproducible;
-pub mod upload;
 mod varied;
 pub mod workflow;

@@ -136,20 +136,7 @@ impl<'a> Build<'a> {
     /// # Errors
     /// As [`Self::keys`].
     pub fn keys_of(&self, goals: &[NodeId]) -> Result<Keys> {
-        self.keys_by(&BuildHost::new(self.ctx, self.epoch()), goals)
-    }
-
-    /// The keys of all nodes if no file of the machine changed while its size and time stayed: to see whether there is
-    /// anything to do.
-    ///
-    /// # Errors
-    /// As [`Self::keys`].
-    pub fn quick_keys(&self) -> Result<Keys> {
-        self.keys_by(&BuildHost::quick(self.ctx, self.epoch()), &self.goals())
-    }
-
-    fn keys_by(&self, machine: &BuildHost<'_>, goals: &[NodeId]) -> Result<Keys> {
-        Keys::compute(&self.planned.plan, goals, machine).map_err(|missing| {
+        Keys::compute(&self.planned.plan, goals, &BuildHost::new(self.ctx, self.epoch())).map_err(|missing| {
             let needs: Vec<_> = missing.iter().filter_map(needs::of_missing).collect();
             if needs.is_empty() {
                 return Failure::new(Kind::Config, format!("the repository lacks files: {missing:?}")).into();

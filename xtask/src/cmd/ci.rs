@@ -9,12 +9,12 @@ use crate::ci::{
     matrix::{Purpose, matrix},
     output, pins, program,
     reproducible::{self, Pair},
-    upload,
 };
 use buildexec::ctx::Ctx;
 use failure::{Kind, kind_of};
 use mediabuild::workspace::{load, preflight};
 use mediaplan::stage::needs;
+use trust::release::upload;
 use vmspec::scenario;
 
 /// Arguments of `ci`.

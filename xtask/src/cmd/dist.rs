@@ -104,12 +104,12 @@ pub(super) fn build(ctx: &Ctx, selection: &Selection, install: bool) -> Result<B
     let store = Store::open(&ctx.work, &ctx.report, &ctx.runner.interrupt)?;
     let dir = ctx.dist.join(&profile.name);
     let secure_boot = profile.secure_boot_outlook();
-    if is_made(ctx, &build, &store)? {
+    let keys = build.keys()?;
+    if is_made(ctx, &build, &keys, &store)? {
         store.forget_secrets(selection.keep_secrets)?;
         return Ok(Built { published: Published::Unchanged, dir, secure_boot });
     }
-    let made = build.keys().and_then(|keys| make(ctx, &build, &keys, &store));
-    let made = made.map_err(|e| build.explain_unavailable(e));
+    let made = make(ctx, &build, &keys, &store).map_err(|e| build.explain_unavailable(e));
     // Whatever happened: what holds a password does not stay.
     let forgotten = store.forget_secrets(selection.keep_secrets);
     let published = made?;
@@ -128,9 +128,8 @@ fn without_compiler(e: anyhow::Error, profile: &str, engine: Engine) -> anyhow::
 }
 
 /// Whether all is there, as far as sizes and times tell.
-fn is_made(ctx: &Ctx, build: &Build<'_>, store: &Store) -> Result<bool> {
-    let keys = build.quick_keys()?;
-    if !build.publish(&keys).is_current()? {
+fn is_made(ctx: &Ctx, build: &Build<'_>, keys: &Keys, store: &Store) -> Result<bool> {
+    if !build.publish(keys).is_current()? {
         return Ok(false);
     }
     let mut labels = BTreeSet::new();

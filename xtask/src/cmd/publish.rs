@@ -9,10 +9,9 @@ use buildexec::ctx::Ctx;
 use failure::{Explain as _, Failure, Kind};
 use mediabuild::workspace::{load, load::Loaded};
 use mediaplan::config::Engine;
-use trust::secret_scan;
-use trust::verify::{
-    notes,
-    release::{self, Channel, ReleaseFolder},
+use trust::{
+    release::{self, Channel, ReleaseFolder, notes},
+    secret_scan,
 };
 
 /// Arguments of `publish`.

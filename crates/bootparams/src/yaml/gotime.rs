@@ -39,7 +39,10 @@ impl GoTime {
         c.eat(':')?;
         let second = c.digits(2, 2)?;
         let nanos = c.fraction();
-        let offset = c.zone()?;
+        let offset = match c.zone()? {
+            Zone::Utc => None,
+            Zone::East(seconds) => Some(seconds),
+        };
         let seconds = midnight + hour * 3600 + minute * 60 + second + nanos.div_euclid(1_000_000_000);
         Some(Self { seconds, nanos: nanos.rem_euclid(1_000_000_000), offset })
     }
@@ -101,13 +104,13 @@ impl Cursor<'_> {
     }
 
     /// `Z`, `+1`, `-01:30` or nothing; must be the end.
-    fn zone(&mut self) -> Option<Option<i64>> {
+    fn zone(&mut self) -> Option<Zone> {
         if self.0.is_empty() {
-            return Some(None);
+            return Some(Zone::Utc);
         }
         self.blanks();
         if self.0 == "Z" {
-            return Some(None);
+            return Some(Zone::Utc);
         }
         let sign = match self.0.chars().next() {
             Some('-') => -1,
@@ -121,8 +124,16 @@ impl Cursor<'_> {
         if self.eat(':').is_some() && !self.0.is_empty() {
             minutes = self.digits(2, 2)?;
         }
-        self.0.is_empty().then_some(Some(sign * (hours * 60 + minutes) * 60))
+        self.0.is_empty().then_some(Zone::East(sign * (hours * 60 + minutes) * 60))
     }
+}
+
+/// A time zone as it is written.
+enum Zone {
+    /// `Z`, or none.
+    Utc,
+    /// Seconds east of Greenwich.
+    East(i64),
 }
 
 /// Days from 1970-01-01 to a date of the proleptic Gregorian calendar; months and days may overflow.

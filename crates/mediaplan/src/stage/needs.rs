@@ -1,7 +1,7 @@
 //! Which programs and files of the machine a profile is made with, and the packages that bring them.
 
 use crate::config::{Engine, Media};
-use buildplan::{Action, Arg, Missing, Plan};
+use buildplan::{Action, Missing, Plan};
 
 /// One thing that must be there.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -129,7 +129,7 @@ fn package(what: &str) -> Option<&'static str> {
 /// The need behind something that a plan lacks; `None` for a file of the repository.
 #[must_use]
 pub fn of_missing(missing: &Missing) -> Option<Need> {
-    let (Missing::Tool(what) | Missing::Host(what)) = missing else { return None };
+    let Missing::Tool(what) = missing else { return None };
     let near = PACKAGES.iter().find(|(w, _)| w == what).or_else(|| {
         let folder = what.rsplit_once('/')?.0;
         PACKAGES.iter().find(|(w, _)| w.starts_with(folder))
@@ -142,15 +142,10 @@ pub fn of_missing(missing: &Missing) -> Option<Need> {
 pub fn used_by(plan: &Plan) -> Vec<String> {
     let mut used = Vec::new();
     for node in &plan.nodes {
-        node.leaves(&mut |arg| {
-            if let Arg::Host(path) = arg {
-                used.push(path.clone());
-            }
-        });
         for action in &node.actions {
             if let Action::Run(cmd) = action {
-                used.extend(cmd.tree.is_none().then(|| cmd.program.clone()));
-                used.extend(cmd.uses.iter().cloned());
+                used.extend(cmd.start.tree.is_none().then(|| cmd.program.clone()));
+                used.extend(cmd.start.uses.iter().cloned());
             }
         }
     }

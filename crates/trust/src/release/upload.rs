@@ -3,20 +3,22 @@
 //! GitHub keeps files, not folders: each medium goes up as its ISO, which people take, and as one archive of its whole
 //! folder, which `verify` takes. GitHub's own `latest` is the channel of that name; a tag is the dated one.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
-use xshell::cmd;
 
-use crate::dev::shell;
+use super::{NOTES, digests, notes, write_sums};
+use crate::verify::sums::{self, SHA256, SHA512};
 use buildexec::ctx::Ctx;
 use buildexec::tree;
 use buildplan::Cmd;
 use failure::{Explain as _, Failure, Kind};
-use trust::verify::{
-    notes,
-    release::{NOTES, digests, write_sums},
-    sums::{self, SHA256, SHA512},
-};
+
+/// An ISO has some hundred megabytes, and runners upload a megabyte a second at worst.
+const DEADLINE: Duration = Duration::from_secs(3600);
+/// What `gh` reads to know where and as whom it acts (`gh help environment`).
+const FOR_GH: &[&str] = &["GH_TOKEN", "GH_HOST", "GH_REPO", "GITHUB_ACTIONS"];
 
 /// Lays out what is uploaded of `release` in the folder `assets` beside it, so that it can be attested first; the
 /// files of `programs` too.
@@ -63,11 +65,16 @@ pub fn run(ctx: &Ctx, release: &Utf8Path, tag: &str) -> Result<()> {
         ctx.report.note("a rehearsal: only a workflow that the push of a tag started uploads");
         return Ok(());
     };
-    let sh = shell(ctx)?;
     let notes = release.join(NOTES);
     let files = tree::files(&assets)?.into_iter().map(|f| assets.join(f));
-    cmd!(sh, "gh release create {tag} --verify-tag --title {tag} --notes-file {notes} {files...}")
-        .run()
+    let words = ["release", "create", tag, "--verify-tag", "--title", tag, "--notes-file", notes.as_str()];
+    let mut cmd = Cmd::new("gh", "create the release").args(words).args(files).deadline(DEADLINE);
+    for name in FOR_GH {
+        cmd.env.extend(ctx.env.get(name).map(|value| ((*name).to_owned(), value.to_owned())));
+    }
+    ctx.runner
+        .run(&cmd)
+        .map(drop)
         .explain(Kind::Network, || format!("the release {tag} could not be created"))
 }
 

@@ -1,6 +1,6 @@
 //! What each file of the media must be: the plan of this repository, for a machine as the manifest tells of it.
 //!
-//! Packages, files and program versions of the build machine are taken from the manifest; all else is planned here
+//! Program versions of the build machine are taken from the manifest; all else is planned here
 //! as `dist` would. So the keys of all nodes can be computed again, and what needs nothing of a machine (scripts,
 //! loaders' files, the config initrd) is made again. What was made on *this* machine under the same key is known as well.
 
@@ -34,8 +34,6 @@ pub struct Expected {
     pub keys: Result<Keys, String>,
     /// What the manifest must say of each node.
     pub nodes: BTreeMap<Digest, ManifestNode>,
-    /// The files of the build machine by path.
-    host: BTreeMap<String, Digest>,
     /// The keys of what was made again.
     own: Keys,
     /// Seconds since 1970 that the media are dated with.
@@ -47,7 +45,6 @@ pub struct Expected {
 /// The repository as it is, and the build machine as the manifest has it.
 struct Recorded<'a> {
     here: BuildHost<'a>,
-    host: &'a BTreeMap<String, Digest>,
     /// Every input of the manifest's nodes.
     said: BTreeMap<&'a str, &'a str>,
     epoch: u64,
@@ -56,18 +53,6 @@ struct Recorded<'a> {
 impl HostInputs for Recorded<'_> {
     fn source(&self, path: &str) -> Result<Digest, Missing> {
         self.here.source(path)
-    }
-
-    fn host(&self, path: &str) -> Result<Digest, Missing> {
-        self.host.get(path).copied().ok_or_else(|| Missing::Host(path.to_owned()))
-    }
-
-    fn is_folder(&self, path: &str) -> bool {
-        self.said.contains_key(format!("host-tree {path}").as_str())
-    }
-
-    fn package(&self, path: &str) -> Option<String> {
-        self.said.get(format!("package {path}").as_str()).map(|purl| (*purl).to_owned())
     }
 
     /// One that the manifest does not name gets a key that the manifest does not have.
@@ -94,13 +79,8 @@ impl Expected {
     /// When the repository lacks a file or the disk cannot be written.
     pub fn new(ctx: &Ctx, planned: Planned, epoch: u64, manifest: Option<&Manifest>) -> Result<Self> {
         let nodes = || manifest.iter().flat_map(|m| m.nodes.values());
-        let digest = |(path, digest): (&str, &str)| Some((path.to_owned(), digest.parse().ok()?));
-        let files = |kind| nodes().flat_map(move |n| n.inputs_of(kind)).filter_map(digest);
-        // Only paths that are planned: a hostile manifest could name `/`, which would be read.
-        let named = paths(&planned.plan);
-        let host = files("host").chain(files("host-tree")).filter(|(path, _)| named.contains(path)).collect();
         let said = nodes().flat_map(|n| &n.inputs).map(|i| (i.label.as_str(), i.value.as_str())).collect();
-        let recorded = Recorded { here: BuildHost::new(ctx, epoch), host: &host, said, epoch };
+        let recorded = Recorded { here: BuildHost::new(ctx, epoch), said, epoch };
         let own: Vec<NodeId> = own(&planned.plan).into_iter().collect();
         let own_keys = Keys::compute(&planned.plan, &own, &recorded)
             .map_err(|missing| anyhow::anyhow!("the repository lacks files: {missing:?}"))?;
@@ -111,7 +91,7 @@ impl Expected {
             Ok(keys) => publish::nodes(ctx, &planned, keys)?,
             Err(_) => BTreeMap::new(),
         };
-        Ok(Self { planned, keys, nodes, host, own: own_keys, epoch, made, work: ctx.work.clone() })
+        Ok(Self { planned, keys, nodes, own: own_keys, epoch, made, work: ctx.work.clone() })
     }
 
     /// What `arg` must be, where that is known.
@@ -120,14 +100,13 @@ impl Expected {
             Arg::Src(path) => {
                 Some((tree::digest(&root.join(path)).ok()?.0, format!("{path} of this repository")))
             }
-            Arg::Host(path) => Some((*self.host.get(path)?, format!("the {path} that {MANIFEST} names"))),
-            Arg::In(artifact) => self.artifact(root, artifact),
+            Arg::In(artifact) => self.artifact(artifact),
             _ => None,
         }
     }
 
     /// What an artifact must be, where that is known.
-    pub(super) fn artifact(&self, root: &Utf8Path, artifact: &Artifact) -> Option<KnownDigest> {
+    pub(super) fn artifact(&self, artifact: &Artifact) -> Option<KnownDigest> {
         if let Some(path) = self.own_file(artifact) {
             return Some((tree::digest(&path).ok()?.0, "what this repository makes".to_owned()));
         }
@@ -139,9 +118,6 @@ impl Expected {
             match action {
                 Action::Fetch(fetch) if fetch.to == Arg::Out(artifact.name.clone()) => {
                     return Some((fetch.sha256, format!("the {} that media.lock has", node.label)));
-                }
-                Action::Copy { from: from @ Arg::Host(_), to } if *to == Arg::Out(artifact.name.clone()) => {
-                    return self.arg(root, from);
                 }
                 _ => {}
             }
@@ -199,19 +175,6 @@ fn read_text(path: &Utf8Path) -> Result<String, String> {
     String::from_utf8(bytes).map_err(|_| format!("{} is not text", path.file_name().unwrap_or_default()))
 }
 
-/// The files of a machine that a plan names.
-fn paths(plan: &Plan) -> BTreeSet<String> {
-    let mut paths = BTreeSet::new();
-    for node in &plan.nodes {
-        node.leaves(&mut |arg| {
-            if let Arg::Host(path) = arg {
-                paths.insert(path.clone());
-            }
-        });
-    }
-    paths
-}
-
 /// The nodes that need nothing of a machine, of the network, or of such nodes.
 fn own(plan: &Plan) -> BTreeSet<NodeId> {
     let mut own = BTreeSet::new();
@@ -221,7 +184,6 @@ fn own(plan: &Plan) -> BTreeSet<NodeId> {
         let mut needs = node.resource == Resource::Net || node.actions.iter().any(outside);
         node.leaves(&mut |arg| {
             needs |= match arg {
-                Arg::Host(_) => true,
                 Arg::In(artifact) => !own.contains(&artifact.node),
                 _ => false,
             };
@@ -246,7 +208,6 @@ fn make(ctx: &Ctx, plan: &Plan, keys: &Keys, goals: &[NodeId], epoch: u64) -> Re
 
 fn lacks(missing: &[Missing]) -> String {
     match missing.first() {
-        Some(Missing::Host(path)) => format!("{MANIFEST} does not say which {path} it was made with"),
         Some(Missing::Source(path)) => format!("this repository has no {path}"),
         Some(Missing::Builtin(name)) => format!("nothing here is called {name}"),
         Some(Missing::Tool(name)) => format!("{MANIFEST} does not say which {name} it was made with"),

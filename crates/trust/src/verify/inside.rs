@@ -81,7 +81,7 @@ fn output(subject: &Subject<'_>, expected: &Expected, path: &str, artifact: &Art
         script if script.starts_with("netboot/") => "boot script",
         _ => "iPXE",
     };
-    match expected.artifact(&subject.ctx.root, artifact) {
+    match expected.artifact(artifact) {
         Some((want, what)) if subject.digest(path) == Some(want) => {
             checks.add(name, Ok(format!("{path} is {what}")));
         }
@@ -109,7 +109,7 @@ fn binaries(subject: &Subject<'_>, expected: &Expected, checks: &mut Checks) {
         return;
     }
     let program = |path: &str| subject.wants(path) && !path.contains('/') && !path.ends_with(".iso");
-    let unknown = |artifact| expected.artifact(&subject.ctx.root, artifact).is_none();
+    let unknown = |artifact| expected.artifact(artifact).is_none();
     for (name, _) in expected.planned.outputs.iter().filter(|(path, a)| program(path) && unknown(a)) {
         if name.ends_with(".efi") {
             let bytes = read_file(&subject.dir.join(name), PROGRAM_LIMIT).map_err(|e| format!("{e:#}"));

@@ -1,10 +1,7 @@
 //! A release as `publish` writes it: lists over folders, each with a manifest of its own.
 
-use super::{
-    Checks, Subject, read_manifest,
-    release::{NOTES, ReleaseFolder},
-    sums,
-};
+use super::{Checks, Subject, read_manifest, sums};
+use crate::release::{NOTES, ReleaseFolder};
 use buildexec::tree;
 
 /// The folders of a release in `subject`: those with a manifest, when the folder itself has none.

@@ -23,7 +23,9 @@ use failure::{Explain as _, Failure, Kind};
 use report::Reporter;
 use vmspec::{
     quote::Shell,
-    virtualbox::{DiskImage, MachineFiles, ManageStep, Place, Todo, leftover, records, script, vdi},
+    virtualbox::{
+        DiskImage, MachineFiles, ManageStep, Place, SettingsFile, Todo, leftover, records, script, vdi,
+    },
 };
 
 /// No settings file of a machine of ours comes near this size.
@@ -192,7 +194,10 @@ impl ManageHost for Real {
 
     fn files(&mut self, place: &Place, disks: &[&str], folders: &[String]) -> Result<MachineFiles> {
         let settings = Utf8PathBuf::from(place.settings_file());
-        let settings = if settings.is_file() { Some(owner(&settings)?) } else { None };
+        let settings = match settings.is_file() {
+            true => owner(&settings)?.map_or(SettingsFile::Unreadable, SettingsFile::Of),
+            false => SettingsFile::Absent,
+        };
         let there = disks.iter().filter(|p| Utf8Path::new(p).exists());
         let disks = there.map(|p| Ok(((*p).to_owned(), image(Utf8Path::new(p))?))).collect::<Result<_>>()?;
         let mut leftovers = Vec::new();

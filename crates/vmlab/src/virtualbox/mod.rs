@@ -128,8 +128,10 @@ impl<H: ManageHost> VirtualBox<H> {
             if round == 0 {
                 self.remarks(&machine, &state, &todo).iter().for_each(|r| self.host.warn(r));
             }
-            let Some(name) = self.until_look_again(&todo)? else { return Ok(()) };
-            created = name.or(created);
+            match self.carry_out(&todo)? {
+                CarriedOut::All => return Ok(()),
+                CarriedOut::LookAgain { interface } => created = interface.or(created),
+            }
         }
         let message = format!("the machine `{}` does not become what it should be", self.place.name);
         let help = format!("look at it with `VBoxManage showvminfo {}`", self.place.uuid);
@@ -175,17 +177,16 @@ impl<H: ManageHost> VirtualBox<H> {
         todo.notes.iter().cloned().chain(missing).collect()
     }
 
-    /// Runs steps up to one after which the host must be looked at again: then `Some`, with the name of an
-    /// interface that it made.
-    fn until_look_again(&mut self, todo: &Todo) -> Result<Option<Option<String>>> {
+    /// Runs steps up to one after which the host must be looked at again.
+    fn carry_out(&mut self, todo: &Todo) -> Result<CarriedOut> {
         for step in &todo.steps {
             let output = self.step(step)?;
             if step.look_again {
                 let name = step.makes_interface().then(|| records::created_interface(&output.text()));
-                return Ok(Some(name.flatten()));
+                return Ok(CarriedOut::LookAgain { interface: name.flatten() });
             }
         }
-        Ok(None)
+        Ok(CarriedOut::All)
     }
 
     /// Starts the machine, with a window or without.
@@ -349,6 +350,15 @@ impl<H: ManageHost> VirtualBox<H> {
 
 /// What a step that is not VBoxManage's prints.
 const SILENCE: CommandOutput = CommandOutput { code: Some(0), stdout: Vec::new(), stderr: Vec::new() };
+
+/// How far a list of steps was carried out.
+enum CarriedOut {
+    All,
+    /// Up to a step that changed what the rest depends on, and made this interface.
+    LookAgain {
+        interface: Option<String>,
+    },
+}
 
 /// An answer that was cut off would be a shorter list, and a machine that is there would be missing from it.
 fn whole(cmd: &Cmd, output: &CommandOutput) -> Result<String> {

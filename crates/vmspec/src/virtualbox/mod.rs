@@ -33,7 +33,7 @@ pub use plan::{
 };
 pub use removal::{leftover, remove};
 pub use script::script;
-pub use state::{DiskImage, HostState, MachineFiles};
+pub use state::{DiskImage, HostState, MachineFiles, SettingsFile};
 
 /// The host's operating system: host-only networks differ, and so do paths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    Act, HostState, ManageStep, Networks, Place, Rule, System, Todo, check, info::Info, network, settings,
-    state::StateQuery, storage,
+    Act, HostState, ManageStep, Networks, Place, Rule, SettingsFile, System, Todo, check, info::Info,
+    network, settings, state::StateQuery, storage,
 };
 use crate::BootDevice;
 use crate::Bus;
@@ -151,13 +151,14 @@ fn registration(place: &Place, machine: &Machine, state: &HostState) -> Result<V
         None => {}
     }
     match &state.files.settings {
-        Some(Some(uuid)) if *uuid == place.uuid => {
+        SettingsFile::Of(uuid) if *uuid == place.uuid => {
             let cmd = place.manage("bring the machine back from its settings file");
             steps.push(ManageStep::new(cmd.args(["registervm", &place.settings_file()])).look_again());
             return Ok(steps);
         }
-        Some(owner) => steps.push(set_aside(place, owner.as_deref(), state)?),
-        None => {}
+        SettingsFile::Of(owner) => steps.push(set_aside(place, Some(owner), state)?),
+        SettingsFile::Unreadable => steps.push(set_aside(place, None, state)?),
+        SettingsFile::Absent => {}
     }
     let cmd = place.manage(format!("create the machine `{}`", place.name));
     let cmd = cmd.args(["createvm", "--name", &place.name, "--platform-architecture", "x86"]);

@@ -108,12 +108,24 @@ pub struct OsType {
 /// What is on the disk where the machine lives.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MachineFiles {
-    /// Whether the machine's settings file exists, and whose it is when it says so.
-    pub settings: Option<Option<String>>,
+    /// The machine's settings file.
+    pub settings: SettingsFile,
     /// The wanted disks whose image exists.
     pub disks: BTreeMap<String, DiskImage>,
     /// Files of ours in the machine's folders, whether or not VirtualBox knows them.
     pub leftovers: Vec<String>,
+}
+
+/// A settings file in the place of the machine's.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum SettingsFile {
+    /// There is none.
+    #[default]
+    Absent,
+    /// It does not say whose it is: damaged or encrypted.
+    Unreadable,
+    /// Of the machine with this UUID.
+    Of(String),
 }
 
 /// A disk's image.
