@@ -2,7 +2,7 @@
 
 use buildplan::{Digest, HostInputs, Keys, Missing, NodeId, Plan, ToolId};
 use mediabuild::workspace::load::{self, Loaded};
-use mediaplan::config::{Engine, Profile};
+use mediaplan::config::{Engine, Media, Profile};
 use mediaplan::stage::{
     line::Line,
     media::{self, Order, Planned},
@@ -83,6 +83,16 @@ fn the_list_of_needs_has_everything_that_a_plan_uses() {
         for used in needs::used_by(&planned(loaded, profile, engine).plan) {
             let named = needs.iter().any(|n| n.what == used || same_package(&n.what, &used));
             assert!(named, "{} by {engine:?} uses {used}, which `doctor` does not know", profile.name);
+        }
+    });
+}
+
+#[test]
+fn the_docker_system_takes_rustc_of_the_machine_and_nothing_else() {
+    each(|loaded, profile, engine| {
+        if engine == Engine::Prebuilt && matches!(profile.media, Media::Docker { .. }) {
+            // Not gcc, whose linker and C library would be in the program.
+            assert_eq!(needs::used_by(&planned(loaded, profile, engine).plan), ["cargo", "rustc"]);
         }
     });
 }

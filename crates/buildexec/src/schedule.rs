@@ -152,7 +152,9 @@ fn is_worth_asking(node: &Node, offline: bool) -> bool {
     node.resource == Resource::Net && (offline || !is_package(node))
 }
 
-fn is_package(node: &Node) -> bool {
+/// Whether a node does nothing but download a package of the distribution.
+#[must_use]
+pub fn is_package(node: &Node) -> bool {
     node.actions.iter().any(|action| matches!(action, Action::Fetch(fetch) if fetch.purl.is_some()))
 }
 

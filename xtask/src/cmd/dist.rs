@@ -1,7 +1,5 @@
 //! `cargo xtask dist`: the main job.
 
-use std::collections::BTreeSet;
-
 use anyhow::Result;
 use camino::Utf8PathBuf;
 
@@ -15,14 +13,14 @@ use buildexec::{
     schedule,
     store::{Inspection, Store},
 };
-use buildplan::Keys;
+use buildplan::{Keys, NodeId, Plan};
 use failure::{Failure, Kind};
 use mediabuild::workspace::{
     preflight,
     publish::{Damaged, Published},
 };
 use mediaplan::{config::Engine, stage::needs};
-use report::Event;
+use report::{Event, table::count};
 
 /// Arguments of `dist`.
 #[derive(Debug, clap::Args)]
@@ -132,19 +130,31 @@ fn is_made(ctx: &Ctx, build: &Build<'_>, keys: &Keys, store: &Store) -> Result<b
     if !build.publish(keys).is_current()? {
         return Ok(false);
     }
-    let mut labels = BTreeSet::new();
+    let mut cached = Vec::new();
     for id in build.goals() {
         let node = build.planned.plan.node(id);
         // What holds a secret was not kept; while `dist/` is current, nobody needs it.
         if !node.private && store.find(node, keys.key(id), Inspection::Stamps, &ctx.report)?.is_none() {
             return Ok(false);
         }
-        labels.insert((id, node.label.clone()));
+        cached.push(id);
     }
-    for (_, label) in labels {
-        ctx.report.event(&Event::Cached { label });
-    }
+    cached.sort_unstable();
+    cached.dedup();
+    say_cached(ctx, &build.planned.plan, &cached);
     Ok(true)
+}
+
+/// Names what the store had. The distribution's packages are dozens, and one line tells as much of them.
+fn say_cached(ctx: &Ctx, plan: &Plan, cached: &[NodeId]) {
+    let (packages, others): (Vec<NodeId>, Vec<_>) =
+        cached.iter().partition(|id| schedule::is_package(plan.node(**id)));
+    if !packages.is_empty() {
+        ctx.report.event(&Event::Cached { label: count(packages.len(), "package") });
+    }
+    for id in others {
+        ctx.report.event(&Event::Cached { label: plan.node(id).label.clone() });
+    }
 }
 
 /// Makes what is missing and publishes it; again, when the store turns out to have changed under it.
@@ -161,9 +171,7 @@ fn make(ctx: &Ctx, build: &Build<'_>, keys: &Keys, store: &Store) -> Result<Publ
                 tries -= 1;
             }
             published => {
-                for id in &summary.cached {
-                    ctx.report.event(&Event::Cached { label: plan.node(*id).label.clone() });
-                }
+                say_cached(ctx, plan, &summary.cached);
                 return published;
             }
         }

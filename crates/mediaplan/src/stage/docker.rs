@@ -5,7 +5,11 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::{os::OsFiles, packages::PackageTree};
+use super::{
+    hostconf::{CompilerFolders, HostConf},
+    os::OsFiles,
+    packages::PackageTree,
+};
 use crate::config::Compress;
 use buildplan::{Arg, Artifact, CmdSpec, Planner, Stage};
 
@@ -148,64 +152,8 @@ pub struct Sources {
     pub root: Vec<String>,
     /// The configuration program's crates.
     pub program: Vec<String>,
-    /// Where cargo keeps the sources of other crates; no part of what is made.
-    pub cargo_home: String,
-}
-
-/// The program that turns a configuration into files, linked statically.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct GuestProgram {
-    sources: Vec<String>,
-    cargo_home: String,
-}
-
-const TARGET: &str = "x86_64-unknown-linux-gnu";
-
-impl Stage for GuestProgram {
-    type Out = Artifact;
-    const NAME: &'static str = "hostconf";
-    const FORMAT: u32 = 1;
-
-    fn plan(&self, p: &mut Planner) -> Result<Artifact> {
-        let mut node = p.node::<Self>("the Docker system's configuration program");
-        let to = node.out("hostconf");
-        let work = |path: &str| Arg::Work(path.to_owned());
-        for source in &self.sources {
-            node.copy(Arg::Src(source.clone()), work(&format!("source/{source}")));
-        }
-        // A workspace of these crates alone, so that an edit elsewhere does not build it again.
-        node.builtin(
-            "guest-workspace",
-            [("manifest", Arg::Src("Cargo.toml".to_owned())), ("to", work("source/Cargo.toml"))],
-        );
-        // Paths of the machine must not be in the program.
-        let remap = [("--remap-path-prefix=", &self.cargo_home)];
-        let mut flags = vec![Arg::from("-Ctarget-feature=+crt-static")];
-        for (option, path) in remap {
-            flags.extend([Arg::from(" "), option.into(), Arg::Origin(path.clone()), "=/cargo".into()]);
-        }
-        node.run(
-            CmdSpec::new("cargo", "build the configuration program")
-                .args([
-                    "build",
-                    "--quiet",
-                    "--package",
-                    "hostconf",
-                    "--profile",
-                    "guest",
-                    "--target",
-                    TARGET,
-                    "--target-dir",
-                ])
-                .arg(work("target"))
-                .env("RUSTFLAGS", Arg::join(flags))
-                .cwd(work("source"))
-                .deadline(Duration::from_secs(1200))
-                .uses("rustc"),
-        );
-        node.copy(work(&format!("target/{TARGET}/guest/hostconf")), to);
-        Ok(node.finish_one())
-    }
+    /// Folders of the machine whose names must not be in the program.
+    pub folders: CompilerFolders,
 }
 
 /// A folder as a squashfs image.
@@ -232,6 +180,9 @@ pub(super) struct Docker {
     pub(super) kernel: PackageTree,
     pub(super) packages: PackageTree,
     pub(super) tools: PackageTree,
+    /// What the configuration program is linked with, and the version of GCC in its paths.
+    pub(super) libc: PackageTree,
+    pub(super) gcc: String,
     pub(super) sources: Sources,
     pub(super) compress: Compress,
     /// Archives of images that are carried, from the repository's root.
@@ -281,8 +232,13 @@ impl Stage for SystemImage {
 
     fn plan(&self, p: &mut Planner) -> Result<Artifact> {
         let system = &self.0;
-        let Sources { root, program, cargo_home } = &system.sources;
-        let program = p.ensure(&GuestProgram { sources: program.clone(), cargo_home: cargo_home.clone() })?;
+        let Sources { root, program, folders } = &system.sources;
+        let program = p.ensure(&HostConf {
+            sources: program.clone(),
+            folders: folders.clone(),
+            libc: system.libc.clone(),
+            gcc: system.gcc.clone(),
+        })?;
         let (kernel, packages) = (p.ensure(&system.kernel)?, p.ensure(&system.packages)?);
         let tools = p.ensure(&system.tools)?;
         let mut node = p.node::<Self>("image of the Docker system");

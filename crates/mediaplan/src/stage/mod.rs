@@ -3,6 +3,7 @@
 pub mod boot_iso;
 pub mod docker;
 pub mod embed;
+pub mod hostconf;
 pub mod image;
 pub mod ipxe;
 pub mod line;

@@ -3,6 +3,7 @@
 use anyhow::Result;
 
 use super::docker::{self, Docker};
+use super::hostconf;
 use super::packages::{PackageTree, Pins, SMOKE, kernel_package};
 use crate::config::{KernelFlavour, Locked, Media, Released};
 use buildplan::{Arg, Artifact, FetchSource, FetchSpec, Planner, Stage};
@@ -210,10 +211,13 @@ pub fn plan(p: &mut Planner, media: &Media, supply: &Supply<'_>) -> Result<OsFil
         }
         Media::Docker { compress, containers } => {
             let folder = |file: &String| format!("isofs/{}/{file}", supply.profile);
+            let (gcc, number) = supply.pins.numbered(hostconf::GCC)?;
             p.ensure(&Docker {
                 kernel: supply.pins.files("docker-kernel", [supply.pins.kernel(KernelFlavour::Generic)?])?,
                 packages: supply.pins.tree("docker", docker::PACKAGES.iter().copied())?,
                 tools: supply.pins.tree("squashfs-tools", docker::TOOLS.iter().copied())?,
+                libc: supply.pins.files("libc", [gcc, hostconf::LIBC])?,
+                gcc: number.to_owned(),
                 sources: supply.docker.clone(),
                 compress: *compress,
                 containers: containers.iter().map(folder).collect(),

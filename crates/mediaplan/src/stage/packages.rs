@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 
-use super::docker;
+use super::{docker, hostconf};
 use crate::config::{Distribution, KernelFlavour, Lock, LockedPackage, Media, SecureBoot};
 use buildplan::{Arg, Artifact, Digest, FetchSource, FetchSpec, Planner, Stage, purl};
 use failure::{Failure, Kind};
@@ -39,14 +39,24 @@ pub const PICKED: &[(&str, &[&str])] = &[
     ("syslinux-common", &["usr/lib/syslinux/modules/bios/ldlinux.c32"]),
 ];
 
+/// Packages that are taken without what they need: files of theirs are read, and no program of theirs runs.
+const ALONE: &[&str] = &[hostconf::GCC, hostconf::LIBC];
+
+/// Whether nothing comes along with a wanted package.
+#[must_use]
+pub fn alone(wanted: &str) -> bool {
+    ALONE.contains(&wanted)
+}
+
 /// The packages that `media` and the tools need, by name, without those that these need in turn: what
-/// `fetch --update` resolves.
+/// `fetch --update` resolves. A `*` in a name stands for a number; the highest is meant.
 #[must_use]
 pub fn wanted(media: &Media, secure_boot: SecureBoot) -> BTreeSet<&'static str> {
     let system = match media {
         Media::Distribution { kernel } => [SMOKE, &[kernel_package(*kernel)]].concat(),
         Media::Docker { .. } => {
-            [docker::PACKAGES, docker::TOOLS, &[kernel_package(KernelFlavour::Generic)]].concat()
+            let kernel = kernel_package(KernelFlavour::Generic);
+            [docker::PACKAGES, docker::TOOLS, &[hostconf::GCC, hostconf::LIBC, kernel]].concat()
         }
         Media::Iso { .. } | Media::Files { .. } => Vec::new(),
     };
@@ -85,11 +95,7 @@ impl<'a> Pins<'a> {
     /// # Errors
     /// [`Kind::Config`] when media.lock has none.
     pub fn package(&self, name: &str) -> Result<&'a LockedPackage> {
-        self.packages.get(name).ok_or_else(|| {
-            Failure::new(Kind::Config, format!("media.lock has no package `{name}`"))
-                .help("record today's packages with `cargo xtask fetch --update`")
-                .into()
-        })
+        self.packages.get(name).ok_or_else(|| unrecorded(name))
     }
 
     /// The package that holds the newest kernel, which has a version in its name.
@@ -100,6 +106,15 @@ impl<'a> Pins<'a> {
         let meta = kernel_package(flavour);
         let needs = &self.package(meta)?.needs;
         Ok(needs.iter().map(String::as_str).find(|n| n.starts_with("linux-image-")).unwrap_or(meta))
+    }
+
+    /// The recorded package that `pattern` with a `*` stands for, and what is in the star's place.
+    ///
+    /// # Errors
+    /// [`Kind::Config`] when media.lock has none.
+    pub(super) fn numbered(&self, pattern: &str) -> Result<(&'a str, &'a str)> {
+        let found = self.packages.keys().find_map(|name| Some((name.as_str(), number_in(pattern, name)?)));
+        found.ok_or_else(|| unrecorded(pattern))
     }
 
     /// `packages` and all that they need, as one folder called `name`.
@@ -157,6 +172,20 @@ impl<'a> Pins<'a> {
             urls: archive.addresses(&package.path, &package.snapshot),
         })
     }
+}
+
+fn unrecorded(package: &str) -> anyhow::Error {
+    Failure::new(Kind::Config, format!("media.lock has no package `{package}`"))
+        .help("record today's packages with `cargo xtask fetch --update`")
+        .into()
+}
+
+/// The number that stands in `name` for the `*` of `pattern`.
+#[must_use]
+pub fn number_in<'n>(pattern: &str, name: &'n str) -> Option<&'n str> {
+    let (before, after) = pattern.split_once('*')?;
+    let number = name.strip_prefix(before)?.strip_suffix(after)?;
+    (!number.is_empty() && number.bytes().all(|b| b.is_ascii_digit())).then_some(number)
 }
 
 /// One package, downloaded.
@@ -371,7 +400,7 @@ pub fn sample(distribution: &Distribution) -> BTreeMap<String, LockedPackage> {
             .collect(),
     };
     let docker = wanted(Media::Docker { compress: Default::default(), containers: Vec::new() });
-    names.chain(docker).map(|name| (name.to_owned(), package(name))).collect()
+    names.chain(docker).map(|name| (name.replace('*', "14"), package(name))).collect()
 }
 
 #[cfg(test)]
@@ -412,6 +441,19 @@ mod tests {
         let error = pins.tree("t", ["a"]).unwrap_err();
         assert_eq!(error.to_string(), "media.lock has no package `lib`");
         assert!(failure::helps_of(&error)[0].contains("fetch --update"));
+    }
+
+    #[test]
+    fn a_star_stands_for_a_number_alone() {
+        assert_eq!(number_in("libgcc-*-dev", "libgcc-14-dev"), Some("14"));
+        for other in ["libgcc--dev", "libgcc-s-dev", "libgcc-14-dev-x", "lib"] {
+            assert_eq!(number_in("libgcc-*-dev", other), None, "{other}");
+        }
+        let (distribution, packages) = pins_of(&[("libgcc-14-dev", &[])]);
+        let pins = Pins { distribution: &distribution, packages: &packages, artifacts: None };
+        assert_eq!(pins.numbered("libgcc-*-dev").unwrap(), ("libgcc-14-dev", "14"));
+        let error = pins.numbered("libx-*-dev").unwrap_err();
+        assert_eq!(error.to_string(), "media.lock has no package `libx-*-dev`");
     }
 
     #[test]

@@ -1,9 +1,12 @@
 //! Which packages come along: the libraries that a package needs, and what is built from its own source.
 //!
 //! All that a package depends on would bring `debconf`, `perl` and `adduser`, whose work is done at installation;
-//! nothing is installed here. A program that another starts is named by whoever takes it.
+//! nothing is installed here. A program that another starts is named by whoever takes it. With a package that is taken
+//! alone, nothing comes along.
 
 use std::collections::BTreeMap;
+
+use mediaplan::stage::packages::{alone, number_in};
 
 use super::{
     index::{Index, PackageRecord},
@@ -27,12 +30,13 @@ pub(super) fn resolve<'i>(
         if found.contains_key(name) {
             continue;
         }
-        let Some((name, entry)) = index.0.get_key_value(name) else {
+        let Some((called, entry)) = named(index, name) else {
             lacks.push(format!("no package `{name}`"));
             continue;
         };
+        let (name, groups) = (called, if alone(name) { "" } else { &entry.depends });
         let mut needs = Vec::new();
-        for group in entry.depends.split(',').map(str::trim).filter(|g| !g.is_empty()) {
+        for group in groups.split(',').map(str::trim).filter(|g| !g.is_empty()) {
             match group.split('|').find_map(|relation| satisfying(index, relation)) {
                 Some((other, needed)) if comes_along(entry, needed) => needs.push(other),
                 Some(_) => {}
@@ -45,6 +49,17 @@ pub(super) fn resolve<'i>(
         found.insert(name, (entry, needs));
     }
     if lacks.is_empty() { Ok(found) } else { Err(lacks) }
+}
+
+/// The package of that name; of several whose number stands for a `*`, the one with the highest.
+fn named<'i>(index: &'i Index, wanted: &str) -> Option<(&'i str, &'i PackageRecord)> {
+    let number = |name: &String| number_in(wanted, name).and_then(|n| n.parse::<u64>().ok());
+    let exact = index.0.get_key_value(wanted);
+    let found = exact.or_else(|| {
+        let numbered = index.0.iter().filter_map(|(name, entry)| Some((number(name)?, name, entry)));
+        numbered.max_by_key(|(number, ..)| *number).map(|(_, name, entry)| (name, entry))
+    });
+    found.map(|(name, entry)| (name.as_str(), entry))
 }
 
 fn comes_along(entry: &PackageRecord, needed: &PackageRecord) -> bool {
@@ -138,6 +153,18 @@ mod tests {
             ("libunversioned", "1", "libs", "Provides: libvirtual"),
         ]);
         assert_eq!(names(&index, &["a"]).unwrap(), ["a", "libnew", "libreal"]);
+    }
+
+    #[test]
+    fn of_numbered_packages_the_highest_is_taken_and_alone_when_that_is_enough() {
+        let index = index(&[
+            ("libgcc-9-dev", "9", "libdevel", ""),
+            ("libgcc-14-dev", "14", "libdevel", "Depends: libasan8"),
+            ("libgcc-s1-dev", "15", "libdevel", ""),
+            ("libasan8", "14", "libs", ""),
+        ]);
+        assert_eq!(names(&index, &["libgcc-*-dev"]).unwrap(), ["libgcc-14-dev"]);
+        assert_eq!(names(&index, &["libx-*-dev"]).unwrap_err(), ["no package `libx-*-dev`"]);
     }
 
     #[test]
