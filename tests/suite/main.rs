@@ -6,6 +6,8 @@ mod alterations;
 #[cfg(unix)]
 mod ci;
 #[cfg(unix)]
+mod completions;
+#[cfg(unix)]
 mod damage;
 mod downloads;
 mod efi;

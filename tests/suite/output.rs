@@ -7,6 +7,7 @@ use std::process::{Command, Output};
 use fs_err as fs;
 
 use super::fixtures::Lab;
+use crate::repo::Repo;
 
 fn xtask(lab: &Lab, args: &[&str]) -> Command {
     fs::write(lab.path("small.iso"), super::hostile::isolinux_image()).unwrap();
@@ -119,4 +120,27 @@ fn the_changelog_holds_nothing_that_the_secret_scan_refuses() {
     let output = xtask(&Lab::new(), &["guard", changelog.as_str()]).output().unwrap();
     let (code, text) = said(&output);
     assert_eq!(code, Some(0), "it is what a release says of itself: {text}");
+}
+
+#[test]
+fn with_json_everything_that_is_printed_is_json_also_what_the_command_line_gets_wrong() {
+    let repo = Repo::new();
+    let values = |text: &[u8]| -> Vec<serde_json::Value> {
+        let read: Result<_, serde_json::Error> =
+            serde_json::Deserializer::from_slice(text).into_iter().collect();
+        read.unwrap_or_else(|e| panic!("{e} in {}", String::from_utf8_lossy(text)))
+    };
+    for args in [
+        ["--json", "profiles"].as_slice(),
+        &["--json", "serve", "smoke", "--print", "nginx"],
+        &["--json", "vm", "run", "smoke", "--dry-run", "--backend", "virtualbox"],
+        &["--json", "no-such-command"],
+        &["--json", "params", "check", "--no-such-option"],
+        &["--json", "dist", "no-such-profile"],
+    ] {
+        let output = repo.xtask(args).output().unwrap();
+        let (out, err) = (values(&output.stdout), values(&output.stderr));
+        assert!(output.status.success() == !out.is_empty(), "{args:?}");
+        assert!(output.status.success() || err.last().unwrap()["event"] == "error", "{args:?}: {err:?}");
+    }
 }

@@ -4,6 +4,7 @@
 use clap::{Arg, Command, CommandFactory as _};
 
 use crate::cli::Cli;
+use report::table::wrap;
 
 /// Commands by what people come for. A test holds it against the commands that exist.
 const GROUPS: &[(&str, &[&str])] = &[
@@ -65,7 +66,7 @@ pub fn command() -> Command {
         let hidden = if BUILDS.contains(&name.as_str()) { &[] } else { hidden.as_slice() };
         root = root.mut_subcommand(&name, |c| arrange(c, &name, hidden));
     }
-    let groups = grouped(&root);
+    let groups = grouped(&root, report::columns().unwrap_or(usize::MAX));
     root.help_template(format!(
         "{{before-help}}{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{groups}Options:\n{{options}}{{after-help}}"
     ))
@@ -86,15 +87,15 @@ fn arrange(command: Command, path: &str, hidden: &[Arg]) -> Command {
     command
 }
 
-/// The list of commands, by group.
-fn grouped(root: &Command) -> String {
+/// The list of commands, by group, on a terminal of `width` columns.
+fn grouped(root: &Command, width: usize) -> String {
     let mut text = String::new();
     for (group, names) in GROUPS {
         text += &format!("{group}:\n");
         for name in *names {
             let about = root.find_subcommand(name).and_then(Command::get_about);
             let about = about.map(ToString::to_string).unwrap_or_default();
-            text += &format!("  {name:<12} {about}\n");
+            text += &wrap(&format!("  {name:<12} {about}"), 15, width);
         }
         text.push('\n');
     }
@@ -129,6 +130,13 @@ mod tests {
         }
         for line in page.lines() {
             assert!(line.chars().count() <= 80, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_list_of_commands_fits_a_narrow_terminal() {
+        for line in grouped(&command(), 50).lines() {
+            assert!(line.chars().count() <= 50, "{line}");
         }
     }
 

@@ -8,6 +8,7 @@ use buildexec::{
     run::Runner,
 };
 use clap::FromArgMatches as _;
+use failure::{Failure, Kind};
 use report::{Mode, Reporter};
 use xtask::cli::Cli;
 use xtask::{cmd, help};
@@ -16,7 +17,12 @@ fn main() -> ExitCode {
     if let Some(code) = buildexec::keeper::keep(std::env::args_os()) {
         return code;
     }
-    let cli = Cli::from_arg_matches(&help::command().get_matches()).unwrap_or_else(|e| e.exit());
+    let parsed = help::command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed {
+        Ok(cli) => cli,
+        Err(e) if e.use_stderr() && std::env::args_os().any(|arg| arg == "--json") => return misused(&e),
+        Err(e) => e.exit(),
+    };
     let globals = (&cli.globals).into();
     let ctx = match Ctx::new(globals, Env::read(), BUILTINS) {
         Ok(ctx) => Ctx { runner: Runner { keeper: true, ..ctx.runner }, ..ctx },
@@ -26,6 +32,15 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => fail(&ctx.report, &e),
     }
+}
+
+/// What clap says of a command line, for a script that reads JSON.
+fn misused(e: &clap::Error) -> ExitCode {
+    let text = e.to_string();
+    let mut parts = text.trim().splitn(2, "\n\n");
+    let message = parts.next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+    let failure = Failure::new(Kind::Usage, message).help(parts.next().unwrap_or_default().to_owned());
+    fail(&Reporter::new(Mode::Json, false), &failure.into())
 }
 
 fn fail(report: &Reporter, e: &anyhow::Error) -> ExitCode {

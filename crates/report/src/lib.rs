@@ -142,11 +142,25 @@ impl Reporter {
         self.event(&Event::Warning { text: text.into() });
     }
 
-    /// Prints a result on standard output, with a final newline. When that fails, [`Self::finish`] says so.
+    /// Prints a result on standard output, with a final newline. A script that asked for JSON gets what is not JSON yet as
+    /// a JSON string. When printing fails, [`Self::finish`] says so.
     pub fn out(&self, text: &str) {
-        let text = human::plain(text);
+        let text = match self.mode {
+            Mode::Json if serde_json::from_str::<serde::de::IgnoredAny>(text).is_err() => {
+                serde_json::to_string(text).expect("a text is plain data").into()
+            }
+            _ => human::plain(text),
+        };
         let end = if text.ends_with('\n') { "" } else { "\n" };
         _ = self.out_bytes(format!("{text}{end}").as_bytes());
+    }
+
+    /// Prints a table on standard output, as wide as the terminal.
+    pub fn out_table(&self, head: &[&str], rows: &[Vec<String>]) {
+        self.out(&match columns() {
+            Some(width) => table::table_within(width, head, rows),
+            None => table::table(head, rows),
+        });
     }
 
     /// Shows `lines` below everything else, in place of those shown before. Without a terminal nothing moves, and
@@ -239,6 +253,16 @@ impl Reporter {
     fn with<T>(&self, f: impl FnOnce(&mut human::Human) -> T) -> T {
         f(&mut self.human.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
     }
+}
+
+/// How wide the terminal behind standard output is; `None` where there is no terminal, or it does not say.
+#[must_use]
+pub fn columns() -> Option<usize> {
+    #[cfg(unix)]
+    if let Ok(size) = rustix::termios::tcgetwinsize(io::stdout()) {
+        return (size.ws_col > 0).then(|| usize::from(size.ws_col));
+    }
+    None
 }
 
 fn cannot_print(e: &io::Error) -> anyhow::Error {

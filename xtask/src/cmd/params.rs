@@ -13,7 +13,7 @@ use failure::{Explain as _, Failure, Kind};
 use mediabuild::workspace::load;
 use mediaplan::config::Profile;
 use mediaplan::stage::line::Line;
-use report::table::{count, table};
+use report::table::count;
 
 /// Arguments of `params`.
 #[derive(Args, Debug)]
@@ -209,7 +209,7 @@ fn list_host(ctx: &Ctx, pattern: &str) {
     }
     let row = |k: host::SystemKey| [k.path, k.ty, k.example, k.about].map(str::to_owned).to_vec();
     let rows: Vec<Vec<String>> = keys.into_iter().map(row).collect();
-    ctx.report.out(&table(&["KEY", "TYPE", "EXAMPLE", "WHAT IT IS"], &rows));
+    ctx.report.out_table(&["KEY", "TYPE", "EXAMPLE", "WHAT IT IS"], &rows);
 }
 
 fn list(ctx: &Ctx, args: &ListArgs) {
@@ -247,7 +247,7 @@ fn list(ctx: &Ctx, args: &ListArgs) {
         })
         .collect();
     let head = ["KEY", "TYPE", "SINCE", "UNTIL", "ON THE LINE", "DEFAULT", "WHAT IT IS"];
-    ctx.report.out(&table(&head, &rows));
+    ctx.report.out_table(&head, &rows);
 }
 
 fn parse(ctx: &Ctx, args: &ParseArgs) -> Result<()> {

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use buildexec::{ctx::Ctx, tree};
 use mediabuild::workspace::load;
-use report::table::{bytes, table};
+use report::table::bytes;
 
 /// Arguments of `profiles`.
 #[derive(Debug, clap::Args)]
@@ -46,7 +46,7 @@ pub fn run(ctx: &Ctx, _: &ProfilesArgs) -> Result<()> {
         return Ok(());
     }
     let cells: Vec<_> = rows.iter().map(cells).collect();
-    ctx.report.out(&table(&["PROFILE", "BUILT", "ABOUT"], &cells));
+    ctx.report.out_table(&["PROFILE", "BUILT", "ABOUT"], &cells);
     Ok(())
 }
 

@@ -13,7 +13,6 @@ use buildexec::ctx::Ctx;
 use buildexec::{schedule, store::Store};
 use failure::{Failure, Kind};
 use mediabuild::workspace::{load, load::Loaded};
-use report::table::table;
 use trust::verify::{self, Checks, Subject, Verdict, expect::Expected, rebuild, remote, set, sums};
 
 /// Arguments of `verify`.
@@ -239,5 +238,5 @@ fn show(ctx: &Ctx, checks: &Checks) {
         };
         vec![c.name.to_owned(), verdict.to_owned(), c.reason.clone()]
     });
-    ctx.report.out(&table(&["PROMISE", "", "SEEN"], &rows.collect::<Vec<_>>()));
+    ctx.report.out_table(&["PROMISE", "", "SEEN"], &rows.collect::<Vec<_>>());
 }

@@ -6,7 +6,6 @@ use camino::Utf8PathBuf;
 use buildexec::ctx::Ctx;
 use failure::{Failure, Kind};
 use mediabuild::workspace::load;
-use report::table::table;
 use vmlab::{
     backend::BackendChoice,
     machines::{self, Home},
@@ -157,7 +156,7 @@ fn run_test(ctx: &Ctx, args: &VmTestArgs) -> Result<()> {
             let list = ALL.iter().map(|s| serde_json::json!({ "name": s.name, "about": s.about }));
             ctx.report.out_json(&list.collect::<Vec<_>>());
         } else {
-            ctx.report.out(&table(&["scenario", "what it shows"], &rows));
+            ctx.report.out_table(&["scenario", "what it shows"], &rows);
         }
         return Ok(());
     }
@@ -185,7 +184,7 @@ fn list(ctx: &Ctx) -> Result<()> {
         ctx.report.out_json(&listed);
     } else {
         let rows = machines::rows(&listed, &ctx.root);
-        ctx.report.out(&table(&["profile", "backend", "state", "on disk", "folder"], &rows));
+        ctx.report.out_table(&["profile", "backend", "state", "on disk", "folder"], &rows);
     }
     Ok(())
 }
