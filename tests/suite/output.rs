@@ -140,7 +140,7 @@ fn with_json_everything_that_is_printed_is_json_also_what_the_command_line_gets_
     ] {
         let output = repo.xtask(args).output().unwrap();
         let (out, err) = (values(&output.stdout), values(&output.stderr));
-        assert!(output.status.success() == !out.is_empty(), "{args:?}");
+        assert!(output.status.success() != out.is_empty(), "{args:?}");
         assert!(output.status.success() || err.last().unwrap()["event"] == "error", "{args:?}: {err:?}");
     }
 }

@@ -17,6 +17,7 @@ fn main() -> ExitCode {
     if let Some(code) = buildexec::keeper::keep(std::env::args_os()) {
         return code;
     }
+    buildexec::keeper::bind_children();
     let parsed = help::command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
     let cli = match parsed {
         Ok(cli) => cli,

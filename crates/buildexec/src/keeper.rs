@@ -33,6 +33,24 @@ pub fn keep(mut args: impl Iterator<Item = OsString>) -> Option<ExitCode> {
     })
 }
 
+/// On Windows, in place of a keeper: puts this process into a job object that ends all it started, and what they started,
+/// when it ends. Where that cannot be had, programs may outlive us.
+#[cfg(windows)]
+pub fn bind_children() {
+    let mut limits = win32job::ExtendedLimitInfo::new();
+    limits.limit_kill_on_job_close();
+    if let Ok(job) = win32job::Job::create_with_limit_info(&limits)
+        && job.assign_current_process().is_ok()
+    {
+        // The system closes the handle when this process ends, however it ends.
+        std::mem::forget(job);
+    }
+}
+
+/// Where keepers stand between us and our programs, there is nothing to do.
+#[cfg(not(windows))]
+pub fn bind_children() {}
+
 /// Kills the group, this process included, once `owner` is no more the one that started it.
 #[cfg(unix)]
 fn watch(owner: i32) {

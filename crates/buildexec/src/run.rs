@@ -298,8 +298,15 @@ impl RunningCommand {
         }
     }
 
+    /// Windows has no process groups to signal; `taskkill /T` ends a program with all that it started.
     #[cfg(not(unix))]
-    fn signal_group(&self) {}
+    fn signal_group(&self) {
+        if let Some(pid) = self.pid() {
+            let words = ["/T", "/F", "/PID"].into_iter().map(str::to_owned).chain([pid.to_string()]);
+            // It may have ended already; that is what we want.
+            _ = duct::cmd("taskkill", words).stdin_null().stdout_null().stderr_null().unchecked().run();
+        }
+    }
 }
 
 impl Drop for RunningCommand {

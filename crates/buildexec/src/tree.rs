@@ -62,21 +62,26 @@ pub fn digest(path: &Utf8Path) -> Result<(Digest, u64)> {
         anyhow::ensure!(meta.is_file(), "{full} is neither a file, a folder nor a link");
         let (sha256, size) = Digest::read(&mut fs_err::File::open(&full)?)?;
         total += size;
-        fields.add(if executable(&meta) { "program" } else { "file" }, rel.as_str().as_bytes());
+        fields.add(if executable(&full, &meta)? { "program" } else { "file" }, rel.as_str().as_bytes());
         fields.add("sha256", sha256.bytes());
     }
     Ok((fields.finish(), total))
 }
 
 #[cfg(unix)]
-fn executable(meta: &std::fs::Metadata) -> bool {
+fn executable(_: &Utf8Path, meta: &std::fs::Metadata) -> Result<bool> {
     use std::os::unix::fs::PermissionsExt as _;
-    meta.permissions().mode() & 0o100 != 0
+    Ok(meta.permissions().mode() & 0o100 != 0)
 }
 
+/// Windows keeps no such bit: what begins as programs of Linux do is one, so that a folder of programs has the same
+/// digest there.
 #[cfg(not(unix))]
-fn executable(_: &std::fs::Metadata) -> bool {
-    false
+fn executable(path: &Utf8Path, _: &std::fs::Metadata) -> Result<bool> {
+    use std::io::Read as _;
+    let mut head = Vec::new();
+    fs_err::File::open(path)?.take(4).read_to_end(&mut head)?;
+    Ok(head == *b"\x7fELF" || head.starts_with(b"#!/"))
 }
 
 /// The stamp of a folder.

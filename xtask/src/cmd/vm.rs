@@ -71,9 +71,12 @@ struct RunArgs {
     /// End once the guest is up.
     #[arg(long)]
     once: bool,
-    /// Print the commands for a POSIX shell and for PowerShell, and run none.
+    /// Print the commands, and run none.
     #[arg(long)]
     dry_run: bool,
+    /// The shell that --dry-run prints for [default: powershell on Windows, else sh].
+    #[arg(long, value_enum, requires = "dry_run", value_name = "SHELL")]
+    shell: Option<ScriptShell>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -102,9 +105,12 @@ struct RmArgs {
     /// What ran the machine.
     #[arg(long, value_enum, default_value_t, value_name = "NAME")]
     backend: BackendChoice,
-    /// Print the commands for a POSIX shell and for PowerShell, and remove nothing.
+    /// Print the commands, and remove nothing.
     #[arg(long)]
     dry_run: bool,
+    /// The shell that --dry-run prints for [default: powershell on Windows, else sh].
+    #[arg(long, value_enum, requires = "dry_run", value_name = "SHELL")]
+    shell: Option<ScriptShell>,
 }
 
 /// Runs a subcommand of `vm`.
@@ -135,16 +141,41 @@ fn run_one(ctx: &Ctx, args: &RunArgs) -> Result<()> {
     if !args.dry_run {
         return run::run(ctx, profile, &wish);
     }
-    both_shells(ctx, |shell| run::script(ctx, profile, &wish, shell))
+    print_script(ctx, args.shell, |shell| run::script(ctx, profile, &wish, shell))
 }
 
-fn both_shells(ctx: &Ctx, script: impl Fn(Shell) -> Result<String>) -> Result<()> {
-    let (sh, powershell) = (script(Shell::Sh)?, script(Shell::PowerShell)?);
-    if ctx.globals.json {
-        ctx.report.out_json(&serde_json::json!({ "sh": sh, "powershell": powershell }));
-    } else {
-        ctx.report.out(&format!("# sh\n{sh}\n# PowerShell\n{powershell}"));
+/// Shells whose commands can be printed.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum ScriptShell {
+    /// Any POSIX shell.
+    Sh,
+    /// PowerShell.
+    #[value(name = "powershell")]
+    PowerShell,
+}
+
+impl From<ScriptShell> for Shell {
+    fn from(shell: ScriptShell) -> Self {
+        match shell {
+            ScriptShell::Sh => Self::Sh,
+            ScriptShell::PowerShell => Self::PowerShell,
+        }
     }
+}
+
+/// Prints a script for one shell; as JSON, for both.
+fn print_script(
+    ctx: &Ctx,
+    shell: Option<ScriptShell>,
+    script: impl Fn(Shell) -> Result<String>,
+) -> Result<()> {
+    if ctx.globals.json {
+        let (sh, powershell) = (script(Shell::Sh)?, script(Shell::PowerShell)?);
+        ctx.report.out_json(&serde_json::json!({ "sh": sh, "powershell": powershell }));
+        return Ok(());
+    }
+    let own = if cfg!(windows) { Shell::PowerShell } else { Shell::Sh };
+    ctx.report.out(&script(shell.map_or(own, Shell::from))?);
     Ok(())
 }
 
@@ -198,7 +229,7 @@ fn remove(ctx: &Ctx, args: &RmArgs) -> Result<()> {
             .into());
     }
     if args.dry_run {
-        return both_shells(ctx, |shell| machines::removal(ctx, &home, shell));
+        return print_script(ctx, args.shell, |shell| machines::removal(ctx, &home, shell));
     }
     let left = home.remove(ctx)?;
     if left.is_empty() {
