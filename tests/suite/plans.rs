@@ -245,9 +245,11 @@ fn crates_used(text: &str, known: &[String]) -> Vec<String> {
     let mut words: Vec<String> = text
         .match_indices("::")
         .map(|(at, _)| {
-            let begin = text[..at].rfind(|c: char| !c.is_alphanumeric() && c != '_').map_or(0, |i| i + 1);
-            text[begin..at].to_owned()
+            (text[..at].rfind(|c: char| !c.is_alphanumeric() && c != '_').map_or(0, |i| i + 1), at)
         })
+        // `std::os::windows` is not the crate of that name.
+        .filter(|(begin, _)| !text[..*begin].ends_with("std::os::"))
+        .map(|(begin, at)| text[begin..at].to_owned())
         .filter(|word| known.contains(word))
         .collect();
     words.sort();
