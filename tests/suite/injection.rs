@@ -21,6 +21,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("\"dpkg-deb\"", "absolute paths"),
     ("\"dpkg-query\"", "an absolute path, and the name that dpkg gave for it"),
     ("\"gh\"", "a tag, which git lets begin with no dash, and absolute paths"),
+    ("\"e2fsck\"", "words of ours and an absolute path"),
     ("\"git\"", "addresses are checked and stand behind `--`, commits are hex, paths absolute"),
     ("\"gpgv\"", "absolute paths"),
     ("\"localedef\"", "words of ours and absolute paths"),

@@ -75,6 +75,26 @@ fn every_profile_by_every_engine_has_the_plan_in_its_snapshot() {
     });
 }
 
+/// Options for the system's folders are none of the carried images' business: the packer refuses them there.
+#[test]
+fn a_carried_image_is_packed_by_itself() {
+    let mut loaded = loaded();
+    let plan = |loaded: &Loaded| {
+        let profile = loaded.config.profile(Some("docker")).unwrap();
+        planned(loaded, profile, Engine::Prebuilt).plan
+    };
+    let node = |plan: &buildplan::Plan, stage: &str| {
+        plan.nodes.iter().find(|n| n.stage == stage).map(|n| format!("{:?}", n.actions))
+    };
+    assert_eq!(node(&plan(&loaded), "docker-containers"), None);
+    loaded.docker.samples = true;
+    let (containers, image) =
+        (node(&plan(&loaded), "docker-containers"), node(&plan(&loaded), "docker-image"));
+    assert!(image.unwrap().contains("root m 700"));
+    let containers = containers.unwrap();
+    assert!(containers.contains("mksquashfs") && !containers.contains("root m 700"), "{containers}");
+}
+
 #[test]
 fn the_list_of_needs_has_everything_that_a_plan_uses() {
     each(|loaded, profile, engine| {

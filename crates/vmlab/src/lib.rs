@@ -12,6 +12,7 @@ pub mod netboot;
 mod outside;
 pub mod power;
 pub mod qmp;
+mod registry;
 pub mod run;
 pub mod scenario;
 pub mod server;

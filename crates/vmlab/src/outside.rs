@@ -26,7 +26,9 @@ pub(crate) fn obstacle(ctx: &Ctx, backend: &Backend, scenario: &Scenario, dist: 
             Some("the state is read off a raw disk: use --backend qemu".to_owned())
         }
         (Proof::Counts(_), Backend::Qemu(_)) => lacks("debugfs", "e2fsprogs"),
-        (Proof::Ssh, _) => lacks("ssh", "openssh-client").or_else(|| lacks("ssh-keygen", "openssh-client")),
+        (Proof::Ssh, _) | (Proof::Containers(_), _) => lacks("ssh", "openssh-client")
+            .or_else(|| lacks("ssh-keygen", "openssh-client"))
+            .or_else(|| lacks("e2fsck", "e2fsprogs").filter(|_| scenario.proof != Proof::Ssh)),
         _ => None,
     }
 }
@@ -135,9 +137,23 @@ pub(crate) fn forget_key(dir: &Utf8Path) -> Result<()> {
 /// # Errors
 /// When `ssh` cannot be run, or an interrupt comes.
 pub(crate) fn log_in(ctx: &Ctx, dir: &Utf8Path, user: &str, port: u16) -> Result<Result<String, String>> {
+    ask(ctx, dir, user, port, "hostname")
+}
+
+/// As [`log_in`], with the output of another command.
+///
+/// # Errors
+/// As [`log_in`].
+pub(crate) fn ask(
+    ctx: &Ctx,
+    dir: &Utf8Path,
+    user: &str,
+    port: u16,
+    command: &str,
+) -> Result<Result<String, String>> {
     let start = Instant::now();
     loop {
-        let output = ctx.runner.output(&login_command(dir, user, port))?;
+        let output = ctx.runner.output(&login_command(dir, user, port).arg(command))?;
         if output.success() {
             return Ok(Ok(output.text().trim().to_owned()));
         }
@@ -163,7 +179,48 @@ fn login_command(dir: &Utf8Path, user: &str, port: u16) -> Cmd {
         cmd = cmd.args(["-o", option]);
     }
     cmd.cwd = Some(dir.to_owned());
-    cmd.args([&format!("{user}@127.0.0.1"), "hostname"])
+    cmd.arg(format!("{user}@127.0.0.1"))
+}
+
+/// What SSH says to a login by password, for which none is given: what the server would take stands in it.
+///
+/// # Errors
+/// When `ssh` cannot be run.
+pub(crate) fn ask_by_password(ctx: &Ctx, dir: &Utf8Path, user: &str, port: u16) -> Result<String> {
+    let mut cmd = login_command(dir, user, port).arg("true");
+    // The first of two settings holds.
+    cmd.args.splice(
+        0..0,
+        ["-o", "PreferredAuthentications=password", "-o", "PubkeyAuthentication=no"].map(str::to_owned),
+    );
+    Ok(ctx.runner.output(&cmd)?.error_text().trim().to_owned())
+}
+
+/// What a full check finds wrong with the file system on the raw disk `disk` behind a power cut, once its journal is
+/// replayed as the guest would.
+///
+/// # Errors
+/// When `e2fsck` cannot be run.
+pub(crate) fn check_disk(ctx: &Ctx, disk: &Utf8Path) -> Result<Option<String>> {
+    let replay = Cmd::new("e2fsck", format!("replay the journal of {disk}")).args(["-fp", disk.as_str()]);
+    let output = ctx.runner.output(&replay)?;
+    // 1: something was put right, which the replay is.
+    if !matches!(output.code, Some(0 | 1)) {
+        return Ok(Some(format!("e2fsck says: {}", output.text().trim())));
+    }
+    is_clean(ctx, disk)
+}
+
+/// What a full check finds wrong with the file system on the raw disk `disk`, which is not written to.
+///
+/// # Errors
+/// When `e2fsck` cannot be run.
+pub(crate) fn is_clean(ctx: &Ctx, disk: &Utf8Path) -> Result<Option<String>> {
+    let check = Cmd::new("e2fsck", format!("check {disk}")).args(["-fn", disk.as_str()]);
+    let output = ctx.runner.output(&check)?;
+    let journal = output.text().contains("journal") || output.error_text().contains("journal");
+    let clean = output.success() && !journal;
+    Ok((!clean).then(|| format!("e2fsck says: {}", output.text().trim())))
 }
 
 #[cfg(test)]
@@ -207,7 +264,7 @@ mod tests {
         let cmd = login_command("/runs/a b".into(), "rancher", 40022);
         let line = cmd.args.join(" ");
         assert!(line.starts_with("-F none -i ssh-key -p 40022 -o BatchMode=yes"), "{line}");
-        assert!(line.ends_with("rancher@127.0.0.1 hostname"), "{line}");
+        assert!(line.ends_with("rancher@127.0.0.1"), "{line}");
         assert_eq!(cmd.cwd.unwrap(), "/runs/a b");
     }
 }

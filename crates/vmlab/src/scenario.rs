@@ -1,5 +1,8 @@
 //! Carries out one scenario: prepares its medium, boots it as often as it needs, judges.
 
+mod containers;
+mod counter;
+
 use core::net::{Ipv4Addr, SocketAddrV4};
 use std::{
     hash::{BuildHasher as _, RandomState},
@@ -10,6 +13,9 @@ use std::{
 use anyhow::{Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
+
+use containers::Lab;
+pub use containers::Samples;
 
 use super::{backend::Backend, media, netboot, outside, server::RunningServer, session::Session};
 use buildexec::ctx::Ctx;
@@ -30,6 +36,10 @@ pub struct Setup {
     pub dist: Dist,
     /// The netboot tree.
     pub tree: Utf8PathBuf,
+    /// What there is to boot that carries a sample image, when a scenario wants it.
+    pub samples: Option<Samples>,
+    /// Whether there is time for everything.
+    pub long: bool,
     /// The port of the base URL. There is one, so netboots go one after the other.
     pub port: Mutex<u16>,
 }
@@ -87,8 +97,10 @@ pub fn run(
     fs_err::create_dir_all(dir)?;
     let start = Instant::now();
     let (stages, waited) = (Vec::new(), Duration::ZERO);
-    let mut trial = Trial { ctx, setup, scenario, dir, stages, boots: 0, waited, key: None, ssh_port: 0 };
+    let mut trial =
+        Trial { ctx, setup, scenario, dir, stages, boots: 0, waited, key: None, ssh_port: 0, lab: None };
     let outcome = trial.run();
+    outside::forget_key(dir)?;
     let forgotten = setup.backend.forget(ctx, &scenario.machine_name(), dir);
     let outcome = outcome?;
     forgotten?;
@@ -118,6 +130,8 @@ struct Trial<'a> {
     key: Option<String>,
     /// The port of this host that leads to the guest's SSH.
     ssh_port: u16,
+    /// What stands around a machine whose containers are looked at.
+    lab: Option<Lab>,
 }
 
 impl Trial<'_> {
@@ -129,6 +143,13 @@ impl Trial<'_> {
             Proof::Counts(boots) => self.keeps_state(boots),
             Proof::Ssh => self.logs_in(),
             Proof::PowerCuts(cuts) => self.power_cuts(cuts),
+            Proof::Containers(shown) => {
+                let Some(samples) = &self.setup.samples else {
+                    bail!("there is no medium with a sample image")
+                };
+                self.lab = Some(Lab::open(self.ctx, self.dir, samples)?);
+                self.containers(shown)
+            }
         }
     }
 
@@ -148,6 +169,12 @@ impl Trial<'_> {
             });
         }
         Ok(failed(&mut session, "undoing the edit did not give the built image".to_owned()))
+    }
+
+    /// What is booted.
+    fn dist(&self) -> &Dist {
+        let samples = self.setup.samples.as_ref().filter(|_| self.lab.is_some());
+        samples.map_or(&self.setup.dist, |s| &s.dist)
     }
 
     fn copy(&self) -> Utf8PathBuf {
@@ -234,43 +261,18 @@ impl Trial<'_> {
         }
     }
 
-    fn power_cuts(&mut self, cuts: u64) -> Result<Outcome> {
-        let mut counter = 0;
-        // The first boot formats. RancherOS never touches a disk again whose formatting was cut off, so that one
-        // is let through to its counter.
-        for cut in 0..=cuts {
-            let last = cut == cuts;
-            let nonce = nonce();
-            let medium = self.medium(&nonce)?;
-            let (machine, _, dir) = self.machine(&medium)?;
-            let mut want = self.want(&nonce);
-            let (line, delay) = moment(cut);
-            if !last {
-                line.clone_into(&mut want.ready);
-            }
-            let mut session = self.start(&machine, &dir, want)?;
-            let verdict = self.wait(&mut session, None)?;
-            if !last && verdict == BootEnd::Up {
-                std::thread::sleep(delay);
-                session.cut()?;
-                session.look(None, &mut |_, _| {})?;
-            } else if let failure @ Outcome::Failed { .. } = self.judge(&mut session, verdict) {
-                return Ok(failure);
-            }
-            match next_count(counter, session.boot().boots(), session.boot().said("state"), cut) {
-                Ok(next) => counter = next,
-                Err(why) => return Ok(failed(&mut session, format!("after {cut} power cuts: {why}"))),
-            }
-        }
-        Ok(Outcome::Passed { note: Some(format!("{cuts} cuts, counter at {counter}")) })
-    }
-
     /// One boot with all that the scenario changes.
     fn boot_once(&mut self) -> Result<(Session, BootEnd)> {
+        self.boot(None)
+    }
+
+    /// As [`Self::boot_once`], up to another line than that of a whole boot.
+    fn boot(&mut self, ready: Option<&str>) -> Result<(Session, BootEnd)> {
         let nonce = nonce();
         let medium = self.medium(&nonce)?;
         let (machine, address, dir) = self.machine(&medium)?;
-        let want = self.want(&nonce);
+        let mut want = self.want(&nonce);
+        want.ready = ready.map_or(want.ready, str::to_owned);
         // Declared before the server, so that the port is free again when the next one gets it.
         let setup = self.setup;
         let asked = Instant::now();
@@ -286,14 +288,14 @@ impl Trial<'_> {
 
     /// The medium with the nonce in its kernel arguments; iPXE's has none, the script brings them.
     fn medium(&self, nonce: &str) -> Result<Utf8PathBuf> {
-        let dist = &self.setup.dist;
+        let dist = self.dist();
         if self.scenario.start == Start::Netboot {
             let Some(iso) = &dist.ipxe_iso else { bail!("there is no ipxe.iso") };
             return Ok(iso.clone());
         }
         let copy = self.copy();
-        let config =
-            matches!(self.scenario.proof, Proof::CloudConfig | Proof::Ssh).then(|| self.config(nonce));
+        let config = matches!(self.scenario.proof, Proof::CloudConfig | Proof::Ssh | Proof::Containers(_))
+            .then(|| self.config(nonce));
         if copy.exists() {
             fs_err::remove_file(&copy)?;
         }
@@ -316,11 +318,15 @@ impl Trial<'_> {
 
     fn args(&self, nonce: &str) -> Vec<String> {
         let more = self.scenario.extra_args().map(str::to_owned);
-        std::iter::once(format!("media.nonce={nonce}")).chain(more).collect()
+        let line = self.lab.iter().flat_map(|lab| lab.line.iter().cloned());
+        std::iter::once(format!("media.nonce={nonce}")).chain(more).chain(line).collect()
     }
 
     /// The cloud-config of a boot: one that does little but show which it is.
     fn config(&self, nonce: &str) -> String {
+        if let Some(lab) = &self.lab {
+            return lab.config(nonce);
+        }
         let mut config = format!("#cloud-config\n{}\n", config_line(nonce));
         if !self.setup.dist.speaks {
             config += &format!("hostname: {}\n", host_name(nonce));
@@ -332,7 +338,8 @@ impl Trial<'_> {
     }
 
     fn serve(&self, nonce: &str, at: SocketAddrV4) -> Result<RunningServer> {
-        let tree = &self.setup.tree;
+        let samples = self.setup.samples.as_ref().filter(|_| self.lab.is_some());
+        let tree = samples.map_or(&self.setup.tree, |s| &s.tree);
         let mut script = fs_err::read_to_string(tree.join("boot.html"))?;
         let mut args = self.args(nonce).join(" ");
         let config = self.scenario.fetches_config().then(|| self.config(nonce));
@@ -364,6 +371,10 @@ impl Trial<'_> {
             let forward = Forward { name: "guestssh".to_owned(), host_port: self.ssh_port, guest_port: 22 };
             machine.nics = vec![self.setup.spec.card(Nic::Nat { network: None, forwards: vec![forward] })];
         }
+        if let Some(lab) = &self.lab {
+            lab.fit(&mut machine, |plug| self.setup.spec.card(plug));
+        }
+        self.scenario.fit(&mut machine);
         let (machine, address) = self.setup.backend.ready(self.ctx, machine, self.dir)?;
         Ok((machine, address, dir))
     }
@@ -415,31 +426,6 @@ fn failed(session: &mut Session, why: String) -> Outcome {
     Outcome::Failed { why, evidence }
 }
 
-/// When to cut: after which line, and how long after it. Every other cut comes with the counter's line, the
-/// others anywhere between the first process and the end of the boot.
-fn moment(cut: u64) -> (&'static str, Duration) {
-    if cut.is_multiple_of(2) {
-        ("media: boots ", Duration::ZERO)
-    } else {
-        ("media: up", Duration::from_millis(97 * cut))
-    }
-}
-
-/// The counter after a boot that said so much.
-///
-/// A boot that was cut before it counted says nothing, and may have counted all the same: the line comes after
-/// the write. So the counter may be higher than what was heard of, never lower.
-fn next_count(before: u64, said: Option<u64>, state: Option<&str>, cut: u64) -> Result<u64, String> {
-    if cut > 0 && state.is_some_and(|s| !s.starts_with("mounted")) {
-        return Err(format!("state {}", state.unwrap_or_default()));
-    }
-    match said {
-        None => Ok(before),
-        Some(now) if now > before && now <= cut + 1 => Ok(now),
-        Some(now) => Err(format!("the counter says {now} after {before}")),
-    }
-}
-
 /// Whether the guest's login prompt has this host name.
 fn shows_prompt(boot: &Boot, name: &str) -> bool {
     let prompt = format!("{name} login:");
@@ -459,17 +445,6 @@ fn nonce() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_counter_may_be_silent_and_never_goes_back() {
-        assert_eq!(next_count(0, Some(1), Some("formatted /dev/vda"), 0), Ok(1));
-        assert_eq!(next_count(1, None, None, 1), Ok(1));
-        assert_eq!(next_count(1, Some(3), Some("mounted /dev/vda"), 2), Ok(3));
-        assert!(next_count(3, Some(3), Some("mounted /dev/vda"), 5).is_err());
-        assert!(next_count(3, Some(9), Some("mounted /dev/vda"), 5).is_err());
-        assert!(next_count(3, Some(1), Some("formatted /dev/vda"), 4).is_err());
-        assert!(next_count(3, None, Some("none"), 4).is_err());
-    }
 
     #[test]
     fn no_two_boots_have_one_nonce() {

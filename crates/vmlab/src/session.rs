@@ -26,8 +26,10 @@ use vmspec::{
 
 /// How often a waiting session looks around.
 const TICK: Duration = Duration::from_millis(20);
-/// A guest that heeds the power button says something within this time, and so on until it is off.
-const HEED: Duration = Duration::from_secs(5);
+/// A guest that heeds the power button says something within this time.
+const HEED: Duration = Duration::from_secs(15);
+/// It says something again within this time, until it is off: containers have half a minute to end.
+const SILENCE: Duration = Duration::from_secs(60);
 /// A guest is off by then, or never.
 const SHUTDOWN: Duration = Duration::from_secs(120);
 /// A transfer's progress is written to the timeline at most this often.
@@ -252,7 +254,8 @@ impl Session {
                 heard = Instant::now();
                 on_fact(at, fact);
             })?;
-            if heard.elapsed() > HEED || pressed.elapsed() > SHUTDOWN {
+            let patience = if heard == pressed { HEED } else { SILENCE };
+            if heard.elapsed() > patience || pressed.elapsed() > SHUTDOWN {
                 return Ok(false);
             }
             ctx.check_interrupt()?;

@@ -8,13 +8,14 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::{
     backend::{Backend, BackendChoice},
     dist, outside,
-    scenario::{self, FinishedScenario, Outcome, Setup},
+    scenario::{self, FinishedScenario, Outcome, Samples, Setup},
 };
+use bootparams::Os;
 use buildexec::ctx::Ctx;
 use failure::{Failure, Kind};
 use mediaplan::config::Profile;
 use report::table::table;
-use vmspec::scenario::{ALL, Scenario};
+use vmspec::scenario::{ALL, CONTAINERS, Scenario};
 
 /// Finished runs whose transcripts are kept.
 const KEPT: usize = 10;
@@ -27,14 +28,17 @@ pub fn run(
     ctx: &Ctx,
     profile: &Profile,
     choice: BackendChoice,
-    names: &[String],
+    chosen: Vec<&'static Scenario>,
+    samples: Option<Samples>,
+    long: bool,
 ) -> Result<Vec<FinishedScenario>> {
-    let chosen = choose(names)?;
     let setup = Setup {
         dist: dist::find(ctx, profile)?,
         tree: dist::tree(ctx, profile),
         backend: Backend::find(ctx, choice)?,
         spec: profile.vm.clone(),
+        samples,
+        long,
         port: Mutex::new(profile.base_url.port),
     };
     if !setup.dist.embed_areas {
@@ -65,7 +69,7 @@ pub fn run(
         ends.into_iter().collect::<Result<()>>()
     })?;
     let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-    done.sort_by_key(|d| ALL.iter().position(|s| s.name == d.scenario));
+    done.sort_by_key(|d| CONTAINERS.iter().chain(ALL).position(|s| s.name == d.scenario));
     Ok(done)
 }
 
@@ -73,13 +77,28 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn choose(names: &[String]) -> Result<Vec<&'static Scenario>> {
+/// The scenarios for systems of this kind: those for containers come before what they have in common with others.
+#[must_use]
+pub fn scenarios(os: Os) -> Vec<&'static Scenario> {
+    let containers: &[Scenario] = if os == Os::Docker { CONTAINERS } else { &[] };
+    let others = ALL.iter().filter(|s| containers.iter().all(|c| c.name != s.name));
+    containers.iter().chain(others).collect()
+}
+
+/// Those called `names`; without names all that always run, or all with `long`.
+///
+/// # Errors
+/// [`Kind::Usage`] for another name.
+pub fn choose(os: Os, names: &[String], long: bool) -> Result<Vec<&'static Scenario>> {
+    let all = scenarios(os);
     if names.is_empty() {
-        return Ok(ALL.iter().collect());
+        let always =
+            |s: &&Scenario| long || if os == Os::Docker { s.of_containers() && !s.long } else { !s.long };
+        return Ok(all.into_iter().filter(always).collect());
     }
     let find = |name: &String| {
-        ALL.iter().find(|s| s.name == name).ok_or_else(|| {
-            let all: Vec<&str> = ALL.iter().map(|s| s.name).collect();
+        all.iter().copied().find(|s| s.name == name).ok_or_else(|| {
+            let all: Vec<&str> = all.iter().map(|s| s.name).collect();
             Failure::new(Kind::Usage, format!("there is no scenario `{name}`"))
                 .help(format!("the scenarios are: {}", all.join(", ")))
                 .into()
@@ -232,8 +251,19 @@ mod tests {
 
     #[test]
     fn an_unknown_scenario_is_refused_with_the_list() {
-        let error = choose(&["nonsense".to_owned()]).unwrap_err();
+        let error = choose(Os::Smoke, &["nonsense".to_owned()], false).unwrap_err();
         assert!(failure::helps_of(&error)[0].contains("iso-cd-bios"));
-        assert_eq!(choose(&["state".to_owned()]).unwrap()[0].name, "state");
+        assert_eq!(choose(Os::Smoke, &["state".to_owned()], false).unwrap()[0].name, "state");
+    }
+
+    #[test]
+    fn a_system_with_containers_has_its_own_power_cuts_and_takes_longer_when_asked() {
+        let named = |os| choose(os, &["power-cut".to_owned()], false).unwrap()[0].of_containers();
+        assert_eq!((named(Os::Smoke), named(Os::Docker)), (false, true));
+        let count = |os, long| choose(os, &[], long).unwrap().len();
+        assert_eq!((count(Os::Smoke, false), count(Os::Smoke, true)), (ALL.len(), ALL.len()));
+        assert!(count(Os::Docker, false) < 5);
+        assert_eq!(count(Os::Docker, true), ALL.len() + CONTAINERS.len() - 1);
+        assert!(choose(Os::Smoke, &["heal".to_owned()], false).is_err());
     }
 }

@@ -43,6 +43,8 @@ pub struct Machine {
     pub serial: Utf8PathBuf,
     /// VirtualBox's name for the guest's operating system, such as `Linux_64`; QEMU has no use for it.
     pub os_type: String,
+    /// Whether its keyboard is a USB one, besides the PC's own; QEMU's only.
+    pub usb_keyboard: bool,
 }
 
 /// What the machine of a profile is called on this host.
@@ -81,6 +83,8 @@ pub struct Disk {
     pub size_mib: u64,
     /// The image's format.
     pub format: DiskFormat,
+    /// Whether the guest cannot write to it.
+    pub read_only: bool,
 }
 
 /// What a disk hangs on.
@@ -91,6 +95,10 @@ pub enum Bus {
     Virtio,
     /// The PIIX IDE controller: `/dev/sda` in Linux.
     Ide,
+    /// An AHCI controller: `/dev/sda` in Linux.
+    Sata,
+    /// A controller of its own: `/dev/nvme0n1` in Linux.
+    Nvme,
 }
 
 /// The format of a disk image.
@@ -199,6 +207,8 @@ pub enum NicModel {
     Virtio,
     /// Intel's 82540EM, VirtualBox's own default.
     E1000,
+    /// Intel's 82574L, as servers had it; QEMU's only.
+    E1000e,
 }
 
 /// A host-only network. The ranges are checked: inside the network, in order.

@@ -87,6 +87,12 @@ pub fn command(machine: &Machine, host: &QemuHost, watch: &Watch) -> Result<Cmd>
     if machine.firmware == Firmware::Uefi {
         cmd = cmd.args(firmware(host)?);
     }
+    if machine.disks.iter().any(|d| d.bus == Bus::Sata) {
+        cmd = cmd.args(["-device", "ich9-ahci,id=sata"]);
+    }
+    if machine.usb_keyboard {
+        cmd = cmd.args(["-device", "qemu-xhci,id=keys", "-device", "usb-kbd,bus=keys.0"]);
+    }
     for (i, disk) in machine.disks.iter().enumerate() {
         cmd = cmd.args(disk_args(i, disk, index(machine, BootDevice::Disk).filter(|_| i == 0)));
     }
@@ -153,9 +159,12 @@ fn boot_index(index: Option<usize>) -> String {
 
 fn disk_args(i: usize, disk: &Disk, boot: Option<usize>) -> Vec<String> {
     // VirtualBox's format is readable too, so one disk can be tried in both.
-    let drive =
-        format!("if=none,id=disk{i},format={},file={}", disk.format.extension(), path_arg(&disk.path));
+    let how = if disk.read_only { "readonly=on," } else { "" };
+    let (format, path) = (disk.format.extension(), path_arg(&disk.path));
+    let drive = format!("if=none,id=disk{i},format={format},{how}file={path}");
     let device = match disk.bus {
+        Bus::Sata => format!("ide-hd,drive=disk{i},bus=sata.{i}"),
+        Bus::Nvme => format!("nvme,drive=disk{i},serial=disk{i}"),
         Bus::Virtio => format!("virtio-blk-pci,drive=disk{i}"),
         // The CD has the secondary master, so disks take the other three places in order.
         Bus::Ide => {
@@ -196,6 +205,7 @@ fn nic_args(i: usize, card: &Card, boot: Option<usize>) -> Vec<String> {
     let model = match card.model {
         NicModel::Virtio => "virtio-net-pci",
         NicModel::E1000 => "e1000",
+        NicModel::E1000e => "e1000e",
     };
     // QEMU's own network boot ROM would greet first and blur who it was that booted.
     let rom = if boot.is_none() { ",romfile=" } else { "" };
@@ -272,6 +282,26 @@ mod tests {
         let text = text(&m, &host());
         assert!(text.contains("user,id=net1,net=192.168.0.0/16,hostfwd=tcp:127.0.0.1:2222-:22"), "{text}");
         assert!(text.contains("virtio-net-pci,netdev=net0") && text.contains("e1000,netdev=net1"), "{text}");
+    }
+
+    #[test]
+    fn disks_hang_on_the_controller_that_is_asked_for() {
+        let mut m = machine(Attach::Cd);
+        m.usb_keyboard = true;
+        m.disks[0].bus = Bus::Sata;
+        m.disks.push(Disk { bus: Bus::Nvme, read_only: true, ..m.disks[0].clone() });
+        m.nics[1].model = NicModel::E1000e;
+        let text = text(&m, &host());
+        for wanted in [
+            "ich9-ahci,id=sata",
+            "ide-hd,drive=disk0,bus=sata.0",
+            "nvme,drive=disk1,serial=disk1",
+            "id=disk1,format=qcow2,readonly=on,",
+            "usb-kbd,bus=keys.0",
+            "e1000e,netdev=net1",
+        ] {
+            assert!(text.contains(wanted), "{wanted} in {text}");
+        }
     }
 
     #[test]

@@ -1,14 +1,17 @@
 //! Scenarios: boots that prove, or must fail to prove, what was built. A table; `vm/` carries it out.
 
+mod containers;
+
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{
-    Attach, BootDevice, Disk, DiskFormat, Firmware, HostOnly, Machine, Medium, Nic, VmSpec,
+    Attach, BootDevice, Bus, Disk, DiskFormat, Firmware, HostOnly, Machine, Medium, Nic, NicModel, VmSpec,
     boot::{Cause, Want},
     qemu::Accel,
     spec::{boot_limit, serial_log},
     virtualbox::System,
 };
+pub use containers::{CONTAINERS, DiskTrouble, Hardware, Shown};
 
 /// One boot, or a row of boots, to prove.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +26,10 @@ pub struct Scenario {
     pub start: Start,
     /// What is shown with the started guest.
     pub proof: Proof,
+    /// What its machine has.
+    pub hardware: Hardware,
+    /// Whether it runs only when it is named, or when everything is asked for.
+    pub long: bool,
 }
 
 /// What a machine starts from.
@@ -51,6 +58,8 @@ pub enum Proof {
     Ssh,
     /// It fails, and we say why.
     Fails(Sabotage),
+    /// Containers run.
+    Containers(Shown),
 }
 
 /// Something that is broken on purpose.
@@ -92,11 +101,13 @@ const fn iso(
     proof: Proof,
     about: &'static str,
 ) -> Scenario {
-    Scenario { name, about, firmware, start: Start::Iso(attach), proof }
+    let start = Start::Iso(attach);
+    Scenario { name, about, firmware, start, proof, hardware: Hardware::Profile, long: false }
 }
 
 const fn netboot(name: &'static str, firmware: Firmware, proof: Proof, about: &'static str) -> Scenario {
-    Scenario { name, about, firmware, start: Start::Netboot, proof }
+    let start = Start::Netboot;
+    Scenario { name, about, firmware, start, proof, hardware: Hardware::Profile, long: false }
 }
 
 /// All scenarios. Those that take long come first, so that two at a time end together.
@@ -209,6 +220,7 @@ impl Scenario {
         let why = match (self.start, self.proof) {
             (Start::Iso(Attach::Usb), _) => "VirtualBox cannot present an image as a USB stick",
             (_, Proof::Fails(Sabotage::NoDhcp)) => "VirtualBox shows us no packets to tell it by",
+            (_, Proof::Containers(_)) => "the disks and cards of these machines are QEMU's",
             // The host gets its address only when a machine starts, and the server must be there before.
             (Start::Netboot, _) if system == System::MacOs => {
                 "macOS has no host-only address to serve at yet"
@@ -224,7 +236,7 @@ impl Scenario {
         let no = |text: &str| Some(text.to_owned());
         match self.proof {
             _ if dist.speaks && self.proof != Proof::Ssh => {}
-            Proof::Up | Proof::Fails(_) | Proof::Kargs => {}
+            Proof::Up | Proof::Fails(_) | Proof::Kargs | Proof::Containers(_) => {}
             Proof::Counts(_) if dist.state_label.is_none() => {
                 return no("its kernel arguments name no state disk (rancher.state.dev=LABEL=…)");
             }
@@ -245,7 +257,9 @@ impl Scenario {
             }
         }
         match self.proof {
-            Proof::CloudConfig | Proof::Ssh if self.start != Start::Netboot && !dist.config_initrd => {
+            Proof::CloudConfig | Proof::Ssh | Proof::Containers(_)
+                if self.start != Start::Netboot && !dist.config_initrd =>
+            {
                 no("the ISO has no area for a cloud-config")
             }
             Proof::Kargs | Proof::Fails(Sabotage::Panic) if !dist.embed_areas => {
@@ -277,12 +291,17 @@ impl Scenario {
             Start::Iso(attach) => attach,
             Start::Netboot => Attach::Cd,
         };
-        let keeps_state = matches!(self.proof, Proof::Counts(_) | Proof::PowerCuts(_));
+        let keeps_state = match self.proof {
+            Proof::Counts(_) | Proof::PowerCuts(_) => true,
+            Proof::Containers(shown) => shown != Shown::Disk(DiskTrouble::Missing),
+            _ => false,
+        };
         let disks = spec.disks.first().filter(|_| keeps_state).map(|d| Disk {
             path: dir.join("disk0.raw"),
             bus: d.bus,
             size_mib: d.size_mib,
             format: DiskFormat::Raw,
+            read_only: false,
         });
         let nic = match (self.start, self.proof) {
             (Start::Iso(_), _) => None,
@@ -301,7 +320,19 @@ impl Scenario {
             boot: vec![BootDevice::Medium],
             serial: serial_log(dir),
             os_type: spec.os_type.clone(),
+            usb_keyboard: false,
         }
+    }
+
+    /// Whether it is about containers.
+    #[must_use]
+    pub fn of_containers(&self) -> bool {
+        matches!(self.proof, Proof::Containers(_))
+    }
+
+    /// Gives the machine, which has all its cards, what the scenario wants of it.
+    pub fn fit(&self, machine: &mut Machine) {
+        self.hardware.apply(machine);
     }
 
     /// What a boot of it must come to.
@@ -309,7 +340,9 @@ impl Scenario {
     pub fn want(&self, dist: &Dist, spec: &VmSpec, nonce: &str, accel: Accel) -> Want {
         let cloud_config = match (self.start, self.proof) {
             _ if !dist.speaks => None,
-            (Start::Iso(_), Proof::CloudConfig) => Some(format!("seed {}", config_line(nonce))),
+            (Start::Iso(_), Proof::CloudConfig | Proof::Containers(_)) => {
+                Some(format!("seed {}", config_line(nonce)))
+            }
             (Start::Netboot, Proof::Up) => dist.netboot_config.clone(),
             _ if self.fetches_config() => Some(format!("url {}", config_line(nonce))),
             _ => None,
@@ -334,7 +367,10 @@ impl Scenario {
     #[must_use]
     pub fn fetches_config(&self) -> bool {
         self.start == Start::Netboot
-            && matches!(self.proof, Proof::CloudConfig | Proof::Fails(Sabotage::NoCloudConfig))
+            && matches!(
+                self.proof,
+                Proof::CloudConfig | Proof::Containers(_) | Proof::Fails(Sabotage::NoCloudConfig)
+            )
     }
 
     /// Kernel arguments that a boot of it is started with, besides the nonce.
@@ -344,131 +380,12 @@ impl Scenario {
             // BusyBox without an applet's name prints its usage and ends.
             Proof::Fails(Sabotage::Panic) => Some("rdinit=/bin/busybox"),
             Proof::Kargs => Some(PROOF),
+            // The kernel's words about the bridge, by which the start of a container is seen.
+            Proof::Containers(Shown::Cuts(_)) => Some("loglevel=7"),
             _ => None,
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use core::net::Ipv4Addr;
-
-    use super::*;
-    use crate::{qemu, quote};
-
-    fn dist() -> Dist {
-        Dist {
-            iso: "dist/smoke.iso".into(),
-            ipxe_iso: Some("dist/ipxe.iso".into()),
-            ipxe_uefi: true,
-            network: Ok(VmSpec::default().host_only),
-            config_initrd: true,
-            embed_areas: true,
-            netboot_config: None,
-            speaks: true,
-            login: None,
-            state_label: None,
-            initrd_bytes: 3 << 20,
-        }
-    }
-
-    #[test]
-    fn the_command_of_every_scenario() {
-        let host = qemu::QemuHost {
-            program: "qemu-system-x86_64".to_owned(),
-            accel: Accel::Tcg,
-            ovmf: Some(qemu::Ovmf::Whole("OVMF.fd".into())),
-        };
-        let (spec, dist) = (VmSpec::default(), dist());
-        let mut text = String::new();
-        for scenario in ALL {
-            let machine =
-                scenario.machine(&spec, dist.network.as_ref().ok(), "run".into(), "run/medium.iso".into());
-            let watch = qemu::Watch { control: true, window: false, trace: Some("run/net.pcap".into()) };
-            let cmd = qemu::command(&machine, &host, &watch).unwrap();
-            text += &format!(
-                "# {}: {}\n{}\n",
-                scenario.name,
-                scenario.about,
-                quote::line(&cmd, quote::Shell::Sh)
-            );
-        }
-        insta::assert_snapshot!(text);
-    }
-
-    #[test]
-    fn names_are_unique() {
-        let names: std::collections::BTreeSet<_> = ALL.iter().map(|s| s.name).collect();
-        assert_eq!(names.len(), ALL.len());
-    }
-
-    #[test]
-    fn what_cannot_be_shown_says_why() {
-        let find = |name| ALL.iter().find(|s| s.name == name).unwrap();
-        let mute = Dist { speaks: false, ..dist() };
-        let cases: [(&str, Dist, bool, &str); 9] = [
-            ("iso-cd-uefi", dist(), false, "no UEFI firmware"),
-            ("netboot-uefi", Dist { ipxe_uefi: false, ..dist() }, true, "nothing for UEFI"),
-            ("netboot-bios", Dist { ipxe_iso: None, ..dist() }, true, "no ipxe.iso"),
-            ("netboot-bios", Dist { network: Err("a name".to_owned()), ..dist() }, true, "a name"),
-            ("state", mute.clone(), true, "name no state disk"),
-            ("power-cut", mute.clone(), true, "no `media: ` facts"),
-            ("cloud-config", mute, true, "no `media: ` facts"),
-            ("ssh", dist(), true, "no SSH login"),
-            ("cloud-config", Dist { config_initrd: false, ..dist() }, true, "no area"),
-        ];
-        for (name, dist, uefi, expected) in cases {
-            let scenario = find(name);
-            let why =
-                scenario.obstacle_of_qemu(uefi).or_else(|| scenario.obstacle(&dist)).unwrap_or_default();
-            assert!(why.contains(expected), "{name}: {why}");
-        }
-        let shown = |dist: &Dist| ALL.iter().filter(|s| s.obstacle(dist).is_none()).count();
-        assert_eq!(shown(&dist()), ALL.len() - 1, "all but SSH");
-        let genuine = Dist {
-            speaks: false,
-            login: Some("rancher".to_owned()),
-            state_label: Some("RANCHER_STATE".to_owned()),
-            ..dist()
-        };
-        let untold: Vec<&str> =
-            ALL.iter().filter(|s| s.obstacle(&genuine).is_some()).map(|s| s.name).collect();
-        assert_eq!(untold, ["power-cut", "no-cloud-config", "guest-panic"]);
-    }
-
-    #[test]
-    fn a_guest_that_tells_nothing_is_known_by_the_host_name_at_its_login_prompt() {
-        let spec = VmSpec { ready: "login:".to_owned(), ..VmSpec::default() };
-        let mute = Dist { speaks: false, ..dist() };
-        let ready = |name, dist: &Dist| {
-            let scenario = ALL.iter().find(|s| s.name == name).unwrap();
-            scenario.want(dist, &spec, "0af1", Accel::Tcg).ready
-        };
-        for name in ["cloud-config", "netboot-config", "ssh"] {
-            assert_eq!(ready(name, &mute), "media-0af1 login:");
-        }
-        assert_eq!(
-            (ready("iso-cd-bios", &mute), ready("cloud-config", &dist())),
-            ("login:".into(), "login:".into())
-        );
-    }
-
-    #[test]
-    fn virtualbox_shows_all_but_what_it_has_not() {
-        let shown = |system| ALL.iter().filter(|s| s.obstacle_of_virtualbox(system).is_none()).count();
-        let usb = ALL.iter().filter(|s| s.start == Start::Iso(Attach::Usb)).count();
-        let netboot = ALL.iter().filter(|s| s.start == Start::Netboot).count();
-        assert_eq!(shown(System::Linux), ALL.len() - usb - 1);
-        assert_eq!(shown(System::MacOs), ALL.len() - usb - netboot);
-    }
-
-    #[test]
-    fn only_the_machines_that_need_it_have_a_disk_or_a_network() {
-        let host = HostOnly { host: Ipv4Addr::new(10, 0, 0, 1), ..VmSpec::default().host_only };
-        for scenario in ALL {
-            let m = scenario.machine(&VmSpec::default(), Some(&host), "d".into(), "m".into());
-            assert_eq!(m.disks.len(), usize::from(["state", "power-cut"].contains(&scenario.name)));
-            assert_eq!(m.nics.is_empty(), scenario.start != Start::Netboot, "{}", scenario.name);
-        }
-    }
-}
+mod tests;

@@ -71,7 +71,7 @@ pub struct RawVm {
     /// Network cards in order: `"host-only"`, `"nat"`, `"unplugged"`, or a table such as
     /// `{ plug = "nat", network = "192.168.0.0/16", promiscuous = "allow-all", model = "e1000" }`.
     pub nics: Vec<RawNic>,
-    /// The model of network cards: `"virtio"` or `"e1000"`.
+    /// The model of network cards: `"virtio"`, `"e1000"` or, in QEMU, `"e1000e"`.
     pub nic_model: NicModel,
     /// The host-only network.
     pub host_only: RawHostOnly,
@@ -116,7 +116,7 @@ impl Default for RawVm {
 pub struct RawDisk {
     /// A number of MiB or GiB, such as `512M` or `10G`.
     pub size: String,
-    /// `"virtio"` or `"ide"`.
+    /// `"virtio"`, `"ide"`, `"sata"` or `"nvme"`; VirtualBox has all on IDE.
     pub bus: Bus,
 }
 
@@ -262,6 +262,7 @@ impl VmSpec {
             bus: d.bus,
             size_mib: d.size_mib,
             format,
+            read_only: false,
         };
         Machine {
             name: name.to_owned(),
@@ -274,6 +275,7 @@ impl VmSpec {
             boot: self.boot.clone(),
             serial: serial_log(dir),
             os_type: self.os_type.clone(),
+            usb_keyboard: false,
         }
     }
 

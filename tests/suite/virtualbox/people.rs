@@ -62,7 +62,7 @@ fn a_removal_takes_the_disks_that_a_profile_no_longer_has() {
         let mut vm = ready(system);
         let mut more = machine(system);
         let path = disk(system, 1).into();
-        more.disks.push(Disk { path, size_mib: 64, bus: more.disks[0].bus, format: DiskFormat::Vdi });
+        more.disks.push(Disk { path, size_mib: 64, format: DiskFormat::Vdi, ..more.disks[0].clone() });
         vm.prepare(&more).unwrap();
         vm.prepare(&machine(system)).unwrap();
         // One that VirtualBox never heard of, a settings file set aside, and a person's own file.

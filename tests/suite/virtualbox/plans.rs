@@ -295,7 +295,8 @@ fn disks_move_grow_and_never_shrink() {
     let mut vm = ready(System::Linux);
     let mut machine = machine(System::Linux);
     let second = vm.place.system.join(&vm.place.folder(), "disk1.vdi");
-    let disk = Disk { path: second.into(), size_mib: 64, bus: machine.disks[0].bus, format: DiskFormat::Vdi };
+    let disk =
+        Disk { path: second.into(), size_mib: 64, format: DiskFormat::Vdi, ..machine.disks[0].clone() };
     machine.disks.push(disk);
     settled(&mut vm, &machine);
     machine.disks[1].size_mib = 65;

@@ -38,6 +38,9 @@ pub struct Selection {
     /// Whether what was built with a password stays in the store, with the commands that have an option for it.
     #[arg(skip)]
     pub keep_secrets: bool,
+    /// Whether a Docker system carries a sample image, for `vm test`.
+    #[arg(skip)]
+    pub samples: bool,
     /// A folder that is searched for released files before the network is.
     #[arg(long, value_name = "DIR")]
     pub artifacts: Option<Utf8PathBuf>,
@@ -226,7 +229,11 @@ fn supply<'s>(
     let artifacts = given.map(|dir| ctx.absolute(dir)).transpose()?.map(Utf8PathBuf::into_string);
     let pins = Pins { artifacts, ..Pins::new(&loaded.config.distribution, &loaded.lock) };
     let docker = match &profile.media {
-        Media::Docker { .. } => docker::Sources { folders: compiler_folders(ctx), ..loaded.docker.clone() },
+        Media::Docker { .. } => docker::Sources {
+            folders: compiler_folders(ctx),
+            samples: selection.samples,
+            ..loaded.docker.clone()
+        },
         _ => loaded.docker.clone(),
     };
     Ok(os::Supply { profile: &profile.name, locked: locked.collect(), pins, docker })

@@ -221,6 +221,7 @@ fn selection(manifest: &Manifest, args: &VerifyArgs) -> Selection {
         engine: Some(manifest.engine),
         ipxe_repo: args.ipxe_repo.clone(),
         keep_secrets: false,
+        samples: false,
         password: args.password.clone(),
         artifacts: args.artifacts.clone(),
     }

@@ -3,16 +3,24 @@
 use anyhow::Result;
 use camino::Utf8PathBuf;
 
+use super::{build::Selection, dist as build};
 use buildexec::ctx::Ctx;
 use failure::{Failure, Kind};
 use mediabuild::workspace::load;
+use mediaplan::config::Profile;
 use vmlab::{
     backend::BackendChoice,
+    dist,
     machines::{self, Home},
     run::{self, BootMedium, Wish},
+    scenario::Samples,
     test,
 };
-use vmspec::{Firmware, quote::Shell, scenario::ALL};
+use vmspec::{
+    Firmware,
+    quote::Shell,
+    scenario::{ALL, CONTAINERS, Scenario},
+};
 
 /// Arguments of `vm`.
 #[derive(Debug, clap::Args)]
@@ -93,6 +101,9 @@ struct VmTestArgs {
     /// What runs the machines.
     #[arg(long, value_enum, default_value_t, value_name = "NAME")]
     backend: BackendChoice,
+    /// Also scenarios that take long, and a hundred power cuts instead of ten.
+    #[arg(long)]
+    long: bool,
     /// List the scenarios, and boot nothing.
     #[arg(long)]
     list: bool,
@@ -181,20 +192,17 @@ fn print_script(
 
 fn run_test(ctx: &Ctx, args: &VmTestArgs) -> Result<()> {
     if args.list {
-        let rows: Vec<Vec<String>> =
-            ALL.iter().map(|s| vec![s.name.to_owned(), s.about.to_owned()]).collect();
-        if ctx.globals.json {
-            let list = ALL.iter().map(|s| serde_json::json!({ "name": s.name, "about": s.about }));
-            ctx.report.out_json(&list.collect::<Vec<_>>());
-        } else {
-            ctx.report.out_table(&["scenario", "what it shows"], &rows);
-        }
-        return Ok(());
+        return list_scenarios(ctx);
     }
     let loaded = load::load(ctx)?;
     let profile = loaded.config.profile(args.profile.as_deref())?;
     let strict = ctx.env.flag("MEDIA_REQUIRE_VM");
-    let done = match test::run(ctx, profile, args.backend, &args.scenarios) {
+    let chosen = test::choose(profile.os, &args.scenarios, args.long)?;
+    let samples = match chosen.iter().any(|s| s.of_containers()) {
+        true => Some(samples(ctx, profile)?),
+        false => None,
+    };
+    let done = match test::run(ctx, profile, args.backend, chosen, samples, args.long) {
         Err(e) if failure::kind_of(&e) == Some(Kind::MissingTool) && !strict => {
             ctx.report.warn(format!("no scenario was tried: {e} ({})", failure::helps_of(&e).join("; ")));
             return Ok(());
@@ -207,6 +215,38 @@ fn run_test(ctx: &Ctx, args: &VmTestArgs) -> Result<()> {
         ctx.report.out(&test::summary(&done));
     }
     test::judge(&done, strict)
+}
+
+fn list_scenarios(ctx: &Ctx) -> Result<()> {
+    let all = || CONTAINERS.iter().chain(ALL);
+    if ctx.globals.json {
+        let row = |s: &Scenario| serde_json::json!({ "name": s.name, "about": s.about, "containers": s.of_containers(), "long": s.long });
+        ctx.report.out_json(&all().map(row).collect::<Vec<_>>());
+        return Ok(());
+    }
+    let row = |s: &Scenario| {
+        let which = match (s.of_containers(), s.long) {
+            (false, _) => "every",
+            (true, false) => "docker",
+            (true, true) => "docker, --long",
+        };
+        vec![s.name.to_owned(), which.to_owned(), s.about.to_owned()]
+    };
+    let rows: Vec<Vec<String>> = all().map(row).collect();
+    ctx.report.out_table(&["scenario", "profiles", "what it shows"], &rows);
+    Ok(())
+}
+
+/// The profile's media once more, with a sample image in them.
+fn samples(ctx: &Ctx, profile: &Profile) -> Result<Samples> {
+    let ctx = Ctx { dist: ctx.work.join("vm").join("samples"), ..ctx.clone() };
+    let selection = Selection { profile: Some(profile.name.clone()), samples: true, ..Selection::default() };
+    let built = build::build(&ctx, &selection, false)?;
+    Ok(Samples {
+        dist: dist::find(&ctx, profile)?,
+        tree: dist::tree(&ctx, profile),
+        greeter: built.dir.join("sample/greeter.tar"),
+    })
 }
 
 fn list(ctx: &Ctx) -> Result<()> {

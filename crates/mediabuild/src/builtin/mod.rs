@@ -46,6 +46,7 @@ pub const BUILTINS: BuiltinTable = &[
     builtin("pick", unpack::pick, &[UNPACK, TREE], UNPACKERS),
     builtin("pick-kernel", kernel::pick, &[KERNEL, UNPACK, TREE], UNPACKERS),
     builtin("room", embed::layout, &[EMBED, BOOTISO], WRITERS),
+    builtin("sample-image", docker::sample, &[DOCKER, KERNEL, UNPACK, TREE, BOOTISO], DOCKERS),
     builtin("seed", embed::config_initrd, &[EMBED, BOOTISO], WRITERS),
     builtin("smoke-initrd", initrd::smoke, &[INITRD, TREE, BOOTISO], WRITERS),
     builtin("template", template::template, &[TEMPLATE, BOOTISO], WRITERS),

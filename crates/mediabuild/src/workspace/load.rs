@@ -7,7 +7,7 @@ use buildexec::ctx::Ctx;
 use buildexec::tree;
 use failure::{Explain as _, Failure, Kind};
 use mediaplan::config::{Config, Lock};
-use mediaplan::stage::{docker, hostconf::CompilerFolders, media::Bootscripts};
+use mediaplan::stage::{docker, media::Bootscripts};
 
 /// What the repository says.
 #[derive(Clone, Debug)]
@@ -67,7 +67,7 @@ fn docker(root: &Utf8Path) -> Result<docker::Sources> {
     program.retain(|f| root.join(f).is_file());
     let files = list(&root.join("isofs/docker/system"))?;
     let root = files.into_iter().map(|f| format!("isofs/docker/system/{f}")).collect();
-    Ok(docker::Sources { root, program, folders: CompilerFolders::default() })
+    Ok(docker::Sources { root, program, ..docker::Sources::default() })
 }
 
 fn text(path: &Utf8Path) -> Result<String> {

@@ -9,6 +9,7 @@ use super::{
     hostconf::{CompilerFolders, HostConf},
     os::OsFiles,
     packages::PackageTree,
+    sample::Sample,
 };
 use crate::config::Compress;
 use buildplan::{Arg, Artifact, CmdSpec, Planner, Stage};
@@ -154,6 +155,8 @@ pub struct Sources {
     pub program: Vec<String>,
     /// Folders of the machine whose names must not be in the program.
     pub folders: CompilerFolders,
+    /// Whether the medium carries a sample image, with another beside it: for boots that prove what a medium does.
+    pub samples: bool,
 }
 
 /// A folder as a squashfs image.
@@ -170,7 +173,6 @@ fn squash(tools: &Artifact, compress: Compress, from: Arg, to: Arg) -> CmdSpec {
         .arg(to)
         .args(compressor.iter().copied())
         .args(["-all-root", "-no-xattrs", "-noappend", "-quiet", "-no-progress", "-exit-on-error"])
-        .args(["-p", "root m 700 0 0"])
         .deadline(Duration::from_secs(3600))
 }
 
@@ -187,6 +189,8 @@ pub(super) struct Docker {
     pub(super) compress: Compress,
     /// Archives of images that are carried, from the repository's root.
     pub(super) containers: Vec<String>,
+    /// A sample image that is carried as well.
+    pub(super) sample: Option<Sample>,
 }
 
 impl Stage for Docker {
@@ -197,12 +201,10 @@ impl Stage for Docker {
     fn plan(&self, p: &mut Planner) -> Result<OsFiles> {
         let image = p.ensure(&SystemImage(self.clone()))?;
         let (tree, packages) = (p.ensure(&self.kernel)?, p.ensure(&self.packages)?);
-        let containers = match self.containers.is_empty() {
-            true => None,
-            false => {
-                Some(p.ensure(&Containers { files: self.containers.clone(), tools: self.tools.clone() })?)
-            }
-        };
+        let carries = !self.containers.is_empty() || self.sample.is_some();
+        let (files, sample) = (self.containers.clone(), self.sample.clone());
+        let containers = Containers { files, sample, tools: self.tools.clone() };
+        let containers = carries.then(|| p.ensure(&containers)).transpose()?;
         let mut node = p.node::<Self>("kernel and initrd of the Docker system");
         let (vmlinuz, initrd) = (node.out("vmlinuz"), node.out("initrd"));
         let mut args = vec![
@@ -232,7 +234,7 @@ impl Stage for SystemImage {
 
     fn plan(&self, p: &mut Planner) -> Result<Artifact> {
         let system = &self.0;
-        let Sources { root, program, folders } = &system.sources;
+        let Sources { root, program, folders, .. } = &system.sources;
         let program = p.ensure(&HostConf {
             sources: program.clone(),
             folders: folders.clone(),
@@ -260,7 +262,8 @@ impl Stage for SystemImage {
             args.extend([("place", place.into()), ("file", Arg::Src(source.clone()))]);
         }
         node.builtin("docker-root", args);
-        node.run(squash(&tools, system.compress, work(), to));
+        // The one folder that is not for everybody.
+        node.run(squash(&tools, system.compress, work(), to).args(["-p", "root m 700 0 0"]));
         Ok(node.finish_one())
     }
 }
@@ -269,6 +272,7 @@ impl Stage for SystemImage {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Containers {
     files: Vec<String>,
+    sample: Option<Sample>,
     tools: PackageTree,
 }
 
@@ -279,11 +283,13 @@ impl Stage for Containers {
 
     fn plan(&self, p: &mut Planner) -> Result<Artifact> {
         let tools = p.ensure(&self.tools)?;
+        let sample = self.sample.as_ref().map(|s| p.ensure(s)).transpose()?;
         let mut node = p.node::<Self>("carried containers");
         let to = node.out("containers.squashfs");
         let work = || Arg::Work("containers".to_owned());
         let mut args = vec![("to", work())];
         args.extend(self.files.iter().map(|f| ("archive", Arg::Src(f.clone()))));
+        args.extend(sample.iter().map(|s| ("archive", Arg::from(s))));
         node.builtin("docker-containers", args);
         node.run(squash(&tools, Compress::Zstd, work(), to));
         Ok(node.finish_one())

@@ -9,6 +9,7 @@ use super::{
     line::Line,
     os,
     packages::{Tools, Uefi, kernel_package},
+    sample::Image,
     script::{Script, ScriptValue},
 };
 use crate::config::{Engine, IpxePin, Media, Profile};
@@ -84,6 +85,9 @@ pub fn plan(order: &Order<'_>) -> Result<Planned> {
     if let (Some(initrd), Some(config)) = (config_initrd(profile), &profile.cloud_config) {
         outputs.push(("netboot/seed.cpio".to_owned(), p.ensure(&initrd)?));
         outputs.push(("netboot/cloud-config.yml".to_owned(), p.ensure(&CloudConfig(config.clone()))?));
+    }
+    if order.supply.docker.samples {
+        outputs.push(("sample/greeter.tar".to_owned(), p.ensure(&order.supply.sample(Image::Greeter)?)?));
     }
     Ok(Planned { plan: p.finish(), outputs, version })
 }

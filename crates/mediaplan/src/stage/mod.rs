@@ -11,4 +11,5 @@ pub mod media;
 pub mod needs;
 pub mod os;
 pub mod packages;
+mod sample;
 pub mod script;

@@ -5,6 +5,7 @@ use anyhow::Result;
 use super::docker::{self, Docker};
 use super::hostconf;
 use super::packages::{PackageTree, Pins, SMOKE, kernel_package};
+use super::sample::{self, Image, Sample};
 use crate::config::{KernelFlavour, Locked, Media, Released};
 use buildplan::{Arg, Artifact, FetchSource, FetchSpec, Planner, Stage};
 use failure::{Failure, Kind};
@@ -158,6 +159,14 @@ pub struct Supply<'a> {
 }
 
 impl Supply<'_> {
+    /// A sample image.
+    ///
+    /// # Errors
+    /// [`Kind::Config`] when the lock lacks its package.
+    pub(super) fn sample(&self, image: Image) -> Result<Sample> {
+        Ok(Sample { packages: self.pins.files("sample", sample::PACKAGES.iter().copied())?, image })
+    }
+
     /// Each of `released` as the lock has it.
     fn downloads<const N: usize>(&self, released: [&Released; N]) -> Result<[ReleaseFile; N]> {
         let locked = |name: &str| self.locked.iter().find(|(n, _)| *n == name).map(|(_, locked)| *locked);
@@ -212,6 +221,7 @@ pub fn plan(p: &mut Planner, media: &Media, supply: &Supply<'_>) -> Result<OsFil
         Media::Docker { compress, containers } => {
             let folder = |file: &String| format!("isofs/{}/{file}", supply.profile);
             let (gcc, number) = supply.pins.numbered(hostconf::GCC)?;
+            let sample = supply.docker.samples.then(|| supply.sample(Image::Counter)).transpose()?;
             p.ensure(&Docker {
                 kernel: supply.pins.files("docker-kernel", [supply.pins.kernel(KernelFlavour::Generic)?])?,
                 packages: supply.pins.tree("docker", docker::PACKAGES.iter().copied())?,
@@ -221,6 +231,7 @@ pub fn plan(p: &mut Planner, media: &Media, supply: &Supply<'_>) -> Result<OsFil
                 sources: supply.docker.clone(),
                 compress: *compress,
                 containers: containers.iter().map(folder).collect(),
+                sample,
             })
         }
         Media::Iso { file, kernel, initrd } => {

@@ -210,6 +210,9 @@ fn notes(machine: &Machine, state: &HostState) -> Vec<String> {
                 .to_owned(),
         );
     }
+    if machine.disks.iter().any(|d| d.bus == Bus::Nvme) {
+        notes.push("NVMe disks are on IDE in VirtualBox: the guest calls the first one /dev/sda".to_owned());
+    }
     if state.version.is_some_and(|v| v < [7, 0, 0]) {
         notes.push(
             "this VirtualBox is older than 7.0, for which the commands are written; expect refused options"

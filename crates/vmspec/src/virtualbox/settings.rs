@@ -101,7 +101,8 @@ fn card(options: &mut Options<'_>, system: System, n: usize, card: &Card, plug: 
     }
     let model = match card.model {
         NicModel::Virtio => "virtio",
-        NicModel::E1000 => "82540EM",
+        // It has no 82574L; this is the nearest.
+        NicModel::E1000 | NicModel::E1000e => "82540EM",
     };
     options.set_as(&format!("--nic-type{n}"), model, &format!("nictype{n}"));
     cable(options, n, !matches!(card.plug, Nic::Unplugged));

@@ -5,9 +5,11 @@ mod initrd;
 mod libraries;
 mod modules;
 mod root;
+mod sample;
 mod workspace;
 
 pub(super) use containers::containers;
 pub(super) use initrd::initrd;
 pub(super) use root::root;
+pub(super) use sample::sample;
 pub(super) use workspace::workspace;

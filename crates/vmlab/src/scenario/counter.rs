@@ -1,0 +1,82 @@
+//! Power cuts, survived by a guest that counts its boots on the state disk.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::{Outcome, Trial, failed, nonce};
+use vmspec::boot::BootEnd;
+
+impl Trial<'_> {
+    pub(super) fn power_cuts(&mut self, cuts: u64) -> Result<Outcome> {
+        let mut counter = 0;
+        // The first boot formats. RancherOS never touches a disk again whose formatting was cut off, so that one
+        // is let through to its counter.
+        for cut in 0..=cuts {
+            let last = cut == cuts;
+            let nonce = nonce();
+            let medium = self.medium(&nonce)?;
+            let (machine, _, dir) = self.machine(&medium)?;
+            let mut want = self.want(&nonce);
+            let (line, delay) = moment(cut);
+            if !last {
+                line.clone_into(&mut want.ready);
+            }
+            let mut session = self.start(&machine, &dir, want)?;
+            let verdict = self.wait(&mut session, None)?;
+            if !last && verdict == BootEnd::Up {
+                std::thread::sleep(delay);
+                session.cut()?;
+                session.look(None, &mut |_, _| {})?;
+            } else if let failure @ Outcome::Failed { .. } = self.judge(&mut session, verdict) {
+                return Ok(failure);
+            }
+            match next_count(counter, session.boot().boots(), session.boot().said("state"), cut) {
+                Ok(next) => counter = next,
+                Err(why) => return Ok(failed(&mut session, format!("after {cut} power cuts: {why}"))),
+            }
+        }
+        Ok(Outcome::Passed { note: Some(format!("{cuts} cuts, counter at {counter}")) })
+    }
+}
+
+/// When to cut: after which line, and how long after it. Every other cut comes with the counter's line, the
+/// others anywhere between the first process and the end of the boot.
+fn moment(cut: u64) -> (&'static str, Duration) {
+    if cut.is_multiple_of(2) {
+        ("media: boots ", Duration::ZERO)
+    } else {
+        ("media: up", Duration::from_millis(97 * cut))
+    }
+}
+
+/// The counter after a boot that said so much.
+///
+/// A boot that was cut before it counted says nothing, and may have counted all the same: the line comes after
+/// the write. So the counter may be higher than what was heard of, never lower.
+fn next_count(before: u64, said: Option<u64>, state: Option<&str>, cut: u64) -> Result<u64, String> {
+    if cut > 0 && state.is_some_and(|s| !s.starts_with("mounted")) {
+        return Err(format!("state {}", state.unwrap_or_default()));
+    }
+    match said {
+        None => Ok(before),
+        Some(now) if now > before && now <= cut + 1 => Ok(now),
+        Some(now) => Err(format!("the counter says {now} after {before}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_counter_may_be_silent_and_never_goes_back() {
+        assert_eq!(next_count(0, Some(1), Some("formatted /dev/vda"), 0), Ok(1));
+        assert_eq!(next_count(1, None, None, 1), Ok(1));
+        assert_eq!(next_count(1, Some(3), Some("mounted /dev/vda"), 2), Ok(3));
+        assert!(next_count(3, Some(3), Some("mounted /dev/vda"), 5).is_err());
+        assert!(next_count(3, Some(9), Some("mounted /dev/vda"), 5).is_err());
+        assert!(next_count(3, Some(1), Some("formatted /dev/vda"), 4).is_err());
+        assert!(next_count(3, None, Some("none"), 4).is_err());
+    }
+}

@@ -1,0 +1,157 @@
+//! Scenarios of a system that runs containers.
+
+use super::{Attach, BIOS, Bus, Firmware, Machine, NicModel, Proof, Scenario, Start, UEFI};
+
+/// What is shown of a system that runs containers. Each boots a medium that carries the image of a small server, which
+/// counts in a volume and shows the number on a published port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shown {
+    /// The carried image runs, its page is fetched from this host, and another image is pulled and run.
+    Run,
+    /// The server runs again after each of so many power cuts, half of them while it was being started, and its number
+    /// never goes back.
+    Cuts(u64),
+    /// A cut left the server's port reserved: the next boot puts that right.
+    Heals,
+    /// The power button ends containers, Docker and the mount of the disk, in this order.
+    PowersOff,
+    /// Nothing listens but SSH and what is published, and SSH takes keys alone.
+    Closed,
+    /// The disk is not as it should be: that is said, and what can run does.
+    Disk(DiskTrouble),
+    /// A cloud-config of wrong and hostile parts: what is right is applied, the rest is named.
+    BadConfig,
+}
+
+/// What is wrong with a disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DiskTrouble {
+    /// There is none.
+    Missing,
+    /// It holds something else.
+    Foreign,
+    /// It cannot be written.
+    ReadOnly,
+    /// Nothing more goes on it.
+    Full,
+    /// RancherOS made it.
+    Rancher,
+}
+
+/// What a machine has, where it is not what the profile says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Hardware {
+    /// It is what the profile says.
+    #[default]
+    Profile,
+    /// A SATA disk and an 82540EM, VirtualBox's defaults.
+    Sata,
+    /// An NVMe disk and an 82574L.
+    Nvme,
+    /// A USB keyboard and one processor.
+    UsbKeyboard,
+    /// Four processors and two cards.
+    Large,
+    /// 384 MiB of memory.
+    Small,
+}
+
+impl Hardware {
+    /// Changes the machine.
+    pub(super) fn apply(self, machine: &mut Machine) {
+        let fit = |machine: &mut Machine, bus, model| {
+            machine.disks.iter_mut().for_each(|d| d.bus = bus);
+            machine.nics.iter_mut().for_each(|n| n.model = model);
+        };
+        match self {
+            Self::Profile => {}
+            Self::Sata => fit(machine, Bus::Sata, NicModel::E1000),
+            Self::Nvme => fit(machine, Bus::Nvme, NicModel::E1000e),
+            Self::UsbKeyboard => {
+                machine.usb_keyboard = true;
+                machine.cpus = 1;
+            }
+            Self::Large => machine.cpus = 4,
+            Self::Small => machine.memory_mib = 384,
+        }
+    }
+}
+
+const fn iso(
+    name: &'static str,
+    firmware: Firmware,
+    attach: Attach,
+    shown: Shown,
+    about: &'static str,
+) -> Scenario {
+    let start = Start::Iso(attach);
+    let proof = Proof::Containers(shown);
+    Scenario { name, about, firmware, start, proof, hardware: Hardware::Profile, long: true }
+}
+
+const fn netboot(name: &'static str, firmware: Firmware, about: &'static str) -> Scenario {
+    let proof = Proof::Containers(Shown::Run);
+    let hardware = Hardware::Profile;
+    Scenario { name, about, firmware, start: Start::Netboot, proof, hardware, long: true }
+}
+
+/// One that CI runs as well.
+const fn always(scenario: Scenario) -> Scenario {
+    Scenario { long: false, ..scenario }
+}
+
+const fn on(hardware: Hardware, scenario: Scenario) -> Scenario {
+    Scenario { hardware, ..scenario }
+}
+
+/// All of them.
+pub const CONTAINERS: &[Scenario] = &[
+    always(iso(
+        "power-cut",
+        BIOS,
+        Attach::Cd,
+        Shown::Cuts(10),
+        "power cuts, half of them while a container starts: it runs again and counts on",
+    )),
+    always(iso(
+        "containers-usb-uefi",
+        UEFI,
+        Attach::Usb,
+        Shown::Run,
+        "a carried image runs, another is pulled: a stick under UEFI",
+    )),
+    always(iso("heal", BIOS, Attach::Cd, Shown::Heals, "a port that a power cut left reserved is freed")),
+    iso("containers-cd-bios", BIOS, Attach::Cd, Shown::Run, "the same from a CD under BIOS"),
+    iso("containers-cd-uefi", UEFI, Attach::Cd, Shown::Run, "the same from a CD under UEFI"),
+    iso("containers-usb-bios", BIOS, Attach::Usb, Shown::Run, "the same from a stick under BIOS"),
+    netboot("containers-netboot-bios", BIOS, "the same from the network under BIOS"),
+    netboot("containers-netboot-uefi", UEFI, "the same from the network under UEFI"),
+    iso(
+        "power-off",
+        BIOS,
+        Attach::Cd,
+        Shown::PowersOff,
+        "the power button ends containers, Docker, the disk",
+    ),
+    iso("closed", BIOS, Attach::Cd, Shown::Closed, "nothing listens but SSH with keys and published ports"),
+    iso("bad-config", BIOS, Attach::Cd, Shown::BadConfig, "wrong and hostile cloud-configs stop no boot"),
+    iso("disk-none", BIOS, Attach::Cd, Shown::Disk(DiskTrouble::Missing), "without a disk it runs in memory"),
+    iso("disk-foreign", BIOS, Attach::Cd, Shown::Disk(DiskTrouble::Foreign), "another's disk is left alone"),
+    iso(
+        "disk-read-only",
+        BIOS,
+        Attach::Cd,
+        Shown::Disk(DiskTrouble::ReadOnly),
+        "a disk that cannot be written is named",
+    ),
+    iso("disk-full", BIOS, Attach::Cd, Shown::Disk(DiskTrouble::Full), "a full disk is named"),
+    iso("disk-rancheros", BIOS, Attach::Cd, Shown::Disk(DiskTrouble::Rancher), "RancherOS's disk goes on"),
+    on(Hardware::Sata, iso("sata-e1000", BIOS, Attach::Cd, Shown::Run, "a SATA disk and an 82540EM")),
+    on(Hardware::Nvme, iso("nvme-e1000e", UEFI, Attach::Cd, Shown::Run, "an NVMe disk and an 82574L")),
+    on(
+        Hardware::UsbKeyboard,
+        iso("one-cpu", BIOS, Attach::Usb, Shown::Run, "one processor, a stick, a USB keyboard"),
+    ),
+    on(Hardware::Large, iso("four-cpus", BIOS, Attach::Cd, Shown::Run, "four processors, two cards")),
+    on(Hardware::Small, iso("small", BIOS, Attach::Cd, Shown::Run, "384 MiB of memory")),
+];

@@ -1,0 +1,116 @@
+use core::net::Ipv4Addr;
+
+use super::*;
+use crate::{qemu, quote};
+
+fn dist() -> Dist {
+    Dist {
+        iso: "dist/smoke.iso".into(),
+        ipxe_iso: Some("dist/ipxe.iso".into()),
+        ipxe_uefi: true,
+        network: Ok(VmSpec::default().host_only),
+        config_initrd: true,
+        embed_areas: true,
+        netboot_config: None,
+        speaks: true,
+        login: None,
+        state_label: None,
+        initrd_bytes: 3 << 20,
+    }
+}
+
+#[test]
+fn the_command_of_every_scenario() {
+    let host = qemu::QemuHost {
+        program: "qemu-system-x86_64".to_owned(),
+        accel: Accel::Tcg,
+        ovmf: Some(qemu::Ovmf::Whole("OVMF.fd".into())),
+    };
+    let (spec, dist) = (VmSpec::default(), dist());
+    let mut text = String::new();
+    for scenario in ALL {
+        let machine =
+            scenario.machine(&spec, dist.network.as_ref().ok(), "run".into(), "run/medium.iso".into());
+        let watch = qemu::Watch { control: true, window: false, trace: Some("run/net.pcap".into()) };
+        let cmd = qemu::command(&machine, &host, &watch).unwrap();
+        text +=
+            &format!("# {}: {}\n{}\n", scenario.name, scenario.about, quote::line(&cmd, quote::Shell::Sh));
+    }
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn names_are_unique() {
+    for table in [ALL, CONTAINERS] {
+        let names: std::collections::BTreeSet<_> = table.iter().map(|s| s.name).collect();
+        assert_eq!(names.len(), table.len());
+    }
+}
+
+#[test]
+fn what_cannot_be_shown_says_why() {
+    let find = |name| ALL.iter().find(|s| s.name == name).unwrap();
+    let mute = Dist { speaks: false, ..dist() };
+    let cases: [(&str, Dist, bool, &str); 9] = [
+        ("iso-cd-uefi", dist(), false, "no UEFI firmware"),
+        ("netboot-uefi", Dist { ipxe_uefi: false, ..dist() }, true, "nothing for UEFI"),
+        ("netboot-bios", Dist { ipxe_iso: None, ..dist() }, true, "no ipxe.iso"),
+        ("netboot-bios", Dist { network: Err("a name".to_owned()), ..dist() }, true, "a name"),
+        ("state", mute.clone(), true, "name no state disk"),
+        ("power-cut", mute.clone(), true, "no `media: ` facts"),
+        ("cloud-config", mute, true, "no `media: ` facts"),
+        ("ssh", dist(), true, "no SSH login"),
+        ("cloud-config", Dist { config_initrd: false, ..dist() }, true, "no area"),
+    ];
+    for (name, dist, uefi, expected) in cases {
+        let scenario = find(name);
+        let why = scenario.obstacle_of_qemu(uefi).or_else(|| scenario.obstacle(&dist)).unwrap_or_default();
+        assert!(why.contains(expected), "{name}: {why}");
+    }
+    let shown = |dist: &Dist| ALL.iter().filter(|s| s.obstacle(dist).is_none()).count();
+    assert_eq!(shown(&dist()), ALL.len() - 1, "all but SSH");
+    let genuine = Dist {
+        speaks: false,
+        login: Some("rancher".to_owned()),
+        state_label: Some("RANCHER_STATE".to_owned()),
+        ..dist()
+    };
+    let untold: Vec<&str> = ALL.iter().filter(|s| s.obstacle(&genuine).is_some()).map(|s| s.name).collect();
+    assert_eq!(untold, ["power-cut", "no-cloud-config", "guest-panic"]);
+}
+
+#[test]
+fn a_guest_that_tells_nothing_is_known_by_the_host_name_at_its_login_prompt() {
+    let spec = VmSpec { ready: "login:".to_owned(), ..VmSpec::default() };
+    let mute = Dist { speaks: false, ..dist() };
+    let ready = |name, dist: &Dist| {
+        let scenario = ALL.iter().find(|s| s.name == name).unwrap();
+        scenario.want(dist, &spec, "0af1", Accel::Tcg).ready
+    };
+    for name in ["cloud-config", "netboot-config", "ssh"] {
+        assert_eq!(ready(name, &mute), "media-0af1 login:");
+    }
+    assert_eq!(
+        (ready("iso-cd-bios", &mute), ready("cloud-config", &dist())),
+        ("login:".into(), "login:".into())
+    );
+}
+
+#[test]
+fn virtualbox_shows_all_but_what_it_has_not() {
+    let shown = |system| ALL.iter().filter(|s| s.obstacle_of_virtualbox(system).is_none()).count();
+    let usb = ALL.iter().filter(|s| s.start == Start::Iso(Attach::Usb)).count();
+    let netboot = ALL.iter().filter(|s| s.start == Start::Netboot).count();
+    assert_eq!(shown(System::Linux), ALL.len() - usb - 1);
+    assert_eq!(shown(System::MacOs), ALL.len() - usb - netboot);
+}
+
+#[test]
+fn only_the_machines_that_need_it_have_a_disk_or_a_network() {
+    let host = HostOnly { host: Ipv4Addr::new(10, 0, 0, 1), ..VmSpec::default().host_only };
+    for scenario in ALL {
+        let m = scenario.machine(&VmSpec::default(), Some(&host), "d".into(), "m".into());
+        assert_eq!(m.disks.len(), usize::from(["state", "power-cut"].contains(&scenario.name)));
+        assert_eq!(m.nics.is_empty(), scenario.start != Start::Netboot, "{}", scenario.name);
+    }
+}
