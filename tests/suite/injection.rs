@@ -33,7 +33,6 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("\"tar\"", "the name of a folder stands behind `--`"),
     ("\"usr/bin/grub-mkimage\"", "words of ours and absolute paths"),
     ("\"usr/bin/mksquashfs\"", "words of ours and absolute paths"),
-    ("\"xorriso\"", "a benchmark: words of ours and absolute paths"),
     ("&host.program", "QEMU: values stand behind their options, with commas doubled"),
     ("&self.program", "VBoxManage: values stand behind their options; machines have names of ours"),
     ("&spec.program", "a plan's program, which is in this list itself"),

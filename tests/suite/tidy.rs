@@ -6,7 +6,7 @@ use std::{fs, path::PathBuf};
 fn sources() -> Vec<(String, String)> {
     let root = super::repository();
     let mut found = Vec::new();
-    let mut todo = vec![root.join("xtask/src").into_std_path_buf()];
+    let mut todo = ["xtask/src", "benches/src"].map(|dir| root.join(dir).into_std_path_buf()).to_vec();
     for entry in fs::read_dir(root.join("crates")).unwrap() {
         todo.push(entry.unwrap().path().join("src"));
     }

@@ -91,9 +91,6 @@ pub enum Command {
     Test(cmd::test::TestArgs),
     /// CI helpers: matrix, local workflow runs, reproducibility check.
     Ci(cmd::ci::CiArgs),
-    /// Measure what the documentation claims.
-    #[command(hide = true)]
-    Bench(cmd::bench::BenchArgs),
     /// Write the documentation that is generated from the code.
     Codegen(cmd::codegen::CodegenArgs),
     /// Print a completion script for a shell.

@@ -6,7 +6,6 @@
 //! configuration that `fleet` prints.
 
 mod answer;
-pub mod bench;
 pub mod boot;
 mod covered;
 pub mod dhcp;

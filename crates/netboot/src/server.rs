@@ -298,8 +298,9 @@ fn unusable(addr: SocketAddr, e: std::io::Error) -> anyhow::Error {
     Failure::new(Kind::Port, what).help(help).source(e).into()
 }
 
-/// Each client is a file descriptor, and 1,024 is a common soft limit. How many files this process may open then.
-pub(super) fn raise_file_limit() -> usize {
+/// Lets this process have as many connections as the system allows it: each is a file descriptor, and 1,024 is a common
+/// soft limit. How many files this process may open then.
+pub fn raise_file_limit() -> usize {
     #[cfg(unix)]
     {
         use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};

@@ -5,10 +5,6 @@ use anyhow::Result;
 use crate::cli::Command;
 use buildexec::ctx::Ctx;
 
-pub mod bench;
-mod bench_kargs;
-mod bench_params;
-mod bench_serve;
 pub mod build;
 pub mod ci;
 pub mod codegen;
@@ -46,7 +42,6 @@ pub fn run(ctx: &Ctx, command: &Command) -> Result<()> {
         ctx.require_repository()?;
     }
     match command {
-        Command::Bench(args) => bench::run(ctx, args),
         Command::Ci(args) => ci::run(ctx, args),
         Command::Codegen(args) => codegen::run(ctx, args),
         Command::Completions(args) => completions::run(ctx, args),
