@@ -11,6 +11,8 @@ use buildplan::Cmd;
 
 /// The size of an image that carries a system: what RancherOS's has.
 pub(crate) const IMAGE: u64 = 170_000_000;
+/// Packages of Debian and Ubuntu with what this program is measured beside.
+const ALTERNATIVES: [&str; 5] = ["curl", "grub-common", "mtools", "nginx-light", "xorriso"];
 /// How often a child is looked at. A no-op takes 20 ms, so the runner's own pace would be too slow.
 const TICK: Duration = Duration::from_micros(200);
 
@@ -22,8 +24,6 @@ pub(crate) struct Lab {
     pub(crate) xtask: Utf8PathBuf,
     /// Whether little time is to be spent.
     pub(crate) quick: bool,
-    /// A clone of iPXE's repository.
-    pub(crate) ipxe_repo: Option<Utf8PathBuf>,
     folder: tempfile::TempDir,
 }
 
@@ -42,8 +42,20 @@ impl Lab {
         let xtask = target.join(dir).join("xtask");
         ensure!(xtask.is_file(), "cargo left no {xtask}");
         let folder = ctx.temporary("bench-")?;
-        let ipxe_repo = args.ipxe_repo.clone().map(|path| ctx.absolute(path)).transpose()?;
-        Ok(Self { ctx, xtask, quick: args.quick, ipxe_repo, folder })
+        Ok(Self { ctx, xtask, quick: args.quick, folder })
+    }
+
+    /// Installs what this program is measured beside.
+    ///
+    /// # Errors
+    /// When apt-get cannot, as root or through sudo.
+    pub(crate) fn install(&self) -> Result<()> {
+        let root = self.ctx.runner.run(&Cmd::new("id", "ask who this is").arg("-u"))?.text().trim() == "0";
+        let words = ["apt-get", "install", "--yes", "--no-install-recommends"];
+        let words: Vec<&str> =
+            ["sudo"].into_iter().filter(|_| !root).chain(words).chain(ALTERNATIVES).collect();
+        let cmd = Cmd::new(words[0], "install the alternatives").args(words[1..].iter().copied());
+        self.ctx.runner.run(&cmd.env("DEBIAN_FRONTEND", "noninteractive")).map(drop)
     }
 
     /// How often a pair is measured.
@@ -130,7 +142,7 @@ impl Lab {
     /// When it cannot be made.
     pub(crate) fn repository(&self, name: &str, profiles: &str) -> Result<Utf8PathBuf> {
         let (from, root) = (&self.ctx.root, self.folder(name)?);
-        for part in ["bootscripts", "isofs", "systems", "media.lock"] {
+        for part in ["bootscripts", "isofs", "media.lock"] {
             tree::copy(&from.join(part), &root.join(part))?;
         }
         write_profiles(from, &root, profiles)?;

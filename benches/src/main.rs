@@ -13,7 +13,6 @@ mod series;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use camino::Utf8PathBuf;
 use clap::Parser;
 
 use buildexec::ctx::{Ctx, Env, Globals};
@@ -34,9 +33,9 @@ pub(crate) struct Args {
     /// Fewer rounds and smaller files where that keeps the ratio meaningful.
     #[arg(long)]
     pub(crate) quick: bool,
-    /// A clone of iPXE's repository, for the rows that compile it.
-    #[arg(long, value_name = "PATH")]
-    pub(crate) ipxe_repo: Option<Utf8PathBuf>,
+    /// Install the alternatives with apt-get first.
+    #[arg(long)]
+    pub(crate) install: bool,
     /// Record the results in docs/performance.json and write docs/performance.md.
     #[arg(long)]
     pub(crate) write: bool,
@@ -76,6 +75,9 @@ fn run(ctx: &Ctx, args: &Args) -> Result<()> {
     let chosen = rows::choose(&args.rows)?;
     let mut history = History::read(&ctx.root)?;
     let lab = Lab::new(ctx.clone(), args)?;
+    if args.install {
+        lab.install()?;
+    }
     let mut lines: Vec<Line> = Vec::new();
     for row in chosen {
         ctx.check_interrupt()?;
