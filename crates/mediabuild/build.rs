@@ -12,7 +12,15 @@ const CODE: &[(&str, &[&str])] = &[
     ("FAT", &["crates/mediabuild/src/builtin/fat.rs"]),
     ("GIT", &["crates/mediabuild/src/builtin/git.rs"]),
     ("INITRD", &["crates/mediabuild/src/builtin/initrd.rs"]),
-    ("ISO", &["crates/mediabuild/src/builtin/iso.rs", "crates/buildplan/src/digest.rs"]),
+    (
+        "ISO",
+        &[
+            "crates/mediabuild/src/builtin/iso.rs",
+            "crates/mediabuild/src/builtin/iso_file.rs",
+            "crates/buildexec/src/tree.rs",
+            "crates/buildplan/src/digest.rs",
+        ],
+    ),
     ("KERNEL", &["crates/mediabuild/src/builtin/kernel.rs"]),
     ("EMBED", &["crates/mediabuild/src/builtin/embed.rs"]),
     ("TEMPLATE", &["crates/mediabuild/src/builtin/template.rs"]),

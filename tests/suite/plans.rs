@@ -257,7 +257,7 @@ const CARRIERS: &[&str] = &[
     "unicode_width",
 ];
 /// Modules of `buildexec` that do so, too.
-const CARRYING_MODULES: &[&str] = &["action", "ctx", "run"];
+const CARRYING_MODULES: &[&str] = &["action", "ctx", "hash", "midstates", "run", "store"];
 
 /// Every `name::` of a source, but for those of its own modules, types and tests.
 fn crates_used(text: &str, known: &[String]) -> Vec<String> {

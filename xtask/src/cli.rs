@@ -54,6 +54,8 @@ pub enum Command {
     /// Build media into dist/: ISO, iPXE, netboot tree, checksums.
     #[command(visible_alias = "build")]
     Dist(cmd::dist::DistArgs),
+    /// Build many ISOs of a profile that differ in kernel parameters.
+    Variants(cmd::variants::VariantsArgs),
     /// List the profiles of media.toml, and what is built of them.
     Profiles(cmd::profiles::ProfilesArgs),
     /// Boot what was built in virtual machines, by hand or as tests.

@@ -8,7 +8,7 @@ use report::table::wrap;
 
 /// Commands by what people come for. A test holds it against the commands that exist.
 const GROUPS: &[(&str, &[&str])] = &[
-    ("Make", &["dist", "profiles", "plan", "fetch"]),
+    ("Make", &["dist", "variants", "profiles", "plan", "fetch"]),
     ("Try", &["vm"]),
     ("Serve", &["serve"]),
     ("Check and change", &["params", "kargs", "iso", "verify"]),
@@ -17,7 +17,8 @@ const GROUPS: &[(&str, &[&str])] = &[
 ];
 
 /// Commands that build or download, by their first word: `--jobs`, `--keep-failed` and `--offline` mean something there.
-const BUILDS: &[&str] = &["dist", "fetch", "plan", "verify", "publish", "ci", "test", "vm", "gc", "store"];
+const BUILDS: &[&str] =
+    &["dist", "variants", "fetch", "plan", "verify", "publish", "ci", "test", "vm", "gc", "store"];
 
 /// Examples of commands that have none beside their code.
 const EXAMPLES: &[(&str, &[&str])] = &[

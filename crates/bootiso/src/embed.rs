@@ -125,10 +125,23 @@ impl MediaLayout {
         Ok(())
     }
 
-    /// The text of `/media.json`, with a final newline.
+    /// The text of `/media.json`, with a final newline. It is as long whatever the arguments are, so that no other file
+    /// of the image moves when they change.
     #[must_use]
     pub fn to_json(&self) -> String {
-        serde_json::to_string_pretty(self).expect("plain data") + "\n"
+        let json = |layout: &Self| serde_json::to_string_pretty(layout).expect("plain data");
+        let mut bare = self.clone();
+        bare.regions.iter_mut().for_each(|region| region.args.clear());
+        let longest = json(&bare).len()
+            + self.regions.iter().map(|r| usize::try_from(r.length).unwrap_or(0)).sum::<usize>();
+        let mut text = json(self);
+        // Characters that JSON escapes may need more.
+        let spaces = longest
+            .checked_sub(text.len())
+            .unwrap_or_else(|| text.len().next_multiple_of(REGION) - text.len());
+        text.extend(std::iter::repeat_n(' ', spaces));
+        text.push('\n');
+        text
     }
 
     /// Reads `/media.json`.
@@ -235,6 +248,9 @@ mod tests {
         assert_eq!(layout.regions.iter().map(|r| r.offset).collect::<Vec<_>>(), [16, 96]);
         assert!(layout.add("/x", Loader::Grub, &text, "other", 64).is_err());
         assert_eq!(MediaLayout::from_json(layout.to_json().as_bytes()).unwrap(), layout);
+        let mut other = layout.clone();
+        other.regions[0].args = "quiet panic=10".to_owned();
+        assert_eq!(other.to_json().len(), layout.to_json().len());
         let newer = layout.to_json().replace("\"format\": 1", "\"format\": 2");
         assert!(MediaLayout::from_json(newer.as_bytes()).unwrap_err().to_string().contains("format 2"));
     }

@@ -1,12 +1,17 @@
 //! Carries out the actions of one node in its scratch folder.
 
-use std::{collections::BTreeSet, time::Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Mutex, PoisonError},
+    time::Instant,
+};
 
 use anyhow::{Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{
     fetch::{self, Patience},
+    hash::Sums,
     store, tree,
 };
 use crate::ctx::Ctx;
@@ -28,9 +33,38 @@ pub struct NodeRun<'a> {
     pub scratch: &'a Utf8Path,
     /// Seconds since 1970 that stand for now.
     pub epoch: u64,
+    /// What was hashed while it was written, by path.
+    sums: Mutex<BTreeMap<Utf8PathBuf, Sums>>,
+}
+
+impl<'a> NodeRun<'a> {
+    /// The node `id` of `plan`, to run in the folder `scratch`.
+    pub fn new(
+        ctx: &'a Ctx,
+        plan: &'a Plan,
+        keys: &'a Keys,
+        id: NodeId,
+        scratch: &'a Utf8Path,
+        epoch: u64,
+    ) -> Self {
+        Self { ctx, plan, keys, id, scratch, epoch, sums: Mutex::default() }
+    }
 }
 
 impl NodeRun<'_> {
+    /// Remembers the digests of a file that was just written, which then is not read for them.
+    pub fn written(&self, path: &Utf8Path, sums: Sums) {
+        self.sums.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned(), sums);
+    }
+
+    /// The digests of a file as it was written, if it still has that length.
+    #[must_use]
+    pub fn hashed(&self, path: &Utf8Path) -> Option<Sums> {
+        let sums = self.sums.lock().unwrap_or_else(PoisonError::into_inner).get(path).cloned()?;
+        let meta = fs_err::symlink_metadata(path).ok()?;
+        (meta.is_file() && meta.len() == sums.size).then_some(sums)
+    }
+
     /// Carries out every action.
     ///
     /// # Errors

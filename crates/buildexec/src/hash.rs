@@ -11,12 +11,15 @@ use std::{
 
 use anyhow::Result;
 use camino::Utf8Path;
-use sha2::{Digest as _, Sha256, Sha512};
+use sha2::{
+    Digest as _, Sha256, Sha512,
+    digest::common::hazmat::{SerializableState, SerializedState},
+};
 
 use buildplan::Digest;
 
 /// Bytes handed over at once.
-pub(crate) const PIECE: usize = 1 << 18;
+pub const PIECE: usize = 1 << 18;
 /// Pieces on their way to a thread: a disk or a line that is faster than hashing waits.
 const AHEAD: usize = 8;
 
@@ -29,6 +32,39 @@ pub struct Sums {
     pub sha256: Digest,
     /// The SHA-512 in hex, where it was asked for.
     pub sha512: Option<String>,
+}
+
+/// Where both digests stand behind some bytes. Whatever comes next, those bytes need not be read again.
+#[derive(Clone)]
+pub struct Midstate {
+    size: u64,
+    sha256: Sha256,
+    sha512: Sha512,
+}
+
+impl Midstate {
+    /// Bytes that were hashed.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// It in bytes, which [`Self::from_bytes`] reads.
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = self.size.to_le_bytes().to_vec();
+        bytes.extend_from_slice(&self.sha256.serialize());
+        bytes.extend_from_slice(&self.sha512.serialize());
+        bytes
+    }
+
+    /// Nothing when the bytes are of another length, or not a state.
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (size, states) = bytes.split_first_chunk()?;
+        let (sha256, sha512) = states.split_at_checked(SerializedState::<Sha256>::default().len())?;
+        let sha256 = SerializableState::deserialize(&sha256.try_into().ok()?).ok()?;
+        let sha512 = SerializableState::deserialize(&sha512.try_into().ok()?).ok()?;
+        Some(Self { size: u64::from_le_bytes(*size), sha256, sha512 })
+    }
 }
 
 /// Hashes what it is given, in order.
@@ -56,6 +92,20 @@ impl SumsHasher {
         Self { size: 0, sha256: Worker::start(Sha256::new()), sha512: Some(Worker::start(Sha512::new())) }
     }
 
+    /// Both digests, of bytes that follow those of `state`.
+    #[must_use]
+    pub fn resume(state: Midstate) -> Self {
+        let Midstate { size, sha256, sha512 } = state;
+        Self { size, sha256: Worker::start(sha256), sha512: Some(Worker::start(sha512)) }
+    }
+
+    /// Where both digests stand; nothing where only one is computed.
+    #[must_use]
+    pub fn pause(self) -> Option<Midstate> {
+        let (size, sha256) = (self.size, self.sha256.state());
+        self.sha512.map(|worker| Midstate { size, sha256, sha512: worker.state() })
+    }
+
     /// Adds bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         self.size += bytes.len() as u64;
@@ -71,8 +121,8 @@ impl SumsHasher {
     pub fn finish(self) -> Sums {
         Sums {
             size: self.size,
-            sha256: Digest::from(<[u8; 32]>::from(self.sha256.finish())),
-            sha512: self.sha512.map(|w| w.finish().iter().map(|b| format!("{b:02x}")).collect()),
+            sha256: Digest::from(<[u8; 32]>::from(self.sha256.state().finalize())),
+            sha512: self.sha512.map(|w| w.state().finalize().iter().map(|b| format!("{b:02x}")).collect()),
         }
     }
 }
@@ -97,9 +147,9 @@ impl<H: sha2::Digest + Send + 'static> Worker<H> {
         self.pieces.send(piece).expect("the thread reads until this end is dropped");
     }
 
-    fn finish(self) -> sha2::digest::Output<H> {
+    fn state(self) -> H {
         drop(self.pieces);
-        self.thread.join().expect("hashing does not panic").finalize()
+        self.thread.join().expect("hashing does not panic")
     }
 }
 
@@ -143,5 +193,22 @@ mod tests {
         let mut rest = SumsHasher::after(Sha256::new().chain_update(&bytes[..5000]), 5000);
         rest.update(&bytes[5000..]);
         assert_eq!(rest.finish(), Sums { sha512: None, ..sums });
+    }
+
+    #[test]
+    fn hashing_goes_on_from_a_kept_state_and_from_no_damaged_one() {
+        let bytes: Vec<u8> = (0..300_000u32).map(|n| n.to_le_bytes()[1]).collect();
+        for cut in [0, 1, 64, 127, 128, 2048, 299_999, 300_000] {
+            let mut beginning = SumsHasher::both();
+            beginning.update(&bytes[..cut]);
+            let kept = beginning.pause().unwrap().to_bytes();
+            let mut rest = SumsHasher::resume(Midstate::from_bytes(&kept).unwrap());
+            rest.update(&bytes[cut..]);
+            let mut whole = SumsHasher::both();
+            whole.update(&bytes);
+            assert_eq!(rest.finish(), whole.finish(), "{cut}");
+            assert!(Midstate::from_bytes(&kept[..kept.len() - 1]).is_none());
+            assert!(Midstate::from_bytes(&[kept, vec![0]].concat()).is_none());
+        }
     }
 }

@@ -272,17 +272,10 @@ impl Run<'_> {
         report.event(&Event::Started { label: label.clone() });
         let start = Instant::now();
         let scratch = self.store.scratch(&format!("{}-{}", node.stage, self.keys.key(id).short(16)))?;
-        let job = NodeRun {
-            ctx: self.ctx,
-            plan: self.plan,
-            keys: self.keys,
-            id,
-            scratch: &scratch,
-            epoch: self.epoch,
-        };
+        let job = NodeRun::new(self.ctx, self.plan, self.keys, id, &scratch, self.epoch);
         let made = || {
             job.run()?;
-            self.store.keep(&scratch, node, id, self.keys).map(drop)
+            self.store.keep(&job).map(drop)
         };
         let result = panics::caught(&label, made);
         match result {

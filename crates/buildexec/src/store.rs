@@ -22,7 +22,7 @@ use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
-use super::{signals::Interrupt, tree};
+use super::{action::NodeRun, signals::Interrupt, tree};
 use buildplan::{Digest, Input, Keys, Node, NodeId};
 use failure::{Explain as _, Failure, Kind};
 use report::Reporter;
@@ -63,6 +63,9 @@ pub struct StoredOutput {
     pub size: u64,
     /// Its digest; of a folder, that of a sorted listing with modes and digests.
     pub sha256: Digest,
+    /// The SHA-512 of a file that was hashed while it was written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha512: Option<String>,
 }
 
 /// How an entry is looked at.
@@ -79,6 +82,12 @@ pub enum Inspection {
 pub fn entry_dir(work: &Utf8Path, node: &Node, key: Digest) -> Utf8PathBuf {
     let folder = if node.private { "private" } else { "store" };
     work.join(folder).join(format!("{}-{}", node.stage, key.short(16)))
+}
+
+/// Where a node leaves the output `name` in its scratch folder.
+#[must_use]
+pub fn in_scratch(scratch: &Utf8Path, name: &str) -> Utf8PathBuf {
+    scratch.join("out").join(name)
 }
 
 impl Store {
@@ -195,13 +204,14 @@ impl Store {
     ///
     /// # Errors
     /// When an output is missing, or another than the plan wants, or the disk cannot be written.
-    pub fn keep(&self, scratch: &Utf8Path, node: &Node, id: NodeId, keys: &Keys) -> Result<StoreEntry> {
+    pub fn keep(&self, run: &NodeRun<'_>) -> Result<StoreEntry> {
+        let (scratch, node, keys) = (run.scratch, run.plan.node(run.id), run.keys);
         let entry = StoreEntry {
             stage: node.stage.to_owned(),
             label: node.label.clone(),
-            key: keys.key(id),
-            inputs: keys.inputs(id).to_vec(),
-            outputs: made(&scratch.join("out"), node)?,
+            key: keys.key(run.id),
+            inputs: keys.inputs(run.id).to_vec(),
+            outputs: made(run, node)?,
         };
         tree::remove(&scratch.join("work"))?;
         write_json(&scratch.join("manifest.json"), &entry)?;
@@ -304,7 +314,7 @@ pub fn whole(dir: &Utf8Path, look: Inspection) -> Result<StoreEntry> {
         for (name, output) in &entry.outputs {
             let (sha256, size) = tree::digest(&out.join(name))?;
             anyhow::ensure!(
-                StoredOutput { size, sha256 } == *output,
+                (size, sha256) == (output.size, output.sha256),
                 "{name} has SHA-256 {sha256}, and should have {}",
                 output.sha256
             );
@@ -317,6 +327,14 @@ pub fn whole(dir: &Utf8Path, look: Inspection) -> Result<StoreEntry> {
     Ok(entry)
 }
 
+/// The digest of an output of an entry, as the entry's manifest has it; nothing for a file elsewhere.
+#[must_use]
+pub fn digest_of(path: &Utf8Path) -> Option<Digest> {
+    let out = path.parent().filter(|out| out.file_name() == Some("out"))?;
+    let entry = read_entry(out.parent()?)?;
+    entry.outputs.get(path.file_name()?).map(|output| output.sha256)
+}
+
 /// Reads an entry's manifest.
 #[must_use]
 pub fn read_entry(dir: &Utf8Path) -> Option<StoreEntry> {
@@ -324,7 +342,7 @@ pub fn read_entry(dir: &Utf8Path) -> Option<StoreEntry> {
 }
 
 /// The bytes of a small file; none of what is another kind of thing, which might be read without an end.
-fn read_regular(path: &Utf8Path) -> Option<Vec<u8>> {
+pub(crate) fn read_regular(path: &Utf8Path) -> Option<Vec<u8>> {
     let is_file = path.symlink_metadata().is_ok_and(|meta| meta.is_file());
     let mut bytes = Vec::new();
     let file = is_file.then(|| fs_err::File::open(path).ok()).flatten()?;
@@ -333,14 +351,22 @@ fn read_regular(path: &Utf8Path) -> Option<Vec<u8>> {
 }
 
 /// What a node made, held against what the plan wants.
-fn made(out: &Utf8Path, node: &Node) -> Result<BTreeMap<String, StoredOutput>> {
+fn made(run: &NodeRun<'_>, node: &Node) -> Result<BTreeMap<String, StoredOutput>> {
     let each = node.outputs.iter().map(|name| {
-        let (sha256, size) = tree::digest(&out.join(name))
-            .explain(Kind::Input, || format!("`{}` has no output {name}", node.label))?;
-        match node.wanted(name).filter(|wanted| *wanted != sha256) {
-            None => Ok((name.clone(), StoredOutput { size, sha256 })),
+        let path = in_scratch(run.scratch, name);
+        let output = match run.hashed(&path) {
+            Some(sums) => StoredOutput { size: sums.size, sha256: sums.sha256, sha512: sums.sha512 },
+            None => {
+                let (sha256, size) = tree::digest(&path)
+                    .explain(Kind::Input, || format!("`{}` has no output {name}", node.label))?;
+                StoredOutput { size, sha256, sha512: None }
+            }
+        };
+        match node.wanted(name).filter(|wanted| *wanted != output.sha256) {
+            None => Ok((name.clone(), output)),
             Some(wanted) => {
-                let message = format!("{name} came out with SHA-256 {sha256}, and {wanted} is wanted");
+                let message =
+                    format!("{name} came out with SHA-256 {}, and {wanted} is wanted", output.sha256);
                 Err(Failure::new(Kind::Digest, message).into())
             }
         }

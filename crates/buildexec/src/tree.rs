@@ -116,6 +116,51 @@ pub fn size(root: &Utf8Path) -> Result<u64> {
     files(root)?.iter().map(|rel| Ok(fs_err::symlink_metadata(below(root, rel))?.len())).sum()
 }
 
+/// Puts the first `length` bytes of the file `from` at `offset` into `to`. On Linux they do not pass through this process,
+/// and become shared extents where the file system can.
+///
+/// # Errors
+/// When one cannot be read or the other not written, or `from` is shorter.
+pub fn copy_into(from: &Utf8Path, to: &fs_err::File, offset: u64, length: u64) -> Result<()> {
+    let source = fs_err::File::open(from)?;
+    let copied = copy_range(source.file(), to.file(), offset, length)
+        .with_context(|| format!("cannot copy {from}"))?;
+    anyhow::ensure!(copied == length, "{from} has {copied} bytes, and {length} are needed");
+    Ok(())
+}
+
+#[cfg(target_os = "linux")]
+fn copy_range(from: &std::fs::File, to: &std::fs::File, offset: u64, length: u64) -> std::io::Result<u64> {
+    let (mut read, mut written) = (0, offset);
+    while read < length {
+        let left = usize::try_from(length - read).unwrap_or(usize::MAX);
+        match rustix::fs::copy_file_range(from, Some(&mut read), to, Some(&mut written), left) {
+            Ok(0) => break,
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            // Between some file systems the kernel does not copy.
+            Err(_) if read == 0 => return copy_through(from, to, offset, length),
+            Err(e) => return Err(e.into()),
+        }
+    }
+    Ok(read)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn copy_range(from: &std::fs::File, to: &std::fs::File, offset: u64, length: u64) -> std::io::Result<u64> {
+    copy_through(from, to, offset, length)
+}
+
+fn copy_through(
+    mut from: &std::fs::File,
+    mut to: &std::fs::File,
+    offset: u64,
+    length: u64,
+) -> std::io::Result<u64> {
+    use std::io::{Read as _, Seek as _, SeekFrom};
+    to.seek(SeekFrom::Start(offset))?;
+    std::io::copy(&mut from.by_ref().take(length), &mut to)
+}
+
 /// Copies a file or folder. Modification times stay, since make looks at them; links stay links. Files become
 /// reflinks where the file system can (`std::fs::copy` asks the kernel to). `fs_extra` is for trees without
 /// links and modes: it follows the former and loses the latter.

@@ -70,16 +70,25 @@ impl<'a> Build<'a> {
     ) -> Result<Self> {
         let engine = selection.engine.unwrap_or(profile.engine);
         let line = Line::new(profile, selection.password.get(ctx)?.as_deref())?;
-        let pin = pin(ctx, loaded, selection)?;
-        let planned = media::plan(&Order {
-            profile,
-            engine,
-            pin: &pin,
-            bootscripts: &loaded.bootscripts,
-            line: line.clone(),
-            supply: supply(ctx, loaded, profile, selection)?,
-        })?;
+        let planned = plan(ctx, loaded, profile, selection, line.clone(), media::plan)?;
         Ok(Self { ctx, loaded, profile, engine, line, planned })
+    }
+
+    /// Plans the ISO of a profile once for each of these lines of parameters.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn variants(
+        ctx: &'a Ctx,
+        loaded: &'a Loaded,
+        profile: &'a Profile,
+        selection: &Selection,
+        lines: &[Line],
+    ) -> Result<Self> {
+        let line = Line::new(profile, None)?;
+        let variants = |order: &Order<'_>| media::variants(order, lines);
+        let planned = plan(ctx, loaded, profile, selection, line.clone(), variants)?;
+        Ok(Self { ctx, loaded, profile, engine: Engine::Prebuilt, line, planned })
     }
 
     /// Has the parameters and the cloud-config checked: shows every remark, and stops at errors.
@@ -89,11 +98,12 @@ impl<'a> Build<'a> {
     pub fn check_params(&self) -> Result<()> {
         let os = self.profile.os;
         let name = format!("profile {}", self.profile.name);
-        let mut errors = self.show(&name, &bootparams::masked(&self.line.shown(), os), &self.line.check());
+        let mut errors =
+            show(self.ctx, &name, &bootparams::masked(&self.line.shown(), os), &self.line.check());
         let mut where_from = "the parameters".to_owned();
         if let Some(file) = &self.profile.cloud_config {
             let text = read_cloud_config(self.ctx, file)?;
-            let in_file = self.show(file, &cloud_config::masked(&text), &cloud_config::check(&text, os));
+            let in_file = show(self.ctx, file, &cloud_config::masked(&text), &cloud_config::check(&text, os));
             if in_file > 0 {
                 where_from = if errors == 0 { file.clone() } else { format!("the parameters and {file}") };
             }
@@ -104,15 +114,6 @@ impl<'a> Build<'a> {
         }
         let message = format!("{} in {where_from}", count(errors, "error"));
         Err(Failure::new(Kind::Params, message).help("docs/params.md explains each code").into())
-    }
-
-    /// Shows what was found in a text, but for notes; returns how many errors are among it.
-    fn show(&self, name: &str, text: &str, found: &[Diagnostic]) -> usize {
-        let source = SourceText { name, text };
-        for diagnostic in found.iter().filter(|d| d.severity() != Severity::Note) {
-            self.ctx.report.err_line(&source.show(diagnostic));
-        }
-        found.iter().filter(|d| d.severity() == Severity::Error).count()
     }
 
     /// The nodes behind the outputs.
@@ -197,6 +198,33 @@ impl<'a> Build<'a> {
             epoch: self.epoch(),
         }
     }
+}
+
+/// Shows what was found in a text, but for notes; returns how many errors are among it.
+pub(super) fn show(ctx: &Ctx, name: &str, text: &str, found: &[Diagnostic]) -> usize {
+    let source = SourceText { name, text };
+    for diagnostic in found.iter().filter(|d| d.severity() != Severity::Note) {
+        ctx.report.err_line(&source.show(diagnostic));
+    }
+    found.iter().filter(|d| d.severity() == Severity::Error).count()
+}
+
+fn plan(
+    ctx: &Ctx,
+    loaded: &Loaded,
+    profile: &Profile,
+    selection: &Selection,
+    line: Line,
+    plan: impl FnOnce(&Order<'_>) -> Result<Planned>,
+) -> Result<Planned> {
+    plan(&Order {
+        profile,
+        engine: selection.engine.unwrap_or(profile.engine),
+        pin: &pin(ctx, loaded, selection)?,
+        bootscripts: &loaded.bootscripts,
+        line,
+        supply: supply(ctx, loaded, profile, selection)?,
+    })
 }
 
 fn pin(ctx: &Ctx, loaded: &Loaded, selection: &Selection) -> Result<IpxePin> {

@@ -165,7 +165,7 @@ fn make(ctx: &Ctx, build: &Build<'_>, keys: &Keys, store: &Store) -> Result<Publ
     let mut tries = goals.len();
     loop {
         let summary = schedule::execute(ctx, plan, keys, &goals, build.epoch(), store)?;
-        match publish.run() {
+        match publish.run(&summary.built) {
             Err(e) if e.is::<Damaged>() && tries > 0 => {
                 ctx.report.warn(format!("{e}; building it again"));
                 tries -= 1;

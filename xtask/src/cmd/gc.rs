@@ -48,7 +48,7 @@ pub fn run(ctx: &Ctx, args: &GcArgs) -> Result<()> {
     for (path, size) in store.entries()?.iter().filter(|(p, _)| !needed.contains(p)) {
         remove(path, *size)?;
     }
-    for rest in ["downloads", "logs", "tmp"] {
+    for rest in ["downloads", "logs", buildexec::midstates::FOLDER, "tmp"] {
         let dir = ctx.work.join(rest);
         if dir.exists() && (args.all || rest != "downloads") {
             remove(&dir, tree::size(&dir).unwrap_or(0))?;

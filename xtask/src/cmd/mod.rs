@@ -30,6 +30,7 @@ pub mod serve;
 pub mod sign;
 pub mod store;
 pub mod test;
+pub mod variants;
 pub mod verify;
 pub mod vm;
 
@@ -62,6 +63,7 @@ pub fn run(ctx: &Ctx, command: &Command) -> Result<()> {
         Command::Vm(args) => vm::run(ctx, args),
         Command::Store(args) => store::run(ctx, args),
         Command::Sign(args) => sign::run(ctx, args),
+        Command::Variants(args) => variants::run(ctx, args),
         Command::Verify(args) => verify::run(ctx, args),
     }
 }

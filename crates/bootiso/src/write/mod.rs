@@ -11,7 +11,10 @@ mod records;
 mod system;
 mod tree;
 
-use std::io::{self, Read, Write};
+use std::{
+    io::{self, Read, Write},
+    ops::Range,
+};
 
 use crate::SECTOR;
 use records::{NameSet, Record, catalog, descriptor, path_table};
@@ -151,6 +154,22 @@ impl ImageLayout {
         self.files.iter().find(|f| f.path == path).map(|f| (f.start * SECTOR, f.length))
     }
 
+    /// The path of each file with where its content begins and how long it is, in the order in which they lie.
+    pub fn files(&self) -> impl Iterator<Item = (&str, u64, u64)> {
+        self.files.iter().map(|f| (f.path.as_str(), f.start * SECTOR, f.length))
+    }
+
+    /// What lies in front of the files: descriptors, tables and folders, each with where it begins.
+    pub fn head(&self) -> impl Iterator<Item = (u64, &[u8])> {
+        self.fixed.iter().map(|(start, bytes)| (*start, bytes.as_slice()))
+    }
+
+    /// Whether the content of the file `path` gets the table of where it lies, and so is not what was given.
+    #[must_use]
+    pub fn is_loader(&self, path: &str) -> bool {
+        path == self.bios
+    }
+
     /// Writes the image; `open` gives the content of the file at a path.
     ///
     /// # Errors
@@ -158,15 +177,28 @@ impl ImageLayout {
     pub fn write<'r>(
         &self,
         out: &mut impl Write,
+        open: impl FnMut(&str) -> io::Result<Box<dyn Read + 'r>>,
+    ) -> Result<(), WriteError> {
+        self.write_range(0..self.size(), out, open)
+    }
+
+    /// Writes a range of the image. At its start and its end a file begins, or the image does or ends.
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    pub fn write_range<'r>(
+        &self,
+        range: Range<u64>,
+        out: &mut impl Write,
         mut open: impl FnMut(&str) -> io::Result<Box<dyn Read + 'r>>,
     ) -> Result<(), WriteError> {
-        let mut at = 0;
-        for (start, bytes) in &self.fixed {
+        let mut at = range.start;
+        for (start, bytes) in self.fixed.iter().filter(|(start, _)| range.contains(start)) {
             zeros(out, start - at)?;
             out.write_all(bytes)?;
             at = start + bytes.len() as u64;
         }
-        for file in &self.files {
+        for file in self.files.iter().filter(|f| range.contains(&(f.start * SECTOR))) {
             zeros(out, file.start * SECTOR - at)?;
             let mut content = open(&file.path)?;
             if file.path == self.bios {
@@ -178,9 +210,12 @@ impl ImageLayout {
             }
             at = file.start * SECTOR + file.length;
         }
-        zeros(out, self.tail.0 - at)?;
-        out.write_all(&self.tail.1)?;
-        Ok(())
+        if range.contains(&self.tail.0) {
+            zeros(out, self.tail.0 - at)?;
+            out.write_all(&self.tail.1)?;
+            return Ok(());
+        }
+        Ok(zeros(out, range.end - at)?)
     }
 
     /// Volume descriptors, path tables, folders, boot catalogue.
@@ -361,108 +396,4 @@ fn loader(file: &Placed, content: Box<dyn Read + '_>) -> Result<Vec<u8>, WriteEr
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use super::*;
-
-    fn spec(contents: &BTreeMap<&str, Vec<u8>>) -> Spec {
-        let order =
-            ["/efi.img", "/isolinux/isolinux.bin", "/vmlinuz", "/boot/grub/grub.cfg", "/isolinux.cfg"];
-        Spec {
-            label: "TEST".to_owned(),
-            time: 1_795_564_800,
-            id: *b"0123456789abcdef",
-            files: order
-                .iter()
-                .map(|path| ImageFile { path: (*path).to_owned(), length: contents[path].len() as u64 })
-                .collect(),
-            boot: BootImage {
-                code: vec![0xfa; 432],
-                bios: "/isolinux/isolinux.bin".to_owned(),
-                catalog: "/isolinux/boot.cat".to_owned(),
-                efi: Some("/efi.img".to_owned()),
-            },
-        }
-    }
-
-    fn contents() -> BTreeMap<&'static str, Vec<u8>> {
-        BTreeMap::from([
-            ("/efi.img", vec![1; 5000]),
-            ("/isolinux/isolinux.bin", vec![2; 3001]),
-            ("/vmlinuz", vec![3; 100_000]),
-            ("/boot/grub/grub.cfg", b"set timeout=0\n".to_vec()),
-            ("/isolinux.cfg", Vec::new()),
-        ])
-    }
-
-    fn made() -> (ImageLayout, Vec<u8>) {
-        let contents = contents();
-        let image = ImageLayout::plan(&spec(&contents)).unwrap();
-        let mut bytes = Vec::new();
-        image.write(&mut bytes, |path| Ok(Box::new(io::Cursor::new(contents[path].clone())))).unwrap();
-        (image, bytes)
-    }
-
-    #[test]
-    fn what_is_written_is_read_back() {
-        let (image, bytes) = made();
-        assert_eq!(image.size(), bytes.len() as u64);
-        assert_eq!(bytes.len() as u64 % CYLINDER, 0);
-        let iso = crate::Iso::over(std::sync::Arc::new(bytes.clone())).unwrap();
-        for (path, want) in contents() {
-            let entry = iso.find(path).unwrap();
-            let have = iso.read(&entry, 1 << 20).unwrap();
-            let same = if path == "/isolinux/isolinux.bin" { have[64..] == want[64..] } else { have == want };
-            assert!(same, "{path}");
-            assert_eq!(image.place(path), Some((entry.extents.first().map_or(0, |e| e.offset), entry.size)));
-        }
-        let starts: Vec<_> =
-            iso.boot_entries().unwrap().into_iter().map(|e| (e.platform, e.offset)).collect();
-        let place = |path| image.place(path).unwrap().0;
-        assert_eq!(
-            starts,
-            [("bios".to_owned(), place("/isolinux/isolinux.bin")), ("efi".to_owned(), place("/efi.img"))]
-        );
-        let parts: Vec<u64> = iso.partitions().unwrap().iter().map(|p| p.offset).collect();
-        assert!(parts.contains(&place("/efi.img")));
-        assert_eq!(iso.walk_all().unwrap().len(), 2, "Rock Ridge or plain names, and Joliet");
-    }
-
-    #[test]
-    fn the_same_specification_makes_the_same_bytes() {
-        assert!(made().1 == made().1);
-    }
-
-    #[test]
-    fn a_file_that_is_shorter_or_longer_than_planned_is_refused() {
-        let contents = contents();
-        let image = ImageLayout::plan(&spec(&contents)).unwrap();
-        for change in [1, -1] {
-            let result = image.write(&mut io::sink(), |path| {
-                let mut bytes = contents[path].clone();
-                if path == "/vmlinuz" {
-                    bytes.resize(bytes.len().saturating_add_signed(change), 0);
-                }
-                Ok(Box::new(io::Cursor::new(bytes)))
-            });
-            assert!(matches!(result, Err(WriteError::Length { .. })));
-        }
-    }
-
-    #[test]
-    fn what_does_not_fit_is_refused() {
-        let contents = contents();
-        let refused = |change: &dyn Fn(&mut Spec)| {
-            let mut spec = spec(&contents);
-            change(&mut spec);
-            ImageLayout::plan(&spec).unwrap_err();
-        };
-        refused(&|s| s.label = "a b".to_owned());
-        refused(&|s| s.files[0].length = 1 << 32);
-        refused(&|s| s.files[0].length = 33 << 20);
-        refused(&|s| s.files[2].path = "/ISOLINUX.CFG".to_owned());
-        refused(&|s| s.boot.efi = Some("/none".to_owned()));
-        refused(&|s| s.boot.code = vec![0; 433]);
-    }
-}
+mod tests;

@@ -1,16 +1,12 @@
 //! An ISO out of its parts, and what it must be, for those who hold one against its parts.
 
-use std::{
-    fs::File,
-    io::{BufWriter, Read, Write as _},
-};
-
 use anyhow::{Context as _, Result};
 
+use super::iso_file::IsoParts;
 use bootiso::write::{BootImage, ImageFile as Part, ImageLayout, Spec};
 use buildexec::action::Call;
 use buildplan::Digest;
-use failure::{Explain as _, Failure, Kind};
+use failure::{Failure, Kind};
 
 /// `label`, `epoch`, `code` (of the first sector), `bios`, `catalog`, maybe `efi`; pairs of `path` and `content` in the
 /// order in which they lie; `to`.
@@ -21,18 +17,12 @@ pub(super) fn image(call: &Call<'_>) -> Result<()> {
     let code = fs_err::read(call.text("code")?)?;
     let length = |file: &String| Ok(fs_err::metadata(file)?.len());
     let spec = spec(&call.args, Clone::clone, length, code)?;
-    let image = plan(&spec)?;
+    let layout = plan(&spec)?;
     let to = call.out("to")?;
-    let mut out = BufWriter::with_capacity(1 << 20, fs_err::File::create(&to)?);
-    let files: Vec<(&str, &str)> = call.all("path").zip(call.all("content")).collect();
-    let open = |path: &str| -> std::io::Result<Box<dyn Read>> {
-        let file = files.iter().find(|(p, _)| *p == path).map_or("", |(_, file)| file);
-        Ok(Box::new(File::open(file)?))
-    };
-    image
-        .write(&mut out, open)
-        .and_then(|()| Ok(out.flush()?))
-        .explain(Kind::Storage, || format!("cannot write {to}"))
+    let files = call.all("path").zip(call.all("content")).collect();
+    let sums = IsoParts { layout: &layout, files }.write(&call.job.ctx.work, &to)?;
+    call.job.written(&to, sums);
+    Ok(())
 }
 
 /// The image of a specification.

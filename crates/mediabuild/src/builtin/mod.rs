@@ -10,6 +10,7 @@ pub mod fat;
 mod git;
 mod initrd;
 pub mod iso;
+pub mod iso_file;
 mod kernel;
 mod template;
 mod unpack;

@@ -10,11 +10,11 @@ pub use attest::{Manifest, ManifestNode, Output};
 use attest::{SIGNATURE, statements};
 use buildexec::ctx::Ctx;
 use buildexec::{
-    hash::{self, SumsHasher},
+    hash::{self, Sums, SumsHasher},
     store::{self, StoreEntry, entry_dir, write_json},
     tree::{self, Stamp},
 };
-use buildplan::{Arg, Digest, Keys, Node, NodeId};
+use buildplan::{Arg, Artifact, Digest, Keys, Node, NodeId};
 use failure::{Explain as _, Failure, Kind};
 use mediaplan::stage::media::Planned;
 use report::Reporter;
@@ -62,10 +62,12 @@ impl Publish<'_> {
     /// Brings `dist/<profile>/` up to date: written beside it, then renamed, so that a run that fails or is
     /// stopped leaves what was there. Files of others in it stay.
     ///
+    /// What this run `built` was hashed while it was written, and is copied inside the kernel.
+    ///
     /// # Errors
     /// [`Damaged`] when an output in the store is not what it was; when the store lacks one or the disk cannot be
     /// written.
-    pub fn run(&self) -> Result<Published> {
+    pub fn run(&self, built: &[NodeId]) -> Result<Published> {
         let dir = self.dir();
         tree::put_back(&dir)?;
         if self.is_current()? {
@@ -74,7 +76,7 @@ impl Publish<'_> {
         create_readable(&self.ctx.dist)?;
         let new = self.ctx.dist.join(format!(".{}.new", self.profile));
         tree::remove(&new)?;
-        let written = self.write(&new).and_then(|()| self.carry_over(&dir, &new));
+        let written = self.write(&dir, &new, built).and_then(|()| self.carry_over(&dir, &new));
         if written.is_err() {
             _ = tree::remove(&new);
         }
@@ -164,19 +166,25 @@ impl Publish<'_> {
         Ok(goal == self.goal() && stamp.iter().all(|(path, then)| now.get(path) == Some(then)))
     }
 
-    /// Writes all files, each hashed in the one read that copies it, and held against what the store and the plan
-    /// say of it.
-    fn write(&self, new: &Utf8Path) -> Result<()> {
+    /// Writes all files. What `dir` has already is taken from there, what this run `built` is copied inside the kernel,
+    /// and everything else is hashed in the one read that copies it, and held against what the store says of it.
+    fn write(&self, dir: &Utf8Path, new: &Utf8Path, built: &[NodeId]) -> Result<()> {
         let manifest = self.manifest()?;
+        let before = self.unchanged(dir)?;
         let mut outputs = BTreeMap::new();
         for (path, artifact) in &self.planned.outputs {
-            let entry = self.entry(artifact.node);
-            let made =
-                hash::copy(&entry.join("out").join(&artifact.name), &new.join(path), SumsHasher::both())?;
-            if manifest.outputs[path].sha256 != made.sha256 {
-                tree::remove(&entry)?;
-                return Err(Damaged(entry).into());
+            let (wanted, to) = (manifest.outputs[path].sha256, new.join(path));
+            if let Some(parent) = to.parent() {
+                fs_err::create_dir_all(parent)?;
             }
+            let stays = before.get(path).filter(|sums| sums.sha256 == wanted);
+            let stays = stays.filter(|_| fs_err::hard_link(dir.join(path), &to).is_ok());
+            let made = match stays {
+                Some(sums) => sums.clone(),
+                None => self
+                    .fresh(artifact, built, &to)?
+                    .map_or_else(|| self.copied(artifact, wanted, &to), Ok)?,
+            };
             outputs.insert(path.clone(), made);
         }
         let mut sums: Vec<_> = outputs.into_iter().collect();
@@ -194,6 +202,51 @@ impl Publish<'_> {
         fs_err::write(new.join("SHA256SUMS"), sha256)?;
         fs_err::write(new.join("SHA512SUMS"), sha512)?;
         tree::readable_by_all(new)
+    }
+
+    /// Copies what this run built and hashed meanwhile; nothing else.
+    fn fresh(&self, artifact: &Artifact, built: &[NodeId], to: &Utf8Path) -> Result<Option<Sums>> {
+        if !built.contains(&artifact.node) {
+            return Ok(None);
+        }
+        let entry = self.read_entry(artifact.node)?;
+        let Some(output) = entry.outputs.get(&artifact.name).filter(|o| o.sha512.is_some()) else {
+            return Ok(None);
+        };
+        tree::copy(&self.entry(artifact.node).join("out").join(&artifact.name), to)?;
+        Ok(Some(Sums { size: output.size, sha256: output.sha256, sha512: output.sha512.clone() }))
+    }
+
+    /// Copies what the store has, and reads it meanwhile.
+    fn copied(&self, artifact: &Artifact, wanted: Digest, to: &Utf8Path) -> Result<Sums> {
+        let entry = self.entry(artifact.node);
+        let made = hash::copy(&entry.join("out").join(&artifact.name), to, SumsHasher::both())?;
+        if wanted == made.sha256 {
+            return Ok(made);
+        }
+        tree::remove(&entry)?;
+        Err(Damaged(entry).into())
+    }
+
+    /// The digests of what is in `dir` as this program left it there, the lists with the digests included.
+    fn unchanged(&self, dir: &Utf8Path) -> Result<BTreeMap<String, Sums>> {
+        let Some((_, then)) = self.known().filter(|_| dir.is_dir()) else { return Ok(BTreeMap::new()) };
+        let now = tree::stamp(dir)?;
+        let same = |path: &str| now.get(path).filter(|stamp| then.get(path) == Some(stamp));
+        let list = |name: &str| same(name).and_then(|_| fs_err::read_to_string(dir.join(name)).ok());
+        let Some((sha256, sha512)) = list("SHA256SUMS").zip(list("SHA512SUMS")) else {
+            return Ok(BTreeMap::new());
+        };
+        let sha512: BTreeMap<_, _> = sha512
+            .lines()
+            .filter_map(|line| line.split_once("  ").map(|(digest, path)| (path, digest)))
+            .collect();
+        let sums = sha256.lines().filter_map(|line| {
+            let (digest, path) = line.split_once("  ")?;
+            let sha512 = Some((*sha512.get(path)?).to_owned());
+            Some((path.to_owned(), Sums { size: same(path)?.1, sha256: digest.parse().ok()?, sha512 }))
+        });
+        Ok(sums.collect())
     }
 
     fn entry(&self, node: NodeId) -> Utf8PathBuf {

@@ -92,6 +92,30 @@ pub fn plan(order: &Order<'_>) -> Result<Planned> {
     Ok(Planned { plan: p.finish(), outputs, version })
 }
 
+/// Plans the ISO of a profile with each of these lines of parameters in place of the order's, and nothing else of it.
+/// The artifacts are the outputs in order; their names are all the same.
+///
+/// # Errors
+/// As [`plan`].
+pub fn variants(order: &Order<'_>, lines: &[Line]) -> Result<Planned> {
+    let mut p = Planner::new();
+    let version = version(order)?;
+    let os = os::plan(&mut p, &order.profile.media, &order.supply)?;
+    let tools = Tools::plan(&mut p, &order.supply.pins)?;
+    let mut outputs = Vec::new();
+    for line in lines {
+        let iso = p.ensure(&BootIso {
+            profile: order.profile.clone(),
+            line: line.clone(),
+            os: os.clone(),
+            tools: tools.clone(),
+            version: version.clone(),
+        })?;
+        outputs.push((iso.name.clone(), iso));
+    }
+    Ok(Planned { plan: p.finish(), outputs, version })
+}
+
 /// The profile's version; its kernel's, without what cannot stand in a file name, where it has none.
 fn version(order: &Order<'_>) -> Result<String> {
     Ok(match (&order.profile.version, &order.profile.media) {
