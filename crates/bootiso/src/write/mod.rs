@@ -22,10 +22,6 @@ use tree::{Folder, FolderTree};
 
 /// Bytes that come from a loader's program, whose own table of where it lies is filled in.
 const LOADER_LIMIT: u64 = 1 << 20;
-/// What follows the end: old kernels read ahead of the last file, and fail at the end of some CDs.
-const PADDING: u64 = 150 * SECTOR;
-/// BIOSes that take a stick for a hard disk count in cylinders of 64 heads and 32 sectors.
-const CYLINDER: u64 = 64 * 32 * 512;
 
 /// Why an image cannot be written.
 #[derive(Debug, thiserror::Error)]
@@ -130,7 +126,7 @@ impl ImageLayout {
             files.push(Placed { path: file.path.clone(), start, length: file.length });
         }
         let used = next * SECTOR;
-        let size = (used + PADDING).next_multiple_of(CYLINDER);
+        let size = system::whole_cylinders(used);
         if u32::try_from(size / 512).is_err() {
             return Err(WriteError::TooLarge("everything together".to_owned()));
         }
