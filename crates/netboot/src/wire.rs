@@ -356,10 +356,20 @@ impl AsyncRead for Stream {
 
 /// Sends up to `max` bytes of `file` from `offset`. A file that is not in the page cache blocks this thread
 /// for a disk read, as it does in nginx; netboot files are read once and stay there.
+///
+/// Less than `max` means that the socket is full: tokio is told so at once, without a call that could only fail. The system
+/// reports the next room in any case, since it was asked for more than it had.
 #[cfg(target_os = "linux")]
 fn send_file(tcp: &TcpStream, file: &File, offset: u64, max: usize) -> io::Result<usize> {
-    let send = || Ok(rustix::fs::sendfile(tcp, file, Some(&mut { offset }), max)?);
-    tcp.try_io(tokio::io::Interest::WRITABLE, send)
+    let mut sent = 0;
+    let send = || {
+        sent = rustix::fs::sendfile(tcp, file, Some(&mut { offset }), max)?;
+        if sent < max { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+    };
+    match tcp.try_io(tokio::io::Interest::WRITABLE, send) {
+        Err(e) if e.kind() == io::ErrorKind::WouldBlock && sent > 0 => Ok(sent),
+        result => result.map(|()| sent),
+    }
 }
 
 #[cfg(not(target_os = "linux"))]
