@@ -43,6 +43,8 @@ mod serve;
 mod source_engine;
 mod thief;
 mod tidy;
+#[cfg(unix)]
+mod variants;
 mod virtualbox;
 mod vm;
 mod web;

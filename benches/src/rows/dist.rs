@@ -68,6 +68,52 @@ pub(super) fn parameters(lab: &Lab) -> Result<Vec<Line>> {
     }])
 }
 
+/// How many variants a round makes.
+const VARIANTS: usize = 20;
+
+/// Row 6.
+pub(super) fn variants(lab: &Lab) -> Result<Vec<Line>> {
+    if lab.ctx.find_program("xorriso").is_none() {
+        return Err(missing("xorriso is not installed", "apt-get install xorriso"));
+    }
+    let (root, parts) = lab.big("variants")?;
+    let dist =
+        lab.xtask(&root, "build an image").args(["dist", "big", "--quiet", "--offline", "--artifacts"]);
+    lab.ctx.runner.run(&dist.arg(parts.as_str()))?;
+    let iso = root.join("dist/big/big-1-x86_64.iso");
+    let (to, theirs_in) = (root.join("variants"), lab.folder("variants-xorriso")?);
+    let mut round = 0;
+    let ours = || {
+        round += 1;
+        buildexec::tree::remove(&to)?;
+        let list = (0..VARIANTS).map(|n| format!("node{n}: quiet media.node={n} media.round={round}\n"));
+        fs_err::write(root.join("list"), list.collect::<String>())?;
+        let cmd = lab.xtask(&root, "build variants").args([
+            "variants",
+            "big",
+            "--quiet",
+            "--offline",
+            "--artifacts",
+        ]);
+        lab.time(&cmd.args([parts.as_str(), "--from", root.join("list").as_str(), "--to", to.as_str()]))
+    };
+    let theirs = || (0..VARIANTS).map(|n| rebuild(lab, &iso, &theirs_in, n)).sum();
+    let pairs = Pairs::measure(lab.rounds(2), ours, theirs)?;
+    Ok(vec![Line {
+        row: 6,
+        name: "variants".to_owned(),
+        work: format!("{VARIANTS} variants of a 170 MB image, both sums"),
+        against: Some("xorriso, sha256sum, sha512sum for each".to_owned()),
+        unit: Unit::Seconds,
+        ours: pairs.ours(),
+        theirs: Some(pairs.theirs()),
+        ratio: Some(pairs.ratio()),
+        goal: Goal::Ratio(0.05),
+        limit: "a copy of each inside the kernel, where the file system has no copy on write; the end of each is hashed"
+            .to_owned(),
+    }])
+}
+
 /// The same change as people make it: xorriso writes the image anew around a changed file, and coreutils hash it.
 ///
 /// # Errors

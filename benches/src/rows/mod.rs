@@ -40,6 +40,13 @@ pub(crate) const ROWS: &[Row] = &[
         run: dist::parameters,
     },
     Row {
+        number: 6,
+        name: "variants",
+        about: "20 variants of a 170 MB image, with checksums",
+        slow: false,
+        run: dist::variants,
+    },
+    Row {
         number: 7,
         name: "kargs",
         about: "one parameter of a 170 MB image, in place",

@@ -14,7 +14,8 @@ const WORDS: usize = 1000;
 /// Row 14.
 pub(super) fn run(lab: &Lab) -> Result<Vec<Line>> {
     let line = (0..WORDS).map(word).collect::<Vec<_>>().join(" ");
-    let context = Context { targets: Target::ALL.to_vec(), on_medium: true, nics: Vec::new() };
+    let context =
+        Context { targets: Target::ALL.to_vec(), on_medium: true, nics: Vec::new(), secure_boot: true };
     let time = |_| {
         seconds(|| {
             anyhow::ensure!(

@@ -23,7 +23,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{action::NodeRun, signals::Interrupt, tree};
-use buildplan::{Digest, Input, Keys, Node, NodeId};
+use buildplan::{Digest, Input, Node};
 use failure::{Explain as _, Failure, Kind};
 use report::Reporter;
 

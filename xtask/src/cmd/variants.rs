@@ -228,6 +228,7 @@ fn make(ctx: &Ctx, build: &Build<'_>, store: &Store, to: &Utf8Path, names: &[Str
     };
     fs_err::write(scratch.join("SHA256SUMS"), list(&|s| s.sha256.to_string()))?;
     fs_err::write(scratch.join("SHA512SUMS"), list(&|s| s.sha512.clone().unwrap_or_default()))?;
+    tree::readable_by_all(scratch)?;
     for (n, name) in names.iter().enumerate() {
         fs_err::rename(in_scratch(&scratch.join(n.to_string()), &isos[n].name), to.join(name))?;
     }
@@ -269,7 +270,6 @@ fn write(ctx: &Ctx, build: &Build<'_>, keys: &Keys, iso: &Artifact, scratch: &Ut
     let node = NodeRun::new(ctx, &build.planned.plan, keys, iso.node, scratch, build.epoch());
     node.run()?;
     let path = in_scratch(scratch, &iso.name);
-    tree::readable_by_all(path.parent().context("a file has a folder")?)?;
     node.hashed(&path).with_context(|| format!("{path} was not hashed"))
 }
 

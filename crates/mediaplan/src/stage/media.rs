@@ -102,6 +102,7 @@ pub fn variants(order: &Order<'_>, lines: &[Line]) -> Result<Planned> {
     let version = version(order)?;
     let os = os::plan(&mut p, &order.profile.media, &order.supply)?;
     let tools = Tools::plan(&mut p, &order.supply.pins)?;
+    let uefi = Uefi::plan(&mut p, &order.supply.pins, order.profile.secure_boot)?;
     let mut outputs = Vec::new();
     for line in lines {
         let iso = p.ensure(&BootIso {
@@ -109,6 +110,7 @@ pub fn variants(order: &Order<'_>, lines: &[Line]) -> Result<Planned> {
             line: line.clone(),
             os: os.clone(),
             tools: tools.clone(),
+            uefi: uefi.clone(),
             version: version.clone(),
         })?;
         outputs.push((iso.name.clone(), iso));
