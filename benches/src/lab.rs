@@ -6,7 +6,11 @@ use anyhow::{Context as _, Result, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::Args;
-use buildexec::{ctx::Ctx, run::Streams, tree};
+use buildexec::{
+    ctx::Ctx,
+    run::{Exit, Streams},
+    tree,
+};
 use buildplan::Cmd;
 
 /// The size of an image that carries a system: what RancherOS's has.
@@ -93,7 +97,7 @@ impl Lab {
             std::thread::sleep(TICK);
         };
         let took = begun.elapsed().as_secs_f64();
-        ensure!(code == Some(0), "could not {}: {}", cmd.why, said(log)?);
+        ensure!(code == Exit::Code(0), "could not {}: {}", cmd.why, said(log)?);
         Ok(took)
     }
 

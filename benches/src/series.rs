@@ -109,7 +109,8 @@ impl Pairs {
         mut theirs: impl FnMut() -> Result<f64>,
     ) -> Result<Self> {
         let mut pairs = Self::default();
-        (ours()?, theirs()?);
+        ours()?;
+        theirs()?;
         for _ in 0..rounds.max(1) {
             pairs.add(ours()?, theirs()?);
         }

@@ -248,6 +248,7 @@ const CARRIERS: &[&str] = &[
     "fs_err",
     "fs_extra",
     "mediaplan",
+    "rustix",
     "serde",
     "std",
     "strsim",

@@ -11,10 +11,9 @@ use anyhow::{Context as _, Result};
 use camino::Utf8Path;
 
 use bootiso::write::ImageLayout;
-use buildexec::{
-    hash::{PIECE, Sums, SumsHasher},
-    midstates, store, tree,
-};
+use buildexec::hash::{PIECE, Sums, SumsHasher};
+use buildexec::tree;
+use buildexec::{midstates, store};
 use buildplan::{Digest, digest::Fields};
 use failure::{Explain as _, Kind};
 
