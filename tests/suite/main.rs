@@ -14,6 +14,7 @@ mod efi;
 #[cfg(unix)]
 mod executor;
 mod fixtures;
+mod hiding;
 mod hostile;
 mod injection;
 mod iso;

@@ -2,11 +2,10 @@
 //! `content` decodes to.
 
 use super::{
-    encoded,
+    encoded::{self, BASE64},
     passwords::password,
     rules::{FindKind, Seen, some},
     tokens,
-    walk::BASE64,
 };
 use bootparams::cloud_config::{self, Leaf};
 

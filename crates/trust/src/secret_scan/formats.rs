@@ -18,6 +18,7 @@ pub(super) enum Packed {
     Xz,
     Lzma,
     Zstd,
+    Zlib,
     Cpio,
     Tar,
     Ar,
@@ -79,8 +80,14 @@ pub(super) fn packed(head: &[u8]) -> Packed {
         _ if is_fat(head) => Packed::Fat,
         _ if is_disk(head) => Packed::Disk,
         [0x5D, 0, 0, ..] if survives(lzma(head)) => Packed::Lzma,
+        [0x78, 0x01 | 0x5E | 0x9C | 0xDA, ..] if survives(Ok(zlib(head))) => Packed::Zlib,
         _ => utf16(head).map_or(Packed::Plain, Packed::Utf16),
     }
+}
+
+/// Whether `bytes` begin something compressed.
+pub(super) fn is_packed(bytes: &[u8]) -> bool {
+    compressed(bytes) != Packed::Plain
 }
 
 /// ELF, or a kernel of boot protocol 2.08 and later (`Documentation/arch/x86/boot.rst`; iPXE's is older). A kernel may be packed with lz4, which shows parts of it as they
@@ -139,6 +146,10 @@ fn survives(reader: io::Result<impl Read>) -> bool {
 
 pub(super) fn gzip<R: BufRead>(reader: R) -> flate2::bufread::GzDecoder<R> {
     flate2::bufread::GzDecoder::new(reader)
+}
+
+pub(super) fn zlib<R: BufRead>(reader: R) -> flate2::bufread::ZlibDecoder<R> {
+    flate2::bufread::ZlibDecoder::new(reader)
 }
 
 pub(super) fn xz<R: BufRead>(reader: R) -> io::Result<impl Read> {

@@ -8,27 +8,57 @@ use std::{
 use buildexec::signals::Interrupt;
 
 const CHUNK: usize = 1 << 16;
-const ZEROS: [u8; 512] = [0; 512];
+/// What even the smallest artifact may unpack to, and spell in other ways.
+const ANY_UNPACKS: u64 = 24 << 20;
+const ANY_SPELLS: u64 = 16 << 20;
+pub(super) const ZEROS: [u8; 512] = [0; 512];
 
 /// What ends a scan: too many bytes, or a person.
 pub(super) struct Limit {
     left: Cell<u64>,
+    /// What the artifact under way may still unpack to, and spell in other ways.
+    artifact: Cell<u64>,
+    spelled: Cell<u64>,
     interrupt: Interrupt,
 }
 
 impl Limit {
     pub(super) fn new(bytes: u64, interrupt: Interrupt) -> Self {
-        Self { left: Cell::new(bytes), interrupt }
+        let [left, artifact, spelled] = [bytes, bytes, bytes].map(Cell::new);
+        Self { left, artifact, spelled, interrupt }
+    }
+
+    /// An artifact of this length comes. Real ones unpack to a few times their length, and spell less than it.
+    pub(super) fn begin(&self, length: u64) {
+        self.artifact.set(ANY_UNPACKS + length.saturating_mul(40));
+        self.spelled.set(ANY_SPELLS + length);
+    }
+
+    /// Whether the artifact is what ended the scan, and no other needs to be left out.
+    pub(super) fn is_bomb(&self) -> bool {
+        self.artifact.get() == 0 && self.left.get() > 0 && !self.interrupt.is_set()
+    }
+
+    /// Counts what a text spells in another way.
+    pub(super) fn spell(&self, n: usize) -> io::Result<()> {
+        self.spelled.set(self.spelled.get().saturating_sub(n as u64));
+        if self.spelled.get() > 0 {
+            Ok(())
+        } else {
+            Err(io::Error::other("it spells more than can be followed"))
+        }
     }
 
     /// Whether the scan must end. Readers and decoders on the way change the kind of an error, so that nobody can
     /// tell from it.
     pub(super) fn reached(&self) -> bool {
-        self.left.get() == 0 || self.interrupt.is_set()
+        self.left.get() == 0 || self.artifact.get() == 0 || self.interrupt.is_set()
     }
 
     fn take(&self, n: usize) -> io::Result<()> {
-        self.left.set(self.left.get().saturating_sub(n as u64));
+        for left in [&self.left, &self.artifact] {
+            left.set(left.get().saturating_sub(n as u64));
+        }
         if self.reached() { Err(io::ErrorKind::QuotaExceeded.into()) } else { Ok(()) }
     }
 }
@@ -42,12 +72,14 @@ pub(super) struct ScannedBytes<'a> {
     position: u64,
     /// Whether it all is a program; set by whoever has seen how it begins.
     pub(super) is_program: bool,
+    /// Whether it all is there to be read, as manuals are.
+    pub(super) is_documentation: bool,
 }
 
 impl<'a> ScannedBytes<'a> {
     /// Reads `inner`, whose first byte is the one at `position` of what it is a part of.
     pub(super) fn new(inner: &'a mut dyn Read, limit: &'a Limit, position: u64) -> Self {
-        Self { inner, limit, buffer: Vec::new(), at: 0, position, is_program: false }
+        Self { inner, limit, buffer: Vec::new(), at: 0, position, is_program: false, is_documentation: false }
     }
 
     /// Where the next byte is.

@@ -14,7 +14,8 @@ pub(super) const WORDS: &[(&[u8], RuleCheck)] = &[
 /// Names that many machines have. They count, as short ones do, only where it is clear that a machine is meant.
 const COMMON_HOSTS: &[&str] = &["debian", "ubuntu", "fedora", "alpine", "rancher", "runner", "docker"];
 /// Users of the systems that we make media of, and folders that are nobody's.
-const SYSTEM_USERS: &[&str] = &["rancher", "docker", "dockremap", "linuxbrew", "Public", "Default", "All"];
+const SYSTEM_USERS: &[&str] =
+    &["rancher", "docker", "dockremap", "linuxbrew", "samba", "Public", "Default", "All"];
 /// Domains of a home or an office.
 const DOMAINS: &[&str] =
     &[".local", ".lan", ".home", ".internal", ".localdomain", ".corp", ".intranet", ".fritz.box"];

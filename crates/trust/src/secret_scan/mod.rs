@@ -6,9 +6,12 @@
 //! BusyBox and Docker, which are full of words such as `PRIVATE KEY` and of other people's folders, stay quiet.
 
 mod archives;
+mod chosen;
 mod config;
+mod decode;
 mod encoded;
 mod formats;
+mod forms;
 mod images;
 mod input;
 mod machine;

@@ -4,7 +4,8 @@
 //! Why stock systems stay quiet: a key needs its base64 behind the header that every TLS library has in it; in ELF
 //! programs, kernels and Go's among them, which are full of their builders' folders and of examples of addresses, a
 //! home folder counts only when it is this machine's own; `/root` is a folder of every system and counts only as part
-//! of this repository's path; users that RancherOS itself has are nobody's.
+//! of this repository's path; users that RancherOS itself has are nobody's. In
+//! what packages ship to be read, which is full of examples, only traces of this machine count.
 
 use std::{
     collections::BTreeMap,
@@ -15,7 +16,7 @@ use std::{
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
 
-use super::{config, encoded, formats, input::ScannedBytes, machine, passwords, tokens, walk::BASE64};
+use super::{config, encoded, formats, forms::FORMS, input::ScannedBytes, machine, passwords, tokens};
 
 /// A kind of find.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
@@ -102,10 +103,22 @@ pub(super) fn is_word(b: u8) -> bool {
 /// The words to look for: those that everyone has, and this machine's.
 pub struct Rules {
     words: AhoCorasick,
-    /// The check of each word; none is where an archive may begin.
-    checks: Vec<Option<RuleCheck>>,
+    /// What each word is for.
+    uses: Vec<WordUse>,
     /// Whether a name of this machine is looked for; one that every machine has tells nothing.
     pub looks_for_host: bool,
+}
+
+/// What a word is for.
+#[derive(Clone, Copy)]
+enum WordUse {
+    /// An archive may begin there.
+    Archive,
+    Check(RuleCheck),
+    /// Something of this machine.
+    Own(RuleCheck),
+    /// The pattern with this number is tried around it.
+    Form(usize),
 }
 
 /// What was seen up to the end, or to an archive in the middle.
@@ -122,25 +135,26 @@ impl Rules {
     /// `paths` and `host` are this machine's own: found also in programs.
     #[must_use]
     pub fn new(paths: Vec<String>, host: Option<String>) -> Self {
-        let mut words: Vec<(Vec<u8>, Option<RuleCheck>)> = Vec::new();
+        let mut words: Vec<(Vec<u8>, WordUse)> = Vec::new();
         for (word, check) in tokens::WORDS.iter().chain(passwords::WORDS).chain(machine::WORDS) {
-            words.push((word.to_vec(), Some(*check)));
+            words.push((word.to_vec(), WordUse::Check(*check)));
         }
-        words.extend(formats::WORDS.iter().map(|word| (word.to_vec(), None)));
+        words.extend(formats::WORDS.iter().map(|word| (word.to_vec(), WordUse::Archive)));
+        words.extend(FORMS.words().iter().map(|(word, form)| (word.clone(), WordUse::Form(*form))));
         // Shorter paths, `/root` and `/src` among them, are other machines' as well.
         for path in paths.into_iter().filter(|p| p.len() >= 8) {
-            words.push((path.replace('\\', r"\\").into_bytes(), Some(machine::own_path)));
-            words.push((path.into_bytes(), Some(machine::own_path)));
+            words.push((path.replace('\\', r"\\").into_bytes(), WordUse::Own(machine::own_path)));
+            words.push((path.into_bytes(), WordUse::Own(machine::own_path)));
         }
         let host = host.and_then(machine::host);
         let looks_for_host = host.is_some();
-        words.extend(host.map(|(word, check)| (word.into_bytes(), Some(check))));
+        words.extend(host.map(|(word, check)| (word.into_bytes(), WordUse::Own(check))));
         let build = AhoCorasick::builder()
             .ascii_case_insensitive(true)
             .kind(Some(AhoCorasickKind::DFA))
             .build(words.iter().map(|(word, _)| word));
-        let checks = words.iter().map(|(_, check)| *check).collect();
-        Self { words: build.expect("a hundred short words fit"), checks, looks_for_host }
+        let uses = words.iter().map(|(_, word)| *word).collect();
+        Self { words: build.expect("a few hundred short words fit"), uses, looks_for_host }
     }
 
     /// Looks at all that `input` gives, chunk by chunk, each with the end of the one before. An archive that begins
@@ -157,16 +171,21 @@ impl Rules {
             let kind = WordContext {
                 is_text: *text.get_or_insert_with(|| is_text(&window)),
                 is_program: input.is_program,
+                is_documentation: input.is_documentation,
             };
             // What begins in the last part waits for what follows it.
             let until = if last { window.len() } else { window.len() - AROUND };
             let end = self.window(&window, kept..until, at, kind, &mut seen);
-            if kind.is_text {
-                let text = &window[kept..end.unwrap_or(window.len())];
-                seen.hidden.extend(encoded::base64_runs(text, until - kept).map(|bytes| (BASE64, bytes)));
+            let rest = &window[kept..end.unwrap_or(window.len())];
+            if kind.is_documentation {
+                // Examples are spelled in all ways.
+            } else if kind.is_text {
+                encoded::spellings(rest, (until - kept).min(rest.len()), &mut seen.hidden);
                 if kept == 0 {
-                    config::look(text, at, &mut seen);
+                    config::look(rest, at, &mut seen);
                 }
+            } else if !kind.is_program {
+                encoded::inside_binary(rest, &mut seen.hidden);
             }
             if let Some(end) = end {
                 input.put_back(&window[end..]);
@@ -196,11 +215,24 @@ impl Rules {
             .words
             .find_overlapping_iter(aho_corasick::Input::new(window).range(begin..))
             .filter(|m| range.contains(&m.start()))
-            .map(|m| (m.range(), self.checks[m.pattern()]))
+            .map(|m| (m.range(), self.uses[m.pattern()]))
             .collect();
-        let archives = matches.iter().filter(|(r, check)| check.is_none() && r.start > 0);
+        let archives = matches.iter().filter(|(r, word)| matches!(word, WordUse::Archive) && r.start > 0);
         let end = archives.map(|(r, _)| r.start).find(|start| formats::begins(&window[*start..]));
-        for (word, check) in matches.iter().filter(|(r, _)| end.is_none_or(|end| r.start < end)) {
+        let mut forms: BTreeMap<usize, Vec<Range<usize>>> = BTreeMap::new();
+        for (word, what_for) in matches.iter().filter(|(r, _)| end.is_none_or(|end| r.start < end)) {
+            let check = match what_for {
+                WordUse::Archive => continue,
+                WordUse::Form(form) => {
+                    let shipped = kind.is_program || kind.is_documentation;
+                    if !shipped && FORMS.counts(*form, word, kind.is_text) {
+                        forms.entry(*form).or_default().push(word.clone());
+                    }
+                    continue;
+                }
+                WordUse::Check(_) if kind.is_documentation => continue,
+                WordUse::Check(check) | WordUse::Own(check) => check,
+            };
             let around = Around {
                 before: &window[word.start.saturating_sub(AROUND)..word.start],
                 word: &window[word.clone()],
@@ -208,8 +240,13 @@ impl Rules {
                 is_text: kind.is_text,
                 is_program: kind.is_program,
             };
-            if let Some(what) = check.and_then(|check| check(&around)) {
+            if let Some(what) = check(&around) {
                 seen.found(what, at + word.start as u64);
+            }
+        }
+        for (form, words) in forms {
+            for (what, start) in FORMS.look(form, &window[..end.unwrap_or(window.len())], &words) {
+                seen.found(what, at + start as u64);
             }
         }
         end
@@ -221,6 +258,7 @@ impl Rules {
 struct WordContext {
     is_text: bool,
     is_program: bool,
+    is_documentation: bool,
 }
 
 impl Seen {
@@ -230,10 +268,15 @@ impl Seen {
     }
 }
 
-/// Whether it is UTF-8 without NUL, as far as it was read.
+/// Whether it is text as far as it was read: UTF-8, or an older encoding in which a letter here and there is no UTF-8.
 fn is_text(bytes: &[u8]) -> bool {
     let cut = |e: std::str::Utf8Error| e.error_len().is_none();
-    !bytes.contains(&0) && std::str::from_utf8(bytes).map_or_else(cut, |_| true)
+    let old = || {
+        let odd =
+            bytes.iter().filter(|b| **b >= 0x7F || **b < b' ' && !b.is_ascii_whitespace() && **b != 0x1B);
+        odd.count() * 20 <= bytes.len()
+    };
+    !bytes.contains(&0) && (std::str::from_utf8(bytes).map_or_else(cut, |_| true) || old())
 }
 
 #[cfg(test)]

@@ -2,7 +2,10 @@
 //! go to a temporary file. What is damaged or packed in a way not known here is told and does not stop the rest.
 
 use std::{
-    io::{self, Read, Seek as _},
+    cell::Cell,
+    collections::HashSet,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    io::{self, BufRead, Read, Seek as _},
     rc::Rc,
     sync::Arc,
 };
@@ -12,8 +15,9 @@ use camino::Utf8Path;
 
 use super::{
     Find, Rules, Scan,
+    encoded::{BASE64, DECODED, HEX, ZLIB},
     formats::{self, Packed, packed},
-    input::{Limit, ScannedBytes},
+    input::{Limit, ScannedBytes, ZEROS},
     rules::FindKind,
 };
 use buildexec::ctx::Ctx;
@@ -25,6 +29,24 @@ const BUDGET: u64 = 32 << 30;
 /// The longest way into something real (ISO, initrd, its packing, container images, a layer, its packing, a file,
 /// its packing) is eight.
 const DEEPEST: usize = 16;
+/// Folders of what packages ship to be read.
+const MANUALS: &[&str] = &[
+    "usr/share/doc/",
+    "usr/share/man/",
+    "usr/share/info/",
+    "usr/share/help/",
+    "usr/share/gtk-doc/",
+    "usr/share/locale/",
+    "usr/share/bash-completion/",
+    "usr/share/zsh/",
+    "usr/lib/python3/dist-packages/",
+    "usr/lib/python3.",
+];
+/// Spellings inside of each other that are followed.
+const LAYERS: usize = 8;
+/// A stream that unpacks to this much, and to so many times what it is packed in, is made to be a bomb. Blocks of zeros do
+/// not count: disks are full of them.
+const BOMB: (u64, u64) = (8 << 20, 250);
 
 /// A scan under way.
 pub(super) struct ScanWalk<'a> {
@@ -32,19 +54,33 @@ pub(super) struct ScanWalk<'a> {
     pub(super) limit: Rc<Limit>,
     artifact: String,
     pub(super) way: Vec<String>,
+    /// What was spelled in another way in this artifact, so that each is looked at once.
+    spelled: HashSet<u64>,
+    /// How far in the innermost ELF program is.
+    elf: Option<usize>,
     pub(super) scan: Scan,
 }
 
 impl<'a> ScanWalk<'a> {
     pub(super) fn new(ctx: &Ctx, rules: &'a Rules) -> Self {
         let limit = Rc::new(Limit::new(BUDGET, ctx.runner.interrupt.clone()));
-        Self { rules, limit, artifact: String::new(), way: Vec::new(), scan: Scan::default() }
+        Self {
+            rules,
+            limit,
+            artifact: String::new(),
+            way: Vec::new(),
+            spelled: HashSet::new(),
+            elf: None,
+            scan: Scan::default(),
+        }
     }
 
     /// Looks through one file.
     pub(super) fn artifact(&mut self, ctx: &Ctx, name: &str, path: &Utf8Path) -> Result<()> {
         name.clone_into(&mut self.artifact);
+        self.spelled.clear();
         let meta = fs_err::symlink_metadata(path)?;
+        self.limit.begin(meta.len());
         if !meta.is_file() {
             // A pipe would be waited for without an end.
             let what = if meta.is_symlink() {
@@ -64,6 +100,10 @@ impl<'a> ScanWalk<'a> {
             Packed::Iso | Packed::Fat | Packed::Disk => self.image(kind, Arc::new(file.into_parts().0)),
             _ => self.stream(&mut file),
         };
+        if result.is_err() && self.limit.is_bomb() {
+            self.unread("it unpacks to so many times its size as only a bomb does");
+            return Ok(());
+        }
         self.survive(result).map_err(|e| {
             let text = format!("{} unpacks to more than {} GiB", self.artifact, BUDGET >> 30);
             let quota = Failure::new(Kind::Input, text).source(e);
@@ -110,7 +150,25 @@ impl<'a> ScanWalk<'a> {
 
     /// As [`Self::stream`]; what is `inside` an image of these kinds is not taken for one of them.
     pub(super) fn input(&mut self, input: &mut ScannedBytes<'_>, inside: &[Packed]) -> io::Result<()> {
-        input.is_program = formats::is_program(input.peek(formats::HEAD)?);
+        let head = input.peek(formats::HEAD)?;
+        let (is_program, is_elf) = (formats::is_program(head), head.starts_with(b"\x7FELF"));
+        (input.is_program, input.is_documentation) = (is_program, self.is_documentation());
+        let outer = self.elf;
+        if is_elf {
+            self.elf = Some(self.way.len());
+        }
+        let result = self.parts(input, inside);
+        self.elf = outer;
+        result
+    }
+
+    /// Whether what stands here is a manual: of a package by its folder, or packed into a program.
+    fn is_documentation(&self) -> bool {
+        let shipped = |way: &String| MANUALS.iter().any(|folder| way.contains(folder));
+        self.elf.is_some_and(|elf| self.way.len() == elf + 1) || self.way.iter().any(shipped)
+    }
+
+    fn parts(&mut self, input: &mut ScannedBytes<'_>, inside: &[Packed]) -> io::Result<()> {
         while !input.peek(1)?.is_empty() {
             let mut kind = packed(input.peek(formats::HEAD)?);
             if kind == Packed::Plain {
@@ -140,10 +198,11 @@ impl<'a> ScanWalk<'a> {
         }
         match kind {
             Packed::Plain => self.plain(input),
-            Packed::Gzip => self.inside("gzip", &mut formats::gzip(input)),
-            Packed::Xz => self.inside("xz", &mut formats::xz(input)?),
-            Packed::Lzma => self.inside("lzma", &mut formats::lzma(input)?),
-            Packed::Zstd => self.inside("zstd", &mut formats::zstd(input)?),
+            Packed::Gzip => self.unpacked("gzip", input, |i| Ok(formats::gzip(i))),
+            Packed::Xz => self.unpacked("xz", input, formats::xz),
+            Packed::Lzma => self.unpacked("lzma", input, formats::lzma),
+            Packed::Zlib => self.unpacked("zlib", input, |i| Ok(formats::zlib(i))),
+            Packed::Zstd => self.unpacked("zstd", input, formats::zstd),
             Packed::Utf16(from) => {
                 let mut decoder = encoding_rs_io::DecodeReaderBytesBuilder::new();
                 self.inside("UTF-16", &mut decoder.encoding(Some(from)).build(input))
@@ -159,22 +218,47 @@ impl<'a> ScanWalk<'a> {
         }
     }
 
+    /// What a stream unpacks to, until that shows it to be a bomb.
+    fn unpacked<'i, 'b: 'i, R: Read>(
+        &mut self,
+        name: &str,
+        input: &'i mut ScannedBytes<'b>,
+        decoder: impl FnOnce(Counted<'i, 'b>) -> io::Result<R>,
+    ) -> io::Result<()> {
+        let taken = Rc::new(Cell::new(0));
+        let reader = decoder(Counted { input, taken: Rc::clone(&taken) })?;
+        self.inside(name, &mut Defused { reader, taken, given: 0 })
+    }
+
     /// Up to the end, or to an archive that begins in the middle.
     fn plain(&mut self, input: &mut ScannedBytes<'_>) -> io::Result<()> {
         let mut seen = self.rules.look(input);
         for (what, at) in std::mem::take(&mut seen.found) {
             self.found(what, at);
         }
-        for (name, bytes) in &seen.hidden {
-            self.inside(name, &mut bytes.as_slice())?;
+        for (name, bytes) in seen.hidden {
+            self.spelled(name, &bytes)?;
         }
         seen.result
     }
 
+    /// What a text holds in another spelling. It may hold others in turn, up to an end.
+    fn spelled(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let mut hasher = DefaultHasher::new();
+        bytes.hash(&mut hasher);
+        let layers =
+            self.way.iter().rev().take_while(|w| [BASE64, HEX, ZLIB, DECODED].contains(&w.as_str())).count();
+        if layers == LAYERS || !self.spelled.insert(hasher.finish()) {
+            return Ok(());
+        }
+        self.limit.spell(bytes.len())?;
+        self.inside(name, &mut &*bytes)
+    }
+
     fn found(&mut self, what: FindKind, at: u64) {
         let find = |way: &[String]| Find { artifact: self.artifact.clone(), inside: way.to_vec(), what };
-        // A key's own base64 holds the key.
-        let derived = |n: &usize| self.way[*n] == BASE64;
+        // A key's own base64 holds the key, and a password is there before and after variables are put in.
+        let derived = |n: &usize| [BASE64, HEX, ZLIB, DECODED].contains(&self.way[*n].as_str());
         let again =
             (0..self.way.len()).filter(derived).any(|n| self.scan.found.contains_key(&find(&self.way[..n])));
         let place = find(&self.way);
@@ -184,5 +268,47 @@ impl<'a> ScanWalk<'a> {
     }
 }
 
-/// How decoded text is called on the way in.
-pub(super) const BASE64: &str = "base64";
+/// Packed bytes, counted as a decoder takes them.
+struct Counted<'i, 'b> {
+    input: &'i mut ScannedBytes<'b>,
+    taken: Rc<Cell<u64>>,
+}
+
+impl Read for Counted<'_, '_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let n = self.input.read(buf)?;
+        self.taken.set(self.taken.get() + n as u64);
+        Ok(n)
+    }
+}
+
+impl BufRead for Counted<'_, '_> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        self.input.fill_buf()
+    }
+
+    fn consume(&mut self, n: usize) {
+        self.taken.set(self.taken.get() + n as u64);
+        self.input.consume(n);
+    }
+}
+
+/// Unpacked bytes, which end in an error where they are too many for what was packed.
+struct Defused<R> {
+    reader: R,
+    taken: Rc<Cell<u64>>,
+    given: u64,
+}
+
+impl<R: Read> Read for Defused<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let n = self.reader.read(buf)?;
+        let blocks = buf[..n].chunks(ZEROS.len()).filter(|block| **block != ZEROS[..block.len()]);
+        self.given += blocks.map(|block| block.len() as u64).sum::<u64>();
+        let (most, times) = BOMB;
+        if self.given > most && self.given / times > self.taken.get() {
+            return Err(io::Error::other("it unpacks to so many times its size as only a bomb does"));
+        }
+        Ok(n)
+    }
+}
