@@ -10,3 +10,6 @@
 /* What a person at the failsafe shell asks first: is the server there, and does its name resolve? */
 #define PING_CMD
 #define NSLOOKUP_CMD
+
+/* What a signed netboot is checked with: imgverify and imgtrust (docs/netboot.md). */
+#define IMAGE_TRUST_CMD

@@ -41,6 +41,8 @@ mod repo;
 mod secret_scan;
 mod serve;
 #[cfg(unix)]
+mod signed;
+#[cfg(unix)]
 mod source_engine;
 mod thief;
 mod tidy;

@@ -76,7 +76,7 @@ fn patch(from: &str, to: &str) -> String {
 }
 
 /// The profile `linux`, and a pinned repository that builds at once.
-fn lab() -> Option<(Repo, String)> {
+pub(crate) fn lab() -> Option<(Repo, String)> {
     if !can_build("linux", Engine::Source) {
         return None;
     }

@@ -19,6 +19,8 @@ use super::{
 };
 use buildplan::Digest;
 
+/// The signature over the boot script.
+const SCRIPT_SIGNATURE: &str = "boot.ipxe.sig";
 /// Longer paths are cut in events; nothing of ours is so long.
 const SHOWN_PATH: usize = 200;
 
@@ -91,6 +93,12 @@ pub(super) async fn answer(
     if path.as_deref() == Some("_/up") && head.status.is_success() {
         link.tell(ClientEventKind::Up { machine: machine.clone() });
     }
+    if path.as_deref() == Some("_/refused")
+        && head.status.is_success()
+        && let Some((file, error, clock)) = target::refused(request.uri().query().unwrap_or_default())
+    {
+        link.tell(ClientEventKind::Refused { machine: machine.clone(), file, error, clock });
+    }
     let asked = ServedRequest {
         request: shared.hub.next_request(),
         method: request.method().to_string(),
@@ -133,6 +141,7 @@ fn own(shared: &ServerState, path: &str) -> Option<Content> {
         "_/events.json" => {
             Some(Content::made(page::json(&shared.hub.lines(shared.hub.now())), "application/json"))
         }
+        "_/refused" => Some(Content::made(b"noted\n".to_vec(), "text/plain; charset=utf-8")),
         "_/up" => Some(Content::made(b"welcome\n".to_vec(), "text/plain; charset=utf-8")),
         _ => None,
     }
@@ -172,6 +181,11 @@ async fn find(shared: &ServerState, path: &str, asker: &Asker<'_>) -> Result<Con
             }
         }
     }
+    if path == SCRIPT_SIGNATURE
+        && let Some(signature) = script_signature(shared, asker)?
+    {
+        return Ok(Content::made(signature, media_type));
+    }
     let entry = shared.tree.find(path).ok_or(StatusCode::NOT_FOUND)?;
     let etag = entry.etag().await.map_err(|_| StatusCode::NOT_FOUND)?;
     let source = BodySource::File(Arc::clone(&entry.file));
@@ -200,9 +214,33 @@ fn boot_script(
         let found = shared.tree.text(path).or_else(|| either().find_map(|n| shared.tree.text(n)));
         found.ok_or(StatusCode::NOT_FOUND)?
     };
+    Ok(Content::made(for_host(shared, text, asker)?, target::media_type(path)))
+}
+
+/// The script for one requester. A signed tree is left as it is, unless the change can be signed.
+fn for_host(shared: &ServerState, text: Vec<u8>, asker: &Asker<'_>) -> Result<Vec<u8>, StatusCode> {
+    if shared.config.signer.is_none() && shared.tree.find(SCRIPT_SIGNATURE).is_some() {
+        return Ok(text);
+    }
     let text = String::from_utf8(text).map_err(|_| StatusCode::NOT_FOUND)?;
-    let text = script::for_host(&text, asker.host);
-    Ok(Content::made(text.into_bytes(), target::media_type(path)))
+    Ok(script::for_host(&text, asker.host).into_bytes())
+}
+
+/// The signature over the script that `asker` gets: made here with the key, or lying beside a machine's own script;
+/// `None` for that of the tree.
+fn script_signature(shared: &ServerState, asker: &Asker<'_>) -> Result<Option<Vec<u8>>, StatusCode> {
+    if let Some(signer) = &shared.config.signer {
+        let BodySource::Bytes(script) = boot_script(shared, "boot.ipxe", asker, None)?.source else {
+            return Err(StatusCode::INTERNAL_SERVER_ERROR);
+        };
+        return signer.sign(&script).map(Some).map_err(|_| StatusCode::INTERNAL_SERVER_ERROR);
+    }
+    let names = target::machine_names(asker.machine, asker.peer);
+    match shared.tree.machine_text(&names, "ipxe") {
+        // iPXE would hold the tree's signature against the machine's script, and blame the wrong file.
+        Some(_) => shared.tree.machine_text(&names, "ipxe.sig").map(Some).ok_or(StatusCode::NOT_FOUND),
+        None => Ok(None),
+    }
 }
 
 fn head_of(content: &Content, headers: &HeaderMap, get: bool) -> AnswerHead {

@@ -205,6 +205,12 @@ impl MachineBoot {
         self.failed = Some(format!("{stage} refused: {} for {}", asked.status, asked.path));
     }
 
+    /// iPXE does not believe a file.
+    pub(super) fn refused_by_ipxe(&mut self, at: Duration, file: &str, error: u32, clock: Option<u64>) {
+        self.last = at;
+        self.failed = Some(format!("iPXE refused {file}: {} ({error:08x})", pki::ipxe_reason(error, clock)));
+    }
+
     fn rate(&self, now: Duration) -> u64 {
         let from = now.saturating_sub(RATE_OVER);
         let bytes: u64 = self.samples.iter().filter(|(at, _)| *at > from).map(|(_, n)| n).sum();

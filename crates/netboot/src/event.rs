@@ -51,6 +51,17 @@ pub enum ClientEventKind {
         /// Who, when it said so.
         machine: MachineName,
     },
+    /// iPXE refused a file whose signature does not hold.
+    Refused {
+        /// Who.
+        machine: MachineName,
+        /// The file's name.
+        file: String,
+        /// iPXE's error number.
+        error: u32,
+        /// What its clock shows, in seconds since 1970.
+        clock: Option<u64>,
+    },
     /// A connection is over.
     Closed {
         /// Why, when it was refused or cut rather than closed.

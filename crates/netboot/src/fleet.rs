@@ -128,6 +128,8 @@ pub struct Nginx {
     pub base_url: String,
     /// The folder with the tree.
     pub root: String,
+    /// Whether the script is signed: then not a byte of it may change.
+    pub signed: bool,
 }
 
 impl Nginx {
@@ -135,8 +137,12 @@ impl Nginx {
     #[must_use]
     pub fn render(&self) -> String {
         // Braces are nginx's own here, so the few values are put in by name.
-        include_str!("nginx.conf")
-            .replace("{{listen}}", &self.listen.to_string())
+        let text = include_str!("nginx.conf");
+        let changes =
+            |line: &&str| line.contains("sub_filter") || line.contains("names the host under which");
+        let text: String =
+            text.split_inclusive('\n').filter(|line| !(self.signed && changes(line))).collect();
+        text.replace("{{listen}}", &self.listen.to_string())
             .replace("{{base-url}}", &self.base_url)
             .replace("{{root}}", &self.root)
     }
@@ -174,9 +180,20 @@ mod tests {
     }
 
     #[test]
+    fn nginx_changes_no_byte_of_a_signed_script() {
+        let listen = "192.168.56.1:8089".parse().unwrap();
+        let nginx = |signed| {
+            Nginx { listen, base_url: "http://a".to_owned(), root: "/srv/x".to_owned(), signed }.render()
+        };
+        assert!(nginx(false).contains("sub_filter") && !nginx(true).contains("sub_filter"));
+        assert!(nginx(true).contains("try_files /machines/$netboot_machine.ipxe.sig /boot.ipxe.sig =404;"));
+    }
+
+    #[test]
     fn nginx_has_every_value_put_in() {
         let listen = "192.168.56.1:8089".parse().unwrap();
-        let nginx = Nginx { listen, base_url: "http://a".to_owned(), root: "/srv/x".to_owned() };
+        let nginx =
+            Nginx { listen, base_url: "http://a".to_owned(), root: "/srv/x".to_owned(), signed: false };
         let text = nginx.render();
         assert!(
             !text.contains("{{") && text.contains("listen 192.168.56.1:8089;") && text.contains("/srv/x")

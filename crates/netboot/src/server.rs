@@ -52,6 +52,8 @@ pub struct ServerConfig {
     pub overrides: BTreeMap<String, Vec<u8>>,
     /// Answers that go wrong on purpose, by path such as `vmlinuz`.
     pub faults: BTreeMap<String, Fault>,
+    /// Signs the scripts that are made for one machine; without it, a signed tree is served as it is.
+    pub signer: Option<Arc<pki::Signer>>,
     /// What clients may take.
     pub limits: ServerLimits,
     /// Told of every event.
@@ -69,6 +71,7 @@ impl ServerConfig {
             machines: None,
             overrides: BTreeMap::new(),
             faults: BTreeMap::new(),
+            signer: None,
             limits: ServerLimits::default(),
             observer: None,
         }

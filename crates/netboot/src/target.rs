@@ -63,6 +63,18 @@ pub(super) fn machine(query: &str) -> MachineName {
     MachineName { mac: value("mac").and_then(|m| mac(&m)), uuid: value("uuid").filter(|u| is_uuid(u)) }
 }
 
+/// The file, iPXE's error number and what its clock shows, from the query with which a signed script tells that it refused one. Everything
+/// else than a plain name and a number is left out.
+pub(super) fn refused(query: &str) -> Option<(String, u32, Option<u64>)> {
+    let value =
+        |name| query.split('&').filter_map(|p| p.split_once('=')).find(|(k, _)| *k == name).map(|(_, v)| v);
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    let file = value("file").filter(|f| (1..=32).contains(&f.len()) && f.chars().all(plain))?;
+    let error = value("error")?;
+    let hex = |text: &str| u64::from_str_radix(text.strip_prefix("0x").unwrap_or(text), 16).ok();
+    Some((file.to_owned(), u32::try_from(hex(error)?).ok()?, value("clock").and_then(hex)))
+}
+
 /// Six pairs of hex digits joined by `:` or `-`, as `52:54:00:12:34:56`.
 pub(super) fn mac(text: &str) -> Option<String> {
     let text = text.to_ascii_lowercase();
@@ -163,6 +175,20 @@ mod tests {
         assert_eq!(machine("mac=52%3A54%3A00%3Aab%3Acd%3Aef").mac.as_deref(), Some("52:54:00:ab:cd:ef"));
         for bad in ["mac=../../x", "mac=52:54:00:ab:cd", "mac=", "uuid=../x", "uuid=4c4c4544", "macx=1", ""] {
             assert_eq!(machine(bad), MachineName::default(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_names_a_plain_file_and_a_number() {
+        let told = |query| refused(query);
+        assert_eq!(
+            told("mac=x&file=vmlinuz&error=0x1c69e502"),
+            Some(("vmlinuz".to_owned(), 0x1c69_e502, None))
+        );
+        assert_eq!(told("file=a&error=1&clock=0x10"), Some(("a".to_owned(), 1, Some(16))));
+        for bad in ["file=../x&error=1", "file=&error=1", "file=a%0a&error=1", "file=a", "file=a&error=x", ""]
+        {
+            assert_eq!(told(bad), None, "{bad}");
         }
     }
 

@@ -49,6 +49,11 @@ impl Timeline {
                 self.machines[index].reach(BootStage::Up, event.at);
                 Some(index)
             }
+            ClientEventKind::Refused { machine, file, error, clock } => {
+                let index = self.find(event, machine, Some(event.peer));
+                self.machines[index].refused_by_ipxe(event.at, file, *error, *clock);
+                Some(index)
+            }
             ClientEventKind::Closed { .. } => {
                 self.connections.remove(&event.connection);
                 None
@@ -275,6 +280,19 @@ mod tests {
         assert_eq!(lab.text(99.0), ["10.0.0.1: kernel refused: 404 for /Kernel"]);
         lab.whole(100.0, 1, FileRole::Kernel);
         assert_eq!(lab.text(100.0), ["10.0.0.1: kernel sent"]);
+    }
+
+    #[test]
+    fn a_signature_that_ipxe_refuses_is_named_with_file_and_reason() {
+        let mut lab = TimelineLab::default();
+        lab.whole(0.0, 1, FileRole::Script);
+        lab.whole(1.0, 1, FileRole::Kernel);
+        let machine = MachineName::default();
+        let what =
+            ClientEventKind::Refused { machine, file: "vmlinuz".to_owned(), error: 0x1c69_e502, clock: None };
+        lab.tell(2.0, 1, 1, what);
+        let want = "10.0.0.1: iPXE refused vmlinuz: the signature does not match the file (1c69e502)";
+        assert_eq!(lab.text(30.0), [want]);
     }
 
     #[test]

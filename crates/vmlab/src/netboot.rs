@@ -64,9 +64,54 @@ pub fn changes(script: &str, config: Option<&str>, kernel_size: u64, sabotage: O
         Some(Sabotage::NoScript) => SCRIPTS.iter().for_each(|s| fault(s, Fault::Status(404))),
         Some(Sabotage::NoCloudConfig) => fault(CONFIG, Fault::Status(404)),
         Some(Sabotage::StalledKernel) => fault("vmlinuz", Fault::StallAfter(kernel_size / 2)),
-        Some(Sabotage::NoDhcp | Sabotage::DamagedInitrd | Sabotage::Panic) | None => {}
+        Some(Sabotage::NoSignature) => fault("initrd.sig", Fault::Status(404)),
+        Some(
+            Sabotage::NoDhcp
+            | Sabotage::DamagedInitrd
+            | Sabotage::Panic
+            | Sabotage::Expired
+            | Sabotage::SwappedKernel
+            | Sabotage::OtherKey,
+        )
+        | None => {}
     }
     changes
+}
+
+/// What a server that cannot sign changes of a signed tree, with this kernel.
+///
+/// # Errors
+/// When no key can be made.
+pub fn forged(kernel: &[u8], sabotage: Option<Sabotage>) -> anyhow::Result<Changes> {
+    let mut changes = changes("", None, kernel.len() as u64, sabotage);
+    changes.overrides.clear();
+    match sabotage {
+        Some(Sabotage::SwappedKernel) => {
+            let mut other = kernel.to_vec();
+            // Behind its header: the kernel would run.
+            if let Some(byte) = other.last_mut() {
+                *byte ^= 1;
+            }
+            changes.overrides.insert("vmlinuz".to_owned(), other);
+        }
+        Some(Sabotage::OtherKey) => {
+            let script = b"#!ipxe\necho somebody else's script runs\n".to_vec();
+            changes.overrides.insert("boot.ipxe.sig".to_owned(), by_another_key(&script)?);
+            changes.overrides.insert("boot.ipxe".to_owned(), script);
+        }
+        _ => {}
+    }
+    Ok(changes)
+}
+
+/// A signature that is right in all but who made it.
+fn by_another_key(data: &[u8]) -> anyhow::Result<Vec<u8>> {
+    let chance = |n| pki::Chance { key: [n; 32].into(), serial: [n; 16], salt: [n; 16], iv: [n; 16] };
+    let lifetime = pki::Lifetime { until: 4_000_000_000 };
+    let root = pki::authority("netboot root", lifetime, &chance(1), None).map_err(anyhow::Error::msg)?;
+    let signer = pki::signer("netboot", lifetime, &chance(2), None, (&root.secret, None));
+    let signer = pki::Signer::open(&signer.map_err(anyhow::Error::msg)?.secret, None)?;
+    Ok(signer.sign(data)?)
 }
 
 #[cfg(test)]

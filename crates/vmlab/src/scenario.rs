@@ -137,7 +137,7 @@ struct Trial<'a> {
 impl Trial<'_> {
     fn run(&mut self) -> Result<Outcome> {
         match self.scenario.proof {
-            Proof::Up | Proof::Kargs | Proof::CloudConfig => self.comes_up(),
+            Proof::Up | Proof::OldClock | Proof::Kargs | Proof::CloudConfig => self.comes_up(),
             Proof::Fails(sabotage) => self.fails(sabotage),
             Proof::Counts(boots) if self.setup.dist.speaks => self.counts(boots),
             Proof::Counts(boots) => self.keeps_state(boots),
@@ -340,6 +340,14 @@ impl Trial<'_> {
     fn serve(&self, nonce: &str, at: SocketAddrV4) -> Result<RunningServer> {
         let samples = self.setup.samples.as_ref().filter(|_| self.lab.is_some());
         let tree = samples.map_or(&self.setup.tree, |s| &s.tree);
+        let sabotage = match self.scenario.proof {
+            Proof::Fails(sabotage) => Some(sabotage),
+            _ => None,
+        };
+        if self.setup.dist.signed {
+            let changes = netboot::forged(&fs_err::read(tree.join("vmlinuz"))?, sabotage)?;
+            return RunningServer::start(tree, at, changes);
+        }
         let mut script = fs_err::read_to_string(tree.join("boot.html"))?;
         let mut args = self.args(nonce).join(" ");
         let config = self.scenario.fetches_config().then(|| self.config(nonce));
@@ -350,10 +358,6 @@ impl Trial<'_> {
             script = netboot::without_seed(&script);
         }
         let script = netboot::with_args(&script, &args)?;
-        let sabotage = match self.scenario.proof {
-            Proof::Fails(sabotage) => Some(sabotage),
-            _ => None,
-        };
         let kernel = fs_err::metadata(tree.join("vmlinuz"))?.len();
         RunningServer::start(tree, at, netboot::changes(&script, config.as_deref(), kernel, sabotage))
     }

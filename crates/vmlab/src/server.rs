@@ -63,7 +63,10 @@ fn fact(what: &ClientEventKind) -> Option<Fact> {
         },
         ClientEventKind::Moved { request, sent } => Fact::HttpMoved { request: *request, sent: *sent },
         ClientEventKind::Ended { request, sent, .. } => Fact::HttpEnded { request: *request, sent: *sent },
-        ClientEventKind::Dhcp { .. } | ClientEventKind::Up { .. } | ClientEventKind::Closed { .. } => {
+        ClientEventKind::Dhcp { .. }
+        | ClientEventKind::Refused { .. }
+        | ClientEventKind::Up { .. }
+        | ClientEventKind::Closed { .. } => {
             return None;
         }
     })

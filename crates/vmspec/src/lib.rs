@@ -39,6 +39,8 @@ pub struct Machine {
     pub nics: Vec<Card>,
     /// What the firmware tries, first to last.
     pub boot: Vec<BootDevice>,
+    /// The date that its clock shows when it is switched on, as `2000-01-01`; today unless given. QEMU's alone.
+    pub clock: Option<String>,
     /// The file that takes what the guest writes to its first serial port (0x3f8, IRQ 4).
     pub serial: Utf8PathBuf,
     /// VirtualBox's name for the guest's operating system, such as `Linux_64`; QEMU has no use for it.

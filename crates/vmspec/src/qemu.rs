@@ -83,7 +83,7 @@ pub fn command(machine: &Machine, host: &QemuHost, watch: &Watch) -> Result<Cmd>
         .args(["-no-user-config", "-nodefaults", "-machine", "pc", "-vga", "std"])
         .args(["-accel", if host.accel == Accel::Kvm { "kvm" } else { "tcg" }])
         .args(["-m", &machine.memory_mib.to_string(), "-smp", &machine.cpus.to_string()])
-        .args(["-rtc", "base=utc", "-boot", "strict=on"]);
+        .args(["-rtc", &format!("base={}", machine.clock.as_deref().unwrap_or("utc")), "-boot", "strict=on"]);
     if machine.firmware == Firmware::Uefi {
         cmd = cmd.args(firmware(host)?);
     }

@@ -56,6 +56,8 @@ pub enum Proof {
     CloudConfig,
     /// A key in a cloud-config opens the guest's SSH through the forwarded port.
     Ssh,
+    /// It comes up although its clock was never set: it shows the year 2000.
+    OldClock,
     /// It fails, and we say why.
     Fails(Sabotage),
     /// Containers run.
@@ -75,6 +77,14 @@ pub enum Sabotage {
     StalledKernel,
     /// The cloud-config is not on the server.
     NoCloudConfig,
+    /// Of a signed tree, the server gives another kernel.
+    SwappedKernel,
+    /// Of a signed tree, the server gives a script that another key signed.
+    OtherKey,
+    /// Of a signed tree, the server has lost the initrd's signature.
+    NoSignature,
+    /// The machine's clock shows a day on which the signer's certificate is no longer valid.
+    Expired,
     /// The guest's first process ends at once, as RancherOS's does on a parameter of the wrong type.
     Panic,
 }
@@ -89,6 +99,7 @@ impl Sabotage {
             Self::NoDhcp => Cause::NoDhcp,
             Self::StalledKernel => Cause::Stalled,
             Self::NoCloudConfig => Cause::NoCloudConfig,
+            Self::SwappedKernel | Self::OtherKey | Self::NoSignature | Self::Expired => Cause::Refused,
             Self::Panic => Cause::Panic,
         }
     }
@@ -139,6 +150,31 @@ pub const ALL: &[Scenario] = &[
         BIOS,
         Proof::Fails(Sabotage::NoCloudConfig),
         "no cloud-config on the server: fails, and is named",
+    ),
+    netboot("signed-clock", BIOS, Proof::OldClock, "a signed tree, and a clock that shows the year 2000"),
+    netboot(
+        "signed-kernel",
+        UEFI,
+        Proof::Fails(Sabotage::SwappedKernel),
+        "a signed tree, and another kernel on the server: iPXE refuses it, and it is named",
+    ),
+    netboot(
+        "signed-key",
+        BIOS,
+        Proof::Fails(Sabotage::OtherKey),
+        "a script signed by another key: iPXE refuses it, and it is named",
+    ),
+    netboot(
+        "signed-stripped",
+        BIOS,
+        Proof::Fails(Sabotage::NoSignature),
+        "an initrd without its signature: iPXE refuses it, and it is named",
+    ),
+    netboot(
+        "signed-expired",
+        BIOS,
+        Proof::Fails(Sabotage::Expired),
+        "after the end of the signer's certificate: iPXE refuses, and says so",
     ),
     iso("iso-cd-bios", BIOS, Attach::Cd, Proof::Up, "the ISO as a CD under BIOS"),
     iso("iso-usb-bios", BIOS, Attach::Usb, Proof::Up, "the ISO as a USB stick under BIOS"),
@@ -196,6 +232,8 @@ pub struct Dist {
     pub embed_areas: bool,
     /// What a guest says of the cloud-config that the netboot tree carries, if it carries one.
     pub netboot_config: Option<String>,
+    /// Whether iPXE loads only what is signed.
+    pub signed: bool,
     /// Whether the guest prints `media: ` facts about state and cloud-config.
     pub speaks: bool,
     /// Who logs in over SSH with a key of the cloud-config, which also sets the host name at the login prompt.
@@ -219,6 +257,7 @@ impl Scenario {
     pub fn obstacle_of_virtualbox(&self, system: System) -> Option<String> {
         let why = match (self.start, self.proof) {
             (Start::Iso(Attach::Usb), _) => "VirtualBox cannot present an image as a USB stick",
+            _ if self.clock().is_some() => "only QEMU's clock is set here",
             (_, Proof::Fails(Sabotage::NoDhcp)) => "VirtualBox shows us no packets to tell it by",
             (_, Proof::Containers(_)) => "the disks and cards of these machines are QEMU's",
             // The host gets its address only when a machine starts, and the server must be there before.
@@ -236,7 +275,7 @@ impl Scenario {
         let no = |text: &str| Some(text.to_owned());
         match self.proof {
             _ if dist.speaks && self.proof != Proof::Ssh => {}
-            Proof::Up | Proof::Fails(_) | Proof::Kargs | Proof::Containers(_) => {}
+            Proof::Up | Proof::OldClock | Proof::Fails(_) | Proof::Kargs | Proof::Containers(_) => {}
             Proof::Counts(_) if dist.state_label.is_none() => {
                 return no("its kernel arguments name no state disk (rancher.state.dev=LABEL=…)");
             }
@@ -251,6 +290,12 @@ impl Scenario {
             }
             if dist.ipxe_iso.is_none() {
                 return no("there is no ipxe.iso");
+            }
+            if self.needs_signatures() && !dist.signed {
+                return no("the netboot tree is not signed");
+            }
+            if dist.signed && (self.fetches_config() || matches!(self.proof, Proof::Containers(_))) {
+                return no("the netboot tree is signed, and this would change its script");
             }
             if self.firmware == UEFI && !dist.ipxe_uefi {
                 return no("ipxe.iso has nothing for UEFI to start; build it with --engine source");
@@ -319,6 +364,7 @@ impl Scenario {
             nics: nic.into_iter().collect(),
             boot: vec![BootDevice::Medium],
             serial: serial_log(dir),
+            clock: self.clock().map(str::to_owned),
             os_type: spec.os_type.clone(),
             usb_keyboard: false,
         }
@@ -343,7 +389,7 @@ impl Scenario {
             (Start::Iso(_), Proof::CloudConfig | Proof::Containers(_)) => {
                 Some(format!("seed {}", config_line(nonce)))
             }
-            (Start::Netboot, Proof::Up) => dist.netboot_config.clone(),
+            (Start::Netboot, Proof::Up | Proof::OldClock) => dist.netboot_config.clone(),
             _ if self.fetches_config() => Some(format!("url {}", config_line(nonce))),
             _ => None,
         };
@@ -352,7 +398,8 @@ impl Scenario {
         let by_name = !dist.speaks && matches!(self.proof, Proof::CloudConfig | Proof::Ssh);
         Want {
             netboot: self.start == Start::Netboot,
-            nonce: Some(nonce.to_owned()),
+            // The script of a signed tree stays as it is.
+            nonce: Some(nonce.to_owned()).filter(|_| self.start != Start::Netboot || !dist.signed),
             ready: if by_name { format!("{} login:", host_name(nonce)) } else { spec.ready.clone() },
             cloud_config,
             cmdline: match self.proof {
@@ -360,6 +407,22 @@ impl Scenario {
                 _ => Vec::new(),
             },
             limit: spec.boot_timeout.unwrap_or_else(usual),
+        }
+    }
+
+    /// Whether it shows something of a signed tree alone.
+    fn needs_signatures(&self) -> bool {
+        use Sabotage::{Expired, NoSignature, OtherKey, SwappedKernel};
+        matches!(self.proof, Proof::OldClock | Proof::Fails(SwappedKernel | OtherKey | NoSignature | Expired))
+    }
+
+    /// What the machine's clock shows, where it is not today.
+    fn clock(&self) -> Option<&'static str> {
+        match self.proof {
+            Proof::OldClock => Some("2000-01-01"),
+            // No signer of ours lasts so long.
+            Proof::Fails(Sabotage::Expired) => Some("2060-01-01"),
+            _ => None,
         }
     }
 

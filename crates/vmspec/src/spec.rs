@@ -274,6 +274,7 @@ impl VmSpec {
             nics: self.nics.iter().map(|spec| self.planned(spec)).collect(),
             boot: self.boot.clone(),
             serial: serial_log(dir),
+            clock: None,
             os_type: self.os_type.clone(),
             usb_keyboard: false,
         }

@@ -8,6 +8,7 @@ mod fleet;
 #[cfg(unix)]
 mod process;
 pub(crate) mod servers;
+mod signed;
 
 use std::{
     collections::BTreeMap,

@@ -58,7 +58,10 @@ fn nginx_serves_a_tree_as_we_do() {
     put("tree/machines/secret", b"secret");
     let addr = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let base_url = "http://192.168.56.1:8089".to_owned();
-    put("site.conf", Nginx { listen: addr, base_url, root: root.join("tree").into() }.render().as_bytes());
+    put(
+        "site.conf",
+        Nginx { listen: addr, base_url, root: root.join("tree").into(), signed: false }.render().as_bytes(),
+    );
     let folders: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
         .map(|n| format!("{n}_temp_path {root}/{n};\n"))
         .concat();

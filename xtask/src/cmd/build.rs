@@ -1,5 +1,7 @@
 //! From a selection on the command line to a plan with its keys: what `dist`, `plan` and `verify` share.
 
+use std::sync::Arc;
+
 use anyhow::{Result, anyhow};
 use camino::Utf8PathBuf;
 
@@ -41,6 +43,9 @@ pub struct Selection {
     /// Whether a Docker system carries a sample image, for `vm test`.
     #[arg(skip)]
     pub samples: bool,
+    /// What signs the netboot tree, with the commands that have options for it.
+    #[arg(skip)]
+    pub signer: Option<Arc<pki::Signer>>,
     /// A folder that is searched for released files before the network is.
     #[arg(long, value_name = "DIR")]
     pub artifacts: Option<Utf8PathBuf>,
@@ -53,6 +58,7 @@ pub struct Build<'a> {
     profile: &'a Profile,
     engine: Engine,
     line: Line,
+    signer: Option<Arc<pki::Signer>>,
     /// The plan and where its outputs land.
     pub planned: Planned,
 }
@@ -71,7 +77,7 @@ impl<'a> Build<'a> {
         let engine = selection.engine.unwrap_or(profile.engine);
         let line = Line::new(profile, selection.password.get(ctx)?.as_deref())?;
         let planned = plan(ctx, loaded, profile, selection, line.clone(), media::plan)?;
-        Ok(Self { ctx, loaded, profile, engine, line, planned })
+        Ok(Self { ctx, loaded, profile, engine, line, signer: selection.signer.clone(), planned })
     }
 
     /// Plans the ISO of a profile once for each of these lines of parameters.
@@ -88,7 +94,7 @@ impl<'a> Build<'a> {
         let line = Line::new(profile, None)?;
         let variants = |order: &Order<'_>| media::variants(order, lines);
         let planned = plan(ctx, loaded, profile, selection, line.clone(), variants)?;
-        Ok(Self { ctx, loaded, profile, engine: Engine::Prebuilt, line, planned })
+        Ok(Self { ctx, loaded, profile, engine: Engine::Prebuilt, line, signer: None, planned })
     }
 
     /// Has the parameters and the cloud-config checked: shows every remark, and stops at errors.
@@ -195,6 +201,7 @@ impl<'a> Build<'a> {
             keys,
             profile: &self.profile.name,
             engine: self.engine,
+            signer: self.signer.as_deref(),
             epoch: self.epoch(),
         }
     }

@@ -5,6 +5,7 @@ use camino::Utf8PathBuf;
 
 use super::{
     build::{Build, Selection},
+    netboot_key::{self, NetbootKeyArgs},
     password::PasswordArgs,
     sign::{self, KeyPassword},
 };
@@ -28,6 +29,7 @@ use report::{Event, table::count};
 \x20 cargo xtask dist --install                    # on a fresh machine: the default profile\n\
 \x20 cargo xtask dist rancheros --password-prompt  # with a password of your own\n\
 \x20 cargo xtask dist rancheros --engine prebuilt  # iPXE as the distribution has it\n\
+\x20 cargo xtask dist rancheros --netboot-key keys/signer.pem  # a netboot tree that iPXE verifies\n\
 \x20 cargo xtask dist --explain                    # which node would be built, and why")]
 pub struct DistArgs {
     /// What to build.
@@ -48,6 +50,9 @@ pub struct DistArgs {
     /// Where that key's password comes from.
     #[command(flatten)]
     pub key_password: KeyPassword,
+    /// What signs the netboot tree.
+    #[command(flatten)]
+    pub netboot_key: NetbootKeyArgs,
     /// Say for each node what changed since it was last built, and build nothing.
     #[arg(long)]
     pub explain: bool,
@@ -69,7 +74,12 @@ pub fn run(ctx: &Ctx, args: &DistArgs) -> Result<()> {
         let build = Build::new(ctx, &loaded, profile, &selection)?;
         return super::explain::run(ctx, &build, &build.keys()?);
     }
+    let loaded = mediabuild::workspace::load::load(ctx)?;
+    let profile = loaded.config.profile(selection.profile.as_deref())?;
+    let signer = args.netboot_key.of(ctx, profile)?;
+    let selection = Selection { signer: signer.clone(), ..selection };
     let built = build(ctx, &selection, args.install)?;
+    ctx.report.note(netboot_key::said(profile, signer.as_deref()));
     if let Some(key) = &args.sign {
         sign::with(ctx, &built.dir, key, &args.key_password)?;
     }
@@ -97,6 +107,9 @@ pub(super) fn build(ctx: &Ctx, selection: &Selection, install: bool) -> Result<B
     preflight::can_build(std::env::consts::OS, &profile.name)?;
     preflight::check(ctx, &needs::dist(&profile.media, engine), install)
         .map_err(|e| without_compiler(e, &profile.name, engine))?;
+    if engine == Engine::Source && !profile.netboot.roots.is_empty() {
+        preflight::check(ctx, &needs::roots(), install)?;
+    }
     let build = Build::new(ctx, &loaded, profile, selection)?;
     build.check_params()?;
     let store = Store::open(&ctx.work, &ctx.report, &ctx.runner.interrupt)?;

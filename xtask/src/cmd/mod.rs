@@ -18,6 +18,7 @@ pub mod iso;
 pub mod kargs;
 mod kargs_lists;
 pub mod key;
+mod netboot_key;
 pub mod params;
 pub mod password;
 mod pattern;

@@ -4,7 +4,10 @@
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::{build::Selection, dist, password::PasswordArgs, secret_scan::show, verify as verify_cmd};
+use super::{
+    build::Selection, dist, netboot_key::NetbootKeyArgs, password::PasswordArgs, secret_scan::show,
+    verify as verify_cmd,
+};
 use buildexec::ctx::Ctx;
 use failure::{Explain as _, Failure, Kind};
 use mediabuild::workspace::{load, load::Loaded};
@@ -23,6 +26,9 @@ pub struct PublishArgs {
     /// Where iPXE comes from [default: the profile's engine].
     #[arg(long, value_enum, conflicts_with = "from")]
     pub engine: Option<Engine>,
+    /// What signs the netboot tree.
+    #[command(flatten)]
+    pub netboot_key: NetbootKeyArgs,
     /// Take these folders, each as `dist` wrote it, instead of building: what the jobs of a matrix made.
     #[arg(long, value_name = "DIR", num_args = 1..)]
     pub from: Vec<Utf8PathBuf>,
@@ -97,7 +103,9 @@ fn read_notes(ctx: &Ctx, tag: Option<&str>) -> Result<String> {
 fn folders(ctx: &Ctx, args: &PublishArgs) -> Result<Vec<Utf8PathBuf>> {
     if args.from.is_empty() {
         let (profile, engine) = (args.profile.clone(), args.engine);
-        let selection = Selection { profile, engine, ..Selection::default() };
+        let loaded = load::load(ctx)?;
+        let signer = args.netboot_key.of(ctx, loaded.config.profile(profile.as_deref())?)?;
+        let selection = Selection { profile, engine, signer, ..Selection::default() };
         return Ok(vec![dist::build(ctx, &selection, false)?.dir]);
     }
     args.from.iter().map(|dir| ctx.absolute(dir.clone())).collect()

@@ -9,6 +9,7 @@ use std::{
 use anyhow::Result;
 use camino::Utf8PathBuf;
 
+use super::netboot_key::NetbootKeyArgs;
 use buildexec::ctx::Ctx;
 use failure::{Failure, Kind};
 use mediabuild::workspace::load;
@@ -43,6 +44,9 @@ pub struct ServeArgs {
     /// and cloud-configs are told only under names that are known: the base-url's, this host's, and these.
     #[arg(long, value_name = "NAME")]
     pub host: Vec<String>,
+    /// What signs the scripts that are made for one machine, of a signed tree.
+    #[command(flatten)]
+    pub netboot_key: NetbootKeyArgs,
     /// Serve this folder instead of a profile's.
     #[arg(long, value_name = "FOLDER", conflicts_with = "profile")]
     pub tree: Option<Utf8PathBuf>,
@@ -84,6 +88,8 @@ pub fn run(ctx: &Ctx, args: &ServeArgs) -> Result<()> {
     site.check_built()?;
     let mut config = site.config(ctx, args);
     let (tx, events) = mpsc::channel();
+    config.signer = args.netboot_key.open(ctx)?;
+    site.say_what_is_signed(ctx, config.signer.is_some());
     config.observer = Some(Arc::new(move |e| _ = tx.send(e.clone())));
     let tree = config.tree.clone();
     let server = Server::start(config)?;
@@ -132,6 +138,34 @@ impl Site {
             base_url: profile.base_url.clone(),
             profile: Some(profile.name.clone()),
         })
+    }
+
+    fn is_signed(&self) -> bool {
+        self.tree.join("boot.ipxe.sig").is_file()
+    }
+
+    /// A signed tree without the key stands as it was signed; what would have to be made anew is named.
+    fn say_what_is_signed(&self, ctx: &Ctx, key: bool) {
+        let signed = self.is_signed();
+        if key && !signed {
+            ctx.report.warn(format!("{} is not signed: iPXE of this tree asks for no signatures", self.tree));
+        }
+        if !signed || key {
+            return;
+        }
+        ctx.report.note(format!(
+            "the tree is signed and served as it is, for {}; with --netboot-key its script is signed for any address",
+            self.base_url
+        ));
+        let own = self.machines.iter().filter_map(|m| m.read_dir_utf8().ok()).flatten().flatten();
+        for script in own.filter(|f| f.path().extension() == Some("ipxe")) {
+            if !Utf8PathBuf::from(format!("{}.sig", script.path())).is_file() {
+                ctx.report.warn(format!(
+                    "iPXE refuses {}: no signature lies beside it, and no key is given",
+                    script.path()
+                ));
+            }
+        }
     }
 
     fn check_built(&self) -> Result<()> {
@@ -206,7 +240,8 @@ impl Site {
                 let copy = self.machines.as_ref().map_or_else(String::new, |m| {
                     format!("# Machines' own files, where there are any: cp -r {m} {root}/\n")
                 });
-                let config = fleet::Nginx { listen, base_url, root: root.clone() }.render();
+                let signed = self.is_signed();
+                let config = fleet::Nginx { listen, base_url, root: root.clone(), signed }.render();
                 format!("# The tree: cp -r {}/. {root}/\n{copy}\n{config}", self.tree)
             }
             (Print::Dnsmasq, IpAddr::V4(address)) => {

@@ -5,7 +5,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{
     build::{Build, Selection},
-    dist,
+    dist, netboot_key,
     password::PasswordArgs,
 };
 use attest::{MANIFEST, Manifest};
@@ -24,6 +24,9 @@ pub struct VerifyArgs {
     /// A minisign public key: the media must be signed by it.
     #[arg(long, value_name = "PUB")]
     pub key: Option<Utf8PathBuf>,
+    /// A certificate that iPXE of these media trusts [default: netboot.roots of media.toml].
+    #[arg(long, value_name = "FILE")]
+    pub netboot_root: Vec<Utf8PathBuf>,
     /// Build the media again from what the manifest names, in a folder of its own, and compare every byte.
     #[arg(long, group = "sources")]
     pub rebuild: bool,
@@ -94,10 +97,28 @@ fn look_into(ctx: &Ctx, subject: &Subject<'_>, args: &VerifyArgs, checks: &mut C
         fetch(ctx, loaded, manifest, args)?;
     }
     subject.contents(checks)?;
+    verify::netboot::check(subject, roots(ctx, subject, args)?.as_deref(), netboot_key::now(), checks);
     if args.rebuild {
         build_again(ctx, subject, args, checks)?;
     }
     Ok(())
+}
+
+/// The certificates that iPXE trusts: as given, else as this repository says.
+fn roots(ctx: &Ctx, subject: &Subject<'_>, args: &VerifyArgs) -> Result<Option<Vec<pki::Certificate>>> {
+    let read = |file: &Utf8PathBuf| {
+        let text = fs_err::read_to_string(file).unwrap_or_default();
+        pki::certificates(&text)
+            .filter(|c| !c.is_empty())
+            .ok_or_else(|| Failure::new(Kind::Usage, format!("{file} is not a certificate in PEM")).into())
+    };
+    if !args.netboot_root.is_empty() {
+        let all = args.netboot_root.iter().map(read).collect::<Result<Vec<_>>>()?;
+        return Ok(Some(all.concat()));
+    }
+    let profile = subject.manifest.as_ref().map(|m| m.profile.as_str());
+    let profile = subject.loaded.and_then(|l| l.config.profile(profile).ok());
+    profile.filter(|p| !p.netboot.roots.is_empty()).map(|p| netboot_key::roots(ctx, p)).transpose()
 }
 
 /// Brings into the store what this machine makes of the very inputs that the manifest names: kernel and initrd out of
@@ -222,6 +243,7 @@ fn selection(manifest: &Manifest, args: &VerifyArgs) -> Selection {
         ipxe_repo: args.ipxe_repo.clone(),
         keep_secrets: false,
         samples: false,
+        signer: None,
         password: args.password.clone(),
         artifacts: args.artifacts.clone(),
     }

@@ -34,6 +34,8 @@ pub struct Publish<'a> {
     pub profile: &'a str,
     /// How iPXE was had.
     pub engine: mediaplan::config::Engine,
+    /// What signs the files that iPXE verifies; the key leaves no trace but the signatures.
+    pub signer: Option<&'a pki::Signer>,
     /// Seconds since 1970 that stood for "now".
     pub epoch: u64,
 }
@@ -143,6 +145,9 @@ impl Publish<'_> {
         for (path, artifact) in &self.planned.outputs {
             fields.add(path, self.keys.key(artifact.node).bytes());
         }
+        if let Some(signer) = self.signer {
+            fields.add("signer", signer.certificate().der());
+        }
         // The manifest also says what no key depends on, such as which package brought a file.
         for input in self.keys.ids().flat_map(|id| self.keys.inputs(id)) {
             fields.add(&input.label, input.value.as_bytes());
@@ -188,6 +193,7 @@ impl Publish<'_> {
             outputs.insert(path.clone(), made);
         }
         let mut sums: Vec<_> = outputs.into_iter().collect();
+        sums.extend(self.sign(new)?);
         for (name, text) in statements(&manifest) {
             fs_err::write(new.join(name), &text)?;
             let mut hasher = SumsHasher::both();
@@ -247,6 +253,20 @@ impl Publish<'_> {
             Some((path.to_owned(), Sums { size: same(path)?.1, sha256: digest.parse().ok()?, sha512 }))
         });
         Ok(sums.collect())
+    }
+
+    /// Writes a signature beside each file that iPXE verifies.
+    fn sign(&self, new: &Utf8Path) -> Result<Vec<(String, Sums)>> {
+        let Some(signer) = self.signer else { return Ok(Vec::new()) };
+        let one = |path: &String| {
+            let signature = signer.sign(&fs_err::read(new.join(path))?)?;
+            let name = format!("{path}.sig");
+            fs_err::write(new.join(&name), &signature)?;
+            let mut hasher = SumsHasher::both();
+            hasher.update(&signature);
+            Ok((name, hasher.finish()))
+        };
+        self.planned.signed.iter().map(one).collect()
     }
 
     fn entry(&self, node: NodeId) -> Utf8PathBuf {

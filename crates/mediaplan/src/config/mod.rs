@@ -3,6 +3,7 @@
 mod base_url;
 mod distribution;
 pub mod lock;
+mod netboot;
 pub mod raw;
 pub mod repository;
 
@@ -12,6 +13,7 @@ use anyhow::Result;
 pub use base_url::BaseUrl;
 pub use distribution::{Archive, Distribution};
 pub use lock::{Lock, Locked, LockedPackage};
+pub use netboot::{Netboot, Trust};
 pub use raw::{Compress, Engine, KernelFlavour, Media, Released, SecureBoot};
 
 use bootparams::{Os, Params};
@@ -73,6 +75,8 @@ pub struct Profile {
     pub media: Media,
     /// The machine that its guest needs.
     pub vm: VmSpec,
+    /// What iPXE believes of what a server sends; the same for all profiles.
+    pub netboot: Netboot,
     /// Files of `isofs/<profile>/`, by their path in it; whoever reads the disk fills it in.
     pub overlay: Vec<String>,
 }
@@ -133,8 +137,11 @@ impl Config {
         let raw: raw::MediaToml = toml::from_str(text)
             .map_err(|e| Failure::new(Kind::Config, "media.toml cannot be read").source(e))?;
         let mut wrong = Vec::new();
-        let profiles: BTreeMap<_, _> =
-            raw.profiles.iter().map(|(name, p)| (name.clone(), checked(name, p, &mut wrong))).collect();
+        let profiles: BTreeMap<_, _> = raw
+            .profiles
+            .iter()
+            .map(|(name, p)| (name.clone(), checked(name, p, &raw.netboot, &mut wrong)))
+            .collect();
         if !profiles.contains_key(&raw.default_profile) {
             wrong.push(format!("default-profile `{}` is not a profile", raw.default_profile));
         }
@@ -150,6 +157,7 @@ impl Config {
             wrong.push(format!("ipxe.commit `{}` is not 40 hex digits", raw.ipxe.commit));
         }
         wrong.extend(raw.distribution.problems());
+        wrong.extend(raw.netboot.problems());
         if !wrong.is_empty() {
             let all: Vec<_> = wrong.iter().map(|w| shown(w)).collect();
             let all = anyhow::anyhow!(all.join("\n"));
@@ -188,7 +196,7 @@ impl Config {
 }
 
 /// Checks one profile; what is wrong goes to `wrong`, so that all of it is shown at once.
-fn checked(name: &str, raw: &raw::ProfileToml, wrong: &mut Vec<String>) -> Profile {
+fn checked(name: &str, raw: &raw::ProfileToml, netboot: &Netboot, wrong: &mut Vec<String>) -> Profile {
     let mut check = |ok: bool, text: String| {
         if !ok {
             wrong.push(format!("profile.{}: {text}", name));
@@ -244,6 +252,7 @@ fn checked(name: &str, raw: &raw::ProfileToml, wrong: &mut Vec<String>) -> Profi
         }),
         media: raw.media.at(version_text),
         vm: raw.vm.clone(),
+        netboot: netboot.clone(),
         version,
         overlay: Vec::new(),
     }

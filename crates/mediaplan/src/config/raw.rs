@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::Distribution;
+use super::{Distribution, Netboot};
 use bootparams::Params;
 use vmspec::VmSpec;
 
@@ -19,6 +19,9 @@ pub struct MediaToml {
     pub ipxe: Ipxe,
     /// Whose packages media are made of.
     pub distribution: Distribution,
+    /// What iPXE believes of what a server sends.
+    #[serde(default)]
+    pub netboot: Netboot,
     /// The profiles, by name.
     #[serde(rename = "profile")]
     pub profiles: BTreeMap<String, ProfileToml>,

@@ -98,6 +98,8 @@ pub struct IpxeFromSource {
     pub config: Vec<String>,
     /// The script to embed; `None` compiles the objects that all scripts share.
     pub script: Option<Script>,
+    /// Certificates that it trusts, from the repository's root; without any, those that iPXE brings.
+    pub roots: Vec<String>,
     /// What `ipxe.iso` is made with.
     pub tools: Tools,
 }
@@ -109,14 +111,25 @@ impl Stage for IpxeFromSource {
 
     fn plan(&self, p: &mut Planner) -> Result<IpxeFiles> {
         let Some(script) = &self.script else { return self.objects(p) };
-        let compiled = p.ensure(&Self { script: None, ..self.clone() })?;
+        let compiled = p.ensure(&Self { script: None, roots: Vec::new(), ..self.clone() })?;
         let objects = &compiled[0].1;
         let script = p.ensure(script)?;
         let mut node = p.node::<Self>("iPXE linked around the script");
         let tree = Arg::Work("ipxe".to_owned());
         let embed = Arg::join([tree.clone(), "/src/bootscript".into()]);
         node.copy(objects, tree.clone()).copy(&script, embed);
-        node.run(self.make(&tree, "bootscript", "link iPXE around the script"));
+        let mut make = self.make(&tree, "bootscript", "link iPXE around the script");
+        if !self.roots.is_empty() {
+            // TRUST is what it believes, by digest; CERT carries the certificates, which servers need not send.
+            // make takes lists apart at commas, so the files get names of ours.
+            let names: Vec<_> = (0..self.roots.len()).map(|i| format!("root{i}.crt")).collect();
+            for (root, name) in self.roots.iter().zip(&names) {
+                node.copy(Arg::Src(root.clone()), Arg::join([tree.clone(), format!("/src/{name}").into()]));
+            }
+            let list = names.join(",");
+            make = make.arg(format!("TRUST={list}")).arg(format!("CERT={list}")).uses("openssl");
+        }
+        node.run(make);
         for (target, name) in TARGETS {
             let out = node.out(*name);
             node.copy(Arg::join([tree.clone(), format!("/src/{target}").into()]), out);

@@ -15,6 +15,7 @@ use super::{
 use crate::config::{Engine, IpxePin, Media, Profile};
 use bootparams::Target;
 use buildplan::{Artifact, Plan, Planner};
+use failure::{Failure, Kind};
 
 /// What is asked for: a profile, how, and out of what.
 #[derive(Clone, Debug)]
@@ -49,8 +50,16 @@ pub struct Planned {
     pub plan: Plan,
     /// Artifacts by their path in `dist/<profile>/`, in the order that people read them.
     pub outputs: Vec<(String, Artifact)>,
+    /// Outputs that get a signature beside them, by path: what iPXE loads and verifies.
+    pub signed: Vec<String>,
     /// The version in file names.
     pub version: String,
+}
+
+/// Whether iPXE loads an output, by its path, in a netboot: `boot.html` is the script's second name, which only an
+/// unsigned netboot asks for, and the cloud-config as a file of its own is read by the operating system.
+fn is_loaded(path: &str) -> bool {
+    ["boot.ipxe", "vmlinuz", "initrd", "seed.cpio"].iter().any(|name| path == format!("netboot/{name}"))
 }
 
 /// Plans everything that `dist/<profile>/` holds.
@@ -89,7 +98,9 @@ pub fn plan(order: &Order<'_>) -> Result<Planned> {
     if order.supply.docker.samples {
         outputs.push(("sample/greeter.tar".to_owned(), p.ensure(&order.supply.sample(Image::Greeter)?)?));
     }
-    Ok(Planned { plan: p.finish(), outputs, version })
+    let signed = profile.netboot.is_signed();
+    let signed = outputs.iter().map(|(path, _)| path.clone()).filter(|path| signed && is_loaded(path));
+    Ok(Planned { signed: signed.collect(), plan: p.finish(), outputs, version })
 }
 
 /// Plans the ISO of a profile with each of these lines of parameters in place of the order's, and nothing else of it.
@@ -115,7 +126,7 @@ pub fn variants(order: &Order<'_>, lines: &[Line]) -> Result<Planned> {
         })?;
         outputs.push((iso.name.clone(), iso));
     }
-    Ok(Planned { plan: p.finish(), outputs, version })
+    Ok(Planned { signed: Vec::new(), plan: p.finish(), outputs, version })
 }
 
 /// The profile's version; its kernel's, without what cannot stand in a file name, where it has none.
@@ -147,43 +158,58 @@ pub(super) fn title(profile: &Profile) -> ScriptValue {
 
 fn engine(p: &mut Planner, order: &Order<'_>, tools: Tools) -> Result<ipxe::IpxeFiles> {
     let script = embed_script(order.profile);
+    let netboot = &order.profile.netboot;
+    if order.engine == Engine::Prebuilt && netboot.is_signed() {
+        let text = "netboot.trust = \"signed\" needs iPXE from source: the distribution's has neither imgverify nor your roots";
+        return Err(Failure::new(Kind::Config, text).help("build with --engine source").into());
+    }
     match order.engine {
         Engine::Source => p.ensure(&ipxe::IpxeFromSource {
             pin: order.pin.clone(),
             patches: order.bootscripts.patches.clone(),
             config: order.bootscripts.config.clone(),
             script: Some(script),
+            roots: netboot.roots.clone(),
             tools,
         }),
         Engine::Prebuilt => p.ensure(&ipxe::Prebuilt::new(script, &order.supply.pins, tools)?),
     }
 }
 
+/// The script as it is without signatures, or the one that checks them.
+fn template(name: &str, profile: &Profile) -> String {
+    let signed = if profile.netboot.is_signed() { "-signed" } else { "" };
+    format!("bootscripts/{name}{signed}.ipxe")
+}
+
 /// What iPXE carries: an address, then the boot script of the server.
 fn embed_script(profile: &Profile) -> Script {
     let nic = profile.nic.clone().unwrap_or_default();
-    Script {
-        template: "bootscripts/embed.ipxe".to_owned(),
-        name: "embed.ipxe",
-        variables: vec![
-            ("title", title(profile)),
-            ("base-url", ScriptValue::Text(profile.base_url.to_string())),
-            ("nic", ScriptValue::Text(nic)),
-            ("timeout", ScriptValue::Text(profile.timeout.to_string())),
-        ],
-        embed_area: None,
+    let mut variables = vec![
+        ("title", title(profile)),
+        ("base-url", ScriptValue::Text(profile.base_url.to_string())),
+        ("nic", ScriptValue::Text(nic)),
+    ];
+    // The pause before the first try is for the key that opens the shell, which a signed netboot does not have.
+    if !profile.netboot.is_signed() {
+        variables.push(("timeout", ScriptValue::Text(profile.timeout.to_string())));
     }
+    Script { template: template("embed", profile), name: "embed.ipxe", variables, embed_area: None }
 }
 
 /// What the server gives: kernel, initrd, parameters.
 fn boot_script(profile: &Profile, line: &Line) -> Result<Script> {
-    let load_seed = if profile.cloud_config.is_some() {
-        "initrd ${base-url}/seed.cpio || goto failed"
-    } else {
-        "# No cloud-config: nothing comes before the initrd."
+    let load_seed = match (&profile.cloud_config, profile.netboot.is_signed()) {
+        (None, _) => "# No cloud-config: nothing comes before the initrd.",
+        (Some(_), false) => "initrd ${base-url}/seed.cpio || goto failed",
+        (Some(_), true) => {
+            "set file seed.cpio\n\
+             initrd ${base-url}/${file} || goto failed\n\
+             imgverify ${file} ${base-url}/${file}.sig || goto refused"
+        }
     };
     Ok(Script {
-        template: "bootscripts/boot.ipxe".to_owned(),
+        template: template("boot", profile),
         name: "boot.ipxe",
         variables: vec![
             ("title", title(profile)),

@@ -26,6 +26,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("gcc", "gcc"),
     ("ld", "binutils"),
     ("perl", "perl"),
+    ("openssl", "openssl"),
     ("/usr/include/lzma.h", "liblzma-dev"),
     ("qemu-system-x86_64", "qemu-system-x86"),
     ("/usr/share/ovmf/OVMF.fd", "ovmf"),
@@ -57,6 +58,7 @@ const TEST: &[&str] = &[
     "/usr/lib/grub/i386-pc",
     "nginx",
     "tinyproxy",
+    "openssl",
 ];
 
 /// What `dist` needs for media and an engine: the rest comes out of the distribution's packages.
@@ -67,6 +69,12 @@ pub fn dist(media: &Media, engine: Engine) -> Vec<Need> {
         Engine::Source => needs(&[SOURCE, system]),
         Engine::Prebuilt => needs(&[system]),
     }
+}
+
+/// What iPXE reads certificates with that are built into it.
+#[must_use]
+pub fn roots() -> Vec<Need> {
+    needs(&[&["openssl"]])
 }
 
 /// What `fetch --update` verifies the distribution's signature with.

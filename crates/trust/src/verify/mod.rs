@@ -8,6 +8,7 @@ mod agree;
 pub mod expect;
 mod image;
 mod inside;
+pub mod netboot;
 pub mod rebuild;
 pub mod remote;
 pub mod set;
@@ -289,7 +290,8 @@ impl Subject<'_> {
             None => tree::files(&self.dir).map_err(|e| format!("{e:#}"))?,
         };
         let unknown = files.iter().find(|f| {
-            !manifest.outputs.contains_key(f.as_str()) && !sums::is_about(f.as_str()) && !sums::is_litter(f)
+            let of = netboot::signed_file(f.as_str()).unwrap_or(f.as_str());
+            !manifest.outputs.contains_key(of) && !sums::is_about(f.as_str()) && !sums::is_litter(f)
         });
         match unknown {
             Some(file) => Err(format!("{MANIFEST} does not know {file}")),

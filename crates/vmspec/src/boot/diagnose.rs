@@ -22,6 +22,8 @@ pub enum Cause {
     ScriptMissing,
     /// Another file is not on the server.
     FileMissing,
+    /// iPXE refused a file whose signature does not hold.
+    Refused,
     /// A transfer began and stopped half-way.
     Stalled,
     /// The kernel cannot use its initrd.
@@ -53,6 +55,7 @@ impl Cause {
             Self::NoScript => "no-script",
             Self::ScriptMissing => "script-missing",
             Self::FileMissing => "file-missing",
+            Self::Refused => "refused",
             Self::Stalled => "stalled",
             Self::WrongInitrd => "wrong-initrd",
             Self::Panic => "panic",
@@ -127,6 +130,19 @@ impl Boot {
         }
         if let Some(line) = find(words::panic) {
             return hung(Cause::Panic, line);
+        }
+        if let Some((file, number, clock)) =
+            self.lines.iter().filter(|_| settled).find_map(|l| words::refused(l))
+        {
+            let missing =
+                self.transfers.iter().any(|t| t.status >= 400 && t.path.ends_with(&format!("/{file}.sig")));
+            let why = if missing {
+                "its signature is not on the server".to_owned()
+            } else {
+                pki::ipxe_reason(number, clock)
+            };
+            let text = format!("iPXE refused {file}: {why} ({number:08x})");
+            return Some(BootEnd::Hung(Diagnosis { cause: Cause::Refused, text }));
         }
         let line = find(words::loader_failure).filter(|_| !self.reached(Mark::Linux))?;
         hung(Cause::Loader, line)

@@ -67,6 +67,16 @@ pub(super) fn loader_failure(line: &str) -> bool {
     WORDS.iter().any(|w| line.contains(w))
 }
 
+/// The file, iPXE's error number and what its clock shows, in the line by which our signed scripts say that a
+/// signature does not hold:
+/// `REFUSED: vmlinuz from http://… is not signed by a trusted key (0x1c69e502, clock 0x6b0a9535)`.
+pub(super) fn refused(line: &str) -> Option<(&str, u32, Option<u64>)> {
+    let (file, rest) = line.strip_prefix("REFUSED: ")?.split_once(" from ")?;
+    let (number, clock) = rest.rsplit_once('(')?.1.split_once(", clock ")?;
+    let hex = |text: &str| u64::from_str_radix(text.trim_start_matches("0x"), 16).ok();
+    Some((file, u32::try_from(hex(number)?).ok()?, hex(clock.trim_end_matches(')'))))
+}
+
 /// A line by which Linux says that its initrd is not what it should be.
 pub(super) fn initrd_failure(line: &str) -> bool {
     const WORDS: &[&str] = &[
@@ -102,6 +112,16 @@ mod tests {
         assert_eq!(said("media: bootstrap", "boots"), None);
         assert_eq!(said("media: done", "done"), Some(""));
         assert_eq!(said("x media: done", "done"), None);
+    }
+
+    #[test]
+    fn a_refusal_is_read_with_its_number() {
+        let line =
+            "REFUSED: vmlinuz from http://h/x is not signed by a trusted key (0x1c69e502, clock 0x6b0a9535)";
+        assert_eq!(refused(line), Some(("vmlinuz", 0x1c69_e502, Some(0x6b0a_9535))));
+        for line in ["REFUSED: vmlinuz", "REFUSED: a from b (x, c)", "echo REFUSED: a from b (1, c)"] {
+            assert_eq!(refused(line), None, "{line}");
+        }
     }
 
     #[test]
