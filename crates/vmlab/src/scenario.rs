@@ -411,7 +411,7 @@ impl Trial<'_> {
 
     /// Removes what is large and can be made again; transcripts stay.
     fn tidy(&self) -> Result<()> {
-        for name in ["medium.iso", "disk0.raw"] {
+        for name in ["medium.iso", "disk0.raw", "disk1.raw"] {
             let path = self.dir.join(name);
             if path.exists() {
                 fs_err::remove_file(path)?;

@@ -2,6 +2,8 @@
 
 mod containers;
 
+use std::time::Duration;
+
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{
@@ -406,7 +408,7 @@ impl Scenario {
                 Proof::Kargs => vec![PROOF.to_owned()],
                 _ => Vec::new(),
             },
-            limit: spec.boot_timeout.unwrap_or_else(usual),
+            limit: spec.boot_timeout.unwrap_or_else(usual).max(self.patience()),
         }
     }
 
@@ -424,6 +426,11 @@ impl Scenario {
             Proof::Fails(Sabotage::Expired) => Some("2060-01-01"),
             _ => None,
         }
+    }
+
+    /// What a boot may take at least: with containers it does much, and hosts are busy.
+    fn patience(&self) -> Duration {
+        Duration::from_secs(if self.of_containers() { 1800 } else { 0 })
     }
 
     /// Whether its guest is told to fetch its cloud-config from the server.

@@ -33,6 +33,8 @@ const STARTS: &str = "docker0: port 1(";
 const START: u64 = 8000;
 const MOUNT: u64 = 6000;
 const WRITE: u64 = 4000;
+/// A disk that is soon full.
+const FULL_MIB: u64 = 300;
 
 /// The end of a scenario that did not show what it was to show.
 #[derive(Debug, thiserror::Error)]
@@ -92,6 +94,7 @@ impl Trial<'_> {
             Shown::Closed => self.is_closed(),
             Shown::Disk(trouble) => self.names_disk(trouble),
             Shown::BadConfig => self.bears_configs(),
+            Shown::ConfigDrive => self.reads_drive(),
         };
         outcome.or_else(|e| e.downcast::<Wrong>().map(|wrong| wrong.0))
     }
@@ -259,6 +262,7 @@ impl Trial<'_> {
             DiskTrouble::Missing => {}
             DiskTrouble::Foreign => fs_err::write(&disk, b"\xebfat".repeat(4 << 20))?,
             DiskTrouble::ReadOnly | DiskTrouble::Full | DiskTrouble::Rancher => {
+                self.lab().disk_mib = (trouble == DiskTrouble::Full).then_some(FULL_MIB);
                 self.lab().more = match trouble {
                     DiskTrouble::Full => "dd if=/dev/zero of=/state/fill bs=1M; sync",
                     DiskTrouble::Rancher => "mkdir -p /state/var/lib/rancher /state/var/lib/docker; sync",
@@ -309,6 +313,26 @@ impl Trial<'_> {
         }
         expect(&mut session, "media: host mixed look right ls: /escaped: No such file")?;
         passed("what is wrong was named, what is right applied")
+    }
+
+    /// The guest itself makes the drive, and is started again.
+    fn reads_drive(&mut self) -> Result<Outcome> {
+        let drive = self.dir.join("disk1.raw");
+        let lab = self.lab();
+        lab.drive = Some(drive);
+        lab.more =
+            "mkdosfs -n config-2 /dev/vdb && mount -t vfat /dev/vdb /mnt && mkdir -p /mnt/openstack/latest\n\
+            printf '#cloud-config\\nhostname: from-drive\\n' >/mnt/openstack/latest/user_data; umount /mnt\n"
+                .to_owned();
+        let (mut session, _) = self.whole_boot()?;
+        session.cut()?;
+        let lab = self.lab();
+        lab.line = vec!["rancher.cloud_init.datasources=[configdrive]".to_owned()];
+        lab.more = "say \"host $(hostname)\"".to_owned();
+        let (mut session, _) = self.whole_boot()?;
+        expect(&mut session, "media: cloud-config configdrive applied")?;
+        expect(&mut session, "media: host from-drive")?;
+        passed("the drive's cloud-config was applied")
     }
 }
 

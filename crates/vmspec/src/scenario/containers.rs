@@ -21,6 +21,8 @@ pub enum Shown {
     Disk(DiskTrouble),
     /// A cloud-config of wrong and hostile parts: what is right is applied, the rest is named.
     BadConfig,
+    /// A cloud-config on a drive called `config-2` is applied.
+    ConfigDrive,
 }
 
 /// What is wrong with a disk.
@@ -135,6 +137,7 @@ pub const CONTAINERS: &[Scenario] = &[
     ),
     iso("closed", BIOS, Attach::Cd, Shown::Closed, "nothing listens but SSH with keys and published ports"),
     iso("bad-config", BIOS, Attach::Cd, Shown::BadConfig, "wrong and hostile cloud-configs stop no boot"),
+    iso("config-drive", BIOS, Attach::Cd, Shown::ConfigDrive, "a cloud-config from a configuration drive"),
     iso("disk-none", BIOS, Attach::Cd, Shown::Disk(DiskTrouble::Missing), "without a disk it runs in memory"),
     iso("disk-foreign", BIOS, Attach::Cd, Shown::Disk(DiskTrouble::Foreign), "another's disk is left alone"),
     iso(

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::Result;
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 
 use super::super::{config_line, free_port};
 use super::Samples;
@@ -16,7 +16,7 @@ use crate::{
     registry::{self, Registry},
 };
 use buildexec::ctx::Ctx;
-use vmspec::{Card, Forward, Machine, Nic};
+use vmspec::{Card, Disk, Forward, Machine, Nic};
 
 /// Where a guest behind address translation finds this host, in QEMU and in VirtualBox.
 const HOST: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 2);
@@ -50,6 +50,10 @@ pub(in super::super) struct Lab {
     pub(super) more: String,
     /// Kernel arguments of a boot.
     pub(in super::super) line: Vec<String>,
+    /// The size of the disk, where it is not the profile's.
+    pub(super) disk_mib: Option<u64>,
+    /// A second disk.
+    pub(super) drive: Option<Utf8PathBuf>,
     /// Whether the disk cannot be written.
     pub(super) read_only: bool,
     /// The highest number that was seen on the page, so that it was on the disk.
@@ -82,6 +86,8 @@ impl Lab {
             key: outside::make_key(ctx, dir)?,
             more: String::new(),
             line: Vec::new(),
+            disk_mib: None,
+            drive: None,
             read_only: false,
             synced: 0,
         })
@@ -93,7 +99,14 @@ impl Lab {
             |name: &str, host_port, guest_port| Forward { name: name.to_owned(), host_port, guest_port };
         let forwards = vec![forward("page", self.page, 8080), forward("guestssh", self.ssh, 22)];
         machine.nics.push(card(Nic::Nat { network: None, forwards }));
-        machine.disks.iter_mut().for_each(|d| d.read_only = self.read_only);
+        for disk in &mut machine.disks {
+            disk.read_only = self.read_only;
+            disk.size_mib = self.disk_mib.unwrap_or(disk.size_mib);
+        }
+        let drive = self.drive.iter().zip(machine.disks.first().cloned());
+        let drive: Vec<_> =
+            drive.map(|(path, disk)| Disk { path: path.clone(), size_mib: 40, ..disk }).collect();
+        machine.disks.extend(drive);
     }
 
     /// Where the guest finds a cloud-config of ours.
