@@ -28,6 +28,8 @@ pub(crate) struct Lab {
     pub(crate) xtask: Utf8PathBuf,
     /// Whether little time is to be spent.
     pub(crate) quick: bool,
+    /// A clone of iPXE's repository.
+    pub(crate) ipxe_repo: Option<Utf8PathBuf>,
     folder: tempfile::TempDir,
 }
 
@@ -46,7 +48,8 @@ impl Lab {
         let xtask = target.join(dir).join("xtask");
         ensure!(xtask.is_file(), "cargo left no {xtask}");
         let folder = ctx.temporary("bench-")?;
-        Ok(Self { ctx, xtask, quick: args.quick, folder })
+        let ipxe_repo = args.ipxe_repo.clone().map(|path| ctx.absolute(path)).transpose()?;
+        Ok(Self { ctx, xtask, quick: args.quick, ipxe_repo, folder })
     }
 
     /// Installs what this program is measured beside.

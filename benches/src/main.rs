@@ -13,6 +13,7 @@ mod series;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use camino::Utf8PathBuf;
 use clap::Parser;
 
 use buildexec::ctx::{Ctx, Env, Globals};
@@ -33,6 +34,9 @@ pub(crate) struct Args {
     /// Fewer rounds and smaller files where that keeps the ratio meaningful.
     #[arg(long)]
     pub(crate) quick: bool,
+    /// A clone of iPXE's repository, for the rows that compile it.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) ipxe_repo: Option<Utf8PathBuf>,
     /// Install the alternatives with apt-get first.
     #[arg(long)]
     pub(crate) install: bool,

@@ -12,6 +12,7 @@ const CODE: &[(&str, &[&str])] = &[
     ("FAT", &["crates/mediabuild/src/builtin/fat.rs"]),
     ("GIT", &["crates/mediabuild/src/builtin/git.rs"]),
     ("INITRD", &["crates/mediabuild/src/builtin/initrd.rs"]),
+    ("IPXE", &["crates/mediabuild/src/builtin/ipxe.rs"]),
     (
         "ISO",
         &[

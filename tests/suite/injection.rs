@@ -41,6 +41,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("program", "asks for a version, or apt: words of ours and names from apt's index"),
     ("program.as_str()", "dnsmasq, nginx, QEMU: addresses and absolute paths behind their options"),
     ("words[0]", "apt-get or sudo: packages of the list of needs"),
+    ("zbin", "iPXE's own packer, out of the compiled tree: absolute paths"),
 ];
 
 fn sources(dir: &camino::Utf8Path) -> Vec<String> {

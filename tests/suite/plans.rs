@@ -162,7 +162,7 @@ const EDITS: &[(Engine, &str, &[&str])] = &[
         "bootscripts/embed.ipxe",
         &[
             "embed.ipxe from bootscripts/embed.ipxe",
-            "iPXE linked around the script",
+            "iPXE around the script",
             "FAT image for UEFI",
             "ipxe.iso",
         ],
@@ -174,7 +174,8 @@ const EDITS: &[(Engine, &str, &[&str])] = &[
         &[
             "iPXE patched and configured",
             "iPXE compiled",
-            "iPXE linked around the script",
+            "iPXE's programs around a placeholder",
+            "iPXE around the script",
             "FAT image for UEFI",
             "ipxe.iso",
         ],

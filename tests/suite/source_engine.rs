@@ -16,19 +16,26 @@ const PINNED: &str = "12798ec29aa8a64d8675c4378b99f5fe28447afb";
 const DIST: &[&str] =
     &["-q", "dist", "linux", "--engine", "source", "--artifacts", "artifacts", "--ipxe-repo", "ipxe"];
 /// One object that all targets share, and each target a list of what arrived. As iPXE's own (`Makefile.housekeeping`,
-/// EMBEDDED_LIST) it remembers the name of the script.
+/// EMBEDDED_LIST) it remembers the name of the script, and has BIOS's programs packed by `zbin`, which here marks them.
 const MAKEFILE: &str = "\
 LIST := bin/.embedded.list
 ifneq ($(shell cat $(LIST) 2>/dev/null),$(EMBED))
 $(shell mkdir -p bin && echo $(EMBED) > $(LIST))
 endif
-TARGETS = bin/ipxe.lkrn bin/undionly.kpxe bin-x86_64-efi/ipxe.efi bin-x86_64-efi/snponly.efi
-all: $(TARGETS)
+BIOS = bin/ipxe.lkrn bin/undionly.kpxe
+LINKED = $(BIOS:%=%.bin) bin-x86_64-efi/ipxe.efi bin-x86_64-efi/snponly.efi
+all: $(BIOS) $(LINKED)
 bin/core.o: core.c config/local/general.h config/local/console.h
 \t@echo '  [BUILD] bin/core.o'
 \t@echo compile >> LOG
 \t@mkdir -p bin && cat core.c config/local/*.h > $@
-$(TARGETS): bin/core.o $(EMBED) $(LIST)
+util/zbin32:
+\t@mkdir -p util && printf '#!/bin/sh\\ncat \"$$1\" \"$$2\"\\n' > $@ && chmod +x $@
+%.zinfo:
+\t@mkdir -p $(@D) && echo packed > $@
+$(BIOS): %: %.bin %.zinfo util/zbin32
+\t@util/zbin32 $@.bin $@.zinfo > $@
+$(LINKED): bin/core.o $(EMBED) $(LIST)
 \t@echo link $@ >> LOG
 \t@mkdir -p $(@D)
 \t@(cat bin/core.o $(EMBED); echo 'GITVERSION=$(GITVERSION) make=$(MAKEFLAGS)'; env) > $@
@@ -136,7 +143,7 @@ fn what_was_pinned_patched_and_configured_is_what_make_sees_and_nothing_else() {
 }
 
 #[test]
-fn another_script_costs_a_link_and_another_patch_a_compilation() {
+fn another_script_costs_no_make_and_another_patch_a_compilation() {
     let Some((repo, _)) = lab() else { return };
     repo.xtask(DIST).assert().success();
     let first = made(&repo);
@@ -145,12 +152,47 @@ fn another_script_costs_a_link_and_another_patch_a_compilation() {
     assert_eq!(made(&repo), [""; 0]);
     repo.edit("bootscripts/embed.ipxe", "echo Asking", "echo Now asking");
     repo.xtask(DIST).assert().success();
-    let second = made(&repo);
-    assert_eq!((second.len(), second.iter().all(|l| l.starts_with("link "))), (4, true), "{second:?}");
-    assert!(repo.read("dist/linux/ipxe.lkrn").contains("echo Now asking"));
+    assert_eq!(made(&repo), [""; 0]);
+    let packed = repo.read("dist/linux/ipxe.lkrn");
+    assert!(packed.contains("echo Now asking") && packed.ends_with("packed\n"), "{packed}");
+    assert!(!repo.read("dist/linux/ipxe.efi").contains("packed\n"));
+    assert!(repo.read("dist/linux/snponly.efi").contains("echo Now asking"));
     repo.write("bootscripts/patches/0001-two.patch", patch("one", "two"));
     repo.xtask(DIST).assert().success();
     assert!(made(&repo).contains(&"compile".to_owned()));
+}
+
+#[test]
+fn a_script_that_may_be_too_long_is_linked_and_is_the_same_where_it_would_have_fitted() {
+    let Some((repo, _)) = lab() else { return };
+    let script = |line: &str| {
+        repo.edit("bootscripts/embed.ipxe", "echo Asking", &format!("{line}\necho Asking"));
+        repo.xtask(DIST).assert().success();
+        (made(&repo), repo.read("dist/linux/ipxe.lkrn"))
+    };
+    assert_eq!(script("# short").0.len(), 5, "a compile and four links");
+    let (second, long) = script(&"# a long comment, as somebody may write it\n".repeat(300));
+    assert_eq!((second.len(), second.iter().all(|l| l.starts_with("link "))), (4, true), "{second:?}");
+    assert!(long.contains(&"# a long comment, as somebody may write it\n".repeat(300)));
+}
+
+#[test]
+fn a_program_without_a_place_for_the_script_is_not_taken() {
+    let Some((repo, _)) = lab() else { return };
+    let id = commit(
+        &repo,
+        &[(
+            "src/Makefile",
+            "%: util/zbin32\n\t@mkdir -p $(@D); echo nothing > $@\nutil/zbin32:\n\t@mkdir -p util; touch $@\n",
+        )],
+    );
+    let toml = repo.read("media.toml");
+    let old = toml.split_once("commit = \"").unwrap().1[..40].to_owned();
+    repo.edit("media.toml", &old, &id);
+    let output = repo.xtask(DIST).output().unwrap();
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && error.contains(" has no place for a script"), "{error}");
+    assert_eq!(repo.dist(), None);
 }
 
 #[test]
@@ -275,8 +317,10 @@ fn our_pin_and_patches_hold_in_the_real_repository() {
     // The compilation itself takes minutes and is for `dist`: this make shows what it would have compiled.
     repo.program(
         "make",
-        "mkdir -p bin bin-x86_64-efi; for t in bin/ipxe.lkrn bin/undionly.kpxe bin-x86_64-efi/ipxe.efi \
-         bin-x86_64-efi/snponly.efi; do cat arch/x86/image/bzimage.c config/local/*.h > $t; done",
+        "mkdir -p bin bin-x86_64-efi; for t in bin/ipxe.lkrn.bin bin/undionly.kpxe.bin bin-x86_64-efi/ipxe.efi \
+         bin-x86_64-efi/snponly.efi; do cat arch/x86/image/bzimage.c config/local/*.h embed.ipxe > $t; done; \
+         echo > bin/ipxe.lkrn.zinfo; echo > bin/undionly.kpxe.zinfo; \
+         printf '#!/bin/sh\ncat \"$1\"\n' > util/zbin32; chmod +x util/zbin32",
     );
     let args = [&DIST[..DIST.len() - 1], &[repository.as_str()]].concat();
     repo.xtask(&args).assert().success();

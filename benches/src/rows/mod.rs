@@ -4,6 +4,7 @@ mod build;
 mod dist;
 mod download;
 mod image;
+mod ipxe;
 mod kargs;
 mod params;
 mod profiles;
@@ -31,6 +32,20 @@ pub(crate) struct Row {
 
 /// Every row.
 pub(crate) const ROWS: &[Row] = &[
+    Row {
+        number: 1,
+        name: "cold-source",
+        about: "`dist` from nothing, iPXE from source",
+        slow: true,
+        run: ipxe::cold,
+    },
+    Row {
+        number: 2,
+        name: "script-change",
+        about: "another boot script, iPXE from source",
+        slow: true,
+        run: ipxe::script,
+    },
     Row { number: 4, name: "no-op", about: "`dist` when nothing changed", slow: false, run: dist::no_op },
     Row {
         number: 5,

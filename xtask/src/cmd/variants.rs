@@ -139,11 +139,11 @@ fn wanted(args: &VariantsArgs) -> Result<Vec<Variant>> {
 }
 
 impl Variant {
-    /// A first word that ends in a colon is a name: no kernel parameter ends so.
+    /// A first word that ends in a colon is a name, unless it is a parameter with a value: `ip=…:` may end so.
     fn parse(text: &str) -> Self {
         let text = text.trim();
         let (first, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
-        match first.strip_suffix(':').filter(|name| !name.is_empty()) {
+        match first.strip_suffix(':').filter(|name| !name.is_empty() && !name.contains('=')) {
             Some(name) => Self { name: Some(name.to_owned()), params: rest.trim().to_owned() },
             None => Self { name: None, params: text.to_owned() },
         }

@@ -9,6 +9,7 @@ mod extract;
 pub mod fat;
 mod git;
 mod initrd;
+pub mod ipxe;
 pub mod iso;
 pub mod iso_file;
 mod kernel;
@@ -42,6 +43,8 @@ pub const BUILTINS: BuiltinTable = &[
     builtin("git-apply", git::apply, &[GIT, TREE], &[]),
     builtin("git-checkout", git::checkout, &[GIT, TREE], &[]),
     builtin("guest-workspace", docker::workspace, &[DOCKER, KERNEL, UNPACK, TREE, BOOTISO], DOCKERS),
+    builtin("ipxe-placeholder", ipxe::placeholder, &[IPXE], &["memchr"]),
+    builtin("ipxe-script", ipxe::script, &[IPXE], &["memchr"]),
     builtin("iso", iso::image, &[ISO, BOOTISO], WRITERS),
     builtin("iso-extract", extract::extract, &[EXTRACT, BOOTISO], WRITERS),
     builtin("pick", unpack::pick, &[UNPACK, TREE], UNPACKERS),

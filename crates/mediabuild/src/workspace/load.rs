@@ -52,6 +52,7 @@ pub fn read(root: &Utf8Path) -> Result<Loaded> {
     let bootscripts = Bootscripts {
         patches: below(root, "bootscripts/patches", "patch")?,
         config: below(root, "bootscripts/config", "h")?,
+        embed_length: text(&root.join("bootscripts/embed.ipxe"))?.len(),
     };
     Ok(Loaded { config, lock, bootscripts, docker: docker(root)? })
 }

@@ -1,8 +1,8 @@
 //! iPXE by its two engines.
 //!
-//! *source* compiles the pinned commit: `checkout → tree (patched, configured) → objects → link`. The objects are
-//! compiled once around an empty script; a changed script then costs a relink of seconds, since make sees what is
-//! up to date. *prebuilt* puts the script beside the distribution's binaries.
+//! *source* compiles the pinned commit: `checkout → tree (patched, configured) → objects → programs → patch`. They are
+//! compiled once around a placeholder; a script is then written over it. One that is too long costs a link of seconds,
+//! since make sees what is up to date. *prebuilt* puts the script beside the distribution's binaries.
 
 use anyhow::Result;
 
@@ -12,7 +12,7 @@ use super::{
     script::Script,
 };
 use crate::config::IpxePin;
-use buildplan::{Arg, Artifact, CmdSpec, Planner, Resource, Stage};
+use buildplan::{Arg, Artifact, CmdSpec, NodeId, Planner, Resource, Stage};
 
 /// What an engine made: names in `dist/` and artifacts.
 pub type IpxeFiles = Vec<(&'static str, Artifact)>;
@@ -32,6 +32,12 @@ const TARGETS: &[(&str, &str)] = &[
     ("bin-x86_64-efi/ipxe.efi", "ipxe.efi"),
     ("bin-x86_64-efi/snponly.efi", "snponly.efi"),
 ];
+/// Those of them that are packed, out of a `.bin` and by a `.zinfo` that make keeps when it is asked for them.
+const PACKED: &[&str] = &["bin/ipxe.lkrn", "bin/undionly.kpxe"];
+/// What packs them, in the source folder.
+const ZBIN: &str = "util/zbin32";
+/// Bytes that programs have for a script.
+pub const PLACEHOLDER: usize = 8192;
 /// Object files of all targets, about: what a progress bar counts to.
 const OBJECTS: u64 = 1950;
 
@@ -87,6 +93,17 @@ impl Stage for IpxeTree {
     }
 }
 
+/// What iPXE is compiled around.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Around {
+    /// Nothing yet: the objects that all scripts share.
+    Placeholder,
+    /// A script that is written over the placeholder, in well under a second.
+    Patched(Script),
+    /// A script that may be longer than the placeholder: make links it, in seconds.
+    Linked(Script),
+}
+
 /// iPXE compiled from source around a script.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct IpxeFromSource {
@@ -96,8 +113,8 @@ pub struct IpxeFromSource {
     pub patches: Vec<String>,
     /// Headers for `config/local`, from the repository's root.
     pub config: Vec<String>,
-    /// The script to embed; `None` compiles the objects that all scripts share.
-    pub script: Option<Script>,
+    /// What it is compiled around.
+    pub around: Around,
     /// Certificates that it trusts, from the repository's root; without any, those that iPXE brings.
     pub roots: Vec<String>,
     /// What `ipxe.iso` is made with.
@@ -107,17 +124,91 @@ pub struct IpxeFromSource {
 impl Stage for IpxeFromSource {
     type Out = IpxeFiles;
     const NAME: &'static str = "ipxe";
-    const FORMAT: u32 = 1;
+    const FORMAT: u32 = 2;
 
     fn plan(&self, p: &mut Planner) -> Result<IpxeFiles> {
-        let Some(script) = &self.script else { return self.objects(p) };
-        let compiled = p.ensure(&Self { script: None, roots: Vec::new(), ..self.clone() })?;
-        let objects = &compiled[0].1;
+        let id = match &self.around {
+            Around::Placeholder => return self.compiled(p),
+            Around::Patched(script) => self.patched(p, script)?,
+            Around::Linked(script) => self.linked(p, script)?,
+        };
+        let mut made: IpxeFiles = TARGETS.iter().map(|(_, name)| (*name, id.artifact(*name))).collect();
+        let program = Arg::from(&id.artifact("ipxe.efi"));
+        let efi = p.ensure(&EfiImage::new([("EFI/BOOT/BOOTX64.EFI", program)]))?;
+        let lkrn = Arg::from(&id.artifact("ipxe.lkrn"));
+        let iso = p.ensure(&IpxeIso { lkrn, script: None, efi: Some(efi), tools: self.tools.clone() })?;
+        made.insert(0, ("ipxe.iso", iso));
+        Ok(made)
+    }
+}
+
+impl IpxeFromSource {
+    fn objects(&self, p: &mut Planner) -> Result<Artifact> {
+        let shared = Self { around: Around::Placeholder, roots: Vec::new(), ..self.clone() };
+        Ok(p.ensure(&shared)?.swap_remove(0).1)
+    }
+
+    fn compiled(&self, p: &mut Planner) -> Result<IpxeFiles> {
+        let tree =
+            IpxeTree { pin: self.pin.clone(), patches: self.patches.clone(), config: self.config.clone() };
+        let sources = p.ensure(&tree)?;
+        let mut node = p.node::<Self>("iPXE compiled");
+        let tree = node.out("ipxe");
+        node.copy(&sources, tree.clone());
+        let to = Arg::join([tree.clone(), "/src/embed.ipxe".into()]);
+        node.builtin("ipxe-placeholder", [("length", PLACEHOLDER.to_string().into()), ("to", to)]);
+        let parts = PACKED.iter().flat_map(|target| [format!("{target}.bin"), format!("{target}.zinfo")]);
+        let make = self.make(&tree, "embed.ipxe", "compile iPXE").args(parts);
+        node.run(make.progress("[BUILD]", OBJECTS));
+        node.resource(Resource::AllCpus);
+        Ok(vec![("ipxe", node.finish_one())])
+    }
+
+    /// Of the compiled tree, what a script is written into: a hundredth of it, so that it is soon read and compared.
+    fn patched(&self, p: &mut Planner, script: &Script) -> Result<NodeId> {
+        let objects = self.objects(p)?;
+        let mut node = p.node::<Self>("iPXE's programs around a placeholder");
+        let from = |path: &str| Arg::join([Arg::from(&objects), format!("/src/{path}").into()]);
+        let mut copy = |path: &str, name: String| {
+            let out = node.out(&name);
+            node.copy(from(path), out);
+            name
+        };
+        copy(ZBIN, "zbin".to_owned());
+        let mut parts = Vec::new();
+        for (target, name) in TARGETS {
+            parts.push(match PACKED.contains(target) {
+                true => {
+                    (copy(&format!("{target}.bin"), format!("{name}.bin")), Some(format!("{name}.zinfo")))
+                }
+                false => (copy(target, (*name).to_owned()), None),
+            });
+            if let (_, Some(zinfo)) = &parts[parts.len() - 1] {
+                copy(&format!("{target}.zinfo"), zinfo.clone());
+            }
+        }
+        let programs = node.finish();
+        let script = p.ensure(script)?;
+        let mut node = p.node::<Self>("iPXE around the script");
+        let part = |name: &str| Arg::from(&programs.artifact(name));
+        let mut args = vec![("script", Arg::from(&script)), ("zbin", part("zbin"))];
+        args.push(("length", PLACEHOLDER.to_string().into()));
+        for ((_, name), (program, zinfo)) in TARGETS.iter().zip(&parts) {
+            let zinfo = zinfo.as_deref().map_or_else(|| "".into(), part);
+            args.extend([("name", (*name).into()), ("program", part(program)), ("zinfo", zinfo)]);
+            args.push(("to", node.out(*name)));
+        }
+        node.builtin("ipxe-script", args);
+        Ok(node.finish())
+    }
+
+    fn linked(&self, p: &mut Planner, script: &Script) -> Result<NodeId> {
+        let objects = self.objects(p)?;
         let script = p.ensure(script)?;
         let mut node = p.node::<Self>("iPXE linked around the script");
         let tree = Arg::Work("ipxe".to_owned());
         let embed = Arg::join([tree.clone(), "/src/bootscript".into()]);
-        node.copy(objects, tree.clone()).copy(&script, embed);
+        node.copy(&objects, tree.clone()).copy(&script, embed);
         let mut make = self.make(&tree, "bootscript", "link iPXE around the script");
         if !self.roots.is_empty() {
             // TRUST is what it believes, by digest; CERT carries the certificates, which servers need not send.
@@ -135,29 +226,7 @@ impl Stage for IpxeFromSource {
             node.copy(Arg::join([tree.clone(), format!("/src/{target}").into()]), out);
         }
         node.resource(Resource::AllCpus);
-        let id = node.finish();
-        let mut made: IpxeFiles = TARGETS.iter().map(|(_, name)| (*name, id.artifact(*name))).collect();
-        let program = Arg::from(&id.artifact("ipxe.efi"));
-        let efi = p.ensure(&EfiImage::new([("EFI/BOOT/BOOTX64.EFI", program)]))?;
-        let lkrn = Arg::from(&id.artifact("ipxe.lkrn"));
-        let iso = p.ensure(&IpxeIso { lkrn, script: None, efi: Some(efi), tools: self.tools.clone() })?;
-        made.insert(0, ("ipxe.iso", iso));
-        Ok(made)
-    }
-}
-
-impl IpxeFromSource {
-    fn objects(&self, p: &mut Planner) -> Result<IpxeFiles> {
-        let tree =
-            IpxeTree { pin: self.pin.clone(), patches: self.patches.clone(), config: self.config.clone() };
-        let sources = p.ensure(&tree)?;
-        let mut node = p.node::<Self>("iPXE compiled");
-        let tree = node.out("ipxe");
-        node.copy(&sources, tree.clone());
-        node.write(Arg::join([tree.clone(), "/src/noscript".into()]), ["#!ipxe\n"]);
-        node.run(self.make(&tree, "noscript", "compile iPXE").progress("[BUILD]", OBJECTS));
-        node.resource(Resource::AllCpus);
-        Ok(vec![("ipxe", node.finish_one())])
+        Ok(node.finish())
     }
 
     /// `make` for all targets at once. The compiler's identity matters as much as make's; `HOST_CC` builds the
@@ -170,6 +239,8 @@ impl IpxeFromSource {
             .arg(Arg::Jobs)
             .args(TARGETS.iter().map(|(target, _)| *target))
             .arg(format!("EMBED={script}"))
+            // A checksum of the objects otherwise, the script's among them: two scripts would differ in more than the script.
+            .arg(format!("BUILD_ID_CMD=echo 0x{}", &self.pin.commit[..8]))
             // Debug information names the folder of the compile, and the EFI build id is a checksum of the objects.
             // make fills in the folder, so that the text, and with it the key, is the same everywhere.
             .arg("EXTRA_CFLAGS=-ffile-prefix-map=$(CURDIR)=.")

@@ -41,6 +41,8 @@ pub struct Bootscripts {
     pub patches: Vec<String>,
     /// `bootscripts/config/*.h`, sorted.
     pub config: Vec<String>,
+    /// Bytes of `bootscripts/embed.ipxe`.
+    pub embed_length: usize,
 }
 
 /// A plan and where its outputs land.
@@ -168,7 +170,11 @@ fn engine(p: &mut Planner, order: &Order<'_>, tools: Tools) -> Result<ipxe::Ipxe
             pin: order.pin.clone(),
             patches: order.bootscripts.patches.clone(),
             config: order.bootscripts.config.clone(),
-            script: Some(script),
+            // Certificates are linked in with the script.
+            around: match may_be_long(&script, order.bootscripts) || !netboot.roots.is_empty() {
+                true => ipxe::Around::Linked(script),
+                false => ipxe::Around::Patched(script),
+            },
             roots: netboot.roots.clone(),
             tools,
         }),
@@ -180,6 +186,15 @@ fn engine(p: &mut Planner, order: &Order<'_>, tools: Tools) -> Result<ipxe::Ipxe
 fn template(name: &str, profile: &Profile) -> String {
     let signed = if profile.netboot.is_signed() { "-signed" } else { "" };
     format!("bootscripts/{name}{signed}.ipxe")
+}
+
+/// Whether a script may be longer than the programs have bytes for, however often it names its variables.
+fn may_be_long(script: &Script, bootscripts: &Bootscripts) -> bool {
+    const USES: usize = 8;
+    let values = script.variables.iter().map(|(_, value)| match value {
+        ScriptValue::Text(text) | ScriptValue::Secret(text) => text.len(),
+    });
+    bootscripts.embed_length + USES * values.sum::<usize>() >= ipxe::PLACEHOLDER
 }
 
 /// What iPXE carries: an address, then the boot script of the server.

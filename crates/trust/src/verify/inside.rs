@@ -5,7 +5,7 @@ use anyhow::Result;
 use super::{
     Checks, Subject,
     expect::{Expected, KnownDigest},
-    image, read_file,
+    image, packed, read_file,
 };
 use attest::MANIFEST;
 use bootiso::Iso;
@@ -14,6 +14,9 @@ use mediaplan::config::Engine;
 
 /// No program that a loader is or starts is larger.
 pub(super) const PROGRAM_LIMIT: u64 = 16 << 20;
+
+/// Bytes that a filter of packed code may change behind it.
+const FILTERED: usize = 8;
 
 pub(super) type CheckResult = Result<String, String>;
 
@@ -111,13 +114,20 @@ fn binaries(subject: &Subject<'_>, expected: &Expected, checks: &mut Checks) {
     let program = |path: &str| subject.wants(path) && !path.contains('/') && !path.ends_with(".iso");
     let unknown = |artifact| expected.artifact(artifact).is_none();
     for (name, _) in expected.planned.outputs.iter().filter(|(path, a)| program(path) && unknown(a)) {
-        if name.ends_with(".efi") {
-            let bytes = read_file(&subject.dir.join(name), PROGRAM_LIMIT).map_err(|e| format!("{e:#}"));
-            let text = expected.text("embed.ipxe");
-            checks.add(PROMISE, bytes.and_then(|bytes| carries(&bytes, &text?, name)));
-        }
+        let bytes = read_file(&subject.dir.join(name), PROGRAM_LIMIT).map_err(|e| format!("{e:#}"));
+        let text = expected.text("embed.ipxe");
+        checks.add(PROMISE, bytes.and_then(|bytes| reads_back(&bytes, &text?, name)));
         checks.skip("iPXE", format!("{name} was compiled elsewhere; --rebuild compares it"));
     }
+}
+
+/// The script out of a program, which may be packed.
+fn reads_back(program: &[u8], text: &str, name: &str) -> CheckResult {
+    if name.ends_with(".efi") {
+        return carries(program, text, name);
+    }
+    // The packer's filter for jumps may change what follows a byte of code in front of the script.
+    carries(&packed::unpacked(program), text.get(FILTERED..).unwrap_or(text), name)
 }
 
 pub(super) fn carries(program: &[u8], text: &str, name: &str) -> CheckResult {

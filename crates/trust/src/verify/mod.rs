@@ -9,6 +9,7 @@ pub mod expect;
 mod image;
 mod inside;
 pub mod netboot;
+mod packed;
 pub mod rebuild;
 pub mod remote;
 pub mod set;
