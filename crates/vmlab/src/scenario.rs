@@ -2,6 +2,7 @@
 
 mod containers;
 mod counter;
+mod disks;
 
 use core::net::{Ipv4Addr, SocketAddrV4};
 use std::{
@@ -16,6 +17,7 @@ use serde::Serialize;
 
 use containers::Lab;
 pub use containers::Samples;
+pub use disks::disk_count;
 
 use super::{backend::Backend, media, netboot, outside, server::RunningServer, session::Session};
 use buildexec::ctx::Ctx;
@@ -40,6 +42,8 @@ pub struct Setup {
     pub samples: Option<Samples>,
     /// Whether there is time for everything.
     pub long: bool,
+    /// Power cuts of a torture.
+    pub cuts: u64,
     /// The port of the base URL. There is one, so netboots go one after the other.
     pub port: Mutex<u16>,
 }
@@ -97,8 +101,19 @@ pub fn run(
     fs_err::create_dir_all(dir)?;
     let start = Instant::now();
     let (stages, waited) = (Vec::new(), Duration::ZERO);
-    let mut trial =
-        Trial { ctx, setup, scenario, dir, stages, boots: 0, waited, key: None, ssh_port: 0, lab: None };
+    let mut trial = Trial {
+        ctx,
+        setup,
+        scenario,
+        dir,
+        stages,
+        boots: 0,
+        waited,
+        key: None,
+        ssh_port: 0,
+        fit: |_| {},
+        lab: None,
+    };
     let outcome = trial.run();
     outside::forget_key(dir)?;
     let forgotten = setup.backend.forget(ctx, &scenario.machine_name(), dir);
@@ -130,6 +145,8 @@ struct Trial<'a> {
     key: Option<String>,
     /// The port of this host that leads to the guest's SSH.
     ssh_port: u16,
+    /// What is different about the machine of a boot.
+    fit: fn(&mut Machine),
     /// What stands around a machine whose containers are looked at.
     lab: Option<Lab>,
 }
@@ -143,6 +160,8 @@ impl Trial<'_> {
             Proof::Counts(boots) => self.keeps_state(boots),
             Proof::Ssh => self.logs_in(),
             Proof::PowerCuts(cuts) => self.power_cuts(cuts),
+            Proof::Torture => self.torture(self.setup.cuts),
+            Proof::Disks => self.disks(),
             Proof::Containers(shown) => {
                 let Some(samples) = &self.setup.samples else {
                     bail!("there is no medium with a sample image")
@@ -379,6 +398,7 @@ impl Trial<'_> {
             lab.fit(&mut machine, |plug| self.setup.spec.card(plug));
         }
         self.scenario.fit(&mut machine);
+        (self.fit)(&mut machine);
         let (machine, address) = self.setup.backend.ready(self.ctx, machine, self.dir)?;
         Ok((machine, address, dir))
     }

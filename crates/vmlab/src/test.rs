@@ -31,6 +31,7 @@ pub fn run(
     chosen: Vec<&'static Scenario>,
     samples: Option<Samples>,
     long: bool,
+    cuts: u64,
 ) -> Result<Vec<FinishedScenario>> {
     let setup = Setup {
         dist: dist::find(ctx, profile)?,
@@ -39,6 +40,7 @@ pub fn run(
         spec: profile.vm.clone(),
         samples,
         long,
+        cuts,
         port: Mutex::new(profile.base_url.port),
     };
     if !setup.dist.embed_areas {

@@ -52,6 +52,10 @@ pub enum Proof {
     Counts(u64),
     /// The counter survives so many power cuts in a row.
     PowerCuts(u64),
+    /// It survives power cuts at random moments, and its disk is clean after each.
+    Torture,
+    /// `autoformat` changes no byte of a disk that is not blank.
+    Disks,
     /// Arguments that were added to the finished ISO arrive, and taking them away restores it.
     Kargs,
     /// A cloud-config arrives: that inside the ISO without any network, or the server's.
@@ -199,6 +203,16 @@ pub const ALL: &[Scenario] = &[
     ),
 ];
 
+/// What `vm test --torture` boots.
+pub const TORTURE: &[Scenario] = &[
+    iso("torture-iso", BIOS, Attach::Cd, Proof::Torture, "power cuts at random moments, from the ISO"),
+    netboot("torture-netboot", BIOS, Proof::Torture, "power cuts at random moments, from the network"),
+];
+
+/// What `vm test --disks` boots.
+pub const DISKS: &[Scenario] =
+    &[iso("disks", BIOS, Attach::Cd, Proof::Disks, "autoformat leaves every disk alone that is not blank")];
+
 const BIOS: Firmware = Firmware::Bios;
 const UEFI: Firmware = Firmware::Uefi;
 
@@ -284,7 +298,9 @@ impl Scenario {
             Proof::CloudConfig if dist.login.is_none() => return no("this guest prints no `media: ` facts"),
             Proof::Ssh if dist.login.is_none() => return no("this guest has no SSH login"),
             Proof::Counts(_) | Proof::CloudConfig | Proof::Ssh => {}
-            Proof::PowerCuts(_) => return no("this guest prints no `media: ` facts"),
+            Proof::PowerCuts(_) | Proof::Torture | Proof::Disks => {
+                return no("this guest prints no `media: ` facts");
+            }
         }
         if self.start == Start::Netboot {
             if let Err(why) = &dist.network {
@@ -339,7 +355,7 @@ impl Scenario {
             Start::Netboot => Attach::Cd,
         };
         let keeps_state = match self.proof {
-            Proof::Counts(_) | Proof::PowerCuts(_) => true,
+            Proof::Counts(_) | Proof::PowerCuts(_) | Proof::Torture | Proof::Disks => true,
             Proof::Containers(shown) => shown != Shown::Disk(DiskTrouble::Missing),
             _ => false,
         };

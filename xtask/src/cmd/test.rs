@@ -7,12 +7,12 @@ use xshell::cmd;
 
 use crate::cli::Cli;
 use crate::dev::{
-    codegen, gates, lint, shell,
+    codegen, gates, lint, reliability, shell,
     steps::{End, Steps},
 };
 use buildexec::ctx::Ctx;
 use buildexec::tree;
-use failure::{Explain as _, Kind};
+use failure::{Explain as _, Failure, Kind};
 use mediabuild::workspace::{load, preflight};
 use mediaplan::stage::needs;
 
@@ -25,6 +25,9 @@ pub struct TestArgs {
     /// Also what takes long: a minute for each fuzzer.
     #[arg(long)]
     pub long: bool,
+    /// Write what the attacks tried, and what held, to docs/reliability.md.
+    #[arg(long, requires = "long")]
+    pub report: bool,
     /// Run only this step; may be given several times.
     #[arg(long, value_name = "STEP")]
     pub only: Vec<String>,
@@ -47,12 +50,14 @@ pub fn run(ctx: &Ctx, args: &TestArgs) -> Result<()> {
     steps.step("windows", gates::windows);
     steps.step("codegen", |ctx| codegen::check(ctx).map(|()| End::Passed));
     steps.step("workflows", |ctx| lint::workflows(ctx, args.install));
-    steps.step("cargo-test", |ctx| cargo_test(ctx, args.long));
+    steps.step("cargo-test", |ctx| cargo_test(ctx, args));
     steps.step("dist", |ctx| xtask(ctx, &["dist"]));
     steps.step("statements", |ctx| lint::statements(ctx, args.install));
     steps.step("vm-test", |ctx| xtask(ctx, &["vm", "test"]));
     if args.long {
-        steps.step("fuzz-images", fuzz_images);
+        steps.step("fuzz-images", |ctx| fuzz_images(ctx, args.report));
+        steps.step("torture", |ctx| boots(ctx, &["--torture", "100"], args.report));
+        steps.step("disks", |ctx| boots(ctx, &["--disks"], args.report));
         steps.step("fuzz-parameters", fuzz_parameters);
     }
     steps.finish()
@@ -67,14 +72,28 @@ fn tools(ctx: &Ctx, install: bool) -> Result<End> {
 }
 
 /// With `long`, tests that try many cases try all they know; each says how many those were.
-fn cargo_test(ctx: &Ctx, long: bool) -> Result<End> {
+fn cargo_test(ctx: &Ctx, args: &TestArgs) -> Result<End> {
     let sh = shell(ctx)?;
     let mut test = cmd!(sh, "cargo test --locked --workspace --no-fail-fast");
-    if long {
+    if args.long {
         test = test.env("MEDIA_LONG", "1").args(["--", "--show-output"]);
     }
-    test.run().explain(Kind::Command, || "a test failed".to_owned())?;
-    Ok(End::Passed)
+    run_and_report(ctx, test, args.report, "a test failed")
+}
+
+/// Runs a command whose lines are rows of the report, when one is wanted.
+fn run_and_report(ctx: &Ctx, command: xshell::Cmd<'_>, report: bool, failed: &'static str) -> Result<End> {
+    if !report {
+        command.run().explain(Kind::Command, || failed.to_owned())?;
+        return Ok(End::Passed);
+    }
+    let output = command.ignore_status().output()?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    ctx.report.out(&said);
+    ctx.report.note(String::from_utf8_lossy(&output.stderr));
+    // Also of a run that failed, the rows are true.
+    reliability::take(ctx, &said)?;
+    if output.status.success() { Ok(End::Passed) } else { Err(Failure::new(Kind::Command, failed).into()) }
 }
 
 /// Runs another command as a person would call it.
@@ -83,19 +102,26 @@ fn xtask(ctx: &Ctx, words: &[&str]) -> Result<End> {
     super::run(ctx, &cli.command).map(|()| End::Passed)
 }
 
+/// Boots that are rows of the report.
+fn boots(ctx: &Ctx, words: &[&str], report: bool) -> Result<End> {
+    let sh = shell(ctx)?;
+    let exe = std::env::current_exe()?;
+    run_and_report(ctx, cmd!(sh, "{exe} vm test {words...}"), report, "a boot failed")
+}
+
 /// A minute of damage to what was just built.
-fn fuzz_images(ctx: &Ctx) -> Result<End> {
+fn fuzz_images(ctx: &Ctx, report: bool) -> Result<End> {
     let loaded = load::load(ctx)?;
     let dir = ctx.dist.join(&loaded.config.default_profile);
     let files = tree::files(&dir)?.into_iter().filter(|f| f.extension() == Some("iso"));
     let images: Vec<_> = files.map(|f| dir.join(f)).collect();
-    fuzz(ctx, "images", &images)
+    fuzz(ctx, "images", &images, report)
 }
 
 /// A minute of damage to lines that the genuine parsers were asked about, and a hundred times as many cases of each
 /// property as on other days.
 fn fuzz_parameters(ctx: &Ctx) -> Result<End> {
-    fuzz(ctx, "params", &[ctx.root.join("tests/fixtures/params/cmdline.json")])?;
+    fuzz(ctx, "params", &[ctx.root.join("tests/fixtures/params/cmdline.json")], false)?;
     let sh = shell(ctx)?;
     let test =
         cmd!(sh, "cargo test --locked --package bootparams --package fuzz").env("PROPTEST_CASES", "25600");
@@ -103,9 +129,8 @@ fn fuzz_parameters(ctx: &Ctx) -> Result<End> {
     Ok(End::Passed)
 }
 
-fn fuzz(ctx: &Ctx, what: &str, files: &[Utf8PathBuf]) -> Result<End> {
+fn fuzz(ctx: &Ctx, what: &str, files: &[Utf8PathBuf], report: bool) -> Result<End> {
     let sh = shell(ctx)?;
-    let run = cmd!(sh, "cargo run --quiet --locked --package fuzz -- {what} {files...}").run();
-    run.explain(Kind::Command, || format!("the fuzzer of {what} found something"))?;
-    Ok(End::Passed)
+    let run = cmd!(sh, "cargo run --quiet --locked --package fuzz -- {what} {files...}");
+    run_and_report(ctx, run, report, "a fuzzer found something")
 }

@@ -13,13 +13,13 @@ use vmlab::{
     dist,
     machines::{self, Home},
     run::{self, BootMedium, Wish},
-    scenario::Samples,
+    scenario::{FinishedScenario, Outcome, Samples, disk_count},
     test,
 };
 use vmspec::{
     Firmware,
     quote::Shell,
-    scenario::{ALL, CONTAINERS, Scenario},
+    scenario::{ALL, CONTAINERS, DISKS, Scenario, TORTURE},
 };
 
 /// Arguments of `vm`.
@@ -104,6 +104,13 @@ struct VmTestArgs {
     /// Also scenarios that take long, and a hundred power cuts instead of ten.
     #[arg(long)]
     long: bool,
+    /// Cut the power N times at random moments, from the ISO and from the network: the counter of the guest never goes
+    /// back, and its file system is clean after each.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), conflicts_with_all = ["scenarios", "long"])]
+    torture: Option<u64>,
+    /// Boot with each kind of disk that is not blank: `autoformat` must change nothing of it.
+    #[arg(long, conflicts_with_all = ["scenarios", "long", "torture"])]
+    disks: bool,
     /// List the scenarios, and boot nothing.
     #[arg(long)]
     list: bool,
@@ -197,24 +204,44 @@ fn run_test(ctx: &Ctx, args: &VmTestArgs) -> Result<()> {
     let loaded = load::load(ctx)?;
     let profile = loaded.config.profile(args.profile.as_deref())?;
     let strict = ctx.env.flag("MEDIA_REQUIRE_VM");
-    let chosen = test::choose(profile.os, &args.scenarios, args.long)?;
+    let chosen = match (args.torture, args.disks) {
+        (Some(_), _) => TORTURE.iter().collect(),
+        (None, true) => DISKS.iter().collect(),
+        (None, false) => test::choose(profile.os, &args.scenarios, args.long)?,
+    };
     let samples = match chosen.iter().any(|s| s.of_containers()) {
         true => Some(samples(ctx, profile)?),
         false => None,
     };
-    let done = match test::run(ctx, profile, args.backend, chosen, samples, args.long) {
-        Err(e) if failure::kind_of(&e) == Some(Kind::MissingTool) && !strict => {
-            ctx.report.warn(format!("no scenario was tried: {e} ({})", failure::helps_of(&e).join("; ")));
-            return Ok(());
-        }
-        other => other?,
-    };
+    let done =
+        match test::run(ctx, profile, args.backend, chosen, samples, args.long, args.torture.unwrap_or(0)) {
+            Err(e) if failure::kind_of(&e) == Some(Kind::MissingTool) && !strict => {
+                ctx.report.warn(format!("no scenario was tried: {e} ({})", failure::helps_of(&e).join("; ")));
+                return Ok(());
+            }
+            other => other?,
+        };
     if ctx.globals.json {
         ctx.report.out_json(&done);
     } else {
         ctx.report.out(&test::summary(&done));
+        tell(ctx, args, &done);
     }
     test::judge(&done, strict)
+}
+
+/// A row of docs/reliability.md. What failed held up to an unknown number, so it counts as nothing.
+fn tell(ctx: &Ctx, args: &VmTestArgs, done: &[FinishedScenario]) {
+    let (what, each) = match args.torture {
+        Some(cuts) => ("power cuts", usize::try_from(cuts).unwrap_or(usize::MAX)),
+        None if args.disks => ("disks", disk_count()),
+        None => return,
+    };
+    let tried = done.iter().filter(|d| !matches!(d.outcome, Outcome::Skipped { .. })).count();
+    let held = done.iter().filter(|d| matches!(d.outcome, Outcome::Passed { .. })).count();
+    if tried > 0 {
+        ctx.report.out(&format!("reliability: {what}: {} tried, {} held", tried * each, held * each));
+    }
 }
 
 fn list_scenarios(ctx: &Ctx) -> Result<()> {

@@ -7,6 +7,7 @@
 pub mod codegen;
 pub mod gates;
 pub mod lint;
+pub mod reliability;
 pub mod steps;
 
 use anyhow::Result;

@@ -1,10 +1,13 @@
 //! Power cuts, survived by a guest that counts its boots on the state disk.
 
-use std::time::Duration;
+use std::{
+    hash::{BuildHasher as _, RandomState},
+    time::Duration,
+};
 
 use anyhow::Result;
 
-use super::{Outcome, Trial, failed, nonce};
+use super::{Outcome, Trial, failed, nonce, outside};
 use vmspec::boot::BootEnd;
 
 impl Trial<'_> {
@@ -38,6 +41,57 @@ impl Trial<'_> {
         }
         Ok(Outcome::Passed { note: Some(format!("{cuts} cuts, counter at {counter}")) })
     }
+}
+
+impl Trial<'_> {
+    /// As [`Self::power_cuts`], at random moments; and the file system is looked at after each.
+    pub(super) fn torture(&mut self, cuts: u64) -> Result<Outcome> {
+        let checks = self.ctx.find_program("e2fsck").is_some();
+        let (random, mut counter) = (RandomState::new(), 0);
+        for cut in 0..=cuts {
+            let last = cut == cuts;
+            let (line, delay) = random_moment(random.hash_one(cut), cut);
+            let (mut session, verdict) = self.boot((!last).then_some(line))?;
+            if !last && verdict == BootEnd::Up {
+                std::thread::sleep(delay);
+                session.cut()?;
+                session.look(None, &mut |_, _| {})?;
+            } else if let failure @ Outcome::Failed { .. } = self.judge(&mut session, verdict) {
+                return Ok(failure);
+            }
+            session.cut()?;
+            let disk = self.dir.join("disk0.raw");
+            let wrong = if checks { outside::check_disk(self.ctx, &disk)? } else { None };
+            let next = next_count(counter, session.boot().boots(), session.boot().said("state"), cut);
+            match wrong.map_or(next, Err) {
+                Ok(next) => counter = next,
+                Err(why) => {
+                    let moment = format!("{delay:?} after `{line}`");
+                    return Ok(failed(
+                        &mut session,
+                        format!("after {cut} power cuts, the last {moment}: {why}"),
+                    ));
+                }
+            }
+        }
+        let checked = if checks { "clean after each" } else { "not checked: e2fsck is missing" };
+        Ok(Outcome::Passed {
+            note: Some(format!("{cuts} cuts, counter at {counter}, file system {checked}")),
+        })
+    }
+}
+
+/// A moment by a random number. Every other one is while the guest writes: the counter is written behind the line about
+/// the state. The first boot formats, and is let through to its counter.
+fn random_moment(random: u64, cut: u64) -> (&'static str, Duration) {
+    let (line, within) = match random % 6 {
+        _ if cut == 0 => ("media: boots ", 1),
+        0..3 => ("media: state ", 200),
+        3 => ("media: up", 3000),
+        4 => ("media: boots ", 300),
+        _ => ("media: network ", 500),
+    };
+    (line, Duration::from_millis((random >> 8) % within))
 }
 
 /// When to cut: after which line, and how long after it. Every other cut comes with the counter's line, the
