@@ -50,7 +50,9 @@ fn what_ipxe_loads_is_signed_and_the_key_is_nowhere() {
     assert!(embedded.contains("imgtrust --permanent") && !embedded.contains("shell\n"));
     let key = repo.read("keys/signer.pem");
     let secret = key.lines().nth(1).unwrap().to_owned();
-    for file in [files(&repo, "dist"), files(&repo, "target/media")].concat() {
+    let made = [files(&repo, "dist"), files(&repo, "target/media")].concat();
+    // A link may lead to a folder.
+    for file in made.into_iter().filter(|f| f.is_file()) {
         let bytes = fs::read(&file).unwrap();
         assert!(!bytes.windows(secret.len()).any(|w| w == secret.as_bytes()), "the key is in {file}");
     }

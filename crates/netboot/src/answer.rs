@@ -186,7 +186,8 @@ async fn find(shared: &ServerState, path: &str, asker: &Asker<'_>) -> Result<Con
     {
         return Ok(Content::made(signature, media_type));
     }
-    let entry = shared.tree.find(path).ok_or(StatusCode::NOT_FOUND)?;
+    let beside = || shared.config.files.get(path).and_then(|file| shared.tree.open(file.clone()));
+    let entry = shared.tree.find(path).or_else(beside).ok_or(StatusCode::NOT_FOUND)?;
     let etag = entry.etag().await.map_err(|_| StatusCode::NOT_FOUND)?;
     let source = BodySource::File(Arc::clone(&entry.file));
     Ok(Content { source, len: entry.len, etag, modified: entry.modified, media_type })
@@ -223,7 +224,12 @@ fn for_host(shared: &ServerState, text: Vec<u8>, asker: &Asker<'_>) -> Result<Ve
         return Ok(text);
     }
     let text = String::from_utf8(text).map_err(|_| StatusCode::NOT_FOUND)?;
-    Ok(script::for_host(&text, asker.host).into_bytes())
+    Ok(script::for_host(&text, scheme(shared), asker.host).into_bytes())
+}
+
+/// How this server is spoken to.
+fn scheme(shared: &ServerState) -> &'static str {
+    if shared.config.tls.is_some() { "https" } else { "http" }
 }
 
 /// The signature over the script that `asker` gets: made here with the key, or lying beside a machine's own script;

@@ -37,6 +37,8 @@ pub struct DnsmasqServer {
 pub struct DhcpSetup<'a> {
     /// The folder that iPXE's programs are taken from.
     pub programs: &'a Utf8Path,
+    /// Names of what firmware can load over HTTP, the one it is given first.
+    pub firmware: Vec<String>,
     /// Where the HTTP server listens; DHCP is answered on that network.
     pub http: SocketAddr,
     /// The base-url's path.
@@ -64,7 +66,10 @@ impl DnsmasqServer {
         let root = Utf8Path::from_path(dir.path()).context("the temporary folder is not UTF-8")?;
         let uefi = copy_programs(order.programs, root)?;
         let script = format!("http://{}{}/boot.html", order.http, order.prefix);
-        let config = Dnsmasq { address, script, tftp: root.join("tftp").into(), uefi, range: order.range };
+        let url = |name: &String| format!("http://{}{}/{name}", order.http, order.prefix);
+        let http = order.firmware.iter().map(url).collect();
+        let config =
+            Dnsmasq { address, script, tftp: root.join("tftp").into(), uefi, http, range: order.range };
         fs_err::write(root.join("tftp").join(AUTOEXEC), config.autoexec())?;
         readable(root)?;
         fs_err::write(root.join("dnsmasq.conf"), config.render())?;
@@ -131,7 +136,7 @@ struct Requests {
 impl Requests {
     fn line(&mut self, line: &str) -> Option<ClientEventKind> {
         let (number, rest) = line.split_once("]: ")?.1.split_once(' ')?;
-        if rest.starts_with("vendor class: PXEClient") {
+        if ["PXEClient", "HTTPClient"].iter().any(|c| rest.starts_with(&format!("vendor class: {c}"))) {
             self.pxe = Some(number.to_owned());
         }
         let rest = rest.strip_prefix("PXE(").or_else(|| rest.strip_prefix("DHCPDISCOVER("))?;
@@ -208,7 +213,7 @@ dnsmasq[9]: started, version 2.90 DNS disabled
 dnsmasq-dhcp[9]: 11 available DHCP subnet: 10.0.0.1/255.255.255.0
 dnsmasq-dhcp[9]: 11 vendor class: PXEClient:Arch:00000:UNDI:002001
 dnsmasq-dhcp[9]: 11 PXE(br0) 52:54:00:00:00:01 proxy
-dnsmasq-dhcp[9]: 12 vendor class: PXEClient:Arch:00007:UNDI:003000
+dnsmasq-dhcp[9]: 12 vendor class: HTTPClient:Arch:00016:UNDI:003001
 dnsmasq-dhcp[9]: 12 DHCPDISCOVER(br0) 10.0.0.5 52:54:00:00:00:02
 dnsmasq-dhcp[9]: 12 DHCPOFFER(br0) 10.0.0.5 52:54:00:00:00:02
 dnsmasq-dhcp[9]: 13 vendor class: udhcp 1.35.0

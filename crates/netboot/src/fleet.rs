@@ -27,6 +27,8 @@ pub struct Dnsmasq {
     pub tftp: String,
     /// Whether there is a program for UEFI in it.
     pub uefi: bool,
+    /// What firmware loads over HTTP, by its address: iPXE for UEFI first, then what else it could be given.
+    pub http: Vec<String>,
     /// Addresses to give out, for a network without a DHCP server of its own; `None` only adds boot information
     /// to the answers of the one there is.
     pub range: Option<Range>,
@@ -116,6 +118,29 @@ impl Dnsmasq {
         if self.range.is_some() {
             _ = writeln!(text, "dhcp-boot=tag:ipxe,{script}");
         }
+        self.http_boot(text);
+    }
+}
+
+impl Dnsmasq {
+    /// UEFI HTTP Boot: the firmware is given a URL and needs no TFTP. It takes an offer for a web client alone (option
+    /// 60), which dnsmasq makes only where it gives out addresses as well.
+    fn http_boot(&self, text: &mut String) {
+        let Some((program, others)) = self.http.split_first() else { return };
+        if self.range.is_none() {
+            *text +=
+                "# UEFI HTTP Boot is answered where dnsmasq gives out addresses: it needs --dhcp-range.\n";
+            return;
+        }
+        *text += "# UEFI HTTP Boot (architecture 16, RFC 4578), without TFTP.\n\
+                  dhcp-match=set:http,option:client-arch,16\n\
+                  dhcp-option-force=tag:http,option:vendor-class,HTTPClient\n";
+        _ = writeln!(text, "dhcp-boot=tag:!ipxe,tag:http,{program}");
+        if !others.is_empty() {
+            *text +=
+                "# In its place, firmware can be given the medium, which it mounts as a disk in memory:\n";
+            others.iter().for_each(|url| _ = writeln!(text, "# dhcp-boot=tag:!ipxe,tag:http,{url}"));
+        }
     }
 }
 
@@ -152,10 +177,14 @@ impl Nginx {
 mod tests {
     use super::*;
 
+    fn http() -> Vec<String> {
+        ["ipxe.efi", "smoke-1-x86_64.iso"].map(|name| format!("http://10.0.0.1:8089/{name}")).to_vec()
+    }
+
     fn dnsmasq(range: Option<Range>) -> String {
         let address = Ipv4Addr::new(10, 0, 0, 1);
         let script = "http://10.0.0.1:8089/boot.html".to_owned();
-        Dnsmasq { address, script, tftp: "/srv/tftp".to_owned(), uefi: true, range }.render()
+        Dnsmasq { address, script, tftp: "/srv/tftp".to_owned(), uefi: true, http: http(), range }.render()
     }
 
     #[test]
@@ -170,6 +199,15 @@ mod tests {
     fn a_range_is_given_out_where_it_was_asked_for() {
         let text = dnsmasq(Some("10.0.0.100-10.0.0.199".parse().unwrap()));
         assert!(text.contains("\ndhcp-range=10.0.0.100,10.0.0.199,1h\n") && !text.contains("proxy"));
+    }
+
+    #[test]
+    fn http_boot_is_answered_with_urls_where_addresses_are_given_out() {
+        let text = dnsmasq(Some("10.0.0.100-10.0.0.199".parse().unwrap()));
+        assert!(text.contains("\ndhcp-boot=tag:!ipxe,tag:http,http://10.0.0.1:8089/ipxe.efi\n"), "{text}");
+        assert!(text.contains("\n# dhcp-boot=tag:!ipxe,tag:http,http://10.0.0.1:8089/smoke-1-x86_64.iso\n"));
+        assert!(text.contains("\ndhcp-option-force=tag:http,option:vendor-class,HTTPClient\n"));
+        assert!(!dnsmasq(None).contains("HTTPClient"));
     }
 
     #[test]

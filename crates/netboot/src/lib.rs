@@ -21,6 +21,7 @@ pub mod script;
 pub mod server;
 mod target;
 pub mod timeline;
+mod tls;
 mod tree;
 mod wire;
 
@@ -28,3 +29,4 @@ pub use boot::{BootStage, BootState, MachineLine};
 pub use event::{ClientEvent, ClientEventKind, FileRole, MachineName};
 pub use server::{Fault, Server, ServerConfig, ServerLimits};
 pub use timeline::Timeline;
+pub use tls::Tls;

@@ -6,13 +6,13 @@ pub fn base_url(script: &str) -> Option<&str> {
     script.lines().find_map(|l| split(l).map(|(_, url, _)| url))
 }
 
-/// Puts `http://<host>` before the path of each address that `base-url` is plainly set to.
+/// Puts `<scheme>://<host>` before the path of each address that `base-url` is plainly set to.
 ///
 /// A value made of other settings (`${…}`) is computed by iPXE itself and stays.
 #[must_use]
-pub fn for_host(script: &str, host: &str) -> String {
+pub fn for_host(script: &str, scheme: &str, host: &str) -> String {
     let line = |l: &str| match split(l) {
-        Some((before, url, after)) => format!("{before}http://{host}{}{after}", path(url)),
+        Some((before, url, after)) => format!("{before}{scheme}://{host}{}{after}", path(url)),
         None => l.to_owned(),
     };
     script.split_inclusive('\n').map(line).collect()
@@ -49,7 +49,7 @@ mod tests {
     #[test]
     fn only_the_address_changes() {
         let script = "#!ipxe\n# set base-url http://comment\nset base-url http://192.168.56.1:8089/x\nkernel ${base-url}/vmlinuz\n";
-        let made = for_host(script, "10.0.0.1:80");
+        let made = for_host(script, "http", "10.0.0.1:80");
         let want = "#!ipxe\n# set base-url http://comment\nset base-url http://10.0.0.1:80/x\nkernel ${base-url}/vmlinuz\n";
         assert_eq!(made, want);
         assert_eq!(base_url(script), Some("http://192.168.56.1:8089/x"));
@@ -58,8 +58,8 @@ mod tests {
     #[test]
     fn a_guarded_setting_and_odd_line_ends_survive() {
         assert_eq!(
-            for_host("isset ${base-url} || set base-url http://a/b \r\nend", "h"),
-            "isset ${base-url} || set base-url http://h/b \r\nend"
+            for_host("isset ${base-url} || set base-url http://a/b \r\nend", "https", "h"),
+            "isset ${base-url} || set base-url https://h/b \r\nend"
         );
     }
 
@@ -68,7 +68,7 @@ mod tests {
         for script in
             ["set base-url http://${next-server}/x\n", "preset base-url http://a\n", "set other http://a\n"]
         {
-            assert_eq!(for_host(script, "h"), script);
+            assert_eq!(for_host(script, "http", "h"), script);
         }
     }
 }

@@ -26,6 +26,7 @@ use super::{
     host::Hosts,
     links::Links,
     timeline::Timeline,
+    tls::Tls,
     tree::ServedTree,
     wire::{Link, Stream},
 };
@@ -52,8 +53,12 @@ pub struct ServerConfig {
     pub overrides: BTreeMap<String, Vec<u8>>,
     /// Answers that go wrong on purpose, by path such as `vmlinuz`.
     pub faults: BTreeMap<String, Fault>,
+    /// Files beside the tree, by the path at which they are served.
+    pub files: BTreeMap<String, Utf8PathBuf>,
     /// Signs the scripts that are made for one machine; without it, a signed tree is served as it is.
     pub signer: Option<Arc<pki::Signer>>,
+    /// Speaks HTTPS with these certificates; plain HTTP without.
+    pub tls: Option<Tls>,
     /// What clients may take.
     pub limits: ServerLimits,
     /// Told of every event.
@@ -71,7 +76,9 @@ impl ServerConfig {
             machines: None,
             overrides: BTreeMap::new(),
             faults: BTreeMap::new(),
+            files: BTreeMap::new(),
             signer: None,
+            tls: None,
             limits: ServerLimits::default(),
             observer: None,
         }
@@ -353,7 +360,17 @@ fn admit(shared: &Arc<ServerState>, id: u64, tcp: TcpStream, peer: SocketAddr) {
     }
     // The last packet of an answer must not wait for an acknowledgement.
     _ = tcp.set_nodelay(true);
-    tokio::spawn(converse(Arc::clone(shared), link, tcp, local));
+    let shared = Arc::clone(shared);
+    tokio::spawn(async move {
+        let tcp = match &shared.config.tls {
+            None => tcp,
+            Some(tls) => match tls.open(tcp).await {
+                Ok(tcp) => tcp,
+                Err(e) => return close(&shared, &link, Some(e.to_string())),
+            },
+        };
+        converse(shared, link, tcp, local).await;
+    });
 }
 
 async fn converse(shared: Arc<ServerState>, link: Arc<Link>, tcp: TcpStream, local: SocketAddr) {
@@ -371,6 +388,10 @@ async fn converse(shared: Arc<ServerState>, link: Arc<Link>, tcp: TcpStream, loc
         end = connection => end.err().map(|e| reason(&e)),
         () = link.cut.notified() => Some("made room for another".to_owned()),
     };
+    close(&shared, &link, trouble);
+}
+
+fn close(shared: &ServerState, link: &Link, trouble: Option<String>) {
     link.tell(ClientEventKind::Closed { trouble });
     shared.links.lock().unwrap_or_else(PoisonError::into_inner).remove(link.id);
 }

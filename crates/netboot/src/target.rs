@@ -49,6 +49,9 @@ pub(super) fn media_type(path: &str) -> &'static str {
         Some("html" | "ipxe" | "txt" | "cfg") => "text/plain; charset=utf-8",
         Some("yml" | "yaml") => "application/yaml",
         Some("json") => "application/json",
+        // UEFI firmware goes by these where a URL's ending does not tell (UEFI 2.10, 24.7.3.2.2).
+        Some("efi") => "application/efi",
+        Some("iso") => "application/vnd.efi-iso",
         _ => "application/octet-stream",
     }
 }

@@ -48,8 +48,12 @@ impl ServedTree {
 
     /// The file at a checked path ([`super::target::tree_path`]); links may not lead out of the folder.
     pub(super) fn find(&self, path: &str) -> Option<Arc<OpenFile>> {
-        let path = inside(&self.root, path)?;
-        let now = fs_err::metadata(&path).ok()?;
+        self.open(inside(&self.root, path)?)
+    }
+
+    /// A regular file, wherever it lies.
+    pub(super) fn open(&self, path: Utf8PathBuf) -> Option<Arc<OpenFile>> {
+        let now = fs_err::metadata(&path).ok().filter(Metadata::is_file)?;
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         // A rebuild replaces files by rename while we serve: what we hold is current only if it looks the same.
         if let Some(entry) = open.get(&path).filter(|e| e.is(&now)) {

@@ -112,6 +112,7 @@ fn dnsmasq_accepts_what_is_written_for_it() {
             script: "http://10.0.0.1:8089/boot.html".to_owned(),
             tftp: root.to_string(),
             uefi: true,
+            http: vec!["http://10.0.0.1/ipxe.efi".to_owned()],
             range,
         };
         fs_err::write(root.join("conf"), config.render()).unwrap();

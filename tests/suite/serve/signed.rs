@@ -1,8 +1,15 @@
 //! A signed tree: what is served is what was signed, or is signed anew.
 
-use std::sync::Arc;
+#![expect(clippy::disallowed_methods, reason = "openssl is run by the test itself")]
 
-use super::{SCRIPT, Site, site};
+use std::{
+    process::{Command, Stdio},
+    sync::Arc,
+};
+
+use netboot::Tls;
+
+use super::{super::fixtures::has, SCRIPT, Site, site};
 
 const ASKING: &str = "mac=52-54-00-00-00-01&uuid=4c4c4544-0044-4a10-8050-b4c04f4d3232";
 const NOW: u64 = 1_800_000_000;
@@ -63,4 +70,43 @@ fn a_machine_whose_ipxe_refused_a_file_is_shown_with_the_reason() {
     let lines = site.server.lines();
     assert_eq!(lines[0].text, "iPXE refused vmlinuz: the signature does not match the file (1c69e502)");
     assert_eq!(lines[0].name, "52:54:00:00:00:01");
+}
+
+#[test]
+fn https_is_spoken_with_the_suites_of_ipxe_and_scripts_say_so() {
+    if !has("openssl") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).into_os_string().into_string().unwrap();
+    let (certificate, key) = (path("tls.crt"), path("tls.key"));
+    let new =
+        ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30"];
+    let who = ["-subj", "/CN=boot", "-keyout", &key, "-out", &certificate];
+    let made = Command::new("openssl").args(new).args(who).output().unwrap();
+    assert!(made.status.success(), "{made:?}");
+    let tls = Tls::read(certificate.as_str().into(), key.as_str().into()).unwrap();
+    let site = site(|config| config.tls = Some(tls));
+    // The first of iPXE's (src/crypto/mishmash), which ends its TLS at 1.2.
+    for suite in ["ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384"] {
+        let at = site.server.addr().to_string();
+        let client =
+            ["s_client", "-connect", &at, "-quiet", "-tls1_2", "-cipher", suite, "-CAfile", &certificate];
+        let mut client = Command::new("openssl")
+            .args(client)
+            .args(["-verify_return_error"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let request = b"GET /boot.ipxe HTTP/1.1\r\nHost: boot\r\nConnection: close\r\n\r\n";
+        std::io::Write::write_all(client.stdin.as_mut().unwrap(), request).unwrap();
+        let said = client.wait_with_output().unwrap().stdout;
+        let said = String::from_utf8(said).unwrap();
+        assert!(said.starts_with("HTTP/1.1 200") && said.contains("set base-url https://boot"), "{said}");
+    }
+    for (a, b) in [(&key, &key), (&certificate, &certificate)] {
+        assert!(Tls::read(a.as_str().into(), b.as_str().into()).is_err());
+    }
 }

@@ -1,6 +1,7 @@
 //! `cargo xtask serve`.
 
 use std::{
+    collections::BTreeMap,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::{Arc, mpsc},
     time::{Duration, Instant},
@@ -15,7 +16,7 @@ use failure::{Failure, Kind};
 use mediabuild::workspace::load;
 use mediaplan::config::BaseUrl;
 use netboot::{
-    ClientEvent, MachineLine, Server, ServerConfig,
+    ClientEvent, MachineLine, Server, ServerConfig, Tls,
     dhcp::{self, DnsmasqServer},
     fleet,
     log::Log,
@@ -47,6 +48,12 @@ pub struct ServeArgs {
     /// What signs the scripts that are made for one machine, of a signed tree.
     #[command(flatten)]
     pub netboot_key: NetbootKeyArgs,
+    /// Speak HTTPS with this certificate, PEM, and behind it those above it.
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<Utf8PathBuf>,
+    /// The private key of --tls-cert, PEM, without a password.
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<Utf8PathBuf>,
     /// Serve this folder instead of a profile's.
     #[arg(long, value_name = "FOLDER", conflicts_with = "profile")]
     pub tree: Option<Utf8PathBuf>,
@@ -89,14 +96,18 @@ pub fn run(ctx: &Ctx, args: &ServeArgs) -> Result<()> {
     let mut config = site.config(ctx, args);
     let (tx, events) = mpsc::channel();
     config.signer = args.netboot_key.open(ctx)?;
+    config.tls =
+        args.tls_cert.as_ref().zip(args.tls_key.as_ref()).map(|(c, k)| Tls::read(c, k)).transpose()?;
+    let scheme = if config.tls.is_some() { "https" } else { "http" };
+    config.files = site.for_firmware();
     site.say_what_is_signed(ctx, config.signer.is_some());
     config.observer = Some(Arc::new(move |e| _ = tx.send(e.clone())));
     let tree = config.tree.clone();
     let server = Server::start(config)?;
     let addr = server.addr();
     let reached = SocketAddr::new(reached(addr.ip()), addr.port());
-    ctx.report
-        .note(format!("serving {tree} on http://{reached}/boot.html; the live view is http://{reached}/_/"));
+    let at = format!("{scheme}://{reached}");
+    ctx.report.note(format!("serving {tree} on {at}/boot.html; the live view is {at}/_/"));
     let dhcp = args.dhcp.then(|| site.dhcp(ctx, addr, args.dhcp_range)).transpose()?;
     ctx.report.note("Ctrl-C ends it");
     let end = watch(ctx, &server, dhcp, &events);
@@ -138,6 +149,23 @@ impl Site {
             base_url: profile.base_url.clone(),
             profile: Some(profile.name.clone()),
         })
+    }
+
+    /// What UEFI firmware loads over HTTP without TFTP: iPXE, or the ISO, which it mounts as a disk in memory.
+    fn for_firmware(&self) -> BTreeMap<String, Utf8PathBuf> {
+        let entries = self.programs.read_dir_utf8().into_iter().flatten().flatten();
+        let files = entries.map(|e| e.path().to_owned()).filter(|p| {
+            let name = p.file_name().unwrap_or_default();
+            name == fleet::UEFI || name.ends_with("-x86_64.iso")
+        });
+        files.map(|p| (p.file_name().unwrap_or_default().to_owned(), p)).collect()
+    }
+
+    /// The names of those, iPXE first.
+    fn names_for_firmware(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.for_firmware().into_keys().collect();
+        names.sort_by_key(|name| name != fleet::UEFI);
+        names
     }
 
     fn is_signed(&self) -> bool {
@@ -212,7 +240,14 @@ impl Site {
     }
 
     fn dhcp(&self, ctx: &Ctx, http: SocketAddr, range: Option<fleet::Range>) -> Result<DnsmasqServer> {
-        let order = dhcp::DhcpSetup { programs: &self.programs, http, prefix: self.base_url.path(), range };
+        let prefix = self.base_url.path();
+        let order = dhcp::DhcpSetup {
+            programs: &self.programs,
+            firmware: self.names_for_firmware(),
+            http,
+            prefix,
+            range,
+        };
         let dhcp = DnsmasqServer::start(ctx, &order)?;
         ctx.report.note(format!("answering PXE requests on the network of {}", http.ip()));
         Ok(dhcp)
@@ -242,7 +277,12 @@ impl Site {
                 });
                 let signed = self.is_signed();
                 let config = fleet::Nginx { listen, base_url, root: root.clone(), signed }.render();
-                format!("# The tree: cp -r {}/. {root}/\n{copy}\n{config}", self.tree)
+                let files: Vec<_> = self.for_firmware().into_values().map(Utf8PathBuf::into_string).collect();
+                let http = match files.as_slice() {
+                    [] => String::new(),
+                    files => format!("# For UEFI HTTP Boot: cp {} {root}/\n", files.join(" ")),
+                };
+                format!("# The tree: cp -r {}/. {root}/\n{copy}{http}\n{config}", self.tree)
             }
             (Print::Dnsmasq, IpAddr::V4(address)) => {
                 let script = format!("{base_url}/boot.html");
@@ -251,7 +291,9 @@ impl Site {
                 let files: Vec<_> = names.iter().map(|n| self.programs.join(n).into_string()).collect();
                 let copy = format!("# iPXE: cp {} {tftp}/\n", files.join(" "));
                 let range = args.dhcp_range;
-                copy + &fleet::Dnsmasq { address, script, tftp, uefi, range }.render()
+                let http =
+                    self.names_for_firmware().iter().map(|name| format!("{base_url}/{name}")).collect();
+                copy + &fleet::Dnsmasq { address, script, tftp, uefi, http, range }.render()
             }
             (Print::Dnsmasq, ip) => {
                 return Err(Failure::new(Kind::Usage, format!("PXE is for IPv4, and {ip} is not")).into());
