@@ -78,7 +78,7 @@ fn published(lab: &Lab) -> Vec<u8> {
     let sha256 = Digest::of(&image);
     let output = manifest::Output { size: image.len() as u64, sha256, key: Digest::of(b"key") };
     let manifest = Manifest {
-        format: 1,
+        format: manifest::FORMAT,
         profile: "smoke".to_owned(),
         version: "1".to_owned(),
         engine: Engine::Prebuilt,

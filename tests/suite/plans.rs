@@ -330,6 +330,31 @@ fn the_code_of_each_builtin_is_whole() {
     }
 }
 
+/// What consumers of a plan read: a node that gets something from outside says what, with the digest that it is held
+/// against, and an image is a list of parts.
+#[test]
+fn what_comes_from_outside_is_typed_in_the_plan() {
+    use buildplan::{Action, Material, Product, Resource};
+
+    each(|loaded, profile, engine| {
+        for node in &planned(loaded, profile, engine).plan.nodes {
+            let fetched = node.actions.iter().find_map(|a| match a {
+                Action::Fetch(fetch) => Some(fetch.sha256),
+                _ => None,
+            });
+            let told = node.materials.iter().find_map(|m| match m {
+                Material::Package { sha256, .. } | Material::Download { sha256, .. } => Some(*sha256),
+                _ => None,
+            });
+            assert_eq!(fetched, told, "{}", node.label);
+            let is_commit = matches!(node.materials.as_slice(), [Material::Commit { .. }]);
+            assert_eq!(node.resource == Resource::Net, told.is_some() || is_commit, "{}", node.label);
+            let is_image = node.outputs.iter().any(|o| o.ends_with(".iso") && fetched.is_none());
+            assert_eq!(is_image, matches!(node.product, Some(Product::Iso(_))), "{}", node.label);
+        }
+    });
+}
+
 #[test]
 fn an_edit_of_a_builtin_builds_what_it_made_again() {
     use buildexec::{

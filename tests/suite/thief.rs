@@ -104,7 +104,15 @@ fn output(media: &Media<'_>, name: &str, key: Digest) -> Output {
 }
 
 fn empty() -> ManifestNode {
-    ManifestNode { stage: "x".to_owned(), label: String::new(), inputs: Vec::new(), text: None }
+    ManifestNode {
+        stage: "x".to_owned(),
+        label: String::new(),
+        materials: Vec::new(),
+        derived: false,
+        image: None,
+        inputs: Vec::new(),
+        text: None,
+    }
 }
 
 #[test]
@@ -112,10 +120,10 @@ fn a_manifest_is_not_believed_about_itself() {
     let Some(repository) = Repository::get() else { return };
     let said = states(repository, |_, m| m.nodes.values_mut().for_each(|n| *n = empty()));
     assert!(said.contains("lock: it was not made from "), "{said}");
-    // What it names of a machine is not opened unless it is planned.
+    // What it names is not opened unless it is planned.
     let said = states(repository, |_, m| {
         let node = m.nodes.values_mut().find(|n| n.stage == "iso").unwrap();
-        node.inputs.push(Input { label: "host /dev/zero".to_owned(), value: Digest::of(b"").to_string() });
+        node.inputs.push(Input::Source { path: "/dev/zero".to_owned(), sha256: Digest::of(b"") });
     });
     assert!(said.contains("verification failed: lock\n"), "{said}");
     let said = states(repository, |_, m| m.nodes.retain(|_, n| n.stage != "grub"));
@@ -134,16 +142,21 @@ fn a_manifest_is_not_believed_about_itself() {
         m.outputs.remove(ISO);
     });
     assert!(said.contains("lock: it lacks mini-1-x86_64.iso"), "{said}");
+    let said = states(repository, |_, m| m.format = 1);
+    assert!(said.contains("manifest.json has format 1, and this program reads 2: use the program"), "{said}");
     let said = states(repository, |_, m| m.format = 99);
-    assert!(said.contains("manifest: manifest.json has format 99, this program knows 1"), "{said}");
+    assert!(said.contains("manifest: manifest.json has format 99, and this program reads 2: "), "{said}");
     let said = states(repository, |_, m| m.version = "0.0.1-old".to_owned());
     assert!(said.contains("lock: its version is 0.0.1-old, media.toml has 1"), "{said}");
     let said = states(repository, |_, m| m.version = "/../../../escaped".to_owned());
     assert!(said.contains("is no plain name"), "{said}");
     let said = states(repository, |_, m| {
         let mut inputs = m.nodes.values_mut().flat_map(|n| &mut n.inputs);
-        let tool = inputs.find(|i| i.label.starts_with("tool-node ")).unwrap();
-        "another".clone_into(&mut tool.value);
+        let key = inputs.find_map(|i| match i {
+            Input::Node { key, tool: true, .. } => Some(key),
+            _ => None,
+        });
+        *key.unwrap() = Digest::of(b"another");
     });
     assert!(said.contains("lock: "), "{said}");
 }
@@ -169,7 +182,12 @@ fn a_good_iso_beside_a_bad_one_does_not_help_it() {
 }
 
 fn made_of(keys: &[Digest]) -> ManifestNode {
-    let input = |(i, key): (usize, &Digest)| Input { label: format!("node x {i}"), value: key.to_string() };
+    let input = |(i, key): (usize, &Digest)| Input::Node {
+        stage: "x".to_owned(),
+        output: i.to_string(),
+        key: *key,
+        tool: false,
+    };
     ManifestNode { inputs: keys.iter().enumerate().map(input).collect(), ..empty() }
 }
 

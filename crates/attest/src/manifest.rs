@@ -2,17 +2,22 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use buildplan::{Digest, Input};
+use super::MANIFEST;
+use buildplan::{Digest, Input, Material};
 use mediaplan::config::Engine;
+
+/// The format that this program writes and reads.
+pub const FORMAT: u32 = 2;
 
 /// Every output and what it came from. It names no folder, host or time, so that the same inputs give the same
 /// manifest.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// 1.
+    /// [`FORMAT`].
     pub format: u32,
     /// The profile.
     pub profile: String,
@@ -28,7 +33,39 @@ pub struct Manifest {
     pub nodes: BTreeMap<Digest, ManifestNode>,
 }
 
+/// What every format of the manifest has.
+#[derive(Deserialize)]
+struct AnyManifest {
+    format: u32,
+}
+
 impl Manifest {
+    /// Reads `manifest.json`.
+    ///
+    /// # Errors
+    /// What is wrong with it, as text; of another format, which one it has.
+    pub fn parse(bytes: &[u8]) -> Result<Self, String> {
+        let unreadable = |e: serde_json::Error| format!("{MANIFEST} cannot be read: {e}");
+        let AnyManifest { format } = serde_json::from_slice(bytes).map_err(unreadable)?;
+        if format != FORMAT {
+            return Err(format!(
+                "{MANIFEST} has format {format}, and this program reads {FORMAT}: use the program that wrote it, or \
+                 build the media again"
+            ));
+        }
+        let manifest: Self = serde_json::from_slice(bytes).map_err(unreadable)?;
+        match super::json(&manifest).as_bytes() == bytes {
+            true => Ok(manifest),
+            false => Err(format!("{MANIFEST} is not formatted as this program writes it")),
+        }
+    }
+
+    /// Its JSON schema.
+    #[must_use]
+    pub fn schema() -> schemars::Schema {
+        schemars::schema_for!(Self)
+    }
+
     /// Profile and version become names of files and folders: each must be one, and lead nowhere else.
     ///
     /// # Errors
@@ -52,7 +89,7 @@ pub fn is_name(text: &str) -> bool {
 }
 
 /// One file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Output {
     /// Bytes.
@@ -64,31 +101,112 @@ pub struct Output {
 }
 
 /// One node.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ManifestNode {
     /// Its stage.
     pub stage: String,
     /// What it made, for people.
     pub label: String,
-    /// Sources by digest, tools by version, nodes by key.
+    /// What it brought in, and which parts of media it made.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub materials: Vec<Material>,
+    /// Whether its outputs were made from its inputs, rather than hold them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub derived: bool,
+    /// The image that it put together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<ImageParts>,
+    /// Everything that its key depends on.
     pub inputs: Vec<Input>,
-    /// The digest of the text, of a node that fills in a template.
+    /// The digest of the text, of a node that fills in a template without secrets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<Digest>,
 }
 
+/// An image and where its parts are from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "format", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum ImageParts {
+    /// An ISO image that starts from CD and stick.
+    Iso {
+        /// The volume label.
+        label: String,
+        /// The code of the first sector.
+        code: Part,
+        /// The path of the program that BIOS starts.
+        bios: String,
+        /// The path of the boot catalogue.
+        catalog: String,
+        /// The path of the FAT image that UEFI starts from, which is a partition of its own as well.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        efi: Option<String>,
+        /// The files, in the order in which they lie.
+        files: Vec<Placed>,
+    },
+    /// A FAT image.
+    Fat {
+        /// The files.
+        files: Vec<Placed>,
+    },
+}
+
+/// A file of an image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Placed {
+    /// Its path in the image.
+    pub path: String,
+    /// Where it is from.
+    pub part: Part,
+}
+
+/// Where a part of an image is from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "from", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Part {
+    /// A file of the repository.
+    Source {
+        /// Its path from the root.
+        path: String,
+    },
+    /// An output of a node.
+    Output {
+        /// The node's key.
+        key: Digest,
+        /// The output's name.
+        name: String,
+    },
+    /// Something else, as plans print it.
+    Text {
+        /// Its text; a secret's is hidden.
+        text: String,
+    },
+}
+
 impl ManifestNode {
-    /// The value of the input `label`.
-    #[must_use]
-    pub fn input(&self, label: &str) -> Option<&str> {
-        self.inputs.iter().find(|i| i.label == label).map(|i| i.value.as_str())
+    /// The files of the repository that it was made from: path and digest.
+    pub fn sources(&self) -> impl Iterator<Item = (&str, Digest)> {
+        self.inputs.iter().filter_map(|input| match input {
+            Input::Source { path, sha256 } => Some((path.as_str(), *sha256)),
+            _ => None,
+        })
     }
 
-    /// The inputs whose label begins with `kind` and a space, with the rest of the label.
-    pub fn inputs_of<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
-        let rest = move |label: &'a str| label.strip_prefix(kind)?.strip_prefix(' ');
-        self.inputs.iter().filter_map(move |i| Some((rest(&i.label)?, i.value.as_str())))
+    /// The programs of the build machine that it was made with: name and version.
+    pub fn tools(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.inputs.iter().filter_map(|input| match input {
+            Input::Tool { name, version } => Some((name.as_str(), version.as_str())),
+            _ => None,
+        })
+    }
+
+    /// The outputs of other nodes that it was made from: key and name. Programs that were run are none.
+    pub fn parts(&self) -> impl Iterator<Item = (Digest, &str)> {
+        self.inputs.iter().filter_map(|input| match input {
+            Input::Node { key, output, tool: false, .. } => Some((*key, output.as_str())),
+            _ => None,
+        })
     }
 }
 

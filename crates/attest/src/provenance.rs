@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::Manifest;
+use buildplan::{Digest, Material};
 use mediaplan::config::Engine;
 
 /// The statement (<https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md>).
@@ -75,10 +76,31 @@ struct Builder {
 }
 
 impl ResourceDescriptor {
-    fn sha256(name: &str, digest: &str) -> Self {
-        let digest = BTreeMap::from([("sha256", digest.to_owned())]);
+    fn sha256(name: &str, digest: Digest) -> Self {
+        let digest = BTreeMap::from([("sha256", digest.to_string())]);
         Self { name: name.to_owned(), uri: None, digest }
     }
+}
+
+/// What a node brings in from outside.
+fn resource(label: &str, material: &Material) -> Option<ResourceDescriptor> {
+    Some(match material {
+        Material::Package { purl, sha256, .. } => {
+            ResourceDescriptor { uri: Some(purl.clone()), ..ResourceDescriptor::sha256(label, *sha256) }
+        }
+        Material::Download { url, sha256, .. } => {
+            ResourceDescriptor { uri: url.clone(), ..ResourceDescriptor::sha256(label, *sha256) }
+        }
+        Material::Commit { commit, .. } => ResourceDescriptor {
+            name: label.to_owned(),
+            uri: Some(super::spdx::ipxe_location(commit)),
+            digest: BTreeMap::from([("gitCommit", commit.clone())]),
+        },
+        Material::PackageFile { .. }
+        | Material::Patch { .. }
+        | Material::Script { .. }
+        | Material::Loader { .. } => return None,
+    })
 }
 
 /// The statement about the outputs of `manifest`.
@@ -87,28 +109,18 @@ pub fn statement(manifest: &Manifest) -> Statement {
     let mut tools = BTreeMap::new();
     let mut resolved_dependencies = BTreeSet::new();
     for node in manifest.nodes.values() {
-        tools.extend(node.inputs_of("tool").map(|(name, version)| (name.to_owned(), version.to_owned())));
+        tools.extend(node.tools().map(|(name, version)| (name.to_owned(), version.to_owned())));
         resolved_dependencies
-            .extend(node.inputs_of("src").map(|(path, digest)| ResourceDescriptor::sha256(path, digest)));
-        let uri = node.input("fetch purl").or(node.input("fetch url")).map(str::to_owned);
-        let file = node
-            .input("fetch sha256")
-            .map(|d| ResourceDescriptor { uri, ..ResourceDescriptor::sha256(&node.label, d) });
-        resolved_dependencies.extend(file);
-        if let Some(commit) = node.input("git-checkout commit") {
-            resolved_dependencies.insert(ResourceDescriptor {
-                name: node.label.clone(),
-                uri: Some(super::spdx::ipxe_location(commit)),
-                digest: BTreeMap::from([("gitCommit", commit.to_owned())]),
-            });
-        }
+            .extend(node.sources().map(|(path, digest)| ResourceDescriptor::sha256(path, digest)));
+        resolved_dependencies
+            .extend(node.materials.iter().filter_map(|material| resource(&node.label, material)));
     }
     Statement {
         kind: "https://in-toto.io/Statement/v1",
         subject: manifest
             .outputs
             .iter()
-            .map(|(path, o)| ResourceDescriptor::sha256(path, &o.sha256.to_string()))
+            .map(|(path, o)| ResourceDescriptor::sha256(path, o.sha256))
             .collect(),
         predicate_type: "https://slsa.dev/provenance/v1",
         predicate: Predicate {

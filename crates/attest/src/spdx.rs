@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::{Manifest, ManifestNode};
-use buildplan::{Digest, digest::Fields};
+use buildplan::{Digest, Material, digest::Fields};
 
 /// SPDX's word for what is not known.
 const NOBODY_SAYS: &str = "NOASSERTION";
@@ -140,8 +140,8 @@ impl Parts<'_> {
         });
     }
 
-    fn add(&mut self, id: String, name: &str, sha256: Option<&str>) -> &mut SpdxPackage {
-        let checksum = |d: &str| Checksum { algorithm: "SHA256", checksum_value: d.to_owned() };
+    fn add(&mut self, id: String, name: &str, sha256: Option<Digest>) -> &mut SpdxPackage {
+        let checksum = |d: Digest| Checksum { algorithm: "SHA256", checksum_value: d.to_string() };
         self.packages.entry(id.clone()).or_insert_with(|| SpdxPackage {
             id,
             name: name.to_owned(),
@@ -162,8 +162,8 @@ impl Parts<'_> {
     fn output(&mut self, path: &str) -> String {
         let id = format!("SPDXRef-output-{}", uri(&path.replace('/', "-")));
         let manifest = self.manifest;
-        let sha256 = manifest.outputs[path].sha256.to_string();
-        self.add(id.clone(), path, Some(&sha256)).version_info = Some(manifest.version.clone());
+        self.add(id.clone(), path, Some(manifest.outputs[path].sha256)).version_info =
+            Some(manifest.version.clone());
         id
     }
 
@@ -174,13 +174,11 @@ impl Parts<'_> {
         if !self.walked.insert((from.to_owned(), key)) {
             return;
         }
-        for (path, digest) in node.inputs_of("src") {
-            let id = self.file(path, path, digest);
+        for (path, digest) in node.sources() {
+            let id = self.file(path, digest);
             self.relate(from, how, &id);
         }
-        for (artifact, key) in node.inputs_of("node") {
-            let Ok(key) = key.parse() else { continue };
-            let name = artifact.split_once(' ').map_or(artifact, |(_, name)| name);
+        for (key, name) in node.parts() {
             match self.part(key, name) {
                 Some(id) => self.relate(from, how, &id),
                 None => self.walk(from, key, how),
@@ -194,17 +192,16 @@ impl Parts<'_> {
         }
     }
 
-    fn file(&mut self, name: &str, path: &str, digest: &str) -> String {
+    fn file(&mut self, path: &str, digest: Digest) -> String {
         let id = format!("SPDXRef-file-{}", Digest::of(format!("{path} {digest}").as_bytes()).short(16));
-        self.add(id.clone(), name, Some(digest));
+        self.add(id.clone(), path, Some(digest));
         id
     }
 
-    /// Notes which package, by its URL, a part came with.
-    fn brought(&mut self, id: &str, purl: Option<&str>) {
-        let (Some(package), Some(purl)) = (self.packages.get_mut(id), purl) else { return };
-        let version = purl.rsplit_once('@').and_then(|(_, rest)| rest.split('?').next());
-        package.version_info = package.version_info.take().or(version.map(|v| v.replace("%2B", "+")));
+    /// Notes which package of the distribution a part came with.
+    fn brought(&mut self, id: &str, purl: &str, version: &str) {
+        let Some(package) = self.packages.get_mut(id) else { return };
+        package.version_info = Some(version.to_owned());
         package.supplier = supplier(purl);
         package.external_refs = Some([ExternalRef {
             reference_category: "PACKAGE-MANAGER",
@@ -228,15 +225,15 @@ impl Parts<'_> {
         if self.packages.contains_key(&id) {
             return Some(id);
         }
-        match node.stage.as_str() {
-            "script" => {
-                let text = node.text.map(|t| t.to_string());
-                self.add(id.clone(), name, text.as_deref());
+        match node.materials.first()? {
+            Material::Script { .. } => {
+                self.add(id.clone(), name, node.text);
             }
-            "grub" => {
-                let purl = purl_below(manifest, node, &mut BTreeSet::new()).map(str::to_owned);
-                self.add(id.clone(), "GRUB", None).primary_package_purpose = "APPLICATION";
-                self.brought(&id, purl.as_deref());
+            Material::Loader { name } => {
+                self.add(id.clone(), name, None).primary_package_purpose = "APPLICATION";
+                if let Some((purl, version)) = package_below(manifest, node, &mut BTreeSet::new()) {
+                    self.brought(&id, purl, version);
+                }
             }
             _ => return None,
         }
@@ -247,49 +244,54 @@ impl Parts<'_> {
     /// The package of a node that brings something in from outside.
     fn source(&mut self, key: Digest, node: &ManifestNode) -> Option<String> {
         let id = format!("SPDXRef-{}-{}", node.stage, key.short(16));
-        if let Some(commit) = node.input("git-checkout commit") {
-            let package = self.add(id.clone(), "iPXE", None);
-            package.version_info = Some(format!("{commit} ({})", node.label));
-            package.download_location = ipxe_location(commit);
-            package.primary_package_purpose = "SOURCE";
-        } else {
-            let sha256 = node.input("fetch sha256")?;
-            let package = self.add(id.clone(), &node.label, Some(sha256));
-            package.primary_package_purpose = "ARCHIVE";
-            if let Some(url) = node.input("fetch url") {
-                package.download_location = url.to_owned();
+        match node.materials.first()? {
+            Material::Commit { name, commit, .. } => {
+                let package = self.add(id.clone(), name, None);
+                package.version_info = Some(format!("{commit} ({})", node.label));
+                package.download_location = ipxe_location(commit);
+                package.primary_package_purpose = "SOURCE";
             }
-            if let Some(purl) = node.input("fetch purl") {
-                let label = node.label.trim_start_matches("package ");
-                label.split(' ').next().unwrap_or(label).clone_into(&mut package.name);
+            Material::Package { name, version, purl, sha256, url } => {
+                let package = self.add(id.clone(), name, Some(*sha256));
                 package.primary_package_purpose = "INSTALL";
-                self.brought(&id, Some(purl));
+                package.download_location = url.clone().unwrap_or_else(|| NOBODY_SAYS.to_owned());
+                self.brought(&id, purl, version);
             }
+            Material::Download { name, sha256, url } => {
+                let package = self.add(id.clone(), name, Some(*sha256));
+                package.primary_package_purpose = "ARCHIVE";
+                package.download_location = url.clone().unwrap_or_else(|| NOBODY_SAYS.to_owned());
+            }
+            Material::PackageFile { .. }
+            | Material::Patch { .. }
+            | Material::Script { .. }
+            | Material::Loader { .. } => return None,
         }
         Some(id)
     }
 }
 
-/// The package that a node's inputs come from, as its URL.
-fn purl_below<'m>(
+/// The package that a node's inputs come from: its URL and version.
+fn package_below<'m>(
     manifest: &'m Manifest,
     node: &'m ManifestNode,
     seen: &mut BTreeSet<Digest>,
-) -> Option<&'m str> {
-    node.input("fetch purl").or_else(|| {
-        node.inputs_of("node").find_map(|(_, key)| {
-            let key = key.parse().ok().filter(|key| seen.insert(*key))?;
-            purl_below(manifest, manifest.nodes.get(&key)?, seen)
+) -> Option<(&'m str, &'m str)> {
+    let own = node.materials.iter().find_map(|material| match material {
+        Material::Package { purl, version, .. } => Some((purl.as_str(), version.as_str())),
+        _ => None,
+    });
+    own.or_else(|| {
+        node.parts().find_map(|(key, _)| {
+            let key = Some(key).filter(|key| seen.insert(*key))?;
+            package_below(manifest, manifest.nodes.get(&key)?, seen)
         })
     })
 }
 
 /// How the output of a node is related to what the node was made of.
 fn how(node: &ManifestNode) -> &'static str {
-    match node.stage.as_str() {
-        "kernel" | "os" | "script" | "cloud-config" | "files" | "grub" => "GENERATED_FROM",
-        _ => CONTAINS,
-    }
+    if node.derived { "GENERATED_FROM" } else { CONTAINS }
 }
 
 /// Who gives out a package: `pkg:deb/debian/…` is Debian's.
@@ -330,53 +332,51 @@ pub(super) mod tests {
     use buildplan::Input;
     use mediaplan::config::Engine;
 
-    fn made(stage: &str, label: &str, inputs: &[(&str, &str)]) -> ManifestNode {
-        let input = |(l, v): &(&str, &str)| Input { label: (*l).to_owned(), value: (*v).to_owned() };
-        let inputs = inputs.iter().map(input).collect();
+    fn made(stage: &str, materials: Vec<Material>, inputs: Vec<Input>) -> ManifestNode {
+        let label = match materials.first() {
+            Some(Material::Package { name, version, .. }) => format!("package {name} {version}"),
+            Some(Material::Commit { name, version, .. }) => format!("{name} {version} sources"),
+            _ => stage.to_owned(),
+        };
         let text = (stage == "script").then(|| Digest::of(b"text"));
-        ManifestNode { stage: stage.to_owned(), label: label.to_owned(), inputs, text }
+        let derived = stage == "script";
+        ManifestNode { stage: stage.to_owned(), label, materials, derived, image: None, inputs, text }
     }
 
     /// An ISO of an initrd (of one package) and an iPXE with one patch and a script.
     pub(crate) fn sample() -> Manifest {
         let key = |name: &str| Digest::of(name.as_bytes());
-        let hex = |name: &str| key(name).to_string();
-        let (deb, initrd, src, tree, script) =
-            (hex("deb"), hex("initrd"), hex("src"), hex("tree"), hex("script"));
-        let digest = hex("content");
+        let text = str::to_owned;
+        let sha256 = key("content");
+        let of = |stage: &str, output: &str| Input::Node {
+            stage: stage.to_owned(),
+            output: output.to_owned(),
+            key: key(stage),
+            tool: false,
+        };
+        let source = |path: &str| Input::Source { path: path.to_owned(), sha256 };
+        let purl = text("pkg:deb/debian/bb@1:1");
+        let package = Material::Package { name: text("bb"), version: text("1:1"), purl, sha256, url: None };
+        let commit = Material::Commit { name: text("iPXE"), version: text("2.0.0"), commit: text("c0ffee") };
+        let (patch, template) = ("bootscripts/patches/1.patch", "bootscripts/embed.ipxe");
+        let script = Material::Script { name: text("embed.ipxe"), template: text(template) };
+        let xorriso = Input::Tool { name: text("xorriso"), version: text("1.5") };
         let nodes = [
+            ("deb", vec![package], vec![]),
+            ("initrd", vec![], vec![of("deb", "bb.deb")]),
+            ("ipxe-src", vec![commit], vec![]),
             (
-                "deb",
-                made(
-                    "deb",
-                    "package bb 1:1",
-                    &[("fetch sha256", &digest), ("fetch purl", "pkg:deb/debian/bb@1:1")],
-                ),
+                "ipxe-tree",
+                vec![Material::Patch { path: text(patch) }],
+                vec![of("ipxe-src", "ipxe"), source(patch)],
             ),
-            ("initrd", made("initrd", "initrd", &[("node deb bb.deb", &deb)])),
-            ("src", made("ipxe-src", "iPXE 2.0.0 sources", &[("git-checkout commit", "c0ffee")])),
-            (
-                "tree",
-                made(
-                    "ipxe-tree",
-                    "patched",
-                    &[("node ipxe-src ipxe", &src), ("src bootscripts/patches/1.patch", &digest)],
-                ),
-            ),
-            ("script", made("script", "embed.ipxe", &[("src bootscripts/embed.ipxe", &digest)])),
-            (
-                "ipxe",
-                made(
-                    "ipxe",
-                    "linked",
-                    &[("node ipxe-tree ipxe", &tree), ("node script embed.ipxe", &script)],
-                ),
-            ),
-            ("iso", made("iso", "a.iso", &[("node initrd initrd", &initrd), ("tool xorriso", "1.5")])),
+            ("script", vec![script], vec![source(template)]),
+            ("ipxe", vec![], vec![of("ipxe-tree", "ipxe"), of("script", "embed.ipxe")]),
+            ("iso", vec![], vec![of("initrd", "initrd"), xorriso]),
         ];
         let output = |name: &str| Output { size: 1, sha256: key(name), key: key(name) };
         Manifest {
-            format: 1,
+            format: crate::manifest::FORMAT,
             profile: "smoke".to_owned(),
             version: "1".to_owned(),
             engine: Engine::Source,
@@ -384,7 +384,7 @@ pub(super) mod tests {
             outputs: [("a.iso", "iso"), ("ipxe.efi", "ipxe"), ("netboot/initrd", "initrd")]
                 .map(|(path, name)| (path.to_owned(), output(name)))
                 .into(),
-            nodes: nodes.into_iter().map(|(name, made)| (key(name), made)).collect(),
+            nodes: nodes.into_iter().map(|(stage, m, i)| (key(stage), made(stage, m, i))).collect(),
         }
     }
 

@@ -15,7 +15,7 @@ use super::{
     store, tree,
 };
 use crate::ctx::Ctx;
-use buildplan::{Action, Arg, Artifact, Cmd, CmdSpec, Digest, Keys, NodeId, Plan, digest::Fields};
+use buildplan::{Action, Arg, Artifact, Cmd, CmdSpec, Digest, Keys, Node, NodeId, Plan, digest::Fields};
 use failure::{Explain as _, Kind};
 use report::Event;
 
@@ -195,6 +195,12 @@ pub struct Call<'a> {
 }
 
 impl Call<'_> {
+    /// The node that calls it.
+    #[must_use]
+    pub fn node(&self) -> &Node {
+        self.job.plan.node(self.job.id)
+    }
+
     /// The argument `label`.
     ///
     /// # Errors

@@ -23,7 +23,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{action::NodeRun, signals::Interrupt, tree};
-use buildplan::{Digest, Input, Node};
+use buildplan::{Digest, Input, Material, Node};
 use failure::{Explain as _, Failure, Kind};
 use report::Reporter;
 
@@ -50,10 +50,28 @@ pub struct StoreEntry {
     pub label: String,
     /// The node's key.
     pub key: Digest,
-    /// What went into the key.
-    pub inputs: Vec<Input>,
+    /// What went into the key, for people.
+    pub inputs: Vec<StoredInput>,
+    /// What it brought in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub materials: Vec<Material>,
     /// Its outputs, by name.
     pub outputs: BTreeMap<String, StoredOutput>,
+}
+
+/// One input of an entry, in words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredInput {
+    /// What it is: [`buildplan::Input::label`].
+    pub label: String,
+    /// Its digest, key or version.
+    pub value: String,
+}
+
+impl StoredInput {
+    fn new(input: &Input) -> Self {
+        Self { label: input.label(), value: input.value() }
+    }
 }
 
 /// One output of an entry.
@@ -210,7 +228,8 @@ impl Store {
             stage: node.stage.to_owned(),
             label: node.label.clone(),
             key: keys.key(run.id),
-            inputs: keys.inputs(run.id).to_vec(),
+            inputs: keys.inputs(run.id).iter().map(StoredInput::new).collect(),
+            materials: node.materials.clone(),
             outputs: made(run, node)?,
         };
         tree::remove(&scratch.join("work"))?;

@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use super::{Action, Arg, CmdSpec, Digest, NodeId, Plan, digest::Fields};
 
 /// What the planner must know about the machine and the repository to compute keys.
@@ -43,13 +46,79 @@ pub enum Missing {
     Builtin(String),
 }
 
-/// One labelled input of a node, for `manifest.json` and `--explain`.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Input {
-    /// What it is: `src bootscripts/boot.ipxe`, `tool xorriso`, `node os-4f2a…`, `action 3`.
-    pub label: String,
-    /// Its digest or version. For `action`, the digest of its text.
-    pub value: String,
+/// One input of a node, for `manifest.json` and `--explain`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Input {
+    /// A step, its paths symbolic.
+    Action {
+        /// Its place among the node's steps.
+        step: usize,
+        /// `run`, `fetch`, `copy`, `write`, or the name of a builtin.
+        name: String,
+        /// The digest of its text.
+        sha256: Digest,
+    },
+    /// A file of the repository.
+    Source {
+        /// Its path from the root.
+        path: String,
+        /// Its digest.
+        sha256: Digest,
+    },
+    /// A program of the build machine.
+    Tool {
+        /// Its name.
+        name: String,
+        /// Its version, as it says itself.
+        version: String,
+    },
+    /// A function of ours.
+    Builtin {
+        /// Its name.
+        name: String,
+        /// The digest of its code, and of the code that it uses.
+        sha256: Digest,
+    },
+    /// An output of another node.
+    Node {
+        /// That node's stage.
+        stage: String,
+        /// The output's name.
+        output: String,
+        /// That node's key.
+        key: Digest,
+        /// Whether it is only a program that was run, and no part of what was made.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        tool: bool,
+    },
+}
+
+impl Input {
+    /// What it is, for people: `src bootscripts/boot.ipxe`, `tool make`.
+    #[must_use]
+    pub fn label(&self) -> String {
+        match self {
+            Self::Action { step, name, .. } => format!("action {step} {name}"),
+            Self::Source { path, .. } => format!("src {path}"),
+            Self::Tool { name, .. } => format!("tool {name}"),
+            Self::Builtin { name, .. } => format!("builtin {name}"),
+            Self::Node { stage, output, tool: false, .. } => format!("node {stage} {output}"),
+            Self::Node { stage, output, tool: true, .. } => format!("tool-node {stage} {output}"),
+        }
+    }
+
+    /// Its digest, key or version, for people.
+    #[must_use]
+    pub fn value(&self) -> String {
+        match self {
+            Self::Action { sha256, .. } | Self::Source { sha256, .. } | Self::Builtin { sha256, .. } => {
+                sha256.to_string()
+            }
+            Self::Tool { version, .. } => version.clone(),
+            Self::Node { key, .. } => key.to_string(),
+        }
+    }
 }
 
 /// The keys of all nodes that could be computed.
@@ -86,7 +155,7 @@ impl Keys {
         self.keys[&id].0
     }
 
-    /// What went into the key, by label.
+    /// What went into the key.
     #[must_use]
     pub fn inputs(&self, id: NodeId) -> &[Input] {
         &self.keys[&id].1
@@ -113,11 +182,11 @@ impl KeyHasher<'_> {
         fields.add("stage", node.stage.as_bytes());
         fields.add("format", &node.format.to_le_bytes());
         fields.add("epoch", &self.host.epoch().to_le_bytes());
-        for (i, action) in node.actions.iter().enumerate() {
+        for (step, action) in node.actions.iter().enumerate() {
             let mut own = Fields::default();
             self.action(&mut own, action);
             let digest = own.finish();
-            self.input(format!("action {i} {}", kind(action)), digest.to_string());
+            self.input(Input::Action { step, name: kind(action).to_owned(), sha256: digest });
             fields.add("action", digest.bytes());
         }
         for name in &node.outputs {
@@ -133,14 +202,6 @@ impl KeyHasher<'_> {
             Action::Fetch(fetch) => {
                 self.arg(f, "to", &fetch.to);
                 f.add("sha256", fetch.sha256.bytes());
-                self.input("fetch sha256".to_owned(), fetch.sha256.to_string());
-                // No part of the key: the same bytes may be had from anywhere.
-                if let Some(url) = fetch.public_url() {
-                    self.input("fetch url".to_owned(), url.to_owned());
-                }
-                if let Some(purl) = &fetch.purl {
-                    self.input("fetch purl".to_owned(), purl.clone());
-                }
             }
             Action::Copy { from, to } => {
                 self.arg(f, "from", from);
@@ -155,17 +216,12 @@ impl KeyHasher<'_> {
                 match self.host.builtin(name) {
                     Ok(code) => {
                         f.add("code", code.bytes());
-                        self.input(format!("builtin {name}"), code.to_string());
+                        self.input(Input::Builtin { name: (*name).to_owned(), sha256: code });
                     }
                     Err(missing) => self.missing.push(missing),
                 }
                 for (label, arg) in args {
                     self.arg(f, label, arg);
-                    // What is had from outside by a builtin, for those who compare a manifest with the lock, or
-                    // compute its keys again.
-                    if let ("sha256" | "size" | "commit" | "purl", Arg::Lit(text)) = (*label, arg) {
-                        self.input(format!("{name} {label}"), text.clone());
-                    }
                 }
             }
         }
@@ -178,7 +234,9 @@ impl KeyHasher<'_> {
             self.arg(f, "tree", tree);
             // A node that a program comes from is no part of what the program makes.
             for input in &mut self.inputs[before..] {
-                input.label = format!("tool-{}", input.label);
+                if let Input::Node { tool, .. } = input {
+                    *tool = true;
+                }
             }
         }
         let own = cmd.start.tree.is_none().then_some(&cmd.program);
@@ -186,7 +244,7 @@ impl KeyHasher<'_> {
             match self.host.tool(program) {
                 Ok(tool) if !cmd.start.any_version => {
                     f.add("version", tool.version.as_bytes());
-                    self.input(format!("tool {program}"), tool.version);
+                    self.input(Input::Tool { name: program.clone(), version: tool.version });
                 }
                 Ok(_) => {}
                 Err(missing) => self.missing.push(missing),
@@ -209,15 +267,26 @@ impl KeyHasher<'_> {
         match arg {
             Arg::Lit(text) | Arg::Secret(text) => f.add("text", text.as_bytes()),
             Arg::Src(path) => {
-                let digest = self.host.source(path);
-                self.file(f, "src", path, digest);
+                f.add("src", path.as_bytes());
+                match self.host.source(path) {
+                    Ok(sha256) => {
+                        f.add("content", sha256.bytes());
+                        self.input(Input::Source { path: path.clone(), sha256 });
+                    }
+                    Err(missing) => self.missing.push(missing),
+                }
             }
             Arg::In(artifact) => {
                 let key = self.keys.key(artifact.node);
                 f.add("in", key.bytes());
                 f.add("name", artifact.name.as_bytes());
                 let stage = self.plan.node(artifact.node).stage;
-                self.input(format!("node {stage} {}", artifact.name), key.to_string());
+                self.input(Input::Node {
+                    stage: stage.to_owned(),
+                    output: artifact.name.clone(),
+                    key,
+                    tool: false,
+                });
             }
             Arg::Origin(_) | Arg::Jobs => {}
             // Its value is in every node's key.
@@ -231,19 +300,7 @@ impl KeyHasher<'_> {
         }
     }
 
-    fn file(&mut self, f: &mut Fields, kind: &str, path: &str, digest: Result<Digest, Missing>) {
-        f.add(kind, path.as_bytes());
-        match digest {
-            Ok(digest) => {
-                f.add("content", digest.bytes());
-                self.input(format!("{kind} {path}"), digest.to_string());
-            }
-            Err(missing) => self.missing.push(missing),
-        }
-    }
-
-    fn input(&mut self, label: String, value: String) {
-        let input = Input { label, value };
+    fn input(&mut self, input: Input) {
         if !self.inputs.contains(&input) {
             self.inputs.push(input);
         }

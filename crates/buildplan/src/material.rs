@@ -162,3 +162,15 @@ impl Product {
         }
     }
 }
+
+impl JsonSchema for Digest {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Digest".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "description": "A SHA-256, in hex.", "type": "string", "pattern": "^[0-9a-f]{64}$",
+        })
+    }
+}

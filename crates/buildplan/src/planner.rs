@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Result, bail};
 
-use super::{Action, Arg, Artifact, CmdSpec, Digest, FetchSpec, NodeId, Resource};
+use super::{Action, Arg, Artifact, CmdSpec, Digest, FetchSpec, Material, NodeId, Product, Resource};
 
 /// A kind of work. A stage *is* its parameters: checked values and other stages, never a path, a shell or a
 /// clock. (After rust-lang/rust's `trait Step`.)
@@ -41,6 +41,12 @@ pub struct Node {
     pub outputs: Vec<String>,
     /// Its steps.
     pub actions: Vec<Action>,
+    /// What it brings in, and which parts of media it makes.
+    pub materials: Vec<Material>,
+    /// What it puts together, for a node with one output of a kind that others look into.
+    pub product: Option<Product>,
+    /// Whether its outputs are made from its inputs, rather than hold them.
+    pub derived: bool,
     /// What it needs while it runs.
     pub resource: Resource,
     /// Whether it is made with a secret, its own or one of its inputs': nobody else may read what it makes.
@@ -51,17 +57,15 @@ impl Node {
     /// The digest that the plan itself wants an output to have, where it says so.
     #[must_use]
     pub fn wanted(&self, output: &str) -> Option<Digest> {
-        let here = |to: &Arg| matches!(to, Arg::Out(name) if name == output);
-        self.actions.iter().find_map(|action| match action {
-            Action::Fetch(fetch) => here(&fetch.to).then_some(fetch.sha256),
-            Action::Builtin { args, .. } => {
-                let of = |label: &str| args.iter().find(|(l, _)| *l == label).map(|(_, arg)| arg);
-                match of("sha256") {
-                    Some(Arg::Lit(text)) if of("to").is_some_and(here) => text.parse().ok(),
-                    _ => None,
-                }
-            }
+        let fetched = self.actions.iter().find_map(|action| match action {
+            Action::Fetch(fetch) if fetch.to == Arg::Out(output.to_owned()) => Some(fetch.sha256),
             _ => None,
+        });
+        fetched.or_else(|| {
+            self.materials.iter().find_map(|material| match material {
+                Material::PackageFile { output: name, sha256, .. } if name == output => Some(*sha256),
+                _ => None,
+            })
         })
     }
 
@@ -167,6 +171,9 @@ impl Planner {
             label: label.into(),
             outputs: Vec::new(),
             actions: Vec::new(),
+            materials: Vec::new(),
+            product: None,
+            derived: false,
             resource: Resource::Cpu,
             private: false,
         };
@@ -206,6 +213,25 @@ impl NodeBuilder<'_> {
             self.node.outputs.push(name.clone());
         }
         Arg::Out(name)
+    }
+
+    /// Says what it brings in, or which part of media it makes.
+    pub fn material(&mut self, material: Material) -> &mut Self {
+        self.node.materials.push(material);
+        self
+    }
+
+    /// Says that its outputs are made from its inputs, and do not hold them.
+    pub fn derived(&mut self) -> &mut Self {
+        self.node.derived = true;
+        self
+    }
+
+    /// Puts `product` together as the output `to`.
+    pub fn product(&mut self, product: Product, to: Arg) -> &mut Self {
+        let (name, args) = product.call(to);
+        self.node.product = Some(product);
+        self.builtin(name, args)
     }
 
     /// Says what it needs; one core unless said.

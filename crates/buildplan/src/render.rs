@@ -115,7 +115,7 @@ fn json(plan: &Plan) -> Value {
         json!({
             "id": i, "stage": node.stage, "format": node.format, "label": node.label,
             "resource": format!("{:?}", node.resource),
-            "inputs": inputs, "outputs": node.outputs, "actions": actions,
+            "inputs": inputs, "outputs": node.outputs, "materials": node.materials, "actions": actions,
         })
     });
     json!({ "nodes": nodes.collect::<Vec<_>>() })

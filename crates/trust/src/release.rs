@@ -248,7 +248,7 @@ mod tests {
 
         fn part(&self, profile: &str, version: &str, engine: Engine, medium: &str) -> ReleaseFolder {
             let manifest = Manifest {
-                format: 1,
+                format: attest::manifest::FORMAT,
                 profile: profile.to_owned(),
                 version: version.to_owned(),
                 engine,

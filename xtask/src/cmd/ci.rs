@@ -11,6 +11,7 @@ use crate::ci::{
     reproducible::{self, Pair},
 };
 use buildexec::ctx::Ctx;
+use buildplan::{NodeId, Resource};
 use failure::{Kind, kind_of};
 use mediabuild::workspace::{load, preflight};
 use mediaplan::stage::needs;
@@ -144,7 +145,8 @@ fn cache_key(ctx: &Ctx, selection: &Selection, install: bool) -> Result<()> {
     preflight::check(ctx, &needs::dist(&profile.media, engine), install)?;
     let build = Build::new(ctx, &loaded, profile, selection)?;
     let keys = build.keys()?;
-    let objects = keys.ids().find(|id| build.planned.plan.node(*id).stage == "ipxe");
+    let slow = |id: &NodeId| build.planned.plan.node(*id).resource == Resource::AllCpus;
+    let objects = keys.ids().find(slow);
     let node = objects.or_else(|| build.goals().first().copied()).expect("every profile has an output");
     output::set(
         ctx,

@@ -57,15 +57,16 @@ fn changes(last: &StoreEntry, now: &[Input]) -> Vec<String> {
     let mut found = Vec::new();
     let short = |v: &str| v.chars().take(60).collect::<String>();
     for input in now {
-        match last.inputs.iter().find(|i| i.label == input.label) {
-            None => found.push(format!("new: {}", input.label)),
-            Some(old) if old.value != input.value => {
-                found.push(format!("{}: {} → {}", input.label, short(&old.value), short(&input.value)));
+        let (label, value) = (input.label(), input.value());
+        match last.inputs.iter().find(|i| i.label == label) {
+            None => found.push(format!("new: {label}")),
+            Some(old) if old.value != value => {
+                found.push(format!("{label}: {} → {}", short(&old.value), short(&value)));
             }
             Some(_) => {}
         }
     }
-    let gone = last.inputs.iter().filter(|o| !now.iter().any(|i| i.label == o.label));
+    let gone = last.inputs.iter().filter(|o| !now.iter().any(|i| i.label() == o.label));
     found.extend(gone.map(|old| format!("gone: {}", old.label)));
     if found.is_empty() { vec!["its entry was removed".to_owned()] } else { found }
 }

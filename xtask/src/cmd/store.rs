@@ -8,6 +8,7 @@ use buildexec::{
     store::{Inspection, Store, StoreEntry, whole},
     tree,
 };
+use buildplan::Material;
 use failure::{Failure, Kind};
 use report::table::bytes;
 
@@ -69,11 +70,13 @@ fn entries_are(n: usize) -> String {
 
 /// A download's own manifest says which digest it was made for.
 fn as_promised(entry: &StoreEntry) -> Result<()> {
-    let wanted =
-        entry.inputs.iter().find(|i| matches!(i.label.as_str(), "fetch sha256" | "apt-download sha256"));
+    let wanted = entry.materials.iter().find_map(|material| match material {
+        Material::Package { sha256, .. } | Material::Download { sha256, .. } => Some(*sha256),
+        _ => None,
+    });
     if let (Some(wanted), [output]) = (wanted, entry.outputs.values().collect::<Vec<_>>().as_slice()) {
-        let have = output.sha256.to_string();
-        anyhow::ensure!(have == wanted.value, "it has SHA-256 {have}, and should have {}", wanted.value);
+        let have = output.sha256;
+        anyhow::ensure!(have == wanted, "it has SHA-256 {have}, and should have {wanted}");
     }
     Ok(())
 }

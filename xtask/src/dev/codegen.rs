@@ -16,6 +16,7 @@ const WIDTH: usize = 100;
 fn files() -> Vec<(&'static str, String)> {
     vec![
         ("docs/cli.md", cli()),
+        ("docs/manifest.schema.json", attest::json(&attest::Manifest::schema())),
         ("docs/media.schema.json", schema()),
         ("docs/params.md", bootparams::docs::markdown()),
     ]

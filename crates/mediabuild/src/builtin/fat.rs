@@ -2,9 +2,10 @@
 
 use std::io::{Cursor, Write as _};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 
 use buildexec::action::Call;
+use buildplan::Product;
 use failure::{Failure, Kind};
 
 /// The largest image we make; FAT16 ends far above.
@@ -14,14 +15,17 @@ const CLUSTERS: u64 = 4000;
 /// Places in the root folder, one a short name and up to three a long one; whole sectors.
 const ROOT: u16 = 64;
 
-/// Pairs of `path` and `content`, `to`.
+/// The node's [`Product::Fat`], `to`.
 ///
 /// # Errors
 /// When a file cannot be read or the image cannot be written.
 pub(super) fn image(call: &Call<'_>) -> Result<()> {
     let mut files = Vec::new();
-    for (path, content) in call.all("path").zip(call.all("content")) {
-        files.push((path, fs_err::read(content)?));
+    let Some(Product::Fat(parts)) = &call.node().product else {
+        bail!("`{}` plans no FAT image", call.job.label());
+    };
+    for (path, content) in parts {
+        files.push((path.as_str(), fs_err::read(call.job.text(content)?)?));
     }
     fs_err::write(call.out("to")?, bytes(&files)?)?;
     Ok(())

@@ -1,25 +1,29 @@
 //! An ISO out of its parts, and what it must be, for those who hold one against its parts.
 
-use anyhow::{Context as _, Result};
+use anyhow::{Result, bail};
 
 use super::iso_file::IsoParts;
-use bootiso::write::{BootImage, ImageFile as Part, ImageLayout, Spec};
+use bootiso::write::{BootImage, ImageFile, ImageLayout, Spec};
 use buildexec::action::Call;
-use buildplan::Digest;
+use buildplan::{Arg, Digest, IsoSpec, Product};
 use failure::{Failure, Kind};
 
-/// `label`, `epoch`, `code` (of the first sector), `bios`, `catalog`, maybe `efi`; pairs of `path` and `content` in the
-/// order in which they lie; `to`.
+/// The node's [`IsoSpec`], `to`.
 ///
 /// # Errors
 /// When a part cannot be read or put into an image, or the image cannot be written.
 pub(super) fn image(call: &Call<'_>) -> Result<()> {
-    let code = fs_err::read(call.text("code")?)?;
-    let length = |file: &String| Ok(fs_err::metadata(file)?.len());
-    let spec = spec(&call.args, Clone::clone, length, code)?;
-    let layout = plan(&spec)?;
+    let Some(Product::Iso(iso)) = &call.node().product else { bail!("`{}` plans no ISO", call.job.label()) };
+    let part = |(path, content): &(String, Arg)| Ok((path.clone(), call.job.text(content)?));
+    let parts = iso.files.iter().map(part).collect::<Result<Vec<_>>>()?;
+    let files: Vec<(&str, &str)> = parts.iter().map(|(path, file)| (path.as_str(), file.as_str())).collect();
+    let code = fs_err::read(call.job.text(&iso.code)?)?;
+    let length = |path: &str| {
+        let file = files.iter().find(|(p, _)| *p == path).map_or("", |(_, file)| file);
+        Ok(fs_err::metadata(file)?.len())
+    };
+    let layout = plan(&spec(iso, call.job.epoch, length, code)?)?;
     let to = call.out("to")?;
-    let files = call.all("path").zip(call.all("content")).collect();
     let sums = IsoParts { layout: &layout, files }.write(&call.job.ctx.work, &to)?;
     call.job.written(&to, sums);
     Ok(())
@@ -33,30 +37,18 @@ pub fn plan(spec: &Spec) -> Result<ImageLayout> {
     ImageLayout::plan(spec).map_err(|e| Failure::new(Kind::Config, e.to_string()).into())
 }
 
-/// The specification that the arguments of this builtin give. `text` reads an argument, `length` is the size of a part.
+/// How the writer is told of `iso`. `length` is the size of the file at a path, `code` the code of the first sector.
 ///
 /// # Errors
-/// When an argument is missing, or `length` fails.
-pub fn spec<T>(
-    args: &[(&'static str, T)],
-    text: impl Fn(&T) -> String,
-    length: impl Fn(&T) -> Result<u64>,
-    code: Vec<u8>,
-) -> Result<Spec> {
-    let all = |label: &'static str| args.iter().filter(move |(l, _)| *l == label).map(|(_, arg)| arg);
-    let find = |label: &'static str| all(label).next().map(&text);
-    let need = |label: &'static str| find(label).with_context(|| format!("an ISO without `{label}`"));
-    let (label, epoch) = (need("label")?, need("epoch")?);
-    let files = all("path")
-        .zip(all("content"))
-        .map(|(path, content)| Ok(Part { path: text(path), length: length(content)? }))
-        .collect::<Result<Vec<_>>>()?;
-    let digest = Digest::of(format!("{label}\0{epoch}").as_bytes());
+/// When `length` fails.
+pub fn spec(iso: &IsoSpec, epoch: u64, length: impl Fn(&str) -> Result<u64>, code: Vec<u8>) -> Result<Spec> {
+    let part = |path: &String| Ok(ImageFile { path: path.clone(), length: length(path)? });
+    let digest = Digest::of(format!("{}\0{epoch}", iso.label).as_bytes());
     Ok(Spec {
-        label,
-        time: epoch.parse().context("the date of an ISO is not a number")?,
+        label: iso.label.clone(),
+        time: epoch,
         id: digest.bytes()[..16].try_into().expect("a digest has 32 bytes"),
-        files,
-        boot: BootImage { code, bios: need("bios")?, catalog: need("catalog")?, efi: find("efi") },
+        files: iso.files.iter().map(|(path, _)| part(path)).collect::<Result<_>>()?,
+        boot: BootImage { code, bios: iso.bios.clone(), catalog: iso.catalog.clone(), efi: iso.efi.clone() },
     })
 }

@@ -1,70 +1,54 @@
 //! Fills in a template: `{{name}}` becomes a value, nothing else changes.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use camino::Utf8Path;
 
 use bootiso::embed::{REGION, region};
 use buildexec::action::Call;
-use buildplan::{Action, Arg, Node};
+use buildplan::{Arg, Node, Product, TextSpec};
 use failure::{Explain as _, Failure, Kind};
 
-/// `template`, pairs of `name` and `value`, `kind` (`ipxe` or `config`), maybe `room` (the name of the variable
-/// whose value gets an embed area behind it), `to`.
+/// The node's [`TextSpec`], `to`.
 ///
 /// # Errors
 /// [`Kind::Config`] with file and line: an unknown or unused variable, an iPXE script that does not begin with
 /// `#!ipxe`.
 pub(super) fn template(call: &Call<'_>) -> Result<()> {
-    let path = call.path("template")?;
-    let text = fs_err::read_to_string(path).explain(Kind::Config, || format!("cannot read {path}"))?;
-    let name = path.strip_prefix(&call.job.ctx.root).unwrap_or(path);
-    if call.text("kind")? == "ipxe" && text.lines().next() != Some("#!ipxe") {
-        return Err(Failure::new(
-            Kind::Config,
-            format!("{name}, line 1: an iPXE script begins with `#!ipxe`"),
-        )
-        .into());
+    let Some(Product::Text(spec)) = &call.node().product else {
+        bail!("`{}` plans no text", call.job.label())
+    };
+    let text = read(&call.job.ctx.root, spec)?;
+    if spec.syntax == "ipxe" && text.lines().next() != Some("#!ipxe") {
+        let message = format!("{}, line 1: an iPXE script begins with `#!ipxe`", spec.template);
+        return Err(Failure::new(Kind::Config, message).into());
     }
-    let filled = filled(name.as_str(), &text, call.all("name").zip(call.all("value")), call.find("room"))?;
+    let filled = filled(spec, &text)?;
     fs_err::write(call.out("to")?, filled).explain(Kind::Storage, || "cannot write a script".to_owned())
 }
 
-/// The text that a node makes of a template below `root`, and its name: what `template` writes, without running it.
+/// The text that a node makes of a template below `root`: what `template` writes, without running it.
 ///
 /// # Errors
 /// [`Kind::Config`], as `template`.
-pub fn text(root: &Utf8Path, node: &Node) -> Result<Option<(String, String)>> {
-    let [Action::Builtin { name: "template", args }] = node.actions.as_slice() else { return Ok(None) };
-    let literal = |label: &str| {
-        let of = move |(l, arg): &(&str, Arg)| match arg {
-            Arg::Lit(text) | Arg::Secret(text) if *l == label => Some(text.clone()),
-            _ => None,
-        };
-        args.iter().filter_map(of).collect::<Vec<_>>()
-    };
-    let Some((_, Arg::Src(path))) = args.iter().find(|(l, _)| *l == "template") else { return Ok(None) };
-    let text =
-        fs_err::read_to_string(root.join(path)).explain(Kind::Config, || format!("cannot read {path}"))?;
-    let (names, values, embed_area) = (literal("name"), literal("value"), literal("room"));
-    let pairs = names.iter().map(String::as_str).zip(values.iter().map(String::as_str));
-    let filled = filled(path, &text, pairs, embed_area.first().map(String::as_str))?;
-    Ok(Some((node.outputs[0].clone(), filled)))
+pub fn text(root: &Utf8Path, node: &Node) -> Result<Option<String>> {
+    let Some(Product::Text(spec)) = &node.product else { return Ok(None) };
+    filled(spec, &read(root, spec)?).map(Some)
 }
 
-/// `text`, the contents of the template `name`, with its variables filled in; behind the one called `embed_area` comes
-/// an embed area.
-fn filled<'a>(
-    name: &str,
-    text: &str,
-    pairs: impl Iterator<Item = (&'a str, &'a str)>,
-    embed_area: Option<&str>,
-) -> Result<String> {
-    let values = pairs.map(|(name, value)| {
-        let value = if embed_area == Some(name) { region(value, REGION)? } else { value.to_owned() };
-        Ok((name, value))
+fn read(root: &Utf8Path, spec: &TextSpec) -> Result<String> {
+    let path = root.join(&spec.template);
+    fs_err::read_to_string(&path).explain(Kind::Config, || format!("cannot read {path}"))
+}
+
+/// The contents of the template with its variables filled in.
+fn filled(spec: &TextSpec, text: &str) -> Result<String> {
+    let values = spec.variables.iter().map(|(name, value)| {
+        let (Arg::Lit(value) | Arg::Secret(value)) = value else { bail!("the value of `{name}` is no text") };
+        let value = if spec.embed_area == Some(name) { region(value, REGION)? } else { value.clone() };
+        Ok((*name, value))
     });
     let variables: Vec<(&str, String)> = values.collect::<Result<_>>()?;
-    fill(text, &variables).map_err(|e| Failure::new(Kind::Config, format!("{name}, {e}")).into())
+    fill(text, &variables).map_err(|e| Failure::new(Kind::Config, format!("{}, {e}", spec.template)).into())
 }
 
 /// Fills in `variables`; the error says which line and what.

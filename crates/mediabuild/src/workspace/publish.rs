@@ -7,20 +7,24 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::builtin;
 pub use attest::{Manifest, ManifestNode, Output};
-use attest::{SIGNATURE, statements};
+use attest::{
+    SIGNATURE,
+    manifest::{self, ImageParts, Part, Placed},
+    statements,
+};
 use buildexec::ctx::Ctx;
 use buildexec::{
     hash::{self, Sums, SumsHasher},
     store::{self, StoreEntry, entry_dir, write_json},
     tree::{self, Stamp},
 };
-use buildplan::{Arg, Artifact, Digest, Keys, Node, NodeId};
+use buildplan::{Arg, Artifact, Digest, Keys, Node, NodeId, Product};
 use failure::{Explain as _, Failure, Kind};
 use mediaplan::stage::media::Planned;
 use report::Reporter;
 
 /// Raised when other files are written for the same outputs, so that a folder of before is not taken for current.
-const FILES: &[u8] = b"4";
+const FILES: &[u8] = b"5";
 
 /// Everything that `publish` needs to know.
 pub struct Publish<'a> {
@@ -149,8 +153,11 @@ impl Publish<'_> {
             fields.add("signer", signer.certificate().der());
         }
         // The manifest also says what no key depends on, such as which package brought a file.
-        for input in self.keys.ids().flat_map(|id| self.keys.inputs(id)) {
-            fields.add(&input.label, input.value.as_bytes());
+        for id in self.keys.ids() {
+            self.keys.inputs(id).iter().for_each(|i| fields.add(&i.label(), i.value().as_bytes()));
+            for material in &self.planned.plan.node(id).materials {
+                fields.add("material", attest::json(material).as_bytes());
+            }
         }
         fields.finish()
     }
@@ -285,7 +292,7 @@ impl Publish<'_> {
             outputs.insert(path.clone(), Output { size: made.size, sha256: made.sha256, key: entry.key });
         }
         Ok(Manifest {
-            format: 1,
+            format: manifest::FORMAT,
             profile: self.profile.to_owned(),
             version: self.planned.version.clone(),
             engine: self.engine,
@@ -308,6 +315,9 @@ pub fn nodes(ctx: &Ctx, planned: &Planned, keys: &Keys) -> Result<BTreeMap<Diges
         let made = ManifestNode {
             stage: node.stage.to_owned(),
             label: node.label.clone(),
+            materials: node.materials.clone(),
+            derived: node.derived,
+            image: node.product.as_ref().and_then(|product| image(product, keys)),
             inputs: keys.inputs(*id).to_vec(),
             text: text(ctx, node)?,
         };
@@ -321,7 +331,31 @@ fn text(ctx: &Ctx, node: &Node) -> Result<Option<Digest>> {
     let mut secret = false;
     node.leaves(&mut |arg| secret |= matches!(arg, Arg::Secret(_)));
     let text = if secret { None } else { builtin::text(&ctx.root, node)? };
-    Ok(text.map(|(_, text)| Digest::of(text.as_bytes())))
+    Ok(text.map(|text| Digest::of(text.as_bytes())))
+}
+
+/// What the manifest says of an image's parts.
+fn image(product: &Product, keys: &Keys) -> Option<ImageParts> {
+    let part = |content: &Arg| match content {
+        Arg::Src(path) => Part::Source { path: path.clone() },
+        Arg::In(artifact) => Part::Output { key: keys.key(artifact.node), name: artifact.name.clone() },
+        other => Part::Text { text: other.to_string() },
+    };
+    let files = |files: &[(String, Arg)]| {
+        files.iter().map(|(path, content)| Placed { path: path.clone(), part: part(content) }).collect()
+    };
+    match product {
+        Product::Iso(iso) => Some(ImageParts::Iso {
+            label: iso.label.clone(),
+            code: part(&iso.code),
+            bios: iso.bios.clone(),
+            catalog: iso.catalog.clone(),
+            efi: iso.efi.clone(),
+            files: files(&iso.files),
+        }),
+        Product::Fat(parts) => Some(ImageParts::Fat { files: files(parts) }),
+        Product::Text(_) => None,
+    }
 }
 
 /// Creates `dir`, readable by a web server whatever the umask. One that is there keeps the mode that its owner chose.

@@ -49,7 +49,7 @@ impl Stage for CloudConfig {
     fn plan(&self, p: &mut Planner) -> Result<Artifact> {
         let mut node = p.node::<Self>("cloud-config");
         let to = node.out("cloud-config.yml");
-        node.copy(Arg::Src(self.0.clone()), to);
+        node.derived().copy(Arg::Src(self.0.clone()), to);
         Ok(node.finish_one())
     }
 }

@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::packages::{Tools, in_tree};
-use buildplan::{Arg, Artifact, CmdSpec, Planner, Stage};
+use buildplan::{Arg, Artifact, CmdSpec, IsoSpec, Material, Planner, Product, Stage};
 
 /// What GRUB must know to find the ISO on a CD or a partitioned stick and start a kernel from it (0.7 MB).
 const GRUB_MODULES: &[&str] = &[
@@ -42,12 +42,9 @@ impl Stage for EfiImage {
 
     fn plan(&self, p: &mut Planner) -> Result<Artifact> {
         let mut node = p.node::<Self>("FAT image for UEFI");
-        let mut args = vec![("to", node.out("efi.img"))];
-        for (path, content) in &self.files {
-            args.push(("path", (*path).into()));
-            args.push(("content", content.clone()));
-        }
-        node.builtin("fat-image", args);
+        let to = node.out("efi.img");
+        let files = self.files.iter().map(|(path, content)| ((*path).to_owned(), content.clone()));
+        node.product(Product::Fat(files.collect()), to);
         Ok(node.finish_one())
     }
 }
@@ -70,6 +67,7 @@ impl Stage for Grub {
 
     fn plan(&self, p: &mut Planner) -> Result<Artifact> {
         let mut node = p.node::<Self>("GRUB for UEFI");
+        node.derived().material(Material::Loader { name: "GRUB".to_owned() });
         let (early, to) = (Arg::Work("early.cfg".to_owned()), node.out("BOOTX64.EFI"));
         node.write(early.clone(), [to_grub(&self.marker)]);
         node.run(
@@ -143,19 +141,15 @@ impl Stage for HybridIso {
         files.extend(self.efi.iter().map(|efi| (EFI.to_owned(), Arg::from(efi))));
         // What a changed parameter changes comes last, so that everything before it stays as it was.
         files.sort_by(|a, b| (is_text(&a.0), &a.0).cmp(&(is_text(&b.0), &b.0)));
-        let mut args = vec![
-            ("to", to),
-            ("label", self.volume.as_str().into()),
-            ("epoch", Arg::Epoch),
-            ("code", Arg::from(&self.tools.mbr)),
-            ("bios", BIOS.into()),
-            ("catalog", "/isolinux/boot.cat".into()),
-        ];
-        args.extend(self.efi.iter().map(|_| ("efi", EFI.into())));
-        for (path, content) in files {
-            args.extend([("path", Arg::Lit(path)), ("content", content)]);
-        }
-        node.builtin("iso", args);
+        let iso = IsoSpec {
+            label: self.volume.clone(),
+            code: Arg::from(&self.tools.mbr),
+            bios: BIOS.to_owned(),
+            catalog: "/isolinux/boot.cat".to_owned(),
+            efi: self.efi.as_ref().map(|_| EFI.to_owned()),
+            files,
+        };
+        node.product(Product::Iso(iso), to);
         Ok(node.finish_one())
     }
 }

@@ -12,7 +12,7 @@ use super::{
     script::Script,
 };
 use crate::config::IpxePin;
-use buildplan::{Arg, Artifact, CmdSpec, NodeId, Planner, Resource, Stage};
+use buildplan::{Arg, Artifact, CmdSpec, Material, NodeId, Planner, Resource, Stage};
 
 /// What an engine made: names in `dist/` and artifacts.
 pub type IpxeFiles = Vec<(&'static str, Artifact)>;
@@ -56,6 +56,11 @@ impl Stage for Checkout {
         let to = node.out("ipxe");
         let mut args = vec![("commit", pin.commit.as_str().into()), ("to", to)];
         args.extend(pin.repositories.iter().map(|r| ("repository", Arg::Origin(r.clone()))));
+        node.material(Material::Commit {
+            name: "iPXE".to_owned(),
+            version: pin.version.clone(),
+            commit: pin.commit.clone(),
+        });
         node.resource(Resource::Net).builtin("git-checkout", args);
         Ok(node.finish_one())
     }
@@ -80,6 +85,7 @@ impl Stage for IpxeTree {
         let to = node.out("ipxe");
         node.copy(&sources, to.clone());
         for patch in &self.patches {
+            node.material(Material::Patch { path: patch.clone() });
             node.builtin("git-apply", [("tree", to.clone()), ("patch", Arg::Src(patch.clone()))]);
         }
         for header in &self.config {

@@ -7,7 +7,7 @@ use super::hostconf;
 use super::packages::{PackageTree, Pins, SMOKE, kernel_package};
 use super::sample::{self, Image, Sample};
 use crate::config::{KernelFlavour, Locked, Media, Released};
-use buildplan::{Arg, Artifact, FetchSource, FetchSpec, Planner, Stage};
+use buildplan::{Arg, Artifact, FetchSource, FetchSpec, Material, Planner, Stage};
 use failure::{Failure, Kind};
 
 /// No kernel, initrd or ISO that we make media of is larger.
@@ -52,7 +52,7 @@ impl Stage for PackagedKernel {
         if self.flavour == KernelFlavour::Generic {
             args.extend(MORE_MODULES.iter().map(|m| ("module", (*m).into())));
         }
-        node.builtin("pick-kernel", args);
+        node.derived().builtin("pick-kernel", args);
         let id = node.finish();
         Ok((id.artifact("vmlinuz"), id.artifact("modules")))
     }
@@ -112,7 +112,13 @@ impl Stage for ReleaseFile {
         let file = self.artifacts.iter().map(|dir| FetchSource::File(format!("{dir}/{}", self.name)));
         let sources = file.chain(self.urls.iter().cloned().map(FetchSource::Url)).collect();
         let limit = self.size.unwrap_or(LIMIT);
-        node.fetch(FetchSpec { to, sources, sha256: self.sha256, size: self.size, limit, purl: None });
+        let fetch = FetchSpec { to, sources, sha256: self.sha256, size: self.size, limit, purl: None };
+        node.material(Material::Download {
+            name: self.name.clone(),
+            sha256: self.sha256,
+            url: fetch.public_url().map(str::to_owned),
+        });
+        node.fetch(fetch);
         Ok(node.finish_one())
     }
 }
@@ -133,6 +139,7 @@ impl Stage for FromIso {
     fn plan(&self, p: &mut Planner) -> Result<OsFiles> {
         let iso = p.ensure(&self.iso)?;
         let mut node = p.node::<Self>(format!("kernel and initrd of {}", iso.name));
+        node.derived();
         let (kernel, initrd) = (node.out("vmlinuz"), node.out("initrd"));
         for (pattern, to) in [(&self.kernel, kernel), (&self.initrd, initrd)] {
             node.builtin(

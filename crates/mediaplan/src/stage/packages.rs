@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use super::{docker, hostconf};
 use crate::config::{Distribution, KernelFlavour, Lock, LockedPackage, Media, SecureBoot};
-use buildplan::{Arg, Artifact, Digest, FetchSource, FetchSpec, Planner, Stage, purl};
+use buildplan::{Arg, Artifact, Digest, FetchSource, FetchSpec, Material, Planner, Stage, purl};
 use failure::{Failure, Kind};
 
 /// What every profile's images are made with and of.
@@ -209,14 +209,22 @@ impl Stage for Deb {
         let mut node = p.node::<Self>(format!("package {} {}", self.name, self.version));
         let to = node.out(format!("{}.deb", self.name));
         let file = self.file.iter().cloned().map(FetchSource::File);
-        node.fetch(FetchSpec {
+        let fetch = FetchSpec {
             to,
             sources: file.chain(self.urls.iter().cloned().map(FetchSource::Url)).collect(),
             sha256: self.sha256,
             size: Some(self.size),
             limit: self.size,
             purl: Some(self.purl.clone()),
+        };
+        node.material(Material::Package {
+            name: self.name.clone(),
+            version: self.version.clone(),
+            purl: self.purl.clone(),
+            sha256: self.sha256,
+            url: fetch.public_url().map(str::to_owned),
         });
+        node.fetch(fetch);
         Ok(node.finish_one())
     }
 }
@@ -364,8 +372,15 @@ impl Stage for PackageFiles {
     fn plan(&self, p: &mut Planner) -> Result<Self::Out> {
         let tree = p.ensure(&self.tree)?;
         let mut node = p.node::<Self>(format!("files of {}", self.tree.name));
+        node.derived();
         for (path, name, sha256) in &self.files {
             let to = node.out(*name);
+            node.material(Material::PackageFile {
+                package: self.tree.name.to_owned(),
+                path: (*path).to_owned(),
+                output: (*name).to_owned(),
+                sha256: *sha256,
+            });
             node.builtin(
                 "pick",
                 [("file", in_tree(&tree, path)), ("sha256", sha256.to_string().into()), ("to", to)],

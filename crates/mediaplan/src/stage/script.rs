@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use buildplan::{Arg, Artifact, Planner, Stage};
+use buildplan::{Arg, Artifact, Material, Planner, Product, Stage, TextSpec};
 
 /// A template with its variables. What the template names and nobody gives, or the other way round, is refused
 /// when it is filled in, with the line.
@@ -44,14 +44,12 @@ impl Stage for Script {
     fn plan(&self, p: &mut Planner) -> Result<Artifact> {
         let mut node = p.node::<Self>(format!("{} from {}", self.name, self.template));
         let to = node.out(self.name);
-        let kind = if self.name.ends_with(".cfg") { "config" } else { "ipxe" };
-        let mut args = vec![("template", Arg::Src(self.template.clone())), ("kind", kind.into()), ("to", to)];
-        args.extend(self.embed_area.map(|name| ("room", name.into())));
-        for (name, value) in &self.variables {
-            args.push(("name", (*name).into()));
-            args.push(("value", value.arg()));
-        }
-        node.builtin("template", args);
+        let syntax = if self.name.ends_with(".cfg") { "config" } else { "ipxe" };
+        let (name, template) = (self.name.to_owned(), self.template.clone());
+        node.derived().material(Material::Script { name, template: template.clone() });
+        let variables = self.variables.iter().map(|(name, value)| (*name, value.arg())).collect();
+        let text = TextSpec { template, syntax, embed_area: self.embed_area, variables };
+        node.product(Product::Text(text), to);
         Ok(node.finish_one())
     }
 }

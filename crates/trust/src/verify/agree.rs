@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use super::{Subject, expect::Expected};
 use attest::{Manifest, ManifestNode};
-use buildplan::Input;
+use buildplan::{Input, Material};
 use mediabuild::workspace::load::Loaded;
 
 /// Everything that the manifest says it was made from is what this repository says it should be made from.
@@ -75,24 +75,60 @@ fn nodes(expected: &Expected, manifest: &Manifest) -> Result<(), String> {
 }
 
 fn same(want: &ManifestNode, have: &ManifestNode, key: bool) -> Result<(), String> {
-    // Where a file may be had is no part of what it is, and older manifests do not say it.
-    let told = |i: &&Input| i.label != "fetch url" && !have.inputs.contains(i);
-    let other = want.inputs.iter().find(told).or(have.inputs.iter().find(|i| !want.inputs.contains(i)));
-    let Some(Input { label, value }) = other else {
-        return match key && (&want.stage, &want.label, want.text) == (&have.stage, &have.label, have.text) {
-            true => Ok(()),
-            false => Err(format!("{} was made otherwise than this repository says", want.label)),
-        };
+    let content = |n: &ManifestNode| n.materials.iter().map(Material::content).collect::<Vec<_>>();
+    let (ours, theirs) = (content(want), content(have));
+    if let Some(material) = ours.iter().find(|m| !theirs.contains(m)) {
+        return Err(other_material(want, material, &theirs));
+    }
+    let other = want.inputs.iter().find(|i| !have.inputs.contains(i));
+    if let Some(input) = other.or(have.inputs.iter().find(|i| !want.inputs.contains(i))) {
+        return Err(other_input(want, have, input));
+    }
+    let rest = |n: &ManifestNode| (n.stage.clone(), n.label.clone(), n.derived, n.image.clone(), n.text);
+    match key && ours == theirs && rest(want) == rest(have) {
+        true => Ok(()),
+        false => Err(format!("{} was made otherwise than this repository says", want.label)),
+    }
+}
+
+/// What to say of a material that the manifest lacks.
+fn other_material(want: &ManifestNode, material: &Material, theirs: &[Material]) -> String {
+    let commit = |m: &Material| match m {
+        Material::Commit { commit, .. } => Some(commit.clone()),
+        _ => None,
     };
-    let there = have.input(label);
-    Err(match (label.split_once(' '), there) {
-        (Some(("src", path)), Some(_)) => format!("it was made from another {path} than this repository has"),
-        (Some(("src", path)), None) => format!("it was made without {path}"),
-        (Some(("fetch", "sha256")), _) => {
+    match material {
+        Material::Commit { name, commit: ours, .. } => match theirs.iter().find_map(commit) {
+            Some(theirs) => format!("{name} is at {theirs}, media.toml has {ours}"),
+            None => format!("nothing says which commit of {name} it was made from"),
+        },
+        Material::Package { .. } | Material::Download { .. } => {
             format!("it was not made from the {} that media.lock has", want.label)
         }
-        (Some((_, "commit")), Some(there)) => format!("iPXE is at {there}, media.toml has {value}"),
-        (Some(("action", _)), _) => format!("{} was made otherwise than this repository says", want.label),
-        _ => format!("what is said of the {label} of {} is not what this repository plans", want.label),
-    })
+        Material::PackageFile { package, output, .. } => {
+            format!("it was not made from the {output} of package {package} that media.lock has")
+        }
+        Material::Patch { path } | Material::Script { template: path, .. } => {
+            format!("it was made without {path}")
+        }
+        Material::Loader { name } => format!("nothing says that {} is {name}", want.label),
+    }
+}
+
+/// What to say of an input that one of the two lacks.
+fn other_input(want: &ManifestNode, have: &ManifestNode, input: &Input) -> String {
+    match input {
+        Input::Source { path, .. } => match have.sources().any(|(there, _)| there == path) {
+            true => format!("it was made from another {path} than this repository has"),
+            false => format!("it was made without {path}"),
+        },
+        Input::Action { .. } => format!("{} was made otherwise than this repository says", want.label),
+        other => {
+            format!(
+                "what is said of the {} of {} is not what this repository plans",
+                other.label(),
+                want.label
+            )
+        }
+    }
 }

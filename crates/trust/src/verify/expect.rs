@@ -18,7 +18,9 @@ use buildexec::{
     store::{Store, entry_dir, read_entry},
     tree,
 };
-use buildplan::{Action, Arg, Artifact, Digest, HostInputs, Keys, Missing, NodeId, Plan, Resource, ToolId};
+use buildplan::{
+    Action, Arg, Artifact, Digest, HostInputs, Input, Keys, Material, Missing, NodeId, Plan, Resource, ToolId,
+};
 use mediabuild::workspace::publish;
 use mediaplan::stage::media::Planned;
 use report::{Mode, Reporter};
@@ -45,8 +47,10 @@ pub struct Expected {
 /// The repository as it is, and the build machine as the manifest has it.
 struct Recorded<'a> {
     here: BuildHost<'a>,
-    /// Every input of the manifest's nodes.
-    said: BTreeMap<&'a str, &'a str>,
+    /// The versions of programs.
+    tools: BTreeMap<&'a str, &'a str>,
+    /// The digests of builtins' code.
+    builtins: BTreeMap<&'a str, Digest>,
     epoch: u64,
 }
 
@@ -57,14 +61,13 @@ impl HostInputs for Recorded<'_> {
 
     /// One that the manifest does not name gets a key that the manifest does not have.
     fn tool(&self, program: &str) -> Result<ToolId, Missing> {
-        let version = self.said.get(format!("tool {program}").as_str());
-        Ok(ToolId { version: version.copied().unwrap_or_default().to_owned() })
+        let version = self.tools.get(program).copied().unwrap_or_default();
+        Ok(ToolId { version: version.to_owned() })
     }
 
     /// As with programs: what the manifest names is what made the media, and its bytes are compared with others.
     fn builtin(&self, name: &str) -> Result<Digest, Missing> {
-        let said = self.said.get(format!("builtin {name}").as_str()).and_then(|code| code.parse().ok());
-        said.map_or_else(|| self.here.builtin(name), Ok)
+        self.builtins.get(name).copied().map_or_else(|| self.here.builtin(name), Ok)
     }
 
     fn epoch(&self) -> u64 {
@@ -79,8 +82,16 @@ impl Expected {
     /// When the repository lacks a file or the disk cannot be written.
     pub fn new(ctx: &Ctx, planned: Planned, epoch: u64, manifest: Option<&Manifest>) -> Result<Self> {
         let nodes = || manifest.iter().flat_map(|m| m.nodes.values());
-        let said = nodes().flat_map(|n| &n.inputs).map(|i| (i.label.as_str(), i.value.as_str())).collect();
-        let recorded = Recorded { here: BuildHost::new(ctx, epoch), said, epoch };
+        let builtin = |input| match input {
+            &Input::Builtin { ref name, sha256 } => Some((name.as_str(), sha256)),
+            _ => None,
+        };
+        let recorded = Recorded {
+            here: BuildHost::new(ctx, epoch),
+            tools: nodes().flat_map(ManifestNode::tools).collect(),
+            builtins: nodes().flat_map(|n| &n.inputs).filter_map(builtin).collect(),
+            epoch,
+        };
         let own: Vec<NodeId> = own(&planned.plan).into_iter().collect();
         let own_keys = Keys::compute(&planned.plan, &own, &recorded)
             .map_err(|missing| anyhow::anyhow!("the repository lacks files: {missing:?}"))?;
@@ -127,14 +138,13 @@ impl Expected {
 
     /// A file of a package, which media.lock has the digest of.
     pub(super) fn picked(&self, artifact: &Artifact) -> Option<KnownDigest> {
-        let to = ("to", Arg::Out(artifact.name.clone()));
         let node = self.planned.plan.node(artifact.node);
-        let args = node.actions.iter().find_map(|action| match action {
-            Action::Builtin { name: "pick", args } if args.contains(&to) => Some(args),
+        let (package, sha256) = node.materials.iter().find_map(|material| match material {
+            Material::PackageFile { package, output, sha256, .. } if *output == artifact.name => {
+                Some((package, *sha256))
+            }
             _ => None,
         })?;
-        let sha256 = args.iter().find(|(label, _)| *label == "sha256")?.1.to_string().parse().ok()?;
-        let package = node.label.trim_start_matches("files of ");
         Some((sha256, format!("the {} of package {package} that media.lock has", artifact.name)))
     }
 

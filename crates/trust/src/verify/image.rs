@@ -12,11 +12,9 @@ use super::{
 };
 use attest::MANIFEST;
 use bootiso::{Entry, EntryKind, Iso, SECTOR, embed};
-use buildplan::{Action, Arg, Artifact, Digest};
+use buildplan::{Action, Arg, Artifact, Digest, IsoSpec, Product};
 use mediabuild::builtin::{fat, iso};
 
-const ISOLINUX: &str = "/isolinux/isolinux.bin";
-const EFI: &str = "/efi.img";
 /// How long isohdpfx.bin is.
 const CODE: u64 = 432;
 /// The FAT image holds a loader or two.
@@ -31,6 +29,7 @@ struct ExaminedIso<'a> {
     path: &'a str,
     /// In sentences.
     name: &'a str,
+    spec: &'a IsoSpec,
     /// What the plan puts in, by path.
     planned: BTreeMap<&'a str, &'a Arg>,
     /// What is there.
@@ -52,42 +51,22 @@ pub(super) fn check(
     checks: &mut Checks,
 ) {
     let name = if path == "ipxe.iso" { path } else { "the ISO" };
-    let args = arguments(expected, artifact);
-    let planned = values(args, "path").map(text).zip(values(args, "content")).collect();
+    let Some(Product::Iso(spec)) = &expected.planned.plan.node(artifact.node).product else {
+        return checks.add("iso", Err(format!("no ISO is planned as {path}")));
+    };
+    let planned = spec.files.iter().map(|(path, content)| (path.as_str(), content)).collect();
     let image = iso.and_then(|iso| {
         let entries = iso.walk()?.into_iter().map(|e| (e.path.clone(), e)).collect();
-        Ok(ExaminedIso { subject, expected, iso, path, name, planned, entries })
+        Ok(ExaminedIso { subject, expected, iso, path, name, spec, planned, entries })
     });
     match image {
-        Ok(image) => image.check(args, checks),
+        Ok(image) => image.check(checks),
         Err(e) => checks.add("iso", Err(format!("{e:#}"))),
     }
 }
 
-type Args<'a> = &'a [(&'static str, Arg)];
-
-/// The arguments of the builtin that makes an image.
-fn arguments<'a>(expected: &'a Expected, artifact: &Artifact) -> Args<'a> {
-    match expected.planned.plan.node(artifact.node).actions.as_slice() {
-        [Action::Builtin { args, .. }] => args,
-        _ => &[],
-    }
-}
-
-fn values<'a>(args: Args<'a>, label: &'static str) -> impl Iterator<Item = &'a Arg> {
-    args.iter().filter(move |(l, _)| *l == label).map(|(_, arg)| arg)
-}
-
-/// A path or a label, which stages write as it is.
-fn text(arg: &Arg) -> &str {
-    match arg {
-        Arg::Lit(text) => text,
-        _ => "",
-    }
-}
-
 impl ExaminedIso<'_> {
-    fn check(&self, args: Args<'_>, checks: &mut Checks) {
+    fn check(&self, checks: &mut Checks) {
         let mut fine = Vec::new();
         for (path, arg) in &self.planned {
             let check = self.check_of(path);
@@ -104,15 +83,15 @@ impl ExaminedIso<'_> {
                 Ok(format!("{} of {} are what they must be", fine.join(", "), self.name)),
             );
         }
-        if let Some(entry) = self.stranger(args) {
+        if let Some(entry) = self.stranger() {
             let text = format!("{} has {entry}, which this repository does not put there", self.name);
             checks.add(self.general(), Err(text));
         }
         // Where a file is another, so is what leads to it: that was said.
         if !checks.has_failed(self.general()) {
-            checks.add(self.general(), self.every_byte(args).map_err(|e| format!("{e:#}")));
+            checks.add(self.general(), self.every_byte().map_err(|e| format!("{e:#}")));
         }
-        match self.boot_sector(args) {
+        match self.boot_sector() {
             Ok(Some(said)) => checks.add(self.general(), Ok(said)),
             Ok(None) => {
                 checks.skip(
@@ -128,8 +107,8 @@ impl ExaminedIso<'_> {
     }
 
     /// An entry that is neither planned nor the boot catalogue nor a folder of one of these.
-    fn stranger(&self, args: Args<'_>) -> Option<&str> {
-        let made: Vec<&str> = self.planned.keys().copied().chain(values(args, "catalog").map(text)).collect();
+    fn stranger(&self) -> Option<&str> {
+        let made: Vec<&str> = self.planned.keys().copied().chain([self.spec.catalog.as_str()]).collect();
         let leads = |folder: &str| {
             made.iter().any(|path| path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/')))
         };
@@ -179,9 +158,9 @@ impl ExaminedIso<'_> {
             layout(&self.iso).map_err(|e| format!("{e:#}"))?;
         }
         let Some((want, what)) = self.known(arg) else {
-            return if path == EFI { self.efi(entry, arg) } else { Ok(None) };
+            return self.efi(entry, path, arg);
         };
-        let have = if path == ISOLINUX { self.isolinux(entry) } else { self.digest(entry) };
+        let have = if path == self.spec.bios { self.isolinux(entry) } else { self.digest(entry) };
         match have.map_err(|e| format!("{e:#}"))? == want {
             true => Ok(Some(format!("{path} of {} is {what}", self.name))),
             false => Err(format!("{path} of {} is another file than {what}", self.name)),
@@ -232,50 +211,52 @@ impl ExaminedIso<'_> {
         Ok(Digest::of(&bytes))
     }
 
-    /// The FAT image, file by file.
-    fn efi(&self, entry: &Entry, arg: &Arg) -> Result<Option<String>, String> {
+    /// A FAT image, file by file.
+    fn efi(&self, entry: &Entry, name: &str, arg: &Arg) -> Result<Option<String>, String> {
         let Arg::In(artifact) = arg else { return Ok(None) };
-        let [Action::Builtin { args, .. }] =
-            self.expected.planned.plan.node(artifact.node).actions.as_slice()
-        else {
+        let Some(Product::Fat(parts)) = &self.expected.planned.plan.node(artifact.node).product else {
             return Ok(None);
         };
+        let name = format!("{name} of {}", self.name);
         let offset = entry.extents.first().map_or(0, |e| e.offset);
         let files = self.iso.fat_files(offset).map_err(|e| format!("{e:#}"))?;
-        let of = |label: &'static str| args.iter().filter(move |(l, _)| *l == label).map(|(_, arg)| arg);
         let mut known = true;
-        let mut count = 0;
-        for (path, content) in of("path").zip(of("content")) {
+        for (path, content) in parts {
             let path = format!("/{path}");
             let file = files.iter().find(|f| f.path.eq_ignore_ascii_case(&path));
-            let file = file.ok_or_else(|| format!("{EFI} of {} has no {path}", self.name))?;
-            known &= self.program(file, content)?;
-            count += 1;
+            let file = file.ok_or_else(|| format!("{name} has no {path}"))?;
+            known &= self.program(file, &name, content)?;
         }
-        if files.len() != count {
-            return Err(format!("{EFI} of {} has files that this repository does not put there", self.name));
+        if files.len() != parts.len() {
+            return Err(format!("{name} has files that this repository does not put there"));
         }
-        self.every_sector(entry, args, &files).map_err(|e| format!("{e:#}"))?;
-        Ok(known.then(|| format!("{EFI} of {} has {count} files, each what it must be", self.name)))
+        self.every_sector(entry, &name, parts, &files).map_err(|e| format!("{e:#}"))?;
+        Ok(known.then(|| format!("{name} has {} files, each what it must be", parts.len())))
     }
 
     /// The FAT is the one that its files make, byte for byte.
-    fn every_sector(&self, entry: &Entry, args: Args<'_>, files: &[Entry]) -> Result<()> {
+    fn every_sector(
+        &self,
+        entry: &Entry,
+        name: &str,
+        parts: &[(String, Arg)],
+        files: &[Entry],
+    ) -> Result<()> {
         let mut contents = Vec::new();
-        for path in values(args, "path").map(text) {
+        for path in parts.iter().map(|(path, _)| path.as_str()) {
             let named = |f: &&Entry| f.path.trim_start_matches('/').eq_ignore_ascii_case(path);
-            let file = files.iter().find(named).with_context(|| format!("{EFI} has no {path}"))?;
+            let file = files.iter().find(named).with_context(|| format!("{name} has no {path}"))?;
             contents.push((path, self.iso.read(file, PROGRAM_LIMIT)?));
         }
         let same = fat::bytes(&contents)? == self.iso.read(entry, IMAGE_LIMIT)?;
-        ensure!(same, "{EFI} of {} has bytes that its files do not explain", self.name);
+        ensure!(same, "{name} has bytes that its files do not explain");
         Ok(())
     }
 
     /// Whether a file of the FAT image is known to be what it must be. GRUB that was made elsewhere is only known to
     /// carry our script.
-    fn program(&self, file: &Entry, content: &Arg) -> Result<bool, String> {
-        let inside = format!("{} in {EFI} of {}", file.path, self.name);
+    fn program(&self, file: &Entry, image: &str, content: &Arg) -> Result<bool, String> {
+        let inside = format!("{} in {image}", file.path);
         if let Some((want, what)) = self.known(content) {
             let same = self.digest(file).map_err(|e| format!("{e:#}"))? == want;
             return if same { Ok(true) } else { Err(format!("{inside} is another file than {what}")) };
@@ -293,17 +274,11 @@ impl ExaminedIso<'_> {
 
     /// The image is the one that its parts make, byte for byte: its descriptors, tables, records, boot catalogue and
     /// partitions are what `dist` writes around them, and nothing lies between or behind.
-    fn every_byte(&self, args: Args<'_>) -> Result<String> {
+    fn every_byte(&self) -> Result<String> {
         let entry =
             |path: &str| self.entries.get(path).with_context(|| format!("{} has no {path}", self.name));
         let code = self.iso.bytes(0, CODE)?;
-        let epoch = self.expected.epoch.to_string();
-        let value = |arg: &Arg| if *arg == Arg::Epoch { epoch.clone() } else { text(arg).to_owned() };
-        let path_of = |content: &Arg| {
-            let mut pairs = self.planned.iter();
-            pairs.find(|(_, arg)| std::ptr::eq(**arg, content)).map_or("", |(path, _)| *path)
-        };
-        let spec = iso::spec(args, value, |content| Ok(entry(path_of(content))?.size), code)?;
+        let spec = iso::spec(self.spec, self.expected.epoch, |path| Ok(entry(path)?.size), code)?;
         let image = iso::plan(&spec)?;
         let size = self.iso.size()?;
         ensure!(size == image.size(), "{} has {size} bytes; its parts make {}", self.name, image.size());
@@ -337,10 +312,8 @@ impl ExaminedIso<'_> {
     }
 
     /// The code of the first sector is the distribution's. `None` when nothing tells which code it must be.
-    fn boot_sector(&self, args: Args<'_>) -> Result<Option<String>> {
-        let Some((want, what)) = values(args, "code").next().and_then(|arg| self.known(arg)) else {
-            return Ok(None);
-        };
+    fn boot_sector(&self) -> Result<Option<String>> {
+        let Some((want, what)) = self.known(&self.spec.code) else { return Ok(None) };
         ensure!(
             Digest::of(&self.iso.bytes(0, CODE)?) == want,
             "the boot sector of {} is another than {what}",

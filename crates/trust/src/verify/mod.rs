@@ -169,14 +169,7 @@ pub fn read_manifest(dir: &Utf8Path) -> Result<Option<Manifest>, String> {
         return Ok(None);
     }
     let bytes = read_file(&dir.join(MANIFEST), MANIFEST_LIMIT).map_err(|e| format!("{e:#}"))?;
-    let manifest: Manifest =
-        serde_json::from_slice(&bytes).map_err(|e| format!("{MANIFEST} cannot be read: {e}"))?;
-    if manifest.format != 1 {
-        return Err(format!("{MANIFEST} has format {}, this program knows 1", manifest.format));
-    }
-    if attest::json(&manifest).as_bytes() != bytes {
-        return Err(format!("{MANIFEST} is not formatted as this program writes it"));
-    }
+    let manifest = Manifest::parse(&bytes)?;
     manifest.check_names()?;
     if let Some(path) = manifest.outputs.keys().find(|path| !sums::is_plain(path)) {
         return Err(format!("{MANIFEST} names {path:?}, which leads away"));
@@ -189,11 +182,9 @@ pub fn read_manifest(dir: &Utf8Path) -> Result<Option<Manifest>, String> {
 
 /// Whether a walk through the nodes ends: layer by layer, those go that are made of no others.
 fn ends(manifest: &Manifest) -> bool {
-    let inputs = |n: &ManifestNode| {
-        n.inputs_of("node").filter_map(|(_, key)| key.parse().ok()).collect::<Vec<Digest>>()
-    };
+    let parts = |n: &ManifestNode| n.parts().map(|(key, _)| key).collect();
     let mut left: BTreeMap<Digest, Vec<Digest>> =
-        manifest.nodes.iter().map(|(key, node)| (*key, inputs(node))).collect();
+        manifest.nodes.iter().map(|(key, node)| (*key, parts(node))).collect();
     for _ in 0..DEEPEST {
         let ready = |of: &Vec<Digest>| !of.iter().any(|key| left.contains_key(key));
         let ready: Vec<Digest> = left.iter().filter(|(_, of)| ready(of)).map(|(key, _)| *key).collect();

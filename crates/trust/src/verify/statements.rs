@@ -44,10 +44,9 @@ fn of_another_version(there: &[u8], generator: &str, manifest: &Manifest) -> Opt
     }
     let mut named = BTreeSet::new();
     digests(&value, &mut named);
-    let inputs = manifest.nodes.values().flat_map(|n| n.inputs.iter().map(|i| i.value.clone()));
-    let texts = manifest.nodes.values().filter_map(|n| Some(n.text?.to_string()));
-    let outputs = manifest.outputs.values().map(|o| o.sha256.to_string());
-    let known: BTreeSet<String> = inputs.chain(texts).chain(outputs).collect();
+    let told = serde_json::to_value(manifest).ok()?;
+    let mut known = BTreeSet::new();
+    digests(&told, &mut known);
     if let Some(strange) = named.iter().find(|d| !known.contains(**d)) {
         return Some(Err(format!("names {strange}, which {MANIFEST} does not")));
     }
