@@ -38,6 +38,9 @@ impl RunningServer {
         let mut config = ServerConfig::new(at.into(), tree);
         config.overrides = changes.overrides;
         config.faults = changes.faults;
+        // A machine behind QEMU's own network asks for the host of its base-url, which is no address of this host.
+        let script = fs_err::read_to_string(tree.join("boot.html")).unwrap_or_default();
+        config.names = asked_host(&script).into_iter().collect();
         config.observer = Some(Arc::new(move |event| {
             if let Some(fact) = fact(&event.what) {
                 // The machine may have ended; then nobody wants to know.
@@ -51,6 +54,12 @@ impl RunningServer {
     pub fn facts(&self) -> Vec<(Instant, Fact)> {
         self.facts.try_iter().collect()
     }
+}
+
+/// The host of a boot script's base-url.
+fn asked_host(script: &str) -> Option<String> {
+    let (_, rest) = netboot::script::base_url(script)?.split_once("://")?;
+    rest.split('/').next().map(str::to_owned)
 }
 
 fn fact(what: &ClientEventKind) -> Option<Fact> {
@@ -70,4 +79,28 @@ fn fact(what: &ClientEventKind) -> Option<Fact> {
             return None;
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_knows_itself_by_the_host_that_its_script_names() {
+        let dir = tempfile::tempdir().expect("there is room");
+        let tree = Utf8Path::from_path(dir.path()).expect("it is UTF-8");
+        let script = "#!ipxe\nset base-url http://192.0.2.7:8089/media\n";
+        fs_err::write(tree.join("boot.html"), script).expect("it can be written");
+        assert_eq!(asked_host(script).as_deref(), Some("192.0.2.7:8089"));
+        fs_err::write(tree.join("seed.cpio"), "a cloud-config").expect("it can be written");
+        let server =
+            RunningServer::start(tree, "127.0.0.1:0".parse().expect("an address"), Changes::default());
+        let address = server.as_ref().map(|s| s._server.addr()).expect("the port is free");
+        let mut tcp = std::net::TcpStream::connect(address).expect("it listens");
+        let request = b"GET /seed.cpio HTTP/1.1\r\nHost: 192.0.2.7:8089\r\nConnection: close\r\n\r\n";
+        std::io::Write::write_all(&mut tcp, request).expect("it reads");
+        let mut said = String::new();
+        std::io::Read::read_to_string(&mut tcp, &mut said).expect("it answers");
+        assert!(said.starts_with("HTTP/1.1 200"), "{said}");
+    }
 }
