@@ -1,11 +1,6 @@
 //! The executor with programs that the tests wrote: failures, locks, deadlines, signals, full disks.
 
 #![expect(clippy::disallowed_methods, reason = "a run is started and stopped from outside, as a person does")]
-#![expect(
-    clippy::disallowed_macros,
-    clippy::print_stdout,
-    reason = "a test says on its own output what it skips"
-)]
 
 use std::{
     io::{BufRead as _, BufReader, Read as _},
@@ -22,6 +17,7 @@ use mediaplan::config::Engine;
 use snapbox::str;
 
 use super::{
+    harness::skip,
     packages,
     repo::{LINUX, Repo, can_build, search_path},
 };
@@ -299,7 +295,7 @@ fn on_small_disk(
             Some((output.status.code(), text(output.stdout), text(output.stderr)))
         }
         _ => {
-            println!("skipped: no file system can be mounted here");
+            skip("no file system can be mounted here");
             None
         }
     }

@@ -5,11 +5,6 @@
     clippy::disallowed_methods,
     reason = "the tools that write fixtures are run by the tests themselves"
 )]
-#![expect(
-    clippy::disallowed_macros,
-    clippy::print_stdout,
-    reason = "a test says on its own output what it skips"
-)]
 
 use std::{
     fs,
@@ -17,6 +12,7 @@ use std::{
     process::Command,
 };
 
+use super::harness::lacks;
 use bootiso::{
     config_initrd,
     embed::{self, ConfigArea, Loader, MediaLayout},
@@ -156,8 +152,7 @@ pub(crate) fn has(program: &str) -> bool {
         std::env::var("PATH").unwrap_or_default().split(':').any(|d| Path::new(d).join(program).exists())
             || Path::new("/usr/sbin").join(program).exists();
     if !found {
-        assert!(std::env::var("MEDIA_REQUIRE_VM").as_deref() != Ok("1"), "{program} is missing");
-        println!("skipped: {program} is missing");
+        lacks(&format!("{program} is missing"));
     }
     found
 }

@@ -1,6 +1,11 @@
 //! The integration tests, in one binary: linking is the slow part of a test build. A file a subject.
 
 #![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
+#![expect(clippy::disallowed_macros, clippy::print_stdout, reason = "tests print what they counted")]
+
+// Its `#[test]` takes the place of libtest's.
+#[macro_use]
+extern crate test_attribute;
 
 mod alterations;
 #[cfg(unix)]
@@ -14,6 +19,7 @@ mod efi;
 #[cfg(unix)]
 mod executor;
 mod fixtures;
+mod harness;
 mod hiding;
 mod hostile;
 mod injection;
@@ -52,6 +58,10 @@ mod virtualbox;
 mod vm;
 mod web;
 mod workflows;
+
+fn main() -> std::process::ExitCode {
+    harness::main()
+}
 
 /// The repository that is tested.
 fn repository() -> camino::Utf8PathBuf {

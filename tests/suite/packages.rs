@@ -1,13 +1,6 @@
 //! The distribution's packages for tests: fetched and unpacked once, shared by all; and packages that a test wrote
 //! itself.
 
-#![expect(clippy::disallowed_methods, reason = "what must run is said in the environment")]
-#![expect(
-    clippy::disallowed_macros,
-    clippy::print_stdout,
-    reason = "a test says on its own output what it skips"
-)]
-
 use std::sync::OnceLock;
 
 use buildexec::tree;
@@ -16,7 +9,10 @@ use camino::{Utf8Path, Utf8PathBuf};
 use fs_err as fs;
 use mediaplan::config::{Lock, LockedPackage};
 
-use super::repo::{LINUX, Repo};
+use super::{
+    harness::lacks,
+    repo::{LINUX, Repo},
+};
 
 /// The packages of one profile.
 pub(crate) struct Packages {
@@ -28,18 +24,12 @@ pub(crate) struct Packages {
 
 /// The packages that `profile` is made of; `None`, and a word on why, when they cannot be had and need not.
 pub(crate) fn of(profile: &str) -> Option<&'static Packages> {
-    static LINUX: OnceLock<Option<Packages>> = OnceLock::new();
-    static SMOKE: OnceLock<Option<Packages>> = OnceLock::new();
+    static LINUX: OnceLock<Result<Packages, String>> = OnceLock::new();
+    static SMOKE: OnceLock<Result<Packages, String>> = OnceLock::new();
     let one = if profile == "smoke" { &SMOKE } else { &LINUX };
-    one.get_or_init(|| match built(if profile == "smoke" { "smoke" } else { "linux" }) {
-        Ok(packages) => Some(packages),
-        Err(said) => {
-            assert!(std::env::var("MEDIA_REQUIRE_VM").as_deref() != Ok("1"), "{said}");
-            println!("skipped: the distribution's packages cannot be had: {said}");
-            None
-        }
-    })
-    .as_ref()
+    let built = one.get_or_init(|| built(if profile == "smoke" { "smoke" } else { "linux" }));
+    let missing = |said: &String| lacks(&format!("the distribution's packages cannot be had: {said}"));
+    built.as_ref().inspect_err(|said| missing(said)).ok()
 }
 
 /// Builds a profile in a scratch copy. What a mirror no longer has is resolved again there: the repository's pins are a

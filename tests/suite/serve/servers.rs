@@ -12,6 +12,8 @@ use camino::Utf8Path;
 use netboot::fleet::{Dnsmasq, Nginx};
 
 use super::{Client, SCRIPT, pattern};
+use crate::harness::{lacks, skip};
+use mediaplan::stage::needs;
 
 const PATH: &str = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin";
 
@@ -30,10 +32,9 @@ pub(crate) fn spawn(root: &Utf8Path, cmd: &Cmd) -> RunningCommand {
 pub(crate) fn has(program: &str) -> bool {
     let found = find_program(program, PATH).is_some();
     if !found {
-        #[expect(clippy::disallowed_macros, clippy::print_stdout, reason = "a skipped test must say so")]
-        {
-            println!("skipped: {program} is missing");
-        }
+        let reason = format!("{program} is missing");
+        let is_installed = needs::all().iter().any(|need| need.what == program);
+        if is_installed { lacks(&reason) } else { skip(&reason) }
     }
     found
 }
