@@ -39,6 +39,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("publish", &["publish --to release", "publish --to release --execute"]),
     ("test", &["test --install", "test --only clippy", "test --long"]),
     ("ci matrix", &["ci matrix --for ci"]),
+    ("ci relations", &["ci relations noble-main noble-universe  # unpacked Packages files of Ubuntu 24.04"]),
     ("ci cache-key", &["ci cache-key smoke --engine prebuilt"]),
     ("ci finish", &["ci finish"]),
     ("ci pins", &["ci pins"]),

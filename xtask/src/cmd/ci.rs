@@ -13,8 +13,8 @@ use crate::ci::{
 use buildexec::ctx::Ctx;
 use buildplan::{NodeId, Resource};
 use failure::{Kind, kind_of};
-use mediabuild::workspace::{load, preflight};
-use mediaplan::stage::needs;
+use mediabuild::workspace::{archive, load, preflight};
+use mediaplan::stage::{needs, packages};
 use trust::release::upload;
 use vmspec::scenario;
 
@@ -52,6 +52,12 @@ enum CiCommand {
         /// only printed, and a network that is not there is no failure.
         #[arg(long)]
         issue: bool,
+    },
+    /// Print what resolving our packages reads of a distribution's indices: fixtures of tests are made of it.
+    Relations {
+        /// `Packages` files of one release, unpacked: of each suite and component.
+        #[arg(required = true, value_name = "PACKAGES")]
+        packages: Vec<Utf8PathBuf>,
     },
     /// Build twice under conditions that have nothing in common, and compare every byte.
     ///
@@ -111,6 +117,7 @@ pub fn run(ctx: &Ctx, args: &CiArgs) -> Result<()> {
         CiCommand::CacheKey { selection, install } => cache_key(ctx, selection, *install),
         CiCommand::Finish => finish::check(ctx.env.get("NEEDS").unwrap_or("")),
         CiCommand::Pins { issue } => print_pins(ctx, *issue),
+        CiCommand::Relations { packages } => relations(ctx, packages),
         CiCommand::Reproducible { selection, install } => build_twice(ctx, selection, *install),
         CiCommand::Assets { release, programs } => {
             let release = ctx.absolute(release.clone())?;
@@ -153,6 +160,14 @@ fn cache_key(ctx: &Ctx, selection: &Selection, install: bool) -> Result<()> {
         "key",
         &format!("store-{}-{}", build.planned.plan.node(node).stage, keys.key(node).short(16)),
     )
+}
+
+fn relations(ctx: &Ctx, files: &[Utf8PathBuf]) -> Result<()> {
+    let wanted = packages::all_wanted();
+    let read = |path: &Utf8PathBuf| fs_err::read_to_string(path).map_err(anyhow::Error::from);
+    let texts = files.iter().map(read).collect::<Result<Vec<_>>>()?;
+    ctx.report.out(archive::reduced(&texts, &wanted)?.trim_end());
+    Ok(())
 }
 
 fn build_twice(ctx: &Ctx, selection: &Selection, install: bool) -> Result<()> {

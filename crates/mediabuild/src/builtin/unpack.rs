@@ -1,7 +1,7 @@
 //! Debian's packages into one folder: deb(5) is an `ar` archive with a compressed tar archive in it.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     io::{self, Read},
 };
 
@@ -54,15 +54,20 @@ pub(super) fn pick(call: &Call<'_>) -> Result<()> {
     Ok(())
 }
 
-/// The digests of files of a package, in their order.
+/// The digests of files of a package by their paths; of names with a `|` between them, of the first that is a file.
 ///
 /// # Errors
 /// [`Kind::Input`] when the package is damaged or lacks one.
-pub fn digests(package: &Utf8Path, files: &[&str]) -> Result<Vec<Digest>> {
+pub fn digests(package: &Utf8Path, files: &[&str]) -> Result<BTreeMap<String, Digest>> {
     let dir = tempfile::tempdir()?;
     let dir = Utf8Path::from_path(dir.path()).context("the temporary folder has an odd name")?;
     let mut root = Root { dir, links: BTreeSet::new(), left: LIMIT };
-    let digest = |file: &&str| Ok(tree::digest(&dir.join(file))?.0);
+    let is_file = |path: &str| fs_err::symlink_metadata(dir.join(path)).is_ok_and(|m| m.is_file());
+    let digest = |names: &&str| {
+        let found = names.split('|').map(str::trim).find(|path| is_file(path));
+        let path = found.with_context(|| format!("it has no {names}"))?;
+        Ok((path.to_owned(), tree::digest(&dir.join(path))?.0))
+    };
     root.package(fs_err::File::open(package)?)
         .and_then(|()| files.iter().map(digest).collect())
         .explain(Kind::Input, || format!("cannot read {package}"))
@@ -218,6 +223,21 @@ mod tests {
     }
 
     #[cfg(unix)]
+    #[test]
+    fn a_file_is_recorded_by_the_first_of_its_names_that_is_no_link() {
+        let dir = tempfile::tempdir().unwrap();
+        let package = Utf8Path::from_path(dir.path()).unwrap().join("x.deb");
+        let entries = [
+            ("./boot/x.efi", EntryType::Regular, "program"),
+            ("./usr/lib/x.efi", EntryType::Symlink, "/boot/x.efi"),
+        ];
+        fs_err::write(&package, deb(&entries)).unwrap();
+        let found = digests(&package, &["usr/lib/x.efi | boot/x.efi"]).unwrap();
+        assert_eq!(found, BTreeMap::from([("boot/x.efi".to_owned(), Digest::of(b"program"))]));
+        let error = digests(&package, &["usr/lib/x.efi | y"]).unwrap_err();
+        assert!(format!("{error:#}").ends_with("it has no usr/lib/x.efi | y"), "{error:#}");
+    }
+
     #[test]
     fn files_get_modes_of_ours_and_old_folders_lead_below_usr() {
         use std::os::unix::fs::PermissionsExt as _;

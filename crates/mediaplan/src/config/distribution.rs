@@ -14,6 +14,9 @@ pub struct Distribution {
     pub release: String,
     /// Fingerprints of primary keys, 40 hex digits each; one of them must have signed each suite.
     pub keys: Vec<String>,
+    /// The file that gpgv reads those keys from. What is trusted does not depend on it: [`Self::keys`] does.
+    #[serde(default = "debian_keyring")]
+    pub keyring: String,
     /// Its archives, by name.
     #[serde(rename = "archive")]
     pub archives: BTreeMap<String, Archive>,
@@ -25,9 +28,20 @@ pub struct Distribution {
 pub struct Archive {
     /// The suites whose indices are read; of several versions the highest is taken.
     pub suites: Vec<String>,
+    /// The components whose indices are read: Ubuntu has Docker in `universe`.
+    #[serde(default = "main_component")]
+    pub components: Vec<String>,
     /// Addresses, tried in order; `{time}` is the time at which a package was recorded. Those with `{time}` keep every
     /// version and are not asked for indices.
     pub mirrors: Vec<String>,
+}
+
+fn debian_keyring() -> String {
+    crate::stage::needs::KEYRING.to_owned()
+}
+
+fn main_component() -> Vec<String> {
+    vec!["main".to_owned()]
 }
 
 /// Where a mirror wants the time of a snapshot.
@@ -44,6 +58,9 @@ impl Distribution {
         for key in self.keys.iter().filter(|k| !hex(k)) {
             wrong.push(format!("distribution.keys: `{key}` is not 40 hex digits"));
         }
+        if !self.keyring.starts_with('/') {
+            wrong.push(format!("distribution.keyring: `{}` is not an absolute path", self.keyring));
+        }
         for (name, archive) in &self.archives {
             if archive.live().next().is_none() {
                 wrong.push(format!("distribution.archive.{name}: no mirror without {TIME}"));
@@ -55,6 +72,9 @@ impl Distribution {
             }
             for suite in archive.suites.iter().filter(|s| !super::is_name(s)) {
                 wrong.push(format!("distribution.archive.{name}: `{suite}` is not a valid suite"));
+            }
+            for component in archive.components.iter().filter(|c| !super::is_name(c)) {
+                wrong.push(format!("distribution.archive.{name}: `{component}` is not a valid component"));
             }
         }
         wrong
@@ -82,6 +102,7 @@ mod tests {
     fn archive(mirrors: &[&str]) -> Archive {
         Archive {
             suites: vec!["trixie".to_owned()],
+            components: main_component(),
             mirrors: mirrors.iter().map(ToString::to_string).collect(),
         }
     }
@@ -91,6 +112,7 @@ mod tests {
             id: "debian".to_owned(),
             release: "13".to_owned(),
             keys: keys.iter().map(ToString::to_string).collect(),
+            keyring: debian_keyring(),
             archives: BTreeMap::from([("main".to_owned(), archive)]),
         }
     }

@@ -8,7 +8,7 @@ use anyhow::Result;
 
 use super::{
     image::{EfiImage, IpxeIso},
-    packages::{PackageFiles, Pins, Tools},
+    packages::{IPXE_EFI, IPXE_LKRN, PackageFiles, Pins, Tools},
     script::Script,
 };
 use crate::config::IpxePin;
@@ -19,9 +19,9 @@ pub type IpxeFiles = Vec<(&'static str, Artifact)>;
 
 /// The distribution's binaries, with their names in `dist/`.
 const BINARIES: &[(&str, &str)] = &[
-    ("usr/lib/ipxe/ipxe.lkrn", "ipxe.lkrn"),
+    (IPXE_LKRN, "ipxe.lkrn"),
     ("usr/lib/ipxe/undionly.kpxe", "undionly.kpxe"),
-    ("usr/lib/ipxe/ipxe-amd64.efi", "ipxe.efi"),
+    (IPXE_EFI, "ipxe.efi"),
     ("usr/lib/ipxe/snponly.efi", "snponly.efi"),
 ];
 

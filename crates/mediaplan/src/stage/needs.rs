@@ -18,6 +18,7 @@ pub const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 const PACKAGES: &[(&str, &str)] = &[
     ("gpgv", "gpgv"),
     (KEYRING, "debian-archive-keyring"),
+    ("/usr/share/keyrings/ubuntu-archive-keyring.gpg", "ubuntu-keyring"),
     ("xorriso", "xorriso"),
     ("git", "git"),
     ("make", "make"),
@@ -46,7 +47,6 @@ const PACKAGES: &[(&str, &str)] = &[
 const COMPILER: &[&str] = &["cargo", "rustc", "gcc"];
 const SOURCE: &[&str] = &["git", "make", "gcc", "ld", "perl", "/usr/include/lzma.h"];
 const BOOT: &[&str] = &["qemu-system-x86_64", "/usr/share/ovmf/OVMF.fd"];
-const UPDATE: &[&str] = &["gpgv", KEYRING];
 const PAIR: &[&str] = &["faketime", "/usr/share/i18n/locales/de_DE"];
 /// What tests build images of others with, and hold our servers' configurations against.
 const TEST: &[&str] = &[
@@ -77,10 +77,10 @@ pub fn roots() -> Vec<Need> {
     needs(&[&["openssl"]])
 }
 
-/// What `fetch --update` verifies the distribution's signature with.
+/// What `fetch --update` verifies the distribution's signature with: its keys are in the file `keyring`.
 #[must_use]
-pub fn update() -> Vec<Need> {
-    needs(&[UPDATE])
+pub fn update(keyring: &str) -> Vec<Need> {
+    needs(&[&["gpgv", keyring]])
 }
 
 /// What booting needs.
@@ -107,7 +107,7 @@ pub fn by_purpose() -> Vec<(&'static str, Vec<Need>)> {
     vec![
         ("compile iPXE (`--engine source`)", needs(&[SOURCE])),
         ("build the docker profile", needs(&[COMPILER])),
-        ("record packages (`fetch --update`)", update()),
+        ("record packages (`fetch --update`)", update(KEYRING)),
         ("boot media in QEMU (`vm`)", boot()),
         ("serve with --dhcp, and test", needs(&[TEST])),
     ]

@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::docker::{self, Docker};
 use super::hostconf;
-use super::packages::{PackageTree, Pins, SMOKE, kernel_package};
+use super::packages::{PackageTree, Pins, SMOKE, kernel_package, number_in};
 use super::sample::{self, Image, Sample};
 use crate::config::{KernelFlavour, Locked, Media, Released};
 use buildplan::{Arg, Artifact, FetchSource, FetchSpec, Material, Planner, Stage};
@@ -227,10 +227,11 @@ pub fn plan(p: &mut Planner, media: &Media, supply: &Supply<'_>) -> Result<OsFil
         }
         Media::Docker { compress, containers } => {
             let folder = |file: &String| format!("isofs/{}/{file}", supply.profile);
-            let (gcc, number) = supply.pins.numbered(hostconf::GCC)?;
+            let gcc = supply.pins.named(hostconf::GCC)?.0;
+            let number = number_in(hostconf::GCC, gcc).expect("it was found by its number");
             let sample = supply.docker.samples.then(|| supply.sample(Image::Counter)).transpose()?;
             p.ensure(&Docker {
-                kernel: supply.pins.files("docker-kernel", [supply.pins.kernel(KernelFlavour::Generic)?])?,
+                kernel: supply.pins.tree("docker-kernel", [kernel_package(KernelFlavour::Generic)])?,
                 packages: supply.pins.tree("docker", docker::PACKAGES.iter().copied())?,
                 tools: supply.pins.tree("squashfs-tools", docker::TOOLS.iter().copied())?,
                 libc: supply.pins.files("libc", [gcc, hostconf::LIBC])?,

@@ -21,19 +21,15 @@ const SHIM: &str = "usr/lib/shim/shimx64.efi.signed";
 /// What the smoke system is made of, besides its kernel.
 pub(super) const SMOKE: &[&str] = &["busybox-static", "e2fsprogs"];
 
-/// Files that land in media as they are, by package. Their digests are recorded, so that media can be held against
+/// Where Debian 13 and Ubuntu 26.04 have iPXE, and where older releases do.
+pub(super) const IPXE_EFI: &str = "usr/lib/ipxe/ipxe-amd64.efi | boot/ipxe.efi";
+pub(super) const IPXE_LKRN: &str = "boot/ipxe.lkrn | usr/lib/ipxe/ipxe.lkrn";
+
+/// Files that land in media as they are, by package; of names with a `|` between them the first that the package has. Their digests are recorded, so that media can be held against
 /// media.lock without a download.
 pub const PICKED: &[(&str, &[&str])] = &[
     ("grub-efi-amd64-signed", &[SIGNED_GRUB]),
-    (
-        "ipxe",
-        &[
-            "usr/lib/ipxe/ipxe-amd64.efi",
-            "usr/lib/ipxe/ipxe.lkrn",
-            "usr/lib/ipxe/snponly.efi",
-            "usr/lib/ipxe/undionly.kpxe",
-        ],
-    ),
+    ("ipxe", &[IPXE_EFI, IPXE_LKRN, "usr/lib/ipxe/snponly.efi", "usr/lib/ipxe/undionly.kpxe"]),
     ("isolinux", &["usr/lib/ISOLINUX/isohdpfx.bin", "usr/lib/ISOLINUX/isolinux.bin"]),
     ("shim-signed", &[SHIM]),
     ("syslinux-common", &["usr/lib/syslinux/modules/bios/ldlinux.c32"]),
@@ -48,8 +44,9 @@ pub fn alone(wanted: &str) -> bool {
     ALONE.contains(&wanted)
 }
 
-/// The packages that `media` and the tools need, by name, without those that these need in turn: what
-/// `fetch --update` resolves. A `*` in a name stands for a number; the highest is meant.
+/// The packages that `media` and the tools need, without those that these need in turn: what `fetch --update` resolves.
+/// Of names with a `|` between them the first that the release has is meant (`docs/distributions.md`), and with a `*` in
+/// it the one with the highest number there.
 #[must_use]
 pub fn wanted(media: &Media, secure_boot: SecureBoot) -> BTreeSet<&'static str> {
     let system = match media {
@@ -64,11 +61,20 @@ pub fn wanted(media: &Media, secure_boot: SecureBoot) -> BTreeSet<&'static str> 
     TOOLS.iter().chain(signed).copied().chain(system).collect()
 }
 
-/// The package that stands for the newest kernel.
+/// What media of any kind want, whatever media.toml asks for.
+#[must_use]
+pub fn all_wanted() -> BTreeSet<&'static str> {
+    let docker = Media::Docker { compress: Default::default(), containers: Vec::new() };
+    let kernels = [KernelFlavour::Cloud, KernelFlavour::Generic];
+    let media = kernels.map(|kernel| Media::Distribution { kernel }).into_iter().chain([docker]);
+    media.flat_map(|media| wanted(&media, SecureBoot::Distribution)).collect()
+}
+
+/// The package that stands for the newest kernel: Debian's name, Ubuntu's name.
 pub(super) fn kernel_package(flavour: KernelFlavour) -> &'static str {
     match flavour {
-        KernelFlavour::Cloud => "linux-image-cloud-amd64",
-        KernelFlavour::Generic => "linux-image-amd64",
+        KernelFlavour::Cloud => "linux-image-cloud-amd64 | linux-image-virtual",
+        KernelFlavour::Generic => "linux-image-amd64 | linux-image-generic",
     }
 }
 
@@ -95,26 +101,20 @@ impl<'a> Pins<'a> {
     /// # Errors
     /// [`Kind::Config`] when media.lock has none.
     pub fn package(&self, name: &str) -> Result<&'a LockedPackage> {
-        self.packages.get(name).ok_or_else(|| unrecorded(name))
+        self.named(name).map(|(_, package)| package)
     }
 
-    /// The package that holds the newest kernel, which has a version in its name.
+    /// The first recorded package that one of [`wanted`]'s names stands for.
     ///
     /// # Errors
     /// [`Kind::Config`] when media.lock has none.
-    pub fn kernel(&self, flavour: KernelFlavour) -> Result<&'a str> {
-        let meta = kernel_package(flavour);
-        let needs = &self.package(meta)?.needs;
-        Ok(needs.iter().map(String::as_str).find(|n| n.starts_with("linux-image-")).unwrap_or(meta))
-    }
-
-    /// The recorded package that `pattern` with a `*` stands for, and what is in the star's place.
-    ///
-    /// # Errors
-    /// [`Kind::Config`] when media.lock has none.
-    pub(super) fn numbered(&self, pattern: &str) -> Result<(&'a str, &'a str)> {
-        let found = self.packages.keys().find_map(|name| Some((name.as_str(), number_in(pattern, name)?)));
-        found.ok_or_else(|| unrecorded(pattern))
+    pub fn named(&self, wanted: &str) -> Result<(&'a str, &'a LockedPackage)> {
+        let of = |name: &str| match name.contains('*') {
+            true => self.packages.iter().find(|(known, _)| number_in(name, known).is_some()),
+            false => self.packages.get_key_value(name),
+        };
+        let found = wanted.split('|').find_map(|name| of(name.trim()));
+        found.map(|(name, package)| (name.as_str(), package)).ok_or_else(|| unrecorded(wanted))
     }
 
     /// `packages` and all that they need, as one folder called `name`.
@@ -129,8 +129,9 @@ impl<'a> Pins<'a> {
         let mut names: BTreeSet<&str> = BTreeSet::new();
         let mut todo: Vec<&str> = packages.into_iter().collect();
         while let Some(next) = todo.pop() {
+            let (next, package) = self.named(next)?;
             if names.insert(next) {
-                todo.extend(self.package(next)?.needs.iter().map(String::as_str));
+                todo.extend(package.needs.iter().map(String::as_str));
             }
         }
         self.files(name, names)
@@ -145,7 +146,7 @@ impl<'a> Pins<'a> {
         name: &'static str,
         packages: impl IntoIterator<Item = &'n str>,
     ) -> Result<PackageTree> {
-        let deb = |package| self.deb(package, self.package(package)?);
+        let deb = |wanted| self.named(wanted).and_then(|(name, package)| self.deb(name, package));
         let mut debs = packages.into_iter().map(deb).collect::<Result<Vec<_>>>()?;
         debs.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(PackageTree { name, debs })
@@ -341,7 +342,7 @@ impl Uefi {
 pub(super) struct PackageFiles {
     tree: PackageTree,
     /// Path in the tree, name as an output, digest.
-    files: Vec<(&'static str, &'static str, Digest)>,
+    files: Vec<(String, &'static str, Digest)>,
 }
 
 impl PackageFiles {
@@ -353,11 +354,12 @@ impl PackageFiles {
     ) -> Result<Self> {
         let known = &pins.package(package)?.files;
         let file = |(path, name): &(&'static str, &'static str)| {
-            let digest = known.get(*path).copied().ok_or_else(|| {
+            let recorded = path.split('|').find_map(|path| known.get_key_value(path.trim()));
+            let (path, digest) = recorded.ok_or_else(|| {
                 Failure::new(Kind::Config, format!("media.lock has no digest of {path} in package {package}"))
                     .help("record today's packages with `cargo xtask fetch --update`")
             })?;
-            Ok((*path, *name, digest))
+            Ok((path.clone(), *name, *digest))
         };
         let files = files.iter().map(file).collect::<Result<_>>()?;
         Ok(Self { tree: pins.files(package, [package])?, files })
@@ -396,9 +398,6 @@ impl Stage for PackageFiles {
 #[must_use]
 pub fn sample(distribution: &Distribution) -> BTreeMap<String, LockedPackage> {
     let archive = distribution.archives.keys().next().cloned().unwrap_or_default();
-    let flavours = [KernelFlavour::Cloud, KernelFlavour::Generic];
-    let wanted = |media| wanted(&media, SecureBoot::Distribution);
-    let names = flavours.into_iter().flat_map(|kernel| wanted(Media::Distribution { kernel }));
     let package = |name: &str| LockedPackage {
         version: if name.starts_with("linux-image-") { "6.12.118-1" } else { "1:1.0-1" }.to_owned(),
         sha256: Digest::of(name.as_bytes()),
@@ -411,11 +410,12 @@ pub fn sample(distribution: &Distribution) -> BTreeMap<String, LockedPackage> {
             .iter()
             .filter(|(package, _)| *package == name)
             .flat_map(|(_, files)| files.iter())
-            .map(|file| ((*file).to_owned(), Digest::of(file.as_bytes())))
+            .map(|file| file.split(" |").next().unwrap_or(file))
+            .map(|file| (file.to_owned(), Digest::of(file.as_bytes())))
             .collect(),
     };
-    let docker = wanted(Media::Docker { compress: Default::default(), containers: Vec::new() });
-    names.chain(docker).map(|name| (name.replace('*', "14"), package(name))).collect()
+    let first = |name: &'static str| name.split('|').next().unwrap_or(name).trim().replace('*', "14");
+    all_wanted().into_iter().map(first).map(|name| (name.clone(), package(&name))).collect()
 }
 
 #[cfg(test)]
@@ -424,11 +424,16 @@ mod tests {
     use crate::config::Archive;
 
     fn pins_of(needs: &[(&str, &[&str])]) -> (Distribution, BTreeMap<String, LockedPackage>) {
-        let archive = Archive { suites: vec!["trixie".to_owned()], mirrors: vec!["http://m".to_owned()] };
+        let archive = Archive {
+            suites: vec!["trixie".to_owned()],
+            components: vec!["main".to_owned()],
+            mirrors: vec!["http://m".to_owned()],
+        };
         let distribution = Distribution {
             id: "debian".to_owned(),
             release: "13".to_owned(),
             keys: Vec::new(),
+            keyring: String::new(),
             archives: BTreeMap::from([("debian".to_owned(), archive)]),
         };
         let mut one = sample(&distribution)["isolinux"].clone();
@@ -466,9 +471,20 @@ mod tests {
         }
         let (distribution, packages) = pins_of(&[("libgcc-14-dev", &[])]);
         let pins = Pins { distribution: &distribution, packages: &packages, artifacts: None };
-        assert_eq!(pins.numbered("libgcc-*-dev").unwrap(), ("libgcc-14-dev", "14"));
-        let error = pins.numbered("libx-*-dev").unwrap_err();
+        assert_eq!(pins.named("libgcc-*-dev").unwrap().0, "libgcc-14-dev");
+        let error = pins.named("libx-*-dev").unwrap_err();
         assert_eq!(error.to_string(), "media.lock has no package `libx-*-dev`");
+    }
+
+    #[test]
+    fn of_names_of_several_releases_the_first_recorded_one_is_meant() {
+        let (distribution, packages) = pins_of(&[("linux-image-virtual", &["lib"]), ("lib", &[])]);
+        let pins = Pins { distribution: &distribution, packages: &packages, artifacts: None };
+        let tree = pins.tree("t", ["linux-image-cloud-amd64 | linux-image-virtual"]).unwrap();
+        assert_eq!(
+            tree.debs.iter().map(|d| d.name.as_str()).collect::<Vec<_>>(),
+            ["lib", "linux-image-virtual"]
+        );
     }
 
     #[test]

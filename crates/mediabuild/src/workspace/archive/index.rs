@@ -15,7 +15,9 @@ pub(super) struct PackageRecord {
     pub(super) section: String,
     /// The source that it is built from.
     pub(super) source: String,
-    /// `Pre-Depends` and `Depends`, as written.
+    /// `Pre-Depends`, as written.
+    pub(super) pre_depends: String,
+    /// `Depends`, as written.
     pub(super) depends: String,
     /// `Provides`, as written.
     pub(super) provides: String,
@@ -25,6 +27,14 @@ pub(super) struct PackageRecord {
     pub(super) sha256: Option<Digest>,
     /// The name of its archive.
     pub(super) archive: String,
+}
+
+impl PackageRecord {
+    /// What must be there, each with its alternatives.
+    pub(super) fn needs(&self) -> impl Iterator<Item = &str> {
+        let both = [&self.pre_depends, &self.depends].into_iter();
+        both.flat_map(|list| list.split(',')).map(str::trim).filter(|group| !group.is_empty())
+    }
 }
 
 /// The newest version of each package, by name.
@@ -52,7 +62,7 @@ fn fields(paragraph: &str) -> impl Iterator<Item = (&str, &str)> {
 }
 
 fn entry(paragraph: &str) -> Option<(String, PackageRecord)> {
-    let (mut name, mut entry, mut pre) = (None, PackageRecord::default(), "");
+    let (mut name, mut entry) = (None, PackageRecord::default());
     for (field, value) in fields(paragraph) {
         match field {
             "Package" => name = Some(value.to_owned()),
@@ -60,7 +70,7 @@ fn entry(paragraph: &str) -> Option<(String, PackageRecord)> {
             "Section" => value.clone_into(&mut entry.section),
             // `grub2 (2.12-9)` when its version is another.
             "Source" => value.split(' ').next().unwrap_or(value).clone_into(&mut entry.source),
-            "Pre-Depends" => pre = value,
+            "Pre-Depends" => value.clone_into(&mut entry.pre_depends),
             "Depends" => value.clone_into(&mut entry.depends),
             "Provides" => value.clone_into(&mut entry.provides),
             "Filename" => value.clone_into(&mut entry.path),
@@ -70,9 +80,6 @@ fn entry(paragraph: &str) -> Option<(String, PackageRecord)> {
         }
     }
     let name = name?;
-    if !pre.is_empty() {
-        entry.depends = format!("{pre}, {}", entry.depends);
-    }
     if entry.source.is_empty() {
         entry.source.clone_from(&name);
     }
@@ -130,7 +137,7 @@ mod tests {
                     SHA256: 00be21c0c17f08ddf26e82d3b53fe7a41efa4a288938da6bb69e89c4b25c281d\nTag: a,\n b: c";
         let (name, entry) = entry(text).unwrap();
         assert_eq!((name.as_str(), entry.source.as_str(), entry.size), ("grub-common", "grub2", 12));
-        assert_eq!(entry.depends, "x, libc6 (>= 2.38), y | z");
+        assert_eq!(entry.needs().collect::<Vec<_>>(), ["x", "libc6 (>= 2.38)", "y | z"]);
         assert!(entry.sha256.is_some());
         let broken = text.replace("Size: 12", "Size: many");
         assert!(super::entry(&broken).is_none());

@@ -5,6 +5,7 @@
 //! around the signed text counts.
 
 mod index;
+mod reduce;
 mod resolve;
 mod version;
 
@@ -30,13 +31,14 @@ use mediaplan::{
     config::{Archive, Distribution, LockedPackage},
     stage::{needs, packages::PICKED},
 };
+pub use reduce::reduced;
 
 /// No suite's signed list is larger.
 const RELEASE_LIMIT: u64 = 8 << 20;
 /// No suite's index is larger, unpacked: Debian's takes a fifth of it.
 const INDEX_LIMIT: u64 = 256 << 20;
-/// The index of the one architecture and component that media are made of.
-const INDEX: &str = "main/binary-amd64/Packages.xz";
+/// The index of a component for the one architecture that media are made of.
+const INDEX: &str = "binary-amd64/Packages.xz";
 
 /// What the distribution has today.
 pub struct Today {
@@ -53,7 +55,7 @@ pub struct Today {
 /// [`Kind::MissingTool`] without gpgv or the keyring; [`Kind::Network`] when no mirror answers; [`Kind::Digest`] when a
 /// suite is not signed by a key of media.toml, is out of date, or is another than it says.
 pub fn today(ctx: &Ctx, distribution: &Distribution) -> Result<Today> {
-    preflight::check(ctx, &needs::update(), false)?;
+    preflight::check(ctx, &needs::update(&distribution.keyring), false)?;
     let now = SystemTime::now();
     let seconds = now.duration_since(SystemTime::UNIX_EPOCH).context("the clock is before 1970")?.as_secs();
     let snapshot = attest::utc(seconds).replace(['-', ':'], "");
@@ -121,7 +123,8 @@ pub fn pick(
     let temporary = tempfile::Builder::new().prefix("update-").tempdir_in(&ctx.work)?;
     for (name, files) in PICKED {
         let Some(package) = packages.get_mut(*name) else { continue };
-        if files.iter().all(|file| package.files.contains_key(*file)) {
+        let recorded = |names: &str| names.split('|').any(|name| package.files.contains_key(name.trim()));
+        if files.iter().all(|names| recorded(names)) {
             continue;
         }
         let urls = distribution.archives.get(&package.archive).into_iter();
@@ -137,8 +140,7 @@ pub fn pick(
         let deb = Utf8PathBuf::try_from(temporary.path().join(name))?;
         let label = format!("package {name} {}", package.version);
         ctx.report.task(&label, || fetch::fetch(ctx, &spec, &deb, &label, &Patience::default()))?;
-        let digests = crate::builtin::digests(&deb, files)?;
-        package.files = files.iter().map(ToString::to_string).zip(digests).collect();
+        package.files = crate::builtin::digests(&deb, files)?;
     }
     Ok(())
 }
@@ -206,20 +208,23 @@ impl Suite<'_> {
         let text = self.verified(&signed, &mut today.signers)?;
         let release = Release::new(&text);
         current(&release, self.suite, now)?;
-        let (sha256, size) = release.file(INDEX)?;
+        for component in &self.archive.components {
+            let packages = self.packages(&release, component)?;
+            today.index.add(archive, &packages);
+        }
+        Ok(())
+    }
+
+    /// The index of one component.
+    fn packages(&self, release: &Release<'_>, component: &str) -> Result<String> {
+        let (sha256, size) = release.file(&format!("{component}/{INDEX}"))?;
         let packed = self.dir.join("Packages.xz");
         // By its digest, an index is there while the mirror takes in the next.
         let folder = INDEX.rsplit_once('/').map_or("", |(folder, _)| folder);
-        let path = format!("dists/{}/{folder}/by-hash/SHA256/{sha256}", self.suite);
+        let path = format!("dists/{}/{component}/{folder}/by-hash/SHA256/{sha256}", self.suite);
         let sources = self.archive.live().map(|m| FetchSource::Url(address(m, &path))).collect();
-        let spec = FetchSpec {
-            to: "Packages.xz".into(),
-            sources,
-            sha256,
-            size: Some(size),
-            limit: size,
-            purl: None,
-        };
+        let to = "Packages.xz".into();
+        let spec = FetchSpec { to, sources, sha256, size: Some(size), limit: size, purl: None };
         let label = format!("index of {}", self.suite);
         fetch::fetch(self.ctx, &spec, &packed, &label, &Patience::default())?;
         let mut packages = String::new();
@@ -228,8 +233,7 @@ impl Suite<'_> {
             .take(INDEX_LIMIT)
             .read_to_string(&mut packages)
             .explain(Kind::Input, || format!("cannot read the index of {}", self.suite))?;
-        today.index.add(archive, &packages);
-        Ok(())
+        Ok(packages)
     }
 
     fn in_release(&self, to: &Utf8Path) -> Result<()> {
@@ -260,7 +264,7 @@ impl Suite<'_> {
         let text = self.dir.join("Release");
         buildexec::tree::remove(&text)?;
         let cmd = Cmd::new("gpgv", "verify the distribution's signature")
-            .args(["--status-fd", "1", "--keyring", needs::KEYRING, "--output", text.as_str()])
+            .args(["--status-fd", "1", "--keyring", &self.distribution.keyring, "--output", text.as_str()])
             .arg(signed.as_str())
             .env("GNUPGHOME", self.dir.as_str())
             .deadline(Duration::from_secs(60));
@@ -269,7 +273,7 @@ impl Suite<'_> {
         let named = |key: &&String| self.distribution.keys.iter().any(|k| k.eq_ignore_ascii_case(key));
         let Some(key) = by.iter().flatten().find(named) else {
             let known = by.map_or("a signature is bad".to_owned(), |by| match by.is_empty() {
-                true => format!("no key of {} signed it", needs::KEYRING),
+                true => format!("no key of {} signed it", self.distribution.keyring),
                 false => format!("it is signed by {}", by.join(", ")),
             });
             return Err(Failure::new(
@@ -308,8 +312,11 @@ fn signed_by(status: &str) -> Option<Vec<String>> {
 
 /// A suite is the one that was asked for, and no old one that somebody gives out again.
 fn current(release: &Release<'_>, suite: &str, now: SystemTime) -> Result<()> {
-    let is = release.field("Codename").unwrap_or_default();
-    if is != suite {
+    // Debian's `trixie-updates` has that codename and another suite; Ubuntu's `noble-updates` is the suite of `noble`.
+    let names = ["Suite", "Codename"].map(|field| release.field(field).unwrap_or_default());
+    let is = names.into_iter().max_by_key(|name| name.len()).unwrap_or_default();
+    let named = names.contains(&suite) && !is.starts_with(&format!("{suite}-"));
+    if !named {
         return Err(
             Failure::new(Kind::Digest, format!("a mirror gives the suite `{is}` as `{suite}`")).into()
         );
@@ -349,6 +356,10 @@ mod tests {
         let said = |suite, now| current(&Release::new(text), suite, now).map_err(|e| e.to_string());
         assert_eq!(said("trixie", at(1_795_700_000)), Ok(()));
         assert!(said("trixie", at(1_800_000_000)).unwrap_err().contains("was valid until"));
+        let ubuntu =
+            |suite| current(&Release::new("Suite: noble-updates\nCodename: noble\n"), suite, at(0)).is_ok();
+        assert!(ubuntu("noble-updates") && !ubuntu("noble") && !ubuntu("noble-security"));
+        assert!(current(&Release::new("Suite: noble\nCodename: noble\n"), "noble", at(0)).is_ok());
         assert!(said("bookworm", at(0)).unwrap_err().contains("gives the suite `trixie` as `bookworm`"));
     }
 }

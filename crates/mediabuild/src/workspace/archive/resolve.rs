@@ -34,11 +34,11 @@ pub(super) fn resolve<'i>(
             lacks.push(format!("no package `{name}`"));
             continue;
         };
-        let (name, groups) = (called, if alone(name) { "" } else { &entry.depends });
+        let (name, alone) = (called, alone(name));
         let mut needs = Vec::new();
-        for group in groups.split(',').map(str::trim).filter(|g| !g.is_empty()) {
+        for group in entry.needs().filter(|_| !alone) {
             match group.split('|').find_map(|relation| satisfying(index, relation)) {
-                Some((other, needed)) if comes_along(entry, needed) => needs.push(other),
+                Some((other, needed)) if comes_along(entry, other, needed) => needs.push(other),
                 Some(_) => {}
                 None => lacks.push(format!("nothing that gives {name} its `{group}`")),
             }
@@ -51,18 +51,23 @@ pub(super) fn resolve<'i>(
     if lacks.is_empty() { Ok(found) } else { Err(lacks) }
 }
 
-/// The package of that name; of several whose number stands for a `*`, the one with the highest.
+/// The first package of the names; of several whose number stands for a `*`, the one with the highest.
 fn named<'i>(index: &'i Index, wanted: &str) -> Option<(&'i str, &'i PackageRecord)> {
-    let number = |name: &String| number_in(wanted, name).and_then(|n| n.parse::<u64>().ok());
-    let exact = index.0.get_key_value(wanted);
-    let found = exact.or_else(|| {
+    let one = |wanted: &str| {
+        let number = |name: &String| number_in(wanted, name).and_then(|n| n.parse::<u64>().ok());
         let numbered = index.0.iter().filter_map(|(name, entry)| Some((number(name)?, name, entry)));
-        numbered.max_by_key(|(number, ..)| *number).map(|(_, name, entry)| (name, entry))
-    });
+        let highest = || numbered.max_by_key(|(number, ..)| *number).map(|(_, name, entry)| (name, entry));
+        index.0.get_key_value(wanted).or_else(highest)
+    };
+    let found = wanted.split('|').find_map(|wanted| one(wanted.trim()));
     found.map(|(name, entry)| (name.as_str(), entry))
 }
 
-fn comes_along(entry: &PackageRecord, needed: &PackageRecord) -> bool {
+fn comes_along(entry: &PackageRecord, name: &str, needed: &PackageRecord) -> bool {
+    // Ubuntu's kernels are of three sources: the name that stands for the newest, the image, its modules.
+    if ["linux-image-", "linux-modules-"].iter().any(|kernel| name.starts_with(kernel)) {
+        return true;
+    }
     // `contrib/libs` is a library as well.
     needed.section.rsplit('/').next() == Some("libs") || needed.source == entry.source
 }
@@ -83,7 +88,7 @@ fn satisfying<'i>(index: &'i Index, relation: &str) -> Option<(&'i str, &'i Pack
 }
 
 /// `name:any (>= 1.0)` to name, comparison and version.
-fn parse(relation: &str) -> (&str, Option<(&str, &str)>) {
+pub(super) fn parse(relation: &str) -> (&str, Option<(&str, &str)>) {
     let (name, rest) = relation.split_once('(').unwrap_or((relation, ""));
     let name = name.split(':').next().unwrap_or(name).trim();
     let constraint = rest.trim().trim_end_matches(')');
