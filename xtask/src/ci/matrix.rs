@@ -7,7 +7,7 @@ use mediaplan::config::{Config, Engine, Lock, Media, Profile};
 /// What the jobs are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Purpose {
-    /// Does a change hold: the default profile, by both engines.
+    /// Does a change hold: the default profile by both engines, and the Docker system.
     Ci,
     /// What people take: each profile whose inputs are known, by both engines.
     Release,
@@ -45,11 +45,16 @@ pub fn matrix(config: &Config, lock: &Lock, purpose: Purpose, firmware: &str) ->
         firmware: firmware.to_owned(),
     };
     let wanted = |p: &&Profile| match purpose {
-        Purpose::Ci => p.name == config.default_profile,
+        Purpose::Ci => p.name == config.default_profile || matches!(p.media, Media::Docker { .. }),
         Purpose::Release => can_be_had(p, lock),
     };
-    let both = |p| [job(p, Engine::Prebuilt), job(p, Engine::Source)];
-    Matrix { include: config.profiles().filter(wanted).flat_map(both).collect() }
+    let engines = |p: &Profile| match purpose {
+        // How iPXE is had makes no difference to its containers.
+        Purpose::Ci if p.name != config.default_profile => &[Engine::Prebuilt][..],
+        _ => &[Engine::Prebuilt, Engine::Source],
+    };
+    let jobs = |p| engines(p).iter().map(move |engine| job(p, *engine));
+    Matrix { include: config.profiles().filter(wanted).flat_map(jobs).collect() }
 }
 
 fn engine_name(engine: Engine) -> &'static str {
@@ -83,8 +88,8 @@ mod tests {
     }
 
     #[test]
-    fn a_change_is_tried_on_the_default_profile_by_both_engines() {
-        assert_eq!(names(Purpose::Ci), ["smoke-prebuilt", "smoke-source"]);
+    fn a_change_is_tried_on_the_default_profile_by_both_engines_and_on_the_docker_system() {
+        assert_eq!(names(Purpose::Ci), ["docker-prebuilt", "smoke-prebuilt", "smoke-source"]);
     }
 
     #[test]

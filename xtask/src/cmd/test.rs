@@ -22,7 +22,7 @@ pub struct TestArgs {
     /// Install missing programs with apt, as root or through sudo, and linters below target/.
     #[arg(long)]
     pub install: bool,
-    /// Also what takes long: a minute for each fuzzer.
+    /// Also what takes long: a minute for each fuzzer, and the Docker system with a hundred power cuts.
     #[arg(long)]
     pub long: bool,
     /// Write what the attacks tried, and what held, to docs/reliability.md.
@@ -55,6 +55,8 @@ pub fn run(ctx: &Ctx, args: &TestArgs) -> Result<()> {
     steps.step("statements", |ctx| lint::statements(ctx, args.install));
     steps.step("vm-test", |ctx| xtask(ctx, &["vm", "test"]));
     if args.long {
+        steps.step("dist-docker", |ctx| xtask(ctx, &["dist", "docker"]));
+        steps.step("vm-test-docker", |ctx| xtask(ctx, &["vm", "test", "docker", "--long"]));
         steps.step("fuzz-images", |ctx| fuzz_images(ctx, args.report));
         steps.step("torture", |ctx| boots(ctx, &["--torture", "100"], args.report));
         steps.step("disks", |ctx| boots(ctx, &["--disks"], args.report));

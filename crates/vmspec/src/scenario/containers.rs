@@ -52,7 +52,7 @@ pub enum Hardware {
     Nvme,
     /// A USB keyboard and one processor.
     UsbKeyboard,
-    /// Four processors and two cards.
+    /// Four processors.
     Large,
     /// 384 MiB of memory.
     Small,
@@ -155,6 +155,6 @@ pub const CONTAINERS: &[Scenario] = &[
         Hardware::UsbKeyboard,
         iso("one-cpu", BIOS, Attach::Usb, Shown::Run, "one processor, a stick, a USB keyboard"),
     ),
-    on(Hardware::Large, iso("four-cpus", BIOS, Attach::Cd, Shown::Run, "four processors, two cards")),
+    on(Hardware::Large, iso("four-cpus", BIOS, Attach::Cd, Shown::Run, "four processors")),
     on(Hardware::Small, iso("small", BIOS, Attach::Cd, Shown::Run, "384 MiB of memory")),
 ];
