@@ -2,7 +2,7 @@
 
 use buildplan::{Digest, HostInputs, Keys, Missing, NodeId, Plan, ToolId};
 use mediabuild::workspace::load::{self, Loaded};
-use mediaplan::config::{Engine, Media, Profile};
+use mediaplan::config::{Engine, Media, Netboot, Profile, Trust};
 use mediaplan::stage::{
     line::Line,
     media::{self, Order, Planned},
@@ -93,6 +93,28 @@ fn a_carried_image_is_packed_by_itself() {
     assert!(image.unwrap().contains("root m 700"));
     let containers = containers.unwrap();
     assert!(containers.contains("mksquashfs") && !containers.contains("root m 700"), "{containers}");
+}
+
+/// Two roots while one replaces the other; each is built in by digest and whole.
+#[test]
+fn a_signed_netboot_has_its_roots_built_into_ipxe_and_scripts_that_ask_for_signatures() {
+    let loaded = loaded();
+    let mut profile = loaded.config.profile(Some("smoke")).unwrap().clone();
+    let plan = |profile: &Profile| {
+        let planned = planned(&loaded, profile, Engine::Source);
+        (buildplan::render(&planned.plan, buildplan::Format::Text), planned.signed)
+    };
+    let (text, signed) = plan(&profile);
+    assert!(!text.contains("TRUST=") && signed.is_empty());
+    let roots = ["keys/root.crt", "keys/new/root.crt"].map(str::to_owned).to_vec();
+    profile.netboot = Netboot { trust: Trust::Signed, roots };
+    let (text, signed) = plan(&profile);
+    for wanted in ["TRUST=root0.crt,root1.crt", "CERT=root0.crt,root1.crt", "keys/new/root.crt"] {
+        assert!(text.contains(wanted), "{wanted} in {text}");
+    }
+    assert!(text.contains("bootscripts/embed-signed.ipxe") && text.contains("bootscripts/boot-signed.ipxe"));
+    let wanted = ["boot.ipxe", "vmlinuz", "initrd", "seed.cpio"].map(|name| format!("netboot/{name}"));
+    assert_eq!(signed, wanted);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //!
 //! A lab and CI server: one folder, read-only, HTTP/1.1. Pure parts (`range`, `target`, `script`, `timeline`,
 //! `fleet`) decide; `tree` reads files, `wire` moves bytes, `answer` joins them, `server` holds limits and
-//! threads. TLS, uploads and listings are left out: a fleet puts nginx in front of the same folder, with the
+//! threads. `tls` decrypts in front of it; uploads and listings are left out: a fleet puts nginx in front of the same folder, with the
 //! configuration that `fleet` prints.
 
 mod answer;
