@@ -1,25 +1,36 @@
 //! Documentation that follows from the code: written by `cargo xtask codegen`, compared by `codegen --check`.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use anyhow::Result;
 use camino::Utf8PathBuf;
 use clap::Command;
+use serde_json::Value;
 
 use crate::help;
 use buildexec::ctx::Ctx;
+use buildplan::Cmd;
 use failure::{Failure, Kind};
 use mediaplan::config::raw;
 
 /// How wide the reference's help texts are.
 const WIDTH: usize = 100;
 
+/// The document whose picture of the crates is drawn.
+const ARCHITECTURE: &str = "docs/architecture.md";
+/// Where the picture begins and ends.
+const PICTURE: [&str; 2] =
+    ["<!-- The crates, drawn by `cargo xtask codegen`. -->\n", "<!-- End of the crates. -->\n"];
+
 /// Each generated file, by its path from the root.
-fn files() -> Vec<(&'static str, String)> {
-    vec![
+fn files(ctx: &Ctx) -> Result<Vec<(&'static str, String)>> {
+    Ok(vec![
+        (ARCHITECTURE, architecture(ctx)?),
         ("docs/cli.md", cli()),
         ("docs/manifest.schema.json", attest::json(&attest::Manifest::schema())),
         ("docs/media.schema.json", schema()),
         ("docs/params.md", bootparams::docs::markdown()),
-    ]
+    ])
 }
 
 /// Writes what is not as the code says, and returns its paths.
@@ -27,7 +38,7 @@ fn files() -> Vec<(&'static str, String)> {
 /// # Errors
 /// When the disk cannot be written.
 pub fn write(ctx: &Ctx) -> Result<Vec<Utf8PathBuf>> {
-    let stale = stale(ctx);
+    let stale = stale(ctx)?;
     for (path, text) in &stale {
         fs_err::create_dir_all(path.parent().expect("each is in a folder"))?;
         fs_err::write(path, text)?;
@@ -40,7 +51,7 @@ pub fn write(ctx: &Ctx) -> Result<Vec<Utf8PathBuf>> {
 /// # Errors
 /// [`Kind::Config`] with their names.
 pub fn check(ctx: &Ctx) -> Result<()> {
-    let stale = stale(ctx);
+    let stale = stale(ctx)?;
     if stale.is_empty() {
         return Ok(());
     }
@@ -51,9 +62,53 @@ pub fn check(ctx: &Ctx) -> Result<()> {
         .into())
 }
 
-fn stale(ctx: &Ctx) -> Vec<(Utf8PathBuf, String)> {
-    let all = files().into_iter().map(|(path, text)| (ctx.root.join(path), text));
-    all.filter(|(path, text)| fs_err::read_to_string(path).ok().as_ref() != Some(text)).collect()
+fn stale(ctx: &Ctx) -> Result<Vec<(Utf8PathBuf, String)>> {
+    let all = files(ctx)?.into_iter().map(|(path, text)| (ctx.root.join(path), text));
+    Ok(all.filter(|(path, text)| fs_err::read_to_string(path).ok().as_ref() != Some(text)).collect())
+}
+
+/// The architecture with its picture of the crates as `cargo metadata` has them.
+fn architecture(ctx: &Ctx) -> Result<String> {
+    let text = fs_err::read_to_string(ctx.root.join(ARCHITECTURE))?;
+    let [begin, end] = PICTURE;
+    let parts = text.split_once(begin).and_then(|(head, rest)| Some((head, rest.split_once(end)?.1)));
+    let Some((head, tail)) = parts else {
+        return Err(Failure::new(Kind::Config, format!("{ARCHITECTURE} has no place for the crates")).into());
+    };
+    let words = ["metadata", "--no-deps", "--offline", "--format-version", "1"];
+    let said = ctx.runner.run(&Cmd::new("cargo", "ask for the crates").args(words))?;
+    let picture = picture(&serde_json::from_slice(&said.stdout)?);
+    Ok(format!("{head}{begin}\n```mermaid\n{picture}```\n\n{end}{tail}"))
+}
+
+/// Each crate that is shipped, and which of ours it depends on, but for those that it gets through another one.
+fn picture(metadata: &Value) -> String {
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let name = |value: &Value| value["name"].as_str().unwrap_or_default().to_owned();
+    let mut needs: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for package in list(&metadata["packages"]) {
+        let normal = list(&package["dependencies"]).into_iter().filter(|d| d["kind"].is_null());
+        needs.insert(name(&package), normal.map(|d| name(&d)).collect());
+    }
+    let reach = |from: &str| {
+        let (mut seen, mut todo) = (BTreeSet::new(), vec![from.to_owned()]);
+        while let Some(next) = todo.pop() {
+            let below = needs.get(&next).into_iter().flatten().filter(|d| needs.contains_key(*d));
+            todo.extend(below.filter(|d| seen.insert((*d).clone())).cloned().collect::<Vec<_>>());
+        }
+        seen
+    };
+    let shipped: BTreeSet<String> = reach("xtask").into_iter().chain(["xtask".to_owned()]).collect();
+    let mut text = "flowchart TD\n".to_owned();
+    for krate in &shipped {
+        let direct: Vec<&String> = needs[krate].iter().filter(|d| shipped.contains(*d)).collect();
+        for below in &direct {
+            if !direct.iter().any(|other| other != below && reach(other).contains(*below)) {
+                text += &format!("  {krate} --> {below}\n");
+            }
+        }
+    }
+    text
 }
 
 /// The reference of every command, and the exit codes.
@@ -108,6 +163,23 @@ mod tests {
         }
         assert!(text.contains("| 5 | Digest | Bytes are not the ones that were promised. |"));
         assert_eq!(text.matches("--keep-failed").count(), 1, "options of every command are shown once");
+    }
+
+    #[test]
+    fn a_crate_that_is_reached_through_another_has_no_arrow_of_its_own() {
+        let package = |name: &str, needs: &[&str]| {
+            let needs: Vec<_> =
+                needs.iter().map(|n| serde_json::json!({ "name": n, "kind": null })).collect();
+            serde_json::json!({ "name": name, "dependencies": needs })
+        };
+        let all = [
+            package("xtask", &["a", "b", "serde"]),
+            package("a", &["b"]),
+            package("b", &[]),
+            package("fuzz", &["a"]),
+        ];
+        let text = picture(&serde_json::json!({ "packages": all }));
+        assert_eq!(text, "flowchart TD\n  a --> b\n  xtask --> a\n");
     }
 
     #[test]
