@@ -23,7 +23,16 @@ pub fn clean(line: &str) -> String {
             c => out.push(c),
         }
     }
-    out.trim_end().to_owned()
+    let line = out.trim_end();
+    undoubled(line).unwrap_or_else(|| line.to_owned())
+}
+
+/// A line whose every letter stands twice: UEFI firmware repeats on the serial line what iPXE writes there itself.
+fn undoubled(line: &str) -> Option<String> {
+    let letters: Vec<char> = line.chars().collect();
+    let doubled = letters.len().is_multiple_of(2) && letters.chunks(2).all(|pair| pair[0] == pair[1]);
+    let words = letters.len() >= 8 && letters.iter().any(|c| c.is_alphanumeric());
+    (doubled && words).then(|| letters.into_iter().step_by(2).collect())
 }
 
 /// The mark that a line shows.
@@ -104,6 +113,14 @@ mod tests {
         assert_eq!(clean("\u{1b}c\u{7}a\tb  "), "a b");
         assert_eq!(clean("\u{1b}[31"), "");
         assert_eq!(clean("\u{1b}"), "");
+    }
+
+    #[test]
+    fn letters_that_firmware_repeats_stand_once() {
+        assert_eq!(clean("RREEFFUUSSEEDD::  vvmmlliinnuuzz\r\r"), "REFUSED: vmlinuz");
+        for line in ["========", "aabb", "media: up", "aabbccddee f"] {
+            assert_eq!(clean(line), line);
+        }
     }
 
     #[test]
