@@ -145,6 +145,12 @@ fn pins(repositories: &str) -> Repo {
         text = text + before + urls;
         rest = after.split_once(']').unwrap().1;
     }
+    let (mut text, whole) = (String::new(), text + rest);
+    let mut rest = whole.as_str();
+    while let Some((before, after)) = rest.split_once("mirrors = [") {
+        text = text + before + "mirrors = [\"http://127.0.0.1:1/debian\"]";
+        rest = after.split_once(']').unwrap().1;
+    }
     let text = text + rest;
     let (before, after) = text.split_once("repositories = [").unwrap();
     let after = after.split_once(']').unwrap().1;

@@ -7,8 +7,14 @@ use anyhow::Result;
 use buildexec::ctx::Ctx;
 use buildexec::fetch;
 use buildplan::{Cmd, shown_url};
-use failure::{Failure, Kind};
+use failure::{Failure, Kind, kind_of};
+use mediabuild::workspace::{
+    archive::{self, PackageChange},
+    load::Loaded,
+};
 use mediaplan::config::{Config, Profile, repository::TRANSPORTS};
+use mediaplan::stage::packages;
+use report::table::count;
 
 /// What was asked and found.
 #[derive(Default)]
@@ -21,10 +27,13 @@ struct Survey {
 /// What was found, as the body of an issue; `None` when there is nothing to do.
 ///
 /// # Errors
-/// [`Kind::Network`] when no server answers at all: that says nothing of the pins. Ctrl-C.
-pub fn report(ctx: &Ctx, config: &Config) -> Result<Option<String>> {
+/// [`Kind::Network`] when no server answers at all: that says nothing of the pins. [`Kind::Digest`] when the distribution's
+/// index is not signed as media.toml says. Ctrl-C.
+pub fn report(ctx: &Ctx, loaded: &Loaded) -> Result<Option<String>> {
     let mut survey = Survey::default();
+    let config = &loaded.config;
     survey.ipxe(ctx, config);
+    survey.packages(ctx, loaded)?;
     for profile in config.profiles() {
         ctx.check_interrupt()?;
         survey.files(ctx, profile);
@@ -65,6 +74,28 @@ impl Survey {
                 )
             }));
         }
+    }
+
+    /// The distribution's packages, by its signed indices.
+    fn packages(&mut self, ctx: &Ctx, loaded: &Loaded) -> Result<()> {
+        let Loaded { config, lock, .. } = loaded;
+        let today = match archive::today(ctx, &config.distribution) {
+            Err(e) if kind_of(&e) == Some(Kind::Network) => {
+                self.silent += 1;
+                self.remarks.push(format!("packages: {e}"));
+                return Ok(());
+            }
+            Err(e) if kind_of(&e) == Some(Kind::MissingTool) => {
+                ctx.report.warn(format!("the distribution's packages are not looked at: {e}"));
+                return Ok(());
+            }
+            today => today?,
+        };
+        self.answers += 1;
+        let wanted = config.profiles().flat_map(|p| packages::wanted(&p.media, p.secure_boot)).collect();
+        let new = today.resolve(&wanted, &lock.packages)?;
+        self.remarks.extend(package_remarks(&archive::changes(&lock.packages, &new)));
+        Ok(())
     }
 
     fn files(&mut self, ctx: &Ctx, profile: &Profile) {
@@ -116,6 +147,27 @@ impl Survey {
         }
         tags
     }
+}
+
+/// Each security update by its name, and how many other packages are not as they were recorded.
+fn package_remarks(changes: &[PackageChange]) -> Vec<String> {
+    let security = |c: &&PackageChange| c.archive.as_deref().is_some_and(|a| a.contains("security"));
+    let (security, others): (Vec<_>, Vec<_>) = changes.iter().partition(security);
+    let mut remarks: Vec<String> =
+        security.iter().map(|c| format!("packages: security update of {c}")).collect();
+    if !others.is_empty() {
+        let names: Vec<&str> = others.iter().map(|c| c.name.as_str()).collect();
+        remarks.push(format!(
+            "packages: {} changed: {}",
+            count(others.len(), "other package"),
+            names.join(", ")
+        ));
+    }
+    if !changes.is_empty() {
+        remarks
+            .push("packages: record them with `cargo xtask fetch --update` and commit media.lock".to_owned());
+    }
+    remarks
 }
 
 /// `https://github.com/OWNER/NAME` of a release's address.
@@ -172,6 +224,26 @@ mod tests {
         let of = |v| newest(&tags, v).map(|(v, _)| v);
         assert_eq!(of("1.9.3"), Some("1.10.0"));
         assert_eq!(of("1.10.0"), None);
+    }
+
+    #[test]
+    fn security_updates_are_named_and_the_rest_is_counted() {
+        let change = |name: &str, archive: &str| PackageChange {
+            name: name.to_owned(),
+            old: Some("1".to_owned()),
+            new: Some("2".to_owned()),
+            archive: Some(archive.to_owned()),
+        };
+        let changes = [change("a", "debian"), change("runc", "debian-security"), change("b", "debian")];
+        assert_eq!(
+            package_remarks(&changes),
+            [
+                "packages: security update of runc 1 → 2 (debian-security)",
+                "packages: 2 other packages changed: a, b",
+                "packages: record them with `cargo xtask fetch --update` and commit media.lock",
+            ]
+        );
+        assert_eq!(package_remarks(&[]), [""; 0]);
     }
 
     #[test]

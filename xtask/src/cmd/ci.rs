@@ -52,6 +52,9 @@ enum CiCommand {
         /// only printed, and a network that is not there is no failure.
         #[arg(long)]
         issue: bool,
+        /// Install with apt what the distribution's signature is verified with.
+        #[arg(long)]
+        install: bool,
     },
     /// Print what resolving our packages reads of a distribution's indices: fixtures of tests are made of it.
     Relations {
@@ -116,7 +119,7 @@ pub fn run(ctx: &Ctx, args: &CiArgs) -> Result<()> {
         CiCommand::Matrix { purpose } => print_matrix(ctx, *purpose),
         CiCommand::CacheKey { selection, install } => cache_key(ctx, selection, *install),
         CiCommand::Finish => finish::check(ctx.env.get("NEEDS").unwrap_or("")),
-        CiCommand::Pins { issue } => print_pins(ctx, *issue),
+        CiCommand::Pins { issue, install } => print_pins(ctx, *issue, *install),
         CiCommand::Relations { packages } => relations(ctx, packages),
         CiCommand::Reproducible { selection, install } => build_twice(ctx, selection, *install),
         CiCommand::Assets { release, programs } => {
@@ -191,9 +194,13 @@ fn build_twice(ctx: &Ctx, selection: &Selection, install: bool) -> Result<()> {
     reproducible::run(ctx, &pair)
 }
 
-fn print_pins(ctx: &Ctx, issue: bool) -> Result<()> {
+fn print_pins(ctx: &Ctx, issue: bool, install: bool) -> Result<()> {
+    let loaded = load::load(ctx)?;
+    if install {
+        preflight::check(ctx, &needs::update(&loaded.config.distribution.keyring), install)?;
+    }
     let rehearsal = issue && ctx.env.get("GH_TOKEN").is_none();
-    let body = match pins::report(ctx, &load::load(ctx)?.config) {
+    let body = match pins::report(ctx, &loaded) {
         // The nightly's steps are run where GitHub cannot be reached, too.
         Err(e) if rehearsal && kind_of(&e) == Some(Kind::Network) => {
             ctx.report.warn(format!("{e}; with GH_TOKEN this would fail"));
