@@ -45,6 +45,7 @@ mod released;
 mod repeatable;
 mod repo;
 mod secret_scan;
+mod secure_boot;
 mod serve;
 #[cfg(unix)]
 mod signed;

@@ -64,6 +64,11 @@ fn built(profile: &str) -> Result<Packages, String> {
 }
 
 impl Packages {
+    /// The store with them, and with what was built of them.
+    pub(crate) fn store(&self) -> &Utf8Path {
+        &self.store
+    }
+
     /// Puts them into a store, and their record into a lock.
     pub(crate) fn seed(&self, store: &Utf8Path, lock: &Utf8Path) {
         let mut own = Lock::parse(&fs::read_to_string(lock).unwrap()).unwrap();

@@ -71,7 +71,7 @@ impl Backend {
     #[must_use]
     pub fn obstacle(&self, scenario: &Scenario) -> Option<String> {
         match self {
-            Self::Qemu(host) => scenario.obstacle_of_qemu(host.ovmf.is_some()),
+            Self::Qemu(host) => scenario.obstacle_of_qemu(host.ovmf.is_some(), host.secure.is_some()),
             Self::VirtualBox => scenario.obstacle_of_virtualbox(System::current()),
         }
     }

@@ -10,7 +10,7 @@ use crate::netboot;
 use bootiso::{Iso, kargs};
 use buildexec::ctx::Ctx;
 use failure::{Failure, Kind};
-use mediaplan::config::{BaseUrl, Profile};
+use mediaplan::config::{BaseUrl, Profile, SecureBoot};
 use vmspec::{HostOnly, scenario::Dist};
 
 /// Looks at `dist/<profile>/`.
@@ -35,6 +35,8 @@ pub fn find(ctx: &Ctx, profile: &Profile) -> Result<Dist> {
         speaks: profile.vm.speaks(),
         login: login(profile),
         state_label: kargs.as_ref().and_then(|k| k.slots.iter().find_map(|s| state_label(&s.line()))),
+        secure_boot: profile.secure_boot != SecureBoot::Off,
+        tells_secure_boot: profile.os == Os::Smoke,
         initrd_bytes: initrd.unwrap_or_default(),
         iso,
     })
@@ -57,6 +59,8 @@ pub fn expected(ctx: &Ctx, profile: &Profile) -> Dist {
         speaks: profile.vm.speaks(),
         login: login(profile),
         state_label: None,
+        secure_boot: profile.secure_boot != SecureBoot::Off,
+        tells_secure_boot: profile.os == Os::Smoke,
         initrd_bytes: 0,
     }
 }

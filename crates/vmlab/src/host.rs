@@ -10,7 +10,7 @@ use buildexec::ctx::Ctx;
 use buildexec::run::Streams;
 use buildplan::Cmd;
 use failure::{Failure, Kind};
-use vmspec::qemu::{Accel, OVMF_PLACES, Ovmf, QemuHost};
+use vmspec::qemu::{Accel, OVMF_PLACES, Ovmf, QemuHost, SECURE_OVMF};
 
 /// The program that runs machines.
 pub const PROGRAM: &str = "qemu-system-x86_64";
@@ -32,7 +32,7 @@ pub fn find(ctx: &Ctx) -> Result<QemuHost> {
         )
     })?;
     let accel = accel(ctx, &program)?;
-    Ok(QemuHost { program: program.into_string(), accel, ovmf: ovmf() })
+    Ok(QemuHost { program: program.into_string(), accel, ovmf: ovmf(), secure: secure() })
 }
 
 /// As [`find`]; where QEMU is not installed, as if it were.
@@ -43,7 +43,7 @@ pub fn find_or_guess(ctx: &Ctx) -> Result<QemuHost> {
     if ctx.find_program(PROGRAM).is_some() {
         return find(ctx);
     }
-    Ok(QemuHost { program: PROGRAM.to_owned(), accel: Accel::Tcg, ovmf: ovmf() })
+    Ok(QemuHost { program: PROGRAM.to_owned(), accel: Accel::Tcg, ovmf: ovmf(), secure: secure() })
 }
 
 /// The first of the known places that exists.
@@ -58,6 +58,13 @@ pub fn ovmf() -> Option<Ovmf> {
             _ => None,
         }
     })
+}
+
+/// The firmware with Secure Boot on, where it is installed.
+fn secure() -> Option<Ovmf> {
+    let (code, vars) = SECURE_OVMF;
+    let found = Ovmf::Split { code: code.into(), vars: vars.into() };
+    (Utf8Path::new(code).exists() && Utf8Path::new(vars).exists()).then_some(found)
 }
 
 /// The probe's answer, as kept on disk.

@@ -5,7 +5,7 @@ use std::{
     io::{Read as _, Seek as _, SeekFrom, Write as _},
 };
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, bail};
 use camino::Utf8Path;
 
 use bootiso::{
@@ -14,6 +14,10 @@ use bootiso::{
 };
 use buildplan::Digest;
 use failure::{Failure, Kind};
+use secureboot::{Program, variables::Variables};
+
+/// No loader is larger.
+const LOADER_LIMIT: u64 = 16 << 20;
 
 /// Copies `from` (as a reflink where the file system can), adds `args` behind its kernel arguments and puts
 /// `config` into its area for a cloud-config.
@@ -39,6 +43,61 @@ pub fn restores(from: &Utf8Path, copied: &Utf8Path) -> Result<bool> {
     Ok(digest(from)? == digest(copied)?)
 }
 
+/// Changes one byte in the middle of the kernel in the image at `path`.
+///
+/// # Errors
+/// When it has none.
+pub fn change_kernel(path: &Utf8Path) -> Result<()> {
+    let kernel = Iso::open(path)?.find("/vmlinuz")?;
+    let extent = kernel.extents.first().filter(|e| e.length > 0);
+    let at = extent.map(|e| e.offset + e.length / 2);
+    overwrite(path, at.with_context(|| format!("the kernel in {path} is empty"))?, 1, |b| !b)
+}
+
+/// Takes the signature off the second loader, GRUB, in the image at `path`.
+///
+/// # Errors
+/// When it has none.
+pub fn unsign_grub(path: &Utf8Path) -> Result<()> {
+    let (grub, at) = loader(path, "/EFI/BOOT/grubx64.efi")?;
+    let place = Program::signatures_at(&grub).context("GRUB is not an EFI program")?;
+    overwrite(path, at + place.start as u64, place.len(), |_| 0)
+}
+
+/// Writes the firmware's variables `vars` to `to`, with the first loader of the image at `path` among what is revoked.
+///
+/// # Errors
+/// When one of them cannot be read, or the variables have no room.
+pub fn revoke(vars: &Utf8Path, path: &Utf8Path, to: &Utf8Path) -> Result<()> {
+    let shim = Program::read(&loader(path, "/EFI/BOOT/BOOTX64.EFI")?.0)?;
+    let mut variables = Variables::read(fs_err::read(vars)?)?;
+    variables.revoke(&shim.digest)?;
+    Ok(fs_err::write(to, variables.bytes())?)
+}
+
+/// A program in the FAT image for UEFI, and where it begins in the image at `path`.
+fn loader(path: &Utf8Path, name: &str) -> Result<(Vec<u8>, u64)> {
+    let iso = Iso::open(path)?;
+    let efi = iso.find("/efi.img")?.extents.first().map_or(0, |e| e.offset);
+    let files = iso.fat_files(efi)?;
+    let file = files.iter().find(|f| f.path.eq_ignore_ascii_case(name));
+    let file = file.with_context(|| format!("{path} has no {name}"))?;
+    // Files of our FAT images are written in one go.
+    let [extent] = file.extents.as_slice() else { bail!("{name} in {path} is in pieces") };
+    Ok((iso.read(file, LOADER_LIMIT)?, extent.offset))
+}
+
+fn overwrite(path: &Utf8Path, at: u64, length: usize, change: impl Fn(u8) -> u8) -> Result<()> {
+    let mut file: File = fs_err::OpenOptions::new().read(true).write(true).open(path)?.into_parts().0;
+    let mut bytes = vec![0; length];
+    file.seek(SeekFrom::Start(at))?;
+    file.read_exact(&mut bytes)?;
+    bytes.iter_mut().for_each(|b| *b = change(*b));
+    file.seek(SeekFrom::Start(at))?;
+    file.write_all(&bytes)?;
+    Ok(())
+}
+
 /// Flips the first bytes of the initrd in the image at `path`.
 ///
 /// # Errors
@@ -48,13 +107,5 @@ pub fn damage_initrd(path: &Utf8Path) -> Result<()> {
     let initrd = iso.find("/initrd")?;
     let extent = initrd.extents.first().filter(|e| e.length > 0);
     let extent = extent.ok_or_else(|| Failure::new(Kind::Input, format!("the initrd in {path} is empty")))?;
-    let length = usize::try_from(extent.length.min(4096))?;
-    let mut file: File = fs_err::OpenOptions::new().read(true).write(true).open(path)?.into_parts().0;
-    let mut bytes = vec![0; length];
-    file.seek(SeekFrom::Start(extent.offset))?;
-    file.read_exact(&mut bytes)?;
-    bytes.iter_mut().for_each(|b| *b = !*b);
-    file.seek(SeekFrom::Start(extent.offset))?;
-    file.write_all(&bytes)?;
-    Ok(())
+    overwrite(path, extent.offset, usize::try_from(extent.length.min(4096))?, |b| !b)
 }

@@ -159,6 +159,7 @@ fn want(profile: &Profile, dist: &Dist, wish: &Wish, accel: Accel) -> Want {
         ready: profile.vm.ready.clone(),
         cloud_config: None,
         cmdline: Vec::new(),
+        facts: Vec::new(),
         limit: profile.vm.boot_timeout.unwrap_or_else(usual),
     }
 }

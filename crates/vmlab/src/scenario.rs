@@ -24,6 +24,7 @@ use buildexec::ctx::Ctx;
 use vmspec::{
     Forward, Machine, Nic, VmSpec,
     boot::{Boot, BootEnd, Diagnosis, Mark, Want},
+    qemu::{Ovmf, QemuHost},
     scenario::{Dist, Proof, Sabotage, Scenario, Start, config_line, host_name},
     spec::serial_log,
 };
@@ -154,7 +155,9 @@ struct Trial<'a> {
 impl Trial<'_> {
     fn run(&mut self) -> Result<Outcome> {
         match self.scenario.proof {
-            Proof::Up | Proof::OldClock | Proof::Kargs | Proof::CloudConfig => self.comes_up(),
+            Proof::Up | Proof::OldClock | Proof::Kargs | Proof::CloudConfig | Proof::SecureBoot => {
+                self.comes_up()
+            }
             Proof::Fails(sabotage) => self.fails(sabotage),
             Proof::Counts(boots) if self.setup.dist.speaks => self.counts(boots),
             Proof::Counts(boots) => self.keeps_state(boots),
@@ -202,9 +205,10 @@ impl Trial<'_> {
 
     fn fails(&mut self, sabotage: Sabotage) -> Result<Outcome> {
         let (mut session, verdict) = self.boot_once()?;
-        let wanted = sabotage.cause();
+        let (wanted, by) = (sabotage.cause(), sabotage.refusal());
+        let fits = |d: &Diagnosis| d.cause == wanted && by.is_none_or(|who| d.text.starts_with(who));
         match verdict {
-            BootEnd::Hung(d) if d.cause == wanted => Ok(Outcome::Passed { note: Some(d.to_string()) }),
+            BootEnd::Hung(d) if fits(&d) => Ok(Outcome::Passed { note: Some(d.to_string()) }),
             BootEnd::Up => Ok(failed(&mut session, format!("it came up; {} was meant", wanted.name()))),
             BootEnd::Hung(d) => Ok(failed(&mut session, format!("{d}; {} was meant", wanted.name()))),
         }
@@ -301,8 +305,7 @@ impl Trial<'_> {
         let served =
             port.as_ref().map(|port| self.serve(&nonce, SocketAddrV4::new(address, **port))).transpose()?;
         let mut session = self.start(&machine, &dir, want)?;
-        let verdict = self.wait(&mut session, served.as_ref())?;
-        Ok((session, verdict))
+        self.wait(&mut session, served.as_ref()).map(|end| (session, end))
     }
 
     /// The medium with the nonce in its kernel arguments; iPXE's has none, the script brings them.
@@ -329,8 +332,11 @@ impl Trial<'_> {
         } else {
             fs_err::copy(&dist.iso, &copy)?;
         }
-        if self.scenario.proof == Proof::Fails(Sabotage::DamagedInitrd) {
-            media::damage_initrd(&copy)?;
+        match self.scenario.proof {
+            Proof::Fails(Sabotage::DamagedInitrd) => media::damage_initrd(&copy)?,
+            Proof::Fails(Sabotage::ChangedKernel) => media::change_kernel(&copy)?,
+            Proof::Fails(Sabotage::UnsignedGrub) => media::unsign_grub(&copy)?,
+            _ => {}
         }
         Ok(copy)
     }
@@ -390,6 +396,9 @@ impl Trial<'_> {
         let network = self.setup.dist.network.as_ref().ok();
         let mut machine = self.scenario.machine(&self.setup.spec, network, self.dir, medium);
         machine.serial = serial_log(&dir);
+        if self.scenario.proof == Proof::Fails(Sabotage::RevokedShim) {
+            machine.variables = Some(self.revoked(medium)?);
+        }
         if self.scenario.proof == Proof::Ssh {
             let forward = Forward { name: "guestssh".to_owned(), host_port: self.ssh_port, guest_port: 22 };
             machine.nics = vec![self.setup.spec.card(Nic::Nat { network: None, forwards: vec![forward] })];
@@ -401,6 +410,16 @@ impl Trial<'_> {
         (self.fit)(&mut machine);
         let (machine, address) = self.setup.backend.ready(self.ctx, machine, self.dir)?;
         Ok((machine, address, dir))
+    }
+
+    /// Variables of a firmware that refuses the medium's first loader.
+    fn revoked(&self, medium: &Utf8Path) -> Result<Utf8PathBuf> {
+        let Backend::Qemu(QemuHost { secure: Some(Ovmf::Split { vars, .. }), .. }) = &self.setup.backend
+        else {
+            bail!("no UEFI firmware with Secure Boot was found");
+        };
+        let path = self.dir.join("variables.fd");
+        media::revoke(vars, medium, &path).map(|()| path)
     }
 
     fn want(&self, nonce: &str) -> Want {
@@ -431,7 +450,7 @@ impl Trial<'_> {
 
     /// Removes what is large and can be made again; transcripts stay.
     fn tidy(&self) -> Result<()> {
-        for name in ["medium.iso", "disk0.raw", "disk1.raw"] {
+        for name in ["medium.iso", "disk0.raw", "disk1.raw", "variables.fd"] {
             let path = self.dir.join(name);
             if path.exists() {
                 fs_err::remove_file(path)?;

@@ -19,7 +19,7 @@ use buildexec::ctx::Ctx;
 use buildexec::run::Tail;
 use vmspec::{
     Machine,
-    boot::{Boot, BootEnd, Fact, Want, clean},
+    boot::{Boot, BootEnd, Fact, Want, clean, words},
     qemu,
     trace::Trace,
 };
@@ -189,9 +189,11 @@ impl Session {
     fn console(&mut self) -> Result<Vec<Fact>> {
         let mut facts = Vec::new();
         self.serial.lines(&mut |line| facts.push(Fact::Line { text: clean(line) }))?;
-        // A prompt has no line end; it matters only when it is what the boot waits for.
+        // A prompt has no line end, and neither has the box in which shim says that it refuses; either matters only when
+        // it is what the boot waits for, or ends it.
         let prompt = clean(&self.serial.partial());
-        if prompt.contains(&self.ready) && prompt != self.prompt {
+        let matters = prompt.contains(&self.ready) || words::refusal(&prompt).is_some();
+        if matters && prompt != self.prompt {
             facts.push(Fact::Line { text: prompt.clone() });
         }
         self.prompt = prompt;

@@ -5,7 +5,7 @@
 //! its caller, so every way to hang is tested without waiting.
 
 mod diagnose;
-mod words;
+pub mod words;
 
 use core::net::Ipv4Addr;
 use std::time::Duration;
@@ -141,6 +141,8 @@ pub struct Want {
     pub cloud_config: Option<String>,
     /// Arguments that must stand in `/proc/cmdline`, each as it is there.
     pub cmdline: Vec<String>,
+    /// What the guest must say, by key.
+    pub facts: Vec<(&'static str, &'static str)>,
     /// It must be up by then.
     pub limit: Duration,
 }

@@ -27,6 +27,8 @@ pub struct Machine {
     pub name: String,
     /// What starts the boot loader.
     pub firmware: Firmware,
+    /// UEFI variables to start with, in place of those that come with the firmware.
+    pub variables: Option<Utf8PathBuf>,
     /// Memory in MiB.
     pub memory_mib: u32,
     /// Processors.
@@ -72,6 +74,8 @@ pub enum Firmware {
     Bios,
     /// UEFI (OVMF in QEMU), without Secure Boot.
     Uefi,
+    /// UEFI with Secure Boot on, and the keys that machines have from the factory: Microsoft's.
+    SecureBoot,
 }
 
 /// A hard disk.

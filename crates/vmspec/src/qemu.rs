@@ -20,6 +20,8 @@ pub struct QemuHost {
     pub accel: Accel,
     /// The UEFI firmware, where there is one.
     pub ovmf: Option<Ovmf>,
+    /// The same with Secure Boot on and Microsoft's keys enrolled.
+    pub secure: Option<Ovmf>,
 }
 
 /// What runs the guest's code.
@@ -57,6 +59,11 @@ pub const OVMF_PLACES: &[(&str, Option<&str>)] = &[
     ("/usr/share/edk2/x64/OVMF_CODE.4m.fd", Some("/usr/share/edk2/x64/OVMF_VARS.4m.fd")),
 ];
 
+/// Where Debian and Ubuntu put [`Ovmf`] with Secure Boot: code that keeps its variables to itself (SMM), and variables with
+/// Microsoft's keys.
+pub const SECURE_OVMF: (&str, &str) =
+    ("/usr/share/OVMF/OVMF_CODE_4M.secboot.fd", "/usr/share/OVMF/OVMF_VARS_4M.ms.fd");
+
 /// How a machine is watched while it runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Watch {
@@ -80,12 +87,12 @@ pub fn command(machine: &Machine, host: &QemuHost, watch: &Watch) -> Result<Cmd>
         .deadline(Duration::from_secs(24 * 3600))
         .args(["-name", &escape(&machine.name)])
         // Only what is listed here: a distribution's default devices differ.
-        .args(["-no-user-config", "-nodefaults", "-machine", "pc", "-vga", "std"])
+        .args(["-no-user-config", "-nodefaults", "-machine", chipset(machine), "-vga", "std"])
         .args(["-accel", if host.accel == Accel::Kvm { "kvm" } else { "tcg" }])
         .args(["-m", &machine.memory_mib.to_string(), "-smp", &machine.cpus.to_string()])
         .args(["-rtc", &format!("base={}", machine.clock.as_deref().unwrap_or("utc")), "-boot", "strict=on"]);
-    if machine.firmware == Firmware::Uefi {
-        cmd = cmd.args(firmware(host)?);
+    if machine.firmware != Firmware::Bios {
+        cmd = cmd.args(firmware(machine, host)?);
     }
     if machine.disks.iter().any(|d| d.bus == Bus::Sata) {
         cmd = cmd.args(["-device", "ich9-ahci,id=sata"]);
@@ -94,7 +101,7 @@ pub fn command(machine: &Machine, host: &QemuHost, watch: &Watch) -> Result<Cmd>
         cmd = cmd.args(["-device", "qemu-xhci,id=keys", "-device", "usb-kbd,bus=keys.0"]);
     }
     for (i, disk) in machine.disks.iter().enumerate() {
-        cmd = cmd.args(disk_args(i, disk, index(machine, BootDevice::Disk).filter(|_| i == 0)));
+        cmd = cmd.args(disk_args(machine, i, disk, index(machine, BootDevice::Disk).filter(|_| i == 0)));
     }
     if let Some(medium) = &machine.medium {
         cmd = cmd.args(medium_args(medium, index(machine, BootDevice::Medium)));
@@ -133,14 +140,24 @@ pub fn create_disk(disk: &Disk) -> Cmd {
     ])
 }
 
-fn firmware(host: &QemuHost) -> Result<Vec<String>> {
+/// Only this chipset has what keeps the system away from the firmware's variables.
+fn chipset(machine: &Machine) -> &'static str {
+    if machine.firmware == Firmware::SecureBoot { "q35,smm=on" } else { "pc" }
+}
+
+fn firmware(machine: &Machine, host: &QemuHost) -> Result<Vec<String>> {
     let flash = |unit: u8, path: &Utf8Path, how: &str| {
         ["-drive".to_owned(), format!("if=pflash,format=raw,unit={unit},{how}=on,file={}", path_arg(path))]
     };
-    match &host.ovmf {
+    let secure = machine.firmware == Firmware::SecureBoot;
+    match if secure { &host.secure } else { &host.ovmf } {
         Some(Ovmf::Whole(path)) => Ok(vec!["-bios".to_owned(), path.to_string()]),
         Some(Ovmf::Split { code, vars }) => {
-            Ok([flash(0, code, "readonly"), flash(1, vars, "snapshot")].concat())
+            let vars = machine.variables.as_ref().unwrap_or(vars);
+            let flash = [flash(0, code, "readonly"), flash(1, vars, "snapshot")].concat();
+            // Writes to the flash are taken from the firmware alone.
+            let only = ["-global", "driver=cfi.pflash01,property=secure,value=on"].map(str::to_owned);
+            Ok(if secure { [&only[..], &flash].concat() } else { flash })
         }
         None => Err(Failure::new(Kind::MissingTool, "no UEFI firmware for QEMU was found")
             .help("apt-get install ovmf")
@@ -157,7 +174,7 @@ fn boot_index(index: Option<usize>) -> String {
     index.map(|i| format!(",bootindex={i}")).unwrap_or_default()
 }
 
-fn disk_args(i: usize, disk: &Disk, boot: Option<usize>) -> Vec<String> {
+fn disk_args(machine: &Machine, i: usize, disk: &Disk, boot: Option<usize>) -> Vec<String> {
     // VirtualBox's format is readable too, so one disk can be tried in both.
     let how = if disk.read_only { "readonly=on," } else { "" };
     let (format, path) = (disk.format.extension(), path_arg(&disk.path));
@@ -168,7 +185,12 @@ fn disk_args(i: usize, disk: &Disk, boot: Option<usize>) -> Vec<String> {
         Bus::Virtio => format!("virtio-blk-pci,drive=disk{i}"),
         // The CD has the secondary master, so disks take the other three places in order.
         Bus::Ide => {
-            let (bus, unit) = [(0, 0), (0, 1), (1, 1)][i.min(2)];
+            // Ports of the other chipset's SATA take one device each.
+            let places = match machine.firmware {
+                Firmware::SecureBoot => [(0, 0), (2, 0), (3, 0)],
+                Firmware::Bios | Firmware::Uefi => [(0, 0), (0, 1), (1, 1)],
+            };
+            let (bus, unit) = places[i.min(2)];
             format!("ide-hd,drive=disk{i},bus=ide.{bus},unit={unit}")
         }
     };
@@ -245,6 +267,7 @@ mod tests {
             program: "qemu-system-x86_64".to_owned(),
             accel: Accel::Tcg,
             ovmf: Some(Ovmf::Split { code: "CODE.fd".into(), vars: "VARS.fd".into() }),
+            secure: Some(Ovmf::Split { code: "SECURE.fd".into(), vars: "KEYS.fd".into() }),
         }
     }
 
@@ -271,6 +294,16 @@ mod tests {
         m.nics.truncate(1);
         m.nics[0].plug = Nic::Unplugged;
         insta::assert_snapshot!(text(&m, &host()));
+    }
+
+    #[test]
+    fn a_machine_with_secure_boot_keeps_its_variables_from_the_guest() {
+        let mut m = machine(Attach::Cd);
+        m.firmware = Firmware::SecureBoot;
+        m.nics.clear();
+        insta::assert_snapshot!(text(&m, &host()));
+        m.variables = Some("OWN.fd".into());
+        assert!(text(&m, &host()).contains("unit=1,snapshot=on,file=OWN.fd"));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Scenarios: boots that prove, or must fail to prove, what was built. A table; `vm/` carries it out.
 
 mod containers;
+mod sabotage;
 
 use std::time::Duration;
 
@@ -8,12 +9,14 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{
     Attach, BootDevice, Bus, Disk, DiskFormat, Firmware, HostOnly, Machine, Medium, Nic, NicModel, VmSpec,
-    boot::{Cause, Want},
+    boot::Want,
     qemu::Accel,
     spec::{boot_limit, serial_log},
     virtualbox::System,
 };
 pub use containers::{CONTAINERS, DiskTrouble, Hardware, Shown};
+
+pub use sabotage::Sabotage;
 
 /// One boot, or a row of boots, to prove.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,51 +67,12 @@ pub enum Proof {
     Ssh,
     /// It comes up although its clock was never set: it shows the year 2000.
     OldClock,
+    /// It comes up, and the guest says that Secure Boot is on and that its kernel is locked down.
+    SecureBoot,
     /// It fails, and we say why.
     Fails(Sabotage),
     /// Containers run.
     Containers(Shown),
-}
-
-/// Something that is broken on purpose.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sabotage {
-    /// Bytes of the initrd are flipped.
-    DamagedInitrd,
-    /// The boot script is not on the server.
-    NoScript,
-    /// Nobody answers DHCP.
-    NoDhcp,
-    /// The server stops in the middle of the kernel.
-    StalledKernel,
-    /// The cloud-config is not on the server.
-    NoCloudConfig,
-    /// Of a signed tree, the server gives another kernel.
-    SwappedKernel,
-    /// Of a signed tree, the server gives a script that another key signed.
-    OtherKey,
-    /// Of a signed tree, the server has lost the initrd's signature.
-    NoSignature,
-    /// The machine's clock shows a day on which the signer's certificate is no longer valid.
-    Expired,
-    /// The guest's first process ends at once, as RancherOS's does on a parameter of the wrong type.
-    Panic,
-}
-
-impl Sabotage {
-    /// What the diagnosis must be.
-    #[must_use]
-    pub fn cause(self) -> Cause {
-        match self {
-            Self::DamagedInitrd => Cause::WrongInitrd,
-            Self::NoScript => Cause::ScriptMissing,
-            Self::NoDhcp => Cause::NoDhcp,
-            Self::StalledKernel => Cause::Stalled,
-            Self::NoCloudConfig => Cause::NoCloudConfig,
-            Self::SwappedKernel | Self::OtherKey | Self::NoSignature | Self::Expired => Cause::Refused,
-            Self::Panic => Cause::Panic,
-        }
-    }
 }
 
 const fn iso(
@@ -142,6 +106,35 @@ pub const ALL: &[Scenario] = &[
     iso("kargs-uefi", UEFI, Attach::Cd, Proof::Kargs, "arguments edited into the finished ISO, under UEFI"),
     netboot("netboot-uefi", UEFI, Proof::Up, "ipxe.iso, DHCP, HTTP under UEFI"),
     iso("state", BIOS, Attach::Cd, Proof::Counts(3), "the state disk is formatted once and counts boots"),
+    iso("secure-boot-cd", SECURE, Attach::Cd, Proof::SecureBoot, "the ISO as a CD with Secure Boot on"),
+    iso(
+        "secure-boot-usb",
+        SECURE,
+        Attach::Usb,
+        Proof::SecureBoot,
+        "the ISO as a USB stick with Secure Boot on",
+    ),
+    iso(
+        "changed-kernel",
+        SECURE,
+        Attach::Cd,
+        Proof::Fails(Sabotage::ChangedKernel),
+        "one byte of the kernel changed: GRUB refuses it, and that is named",
+    ),
+    iso(
+        "unsigned-grub",
+        SECURE,
+        Attach::Cd,
+        Proof::Fails(Sabotage::UnsignedGrub),
+        "GRUB without its signature: shim refuses it, and that is named",
+    ),
+    iso(
+        "revoked-shim",
+        SECURE,
+        Attach::Cd,
+        Proof::Fails(Sabotage::RevokedShim),
+        "the shim is on the firmware's list of revoked programs: it is refused, and that is named",
+    ),
     netboot("netboot-bios", BIOS, Proof::Up, "ipxe.iso, DHCP, HTTP under BIOS"),
     netboot("netboot-config", BIOS, Proof::CloudConfig, "the cloud-config from the server"),
     netboot(
@@ -215,6 +208,7 @@ pub const DISKS: &[Scenario] =
 
 const BIOS: Firmware = Firmware::Bios;
 const UEFI: Firmware = Firmware::Uefi;
+const SECURE: Firmware = Firmware::SecureBoot;
 
 /// The argument that shows an edit in place.
 const PROOF: &str = "media.proof=edited-in-place";
@@ -256,15 +250,25 @@ pub struct Dist {
     pub login: Option<String>,
     /// The label of the state disk in the kernel arguments.
     pub state_label: Option<String>,
+    /// Whether Secure Boot lets the ISO start.
+    pub secure_boot: bool,
+    /// Whether its guest says whether Secure Boot is on.
+    pub tells_secure_boot: bool,
     /// The size of the initrd, which decides how long a boot takes.
     pub initrd_bytes: u64,
 }
 
 impl Scenario {
-    /// Why QEMU cannot show this scenario, if it cannot; `uefi` says whether there is firmware for it.
+    /// Whether it is left out of a quick run: others show nearly the same, in less time.
     #[must_use]
-    pub fn obstacle_of_qemu(&self, uefi: bool) -> Option<String> {
-        let missing = self.firmware == UEFI && !uefi;
+    pub fn is_long(&self) -> bool {
+        ["secure-boot-usb", "unsigned-grub"].contains(&self.name)
+    }
+
+    /// Why QEMU cannot show this scenario, if it cannot; `uefi` and `secure` say whether there is firmware for it.
+    #[must_use]
+    pub fn obstacle_of_qemu(&self, uefi: bool, secure: bool) -> Option<String> {
+        let missing = self.firmware == UEFI && !uefi || self.firmware == SECURE && !secure;
         missing.then(|| "no UEFI firmware for QEMU was found (apt-get install ovmf)".to_owned())
     }
 
@@ -274,6 +278,9 @@ impl Scenario {
         let why = match (self.start, self.proof) {
             (Start::Iso(Attach::Usb), _) => "VirtualBox cannot present an image as a USB stick",
             _ if self.clock().is_some() => "only QEMU's clock is set here",
+            (_, Proof::Fails(Sabotage::RevokedShim)) => {
+                "VirtualBox takes no list of revoked programs from us"
+            }
             (_, Proof::Fails(Sabotage::NoDhcp)) => "VirtualBox shows us no packets to tell it by",
             (_, Proof::Containers(_)) => "the disks and cards of these machines are QEMU's",
             // The host gets its address only when a machine starts, and the server must be there before.
@@ -289,9 +296,17 @@ impl Scenario {
     #[must_use]
     pub fn obstacle(&self, dist: &Dist) -> Option<String> {
         let no = |text: &str| Some(text.to_owned());
+        if self.firmware == SECURE && !dist.secure_boot {
+            return no("nothing of this profile is signed (secure-boot = \"off\")");
+        }
         match self.proof {
             _ if dist.speaks && self.proof != Proof::Ssh => {}
-            Proof::Up | Proof::OldClock | Proof::Fails(_) | Proof::Kargs | Proof::Containers(_) => {}
+            Proof::Up
+            | Proof::OldClock
+            | Proof::Fails(_)
+            | Proof::Kargs
+            | Proof::Containers(_)
+            | Proof::SecureBoot => {}
             Proof::Counts(_) if dist.state_label.is_none() => {
                 return no("its kernel arguments name no state disk (rancher.state.dev=LABEL=…)");
             }
@@ -375,6 +390,7 @@ impl Scenario {
         Machine {
             name: self.machine_name(),
             firmware: self.firmware,
+            variables: None,
             memory_mib: spec.memory_mib,
             cpus: spec.cpus,
             disks: disks.into_iter().collect(),
@@ -422,6 +438,12 @@ impl Scenario {
             cloud_config,
             cmdline: match self.proof {
                 Proof::Kargs => vec![PROOF.to_owned()],
+                _ => Vec::new(),
+            },
+            facts: match self.proof {
+                Proof::SecureBoot if dist.tells_secure_boot => {
+                    vec![("secure-boot", "on"), ("lockdown", "integrity")]
+                }
                 _ => Vec::new(),
             },
             limit: spec.boot_timeout.unwrap_or_else(usual).max(self.patience()),

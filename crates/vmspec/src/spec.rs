@@ -64,7 +64,7 @@ pub struct RawVm {
     pub memory: u32,
     /// Processors.
     pub cpus: u8,
-    /// `"bios"` or `"uefi"`.
+    /// `"bios"`, `"uefi"` or `"secure-boot"`.
     pub firmware: Firmware,
     /// Disks, such as `{ size = "10G", bus = "ide" }`.
     pub disks: Vec<RawDisk>,
@@ -267,6 +267,7 @@ impl VmSpec {
         Machine {
             name: name.to_owned(),
             firmware: self.firmware,
+            variables: None,
             memory_mib: self.memory_mib,
             cpus: self.cpus,
             disks: self.disks.iter().enumerate().map(disk).collect(),
@@ -317,7 +318,7 @@ impl VmSpec {
 pub fn boot_limit(firmware: Firmware, accel: Accel, initrd_bytes: u64) -> Duration {
     let (base, per_mib) = match (firmware, accel) {
         (Firmware::Bios, Accel::Tcg) => (120, 8),
-        (Firmware::Uefi, Accel::Tcg) => (180, 8),
+        (Firmware::Uefi | Firmware::SecureBoot, Accel::Tcg) => (180, 8),
         (_, Accel::Kvm) => (60, 1),
     };
     Duration::from_secs(base + (initrd_bytes >> 20) * per_mib)

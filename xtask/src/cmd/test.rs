@@ -15,6 +15,7 @@ use buildexec::tree;
 use failure::{Explain as _, Failure, Kind};
 use mediabuild::workspace::{load, preflight};
 use mediaplan::stage::needs;
+use vmspec::scenario;
 
 /// Arguments of `test`.
 #[derive(Debug, clap::Args)]
@@ -53,7 +54,7 @@ pub fn run(ctx: &Ctx, args: &TestArgs) -> Result<()> {
     steps.step("cargo-test", |ctx| cargo_test(ctx, args));
     steps.step("dist", |ctx| xtask(ctx, &["dist"]));
     steps.step("statements", |ctx| lint::statements(ctx, args.install));
-    steps.step("vm-test", |ctx| xtask(ctx, &["vm", "test"]));
+    steps.step("vm-test", |ctx| vm_test(ctx, args.long));
     if args.long {
         steps.step("dist-docker", |ctx| xtask(ctx, &["dist", "docker"]));
         steps.step("vm-test-docker", |ctx| xtask(ctx, &["vm", "test", "docker", "--long"]));
@@ -63,6 +64,13 @@ pub fn run(ctx: &Ctx, args: &TestArgs) -> Result<()> {
         steps.step("fuzz-parameters", fuzz_parameters);
     }
     steps.finish()
+}
+
+/// All scenarios, or those that a change is likely to break.
+fn vm_test(ctx: &Ctx, long: bool) -> Result<End> {
+    let chosen = scenario::ALL.iter().filter(|s| long || !s.is_long());
+    let names = chosen.flat_map(|s| ["--scenario", s.name]);
+    xtask(ctx, &["vm", "test"].into_iter().chain(names).collect::<Vec<_>>())
 }
 
 /// What is missing fails here only when it was to be installed: the tests that need it say so by name.

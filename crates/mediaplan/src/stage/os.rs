@@ -31,8 +31,17 @@ struct PackagedKernel {
 
 /// The modules that find a disk, a CD and a network card, in words of `modules.dep`. Those a kernel has built in
 /// or not at all are passed over; what they need comes along.
-const MODULES: &[&str] =
-    &["virtio_pci", "virtio_blk", "virtio_scsi", "virtio_net", "ata_piix", "sd_mod", "sr_mod", "isofs"];
+const MODULES: &[&str] = &[
+    "virtio_pci",
+    "virtio_blk",
+    "virtio_scsi",
+    "virtio_net",
+    "ata_piix",
+    "sd_mod",
+    "sr_mod",
+    "isofs",
+    "efivarfs",
+];
 /// What real machines need on top of that.
 const MORE_MODULES: &[&str] =
     &["ahci", "nvme", "xhci_pci", "ehci_pci", "uas", "usb_storage", "e1000", "e1000e", "igb", "r8169"];

@@ -9,6 +9,7 @@ use super::{
     Checks, Subject, TEXT_LIMIT,
     expect::{Expected, KnownDigest},
     inside::{CheckResult, PROGRAM_LIMIT, beside, carries},
+    signatures,
 };
 use attest::MANIFEST;
 use bootiso::{Entry, EntryKind, Iso, SECTOR, embed};
@@ -91,6 +92,9 @@ impl ExaminedIso<'_> {
         if !checks.has_failed(self.general()) {
             checks.add(self.general(), self.every_byte().map_err(|e| format!("{e:#}")));
         }
+        if self.path != "ipxe.iso" {
+            self.signatures(checks);
+        }
         match self.boot_sector() {
             Ok(Some(said)) => checks.add(self.general(), Ok(said)),
             Ok(None) => {
@@ -103,6 +107,16 @@ impl ExaminedIso<'_> {
                 );
             }
             Err(e) => checks.add(self.general(), Err(format!("{e:#}"))),
+        }
+    }
+
+    /// Who signed what UEFI starts, where the profile has it signed.
+    fn signatures(&self, checks: &mut Checks) {
+        let Some(loaded) = self.subject.loaded else { return };
+        let Ok(profile) = loaded.config.profile(self.subject.profile.as_deref()) else { return };
+        match signatures::check(&self.iso, profile.secure_boot) {
+            Ok(lines) => lines.into_iter().for_each(|line| checks.add("signed by", Ok(line))),
+            Err(e) => checks.add("signed by", Err(format!("{e:#}"))),
         }
     }
 

@@ -14,6 +14,7 @@ pub mod rebuild;
 pub mod remote;
 pub mod set;
 pub mod sign;
+mod signatures;
 mod statements;
 pub mod sums;
 

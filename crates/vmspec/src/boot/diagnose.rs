@@ -14,6 +14,8 @@ pub enum Cause {
     NoLoader,
     /// A boot loader said that it cannot go on.
     Loader,
+    /// Secure Boot refused a program.
+    SecureBoot,
     /// Nobody gave the machine an address.
     NoDhcp,
     /// The machine has an address and never asked for the boot script.
@@ -51,6 +53,7 @@ impl Cause {
         match self {
             Self::NoLoader => "no-loader",
             Self::Loader => "loader",
+            Self::SecureBoot => "secure-boot",
             Self::NoDhcp => "no-dhcp",
             Self::NoScript => "no-script",
             Self::ScriptMissing => "script-missing",
@@ -144,6 +147,13 @@ impl Boot {
             let text = format!("iPXE refused {file}: {why} ({number:08x})");
             return Some(BootEnd::Hung(Diagnosis { cause: Cause::Refused, text }));
         }
+        if let Some(line) = find(|l| words::refusal(l).is_some()).filter(|_| !self.reached(Mark::Linux)) {
+            let who = words::refusal(line).unwrap_or_default();
+            // Without the box that shim paints around its words.
+            let words: Vec<&str> = line.split_whitespace().filter(|word| word.is_ascii()).collect();
+            let text = format!("{who}: {}", quote(&words.join(" ")));
+            return Some(BootEnd::Hung(Diagnosis { cause: Cause::SecureBoot, text }));
+        }
         let line = find(words::loader_failure).filter(|_| !self.reached(Mark::Linux))?;
         hung(Cause::Loader, line)
     }
@@ -165,6 +175,11 @@ impl Boot {
         }
         if let Some(missing) = self.want.cmdline.iter().find(|w| !has(w)) {
             return wrong(format!("`{missing}` is not on the guest's command line"));
+        }
+        if let Some((key, value)) = self.want.facts.iter().find(|(key, value)| self.said(key) != Some(*value))
+        {
+            let said = self.said(key).unwrap_or("nothing");
+            return wrong(format!("the guest says {said} of {key}; `{value}` was meant"));
         }
         self.config()
     }

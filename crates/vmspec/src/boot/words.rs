@@ -56,6 +56,26 @@ pub(super) fn said<'a>(line: &'a str, key: &str) -> Option<&'a str> {
     if rest.is_empty() { Some("") } else { rest.strip_prefix(' ') }
 }
 
+/// GRUB asked shim whether the kernel is signed.
+pub const BY_GRUB: &str = "GRUB refuses the kernel, whose signature does not hold";
+/// Shim checked GRUB.
+pub const BY_SHIM: &str = "shim refuses GRUB, whose signature does not hold";
+/// The firmware checked what it was to start.
+pub const BY_FIRMWARE: &str = "the firmware refuses the loader: it is unsigned, by another key, or revoked";
+
+/// Who says in a line that Secure Boot forbids what comes next.
+#[must_use]
+pub fn refusal(line: &str) -> Option<&'static str> {
+    let by_firmware = line.contains("BdsDxe: failed to ")
+        && (line.contains("Access Denied") || line.contains("Security Violation"));
+    match line {
+        // GRUB 2.12 through shim's protocol, and by itself.
+        l if l.contains("bad shim signature") || l.contains("shim_lock protocol not found") => Some(BY_GRUB),
+        l if l.contains("Verification failed: (0x1A)") => Some(BY_SHIM),
+        _ => by_firmware.then_some(BY_FIRMWARE),
+    }
+}
+
 /// A line by which a boot loader says that it cannot go on.
 pub(super) fn loader_failure(line: &str) -> bool {
     const WORDS: &[&str] = &[
@@ -120,6 +140,19 @@ mod tests {
         assert_eq!(clean("RREEFFUUSSEEDD::  vvmmlliinnuuzz\r\r"), "REFUSED: vmlinuz");
         for line in ["========", "aabb", "media: up", "aabbccddee f"] {
             assert_eq!(clean(line), line);
+        }
+    }
+
+    #[test]
+    fn who_refused_what_is_told_apart() {
+        let cases = [
+            ("error: bad shim signature.", Some(BY_GRUB)),
+            ("|  Verification failed: (0x1A) Security Violation  |", Some(BY_SHIM)),
+            ("BdsDxe: failed to load Boot0001 \"UEFI\" from Sata(0x0): Access Denied", Some(BY_FIRMWARE)),
+            ("BdsDxe: failed to load Boot0001 \"UEFI\" from Sata(0x0): Not Found", None),
+        ];
+        for (line, who) in cases {
+            assert_eq!(refusal(line), who, "{line}");
         }
     }
 

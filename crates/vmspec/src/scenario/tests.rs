@@ -16,6 +16,8 @@ fn dist() -> Dist {
         speaks: true,
         login: None,
         state_label: None,
+        secure_boot: true,
+        tells_secure_boot: true,
         initrd_bytes: 3 << 20,
     }
 }
@@ -26,6 +28,7 @@ fn the_command_of_every_scenario() {
         program: "qemu-system-x86_64".to_owned(),
         accel: Accel::Tcg,
         ovmf: Some(qemu::Ovmf::Whole("OVMF.fd".into())),
+        secure: Some(qemu::Ovmf::Split { code: "SECURE.fd".into(), vars: "KEYS.fd".into() }),
     };
     let (spec, dist) = (VmSpec::default(), dist());
     let mut text = String::new();
@@ -52,7 +55,9 @@ fn names_are_unique() {
 fn what_cannot_be_shown_says_why() {
     let find = |name| ALL.iter().find(|s| s.name == name).unwrap();
     let mute = Dist { speaks: false, ..dist() };
-    let cases: [(&str, Dist, bool, &str); 9] = [
+    let cases: [(&str, Dist, bool, &str); 11] = [
+        ("secure-boot-cd", dist(), false, "no UEFI firmware"),
+        ("unsigned-grub", Dist { secure_boot: false, ..dist() }, true, "nothing of this profile is signed"),
         ("iso-cd-uefi", dist(), false, "no UEFI firmware"),
         ("netboot-uefi", Dist { ipxe_uefi: false, ..dist() }, true, "nothing for UEFI"),
         ("netboot-bios", Dist { ipxe_iso: None, ..dist() }, true, "no ipxe.iso"),
@@ -65,7 +70,8 @@ fn what_cannot_be_shown_says_why() {
     ];
     for (name, dist, uefi, expected) in cases {
         let scenario = find(name);
-        let why = scenario.obstacle_of_qemu(uefi).or_else(|| scenario.obstacle(&dist)).unwrap_or_default();
+        let why =
+            scenario.obstacle_of_qemu(uefi, uefi).or_else(|| scenario.obstacle(&dist)).unwrap_or_default();
         assert!(why.contains(expected), "{name}: {why}");
     }
     let shown = |dist: &Dist| ALL.iter().filter(|s| s.obstacle(dist).is_none()).count();
@@ -111,8 +117,8 @@ fn virtualbox_shows_all_but_what_it_has_not() {
     let shown = |system| ALL.iter().filter(|s| s.obstacle_of_virtualbox(system).is_none()).count();
     let usb = ALL.iter().filter(|s| s.start == Start::Iso(Attach::Usb)).count();
     let netboot = ALL.iter().filter(|s| s.start == Start::Netboot).count();
-    assert_eq!(shown(System::Linux), ALL.len() - usb - 1 - 2, "nor another clock");
-    assert_eq!(shown(System::MacOs), ALL.len() - usb - netboot);
+    assert_eq!(shown(System::Linux), ALL.len() - usb - 2 - 2, "nor no-dhcp, revoked-shim, another clock");
+    assert_eq!(shown(System::MacOs), ALL.len() - usb - netboot - 1, "nor revoked-shim");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::BootDevice;
 use crate::Bus;
+use crate::Firmware;
 use crate::HostOnly;
 use crate::Machine;
 use crate::Nic;
@@ -102,8 +103,22 @@ pub fn plan(
         todo.steps
             .push(ManageStep::new(cmd.args(["modifyvm", &place.uuid]).args(changes)).rule(Rule::Unlock));
     }
+    if machine.firmware == Firmware::SecureBoot {
+        todo.steps.extend(secure_boot(place));
+    }
     todo.steps.extend(storage::plan(place, machine, &known)?);
     Ok(todo)
+}
+
+/// VirtualBox shows nowhere which keys a machine has, so all is done each time: new variables, Microsoft's keys, Oracle's
+/// platform key, and the switch.
+fn secure_boot(place: &Place) -> impl Iterator<Item = ManageStep> {
+    let steps: [&[&str]; 4] =
+        [&["inituefivarstore"], &["enrollmssignatures"], &["enrollorclpk"], &["secureboot", "--enable"]];
+    steps.into_iter().map(|args| {
+        let cmd = place.manage(format!("switch on Secure Boot of the machine `{}`", place.name));
+        ManageStep::new(cmd.args(["modifynvram", &place.uuid]).args(args.iter().copied()))
+    })
 }
 
 /// `modifyvm` stores any word as the operating system, and says nothing.

@@ -52,12 +52,12 @@ fn hardware(options: &mut Options<'_>, machine: &Machine, state: &HostState) {
     options.set_as("--memory", &machine.memory_mib.to_string(), "memory");
     options.set_as("--cpus", &machine.cpus.to_string(), "cpus");
     options.set_as("--acpi", "on", "acpi");
-    if machine.cpus > 1 || machine.firmware == Firmware::Uefi {
+    if machine.cpus > 1 || machine.firmware != Firmware::Bios {
         options.set_as("--ioapic", "on", "ioapic");
     }
     let firmware = match machine.firmware {
         Firmware::Bios => "bios",
-        Firmware::Uefi => "efi",
+        Firmware::Uefi | Firmware::SecureBoot => "efi",
     };
     options.set("--firmware", &[firmware], |info| {
         info.printed("firmware").is_some_and(|f| f.eq_ignore_ascii_case(firmware))

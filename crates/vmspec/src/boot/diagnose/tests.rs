@@ -14,6 +14,7 @@ fn want(netboot: bool) -> Want {
         ready: "media: done".to_owned(),
         cloud_config: None,
         cmdline: Vec::new(),
+        facts: Vec::new(),
         limit: secs(60),
     }
 }

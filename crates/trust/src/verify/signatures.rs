@@ -1,0 +1,93 @@
+//! Who signed what UEFI starts: each program in its turn, and whether that is the chain of the profile.
+
+use anyhow::{Context as _, Result, bail};
+
+use bootiso::Iso;
+use mediaplan::config::SecureBoot;
+use secureboot::{Certificate, MICROSOFT, Program, Signature};
+
+/// No loader and no kernel is larger.
+const LIMIT: u64 = 128 << 20;
+/// The FAT image for UEFI.
+const EFI: &str = "/efi.img";
+/// What firmware starts, what that starts, and what is started in the end.
+const STAGES: [&str; 3] = ["/EFI/BOOT/BOOTX64.EFI", "/EFI/BOOT/grubx64.efi", "/vmlinuz"];
+
+/// Reads every signature of an ISO's chain; a line for each stage.
+///
+/// # Errors
+/// When a program is not signed by whom the profile has.
+pub(super) fn check(iso: &Iso, secure_boot: SecureBoot) -> Result<Vec<String>> {
+    match secure_boot {
+        SecureBoot::Distribution => distribution(iso),
+        SecureBoot::Off => Ok(Vec::new()),
+    }
+}
+
+/// Firmware trusts Microsoft, shim the distribution whose certificate is in it.
+fn distribution(iso: &Iso) -> Result<Vec<String>> {
+    let [shim, grub, kernel] = STAGES;
+    let mut lines = Vec::new();
+    let first = program(iso, shim)?;
+    let by_microsoft = |c: &Certificate| MICROSOFT.contains(&c.fingerprint().as_str());
+    lines.push(by(&first, shim, "Microsoft", by_microsoft)?);
+    let vendor = first.vendor.as_ref().context("the shim trusts no distribution: it has no certificate")?;
+    for path in [grub, kernel] {
+        let trusted = |c: &Certificate| c == vendor || c.is_issued_by(vendor);
+        lines.push(by(&program(iso, path)?, path, &vendor.subject(), trusted)?);
+    }
+    Ok(lines)
+}
+
+/// The line of a program that `whose` key must have signed.
+fn by(program: &Program, path: &str, whose: &str, trusted: impl Fn(&Certificate) -> bool) -> Result<String> {
+    let found = program.signatures.iter().find_map(|s| Some((s, s.leads_to(&trusted)?)));
+    let Some((signature, _)) = found else {
+        let signers: Vec<String> = program.signatures.iter().map(signer).collect();
+        let signers = if signers.is_empty() { "nobody".to_owned() } else { signers.join(", ") };
+        bail!("{path} is signed by {signers}, not by {whose}");
+    };
+    let sbat =
+        program.sbat.as_deref().map(|text| format!(", SBAT {}", generations(text))).unwrap_or_default();
+    let signer = signer(signature);
+    Ok(format!("{path} is signed by {signer} for {whose}, sha256 {}{sbat}", &program.digest_hex()[..16]))
+}
+
+fn signer(signature: &Signature) -> String {
+    format!("`{}`", signature.signer.subject())
+}
+
+/// `shim 4, shim.debian 1`: of each component its generation, below which it can be revoked.
+fn generations(sbat: &str) -> String {
+    let component = |line: &str| {
+        let mut fields = line.split(',');
+        Some(format!("{} {}", fields.next()?, fields.next()?))
+    };
+    let all: Vec<String> =
+        sbat.lines().filter(|line| !line.starts_with("sbat,")).filter_map(component).collect();
+    all.join(", ")
+}
+
+fn program(iso: &Iso, path: &str) -> Result<Program> {
+    let bytes = if path.starts_with("/EFI/") {
+        let at = iso.find(EFI)?.extents.first().map_or(0, |e| e.offset);
+        let files = iso.fat_files(at)?;
+        let file = files.iter().find(|f| f.path.eq_ignore_ascii_case(path));
+        iso.read(file.with_context(|| format!("{EFI} has no {path}"))?, LIMIT)?
+    } else {
+        iso.read(&iso.find(path)?, LIMIT)?
+    };
+    Program::read(&bytes).with_context(|| path.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sbat_is_shown_by_component_and_generation() {
+        let sbat =
+            "sbat,1,SBAT Version,sbat,1,https://x\nshim,4,UEFI shim,shim,1,https://x\nshim.debian,1,Debian\n";
+        assert_eq!(generations(sbat), "shim 4, shim.debian 1");
+    }
+}

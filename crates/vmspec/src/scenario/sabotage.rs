@@ -1,0 +1,62 @@
+//! What is broken on purpose, and how the diagnosis must name it.
+
+use crate::boot::{Cause, words};
+
+/// Something that is broken on purpose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sabotage {
+    /// Bytes of the initrd are flipped.
+    DamagedInitrd,
+    /// The boot script is not on the server.
+    NoScript,
+    /// Nobody answers DHCP.
+    NoDhcp,
+    /// The server stops in the middle of the kernel.
+    StalledKernel,
+    /// The cloud-config is not on the server.
+    NoCloudConfig,
+    /// Of a signed tree, the server gives another kernel.
+    SwappedKernel,
+    /// Of a signed tree, the server gives a script that another key signed.
+    OtherKey,
+    /// Of a signed tree, the server has lost the initrd's signature.
+    NoSignature,
+    /// The machine's clock shows a day on which the signer's certificate is no longer valid.
+    Expired,
+    /// One byte of the signed kernel is another.
+    ChangedKernel,
+    /// GRUB has lost its signature.
+    UnsignedGrub,
+    /// The firmware's list of revoked programs has the medium's shim.
+    RevokedShim,
+    /// The guest's first process ends at once, as RancherOS's does on a parameter of the wrong type.
+    Panic,
+}
+
+impl Sabotage {
+    /// What the diagnosis must be.
+    #[must_use]
+    pub fn cause(self) -> Cause {
+        match self {
+            Self::DamagedInitrd => Cause::WrongInitrd,
+            Self::NoScript => Cause::ScriptMissing,
+            Self::NoDhcp => Cause::NoDhcp,
+            Self::StalledKernel => Cause::Stalled,
+            Self::NoCloudConfig => Cause::NoCloudConfig,
+            Self::SwappedKernel | Self::OtherKey | Self::NoSignature | Self::Expired => Cause::Refused,
+            Self::Panic => Cause::Panic,
+            Self::ChangedKernel | Self::UnsignedGrub | Self::RevokedShim => Cause::SecureBoot,
+        }
+    }
+
+    /// Who must have refused what, in the words of the diagnosis.
+    #[must_use]
+    pub fn refusal(self) -> Option<&'static str> {
+        match self {
+            Self::ChangedKernel => Some(words::BY_GRUB),
+            Self::UnsignedGrub => Some(words::BY_SHIM),
+            Self::RevokedShim => Some(words::BY_FIRMWARE),
+            _ => None,
+        }
+    }
+}
