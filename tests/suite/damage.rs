@@ -100,8 +100,8 @@ const DAMAGE: &[(&str, Damage)] = &[
         fs::write(out, [bytes, b"more".to_vec()].concat()).unwrap();
     }),
     ("one bit of an output is another", |_, out| flip(out)),
-    ("nobody may enter the outputs", |dir, _| mode(&dir.join("out"), 0)),
-    ("nobody may read an output", |_, out| mode(out, 0)),
+    ("the outputs cannot be entered", |dir, _| mode(&dir.join("out"), 0)),
+    ("an output cannot be read", |_, out| mode(out, 0)),
 ];
 
 /// The entries of the store, each with its first output.

@@ -211,7 +211,7 @@ const FAULTS: &[(&str, bool, Answer)] = &[
             None => honest(a, s),
         })
     }),
-    ("a part with a range nobody can read", true, |a, s| {
+    ("a part with an unreadable range", true, |a, s| {
         broken(a, s, |a, s| match a.from {
             Some(from) => send(s, "206 OK", "Content-Range: bytes all/most\r\n", &a.bytes[from..]),
             None => honest(a, s),

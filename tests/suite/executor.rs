@@ -49,7 +49,7 @@ pub(super) fn until<T>(what: &str, mut done: impl FnMut() -> Option<T>) -> T {
         if let Some(value) = done() {
             return value;
         }
-        assert!(start.elapsed() < Duration::from_secs(10), "waited in vain for {what}");
+        assert!(start.elapsed() < Duration::from_secs(10), "waited too long for {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
@@ -62,7 +62,7 @@ pub(super) fn lines(path: &Utf8Path, count: usize) -> Vec<String> {
     })
 }
 
-/// Whether a process runs; one that nobody has waited for yet does not. A bare Debian has no `ps`, macOS no `/proc`.
+/// Whether a process runs; one that was not waited for yet does not. A bare Debian has no `ps`, macOS no `/proc`.
 pub(super) fn runs(pid: &str) -> bool {
     let state = if cfg!(target_os = "linux") {
         // The state stands behind the program's name, which is in parentheses and may hold anything.
@@ -185,7 +185,7 @@ fn a_second_run_waits_for_the_first_and_then_has_nothing_to_do() {
     let (mut second, mut said) = start(&repo, &args[1..]);
     let mut line = String::new();
     said.read_line(&mut line).unwrap();
-    assert_eq!(line, "waiting for another `cargo xtask` that uses the store\n");
+    assert_eq!(line, "waiting for another `cargo xtask` to release the store\n");
     fs::write(&go, "").unwrap();
     assert!(first.wait().unwrap().success());
     let mut rest = String::new();
@@ -220,7 +220,7 @@ fn a_deadline_ends_the_whole_process_group() {
     let cmd = Cmd::new("sh", "wait").args(["-c", script]).deadline(Duration::from_millis(400));
     let error = runner.run(&cmd).unwrap_err();
     assert_eq!(failure::kind_of(&error), Some(Kind::Command));
-    assert_eq!(error.to_string(), "could not wait: no end after 400ms");
+    assert_eq!(error.to_string(), "could not wait: timed out after 400ms");
     for pid in lines(&root.join("pids"), 2) {
         until("the end of a child", || (!runs(&pid)).then_some(()));
     }

@@ -50,7 +50,8 @@ fn image(records: &[Vec<u8>]) -> Vec<u8> {
 
 /// The smallest image that isolinux would boot Linux from, made without a tool.
 pub(crate) fn isolinux_image() -> Vec<u8> {
-    const CFG: &str = "default live\n# A comment that nobody needs, to make room.\nlabel live\n  kernel /vmlinuz\n  append quiet\n";
+    const CFG: &str =
+        "default live\n# A useless comment, to make room.\nlabel live\n  kernel /vmlinuz\n  append quiet\n";
     let mut image = image(&[record(b"ISOLINUX.CFG;1", 20, CFG.len() as u32, 0)]);
     image[20 * SECTOR..20 * SECTOR + CFG.len()].copy_from_slice(CFG.as_bytes());
     image
@@ -291,7 +292,7 @@ fn what_is_no_image_is_an_error() {
     assert_eq!(kind(vec![0; 1 << 20]), Some(Kind::Input));
     let mut endless = vec![0; 200 * SECTOR];
     endless.chunks_mut(SECTOR).for_each(|s| s[..6].copy_from_slice(b"\x05CD001"));
-    assert!(open(endless).err().unwrap().to_string().contains("volume descriptors without an end"));
+    assert!(open(endless).err().unwrap().to_string().contains("volume descriptors without a terminator"));
 }
 
 #[test]

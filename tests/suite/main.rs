@@ -1,4 +1,4 @@
-//! The integration tests, in one binary: linking is the slow part of a test build. A file a subject.
+//! The integration tests, in one binary: linking is the slow part of a test build. One file per subject.
 
 #![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
 #![expect(clippy::disallowed_macros, clippy::print_stdout, reason = "tests print what they counted")]
@@ -16,6 +16,7 @@ mod completions;
 mod damage;
 mod downloads;
 mod efi;
+mod english;
 #[cfg(unix)]
 mod executor;
 mod fixtures;

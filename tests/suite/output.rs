@@ -95,7 +95,7 @@ fn a_text_that_is_no_key_is_not_asked_for_a_password() {
     lab.write("README.md", "# Boot media\n\nMakes media.\n");
     let (code, text) = said(&xtask(&lab, &["sign", ".", "--key", "README.md"]).output().unwrap());
     assert_eq!(
-        (code, text.contains("is no minisign secret key"), text.contains("password")),
+        (code, text.contains("is not a minisign secret key"), text.contains("password")),
         (Some(2), true, false),
         "{text}"
     );

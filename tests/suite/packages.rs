@@ -28,7 +28,7 @@ pub(crate) fn of(profile: &str) -> Option<&'static Packages> {
     static SMOKE: OnceLock<Result<Packages, String>> = OnceLock::new();
     let one = if profile == "smoke" { &SMOKE } else { &LINUX };
     let built = one.get_or_init(|| built(if profile == "smoke" { "smoke" } else { "linux" }));
-    let missing = |said: &String| lacks(&format!("the distribution's packages cannot be had: {said}"));
+    let missing = |said: &String| lacks(&format!("the distribution's packages are unavailable: {said}"));
     built.as_ref().inspect_err(|said| missing(said)).ok()
 }
 

@@ -67,8 +67,8 @@ fn a_plain_address_is_asked_of_the_proxy_in_absolute_form_with_its_login() {
 #[test]
 fn a_host_in_no_proxy_is_asked_directly() {
     let (repo, web) = lab();
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let fetch = repo.xtask(FETCH).env("http_proxy", format!("http://{nobody}"));
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let fetch = repo.xtask(FETCH).env("http_proxy", format!("http://{closed}"));
     fetch.env("no_proxy", "localhost, 127.0.0.1").assert().success();
     assert_eq!(web.asked().len(), 2);
 }
@@ -76,8 +76,8 @@ fn a_host_in_no_proxy_is_asked_directly() {
 #[test]
 fn a_proxy_that_does_not_answer_or_is_none_is_named() {
     let (repo, web) = lab();
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let fetch = repo.xtask(FETCH).env("http_proxy", format!("http://{nobody}"));
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let fetch = repo.xtask(FETCH).env("http_proxy", format!("http://{closed}"));
     let said = fetch.assert().code(7).get_output().stderr.clone();
     assert!(
         String::from_utf8_lossy(&said).contains("through the proxy"),

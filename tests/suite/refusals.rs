@@ -12,7 +12,7 @@ use super::{
 fn an_unknown_profile_is_told_which_there_are() {
     let repo = Repo::new();
     repo.xtask(&["dist", "nope"]).assert().code(2).stdout_eq("").stderr_eq(str![[r#"
-error: there is no profile `nope` in media.toml
+error: media.toml has no profile `nope`
   help: the profiles are: burmillaos, docker, linux, rancheros, smoke
 
 "#]]);
@@ -44,7 +44,7 @@ fn values_that_cannot_be_are_listed_together() {
         "cloud-config = \"../x\"\nbase-url = \"ftp://h/ x\"",
     );
     repo.xtask(&["plan"]).assert().code(3).stdout_eq("").stderr_eq(str![[r#"
-error: media.toml has values that cannot be
+error: media.toml has invalid values
   because: profile.smoke: base-url `ftp://h/ x`: must begin with http:// or https://
     profile.smoke: cloud-config must be a path below isofs/<profile>/
     default-profile `smok` is not a profile
@@ -112,7 +112,7 @@ fn other_bytes_than_the_lock_says_are_refused() {
     repo.xtask(LINUX).assert().code(5).stdout_eq("").stderr_eq(str![[r#"
 error: no source gave initrd as media.lock has it, with SHA-256 238e22f901beee417a93090f37479b9895c6f4bc8b5a59195c75055169c40a1f
   because: [ROOT]/artifacts/initrd: wrong bytes: 15 bytes with SHA-256 f7be54587229a111d344d831e115864cfbe643cc5bc430471660e9e1f50bc7a9
-  help: whoever offers these bytes changed them, or the lock is wrong: find out which before you use them
+  help: the source changed the file or the lock is wrong; find out which before using it
 
 "#]]);
     assert_eq!(repo.dist(), None);
@@ -125,7 +125,7 @@ fn without_a_network_each_source_says_why() {
         return;
     }
     let repo = Repo::with_tools();
-    // A port that nobody listens on.
+    // A port without a listener.
     repo.edit("media.toml", "https://github.com/rancher/os/releases/download", "http://127.0.0.1:1/a");
     repo.edit("media.toml", "https://releases.rancher.com/os", "http://127.0.0.1:1/b");
     repo.edit(

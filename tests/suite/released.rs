@@ -161,7 +161,7 @@ fn other_bytes_from_every_source_are_refused_with_what_each_gave() {
 error: no source gave rancheros.iso as media.lock has it, with SHA-256 [..]
   because: http://127.0.0.1:[..]/v1.5.8/rancheros.iso: http status: 404
     http://127.0.0.1:[..]/v1.5.8/rancheros.iso: wrong bytes: 18 bytes with SHA-256 [..]
-  help: whoever offers these bytes changed them, or the lock is wrong: find out which before you use them
+  help: the source changed the file or the lock is wrong; find out which before using it
 
 "#]]);
     assert_eq!(lab.repo.dist(), None);
@@ -281,7 +281,7 @@ fn an_update_says_when_nothing_vouches() {
     lab.repo.forget("rancheros");
     lab.repo.xtask(UPDATE).assert().success().stdout_eq(str![[r#"
 rancheros: rancheros.iso SHA-256 [..]
-  vouched for by nobody: it came by http (http://127.0.0.1:[..]/v1.5.8/rancheros.iso)
+  vouched for by nothing: it came over http (http://127.0.0.1:[..]/v1.5.8/rancheros.iso)
 rancheros: [..] fetched, [..] there already
 
 "#]]);
@@ -316,7 +316,9 @@ fn any_kernel_and_initrd_out_of_a_folder_become_media() {
     repo.edit("media.toml", "version = \"1\"\nengine = \"source\"", "version = \"1\"\nengine = \"prebuilt\"");
     let record = ["-q", "--offline", "fetch", "--update", "linux", "--artifacts", "artifacts"];
     repo.xtask(&record).assert().success();
-    assert!(repo.read("media.lock").contains("vouched-by = \"whoever put it into the folder artifacts\""));
+    assert!(
+        repo.read("media.lock").contains("vouched-by = \"the person who put it into the folder artifacts\"")
+    );
     repo.xtask(LINUX).assert().success();
     let dist = repo.path("dist/linux");
     assert_eq!(repo.read("dist/linux/netboot/vmlinuz"), "a kernel\n");

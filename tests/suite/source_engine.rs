@@ -121,7 +121,7 @@ fn what_was_pinned_patched_and_configured_is_what_make_sees_and_nothing_else() {
         run = run.env(name, value);
     }
     run.assert().success();
-    // From where the commit was had is no part of what the media are.
+    // From where the commit was had is not part of what the media are.
     repo.xtask(&["-q", "verify", "dist/linux"]).assert().success();
     let epoch = mediaplan::config::Lock::parse(&repo.read("media.lock")).unwrap().epoch;
     for name in ["ipxe.lkrn", "undionly.kpxe", "ipxe.efi", "snponly.efi"] {

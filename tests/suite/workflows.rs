@@ -1,4 +1,4 @@
-//! Our workflows: that a local run can read them, and that they call only commands that there are.
+//! Our workflows: that a local run can read them, and that they call only existing commands.
 
 use std::{fs, path::Path};
 

@@ -19,7 +19,7 @@ pub const FORMAT: u32 = 2;
 pub struct Manifest {
     /// [`FORMAT`].
     pub format: u32,
-    /// The profile.
+    /// Name of the profile in media.toml that was built.
     pub profile: String,
     /// The version in file names.
     pub version: String,
@@ -73,7 +73,7 @@ impl Manifest {
     pub fn check_names(&self) -> Result<(), String> {
         for (what, name) in [("profile", &self.profile), ("version", &self.version)] {
             if !is_name(name) {
-                return Err(format!("the manifest's {what} {name:?} is no plain name"));
+                return Err(format!("the manifest's {what} {name:?} is not a plain name"));
             }
         }
         Ok(())
@@ -94,7 +94,7 @@ pub fn is_name(text: &str) -> bool {
 pub struct Output {
     /// Bytes.
     pub size: u64,
-    /// Its digest.
+    /// SHA-256 of the file's bytes.
     pub sha256: Digest,
     /// The key of the node that made it.
     pub key: Digest,
@@ -104,7 +104,7 @@ pub struct Output {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ManifestNode {
-    /// Its stage.
+    /// Name of the stage that planned the node, such as `kernel`.
     pub stage: String,
     /// What it made, for people.
     pub label: String,

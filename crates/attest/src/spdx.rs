@@ -2,7 +2,7 @@
 //! commit with each patch, scripts, cloud-config; everything by digest.
 //!
 //! Each part is an SPDX package, also where it is one file: SPDX files must carry a SHA-1, which says nothing any
-//! more. Licences are not asserted: nobody here has read them all.
+//! more. Licences are not asserted: they were not all read.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -82,7 +82,7 @@ struct Relationship {
     related_spdx_element: String,
 }
 
-/// Where a commit of iPXE can be had, in SPDX's and SLSA's way of writing it.
+/// Download location of a commit of iPXE, in SPDX's and SLSA's way of writing it.
 #[must_use]
 pub(super) fn ipxe_location(commit: &str) -> String {
     format!("git+https://github.com/ipxe/ipxe.git@{commit}")

@@ -23,7 +23,7 @@ pub struct ArchiveFile {
     pub path: String,
     /// Permission bits, such as `0o600`.
     pub mode: u32,
-    /// The contents.
+    /// The file's contents, stored uncompressed.
     pub bytes: Vec<u8>,
 }
 
@@ -31,7 +31,7 @@ pub struct ArchiveFile {
 /// own, in front of what is in it; owners are 0:0 and times 0, so equal files give equal bytes.
 ///
 /// # Errors
-/// When the archive would be longer than `length`, `length` is no multiple of 512, or a path is absolute or
+/// When the archive would be longer than `length`, `length` is not a multiple of 512, or a path is absolute or
 /// leads upwards.
 pub fn archive(files: &[ArchiveFile], length: usize) -> Result<Vec<u8>> {
     if !length.is_multiple_of(512) {
@@ -73,7 +73,7 @@ pub fn list(initrd: &[u8]) -> Result<Vec<ArchiveFile>> {
         let number = |i: usize| -> Result<usize> {
             let text = head.get(6 + 8 * i..14 + 8 * i).and_then(|t| std::str::from_utf8(t).ok());
             let value = text.and_then(|t| u32::from_str_radix(t, 16).ok());
-            Ok(usize::try_from(value.ok_or_else(|| wrong(at, "a header field is no number"))?)?)
+            Ok(usize::try_from(value.ok_or_else(|| wrong(at, "a header field is not a number"))?)?)
         };
         let (mode, size, name_size) = (number(1)?, number(6)?, number(11)?);
         let name = initrd.get(at + 110..).and_then(|r| r.get(..name_size)).and_then(|n| n.strip_suffix(&[0]));

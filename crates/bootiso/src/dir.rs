@@ -47,7 +47,7 @@ pub enum EntryKind {
 pub struct Entry {
     /// The absolute path in the image. No part of it is `.`, `..`, empty, or has a `/` or NUL in it.
     pub path: String,
-    /// What it is.
+    /// Whether the record describes a file, a folder or a link.
     pub kind: EntryKind,
     /// The length of a file's contents in bytes.
     pub size: u64,

@@ -38,7 +38,7 @@ pub enum Loader {
 pub struct Region {
     /// The file's path in the image.
     pub file: String,
-    /// Who reads it.
+    /// The boot loader that reads this area.
     pub loader: Loader,
     /// The first byte in the file.
     pub offset: u64,
@@ -119,7 +119,7 @@ impl MediaLayout {
         });
         self.regions.extend(found);
         if self.regions.len() == before {
-            let text = format!("{file} does not hold the region of {length} bytes for its kernel arguments");
+            let text = format!("{file} does not contain its area of {length} bytes for kernel arguments");
             return Err(Error::new(ErrorKind::Layout, text));
         }
         Ok(())
@@ -166,14 +166,12 @@ impl MediaLayout {
 /// [`ErrorKind::Arguments`] when the arguments are longer than [`capacity`], or have a line end in them.
 pub fn region(args: &str, length: usize) -> Result<String> {
     if args.contains(['\n', '\r', '\0']) {
-        return Err(Error::new(ErrorKind::Arguments, "kernel arguments cannot have a line end in them"));
+        return Err(Error::new(ErrorKind::Arguments, "kernel arguments cannot contain line ends"));
     }
     let most = capacity(length);
     if args.len() > most || length < CHECK {
         let text = format!("kernel arguments of {} bytes do not fit into {most} bytes", args.len());
-        return Err(
-            Error::new(ErrorKind::Arguments, text).help("put what can go there into the cloud-config")
-        );
+        return Err(Error::new(ErrorKind::Arguments, text).help("move what you can into the cloud-config"));
     }
     let mut crc = flate2::Crc::new();
     crc.update(args.as_bytes());

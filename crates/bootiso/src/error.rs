@@ -85,7 +85,7 @@ impl From<io::Error> for Error {
 
 impl From<std::num::TryFromIntError> for Error {
     fn from(e: std::num::TryFromIntError) -> Self {
-        Self::image("a number is beyond what this machine can address").source(e)
+        Self::image("a number is larger than this machine can address").source(e)
     }
 }
 

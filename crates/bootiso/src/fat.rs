@@ -219,7 +219,7 @@ fn list(source: &dyn ReadAt, folder: &[Extent], entries: &mut usize) -> Result<V
                 (0, _) => return Ok(found),
                 (0xE5, _) => long = LongName::default(),
                 (order, 0x0F) => long.add(order, raw),
-                // A volume label is no file; `.` and `..` lead back.
+                // A volume label is not a file; `.` and `..` lead back.
                 (_, attributes) if attributes & 8 != 0 || raw[0] == b'.' => long = LongName::default(),
                 (_, attributes) => found.push(FatEntry {
                     name: std::mem::take(&mut long).name(raw),

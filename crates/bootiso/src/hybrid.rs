@@ -27,7 +27,7 @@ pub struct Partition {
     /// The type: two hexadecimal digits, or a GUID.
     #[serde(rename = "type")]
     pub kind: String,
-    /// The first byte.
+    /// First byte of the partition, counted from the start of the image.
     pub offset: u64,
     /// How many bytes.
     pub length: u64,

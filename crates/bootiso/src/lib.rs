@@ -91,7 +91,7 @@ impl Iso {
     /// Opens the image at `path` and reads its descriptors.
     ///
     /// # Errors
-    /// [`ErrorKind::Image`] when it is no ISO 9660 image or is shorter than it says; else what the file
+    /// [`ErrorKind::Image`] when it is not an ISO 9660 image or is shorter than it says; else what the file
     /// system says.
     pub fn open(path: &Utf8Path) -> Result<Self> {
         let file = fs_err::File::open(path).map_err(|e| cannot_open(&path, e))?.into_parts().0;
@@ -187,11 +187,11 @@ impl Iso {
     /// The contents of a file of at most `limit` bytes.
     ///
     /// # Errors
-    /// When it is no file, is longer, or cannot be read.
+    /// When it is not a file, is longer, or cannot be read.
     pub fn read(&self, entry: &Entry, limit: u64) -> Result<Vec<u8>> {
         let path = &entry.path;
         if entry.kind != EntryKind::File {
-            return Err(Error::image(format!("{path} is no file")));
+            return Err(Error::image(format!("{path} is not a file")));
         }
         if entry.size > limit {
             let text = format!("{path} has {} bytes, more than the {limit} allowed", entry.size);

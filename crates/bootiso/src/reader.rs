@@ -48,7 +48,7 @@ impl io::Read for Reader<'_> {
             ReaderKind::Plain(plain) => plain.read(buf),
             ReaderKind::Zisofs(zisofs) => zisofs.read(buf),
             ReaderKind::Unknown(how) => {
-                let text = format!("the file is packed in a way that cannot be unpacked here: {how}");
+                let text = format!("the file is packed in an unsupported way: {how}");
                 Err(io::Error::new(io::ErrorKind::Unsupported, text))
             }
         }

@@ -85,7 +85,7 @@ pub(super) fn inside(source: &dyn ReadAt, offset: u64, length: u64) -> Result<()
     let end = source.size()?;
     match offset.checked_add(length) {
         Some(last) if last <= end => Ok(()),
-        _ => Err(bad(offset, format!("{length} bytes are said to be here, but the file ends at byte {end}"))),
+        _ => Err(bad(offset, format!("{length} bytes should be here, but the file ends at byte {end}"))),
     }
 }
 

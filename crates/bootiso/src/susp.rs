@@ -50,7 +50,7 @@ pub(super) struct Extra {
     pub(super) packing: Option<Packing>,
 }
 
-/// Bytes to skip in each record's system use area, when the root's own record (`.`) says that there is SUSP.
+/// Bytes to skip in each record's system use area, when the root's own record (`.`) announces SUSP.
 pub(super) fn skip(system_use: Field<'_>) -> Option<usize> {
     let sp = system_use.bytes.get(..7)?;
     (sp[..2] == *b"SP" && sp[2] >= 7 && sp[4..6] == [0xBE, 0xEF]).then(|| usize::from(sp[6]))
@@ -157,7 +157,7 @@ fn link(entry: Field<'_>, found: &mut Extra, open: &mut bool) -> Result<()> {
         *open = flags & 1 != 0;
         from += 2 + text.bytes.len();
         if target.len() > LONGEST_TEXT {
-            return Err(bad(entry.at, "a link target without an end"));
+            return Err(bad(entry.at, "an unterminated link target"));
         }
     }
     Ok(())

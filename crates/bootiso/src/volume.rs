@@ -43,13 +43,13 @@ pub(super) fn read(source: &dyn ReadAt) -> Result<Volumes> {
             1 if primary.is_none() => primary = Some((label(field)?, root(source, field)?)),
             2 if joliet.is_none() && is_joliet(field)? => joliet = Some(root(source, field)?),
             255 => {
-                let (label, primary) = primary.ok_or_else(|| bad(at, "there is no primary descriptor"))?;
+                let (label, primary) = primary.ok_or_else(|| bad(at, "no primary volume descriptor"))?;
                 return Ok(Volumes { label, primary, joliet, catalog });
             }
             _ => {}
         }
     }
-    Err(bad(16 * SECTOR, format!("{MOST_DESCRIPTORS} volume descriptors without an end")))
+    Err(bad(16 * SECTOR, format!("{MOST_DESCRIPTORS} volume descriptors without a terminator")))
 }
 
 fn no_image(why: &str) -> Error {
@@ -73,7 +73,7 @@ fn root(source: &dyn ReadAt, field: Field<'_>) -> Result<Extent> {
     }
     let record = field.part(156, 34)?;
     if record.byte(25)? & 2 == 0 {
-        return Err(bad(record.at + 25, "the root is no folder"));
+        return Err(bad(record.at + 25, "the root is not a folder"));
     }
     let offset = u64::from(record.both32(2)?) * SECTOR;
     let extent = Extent { offset, length: u64::from(record.both32(10)?) };

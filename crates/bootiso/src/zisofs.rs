@@ -78,7 +78,7 @@ impl<'a> Zisofs<'a> {
             return Err(damaged("it does not begin as one"));
         }
         if !same || self.header < HEADER as u64 {
-            return Err(damaged("its header and its directory record do not say the same"));
+            return Err(damaged("its header and its directory record disagree"));
         }
         Ok(())
     }
@@ -128,7 +128,7 @@ fn inflated(bytes: &[u8], length: usize) -> io::Result<Vec<u8>> {
         .decompress_vec(bytes, &mut found, FlushDecompress::Finish)
         .map_err(|e| damaged(&format!("a block cannot be unpacked: {e}")))?;
     if status != Status::StreamEnd || found.len() != length {
-        return Err(damaged("a block has another length than it should"));
+        return Err(damaged("a block has the wrong length"));
     }
     Ok(found)
 }

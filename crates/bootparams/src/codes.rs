@@ -21,7 +21,7 @@ pub struct Code {
 /// What breaks a rule.
 #[derive(Clone, Copy, Debug)]
 pub struct Example {
-    /// Who reads it.
+    /// The systems that read the parameter in this way.
     pub os: &'static str,
     /// The text: a line, or a cloud-config for the rules about those.
     pub text: &'static str,
@@ -75,26 +75,26 @@ const fn severity(id: &str) -> Severity {
 }
 
 codes! {
-    SWALLOWED "E0101" "a quote or bracket takes in what follows"
-        "From 1.5.5 on a quotation mark or `[` anywhere, also in somebody else's parameter, keeps everything up to its partner in one word. Before, nothing keeps words together, and a value is cut at its first blank."
+    SWALLOWED "E0101" "a quote or bracket swallows what follows"
+        "From 1.5.5 on a quotation mark or `[` anywhere, even in another program's parameter, keeps everything up to its partner in one word. Before, nothing keeps words together, and a value is cut at its first blank."
         "rancheros-1.5.8" "foo=it's rancher.debug=true";
     CONTROL "E0102" "a tab or line break does not separate words"
-        "The kernel splits at any white space, RancherOS only at U+0020: what stands behind a tab belongs to the word before it."
+        "The kernel splits at any white space, RancherOS only at U+0020: text after a tab belongs to the word before it."
         "rancheros-1.5.8" "quiet\trancher.debug=true";
     QUOTED_WORD "E0103" "a word that begins with a quote is ignored"
-        "The OS looks for words that begin with `rancher.` or `cc.`. GRUB makes `\"rancher.a=b c\"` of `rancher.a=\"b c\"`, which is how such words come about."
+        "The OS looks for words that begin with `rancher.` or `cc.`. GRUB makes `\"rancher.a=b c\"` of `rancher.a=\"b c\"`, which is where such words come from."
         "rancheros-1.5.8" "\"rancher.password=a b\"";
-    CRASH "E0105" "reading this value takes PID 1 down"
+    CRASH "E0105" "reading this value crashes PID 1"
         "The parser panics: up to 0.4.4 on an integer beyond 64 bits, later on a list or map as a map's key and on some anchors. Other anchors multiply until memory ends."
         "rancheros-0.4.4" "rancher.ssh.port=99999999999999999999";
     AFTER_DASHES "E0106" "lost behind `--`"
-        "What stands behind `--` goes to init, and the kernels of RancherOS try to hide it from /proc/cmdline, which is the only place where a password and an autologin are looked for."
+        "Words after `--` go to init, and the kernels of RancherOS try to hide it from /proc/cmdline, which is the only place where a password and an autologin are looked for."
         "rancheros-1.5.8" "quiet -- rancher.password=x1y2z3";
-    DASHES_QUOTES "E0107" "the kernel takes the quotes off behind `--`"
+    DASHES_QUOTES "E0107" "the kernel removes quotes after `--`"
         "The kernel gives init `cc.hostname=a b` for `cc.hostname=\"a b\"`, and then it splits at the blank. Quotes inside brackets stay."
         "rancheros-1.5.8" "-- cc.hostname=\"a b\"";
-    DROPPED "E0108" "dropped, since a value stands above it"
-        "A key below one that already has a value is dropped without a word."
+    DROPPED "E0108" "dropped, since a key above it has a value"
+        "A key below one that already has a value is silently dropped."
         "rancheros-1.5.8" "rancher.network=x rancher.network.mtu=1";
     LIST "E0201" "a list is wanted"
         "A list is written in brackets, with commas: `[a,b]`. A text, a bare key (`true`) or nothing is of the wrong type."
@@ -103,7 +103,7 @@ codes! {
         "true, false, yes, no, on, off, y and n in any case are booleans; 1, 0 and nothing are not."
         "rancheros-1.5.8" "rancher.debug=1";
     INTEGER "E0203" "an integer is wanted"
-        "A bare key is `true`, which is no integer; nothing at all (`key=`) even crashes the YAML library."
+        "A bare key is `true`, which is not an integer; nothing at all (`key=`) even crashes the YAML library."
         "rancheros-1.5.8" "rancher.ssh.port=ssh";
     TEXT "E0204" "a text is wanted"
         "A list or a map cannot become a text."
@@ -112,7 +112,7 @@ codes! {
         "This key holds others. Give them one by one, with dots."
         "rancheros-1.5.8" "rancher.services_include=[kernel-headers]";
     DOTTED "E0206" "a name with dots cannot be written"
-        "Each dot in a key is a level, and there is no escape: names of kernel settings, VLANs (`eth0.100`) and hosts become maps where a value is wanted."
+        "Each dot in a key starts a level, and dots cannot be escaped: names of kernel settings, VLANs (`eth0.100`) and hosts become maps where a value is wanted."
         "rancheros-1.5.8" "rancher.sysctl.net.ipv4.ip_forward=1";
     UNPRINTABLE "E0207" "a text that the OS cannot carry"
         "The OS writes its configuration as YAML on the way to its structures. Its encoder fails on emoji (all beyond U+FFFD) and on control characters, and escapes other characters beyond ASCII with wrong digits, which are refused or read as other characters. Whichever key it is, the whole configuration is refused."
@@ -124,7 +124,7 @@ codes! {
         "`root` and `netconsole` are read by the same parser, and then asserted to be texts: a number or a bare word ends init."
         "rancheros-1.5.8" "root=254";
     TOO_LONG "E0302" "longer than the kernel keeps"
-        "An x86 kernel keeps 2047 bytes, with what the loader adds. ISOLINUX and iPXE cut the rest without a word."
+        "An x86 kernel keeps 2047 bytes, with what the loader adds. ISOLINUX and iPXE silently cut the rest."
         "rancheros-1.5.8" "rancher.environment.A=1234567890 " * 80 @ Isolinux;
     TOO_MANY "E0303" "more words than the kernel hands to init"
         "Words that the kernel does not know and that have no dot become arguments and variables of init, 32 at most of each; one more is a panic. Words cut out of an unquoted value count, too."
@@ -144,7 +144,7 @@ codes! {
     SSH_KEY "E0404" "not a public SSH key on the line"
         "Type, base64 and the type inside must agree. An element with blanks needs double quotes, or the kernel takes its words apart."
         "rancheros-1.5.8" "cc.ssh_authorized_keys=[\"ssh-ed25519 AAAAB3Nza me@host\"]";
-    FIXED_PASSWORD "E0405" "the password that everybody tries first"
+    FIXED_PASSWORD "E0405" "the first password that attackers try"
         "`rancher` was the password of early releases, and every scanner knows it."
         "rancheros-1.5.8" "rancher.password=rancher";
     UNKNOWN "W0101" "unknown key"
@@ -154,7 +154,7 @@ codes! {
         "This version ignores it."
         "rancheros-0.7.1" "rancher.ssh.port=2222";
     GONE "W0103" "this version no longer has the key"
-        "It is ignored. `formatzero` went with 0.7.0, where a first MiB of zeros is enough; `docker.args` with it."
+        "It is ignored. `formatzero` was removed in 0.7.0, where a first MiB of zeros is enough; `docker.args` with it."
         "rancheros-1.5.8" "rancher.state.formatzero=true";
     DUPLICATE "W0104" "set again further on"
         "The last one counts; lists are not joined."
@@ -162,7 +162,7 @@ codes! {
     MANGLED "W0105" "the OS sees another text"
         "A value goes through YAML first: a leading 0 makes it octal, `1.10` is a float, `yes` is true, a date is a moment, `~` is nothing. Double quotes keep it as it is, from 0.4.5 on."
         "rancheros-1.5.8" "rancher.environment.V=1.10";
-    RAW "W0106" "kept as it stands, quotes and brackets included"
+    RAW "W0106" "kept verbatim, quotes and brackets included"
         "The value begins like YAML's quotes or lists, but is none; then the OS takes the raw text."
         "rancheros-1.5.8" "cc.hostname='a'b";
     ERASES "W0107" "null erases the defaults below"
@@ -172,7 +172,7 @@ codes! {
         "A value given to a key throws away what was set below it."
         "rancheros-1.5.8" "rancher.environment.A=b rancher.environment=~";
     NO_PREFIX "W0109" "read only with `cc.` in front"
-        "Keys of the top level are read as `cc.hostname` and so on, from 0.8.0 on; without it the OS takes no notice."
+        "Keys of the top level are read as `cc.hostname` and so on, from 0.8.0 on; without it the OS ignores them."
         "rancheros-1.5.8" "hostname=box";
     CASE "W0110" "not read in this spelling"
         "`rancher.` and `cc.` are read in lower case only, and `cc.` from 0.8.0 on."
@@ -184,7 +184,7 @@ codes! {
         "Lists of maps have no form there, PEM texts and host keys have line breaks, and names of kernel settings have dots. The boot goes on, without what was meant."
         "rancheros-1.5.8" "rancher.docker.ca_cert=x";
     CLEAR_SECRET "W0202" "a secret in clear text on the medium"
-        "Whoever holds the medium, or the machine, reads it: /proc/cmdline is open to every process."
+        "Anyone with the medium or the machine can read it: every process can read /proc/cmdline."
         "rancheros-1.5.8" "rancher.password=correct-horse";
     HASHED "W0203" "a hash is taken as the password itself"
         "The value goes to chpasswd without -e: to log in one would have to type the hash."
@@ -205,13 +205,13 @@ codes! {
         "A serial line has a login only when its `console=` is there as well; of tty0 there never is one: the screens are tty1 to tty6."
         "rancheros-1.5.8" "rancher.autologin=ttyS0";
     DATASOURCE "W0502" "not a datasource of this version"
-        "Unknown names are skipped without a word."
+        "Unknown names are silently ignored."
         "rancheros-1.4.3" "rancher.cloud_init.datasources=[proxmox]";
     CONFIG_URL "W0503" "cloud-config-url is not looked at"
         "It is read only by the datasource `cmdline`."
         "rancheros-1.5.8" "cloud-config-url=http://h/c.yml";
     NIC_TWICE "W0504" "two selectors for one interface"
-        "A name or pattern and an address (`mac:`) can both be true of one interface; which settings it gets is then not said anywhere."
+        "A name or pattern and an address (`mac:`) can both be true of one interface; which settings it gets is then undefined."
         "rancheros-1.5.8" "rancher.network.interfaces.eth0.dhcp=true rancher.network.interfaces.mac:00:11:22:33:44:55.mtu=9000";
     NIC_NONE "W0505" "no interface gets an address"
         "Any selector replaces the default, which is DHCP on eth*. None of these asks for DHCP or sets an address, or none of them is an interface of this machine."
@@ -229,7 +229,7 @@ codes! {
         "From 0.7.0 on that is enough; what lies behind it is not looked at."
         "rancheros-1.5.8" "rancher.state.dev=LABEL=RANCHER_STATE rancher.state.autoformat=[/dev/sda]";
     CONSOLE_ORDER "N0501" "the last console= is /dev/console"
-        "Early messages and the passphrase prompt of encrypted disks go there and nowhere else."
+        "Only there do early messages and the passphrase prompt of encrypted disks appear."
         "rancheros-1.5.8" "console=tty1 console=ttyS0,115200n8";
     CC_YAML "E0601" "not YAML"
         "A file that cannot be read is skipped as a whole, and the boot goes on without it."
@@ -238,7 +238,7 @@ codes! {
         "Without it a datasource's text is dropped; `#!…` and `#compose` are other things. White space behind it does no harm, a byte order mark before it does."
         "rancheros-1.5.8" "hostname: a\n";
     CC_TYPE "E0603" "a value of the wrong type"
-        "One wrong type, and the whole file is skipped."
+        "A single wrong type makes the OS skip the whole file."
         "rancheros-1.5.8" "#cloud-config\nrancher:\n  state:\n    autoformat: /dev/sda\n";
     CC_KEY "E0604" "not a public SSH key"
         "Type, base64 and the type inside must agree; a private key must not be here at all."
@@ -249,7 +249,7 @@ codes! {
     CC_TEXT "E0606" "a text that the OS cannot carry"
         "The OS writes what it has read as YAML on the way to its structures. Its encoder fails on emoji (all beyond U+FFFD) and on control characters, and escapes other characters beyond ASCII with wrong digits, which are refused or read as other characters. The whole file is skipped, wherever they stand, but for comments."
         "rancheros-1.5.8" "#cloud-config\nwrite_files:\n  - path: /etc/motd\n    content: \"\\U0001F600\"\n";
-    CC_CRASH "E0607" "reading it takes PID 1 down"
+    CC_CRASH "E0607" "reading it crashes PID 1"
         "An integer that is an empty text, a list, a map or binary data as a map's key, a service that is null, and some anchors: the code does not look before it steps."
         "rancheros-1.5.8" "#cloud-config\nrancher:\n  services:\n    web:\n";
     CC_UNKNOWN "W0601" "unknown key in the cloud-config"
@@ -259,7 +259,7 @@ codes! {
         "This version ignores it."
         "rancheros-0.4.4" "#cloud-config\nruncmd:\n  - [echo]\n";
     CC_PASSWORD "W0603" "a fixed password, or one that is not read here"
-        "`rancher.password` is read from the kernel's command line only. A `chpasswd` in a script that sets the password `rancher` is one that everybody knows."
+        "`rancher.password` is read from the kernel's command line only. A `chpasswd` in a script that sets the password `rancher` is one that everyone knows."
         "rancheros-1.5.8" "#cloud-config\nrancher:\n  password: rancher\n";
     CC_TWICE "W0604" "set twice in one map"
         "The last one counts; nothing is joined."

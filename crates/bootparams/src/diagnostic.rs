@@ -42,7 +42,7 @@ pub struct Diagnostic {
     pub message: String,
     /// What the boot makes of it.
     pub at_boot: String,
-    /// What to do.
+    /// The change that solves the problem.
     pub help: String,
 }
 
@@ -92,7 +92,7 @@ impl Diagnostic {
 pub struct SourceText<'a> {
     /// What it is: the OS whose line this is, or a file.
     pub name: &'a str,
-    /// The text.
+    /// The whole source, so that columns can be shown.
     pub text: &'a str,
 }
 
@@ -173,7 +173,7 @@ fn tail(text: &str, most: usize) -> (&str, bool) {
     }
 }
 
-/// Control characters as their pictures, so that columns hold and a terminal obeys nobody.
+/// Control characters as their pictures, so that columns hold and the terminal takes no commands from it.
 fn visible(text: &str) -> String {
     text.chars()
         .map(|c| match u32::from(c) {
@@ -205,11 +205,11 @@ pub struct Report<'a> {
     pub column: usize,
     /// The span in bytes.
     pub span: [usize; 2],
-    /// What is wrong.
+    /// The problem in one sentence.
     pub message: &'a str,
     /// What the boot makes of it.
     pub at_boot: &'a str,
-    /// What to do.
+    /// The change that solves the problem.
     pub help: &'a str,
 }
 

@@ -28,7 +28,7 @@ pub fn explain(line: &str, os: Os) -> Result<String, Crash> {
     let set = read.node();
     let misfits = convert::misfits(&line::on_the_line(read, os), os);
     let mut tree = set.clone();
-    // These two are read from the line alone and are no part of the configuration.
+    // These two are read from the line alone and are not part of the configuration.
     let asides = asides(&mut tree);
     let mut defaults = BTreeSet::new();
     for key in schema::keys().iter().filter(|k| k.known_to(os) && !k.path.contains('*')) {
@@ -107,7 +107,7 @@ fn hide_secrets(node: &mut ConfigValue, path: &mut Vec<String>) {
     }
 }
 
-/// What there is to say about a value that the line sets.
+/// Remarks on a value that the line sets.
 fn remark(set: &ConfigValue, misfits: &[Misfit], path: &[&str], os: Os) -> Option<String> {
     if os == Os::Docker {
         return host::is_unknown(path).then(|| "not taken".to_owned());

@@ -200,7 +200,7 @@ fn value_tree(text: &str, dialect: Dialect) -> Result<ValueTree, Crash> {
 /// What most values are, without the whole of YAML: a plain word, a text in double quotes, a list of words. The
 /// characters let in mean nothing to YAML where they stand, and none of them is hidden from it.
 fn simple_yaml(text: &str) -> Option<ValueTree> {
-    // Whoever writes a stand-in gets what it stands for.
+    // A stand-in that is written out stands for itself.
     if text.len() >= COLON.len() && [NEWLINE, COLON, QUESTION].iter().any(|s| text.contains(s)) {
         return None;
     }

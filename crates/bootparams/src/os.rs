@@ -6,11 +6,11 @@ use std::{fmt, str::FromStr};
 /// 1.9.0, so a number alone says which of the two is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Version {
-    /// The first number.
+    /// The 1 in 1.5.8.
     pub major: u16,
-    /// The second number.
+    /// The 5 in 1.5.8.
     pub minor: u16,
-    /// The third number.
+    /// The 8 in 1.5.8.
     pub patch: u16,
 }
 
@@ -39,7 +39,7 @@ impl FromStr for Version {
         let mut part = || parts.next().and_then(Result::ok);
         match (part(), part(), part(), parts.next()) {
             (Some(major), Some(minor), Some(patch), None) => Ok(Self { major, minor, patch }),
-            _ => Err(format!("`{text}` is no version such as 1.5.8")),
+            _ => Err(format!("`{text}` is not a version such as 1.5.8")),
         }
     }
 }
@@ -124,8 +124,7 @@ impl FromStr for Os {
         let too_late = matches!(os, Self::Rancher(v) if v > Version::new(1, 5, 8));
         if too_late || os.version().is_some_and(|v| os != Self::Smoke && v < first) {
             return Err(format!(
-                "`{text}` never was released: RancherOS ends at 1.5.8, BurmillaOS begins at 1.9.0, \
-                                and nothing before 0.4.0 is known here"
+                "`{text}` is not a known release (RancherOS 0.4.0-1.5.8, BurmillaOS from 1.9.0)"
             ));
         }
         Ok(os)
@@ -176,7 +175,7 @@ impl Dialect {
         }
     }
 
-    /// The parser by itself. Before 1.5.5 the backslashes are taken away by whoever reads `/proc/cmdline`, and the
+    /// The parser by itself. Before 1.5.5 the reader of `/proc/cmdline` removes the backslashes, and the
     /// parser is handed what is left; since then it does so itself (`splitCmdLine`).
     #[must_use]
     pub fn alone(self) -> Self {

@@ -64,7 +64,7 @@ fn render_value(key: &str, value: &Value, os: Os, words: &mut Vec<String>, error
 
 fn error(key: &str, os: Os, reason: &str) -> RenderError {
     let ours = key.starts_with("rancher.") || key.starts_with("cc.");
-    let help = if ours { CLOUD_CONFIG } else { "write the words as they shall stand, as a text" };
+    let help = if ours { CLOUD_CONFIG } else { "write it verbatim as a string" };
     RenderError { key: key.to_owned(), os, reason: reason.to_owned(), help: help.to_owned() }
 }
 
@@ -213,7 +213,7 @@ fn reason(value: &Value, dialect: Dialect) -> String {
             "all elements of a list are read as texts"
         }
         Value::List(_) => "a list is cut at commas and blanks, and an empty one has one empty element",
-        _ => "there is no quoting: blanks end it, and digits, `true` and `[…]` are not read as a text",
+        _ => "it cannot be quoted: blanks end it, and digits, `true` and `[…]` are not read as strings",
     }
     .to_owned()
 }
@@ -252,7 +252,7 @@ mod tests {
         assert_eq!(word(list(&["url:http://h/p"]), "rancheros-0.4.4"), "rancher.x=[url:http://h/p]");
         assert_eq!(word(list(&["url:http://h/?a"]), "rancheros-0.7.1"), r#"rancher.x=["url:http://h/?a"]"#);
         assert_eq!(word(text("it's"), os), r#"rancher.x="it's""#);
-        assert!(one("rancher.x", text("007"), "rancheros-0.4.4").unwrap_err().contains("no quoting"));
+        assert!(one("rancher.x", text("007"), "rancheros-0.4.4").unwrap_err().contains("cannot be quoted"));
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub fn check_key(line: &str) -> Result<(), String> {
             Some(word) if STANDARD.decode(word).is_ok_and(|b| b.len() > 30) => {
                 "the type, such as `ssh-ed25519`, is missing in front".to_owned()
             }
-            _ => format!("no type of key stands there; known are {}", names()),
+            _ => format!("no known key type; known are {}", names()),
         });
     };
     if at > 1 {
@@ -131,7 +131,7 @@ mod tests {
         assert!(said("ssh-ed25519").contains("missing behind"));
         assert!(said(&format!("ssh-ed25519 {}", &ed[..40])).contains("cut off"));
         assert!(said("-----BEGIN OPENSSH PRIVATE KEY-----").contains("private"));
-        assert!(said("hunter2").contains("no type") && !said("hunter2").contains("hunter2"));
+        assert!(said("hunter2").contains("no known key type") && !said("hunter2").contains("hunter2"));
         let short = blob(&[b"ssh-rsa", &[3], &[0x7f; 65]]);
         assert!(said(&format!("ssh-rsa {short}")).contains("512 bits"));
         assert!(said(&format!("ssh-ed25519 {}", blob(&[b"ssh-ed25519", &[7; 31]]))).contains("31 bytes"));

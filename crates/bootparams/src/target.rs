@@ -59,7 +59,7 @@ impl Target {
     }
 
     /// The longest line of words that arrives whole. Measured with ISOLINUX: 2043 bytes in all arrive, 2053 are
-    /// cut without a word.
+    /// silently cut.
     #[must_use]
     pub fn max_length(self) -> usize {
         let all = if self == Self::Isolinux { 2043 } else { kernel::MAX_LINE };
@@ -108,7 +108,7 @@ impl Target {
     }
 }
 
-/// The words of a line as whoever reads it splits it.
+/// The words of a line as its reader splits it.
 fn split(line: &str, os: Os) -> Vec<Word> {
     match os.dialect() {
         Some(dialect) => line::words(line, dialect),

@@ -211,7 +211,7 @@ impl fmt::Display for Crash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Panic => "the parser takes its process down, which is PID 1: the kernel panics",
-            Self::Endless => "the parser never comes to an end, so the boot stands still",
+            Self::Endless => "the parser never ends, so the boot hangs",
             Self::TooDeep => "the value nests too deep",
             Self::TooLong => "the line is too long to be read",
         })

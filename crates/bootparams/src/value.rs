@@ -28,7 +28,7 @@ pub enum Value {
 pub enum Param {
     /// Words as they stand.
     Verbatim(String),
-    /// A key and the value it shall have.
+    /// A key and the value to give it.
     Typed(String, Value),
 }
 

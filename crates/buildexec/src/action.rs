@@ -190,7 +190,7 @@ impl NodeRun<'_> {
 pub struct Call<'a> {
     /// The node under way.
     pub job: &'a NodeRun<'a>,
-    /// The arguments, in order; a label may come more than once.
+    /// The arguments, in order; labels may repeat.
     pub args: Vec<(&'static str, String)>,
 }
 
@@ -249,7 +249,7 @@ impl Call<'_> {
 pub struct Builtin {
     /// The name that plans call it by.
     pub name: &'static str,
-    /// The function.
+    /// Does the work; it reads and writes only paths that the call names.
     pub run: fn(&Call<'_>) -> Result<()>,
     /// Its source and the sources that it uses, by module.
     pub sources: &'static [&'static [SourceFile]],

@@ -52,7 +52,7 @@ pub struct Globals {
     pub quiet: bool,
     /// No network.
     pub offline: bool,
-    /// Parallel jobs; 0 is one a core.
+    /// Parallel jobs; 0 = one per core.
     pub jobs: usize,
     /// Keep the folder of a failed node.
     pub keep_failed: bool,
@@ -67,9 +67,9 @@ pub struct Ctx {
     pub has_repository: bool,
     /// Our part of the target folder: store, logs, temporary folders.
     pub work: Utf8PathBuf,
-    /// Where outputs land, a folder a profile.
+    /// Output folder, with one subfolder per profile.
     pub dist: Utf8PathBuf,
-    /// The environment.
+    /// Environment variables at the start; nothing else reads the environment.
     pub env: Env,
     /// Options that every command has.
     pub globals: Globals,
@@ -113,7 +113,7 @@ impl Ctx {
         })
     }
 
-    /// Fails when there is no repository.
+    /// Fails outside a repository.
     ///
     /// # Errors
     /// [`failure::Kind::Usage`].
@@ -210,7 +210,7 @@ fn base_env(env: &Env) -> Vec<(String, String)> {
     for name in passed {
         base.extend(env.get(name).map(|v| (name.to_owned(), v.to_owned())));
     }
-    // Whoever fakes the clock means every program's; `ci reproducible` does.
+    // A faked clock is meant for every program; `ci reproducible` fakes it.
     for name in ["FAKETIME", "LD_PRELOAD", "NO_FAKE_STAT"].iter().filter(|_| env.get("FAKETIME").is_some()) {
         base.extend(env.get(name).map(|v| ((*name).to_owned(), v.to_owned())));
     }

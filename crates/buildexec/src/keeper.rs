@@ -34,7 +34,7 @@ pub fn keep(mut args: impl Iterator<Item = OsString>) -> Option<ExitCode> {
 }
 
 /// On Windows, in place of a keeper: puts this process into a job object that ends all it started, and what they started,
-/// when it ends. Where that cannot be had, programs may outlive us.
+/// when it ends. Without one, programs may outlive us.
 #[cfg(windows)]
 pub fn bind_children() {
     let mut limits = win32job::ExtendedLimitInfo::new();

@@ -2,7 +2,7 @@
 //!
 //! Every child gets a process group of its own, a cleared environment and a deadline, and writes to files
 //! rather than pipes: a grandchild that keeps a pipe open would block the wait (duct's documentation of
-//! `kill`, and measured). Whoever drops a [`Job`] kills its whole group.
+//! `kill`, and measured). Dropping a [`Job`] kills its whole group.
 
 use std::{
     collections::HashMap,
@@ -270,7 +270,7 @@ impl RunningCommand {
             self.interrupt.check()?;
             if start.elapsed() >= deadline {
                 self.kill();
-                let message = format!("could not {}: no end after {deadline:?}", self.why);
+                let message = format!("could not {}: timed out after {deadline:?}", self.why);
                 return Err(Failure::new(Kind::Command, message).into());
             }
             // Short commands are common: look often at first.

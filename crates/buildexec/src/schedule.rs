@@ -38,7 +38,7 @@ pub struct Summary {
 ///
 /// # Errors
 /// The first failure; others that were under way are shown as warnings. No node starts after it, but for downloads when
-/// it was one: what cannot be had is told all at once, with [`Unavailable`] among the causes.
+/// it was one: unavailable inputs are reported together, with [`Unavailable`] among the causes.
 pub fn execute(
     ctx: &Ctx,
     plan: &Plan,

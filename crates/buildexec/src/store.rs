@@ -6,7 +6,7 @@
 //!     manifest.json    key, labelled inputs, digest and size of each output
 //!     stamp.json       mode, size and modification time of each file when it was last found right
 //! target/media/private/…   the same of nodes that hold a secret: for their owner's eyes, and gone after the run
-//! target/media/tmp/run-…/  what is under way, a folder a run
+//! target/media/tmp/run-…/  work in progress, one folder per run
 //! ```
 //! An entry is used while modes, sizes and times agree with the stamp; otherwise its digests are computed again, as
 //! after a CI cache came back. One that a node reads, or that is copied into `dist/`, is read and compared in any case.
@@ -123,7 +123,7 @@ impl Store {
                 return Err(e.into());
             }
             if !told {
-                report.note("waiting for another `cargo xtask` that uses the store");
+                report.note("waiting for another `cargo xtask` to release the store");
                 told = true;
             }
             interrupt.check()?;
@@ -201,7 +201,7 @@ impl Store {
             return Ok(None);
         }
         let found = whole(&dir, look).and_then(|entry| {
-            anyhow::ensure!(entry.key == key, "it is of another key");
+            anyhow::ensure!(entry.key == key, "it has another key");
             let names = entry.outputs.keys().map(String::as_str);
             anyhow::ensure!(names.eq(sorted(&node.outputs)), "it has other outputs");
             let is_wanted = |(name, output): (&String, &StoredOutput)| {
@@ -272,7 +272,7 @@ impl Store {
         let is_entry = |name: &String| name != STAYS;
         let all =
             folders.iter().flat_map(|dir| names(dir).into_iter().filter(is_entry).map(|name| dir.join(name)));
-        // Of one that cannot be read nobody knows the size; it can be removed all the same.
+        // The size of an unreadable one is unknown; it can still be removed.
         Ok(all.map(|path| (path.clone(), tree::size(&path).unwrap_or(0))).collect())
     }
 
@@ -384,8 +384,7 @@ fn made(run: &NodeRun<'_>, node: &Node) -> Result<BTreeMap<String, StoredOutput>
         match node.wanted(name).filter(|wanted| *wanted != output.sha256) {
             None => Ok((name.clone(), output)),
             Some(wanted) => {
-                let message =
-                    format!("{name} came out with SHA-256 {}, and {wanted} is wanted", output.sha256);
+                let message = format!("{name} has SHA-256 {} instead of {wanted}", output.sha256);
                 Err(Failure::new(Kind::Digest, message).into())
             }
         }

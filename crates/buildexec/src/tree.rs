@@ -300,7 +300,7 @@ pub fn put_back(dir: &Utf8Path) -> Result<()> {
     Ok(())
 }
 
-/// Lets nobody but its owner into a folder.
+/// Makes a folder accessible to its owner only.
 ///
 /// # Errors
 /// When its mode cannot be set.
@@ -318,7 +318,7 @@ pub fn for_owner_alone(_: &Utf8Path) -> Result<()> {
     Ok(())
 }
 
-/// Lets nobody but its owner read what is below `dir`.
+/// Makes everything below `dir` readable by its owner only.
 ///
 /// # Errors
 /// When a mode cannot be set.

@@ -22,23 +22,23 @@ pub enum Action {
     Fetch(FetchSpec),
     /// Copies a file or a folder, as a reflink where the file system can.
     Copy {
-        /// From where.
+        /// Source file or folder.
         from: Arg,
-        /// To where.
+        /// Destination: an output of this node.
         to: Arg,
     },
     /// Writes a file.
     Write {
-        /// To where.
+        /// Destination: an output of this node.
         to: Arg,
         /// The content, part by part.
         text: Vec<Arg>,
     },
     /// Calls a function of ours that is registered in the executor under `name`.
     Builtin {
-        /// The function.
+        /// Name of the function in the executor's table.
         name: &'static str,
-        /// Labelled arguments; a label may come more than once.
+        /// Labelled arguments; labels may repeat.
         args: Vec<(&'static str, Arg)>,
     },
 }
@@ -46,7 +46,7 @@ pub enum Action {
 /// A file to download. Only its digest and size enter the key: where it comes from does not matter.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct FetchSpec {
-    /// To where.
+    /// Destination: an output of this node.
     pub to: Arg,
     /// Where to try, in order.
     pub sources: Vec<FetchSource>,
@@ -60,7 +60,7 @@ pub struct FetchSpec {
     pub purl: Option<String>,
 }
 
-/// Where a file may be had.
+/// Where a file can be downloaded or found.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum FetchSource {
     /// A file of the machine, by absolute path.

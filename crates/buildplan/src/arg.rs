@@ -17,7 +17,7 @@ impl NodeId {
 /// One output of one node: a file, or a folder where the node says so.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Artifact {
-    /// Who makes it.
+    /// The node that makes the output.
     pub node: NodeId,
     /// Its name inside the node's outputs.
     pub name: String,
@@ -82,7 +82,7 @@ impl From<&Artifact> for Arg {
     }
 }
 
-/// Secrets are not printed, whoever prints.
+/// Secrets are never printed.
 impl fmt::Debug for Arg {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)

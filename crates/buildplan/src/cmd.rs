@@ -28,7 +28,7 @@ pub type CmdSpec = Invocation<Arg>;
 pub struct Invocation<W: Word> {
     /// Name or path of the program, looked up in the search path; with [`Planned::tree`], its path in there.
     pub program: String,
-    /// Its arguments.
+    /// Arguments behind the program's name.
     pub args: Vec<W>,
     /// Its variables besides `PATH`, `HOME` and a locale with UTF-8, which the runner sets: nothing else is inherited.
     pub env: BTreeMap<String, W>,
@@ -75,7 +75,7 @@ pub struct Planned {
     pub progress: Option<Progress>,
 }
 
-/// How far a program is: the number of its lines that begin with a marker.
+/// The progress of a program: the number of its lines that begin with a marker.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Progress {
     /// A line that begins so counts.

@@ -232,7 +232,7 @@ impl KeyHasher<'_> {
         if let Some(tree) = &cmd.start.tree {
             let before = self.inputs.len();
             self.arg(f, "tree", tree);
-            // A node that a program comes from is no part of what the program makes.
+            // A node that a program comes from is not part of what the program makes.
             for input in &mut self.inputs[before..] {
                 if let Input::Node { tool, .. } = input {
                     *tool = true;

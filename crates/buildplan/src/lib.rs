@@ -2,7 +2,7 @@
 //!
 //! A *stage* (kind of work, equal to its parameters) plans *nodes*; a node has actions with symbolic paths and
 //! names its outputs; an *artifact* is one output of one node. Dependencies and keys are read out of the
-//! actions' arguments, so nobody can forget one.
+//! actions' arguments, so none can be forgotten.
 
 mod action;
 mod arg;

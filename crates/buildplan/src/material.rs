@@ -11,15 +11,15 @@ use super::{Arg, Digest};
 pub enum Material {
     /// A package of the pinned distribution.
     Package {
-        /// Its name.
+        /// Name, as media.toml or the package index has it.
         name: String,
-        /// Its version.
+        /// Version, as the package index or media.toml has it.
         version: String,
         /// Its package URL.
         purl: String,
         /// Its digest in media.lock.
         sha256: Digest,
-        /// Where it can be had without credentials.
+        /// Address for downloading it, without credentials.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         url: Option<String>,
     },
@@ -36,11 +36,11 @@ pub enum Material {
     },
     /// A file that somebody releases.
     Download {
-        /// Its name.
+        /// Name, as media.toml or the package index has it.
         name: String,
         /// Its digest in media.lock.
         sha256: Digest,
-        /// Where it can be had without credentials.
+        /// Address for downloading it, without credentials.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         url: Option<String>,
     },
@@ -60,20 +60,20 @@ pub enum Material {
     },
     /// A script or a loader's configuration, filled in from a template.
     Script {
-        /// The output.
+        /// Name, as media.toml or the package index has it.
         name: String,
         /// The template's path from the repository's root.
         template: String,
     },
     /// A boot loader that is put together of a package's modules.
     Loader {
-        /// Its name.
+        /// Name, as media.toml or the package index has it.
         name: String,
     },
 }
 
 impl Material {
-    /// Without the address it can be had at, which is no part of what it is.
+    /// Without its download address, which is not part of what it is.
     #[must_use]
     pub fn content(&self) -> Self {
         let mut content = self.clone();
@@ -99,7 +99,7 @@ pub enum Product {
 /// An ISO image that starts from CD and stick.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct IsoSpec {
-    /// The volume label.
+    /// Volume label of the ISO: at most 32 characters.
     pub label: String,
     /// The code of the first sector.
     pub code: Arg,

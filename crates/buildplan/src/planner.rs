@@ -39,7 +39,7 @@ pub struct Node {
     pub label: String,
     /// Names of its outputs.
     pub outputs: Vec<String>,
-    /// Its steps.
+    /// Actions, run in this order.
     pub actions: Vec<Action>,
     /// What it brings in, and which parts of media it makes.
     pub materials: Vec<Material>,
@@ -49,7 +49,7 @@ pub struct Node {
     pub derived: bool,
     /// What it needs while it runs.
     pub resource: Resource,
-    /// Whether it is made with a secret, its own or one of its inputs': nobody else may read what it makes.
+    /// Whether it is made with a secret, its own or one of its inputs': only the owner may read what it makes.
     pub private: bool,
 }
 
@@ -234,7 +234,7 @@ impl NodeBuilder<'_> {
         self.builtin(name, args)
     }
 
-    /// Says what it needs; one core unless said.
+    /// Says what it needs; default: one core.
     pub fn resource(&mut self, resource: Resource) -> &mut Self {
         self.node.resource = resource;
         self

@@ -138,7 +138,7 @@ impl<T, E: Into<anyhow::Error>> Explain<T> for Result<T, E> {
     }
 }
 
-/// The outermost kind in an error's chain; where nobody attached one, what the system said of a file.
+/// The outermost kind in an error's chain; without one, the kind of the system's error.
 #[must_use]
 pub fn kind_of(error: &anyhow::Error) -> Option<Kind> {
     let of = |e: &(dyn std::error::Error + 'static)| {

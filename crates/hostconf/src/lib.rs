@@ -24,7 +24,7 @@ pub struct ConfigInput {
 pub enum Owners {
     /// They do.
     Set,
-    /// They belong to whoever runs this.
+    /// They belong to the user who runs this.
     Leave,
 }
 
@@ -92,7 +92,7 @@ fn make_folders(to: &Path, parent: &Path, file: &HostFile, owners: Owners) -> io
     Ok(())
 }
 
-/// A file that is not there yet, and that nobody else reads before its mode is set.
+/// A file that is not there yet, and that other users cannot read before its mode is set.
 #[cfg(unix)]
 fn new_file(path: &Path) -> io::Result<fs_err::File> {
     use fs_err::os::unix::fs::OpenOptionsExt as _;

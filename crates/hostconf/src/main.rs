@@ -40,7 +40,7 @@ fn arguments(mut args: impl Iterator<Item = OsString>) -> Option<(ConfigInput, P
     while let Some(option) = args.next() {
         let value = PathBuf::from(args.next()?);
         match option.to_str()? {
-            // The kernel gives it in a locale of its own; what is no text is no parameter of ours.
+            // The kernel gives it in a locale of its own; what is not text is not one of our parameters.
             "--cmdline" => input.line = String::from_utf8_lossy(&fs_err::read(value).ok()?).into_owned(),
             "--cloud-config" => input.configs.push(value),
             "--to" => to = Some(value),

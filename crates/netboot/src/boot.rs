@@ -1,4 +1,4 @@
-//! One machine's boot: how far it is, how fast, and the words for it. Pure.
+//! One machine's boot: its progress, its rate, and the words for both. Pure.
 
 use std::{collections::VecDeque, fmt, net::IpAddr, time::Duration};
 
@@ -18,7 +18,7 @@ const TOLD_LATE: Duration = Duration::from_secs(2);
 /// Samples kept for a rate.
 const MAX_SAMPLES: usize = 64;
 
-/// How far a boot is, in the order of a boot.
+/// Boot progress, in boot order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum BootStage {
@@ -80,7 +80,7 @@ pub struct MachineLine {
     pub name: String,
     /// Its IP address, once it asked over HTTP.
     pub address: Option<IpAddr>,
-    /// How far it is.
+    /// Boot progress.
     pub stage: BootStage,
     /// Whether it goes on.
     pub state: BootState,

@@ -1,6 +1,6 @@
 //! DHCP and TFTP beside the HTTP server, with dnsmasq as the engine.
 //!
-//! Only ever started because someone asked for it, and as the network's only DHCP server only after nobody
+//! Started on request only; as the network's only DHCP server, only when none
 //! answered a request of ours.
 
 use std::{

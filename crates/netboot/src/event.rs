@@ -27,14 +27,14 @@ pub enum ClientEventKind {
     Asked(ServedRequest),
     /// More of the answer to `request` was handed to the network.
     Moved {
-        /// The request.
+        /// Number of the request, counted from the server's start.
         request: u64,
         /// Bytes of the body so far.
         sent: u64,
     },
     /// The answer to `request` is over.
     Ended {
-        /// The request.
+        /// Number of the request, counted from the server's start.
         request: u64,
         /// Bytes of the body.
         sent: u64,
@@ -43,7 +43,7 @@ pub enum ClientEventKind {
     },
     /// A machine's DHCP request was seen.
     Dhcp {
-        /// Who.
+        /// The machine, as it named itself in the request.
         machine: MachineName,
     },
     /// A machine said it is up.
@@ -53,7 +53,7 @@ pub enum ClientEventKind {
     },
     /// iPXE refused a file whose signature does not hold.
     Refused {
-        /// Who.
+        /// The machine, as it named itself in the request.
         machine: MachineName,
         /// The file's name.
         file: String,

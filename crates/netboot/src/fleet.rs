@@ -37,9 +37,9 @@ pub struct Dnsmasq {
 /// Addresses to give out, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Range {
-    /// The lowest.
+    /// Lowest address that is given out.
     pub first: Ipv4Addr,
-    /// The highest.
+    /// Highest address that is given out, inclusive.
     pub last: Ipv4Addr,
 }
 
@@ -48,7 +48,8 @@ impl std::str::FromStr for Range {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (first, last) = text.split_once('-').ok_or("write it as FIRST-LAST, two IPv4 addresses")?;
-        let address = |t: &str| t.trim().parse().map_err(|_| format!("`{}` is no IPv4 address", t.trim()));
+        let address =
+            |t: &str| t.trim().parse().map_err(|_| format!("`{}` is not an IPv4 address", t.trim()));
         let (first, last): (Ipv4Addr, Ipv4Addr) = (address(first)?, address(last)?);
         if first > last {
             return Err(format!("the range goes from high to low: did you mean {last}-{first}?"));
@@ -147,7 +148,7 @@ impl Dnsmasq {
 /// A site of nginx for the netboot tree.
 #[derive(Clone, Debug)]
 pub struct Nginx {
-    /// Where to listen.
+    /// Address and port that nginx listens on.
     pub listen: SocketAddr,
     /// The address in the boot script, which is replaced by the one the requester used.
     pub base_url: String,

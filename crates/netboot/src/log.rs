@@ -63,7 +63,7 @@ mod tests {
         let mut log = Log::default();
         assert_eq!(log.news(&[line.clone()], 2.0).len(), 2);
         line.text = "kernel 20 %".to_owned();
-        assert!(log.news(&[line.clone()], 3.0).is_empty(), "moving is no news");
+        assert!(log.news(&[line.clone()], 3.0).is_empty(), "moving is not news");
         (line.state, line.text) = (BootState::Silent, "kernel, silent for 5 s".to_owned());
         assert_eq!(
             log.news(&[line.clone()], 8.0),

@@ -65,7 +65,7 @@ fn discover(id: [u8; 4], address: Ipv4Addr) -> Vec<u8> {
     // A request over Ethernet, whose hardware addresses have six bytes.
     message[..4].copy_from_slice(&[1, 1, 6, 0]);
     message[4..8].copy_from_slice(&id);
-    // Answers are to be broadcast, for nobody has the address that is offered.
+    // Answers are broadcast, since the offered address is not in use yet.
     message[10] = 0x80;
     message[28] = 0x02;
     message[30..34].copy_from_slice(&address.octets());

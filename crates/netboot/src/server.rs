@@ -191,7 +191,7 @@ impl Server {
     /// Starts serving and returns.
     ///
     /// # Errors
-    /// [`Kind::Port`] when the address is taken or is not this host's, [`Kind::Usage`] when there is no folder.
+    /// [`Kind::Port`] when the address is taken or is not this host's, [`Kind::Usage`] when the folder is missing.
     pub fn start(config: ServerConfig) -> Result<Self> {
         let room = Room::of(raise_file_limit());
         let tree = ServedTree::new(&config.tree, config.machines.as_deref(), room.files)?;
@@ -231,7 +231,7 @@ impl Server {
         self.shared.hub.started
     }
 
-    /// Every machine that was seen, and how far it is.
+    /// Every machine that was seen, with its boot progress.
     #[must_use]
     pub fn lines(&self) -> Vec<MachineLine> {
         self.lines_at(self.started().elapsed())
@@ -300,7 +300,7 @@ fn unusable(addr: SocketAddr, e: std::io::Error) -> anyhow::Error {
             ),
         ),
         std::io::ErrorKind::AddrNotAvailable => (
-            format!("{} is no address of this host", addr.ip()),
+            format!("{} is not an address of this host", addr.ip()),
             "choose one with --listen ADDRESS:PORT (`ip address` lists them)".to_owned(),
         ),
         _ => (format!("cannot listen on {addr}"), "choose another with --listen ADDRESS:PORT".to_owned()),

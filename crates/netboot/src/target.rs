@@ -10,7 +10,7 @@ const MAX_SEGMENTS: usize = 16;
 /// A path inside the tree: names joined by single slashes, no empty, hidden, `.` or `..` part.
 ///
 /// `None` when the path could mean something outside the tree on any system: backslashes and colons separate
-/// on Windows, a NUL ends names in C, a percent-encoded slash is no separator. Hidden names are never served.
+/// on Windows, a NUL ends names in C, a percent-encoded slash is not a separator. Hidden names are never served.
 pub(super) fn tree_path(path: &str) -> Option<String> {
     let mut names = Vec::new();
     // iPXE scripts join a base address and a name, so doubled slashes are common and mean nothing.
@@ -56,7 +56,7 @@ pub(super) fn media_type(path: &str) -> &'static str {
     }
 }
 
-/// Who asks, from the query our boot scripts add; values that are no address or UUID are left out.
+/// Who asks, from the query our boot scripts add; values that are neither an address nor a UUID are left out.
 pub(super) fn machine(query: &str) -> MachineName {
     let value = |name| {
         let pairs = query.split('&').filter_map(|p| p.split_once('='));

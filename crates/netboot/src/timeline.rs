@@ -1,4 +1,4 @@
-//! Which machine is how far in its boot, from the server's events. Pure: time comes in with each event.
+//! Each machine's boot progress, from the server's events. Pure: time comes in with each event.
 //!
 //! A machine is known by what its boot script's query says, else by its connection, else by its address; the
 //! last two tell guests behind one NAT apart only as far as they keep their connections.

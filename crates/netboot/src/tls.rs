@@ -16,7 +16,7 @@ use tokio_rustls::{
 use failure::{Explain as _, Failure, Kind};
 use pki_types::pem::PemObject as _;
 
-/// A client that says nothing for so long is no TLS client.
+/// A client that says nothing for so long is not a TLS client.
 const HANDSHAKE: Duration = Duration::from_secs(30);
 
 /// A server's certificates and key, ready for connections.

@@ -36,10 +36,10 @@ pub(super) struct OpenFile {
 }
 
 impl ServedTree {
-    /// Fails when `root` is no folder.
+    /// Fails when `root` is not a folder.
     pub(super) fn new(root: &Utf8Path, machines: Option<&Utf8Path>, most: usize) -> Result<Self> {
         let root = root.canonicalize_utf8().ok().filter(|r| r.is_dir()).ok_or_else(|| {
-            Failure::new(Kind::Usage, format!("there is no folder {root} to serve"))
+            Failure::new(Kind::Usage, format!("no such folder: {root}"))
                 .help("build it with `cargo xtask dist`")
         })?;
         let machines = machines.and_then(|m| m.canonicalize_utf8().ok());

@@ -278,7 +278,7 @@ impl Stream {
         Ok(n)
     }
 
-    /// Whether the reader's time is up. Soon after it stopped, how far it came is told: it may be the last word.
+    /// Whether the reader's time is up. Soon after it stopped, its progress is reported: it may be the last report.
     fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         let patience = self.patience;
         let waiting = self.waiting.get_or_insert_with(|| Waiting::new(patience));

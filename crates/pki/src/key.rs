@@ -52,7 +52,7 @@ pub enum KeyError {
     #[error("the key is neither RSA (2048 bits or more) nor EC P-256")]
     Kind,
     /// The certificate is missing.
-    #[error("no certificate stands behind the key in the same file")]
+    #[error("the file has no certificate after the key")]
     NoCertificate,
     /// The first certificate is not the key's.
     #[error("the first certificate is not of this key")]

@@ -30,7 +30,7 @@ use crate::{
 
 /// Random bytes, of which a key is made.
 pub struct Chance {
-    /// The key.
+    /// The private key's 32 bytes, wiped when dropped.
     pub key: Zeroizing<[u8; 32]>,
     /// The certificate's serial number.
     pub serial: [u8; 16],

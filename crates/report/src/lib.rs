@@ -44,7 +44,7 @@ pub enum Event {
     Progress {
         /// The label it started with.
         label: String,
-        /// How far.
+        /// Units done.
         done: u64,
         /// Out of how much, when known.
         total: Option<u64>,
@@ -68,12 +68,12 @@ pub enum Event {
     },
     /// A remark.
     Note {
-        /// The text.
+        /// The remark, in one sentence.
         text: String,
     },
     /// A remark that wants attention.
     Warning {
-        /// The text.
+        /// The remark, in one sentence.
         text: String,
     },
 }
@@ -203,7 +203,7 @@ impl Reporter {
     }
 
     /// How a command ends that ended with `end`: a result that could not be printed is a failure, too. Where the
-    /// reader has left (`| head`), nobody misses the rest, and there is nothing to report.
+    /// reader has left (`| head`), the rest is not missed, and there is nothing to report.
     ///
     /// # Errors
     /// Those of `end`, and [`Kind::Storage`] when standard output could not be written.

@@ -39,7 +39,7 @@ pub type Sha256Sums = BTreeMap<String, String>;
 pub struct ReleaseFolder {
     /// Where it is now.
     pub dir: Utf8PathBuf,
-    /// Its manifest.
+    /// The folder's manifest.json, parsed.
     pub manifest: Manifest,
 }
 
@@ -63,7 +63,7 @@ impl ReleaseFolder {
 /// A channel as it will be.
 #[derive(Debug)]
 pub struct Channel {
-    /// Its name.
+    /// Name of the channel: `stable`, or a date with the tag.
     pub name: String,
     /// What it has already and keeps.
     pub kept: Vec<ReleaseFolder>,
@@ -353,7 +353,7 @@ mod tests {
             let mut part = lab.part("a", "1", Engine::Source, "x");
             (part.manifest.profile, part.manifest.version) = (profile.to_owned(), version.to_owned());
             let (kind, why) = lab.refused("day", &[part]);
-            assert!(kind == Kind::Digest && why.contains("is no plain name"), "{why}");
+            assert!(kind == Kind::Digest && why.contains("is not a plain name"), "{why}");
         }
         for channel in ["", "..", ".git", "a/b", "/tmp/x", LATEST] {
             assert_eq!(lab.refused(channel, &[]).0, Kind::Usage, "{channel}");

@@ -98,7 +98,7 @@ fn image(dir: &Utf8Path, profile: &str) -> Result<Utf8PathBuf> {
     }
     found.sort();
     found.pop().ok_or_else(|| {
-        Failure::new(Kind::Usage, format!("there is no image of {profile} in {dir}"))
+        Failure::new(Kind::Usage, format!("no image of {profile} in {dir}"))
             .help(format!("build it first: cargo xtask dist {profile}"))
             .into()
     })

@@ -37,18 +37,18 @@ const OURS: [&str; 12] = [
 /// A machine's folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Home {
-    /// The profile.
+    /// Profile that the machine was made from.
     pub profile: String,
-    /// What runs it.
+    /// Backend that runs it.
     pub choice: BackendChoice,
-    /// The folder.
+    /// Folder with the machine's disks and logs.
     pub dir: Utf8PathBuf,
 }
 
 /// One line of `vm ls`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ListedMachine {
-    /// The profile.
+    /// Profile that the machine was made from.
     pub profile: String,
     /// `qemu` or `virtualbox`.
     pub backend: &'static str,
@@ -56,7 +56,7 @@ pub struct ListedMachine {
     pub running: bool,
     /// Bytes that the files in its folder take on disk.
     pub bytes: u64,
-    /// The folder.
+    /// Folder with the machine's disks and logs.
     pub folder: Utf8PathBuf,
 }
 

@@ -167,7 +167,7 @@ fn want(profile: &Profile, dist: &Dist, wish: &Wish, accel: Accel) -> Want {
 fn machine(profile: &Profile, dist: &Dist, home: &Home, wish: &Wish) -> Result<Machine> {
     let (path, attach) = match wish.from {
         BootMedium::Netboot => {
-            let missing = || Failure::new(Kind::Usage, "there is no ipxe.iso").help("boot with --from cd");
+            let missing = || Failure::new(Kind::Usage, "ipxe.iso is missing").help("boot with --from cd");
             (dist.ipxe_iso.clone().ok_or_else(missing)?, Attach::Cd)
         }
         BootMedium::Cd => (dist.iso.clone(), Attach::Cd),

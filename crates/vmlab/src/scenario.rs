@@ -35,11 +35,11 @@ pub struct Setup {
     pub backend: Backend,
     /// The profile's machine.
     pub spec: VmSpec,
-    /// What was built.
+    /// The outputs in `dist/<profile>/`.
     pub dist: Dist,
-    /// The netboot tree.
+    /// Folder that the netboot server serves.
     pub tree: Utf8PathBuf,
-    /// What there is to boot that carries a sample image, when a scenario wants it.
+    /// The built media with a sample image, when a scenario wants it.
     pub samples: Option<Samples>,
     /// Whether there is time for everything.
     pub long: bool,
@@ -76,7 +76,7 @@ pub enum Outcome {
 /// A scenario that was carried out.
 #[derive(Clone, Debug, Serialize)]
 pub struct FinishedScenario {
-    /// Its name.
+    /// Name of the scenario, such as `iso-cd-uefi`.
     pub scenario: &'static str,
     /// What came of it.
     #[serde(flatten)]
@@ -85,7 +85,7 @@ pub struct FinishedScenario {
     pub seconds: f64,
     /// The marks of its last boot, with seconds since power-on.
     pub stages: Vec<(Mark, f64)>,
-    /// Its transcripts.
+    /// Folder with the consoles' transcripts.
     pub folder: Utf8PathBuf,
 }
 
@@ -166,9 +166,7 @@ impl Trial<'_> {
             Proof::Torture => self.torture(self.setup.cuts),
             Proof::Disks => self.disks(),
             Proof::Containers(shown) => {
-                let Some(samples) = &self.setup.samples else {
-                    bail!("there is no medium with a sample image")
-                };
+                let Some(samples) = &self.setup.samples else { bail!("no medium with a sample image") };
                 self.lab = Some(Lab::open(self.ctx, self.dir, samples)?);
                 self.containers(shown)
             }
@@ -209,7 +207,7 @@ impl Trial<'_> {
         let fits = |d: &Diagnosis| d.cause == wanted && by.is_none_or(|who| d.text.starts_with(who));
         match verdict {
             BootEnd::Hung(d) if fits(&d) => Ok(Outcome::Passed { note: Some(d.to_string()) }),
-            BootEnd::Up => Ok(failed(&mut session, format!("it came up; {} was meant", wanted.name()))),
+            BootEnd::Up => Ok(failed(&mut session, format!("booted, but {} was expected", wanted.name()))),
             BootEnd::Hung(d) => Ok(failed(&mut session, format!("{d}; {} was meant", wanted.name()))),
         }
     }
@@ -312,7 +310,7 @@ impl Trial<'_> {
     fn medium(&self, nonce: &str) -> Result<Utf8PathBuf> {
         let dist = self.dist();
         if self.scenario.start == Start::Netboot {
-            let Some(iso) = &dist.ipxe_iso else { bail!("there is no ipxe.iso") };
+            let Some(iso) = &dist.ipxe_iso else { bail!("ipxe.iso is missing") };
             return Ok(iso.clone());
         }
         let copy = self.copy();
@@ -480,7 +478,7 @@ fn free_port() -> Result<u16> {
     Ok(std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
-/// A number that no other boot has: the standard library's own random keys are enough, since nobody attacks.
+/// A number that no other boot has: the standard library's own random keys are enough, since nothing attacks.
 fn nonce() -> String {
     format!("{:016x}", RandomState::new().hash_one(0))
 }

@@ -38,12 +38,12 @@ impl RunningServer {
         let mut config = ServerConfig::new(at.into(), tree);
         config.overrides = changes.overrides;
         config.faults = changes.faults;
-        // A machine behind QEMU's own network asks for the host of its base-url, which is no address of this host.
+        // A machine behind QEMU's own network asks for the host of its base-url, which is not an address of this host.
         let script = fs_err::read_to_string(tree.join("boot.html")).unwrap_or_default();
         config.names = asked_host(&script).into_iter().collect();
         config.observer = Some(Arc::new(move |event| {
             if let Some(fact) = fact(&event.what) {
-                // The machine may have ended; then nobody wants to know.
+                // The machine may have ended; then the error does not matter.
                 _ = sender.send((Instant::now(), fact));
             }
         }));

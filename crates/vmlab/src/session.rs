@@ -87,7 +87,7 @@ impl Session {
         packets: Option<&Utf8Path>,
         switch_on: impl FnOnce() -> Result<Box<dyn Power>>,
     ) -> Result<Self> {
-        // Both are opened by name by someone else; they are made here so that there is something to read from the
+        // Both are opened by name by someone else; they are made here so that reading can start from the
         // start.
         fs_err::write(serial, "")?;
         packets.map_or(Ok(()), |p| fs_err::write(p, ""))?;

@@ -1,4 +1,4 @@
-//! One boot as it is seen from outside: what happened so far, how far it got, and what it hangs on.
+//! One boot as it is seen from outside: what happened so far, its progress, and what it hangs on.
 //!
 //! Facts come from the serial console, from the packets of the network card, from the HTTP server and from the
 //! virtual machine; each has the time since power-on. [`Boot::verdict`] joins them. It knows the time only from
@@ -63,7 +63,7 @@ pub enum Fact {
     Reset,
     /// The virtual machine ended; without a code, by a signal.
     Exited {
-        /// Its exit code.
+        /// Exit code; none when a signal ended it.
         code: Option<i32>,
     },
 }
@@ -78,7 +78,7 @@ impl From<DhcpMessage> for Fact {
     }
 }
 
-/// How far a boot got. The order is that of a boot.
+/// Boot progress, in boot order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mark {

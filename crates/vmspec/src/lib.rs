@@ -81,7 +81,7 @@ pub enum Firmware {
 /// A hard disk.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Disk {
-    /// Its image.
+    /// Path of the disk image on this machine.
     pub path: Utf8PathBuf,
     /// What it hangs on.
     pub bus: Bus,
@@ -153,7 +153,7 @@ pub enum Attach {
 pub struct Card {
     /// What it is plugged into.
     pub plug: Nic,
-    /// Its model.
+    /// Emulated network card.
     pub model: NicModel,
     /// Whose traffic it sees; QEMU's networks have one guest, so there is nothing to see.
     pub promiscuous: Promiscuous,
@@ -201,7 +201,7 @@ pub enum Nic {
         /// Ports of the host that lead into the guest.
         forwards: Vec<Forward>,
     },
-    /// A card on which nobody answers.
+    /// A card without a DHCP server.
     Unplugged,
 }
 

@@ -23,7 +23,7 @@ pub use sabotage::Sabotage;
 pub struct Scenario {
     /// Its name, for `--scenario`.
     pub name: &'static str,
-    /// What it shows.
+    /// What a passed run proves, for people.
     pub about: &'static str,
     /// The machine's firmware.
     pub firmware: Firmware,
@@ -225,7 +225,7 @@ pub fn host_name(nonce: &str) -> String {
     format!("media-{nonce}")
 }
 
-/// What there is to boot, as found in `dist/<profile>/`.
+/// The boot files found in `dist/<profile>/`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dist {
     /// The profile's ISO.
@@ -322,7 +322,7 @@ impl Scenario {
                 return Some(why.clone());
             }
             if dist.ipxe_iso.is_none() {
-                return no("there is no ipxe.iso");
+                return no("ipxe.iso is missing");
             }
             if self.needs_signatures() && !dist.signed {
                 return no("the netboot tree is not signed");

@@ -33,7 +33,7 @@ pub struct VmSpec {
     pub nics: Vec<CardSpec>,
     /// The model of network cards that name none.
     pub nic_model: NicModel,
-    /// The host-only network.
+    /// Addresses of the network between host and guests.
     pub host_only: HostOnly,
     /// The port on 127.0.0.1 that leads to the guest's port 22; `None` forwards nothing.
     pub ssh_port: Option<u16>,
@@ -73,7 +73,7 @@ pub struct RawVm {
     pub nics: Vec<RawNic>,
     /// The model of network cards: `"virtio"`, `"e1000"` or, in QEMU, `"e1000e"`.
     pub nic_model: NicModel,
-    /// The host-only network.
+    /// Addresses of the network between host and guests.
     pub host_only: RawHostOnly,
     /// The port on 127.0.0.1 that leads to the guest's SSH; 0 forwards nothing.
     pub ssh_port: u16,
@@ -83,7 +83,7 @@ pub struct RawVm {
     pub os_type: String,
     /// A part of the line by which the guest says on its console that it is up, such as `login:`.
     pub ready: String,
-    /// Seconds that a boot may take in `vm run` and `vm test`; unless given, the accelerator and the size of the initrd
+    /// Seconds that a boot may take in `vm run` and `vm test`; by default, the accelerator and the size of the initrd
     /// decide.
     pub boot_timeout: Option<u32>,
 }
@@ -236,7 +236,7 @@ fn host_only(raw: &RawHostOnly) -> Result<HostOnly, WrongVm> {
         ("dhcp-range", dhcp_last),
     ] {
         if !net.contains(address) {
-            return Err(WrongVm(format!("{what} {address} is no host of {}/{prefix}", net.network())));
+            return Err(WrongVm(format!("{what} {address} is not a host of {}/{prefix}", net.network())));
         }
     }
     for (what, address) in [("host", host), ("dhcp-server", raw.dhcp_server)] {
@@ -429,7 +429,7 @@ mod tests {
             ),
             (
                 "[host-only]\nhost = '192.168.57.1/24'",
-                "dhcp-server 192.168.56.100 is no host of 192.168.57.0/24",
+                "dhcp-server 192.168.56.100 is not a host of 192.168.57.0/24",
             ),
             ("[host-only]\ndhcp-server = '192.168.56.150'", "inside dhcp-range"),
         ];

@@ -1,6 +1,6 @@
 //! DHCP read out of a packet trace (pcap), as QEMU's `filter-dump` and VirtualBox's `nictrace` write it.
 //!
-//! A boot loader tells on its screen why it got no address, and nobody sees that screen. The packets tell the
+//! A boot loader tells on its screen why it got no address, and that screen is not visible. The packets tell the
 //! same to a program. Everything but DHCP over IPv4 and Ethernet is passed over.
 
 use core::net::Ipv4Addr;

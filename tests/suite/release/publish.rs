@@ -84,7 +84,7 @@ fn a_tag_names_the_channel_and_chooses_the_notes() {
     let notes = release.to().join("2025-11-25-v1.2.3/NOTES.md");
     assert_eq!(fs::read_to_string(notes).unwrap(), "## 1.2.3\n\n- first\n");
     let (code, said) = release.run(&["--tag", "refs/heads/main"]);
-    assert!(code == 0 && said.contains("/2025-11-25/mini-1-prebuilt/"), "a branch is no tag: {said}");
+    assert!(code == 0 && said.contains("/2025-11-25/mini-1-prebuilt/"), "a branch is not a tag: {said}");
     let release = Release::new(repository);
     let said = release.refused(3, &["--tag", "v1.3"]);
     assert!(said.contains("CHANGELOG.md has no section `## 1.3`"), "{said}");

@@ -170,7 +170,7 @@ fn those_that_are_slow_on_purpose_are_cut_and_hurt_nobody() {
     });
     let count = if crate::long() { 200 } else { 20 };
     let addr = site.server.addr();
-    // Takes a little now and then, which is no silence; a small buffer shows the server each byte that is taken.
+    // Takes a little now and then, which is not silence; a small buffer shows the server each byte that is taken.
     let mut readers: Vec<_> = (0..count).map(|_| from(ONE, addr, Some(2048)).unwrap()).collect();
     let mut writers: Vec<_> = (0..count).map(|_| from(ONE, addr, None).unwrap()).collect();
     for tcp in &mut readers {

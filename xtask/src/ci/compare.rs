@@ -12,7 +12,7 @@ use buildplan::Digest;
 /// A file of the first build, beside that of the second.
 #[derive(Debug)]
 pub struct Same {
-    /// Its path.
+    /// Path below the compared folders.
     pub path: Utf8PathBuf,
     /// Bytes in the first build, or in the second if only that has it.
     pub size: u64,

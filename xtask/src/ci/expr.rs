@@ -55,7 +55,7 @@ impl Contexts {
             return Err(unknown(path, "only paths, toJSON and fromJSON are"));
         }
         let context = words.next().and_then(|w| self.0.get(w));
-        let context = context.ok_or_else(|| unknown(path, "there is no such context here"))?;
+        let context = context.ok_or_else(|| unknown(path, "this context is not available here"))?;
         Ok(words.fold(context.clone(), |value, word| value.get(word).cloned().unwrap_or(Value::Null)))
     }
 }

@@ -37,14 +37,14 @@ const PASSED: &[&str] = &[
 /// Variables of one run of a job, as steps add to them.
 type Vars = BTreeMap<String, String>;
 
-/// What of a workflow is run: all of it, unless something is named.
+/// The part of a workflow to run; by default all of it.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct JobChoice {
     /// Only this job, and those that it needs.
     #[arg(long)]
     pub job: Option<String>,
-    /// Of each job that has a matrix, only the run of this name, where there is one: media whose inputs cannot be
-    /// had here are left out so. Some job must have it.
+    /// Run only the matrix entry of this name, in jobs that have one. Use it to skip media whose inputs are
+    /// unavailable; at least one job must match.
     #[arg(long = "matrix", value_name = "NAME")]
     pub run: Option<String>,
 }
@@ -71,7 +71,7 @@ struct Local<'c> {
 pub fn run(ctx: &Ctx, name: &str, choice: &JobChoice) -> Result<()> {
     let path = ctx.root.join(format!(".github/workflows/{name}.yml"));
     let text = fs_err::read_to_string(&path).map_err(|e| {
-        Failure::new(Kind::Usage, format!("there is no workflow `{name}` in .github/workflows")).source(e)
+        Failure::new(Kind::Usage, format!("no workflow `{name}` in .github/workflows")).source(e)
     })?;
     let workflow = Workflow::parse(name, &text)?;
     let git = |words: &[&str]| -> Result<String> {
@@ -80,7 +80,7 @@ pub fn run(ctx: &Ctx, name: &str, choice: &JobChoice) -> Result<()> {
     };
     let commit = git(&["rev-parse", "HEAD"])?;
     if !git(&["status", "--porcelain"])?.is_empty() {
-        ctx.report.warn("there are changes that are not committed; a clean clone does not have them");
+        ctx.report.warn("uncommitted changes are missing from a clean clone");
     }
     let branch = git(&["rev-parse", "--abbrev-ref", "HEAD"])?;
     let github = json!({
@@ -133,7 +133,7 @@ impl Local<'_> {
             return Ok(());
         };
         let names: Vec<&str> = self.names.iter().map(String::as_str).collect();
-        Err(Failure::new(Kind::Usage, format!("no matrix of the workflow has a run `{run}`"))
+        Err(Failure::new(Kind::Usage, format!("no matrix of the workflow has an entry `{run}`"))
             .help(format!("its runs are: {}", names.join(", ")))
             .into())
     }
@@ -317,7 +317,7 @@ impl Local<'_> {
                     // As GitHub does, unless it is told that nothing is an error.
                     anyhow::ensure!(
                         with("if-no-files-found")?.as_deref() != Some("error"),
-                        "there is no {from}"
+                        "no such file: {from}"
                     );
                     return Ok(());
                 }

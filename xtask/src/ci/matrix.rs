@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use mediaplan::config::{Config, Engine, Lock, Media, Profile};
 
-/// What the jobs are for.
+/// Purpose of the jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Purpose {
     /// Does a change hold: the default profile by both engines, and the Docker system.
@@ -18,9 +18,9 @@ pub enum Purpose {
 pub struct MatrixJob {
     /// `smoke-prebuilt`: a name for the job and for its artifact.
     pub name: String,
-    /// The profile.
+    /// Name of the profile to build.
     pub profile: String,
-    /// How iPXE is had.
+    /// Where iPXE comes from.
     pub engine: Engine,
     /// What the media are booted on, for people: `bios+uefi`.
     pub firmware: String,
@@ -29,7 +29,7 @@ pub struct MatrixJob {
 /// GitHub's form of a matrix without axes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Matrix {
-    /// The jobs.
+    /// One job per profile and engine, in GitHub's form.
     pub include: Vec<MatrixJob>,
 }
 

@@ -42,7 +42,7 @@ pub fn report(ctx: &Ctx, loaded: &Loaded) -> Result<Option<String>> {
     let Survey { answers, silent, mut remarks } = survey;
     if answers == 0 && silent > 0 {
         return Err(Failure::new(Kind::Network, format!("none of {silent} requests was answered"))
-            .help("this machine has no network, so that nothing is known of the pins")
+            .help("this machine has no network, so the pins were not checked")
             .into());
     }
     remarks.sort();

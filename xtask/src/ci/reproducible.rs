@@ -19,9 +19,9 @@ use report::table::{bytes, table};
 
 /// What is built twice.
 pub struct Pair<'a> {
-    /// The profile.
+    /// Name of the profile to build twice.
     pub profile: &'a str,
-    /// How iPXE is had.
+    /// Where iPXE comes from.
     pub engine: Engine,
     /// A clone of iPXE, if given.
     pub ipxe_repo: Option<&'a str>,
@@ -49,7 +49,7 @@ pub fn run(ctx: &Ctx, pair: &Pair<'_>) -> Result<()> {
         second.repository = Some(clone_for(ctx, repository, other)?);
     }
     ctx.report.note(table(&["VARIED", "FIRST", "SECOND"], &rows));
-    // Both before either is built: an edit or a compile in between is no difference of the two.
+    // Both before either is built: an edit or a compile in between is not a difference of the two.
     populate(ctx, &first, false)?;
     populate(ctx, &second, true)?;
     for (name, build) in [("first", &first), ("second", &second)] {

@@ -51,7 +51,7 @@ pub(super) struct VariedBuild {
 pub(super) struct Conditions {
     /// As a person builds.
     pub(super) first: VariedBuild,
-    /// As nobody does.
+    /// As the user `nobody` does.
     pub(super) second: VariedBuild,
     /// What is varied, and its two values.
     pub(super) rows: Vec<Vec<String>>,
@@ -140,7 +140,7 @@ fn another_clock(ctx: &Ctx, build: &mut VariedBuild, other: &Utf8Path) -> Result
     // Files keep their real times, or make would find what it has just written out of date, for ever. `touch` alone
     // would write the moved time down, so it is told the real one.
     build.env.push(("NO_FAKE_STAT", "1".to_owned()));
-    let touch = ctx.find_program("touch").context("there is no touch")?;
+    let touch = ctx.find_program("touch").context("touch is missing")?;
     let shims = other.join("programs");
     fs_err::create_dir_all(&shims)?;
     let shim = shims.join("touch");
@@ -177,5 +177,9 @@ fn another_locale(ctx: &Ctx, build: &mut VariedBuild, other: &Utf8Path) -> Resul
     let tried = ctx.runner.output(&cmd);
     let locale = if tried.is_ok() && made.is_dir() { LOCALE } else { "C.UTF-8" };
     build.env.extend([("LOCPATH", folder.into_string()), ("LC_ALL", locale.to_owned())]);
-    Ok(if locale == LOCALE { locale.to_owned() } else { format!("{locale}: {LOCALE} cannot be made here") })
+    Ok(if locale == LOCALE {
+        locale.to_owned()
+    } else {
+        format!("{locale}: {LOCALE} cannot be generated here")
+    })
 }

@@ -13,7 +13,7 @@ use failure::{Explain as _, Failure, Kind};
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Workflow {
-    /// Its name.
+    /// Name that GitHub shows.
     pub name: String,
     /// What starts it; a person does, here.
     pub on: Value,
@@ -21,7 +21,7 @@ pub struct Workflow {
     pub permissions: BTreeMap<String, String>,
     /// Which runs exclude each other.
     pub concurrency: Value,
-    /// The jobs.
+    /// Jobs by their id.
     pub jobs: BTreeMap<String, Job>,
 }
 
@@ -29,7 +29,7 @@ pub struct Workflow {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Job {
-    /// Its name.
+    /// Name that GitHub shows.
     pub name: String,
     /// The jobs that come first.
     #[serde(default)]
@@ -37,7 +37,7 @@ pub struct Job {
     /// When it runs though a job before it failed.
     #[serde(rename = "if")]
     pub condition: Option<String>,
-    /// The machine.
+    /// Runner image, such as `ubuntu-24.04`.
     pub runs_on: String,
     /// Several runs of it.
     pub strategy: Option<Strategy>,
@@ -53,7 +53,7 @@ pub struct Job {
     pub outputs: BTreeMap<String, String>,
     /// The environment whose rules guard it; GitHub's alone.
     pub environment: Option<Value>,
-    /// What it does.
+    /// Steps, run in this order.
     pub steps: Vec<Step>,
 }
 
@@ -82,7 +82,7 @@ pub enum MatrixText {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Step {
-    /// Its name.
+    /// Name that GitHub shows.
     pub name: String,
     /// What its outputs are found under.
     pub id: Option<String>,
@@ -94,7 +94,7 @@ pub struct Step {
     /// The action's inputs.
     #[serde(default)]
     pub with: BTreeMap<String, Value>,
-    /// A script.
+    /// Shell command of the step.
     pub run: Option<String>,
     /// Variables of this step.
     #[serde(default)]
@@ -124,7 +124,7 @@ impl Workflow {
             if next.is_empty() {
                 let rest: Vec<_> =
                     self.jobs.keys().map(String::as_str).filter(|j| !order.contains(j)).collect();
-                let text = format!("these jobs need what never ends: {}", rest.join(", "));
+                let text = format!("these jobs need jobs that never end: {}", rest.join(", "));
                 return Err(Failure::new(Kind::Config, text).into());
             }
             order.extend(next);
@@ -169,7 +169,7 @@ mod tests {
         let w = workflow(&[("a", &["c"]), ("b", &[]), ("c", &["b"])]);
         assert_eq!(w.order().unwrap(), ["b", "c", "a"]);
         let w = workflow(&[("a", &["b"]), ("b", &["a"]), ("c", &[])]);
-        assert_eq!(w.order().unwrap_err().to_string(), "these jobs need what never ends: a, b");
+        assert_eq!(w.order().unwrap_err().to_string(), "these jobs need jobs that never end: a, b");
     }
 
     #[test]

@@ -23,15 +23,15 @@ use mediaplan::stage::{
 };
 use report::table::count;
 
-/// What to build, and from where.
+/// What to build, and the sources to build from.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Selection {
-    /// The profile; the default one of media.toml unless named.
+    /// Profile [default: default-profile in media.toml].
     pub profile: Option<String>,
-    /// How iPXE is had; the profile says unless given.
+    /// Where iPXE comes from [default: the profile's engine].
     #[arg(long, value_enum)]
     pub engine: Option<Engine>,
-    /// A clone of iPXE's repository, tried instead of those in media.toml. The pinned commit still holds.
+    /// Clone of iPXE's repository to use instead of those in media.toml; the pinned commit still applies.
     #[arg(long, value_name = "PATH|URL")]
     pub ipxe_repo: Option<String>,
     /// Where the login password comes from, with the commands that have options for it.
@@ -46,7 +46,7 @@ pub struct Selection {
     /// What signs the netboot tree, with the commands that have options for it.
     #[arg(skip)]
     pub signer: Option<Arc<pki::Signer>>,
-    /// A folder that is searched for released files before the network is.
+    /// Look for release files here before downloading.
     #[arg(long, value_name = "DIR")]
     pub artifacts: Option<Utf8PathBuf>,
 }
@@ -67,7 +67,7 @@ impl<'a> Build<'a> {
     /// Plans.
     ///
     /// # Errors
-    /// When the profile cannot be made of what media.lock has.
+    /// When media.lock lacks something that the profile needs.
     pub fn new(
         ctx: &'a Ctx,
         loaded: &'a Loaded,
@@ -97,7 +97,7 @@ impl<'a> Build<'a> {
         Ok(Self { ctx, loaded, profile, engine: Engine::Prebuilt, line, signer: None, planned })
     }
 
-    /// Has the parameters and the cloud-config checked: shows every remark, and stops at errors.
+    /// Checks the parameters and the cloud-config, shows every remark, and fails on errors.
     ///
     /// # Errors
     /// [`Kind::Params`] when one of them would not do what it says, or the file would be thrown away at boot.

@@ -29,27 +29,27 @@ pub struct CiArgs {
 enum CiCommand {
     /// Print the jobs that build media as GitHub's matrix, and set the step's output `matrix`.
     Matrix {
-        /// What the jobs are for.
+        /// Purpose of the jobs.
         #[arg(long = "for", value_enum, default_value = "ci", value_name = "PURPOSE")]
         purpose: Purpose,
     },
-    /// Print the name under which CI caches the store, and set the step's output `key`.
+    /// Print the cache key for CI's copy of the store, and set the step's output `key`.
     ///
-    /// It is the key of iPXE's objects, which take minutes; all else is built in seconds.
+    /// It covers iPXE's objects, which take minutes to compile; the rest is built in seconds.
     CacheKey {
-        /// What would be built.
+        /// The build that the key is for.
         #[command(flatten)]
         selection: Selection,
         /// Install missing programs with apt: their versions are part of the key.
         #[arg(long)]
         install: bool,
     },
-    /// Say whether every job passed, from the variable NEEDS as GitHub's `toJSON(needs)` fills it.
+    /// Check that every job passed, from the variable NEEDS (GitHub's `toJSON(needs)`).
     Finish,
-    /// Ask whether the pinned things are still there, and whether there is anything newer; prints Markdown.
+    /// Check that pinned downloads still exist and look for newer versions; prints Markdown.
     Pins {
         /// Open an issue with it through `gh`, or edit the one that is open. Without GH_TOKEN it is a rehearsal: it is
-        /// only printed, and a network that is not there is no failure.
+        /// only printed, and a missing network is not a failure.
         #[arg(long)]
         issue: bool,
         /// Install with apt what the distribution's signature is verified with.
@@ -62,7 +62,7 @@ enum CiCommand {
         #[arg(required = true, value_name = "PACKAGES")]
         packages: Vec<Utf8PathBuf>,
     },
-    /// Build twice under conditions that have nothing in common, and compare every byte.
+    /// Build twice in two different environments and compare every byte.
     ///
     /// Another folder, file system, clock (where faketime is installed), umask, locale, number of jobs, environment
     /// and order of files; user and host name where you are root. Exits with 5 when something differs, saying where.
@@ -74,17 +74,17 @@ enum CiCommand {
         #[arg(long)]
         install: bool,
     },
-    /// Lay out the files of a release at GitHub, in the folder `assets` beside one that `publish` wrote.
+    /// Lay out the files of a GitHub release in the folder `assets` beside one that `publish` wrote.
     Assets {
-        /// The folder of one channel.
+        /// Folder of one channel.
         release: Utf8PathBuf,
-        /// A folder of programs as `ci program` writes them; they become files of the release.
+        /// Folder of programs, as `ci program` writes it; they become files of the release.
         #[arg(long, value_name = "DIR")]
         programs: Option<Utf8PathBuf>,
     },
-    /// Compile this program for release, for the system that this is.
+    /// Compile this program for release, for this operating system.
     Program {
-        /// The folder that it is put into.
+        /// Output folder.
         #[arg(long, value_name = "DIR", default_value = "program")]
         to: Utf8PathBuf,
         /// Install what is missing with apt.
@@ -94,17 +94,17 @@ enum CiCommand {
     /// Create a release at GitHub, through `gh`, of what `assets` laid out. Where the push of a tag did not start the
     /// workflow, nothing is uploaded.
     Upload {
-        /// The folder of the channel.
+        /// Folder of the channel.
         release: Utf8PathBuf,
-        /// The tag, which must be there; also as `refs/tags/v1.2.3`.
+        /// Existing tag, such as `v1.2.3` or `refs/tags/v1.2.3`.
         #[arg(long)]
         tag: String,
     },
     /// Run a workflow's steps here, each job in a clean clone of HEAD.
     Run {
-        /// The workflow: `ci`, `release` or `nightly`.
+        /// Workflow: `ci`, `release` or `nightly`.
         workflow: String,
-        /// What of it.
+        /// The part of the workflow to run.
         #[command(flatten)]
         choice: local::JobChoice,
     },
@@ -209,7 +209,7 @@ fn print_pins(ctx: &Ctx, issue: bool, install: bool) -> Result<()> {
         other => other?,
     };
     let Some(body) = body else {
-        ctx.report.out("every pin is there, and nothing is newer");
+        ctx.report.out("every pin exists, and nothing newer was found");
         return Ok(());
     };
     ctx.report.out(&body);

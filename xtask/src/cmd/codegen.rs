@@ -8,7 +8,7 @@ use buildexec::ctx::Ctx;
 /// Arguments of `codegen`.
 #[derive(Debug, clap::Args)]
 pub struct CodegenArgs {
-    /// Write nothing; fail when a file is not as the code says.
+    /// Write nothing; fail if a file is out of date.
     #[arg(long)]
     pub check: bool,
 }
@@ -16,7 +16,7 @@ pub struct CodegenArgs {
 /// Writes the documentation that follows from the code.
 ///
 /// # Errors
-/// When a file is stale and only a check was asked for, or cannot be written.
+/// When a file is out of date under --check, or cannot be written.
 pub fn run(ctx: &Ctx, args: &CodegenArgs) -> Result<()> {
     if args.check {
         return codegen::check(ctx);

@@ -23,7 +23,7 @@ Cargo's own completion knows no aliases, so this completes a command `xtask`. Gi
   powershell  function xtask { cargo xtask @args } in $PROFILE, and
               cargo xtask completions powershell >> $PROFILE")]
 pub struct CompletionsArgs {
-    /// The shell.
+    /// Shell to print the script for.
     pub shell: Shell,
 }
 

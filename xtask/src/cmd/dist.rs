@@ -35,10 +35,10 @@ pub struct DistArgs {
     /// What to build.
     #[command(flatten)]
     pub selection: Selection,
-    /// Where the login password comes from; none is set unless it is given.
+    /// Source of the login password; without one, no password is set.
     #[command(flatten)]
     pub password: PasswordArgs,
-    /// Keep what is built with a password in the store, readable by you alone, so that the next run is faster.
+    /// Keep results built with a password in the store, readable only by you, to speed up the next run.
     #[arg(long)]
     pub keep_secrets: bool,
     /// Install missing programs with apt, as root or through sudo.
@@ -47,13 +47,13 @@ pub struct DistArgs {
     /// Sign SHA256SUMS with this minisign secret key.
     #[arg(long, value_name = "FILE", conflicts_with = "explain")]
     pub sign: Option<Utf8PathBuf>,
-    /// Where that key's password comes from.
+    /// Source of that key's password.
     #[command(flatten)]
     pub key_password: KeyPassword,
     /// What signs the netboot tree.
     #[command(flatten)]
     pub netboot_key: NetbootKeyArgs,
-    /// Say for each node what changed since it was last built, and build nothing.
+    /// Explain for each node why it would be built; build nothing.
     #[arg(long)]
     pub explain: bool,
 }
@@ -61,7 +61,7 @@ pub struct DistArgs {
 /// Builds a profile's media into `dist/<profile>/`.
 ///
 /// # Errors
-/// Whatever stands in the way; `dist/<profile>/` is then as it was.
+/// When anything fails; `dist/<profile>/` is then unchanged.
 pub fn run(ctx: &Ctx, args: &DistArgs) -> Result<()> {
     let selection = Selection {
         password: args.password.clone(),
@@ -96,7 +96,7 @@ pub(super) struct Built {
     secure_boot: &'static str,
 }
 
-/// Builds what is selected, and puts it where the context says.
+/// Builds the selected media into the context's output folder.
 ///
 /// # Errors
 /// As [`run`].
@@ -138,7 +138,7 @@ fn without_compiler(e: anyhow::Error, profile: &str, engine: Engine) -> anyhow::
     Failure::new(Kind::MissingTool, e.to_string()).help(format!("{help};\n{other}")).into()
 }
 
-/// Whether all is there, as far as sizes and times tell.
+/// Whether everything is up to date, judged by sizes and times.
 fn is_made(ctx: &Ctx, build: &Build<'_>, keys: &Keys, store: &Store) -> Result<bool> {
     if !build.publish(keys).is_current()? {
         return Ok(false);
@@ -146,7 +146,7 @@ fn is_made(ctx: &Ctx, build: &Build<'_>, keys: &Keys, store: &Store) -> Result<b
     let mut cached = Vec::new();
     for id in build.goals() {
         let node = build.planned.plan.node(id);
-        // What holds a secret was not kept; while `dist/` is current, nobody needs it.
+        // What holds a secret was not kept; while `dist/` is current, it is not needed.
         if !node.private && store.find(node, keys.key(id), Inspection::Stamps, &ctx.report)?.is_none() {
             return Ok(false);
         }
@@ -170,7 +170,7 @@ fn say_cached(ctx: &Ctx, plan: &Plan, cached: &[NodeId]) {
     }
 }
 
-/// Makes what is missing and publishes it; again, when the store turns out to have changed under it.
+/// Builds what is missing and publishes it; repeats if the store changed in between.
 fn make(ctx: &Ctx, build: &Build<'_>, keys: &Keys, store: &Store) -> Result<Published> {
     let plan = &build.planned.plan;
     let publish = build.publish(keys);
@@ -191,7 +191,7 @@ fn make(ctx: &Ctx, build: &Build<'_>, keys: &Keys, store: &Store) -> Result<Publ
     }
 }
 
-/// The result: where it is, and what it holds.
+/// Prints the output folder and its files.
 fn show(ctx: &Ctx, built: &Built) -> Result<()> {
     let Built { dir, published, secure_boot } = built;
     let published = *published;

@@ -19,7 +19,7 @@ pub struct DoctorArgs {
     pub install: bool,
 }
 
-/// A need with what was found of it.
+/// A need and the version found.
 #[derive(Debug, Serialize)]
 struct Row {
     what: String,
@@ -90,7 +90,7 @@ fn page(rows: &[Row]) -> String {
     text
 }
 
-/// The number in what a program says of itself, such as `2.47.3` in `git version 2.47.3`; all of it where there is none.
+/// The version number in a program's output, such as `2.47.3` in `git version 2.47.3`; all of it where there is none.
 fn version(said: &str) -> &str {
     let words = said.split([' ', '(', ')', '/', ',']).map(|word| word.trim_start_matches('v'));
     let is_number = |word: &&str| word.starts_with(|c: char| c.is_ascii_digit()) && word.contains('.');

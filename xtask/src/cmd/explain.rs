@@ -8,10 +8,10 @@ use buildexec::ctx::Ctx;
 use buildexec::store::{Inspection, Store, StoreEntry};
 use buildplan::{Input, Keys};
 
-/// Prints a line a node, and under each that would be built what changed since its last time.
+/// Prints one line per node and, below each that would be built, what changed since it was last built.
 ///
 /// # Errors
-/// When the store cannot be read.
+/// When the store is unreadable.
 pub(super) fn run(ctx: &Ctx, build: &Build<'_>, keys: &Keys) -> Result<()> {
     let store = Store::open(&ctx.work, &ctx.report, &ctx.runner.interrupt)?;
     let old = store.all()?;
@@ -35,7 +35,7 @@ pub(super) fn run(ctx: &Ctx, build: &Build<'_>, keys: &Keys) -> Result<()> {
     Ok(())
 }
 
-/// What `dist` would do about a node.
+/// What `dist` would do with a node.
 #[derive(Serialize)]
 struct Explained<'a> {
     stage: &'a str,

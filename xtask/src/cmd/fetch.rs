@@ -27,9 +27,9 @@ use report::table::count;
 \x20 cargo xtask fetch --update rancheros              # record a new version in media.lock\n\
 \x20 cargo xtask fetch --update linux --artifacts DIR  # record files of your own")]
 pub struct FetchArgs {
-    /// The profile; the default one of media.toml unless named.
+    /// Profile [default: default-profile in media.toml].
     pub profile: Option<String>,
-    /// Record what media.toml asks for and media.lock does not have yet, and say what vouches for it.
+    /// Record in media.lock what media.toml asks for, and print what vouches for it.
     #[arg(long)]
     pub update: bool,
     /// Where iPXE comes from [default: the profile's engine]. With --update, the sources of iPXE are fetched only if
@@ -44,7 +44,7 @@ pub struct FetchArgs {
 /// Downloads and verifies what a profile needs, so that `dist --offline` works afterwards.
 ///
 /// # Errors
-/// When a file cannot be had or is not what the lock says.
+/// When a file is unavailable or does not match the lock.
 pub fn run(ctx: &Ctx, args: &FetchArgs) -> Result<()> {
     // Before anything is downloaded: another run may be at it.
     let store = Store::open(&ctx.work, &ctx.report, &ctx.runner.interrupt)?;

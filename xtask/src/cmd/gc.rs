@@ -21,15 +21,15 @@ use report::table::{bytes, count};
 \x20 cargo xtask gc            # remove it\n\
 \x20 cargo xtask gc --all      # downloads, too")]
 pub struct GcArgs {
-    /// Remove everything that is kept between runs, downloads included.
+    /// Delete everything kept between runs, including downloads.
     #[arg(long)]
     pub all: bool,
-    /// Only say what would go.
+    /// Only print what would be deleted.
     #[arg(long)]
     pub dry_run: bool,
 }
 
-/// Removes what is not needed any more and says how much that was.
+/// Deletes what is not needed any more and prints its size.
 ///
 /// # Errors
 /// When the configuration or the disk cannot be read.

@@ -19,14 +19,14 @@ pub struct IsoArgs {
     command: IsoCommand,
 }
 
-/// What to do with an image.
+/// Operation on an image.
 #[derive(Debug, Subcommand)]
 enum IsoCommand {
-    /// List names and sizes, what firmware may start, and the partitions of a hybrid image.
+    /// List files, boot entries, and the partitions of a hybrid image.
     #[command(after_help = "Examples:\n\
 \x20 cargo xtask iso ls some.iso  # files, boot entries, partitions")]
     Ls {
-        /// The image.
+        /// ISO image to read.
         iso: Utf8PathBuf,
     },
     /// Print a file of the image.
@@ -34,21 +34,21 @@ enum IsoCommand {
 \x20 cargo xtask iso cat some.iso /isolinux.cfg                # on standard output\n\
 \x20 cargo xtask iso cat some.iso '/boot/vmlinuz-*' > vmlinuz  # the one that matches")]
     Cat {
-        /// The image.
+        /// ISO image to read.
         iso: Utf8PathBuf,
-        /// The file; case does not matter, and a `*` at the end of a name stands for anything.
+        /// Path in the image; case is ignored, and `*` at the end of a name matches anything.
         path: String,
     },
-    /// Take the files of the image out into a new folder.
+    /// Extract the image's files into a new folder.
     #[command(after_help = "Examples:\n\
 \x20 cargo xtask iso extract some.iso -C out        # all of it\n\
 \x20 cargo xtask iso extract some.iso /boot -C out  # a folder of it")]
     Extract {
-        /// The image.
+        /// ISO image to read.
         iso: Utf8PathBuf,
-        /// Take out this file or folder alone, by the rules of `cat`.
+        /// Extract only this file or folder, matched as by `cat`.
         path: Option<String>,
-        /// The folder; it must not exist yet, or be empty.
+        /// Target folder; it must be new or empty.
         #[arg(short = 'C', long, value_name = "DIR")]
         to: Utf8PathBuf,
     },
@@ -138,7 +138,7 @@ fn shown(name: &str) -> String {
 /// Hands a file over in pieces.
 fn copy(ctx: &Ctx, iso: &Iso, entry: &Entry, to: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
     if entry.kind != bootiso::EntryKind::File {
-        return Err(Failure::new(Kind::Usage, format!("{} is no file", entry.path)).into());
+        return Err(Failure::new(Kind::Usage, format!("{} is not a file", entry.path)).into());
     }
     let mut reader = iso.reader(entry);
     let mut buffer = vec![0; 1 << 20];
@@ -157,7 +157,7 @@ fn extract(ctx: &Ctx, iso: &Iso, path: Option<&str>, to: &Utf8Path) -> Result<()
     let chosen = chosen(iso, path)?;
     check_total(iso, &chosen)?;
     if fs_err::symlink_metadata(to).is_ok() && !to.read_dir_utf8().is_ok_and(|mut d| d.next().is_none()) {
-        let text = format!("{to} exists and is no empty folder");
+        let text = format!("{to} exists and is not an empty folder");
         return Err(Failure::new(Kind::Usage, text).help("name a new folder with --to").into());
     }
     let cannot = || format!("cannot write {to}");

@@ -23,75 +23,75 @@ pub struct KargsArgs {
     command: KargsCommand,
 }
 
-/// What to do with the arguments.
+/// Operation on the arguments.
 #[derive(Debug, Subcommand)]
 enum KargsCommand {
     /// Print the kernel arguments of each loader, and the cloud-config in the image.
     Show {
-        /// The image.
+        /// ISO image to read or change.
         iso: Utf8PathBuf,
     },
-    /// Put words at the end.
+    /// Append words.
     #[command(after_help = "Examples:\n\
 \x20 cargo xtask kargs append some.iso quiet panic=10     # in place\n\
 \x20 cargo xtask kargs append -o mine.iso some.iso quiet  # in a copy\n\
 \x20 cargo xtask kargs append some.iso -- -v              # a word that starts with -")]
     Append(WordsArgs),
-    /// Remove words, each named exactly or by its key.
+    /// Remove words, given exactly or by their key.
     #[command(after_help = "Examples:\n\
 \x20 cargo xtask kargs delete some.iso quiet console=ttyS0  # these words\n\
 \x20 cargo xtask kargs delete some.iso console              # all of this key")]
     Delete(WordsArgs),
-    /// Give words another value: `key=new`, or `key=old=new` where a key is there more than once.
+    /// Change values: `key=new`, or `key=old=new` for a key that occurs more than once.
     #[command(after_help = "Examples:\n\
 \x20 cargo xtask kargs replace some.iso panic=30           # another value\n\
 \x20 cargo xtask kargs replace some.iso console=tty1=tty0  # of the one that says tty1")]
     Replace(WordsArgs),
-    /// Put back arguments and cloud-config as they were built.
+    /// Restore arguments and cloud-config as they were built.
     #[command(after_help = "Examples:\n\
 \x20 cargo xtask kargs reset some.iso --update-sums  # and the lists beside it")]
     Reset(TargetArgs),
-    /// Put a cloud-config into the image's config initrd.
+    /// Write a cloud-config into the image's config initrd.
     #[command(after_help = "Examples:\n\
 \x20 cargo xtask kargs embed-config some.iso cloud-config.yml  # checked first")]
     EmbedConfig {
         /// The target.
         #[command(flatten)]
         target: TargetArgs,
-        /// The cloud-config.
+        /// Cloud-config to embed.
         file: Utf8PathBuf,
     },
 }
 
-/// An edit with words.
+/// Options of an edit with words.
 #[derive(Args, Debug)]
 struct WordsArgs {
     /// The target.
     #[command(flatten)]
     target: TargetArgs,
-    /// Words as the kernel reads them, each an argument of its own; `--` in front of one that starts with `-`.
+    /// Kernel arguments, one word each; put `--` before words that start with `-`.
     #[arg(required = true, value_name = "WORD")]
     words: Vec<String>,
 }
 
-/// The image to change, and where the result goes.
+/// The image to change, and the destination.
 #[derive(Args, Clone, Debug)]
 struct TargetArgs {
-    /// The image; it is changed in place.
+    /// ISO image; changed in place without --output.
     iso: Utf8PathBuf,
-    /// Write a changed copy here and leave the image; `-` is standard output.
+    /// Write a changed copy here and leave the image unchanged; `-` is standard output.
     #[arg(short, long, value_name = "FILE")]
     output: Option<Utf8PathBuf>,
-    /// Bring the checksums, manifest, SBOM and provenance beside the result up to date.
+    /// Update the checksums, manifest, SBOM and provenance beside the result.
     ///
     /// `verify` then still says that parameters or their embed areas are not what the profile promises, as is true of a
     /// changed image. `kargs reset --update-sums` puts everything back.
     #[arg(long)]
     update_sums: bool,
-    /// Who reads the arguments, such as `rancheros-1.5.8`, where the image does not say it.
+    /// OS that reads the arguments, such as `rancheros-1.5.8`, if the image does not say.
     #[arg(long)]
     os: Option<Os>,
-    /// Write despite errors and near misses of known keys, and overwrite the file of --output.
+    /// Write despite errors and probable typos, and overwrite the --output file.
     #[arg(long)]
     force: bool,
 }
@@ -129,7 +129,7 @@ pub fn run(ctx: &Ctx, args: &KargsArgs) -> Result<()> {
 fn words(args: &WordsArgs) -> Result<Vec<String>> {
     let file = args.words.iter().find(|w| Utf8Path::new(w).is_file());
     if let Some(file) = file.filter(|_| !args.target.force) {
-        let text = format!("`{file}` is a file here, and stands where kernel arguments do");
+        let text = format!("`{file}` is a file here, but kernel arguments are expected");
         return Err(Failure::new(Kind::Usage, text)
             .help("name one image: a pattern such as `*.iso` may stand for more; --force takes it as a word")
             .into());
@@ -155,7 +155,7 @@ fn reader(target: &TargetArgs, state: &ImageArgs) -> Os {
     target.os.or_else(|| state.os.as_ref()?.parse().ok()).unwrap_or(Os::Linux)
 }
 
-/// Stops at errors and near misses, unless they are forced.
+/// Fails on errors and probable typos, unless forced.
 fn refuse<'d>(target: &TargetArgs, of: &str, found: impl Iterator<Item = &'d Diagnostic>) -> Result<()> {
     let (mut errors, mut misses) = (0, 0);
     for diagnostic in found {
@@ -175,7 +175,7 @@ fn refuse<'d>(target: &TargetArgs, of: &str, found: impl Iterator<Item = &'d Dia
 fn show(ctx: &Ctx, path: &Utf8Path) -> Result<()> {
     let state = kargs::show(&Iso::open(path)?, None)?;
     if !state.agree {
-        ctx.report.warn("the loaders do not say the same");
+        ctx.report.warn("the loaders disagree");
     }
     if ctx.globals.json {
         ctx.report.out_json(&state);
@@ -192,7 +192,7 @@ fn text(state: &ImageArgs) -> String {
         if rows.is_empty() { String::new() } else { table(&["FILE", "ENTRY", "ARGUMENTS"], &rows) };
     match state.pristine {
         Some(true) => text += "\nas built\n",
-        Some(false) => text += "\nchanged since it was built; `kargs reset` takes that back\n",
+        Some(false) => text += "\nchanged since it was built; `kargs reset` undoes that\n",
         None => {}
     }
     if !state.unreached.is_empty() {
@@ -226,7 +226,7 @@ fn edit(ctx: &Ctx, target: &TargetArgs, edit: &Edit) -> Result<()> {
     write(ctx, target, &iso, &plan)
 }
 
-/// Checks the lines as they will be. What was found in them before the edit is not said again.
+/// Checks the new lines; remarks on the old ones are not repeated.
 fn check(ctx: &Ctx, target: &TargetArgs, before: &ImageArgs, after: &ImageArgs) -> Result<()> {
     let os = reader(target, after);
     let known: Vec<_> = found(before, os).into_iter().map(|(_, d)| (d.code.id, d.message)).collect();
@@ -262,7 +262,7 @@ fn found(state: &ImageArgs, os: Os) -> Vec<(String, Diagnostic)> {
     found
 }
 
-/// Where nobody says which system reads the arguments, words that only RancherOS reads say it.
+/// Where the system that reads the arguments is not given, words that only RancherOS reads say it.
 fn near_misses(line: String) -> Vec<(String, Diagnostic)> {
     let Ok(os) = "rancheros-1.5.8".parse() else { return Vec::new() };
     let context = Context { on_medium: true, ..Context::default() };
@@ -301,7 +301,7 @@ fn write(ctx: &Ctx, target: &TargetArgs, iso: &Iso, plan: &PreparedEdit) -> Resu
     if plan.unreached.is_empty() { Ok(()) } else { Err(incomplete(plan, "all others were")) }
 }
 
-/// The places that an edit did not reach were named; the exit code says that there are some.
+/// The places that an edit did not reach were named; the exit code says so.
 fn incomplete(plan: &PreparedEdit, rest: &str) -> anyhow::Error {
     let text = format!("{} could not be changed; {rest}", count(plan.unreached.len(), "place"));
     Failure::new(Kind::Incomplete, text)

@@ -43,7 +43,7 @@ impl Lists {
             false => None,
             true => Some(
                 serde_json::from_slice(&read_limited(&path, TEXT_LIMIT)?)
-                    .explain(Kind::Input, || format!("{path} is no manifest of this program"))?,
+                    .explain(Kind::Input, || format!("{path} is not a manifest of this program"))?,
             ),
         };
         Ok(Some(Self { folder: folder.to_owned(), name: name.to_owned(), listed, manifest }))
@@ -71,7 +71,7 @@ impl Lists {
         checks.judge().context("neither the image nor the lists are changed")
     }
 
-    /// Brings the lists up to date, or says that they are not.
+    /// Updates the lists, or warns that they are out of date.
     ///
     /// # Errors
     /// When something cannot be read or written.
@@ -103,7 +103,7 @@ impl Lists {
         Ok(())
     }
 
-    /// Puts new digests of what was written into a list, where it has these files; all else stays.
+    /// Replaces the digests of written files in a list; the rest stays.
     fn list(&self, list: &str, digits: usize, digest: impl Fn(&Utf8Path) -> Result<String>) -> Result<()> {
         let path = self.folder.join(list);
         if !path.is_file() {

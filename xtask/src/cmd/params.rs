@@ -18,48 +18,48 @@ use report::table::count;
 /// Arguments of `params`.
 #[derive(Args, Debug)]
 pub struct ParamsArgs {
-    /// What to do with the parameters.
+    /// Operation on the parameters.
     #[command(subcommand)]
     action: ParamsCommand,
 }
 
 #[derive(Debug, Subcommand)]
 enum ParamsCommand {
-    /// Say what is wrong with parameters and the cloud-config, what the boot would make of it, and what to do.
+    /// Check parameters and cloud-config; explain each problem, its effect and the fix.
     Check(LineInput),
-    /// Print what the OS's configuration will hold, as YAML, with defaults marked.
+    /// Print the resulting OS configuration as YAML, with defaults marked.
     Explain(LineInput),
-    /// List the keys that there are: type, since and until when, default.
+    /// List the known keys: type, versions, default.
     List(ListArgs),
-    /// Read command lines from standard input; print what the OS makes of each, one JSON tree a line.
+    /// Read command lines from standard input; print the parsed result, one JSON tree per line.
     ///
-    /// A line that takes the parser's process down gives "PANIC", one that it never finishes "HANG". With --json a
+    /// A line that crashes the parser gives "PANIC", one that it never finishes "HANG". With --json a
     /// float stays one: 1e5 is 100000.0, and NaN is {"float":"NaN"}.
     Parse(ParseArgs),
     /// Write the files that the Docker system makes of parameters and cloud-configs, with the program it does it with.
     RenderSystem(render_system::RenderArgs),
 }
 
-/// Whose parameters.
+/// The parameters to work on.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n\
 \x20 cargo xtask params check                                                  # those of the default profile\n\
 \x20 cargo xtask params check --os rancheros-1.5.8 --line 'rancher.debug=yes'  # a line\n\
 \x20 cargo xtask params explain rancheros                                      # what the OS makes of them")]
 struct LineInput {
-    /// A profile of media.toml; the default one unless named.
+    /// Profile [default: default-profile in media.toml].
     profile: Option<String>,
-    /// A line instead of a profile's.
+    /// Kernel command line to use instead of a profile's.
     #[arg(long, requires = "os", conflicts_with = "profile", allow_hyphen_values = true)]
     line: Option<String>,
-    /// Who reads the line: `rancheros-1.5.8`, `burmillaos-1.9.3`, `docker-1`, `smoke`, `linux`.
+    /// OS that reads the line: `rancheros-1.5.8`, `burmillaos-1.9.3`, `docker-1`, `smoke`, `linux`.
     #[arg(long, requires = "line")]
     os: Option<Os>,
 }
 
 #[derive(Args, Debug)]
 struct ListArgs {
-    /// Only keys with this in their name or description.
+    /// Only keys whose name or description contains this.
     pattern: Option<String>,
     /// Only keys of this OS, with its defaults.
     #[arg(long)]
@@ -68,7 +68,7 @@ struct ListArgs {
 
 #[derive(Args, Debug)]
 struct ParseArgs {
-    /// Whose parser: `rancheros-1.5.8`, `burmillaos-1.9.3`, `docker-1`, `smoke`, `linux`.
+    /// OS whose parser to use: `rancheros-1.5.8`, `burmillaos-1.9.3`, `docker-1`, `smoke`, `linux`.
     #[arg(long)]
     os: Os,
 }
@@ -76,7 +76,7 @@ struct ParseArgs {
 /// Runs `params`.
 ///
 /// # Errors
-/// [`Kind::Params`] when there are errors in the parameters, and what reading files meets.
+/// [`Kind::Params`] for errors in the parameters; errors reading files.
 pub fn run(ctx: &Ctx, args: &ParamsArgs) -> Result<()> {
     match &args.action {
         ParamsCommand::Check(subject) => check(ctx, subject),
@@ -134,7 +134,7 @@ fn check_profile(ctx: &Ctx, profile: &Profile) -> Result<Vec<Checked>> {
 /// The text of a profile's cloud-config.
 ///
 /// # Errors
-/// When it cannot be read, or is no text: says what it is instead.
+/// When it cannot be read, or is not text: says what it is instead.
 pub(super) fn read_cloud_config(ctx: &Ctx, file: &str) -> Result<String> {
     let bytes = fs_err::read(ctx.root.join(file)).explain(Kind::Config, || format!("cannot read {file}"))?;
     let text =

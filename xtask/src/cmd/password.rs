@@ -10,7 +10,7 @@ use buildexec::ctx::Ctx;
 use buildexec::run::read_limited;
 use failure::{Explain as _, Failure, Kind};
 
-/// Sources of a password; one at most.
+/// Sources of a password, at most one.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[group(multiple = false)]
 pub struct PasswordArgs {
@@ -23,7 +23,7 @@ pub struct PasswordArgs {
     /// Take the password from this file's first line.
     #[arg(long, value_name = "FILE")]
     pub password_file: Option<Utf8PathBuf>,
-    /// Make a password of 20 letters and digits, and print it once.
+    /// Generate a password of 20 letters and digits and print it once.
     #[arg(long)]
     pub generate_password: bool,
 }
@@ -60,8 +60,8 @@ fn check(password: &str) -> Result<()> {
         return Err(Failure::new(Kind::Usage, "the password is empty").into());
     }
     if password == "rancher" {
-        return Err(Failure::new(Kind::Params, "the password `rancher` is the first that anyone tries")
-            .help("choose another, or let --generate-password make one")
+        return Err(Failure::new(Kind::Params, "`rancher` is the first password that attackers try")
+            .help("choose another, or use --generate-password")
             .into());
     }
     Ok(())

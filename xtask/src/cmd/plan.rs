@@ -16,12 +16,12 @@ pub struct PlanArgs {
     /// What to plan.
     #[command(flatten)]
     pub selection: Selection,
-    /// As what.
+    /// Output format.
     #[arg(long, value_enum, default_value = "text")]
     pub format: Format,
 }
 
-/// Prints the plan of a profile's media, and does nothing.
+/// Prints the plan of a profile's media.
 ///
 /// # Errors
 /// When the profile cannot be made here.

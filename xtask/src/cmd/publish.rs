@@ -1,5 +1,5 @@
 //! `cargo xtask publish`: what the release job does, outside GitHub as well. A folder is the target: a registry
-//! would need a client that nobody keeps well and small, and any web server serves a folder.
+//! would need a client, and no small, well-kept one exists, and any web server serves a folder.
 
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
@@ -20,7 +20,7 @@ use trust::{
 /// Arguments of `publish`.
 #[derive(Debug, clap::Args)]
 pub struct PublishArgs {
-    /// The profile; the default one of media.toml unless named.
+    /// Profile [default: default-profile in media.toml].
     #[arg(conflicts_with = "from")]
     pub profile: Option<String>,
     /// Where iPXE comes from [default: the profile's engine].
@@ -29,25 +29,25 @@ pub struct PublishArgs {
     /// What signs the netboot tree.
     #[command(flatten)]
     pub netboot_key: NetbootKeyArgs,
-    /// Take these folders, each as `dist` wrote it, instead of building: what the jobs of a matrix made.
+    /// Publish these folders, written by `dist`, instead of building: the results of matrix jobs.
     #[arg(long, value_name = "DIR", num_args = 1..)]
     pub from: Vec<Utf8PathBuf>,
-    /// The folder of the release.
+    /// Folder of the release.
     #[arg(long, value_name = "DIR")]
     pub to: Utf8PathBuf,
-    /// The tag that is released: the notes are its section of CHANGELOG.md, and it is part of the dated channel's
-    /// name. Also as git has it, `refs/tags/v1.2.3`; a branch, `refs/heads/main`, is as none. Without a tag, the notes
+    /// Tag to release: its section of CHANGELOG.md becomes the notes, and it is part of the dated channel's
+    /// name. Full refs (`refs/tags/v1.2.3`) are accepted; a branch, `refs/heads/main`, counts as no tag. Without a tag, the notes
     /// are the newest section.
     #[arg(long, value_name = "TAG")]
     pub tag: Option<String>,
-    /// The dated channel's name; the date of media.lock unless given, and the tag, if there is one:
+    /// The dated channel's name; by default the date of media.lock, and the tag if there is one:
     /// `2025-11-25-v1.2.3`.
     #[arg(long, value_name = "NAME")]
     pub channel: Option<String>,
-    /// A minisign public key that each folder must be signed by.
+    /// Minisign public key that must have signed each folder.
     #[arg(long, value_name = "PUB")]
     pub key: Option<Utf8PathBuf>,
-    /// Do it. Without this, everything is checked and the plan is printed.
+    /// Write the release. Without this, check everything and print the plan.
     #[arg(long)]
     pub execute: bool,
 }
@@ -72,7 +72,7 @@ pub fn run(ctx: &Ctx, args: &PublishArgs) -> Result<()> {
     if args.execute {
         release::write(&to, &channels, &parts, &notes)?;
     } else {
-        ctx.report.note("nothing is written; --execute writes it");
+        ctx.report.note("nothing was written; --execute writes the release");
     }
     let verb = if args.execute { "wrote" } else { "would write" };
     let line = |verb: &str, channel: &Channel, part: &ReleaseFolder| {
@@ -90,7 +90,7 @@ pub fn run(ctx: &Ctx, args: &PublishArgs) -> Result<()> {
 /// The notes, looked through as the media are: they are published as well.
 fn read_notes(ctx: &Ctx, tag: Option<&str>) -> Result<String> {
     let changelog = fs_err::read_to_string(ctx.root.join("CHANGELOG.md"));
-    let none = || "cannot read CHANGELOG.md, whose section is what a release says of itself".to_owned();
+    let none = || "cannot read CHANGELOG.md, which holds the release notes".to_owned();
     let notes = notes::section(&changelog.explain(Kind::Config, none)?, tag)?;
     fs_err::create_dir_all(&ctx.work)?;
     let dir = tempfile::Builder::new().prefix("notes-").tempdir_in(&ctx.work)?;

@@ -17,16 +17,16 @@ use report::table::count;
 \x20 cargo xtask params render-system docker --to out               # a profile's line and cloud-config\n\
 \x20 cargo xtask params render-system --cloud-config c.yml --to out  # files of your own")]
 pub(super) struct RenderArgs {
-    /// A profile of media.toml whose `os` is `docker-1`.
+    /// Profile of media.toml whose `os` is `docker-1`.
     #[arg(required_unless_present_any = ["line", "cloud_config"])]
     profile: Option<String>,
-    /// A kernel command line instead of a profile's.
+    /// Kernel command line to use instead of a profile's.
     #[arg(long, conflicts_with = "profile", allow_hyphen_values = true)]
     line: Option<String>,
-    /// A cloud-config instead of a profile's; given again, each is over the ones before it.
+    /// Cloud-config to use instead of a profile's (repeatable; later ones override earlier ones).
     #[arg(long, value_name = "FILE", conflicts_with = "profile")]
     cloud_config: Vec<Utf8PathBuf>,
-    /// A new folder for the files.
+    /// New folder for the files.
     #[arg(long, value_name = "DIR")]
     to: Utf8PathBuf,
 }

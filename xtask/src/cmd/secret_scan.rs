@@ -9,18 +9,18 @@ use trust::secret_scan;
 /// Arguments of `secret-scan`.
 #[derive(Debug, clap::Args)]
 pub struct SecretScanArgs {
-    /// Folders or files to look through.
+    /// Folders or files to scan.
     #[arg(required = true, value_name = "DIR|FILE")]
     pub paths: Vec<Utf8PathBuf>,
-    /// Let passwords, keys and tokens pass, as `publish-secrets = true` in a profile does.
+    /// Allow passwords, keys and tokens, as `publish-secrets = true` in a profile does.
     #[arg(long)]
     pub secrets: bool,
-    /// Let pass what is damaged or packed in a way that is not known here; it is only warned of.
+    /// Warn about unreadable content instead of failing.
     #[arg(long)]
     pub allow_unread: bool,
 }
 
-/// Looks through everything given, and what is inside it.
+/// Scans the given files and everything inside them.
 ///
 /// # Errors
 /// [`failure::Kind::Leak`] with each find.
@@ -43,7 +43,7 @@ pub fn run(ctx: &Ctx, args: &SecretScanArgs) -> Result<()> {
     all.refuse(secret_scan::Allow { secrets: args.secrets, unread: args.allow_unread })
 }
 
-/// What could not be looked into is said, since nothing is promised of it.
+/// Names what could not be scanned.
 pub(super) fn show(ctx: &Ctx, scan: &secret_scan::Scan) {
     for unread in &scan.unread {
         ctx.report.warn(format!("not looked into: {unread}"));

@@ -54,17 +54,17 @@ pub struct ServeArgs {
     /// The private key of --tls-cert, PEM, without a password.
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     pub tls_key: Option<Utf8PathBuf>,
-    /// Serve this folder instead of a profile's.
+    /// Folder to serve instead of a profile's.
     #[arg(long, value_name = "FOLDER", conflicts_with = "profile")]
     pub tree: Option<Utf8PathBuf>,
     /// Also answer PXE requests on the network of the address listened on (proxy DHCP and TFTP, by dnsmasq), for
     /// machines that boot without our ISO. Addresses still come from the network's own DHCP server.
     #[arg(long, group = "boots")]
     pub dhcp: bool,
-    /// Be the DHCP server of a network that has none, and give out these addresses.
+    /// Act as the DHCP server of a network without one, and give out these addresses.
     #[arg(long, value_name = "FIRST-LAST", requires = "boots")]
     pub dhcp_range: Option<fleet::Range>,
-    /// Print the configuration with which another server does the same for a fleet, and serve nothing.
+    /// Print the equivalent configuration of another server, and serve nothing.
     #[arg(long, value_enum, group = "boots")]
     pub print: Option<Print>,
 }
@@ -85,7 +85,7 @@ fn listen_address(text: &str) -> Result<SocketAddr, String> {
 /// Serves until Ctrl-C.
 ///
 /// # Errors
-/// When the address is taken or there is nothing to serve.
+/// When the address is taken or nothing was built to serve.
 pub fn run(ctx: &Ctx, args: &ServeArgs) -> Result<()> {
     let site = Site::new(ctx, args)?;
     if let Some(server) = args.print {
@@ -205,7 +205,7 @@ impl Site {
 
     fn config(&self, ctx: &Ctx, args: &ServeArgs) -> ServerConfig {
         let addr = args.listen.unwrap_or_else(|| usual_address(&self.base_url));
-        // Whoever is answered by our DHCP is told where we are.
+        // Machines that our DHCP answers are told our address.
         if let Some(text) = self.elsewhere(addr, own_address()).filter(|_| !args.dhcp) {
             ctx.report.warn(text);
         }
@@ -343,7 +343,7 @@ fn watch(
     Ok(())
 }
 
-/// The live view: machines that stopped first, since a terminal may be too small for all.
+/// The live view: stalled machines first, since a terminal may be too small for all.
 fn shown(lines: &[MachineLine]) -> Vec<String> {
     let mut lines: Vec<&MachineLine> = lines.iter().collect();
     lines.sort_by_key(|l| !l.state.is_trouble());

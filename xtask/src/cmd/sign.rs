@@ -13,13 +13,13 @@ use trust::verify::sign;
 #[command(after_help = "Examples:\n\
 \x20 cargo xtask sign dist/rancheros --key release.key  # asks for its password")]
 pub struct SignArgs {
-    /// The folder with `SHA256SUMS`.
+    /// Folder with `SHA256SUMS`.
     #[arg(value_name = "DIR")]
     pub dir: Utf8PathBuf,
-    /// A minisign secret key.
+    /// Minisign secret key.
     #[arg(long, value_name = "FILE")]
     pub key: Utf8PathBuf,
-    /// Where the key's password comes from.
+    /// Source of the key's password.
     #[command(flatten)]
     pub password: KeyPassword,
 }
@@ -54,7 +54,7 @@ impl KeyPassword {
 /// Signs a folder.
 ///
 /// # Errors
-/// [`Kind::Usage`] when key or password are wrong.
+/// [`Kind::Usage`] for a wrong key or password.
 pub fn run(ctx: &Ctx, args: &SignArgs) -> Result<()> {
     let dir = ctx.absolute(args.dir.clone())?;
     let path = with(ctx, &dir, &args.key, &args.password)?;

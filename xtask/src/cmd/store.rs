@@ -15,7 +15,7 @@ use report::table::bytes;
 /// Arguments of `store`.
 #[derive(Debug, clap::Args)]
 pub struct StoreArgs {
-    /// What to do with it.
+    /// Operation on the store.
     #[command(subcommand)]
     pub command: StoreCommand,
 }
@@ -31,7 +31,7 @@ pub enum StoreCommand {
 \x20 cargo xtask store check           # name what is damaged\n\
 \x20 cargo xtask store check --remove  # remove it: `dist` builds it again")]
     Check {
-        /// Remove what is damaged, so that the next `dist` builds it again.
+        /// Delete damaged entries, so that the next `dist` rebuilds them.
         #[arg(long)]
         remove: bool,
     },

@@ -29,7 +29,7 @@ pub struct TestArgs {
     /// Write what the attacks tried, and what held, to docs/reliability.md.
     #[arg(long, requires = "long")]
     pub report: bool,
-    /// Run only this step; may be given several times.
+    /// Run only this step (repeatable).
     #[arg(long, value_name = "STEP")]
     pub only: Vec<String>,
 }

@@ -49,16 +49,16 @@ pub struct VariantsArgs {
     /// Kernel parameters of one variant; `NAME: ` in front names its file.
     #[arg(long, value_name = "PARAMETERS")]
     pub set: Vec<String>,
-    /// A file with a variant per line, as in --set; `#` begins a comment.
+    /// File with one variant per line, as in --set; `#` begins a comment.
     #[arg(long, value_name = "FILE", required_unless_present = "set")]
     pub from: Option<Utf8PathBuf>,
-    /// Put the parameters behind the profile's instead of in their place.
+    /// Append the parameters to the profile's instead of replacing them.
     #[arg(long)]
     pub append: bool,
     /// Folder for the images, SHA256SUMS and SHA512SUMS.
     #[arg(long, value_name = "DIR")]
     pub to: Utf8PathBuf,
-    /// Overwrite files that are there.
+    /// Overwrite existing files.
     #[arg(long)]
     pub force: bool,
     /// Look for release files here before downloading.

@@ -18,31 +18,31 @@ use trust::verify::{self, Checks, Subject, Verdict, expect::Expected, rebuild, r
 /// Arguments of `verify`.
 #[derive(Debug, clap::Args)]
 pub struct VerifyArgs {
-    /// A folder as `dist` or `publish` writes it, one file of such a folder, an ISO alone, or the address of a folder.
+    /// Folder written by `dist` or `publish`, one file of it, a single ISO, or the address of a folder.
     #[arg(value_name = "DIR|FILE|URL")]
     pub what: String,
-    /// A minisign public key: the media must be signed by it.
+    /// Minisign public key that must have signed the media.
     #[arg(long, value_name = "PUB")]
     pub key: Option<Utf8PathBuf>,
     /// A certificate that iPXE of these media trusts [default: netboot.roots of media.toml].
     #[arg(long, value_name = "FILE")]
     pub netboot_root: Vec<Utf8PathBuf>,
-    /// Build the media again from what the manifest names, in a folder of its own, and compare every byte.
+    /// Rebuild the media from the manifest's inputs in a separate folder, and compare every byte.
     #[arg(long, group = "sources")]
     pub rebuild: bool,
-    /// Get what kernel, initrd and GRUB are made of, when this machine would make them of the same, and compare them.
+    /// Fetch the sources of kernel, initrd and GRUB and compare them (if tool versions match).
     #[arg(long, group = "sources")]
     pub fetch: bool,
-    /// What could not be checked counts as broken, but for a signature that --key does not ask for.
+    /// Treat skipped checks as failures, except an unrequested signature.
     #[arg(long)]
     pub strict: bool,
-    /// The password that the media were made with, which the parameters hold.
+    /// Password that the media were built with.
     #[command(flatten)]
     pub password: PasswordArgs,
-    /// With --rebuild: a clone of iPXE's repository, tried instead of those in media.toml.
+    /// With --rebuild: clone of iPXE's repository to use instead of those in media.toml.
     #[arg(long, value_name = "PATH|URL", requires = "rebuild")]
     pub ipxe_repo: Option<String>,
-    /// With --fetch or --rebuild: a folder that is searched for released files before the network is.
+    /// With --fetch or --rebuild: look for release files here before downloading.
     #[arg(long, value_name = "DIR", requires = "sources")]
     pub artifacts: Option<Utf8PathBuf>,
 }
@@ -86,7 +86,7 @@ pub fn run(ctx: &Ctx, args: &VerifyArgs) -> Result<()> {
     }
     show(ctx, &checks);
     if whole.only.is_some() && whole.manifest.is_none() && !sums::is_there(&whole.dir, sums::SHA256) {
-        ctx.report.warn("neither a list nor a manifest is beside this file: only what is shown was checked, not that it is whole");
+        ctx.report.warn("no list or manifest beside this file: only the checks shown were made");
     }
     if args.strict { checks.judge_strictly() } else { checks.judge() }
 }
@@ -183,7 +183,7 @@ fn refuse_folder_of_media(ctx: &Ctx, dir: &Utf8Path) -> Result<()> {
     .into())
 }
 
-/// What there is to check in `dir`, or of the file `only` in it.
+/// The checks of `dir`, or of the file `only` in it.
 pub(super) fn subject<'a>(
     ctx: &'a Ctx,
     loaded: Option<&'a Loaded>,
@@ -202,7 +202,7 @@ pub(super) fn subject<'a>(
     let expected = match (loaded, &profile) {
         (None, _) => Err(anyhow::anyhow!(verify::NO_REPOSITORY)),
         (Some(loaded), Some(profile)) => expected(ctx, loaded, profile, manifest.as_ref(), password),
-        (Some(_), None) => Err(anyhow::anyhow!("nothing tells which profile it is")),
+        (Some(_), None) => Err(anyhow::anyhow!("the profile is unknown")),
     };
     Subject { ctx, loaded, dir, only, expected: expected.map_err(|e| format!("{e:#}")), manifest, profile }
 }
@@ -225,9 +225,7 @@ fn expected(
 /// Builds into a target folder of its own, so that nothing that was built before is believed.
 fn build_again(ctx: &Ctx, subject: &Subject<'_>, args: &VerifyArgs, checks: &mut Checks) -> Result<()> {
     let Some(manifest) = &subject.manifest else {
-        return Err(
-            Failure::new(Kind::Digest, "without a manifest there is nothing to build again from").into()
-        );
+        return Err(Failure::new(Kind::Digest, "rebuilding needs a manifest").into());
     };
     let own = ctx.temporary("verify-")?;
     let own_dir = Utf8PathBuf::try_from(own.path().to_owned())?;

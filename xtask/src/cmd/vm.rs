@@ -31,18 +31,18 @@ pub struct VmArgs {
 
 #[derive(Debug, clap::Subcommand)]
 enum VmCommand {
-    /// Run a profile's machine, with its netboot tree served and its console shown.
+    /// Run a profile's machine: serve its netboot tree and show its console.
     ///
     /// Its disk stays in target/media/vm/machines until `vm rm`. Ctrl-C switches the machine off.
     Run(RunArgs),
-    /// Boot a profile's media in every way, and prove that failures are noticed.
+    /// Boot a profile's media in every way, and check that failures are detected.
     ///
     /// Exits with 10 when a scenario failed. With MEDIA_REQUIRE_VM=1 in the environment, a missing QEMU or UEFI
     /// firmware is a failure too.
     Test(VmTestArgs),
-    /// List the machines that `vm run` has made.
+    /// List the machines that `vm run` created.
     Ls,
-    /// Remove a machine of `vm run` and its disks; files that a person put beside them stay.
+    /// Remove a machine of `vm run` and its disks; other files in the folder are kept.
     Rm(RmArgs),
 }
 
@@ -53,15 +53,15 @@ enum VmCommand {
 \x20 cargo xtask vm run --firmware uefi --gui           # with UEFI, and a window\n\
 \x20 cargo xtask vm run --backend virtualbox --dry-run  # the commands that VirtualBox would be given")]
 struct RunArgs {
-    /// The profile (the default one, unless given).
+    /// Profile [default: default-profile in media.toml].
     profile: Option<String>,
-    /// What runs the machine.
+    /// Virtual machine monitor.
     #[arg(long, value_enum, default_value_t, value_name = "NAME")]
     backend: BackendChoice,
-    /// What it boots from.
+    /// Boot medium.
     #[arg(long, value_enum, default_value_t, value_name = "WHAT")]
     from: BootMedium,
-    /// The firmware, unless it is the profile's.
+    /// Firmware [default: the profile's].
     #[arg(long, value_enum)]
     firmware: Option<Firmware>,
     /// Port on 127.0.0.1 that leads to the guest's SSH, 0 for none [default: `ssh-port` of the profile].
@@ -70,19 +70,19 @@ struct RunArgs {
     /// Show the machine's screen in a window.
     #[arg(long)]
     gui: bool,
-    /// Once the guest is up, take a picture of its screen (PNG, with an old QEMU PPM).
+    /// Save a screenshot once the guest is up (PNG; PPM with an old QEMU).
     #[arg(long, value_name = "FILE")]
     screenshot: Option<Utf8PathBuf>,
-    /// Reset the machine each time it is up, and end when it came up N times.
+    /// Reset the machine each time it is up; exit after N boots.
     #[arg(long, value_name = "N", conflicts_with = "once")]
     reset_loop: Option<u32>,
-    /// End once the guest is up.
+    /// Exit once the guest is up.
     #[arg(long)]
     once: bool,
-    /// Print the commands, and run none.
+    /// Print the commands without running them.
     #[arg(long)]
     dry_run: bool,
-    /// The shell that --dry-run prints for [default: powershell on Windows, else sh].
+    /// Shell to print commands for [default: powershell on Windows, else sh].
     #[arg(long, value_enum, requires = "dry_run", value_name = "SHELL")]
     shell: Option<ScriptShell>,
 }
@@ -90,18 +90,18 @@ struct RunArgs {
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n\
 \x20 cargo xtask vm test                                   # every scenario, with the default profile\n\
-\x20 cargo xtask vm test --list                            # what there is\n\
+\x20 cargo xtask vm test --list                            # list the scenarios\n\
 \x20 cargo xtask vm test rancheros --scenario iso-cd-uefi  # one of them")]
 struct VmTestArgs {
-    /// The profile (the default one, unless given).
+    /// Profile [default: default-profile in media.toml].
     profile: Option<String>,
-    /// Only this scenario; may come more than once.
+    /// Only this scenario (repeatable).
     #[arg(long = "scenario", value_name = "NAME")]
     scenarios: Vec<String>,
-    /// What runs the machines.
+    /// Virtual machine monitor.
     #[arg(long, value_enum, default_value_t, value_name = "NAME")]
     backend: BackendChoice,
-    /// Also scenarios that take long, and a hundred power cuts instead of ten.
+    /// Also run long scenarios, and a hundred power cuts instead of ten.
     #[arg(long)]
     long: bool,
     /// Cut the power N times at random moments, from the ISO and from the network: the counter of the guest never goes
@@ -111,22 +111,22 @@ struct VmTestArgs {
     /// Boot with each kind of disk that is not blank: `autoformat` must change nothing of it.
     #[arg(long, conflicts_with_all = ["scenarios", "long", "torture"])]
     disks: bool,
-    /// List the scenarios, and boot nothing.
+    /// List the scenarios without booting.
     #[arg(long)]
     list: bool,
 }
 
 #[derive(Debug, clap::Args)]
 struct RmArgs {
-    /// The profile.
+    /// Profile that the machine was made from.
     profile: String,
-    /// What ran the machine.
+    /// Virtual machine monitor.
     #[arg(long, value_enum, default_value_t, value_name = "NAME")]
     backend: BackendChoice,
-    /// Print the commands, and remove nothing.
+    /// Print the commands without running them.
     #[arg(long)]
     dry_run: bool,
-    /// The shell that --dry-run prints for [default: powershell on Windows, else sh].
+    /// Shell to print commands for [default: powershell on Windows, else sh].
     #[arg(long, value_enum, requires = "dry_run", value_name = "SHELL")]
     shell: Option<ScriptShell>,
 }
@@ -302,7 +302,7 @@ fn remove(ctx: &Ctx, args: &RmArgs) -> Result<()> {
     if left.is_empty() {
         ctx.report.note(format!("removed {}", home.dir));
     } else {
-        ctx.report.warn(format!("{} keeps what is not ours: {}", home.dir, left.join(", ")));
+        ctx.report.warn(format!("{} keeps files that are not ours: {}", home.dir, left.join(", ")));
     }
     Ok(())
 }

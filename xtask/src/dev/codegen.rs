@@ -121,7 +121,7 @@ fn cli() -> String {
     root.build();
     reference(&root, &mut text);
     text += "\n## Exit codes\n\n| Code | Kind | Meaning |\n| ---: | --- | --- |\n";
-    text += "| 0 | | What was asked for is done. |\n| 1 | | Anything that has no kind of its own. |\n";
+    text += "| 0 | | Success. |\n| 1 | | Any other failure. |\n";
     for kind in Kind::ALL {
         text += &format!("| {} | {kind:?} | {} |\n", kind.exit_code(), kind.about());
     }

@@ -1,7 +1,7 @@
 //! Checks of the source as a whole: dependencies, documentation, spelling, the oldest Rust.
 //!
 //! The programs come from the Python registry, with the linters of `lint`. What needs more than that (RustSec's
-//! database is on GitHub, an older toolchain comes by rustup) is skipped by name where it cannot be had.
+//! database is on GitHub, an older toolchain comes by rustup) is skipped by name where it is unavailable.
 
 use anyhow::Result;
 use xshell::cmd;
@@ -116,7 +116,7 @@ pub fn oldest_rust(ctx: &Ctx, install: bool) -> Result<End> {
     cmd!(sh, "cargo +{oldest} check --quiet --locked --workspace --all-targets --target-dir target/oldest")
         .run()
         .explain(Kind::Command, || {
-            format!("Rust {oldest}, which Cargo.toml promises, does not compile this")
+            format!("this does not compile with Rust {oldest}, the minimum in Cargo.toml")
         })?;
     Ok(End::Passed)
 }

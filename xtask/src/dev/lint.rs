@@ -168,7 +168,7 @@ fn files(root: &Utf8Path) -> Result<Vec<Utf8PathBuf>> {
     let dir = root.join(".github/workflows");
     let mut files: Vec<_> = tree::files(&dir)?.into_iter().map(|f| dir.join(f)).collect();
     files.retain(|f| matches!(f.extension(), Some("yml" | "yaml")));
-    anyhow::ensure!(!files.is_empty(), "there is no workflow in {dir}");
+    anyhow::ensure!(!files.is_empty(), "no workflow in {dir}");
     Ok(files)
 }
 

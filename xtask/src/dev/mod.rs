@@ -1,4 +1,4 @@
-//! Chores of whoever changes this repository: what `cargo xtask test` runs besides the tests themselves.
+//! Chores of contributors: what `cargo xtask test` runs besides the tests themselves.
 //!
 //! Short foreground tools, run with xshell so that their own output is what the person sees. What a stage needs is
 //! run by `exec/run.rs` instead, with a deadline and a cleared environment; a chore is cargo or a linter, which are
@@ -18,7 +18,7 @@ use buildexec::ctx::Ctx;
 /// A shell in the repository's root.
 ///
 /// # Errors
-/// When there is no working folder.
+/// When the working folder is missing.
 pub fn shell(ctx: &Ctx) -> Result<Shell> {
     let sh = Shell::new()?;
     sh.change_dir(&ctx.root);

@@ -32,7 +32,7 @@ pub(super) struct Volume {
     pub(super) files: BTreeMap<String, Vec<(String, FilePlace)>>,
 }
 
-/// What there is in an image.
+/// What an image contains.
 pub(super) struct LoaderFiles {
     /// Files with places that can be changed.
     pub(super) files: Vec<ConfigFile>,
@@ -284,7 +284,8 @@ impl Search<'_> {
         let values: Vec<VariableValue> = config.values.iter().chain(others).cloned().collect();
         for include in includes {
             let Some(patterns) = paths::patterns(from.loader, &from.folder, include, &values) else {
-                let reason = format!("it goes on in the file `{include}`, whose name is known at boot only");
+                let reason =
+                    format!("it continues in the file `{include}`, whose name is known only at boot");
                 config.fixed.push(FixedArgs { entry: String::new(), args: None, takes_words: true, reason });
                 continue;
             };

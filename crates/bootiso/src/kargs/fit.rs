@@ -45,7 +45,7 @@ impl ConfigFile {
         Ok(())
     }
 
-    /// How far the file may grow, or why not.
+    /// How much the file may grow, or why it may not.
     pub(super) fn slack(&self, iso: &Iso) -> Result<Slack> {
         let room: u64 = self.place.extents.iter().map(|e| e.length).sum();
         if self.place.extents.is_empty() {
@@ -59,7 +59,7 @@ impl ConfigFile {
                 return Ok(Slack::None("the image ends with the file"));
             };
             if all[usize::try_from(self.place.size)?..].iter().any(|b| *b != 0) {
-                return Ok(Slack::None("something stands behind it in its last sector"));
+                return Ok(Slack::None("its last sector holds other data behind it"));
             }
         }
         Ok(Slack::Bytes(room - self.place.size))

@@ -224,7 +224,7 @@ impl GrubScript<'_> {
         if is_other_program(&file.value) {
             return;
         }
-        // What is no path may be a variable with path and arguments in one, which only its value tells.
+        // What is not a path may be a variable with path and arguments in one, which only its value tells.
         let is_all_in_one = file.value.starts_with('$') && !file.value.contains('/');
         let in_file = if is_all_in_one { uses(&file.value) } else { Vec::new() };
         self.line(file, rest, in_file);

@@ -38,7 +38,7 @@ pub struct Slot {
     pub file: String,
     /// The menu entry, where it has a name.
     pub entry: String,
-    /// Who reads it.
+    /// The boot loader that starts this entry.
     pub loader: Loader,
     /// The arguments as they are written there, in the loader's language.
     pub args: String,
@@ -151,7 +151,7 @@ pub fn plan(iso: &Iso, edit: &Edit, os: Option<Os>) -> Result<PreparedEdit> {
     }
     let after = show(&patch::overlaid(iso, &change.patches)?, os)?;
     if after.slots.iter().map(|s| &s.args).ne(&change.expected) {
-        let text = "the changed image would not read back as it should, so nothing is changed";
+        let text = "the changed image would not read back correctly; nothing was changed";
         return Err(Error::image(text));
     }
     let stale = if after.has_embed_areas || !change.matched { Vec::new() } else { discover::stale(iso)? };

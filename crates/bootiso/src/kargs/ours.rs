@@ -175,7 +175,7 @@ fn torn(file: &str, offset: u64) -> Error {
     let text = format!(
         "the embed area for kernel arguments at byte {offset} of {file} is damaged: an edit was interrupted"
     );
-    Error::image(text).help("`cargo xtask kargs reset` puts back the arguments of the built image")
+    Error::image(text).help("`cargo xtask kargs reset` restores the arguments of the built image")
 }
 
 impl PlaceEdits {

@@ -81,7 +81,7 @@ pub(super) fn write(path: &Utf8Path, patches: &[Patch], flush: Flush) -> Result<
     }
     let state = match is_as_it_was(&file, patches) {
         Ok(true) => "it is as it was",
-        _ => "it may be half changed; `kargs reset` repairs our images",
+        _ => "it may be partly changed; `kargs reset` repairs our images",
     };
     Err(Error::new(ErrorKind::Storage, format!("cannot change {path}: {state}")).source(error))
 }

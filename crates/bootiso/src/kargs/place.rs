@@ -36,7 +36,7 @@ pub(super) enum LengthField {
     Fat(u64),
 }
 
-/// A file's text. Menus drawn in an old code page are no UTF-8; those are read byte for character.
+/// A file's text. Menus drawn in an old code page are not UTF-8; those are read byte for character.
 pub(super) struct Text {
     pub(super) text: String,
     is_utf8: bool,
@@ -58,7 +58,7 @@ impl Text {
         text.chars().map(byte).collect::<Result<_, _>>().map_err(|_| {
             Error::new(
                 ErrorKind::Arguments,
-                "the loader's file is not UTF-8, so that only Latin-1 can be put in",
+                "the loader's file is not UTF-8, so only Latin-1 can be inserted",
             )
         })
     }
@@ -71,7 +71,7 @@ impl ConfigFile {
     }
 }
 
-/// The arguments of a line; `-` is how ISOLINUX writes that there are none.
+/// The arguments of a line; `-` is how ISOLINUX writes none.
 fn arguments(loader: Loader, text: &str) -> &str {
     if loader == Loader::Isolinux && text == "-" { "" } else { text }
 }

@@ -149,7 +149,7 @@ pub(super) fn firmware(
         let here = |name: &String| name.starts_with(&volume.prefix);
         let of_volume = || programs.iter().filter(move |(v, _)| *v == i).map(|(_, p)| p);
         let is_covered = files.iter().any(|f| here(&f.name)) || known.iter().any(|u| here(&u.file));
-        // What is no program at all is a stand-in, which no firmware starts.
+        // What is not a program at all is a stand-in, which no firmware starts.
         let is_grub = |p: &EfiProgram| matches!(p, EfiProgram::Grub(_) | EfiProgram::None);
         let by_grub = loaders.contains(&Loader::Grub) && of_volume().any(is_grub);
         if !is_covered && !by_grub && of_volume().next().is_some() {

@@ -82,7 +82,7 @@ impl ArgsReader {
     fn escape(self, word: &str) -> Result<String> {
         let wrong = |what: &str| Error::new(ErrorKind::Arguments, format!("`{}` {what}", shown(word)));
         if word.chars().any(char::is_control) {
-            return Err(wrong("has a control character in it"));
+            return Err(wrong("contains a control character"));
         }
         let whole = Self { loader: Loader::Isolinux, ..self }.words(word);
         if !matches!(&whole[..], [w] if w.range == (0..word.len())) || word.matches('"').count() % 2 == 1 {

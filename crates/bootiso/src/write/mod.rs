@@ -36,7 +36,7 @@ pub enum WriteError {
     #[error("{0} is too large for an ISO image")]
     TooLarge(String),
     /// A file changed while it was written, or its length was wrong.
-    #[error("{path} has not the {expected} bytes that the image has room for")]
+    #[error("{path} does not have the {expected} bytes that the image has room for")]
     Length {
         /// The file's path in the image.
         path: String,
@@ -59,7 +59,7 @@ pub struct Spec {
     pub id: [u8; 16],
     /// Files, in the order in which they lie.
     pub files: Vec<ImageFile>,
-    /// What firmware starts.
+    /// What BIOS and UEFI start.
     pub boot: BootImage,
 }
 

@@ -4,7 +4,7 @@ use super::{LineChecker, codes};
 use crate::host::{Host, setting};
 
 /// What the system does with the rest.
-pub(crate) const AT_BOOT: &str = "it is named on the console, and the rest is applied";
+pub(crate) const AT_BOOT: &str = "the console names it, and the rest is applied";
 
 impl LineChecker<'_> {
     pub(super) fn host(&mut self) {
@@ -22,7 +22,7 @@ impl LineChecker<'_> {
                 0..self.line.len(),
                 message,
                 AT_BOOT,
-                "complete it, or take it out",
+                "complete it, or remove it",
             );
         }
         self.top_level_without_prefix();
@@ -32,7 +32,7 @@ impl LineChecker<'_> {
 /// The rule and the next step for something that is refused.
 pub(crate) fn advice(unknown: bool) -> (&'static codes::Code, &'static str) {
     if unknown {
-        (&codes::HOST_KEY, "`params list --os docker-1` shows what there is")
+        (&codes::HOST_KEY, "`params list --os docker-1` lists the keys")
     } else {
         (&codes::HOST_VALUE, "`params list --os docker-1` shows an example of each value")
     }

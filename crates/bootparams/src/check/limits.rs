@@ -15,7 +15,7 @@ impl LineChecker<'_> {
             if let Some(obstacle) = target.obstacle(self.line, self.words, self.os) {
                 let message = format!("{} cannot pass this on", target.name());
                 let at_boot = obstacle.reason;
-                let help = "write it another way, or in a cloud-config";
+                let help = "write it differently, or in a cloud-config";
                 self.found.say(&codes::LOADER, obstacle.span, message, at_boot, help);
             }
         }
@@ -76,7 +76,7 @@ impl LineChecker<'_> {
         }
         if let Some(span) = first_too_many {
             let message = format!("{arguments} arguments and {variables} variables for init");
-            let help = "put values with blanks in double quotes, and take out what nobody reads";
+            let help = "put values with blanks in double quotes, and remove what is not used";
             self.found.say(
                 &codes::TOO_MANY,
                 span,

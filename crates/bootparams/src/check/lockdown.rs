@@ -10,8 +10,8 @@ const IGNORED: &[(&str, &str)] = &[
     ("efivar_ssdt", "no table is loaded"),
     ("hibernate", "the kernel does not hibernate"),
     ("ima_appraise", "unsigned files are refused as before"),
-    ("iomem", "/dev/mem cannot be opened"),
-    ("lockdown", "a kernel that is locked down stays so"),
+    ("iomem", "/dev/mem stays closed"),
+    ("lockdown", "the kernel stays locked down"),
     ("msr.allow_writes", "no program writes to MSRs"),
     ("module.sig_enforce", "unsigned modules are refused whatever it says"),
     ("resume", "the kernel does not hibernate, so it does not resume"),
@@ -31,7 +31,7 @@ impl LineChecker<'_> {
                 arg.span,
                 format!("`{name}` is ignored on a machine with Secure Boot"),
                 *instead,
-                "remove it, or switch Secure Boot off on that machine",
+                "remove it, or turn Secure Boot off on that machine",
             );
         }
     }

@@ -37,7 +37,7 @@ impl LineChecker<'_> {
         let (span, disks) = (setting.span(), setting.list().map_or(0, <[ConfigValue]>::len));
         let blank = setting.written() == Some("[]") && !self.dialect.is_some_and(|d| d.yaml);
         if blank {
-            let help = "take the word out, or give `[none]`";
+            let help = "remove the word, or write `[none]`";
             return self.found.say(
                 &codes::EMPTY_LIST,
                 span,
@@ -100,21 +100,15 @@ impl LineChecker<'_> {
                 wait,
                 message,
                 "the first boot waits for 30 s",
-                "take it out unless the disk comes late",
+                "remove it unless the disk appears late",
             );
         }
         if disks > 1 {
-            let message = "of these disks the first blank one is formatted, and no other";
-            self.found.say(
-                &codes::FIRST_BLANK,
-                span.clone(),
-                message,
-                "",
-                "put them in the order in which they shall be tried",
-            );
+            let message = "only the first blank one of these disks is formatted";
+            self.found.say(&codes::FIRST_BLANK, span.clone(), message, "", "list them in the order to try");
         }
         if self.os.since(0, 7, 0) {
-            let message = "a disk here is formatted when its first MiB is zero, whatever lies behind it";
+            let message = "a disk here is formatted if its first MiB is zero, whatever follows";
             self.found.say(
                 &codes::WIPES,
                 span,
@@ -142,8 +136,8 @@ impl LineChecker<'_> {
             self.found.say(
                 &codes::NO_CONSOLE,
                 span,
-                format!("there is no login on `{tty}`"),
-                "nobody is logged in there",
+                format!("`{tty}` has no login"),
+                "no login appears there",
                 help,
             );
         }
@@ -156,7 +150,7 @@ impl LineChecker<'_> {
                 span,
                 message,
                 "early messages go there",
-                "put the terminal that you watch last",
+                "list the terminal that you watch last",
             );
         }
     }
@@ -194,13 +188,13 @@ impl LineChecker<'_> {
         if let Some(bare) = source.strip_prefix(['"', '\'']) {
             let bare = bare.trim_end_matches(['"', '\'']);
             let [source, bare] = [source, bare].map(|text| hide(text, &credentials(text)));
-            return Some((format!("quotes stay part of `{source}` here"), format!("write `[{bare}]`")));
+            return Some((format!("quotes become part of `{source}` here"), format!("write `[{bare}]`")));
         }
         let names: Vec<&str> = DATASOURCES.iter().map(|(n, _)| *n).collect();
         let Some((_, since)) = DATASOURCES.iter().find(|(n, _)| *n == name) else {
             let near = super::types::nearest(name, &names).map(|n| format!("did you mean `{n}`?"));
             let help = near.unwrap_or_else(|| format!("the datasources are {}", names.join(", ")));
-            return Some((format!("`{name}` is no datasource"), help));
+            return Some((format!("`{name}` is not a known datasource"), help));
         };
         if self.os.version().is_some_and(|v| v < *since) {
             return Some((
@@ -214,7 +208,7 @@ impl LineChecker<'_> {
             }
             ("tftp", a) if !a.is_some_and(|a| a.contains('/')) => "`tftp:` wants HOST/PATH",
             ("file", None | Some("")) => "`file:` wants a path",
-            ("cmdline", Some(_)) => "`cmdline` takes no argument; the address stands in cloud-config-url=",
+            ("cmdline", Some(_)) => "`cmdline` takes no argument; put the address into cloud-config-url=",
             ("configdrive", None) if !self.os.since(0, 8, 1) => "`configdrive` wants `:/media/config-2` here",
             _ => return None,
         };
@@ -230,7 +224,7 @@ impl LineChecker<'_> {
             let message = format!("key {} of `cc.ssh_authorized_keys`: {wrong}", i + 1);
             let help =
                 "paste the whole line of a file that ends in .pub, in double quotes inside the brackets";
-            self.found.say(&codes::SSH_KEY, span.clone(), message, "nobody can log in with it", help);
+            self.found.say(&codes::SSH_KEY, span.clone(), message, "this key opens no login", help);
         }
     }
 

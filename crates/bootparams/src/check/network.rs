@@ -30,7 +30,7 @@ impl LineChecker<'_> {
                 &codes::NIC_TWICE,
                 selector.span.clone(),
                 message,
-                "one of them wins, and which is not said",
+                "one of them wins; which one is undefined",
                 help,
             );
         }
@@ -39,13 +39,13 @@ impl LineChecker<'_> {
         let nics = &self.context.nics;
         let matched = nics.is_empty() || selectors.keys().any(|s| nics.iter().any(|n| matches(s, n)));
         if !matched {
-            let message = format!("none of the machine's interfaces ({}) is `{first}`", nics.join(", "));
+            let message = format!("the machine has no interface `{first}` (it has {})", nics.join(", "));
             self.found.say(
                 &codes::NIC_NONE,
                 span,
                 message,
                 "the machine has no network",
-                "select one that is there",
+                "select an existing one",
             );
         } else if !selectors.values().any(|s| s.addressed) {
             let message = format!("neither DHCP nor an address is set for `{first}`");
@@ -82,13 +82,13 @@ impl LineChecker<'_> {
         for (name, selector) in selectors {
             let pattern = name.strip_prefix("mac:").is_some_and(|m| m.contains(['*', '?']));
             let wrong = if name.starts_with("mac=") {
-                "`mac=` is no selector"
+                "`mac=` is not a selector"
             } else if pattern && !self.os.since(1, 5, 2) {
-                "patterns of addresses are known from 1.5.2 on"
+                "address patterns are supported from 1.5.2 on"
             } else {
                 continue;
             };
-            let help = "write `mac:` and the whole address";
+            let help = "write `mac:` and the full address";
             self.found.say(&codes::NIC_GLOB, selector.span.clone(), wrong, "it matches no interface", help);
         }
     }

@@ -83,10 +83,10 @@ impl LineChecker<'_> {
                 self.password(&span, empty, known, hash);
             }
             if self.context.on_medium && !empty {
-                let message = format!("the value of `{name}` stands in clear text on the medium");
-                let at_boot = "everybody who has the medium or an account can read it";
+                let message = format!("the value of `{name}` is stored in clear text on the medium");
+                let at_boot = "anyone with the medium or an account can read it";
                 let help =
-                    "use SSH keys, or give the password when the medium is made and keep it to yourself";
+                    "use SSH keys, or set the password when building the medium and keep the medium private";
                 self.found.say(&codes::CLEAR_SECRET, span, message, at_boot, help);
             }
         }
@@ -97,9 +97,9 @@ impl LineChecker<'_> {
             (
                 known,
                 &codes::FIXED_PASSWORD,
-                "this password is the one that everybody tries",
+                "this is the first password that attackers try",
                 "anybody can log in",
-                "take another one, or use SSH keys",
+                "choose another one, or use SSH keys",
             ),
             (
                 hash,

@@ -66,13 +66,13 @@ impl LineChecker<'_> {
                 (true, lost) => format!("`{mark}` begins a group that takes in `{lost}`"),
             };
             let span = at..at + mark.len_utf8();
-            let at_boot = "everything up to the partner, or to the end of the line, is one word";
+            let at_boot = "everything up to the closing mark, or to the end of the line, is one word";
             self.found.say(
                 &codes::SWALLOWED,
                 span,
                 message,
                 at_boot,
-                "close it, take it out, or move the word to the end",
+                "close it, remove it, or move the word to the end",
             );
         }
     }
@@ -87,7 +87,7 @@ impl LineChecker<'_> {
         let ours = |text: &str| text.starts_with("rancher.") || text.starts_with("cc.");
         if bare.len() < word.text.len() && ours(bare) {
             let key = bare.split('=').next().unwrap_or(bare);
-            let message = format!("`{key}` stands behind a quote and is not read");
+            let message = format!("`{key}` follows a quotation mark and is not read");
             let help = format!("write `{key}=\"…\"`, with the quotes around the value");
             self.found.say(&codes::QUOTED_WORD, word.span.clone(), message, "the word is ignored", help);
         } else if ours(&lower) && self.dialect.is_some_and(|d| word.path(d).is_none()) {
@@ -109,15 +109,15 @@ impl LineChecker<'_> {
         for word in behind {
             let name = word.name();
             if name == "rancher.password" || name == "rancher.autologin" {
-                let message = format!("`{name}` stands behind `--`");
+                let message = format!("`{name}` comes after `--`");
                 let help = "write it before `--`";
-                let at_boot = "it is looked for in /proc/cmdline, where the kernel may have cut it off";
+                let at_boot = "it is read from /proc/cmdline, where the kernel may have cut it off";
                 self.found.say(&codes::AFTER_DASHES, word.span.clone(), message, at_boot, help);
             }
             let ours = self.dialect.is_some_and(|d| d.after_dashes && word.path(d).is_some());
             let value = word.value().unwrap_or_default();
             if ours && value.starts_with('"') && value.ends_with('"') && value.contains(' ') {
-                let message = format!("the quotes of `{name}` are gone when init gets it");
+                let message = format!("the quotes of `{name}` are lost before init gets it");
                 let help = "write it before `--`";
                 self.found.say(
                     &codes::DASHES_QUOTES,
@@ -139,7 +139,7 @@ impl LineChecker<'_> {
             Err(crash) => {
                 let at_boot = match crash {
                     Crash::Panic => "PID 1 dies, and the kernel panics",
-                    _ => "the boot stands still",
+                    _ => "the boot hangs",
                 };
                 let message = format!("the value of `{name}` cannot be read: {crash}");
                 self.found.say(&codes::CRASH, span, message, at_boot, "write it as a text in double quotes");
@@ -163,7 +163,7 @@ impl LineChecker<'_> {
                 } else {
                     (&codes::RAW, "the value is the raw text, quotes and brackets included")
                 };
-                let what = if yaml { "is no YAML" } else { "is not unquoted" };
+                let what = if yaml { "is not YAML" } else { "is not unquoted" };
                 let help = if grouped {
                     "balance its quotes and brackets"
                 } else {
@@ -222,7 +222,7 @@ impl LineChecker<'_> {
             let (span, message) =
                 (about.span(), format!("`{}` has no effect, because of `{}`", about.path, by.path));
             let (at_boot, help) = if std::ptr::eq(code, &codes::DROPPED) {
-                ("it is silently dropped", "take the other one out")
+                ("it is silently dropped", "remove the other one")
             } else {
                 ("the later one counts", "keep one of them")
             };

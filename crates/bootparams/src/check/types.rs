@@ -46,7 +46,7 @@ impl LineChecker<'_> {
         let setting = &self.settings[i];
         let (span, name) = (setting.span(), setting.word.name().to_owned());
         let (code, message) = if key.path.ends_with(".*") {
-            (&codes::DOTTED, format!("`{name}` has a name with dots in it, which makes maps of it"))
+            (&codes::DOTTED, format!("`{name}` contains a name with dots, which is read as nested maps"))
         } else {
             (&codes::MAP, format!("`{}` takes {}, and has no key below it", key.path, key.row.ty.wanted()))
         };
@@ -68,7 +68,7 @@ impl LineChecker<'_> {
             (&codes::TOO_NEW, format!("`{name}` came with {}", key.row.since))
         } else {
             let until = key.row.until.map(|v| v.to_string()).unwrap_or_default();
-            (&codes::GONE, format!("`{name}` went with {until}"))
+            (&codes::GONE, format!("`{name}` was removed in {until}"))
         };
         let help = format!("take it out{}", replacement(&key.path, self.os));
         self.found.say(code, span, message, "it is silently ignored", help);
@@ -90,7 +90,7 @@ impl LineChecker<'_> {
         }
         if self.os.since(0, 5, 0) && key.path == "cc.ssh_authorized_keys" && !is_list_or_null(&node) {
             let message = format!("`{name}` wants {}, and this is {}", key.row.ty.wanted(), node.kind());
-            let at_boot = "it is dropped, and nobody can log in with these keys";
+            let at_boot = "the keys are dropped, and they open no login";
             return self.found.say(&codes::LIST, span, message, at_boot, format!("write `{name}=[\"…\"]`"));
         }
         if matches!((key.row.ty, &node), (Type::Map, ConfigValue::Null)) {
@@ -99,7 +99,7 @@ impl LineChecker<'_> {
                 &codes::ERASES,
                 span,
                 message,
-                "all defaults below it are gone",
+                "all defaults below it are lost",
                 "set sub-keys, one by one",
             );
         }
@@ -114,7 +114,7 @@ impl LineChecker<'_> {
         let right = right.join(".");
         if right.eq_ignore_ascii_case(&setting.path) && right != setting.path {
             let (span, message) = (setting.span(), format!("`{}` is spelled `{right}`", setting.path));
-            let at_boot = "it is read, and what is set or is the default in the right spelling goes over it";
+            let at_boot = "it is read, but a value or default under the right spelling overrides it";
             self.found.say(&codes::CASE, span, message, at_boot, format!("write `{right}`"));
         }
     }
@@ -209,12 +209,12 @@ impl LineChecker<'_> {
         };
         let (span, name) = (setting.span(), setting.word.name());
         let message = if secrets::is_secret(&key.path) {
-            format!("the value of `{name}` is read as {}, and is then another text", node.kind())
+            format!("the value of `{name}` is read as {}, which changes its text", node.kind())
         } else {
             format!("`{name}`: the OS reads `{was}` and sees `{seen}`")
         };
         let help = match key.row.ty {
-            _ if !self.dialect.is_some_and(|d| d.yaml) => "there is no quoting in this version".to_owned(),
+            _ if !self.dialect.is_some_and(|d| d.yaml) => "this version has no quoting".to_owned(),
             Type::List => format!("write `{name}=[\"…\"]`, with the element in double quotes"),
             _ => format!("write `{name}=\"…\"`, in double quotes"),
         };
@@ -255,7 +255,7 @@ fn replacement(path: &str, os: Os) -> &'static str {
         p if p.ends_with(".args") => ", and use `extra_args` or the key of each option",
         p if p.ends_with(".graph") => ", and use `data_root`",
         p if p.ends_with(".data_root") => ", and use `graph`",
-        "rancher.autologin" if !os.since(0, 6, 0) => "; there is no autologin before 0.6.0",
+        "rancher.autologin" if !os.since(0, 6, 0) => "; autologin came with 0.6.0",
         _ => "",
     }
 }
@@ -265,7 +265,7 @@ pub(crate) fn nearest<'a>(wrong: &str, names: &[&'a str]) -> Option<&'a str> {
     // Case and `-` for `_` are the commonest slips and cost nothing.
     let plain = |s: &str| s.to_ascii_lowercase().replace('-', "_");
     let distance = |name: &&&str| strsim::damerau_levenshtein(&plain(wrong), &plain(name));
-    // A name as long as a line is nobody's slip, and comparing it would take long.
+    // A name as long as a line is not a typo, and comparing it would take long.
     let near = if wrong.len() > 40 { None } else { names.iter().min_by_key(distance) };
     near.filter(|name| distance(name) <= 1 + wrong.len() / 4).copied()
 }

@@ -65,8 +65,8 @@ pub fn check(text: &str, os: Os) -> Vec<Diagnostic> {
             c.found.say(&codes::CC_YAML, span, bad.0, SKIPPED, help);
         }
         Err((Stop::Crash(crash), span)) => {
-            let message = format!("the reader cannot follow this: {crash}");
-            let help = "write values out in place of anchors, and keys as texts";
+            let message = format!("the parser fails on this: {crash}");
+            let help = "write out values instead of using anchors, and write keys as strings";
             c.found.say(&codes::CC_CRASH, span, message, CRASHES, help);
         }
         Ok(tree) => {
@@ -83,7 +83,7 @@ const HEADER_HELP: &str = "write `#cloud-config` as the first line";
 fn type_help(key: &Key, inside: bool) -> String {
     match key.row.ty {
         Type::Commands | Type::Command | Type::TextOrList | Type::Labels | Type::Assignments if inside => {
-            "put it in double quotes: numbers and words such as yes are no texts here".to_owned()
+            "put it in double quotes: numbers and words such as yes are not strings here".to_owned()
         }
         ty => format!("write {} here", ty.wanted()),
     }
@@ -137,7 +137,7 @@ impl ConfigChecker {
             self.found.say(code, refusal.span, refusal.message, AT_BOOT, help);
         }
         for message in host.render().refused {
-            self.found.say(&codes::HOST_VALUE, 0..0, message, AT_BOOT, "complete it, or take it out");
+            self.found.say(&codes::HOST_VALUE, 0..0, message, AT_BOOT, "complete it, or remove it");
         }
         for path in EARLY {
             if let Some(span) = tree.key(path.split('.')) {
@@ -165,7 +165,7 @@ impl ConfigChecker {
     fn garbled(&mut self, tree: &ValueTree) {
         match &tree.data {
             Data::Scalar(ConfigValue::Str(text), _) if convert::garbles(text) => {
-                let message = "characters beyond ASCII come out as others here";
+                let message = "non-ASCII characters are garbled here";
                 let help = "write it in ASCII; the content of a file can be base64 (`encoding: b64`)";
                 let span = tree.span.clone();
                 self.found.say(&codes::CC_MANGLED, span, message, "the changed text is used", help);
@@ -197,7 +197,7 @@ impl ConfigChecker {
             }
             Some(key) if crashes && key.row.followed => {
                 let message = format!("`{name}` is null");
-                (&codes::CC_CRASH, message, "give the service an `image`, or take its name out".to_owned())
+                (&codes::CC_CRASH, message, "give the service an `image`, or remove its name".to_owned())
             }
             Some(key) => {
                 let wanted = key.row.ty.wanted();
@@ -246,7 +246,7 @@ impl ConfigChecker {
         let right = key.path.rsplit('.').next().filter(|right| *right != "*" && *right != name);
         if let Some(right) = right {
             let message = format!("`{name}` is spelled `{right}`");
-            let at_boot = "it is read, and what is set or is the default in the right spelling goes over it";
+            let at_boot = "it is read, but a value or default under the right spelling overrides it";
             self.found.say(&codes::CC_UNKNOWN, span.clone(), message, at_boot, format!("write `{right}`"));
         }
         self.known(child, span, key, value, path);
@@ -255,11 +255,11 @@ impl ConfigChecker {
     fn unknown(&mut self, schema: &'static Schema, span: &Range<usize>, path: &[String]) {
         let wrong = path.last().map(String::as_str).unwrap_or_default();
         let (message, help) = if wrong == "<<" {
-            let message = "`<<` is an unknown key here: merge keys are not followed";
+            let message = "`<<` is an unknown key here: merge keys are not supported";
             (message.to_owned(), "write the keys out".to_owned())
         } else {
             let help = nearest(wrong, &schema.names(self.os)).map_or_else(
-                || "take it out; this OS reads only its own keys".to_owned(),
+                || "remove it; this OS reads only its own keys".to_owned(),
                 |near| format!("did you mean `{near}`?"),
             );
             (format!("unknown key `{}`", path.join(".")), help)
@@ -289,7 +289,7 @@ impl ConfigChecker {
         let name = path.join(".");
         if matches!(key.row.ty, Type::Password | Type::Terminal) {
             let message = format!("`{name}` is read from the kernel's command line only");
-            let help = "use ssh_authorized_keys; a password is set on the command line";
+            let help = "use ssh_authorized_keys; passwords are set on the command line";
             return self.found.say(&codes::CC_PASSWORD, span.clone(), message, IGNORED, help);
         }
         self.early(span, &name);
@@ -319,7 +319,7 @@ impl ConfigChecker {
     fn early(&mut self, span: &Range<usize>, name: &str) {
         if EARLY.contains(&name) {
             let message = format!("`{name}` is needed before a cloud-config is fetched");
-            let at_boot = "in one that is fetched it comes too late";
+            let at_boot = "in a fetched one it comes too late";
             let help = "write it on the kernel's command line as well";
             self.found.say(&codes::CC_EARLY, span.clone(), message, at_boot, help);
         }
@@ -334,7 +334,7 @@ impl ConfigChecker {
         let Some(seen) = as_text(node).filter(|seen| seen != written && !written.is_empty()) else { return };
         let secret = is_secret(name);
         let message = if secret {
-            format!("the value of `{name}` is read as {}, and is then another text", node.kind())
+            format!("the value of `{name}` is read as {}, which changes its text", node.kind())
         } else {
             format!("`{name}`: the OS reads `{written}` and sees `{seen}`")
         };
@@ -351,7 +351,7 @@ impl ConfigChecker {
         for key in keys {
             let Data::Scalar(_, text) = &key.data else { continue };
             if let Err(wrong) = ssh::check_key(text) {
-                let at_boot = "nobody can log in with it";
+                let at_boot = "this key opens no login";
                 let help = "paste the whole line of a file that ends in .pub";
                 self.found.say(&codes::CC_KEY, key.span.clone(), wrong, at_boot, help);
             }
@@ -391,7 +391,7 @@ impl ConfigChecker {
     fn fixed_password(&mut self, value: &ValueTree) {
         let Data::Scalar(_, text) = &value.data else { return };
         if text.contains("rancher:rancher") {
-            let message = "this sets the password that everybody tries first";
+            let message = "this sets the first password that attackers try";
             let help = "use ssh_authorized_keys, or a hash with `chpasswd -e`";
             self.found.say(&codes::CC_PASSWORD, value.span.clone(), message, "anybody can log in", help);
         }

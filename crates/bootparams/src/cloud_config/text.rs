@@ -25,7 +25,7 @@ pub enum NoText {
 /// The text of a cloud-config's bytes.
 ///
 /// # Errors
-/// When they are no UTF-8; says what they seem to be.
+/// When they are not UTF-8; says what they seem to be.
 pub fn text(bytes: &[u8]) -> Result<&str, NoText> {
     match bytes {
         [0x1f, 0x8b, ..] => Err(NoText::Gzip),
@@ -35,7 +35,7 @@ pub fn text(bytes: &[u8]) -> Result<&str, NoText> {
 }
 
 /// The text with the values of secret keys hidden, each character by a `*`. By lines, not by structure: a text
-/// that is no YAML must not show them either.
+/// that is not YAML must not show them either.
 #[must_use]
 pub fn masked(text: &str) -> String {
     let mask = |line: &str| {
@@ -69,7 +69,7 @@ impl Leaf {
     }
 }
 
-/// Every value of the first document of a text, in its order; nothing when it is no YAML.
+/// Every value of the first document of a text, in its order; nothing when it is not YAML.
 #[must_use]
 pub fn leaves(text: &str) -> Option<Vec<Leaf>> {
     fn gather(tree: &ValueTree, keys: &mut Vec<String>, found: &mut Vec<Leaf>) {

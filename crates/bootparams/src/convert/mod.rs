@@ -49,7 +49,7 @@ impl ConfigVerdict {
     }
 }
 
-/// The OS's own words, without the place in a text that nobody sees.
+/// The OS's own words, without the position in a text that the user never sees.
 impl fmt::Display for ConfigVerdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -158,7 +158,7 @@ impl Converter {
             Type::Maps => {
                 self.list(tree, "[]config.File", |c, item| c.fill_element(schema, item));
             }
-            // These two are no part of the configuration.
+            // These two are not part of the configuration.
             Type::Password | Type::Terminal => self.skip(tree),
             ty => self.value(ty, tree),
         }
@@ -302,7 +302,7 @@ impl Converter {
 const NO_LIST: &str = "Expected an array, slice or interface{} but was a";
 const NO_MAP: &str = "Expected a struct or map but was a";
 
-/// The value after it was written and read, where no type says what it shall be.
+/// The value after it was written and read, where no type says what it should be.
 fn again(tree: &ValueTree) -> Result<ValueTree, (Range<usize>, ConfigVerdict)> {
     let data = match &tree.data {
         Data::Scalar(node, text) => Data::Scalar(Written::of(node).read(), text.clone()),

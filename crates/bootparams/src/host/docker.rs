@@ -99,7 +99,7 @@ pub(super) fn environment(host: &mut Host, _: &Wildcards<'_>, variables: Vec<Str
 const REFUSED: &[(&[&str], &str)] = &[
     (&["data-root", "g", "graph"], "Docker's data is on the state disk"),
     (&["containerd", "exec-root", "p", "pidfile", "config-file"], "the system starts dockerd and sets it"),
-    (&["validate", "v", "version", "h", "help"], "dockerd would end at once"),
+    (&["validate", "v", "version", "h", "help"], "dockerd would exit at once"),
 ];
 
 /// `docker daemon …`, as old configurations begin.
@@ -140,7 +140,7 @@ fn refused(arg: &str, value: Option<&str>, tls: bool) -> Option<&'static str> {
     let value = inline.or(value).unwrap_or_default();
     if matches!(name, "H" | "host") && !value.starts_with("unix://") && !(tls && value.starts_with("tcp://"))
     {
-        return Some("an open port of Docker gives everybody root; use `docker -H ssh://…`, or --tlsverify");
+        return Some("an open Docker port gives everyone root; use `docker -H ssh://…`, or --tlsverify");
     }
     REFUSED.iter().find(|(names, _)| names.contains(&name)).map(|(_, reason)| *reason)
 }

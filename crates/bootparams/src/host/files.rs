@@ -22,7 +22,7 @@ pub struct HostFile {
 /// All files, by path, and what could not be one.
 #[derive(Clone, Debug, Default)]
 pub struct Rendered {
-    /// The files.
+    /// Files to write, by absolute path in the guest.
     pub files: BTreeMap<String, HostFile>,
     /// What was refused, with reasons.
     pub refused: Vec<String>,

@@ -183,7 +183,9 @@ pub(super) fn datasources(host: &mut Host, _: &Wildcards<'_>, sources: Vec<Strin
             "url" if web && printable => Ok(format!("url {rest}")),
             "url" => Err("`url:` is followed by an address with http:// or https://".to_owned()),
             "configdrive" => Ok("configdrive config-2".to_owned()),
-            _ => Err(format!("`{kind}` is not a datasource of this system; it has url and configdrive")),
+            _ => {
+                Err(format!("`{kind}` is not a known datasource of this system; it has url and configdrive"))
+            }
         }
     })
 }

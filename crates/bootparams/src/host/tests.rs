@@ -47,7 +47,7 @@ fn every_key_does_what_this_shows() {
         assert_eq!(refused, Vec::<String>::new(), "{}: {config}", row.path);
         assert_eq!(check_config(&config), Vec::<String>::new(), "{}", row.path);
         let changed: Vec<_> = files.iter().filter(|(path, text)| plain.get(*path) != Some(text)).collect();
-        // The only file system that there is.
+        // The only supported file system.
         assert!(!changed.is_empty() || row.path.ends_with("fstype"), "{} does nothing", row.path);
         shown += &format!("## {}: {}\n", row.path, row.example);
         for (path, text) in changed {

@@ -45,7 +45,7 @@ pub(crate) fn setting(host: &mut Host, word: &Word, dialect: Dialect) -> Vec<Ref
     out
 }
 
-/// A value of the line; a scalar that is no text keeps the text as it is written.
+/// A value of the line; a scalar that is not a string keeps its text as it is written.
 fn from_line(node: ConfigValue, written: &str, span: &Range<usize>) -> ValueTree {
     let data = match node {
         ConfigValue::Str(text) => Data::Scalar(ConfigValue::Str(text.clone()), text),

@@ -1,5 +1,5 @@
 //! The configuration schema as data: every key, when it came and went, what it accepts, and what it is when
-//! nobody sets it.
+//! it is never set.
 //!
 //! The tables hold one row a key with `since` and `until` columns; `Schema` is the table of one version.
 //! Rows were read off the Go structures and default files of the tags; `rancher.password` and
@@ -124,7 +124,7 @@ impl OnLine {
 pub struct SchemaRow {
     /// The path below its table; `*` stands for any one key.
     pub path: &'static str,
-    /// What it accepts.
+    /// The type that the OS decodes the value into.
     pub ty: Type,
     /// The first stable release that has it. 0.4.0 stands for "or earlier".
     pub since: Version,

@@ -203,7 +203,7 @@ impl Decoder {
         (self.places.bytes(&self.event.span), self.event.anchor.clone())
     }
 
-    /// Text this deep is nearly always unbalanced: then it is no YAML, and only then can it be told.
+    /// Text this deep is nearly always unbalanced: then it is not YAML, and only then can it be told.
     fn too_deep(&mut self) -> Stop {
         loop {
             match self.parser.next() {

@@ -38,13 +38,13 @@ impl MapEntry {
 }
 
 impl ValueTree {
-    /// A scalar that nobody wrote.
+    /// A scalar that was left empty.
     pub(crate) fn scalar(node: ConfigValue) -> Self {
         let text = node.to_string();
         Self { span: 0..0, data: Data::Scalar(node, text) }
     }
 
-    /// A list of scalars that nobody wrote.
+    /// A list of scalars that were left empty.
     pub(crate) fn list(nodes: impl Iterator<Item = ConfigValue>) -> Self {
         Self { span: 0..0, data: Data::List(nodes.map(Self::scalar).collect()) }
     }

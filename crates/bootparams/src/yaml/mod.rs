@@ -21,7 +21,7 @@ pub(super) use resolve::{binary, boolean, is_null, plain};
 use self::{decode::Decoder, document::ValueTree};
 use super::tree::Crash;
 
-/// Why a text is no YAML; the real parser then keeps the raw text.
+/// Why a text is not YAML; the real parser then keeps the raw text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Bad(pub(super) &'static str);
 

@@ -85,7 +85,7 @@ pub(super) fn ask(agent: &ureq::Agent, url: &str, ask: &Ask<'_>) -> Result<Answe
                 _ => Err(HttpFailure::FromZero),
             }
         }
-        // What we have is no beginning of this file.
+        // What we have is not a beginning of this file.
         416 if from > 0 => Err(HttpFailure::FromZero),
         code @ (408 | 429 | 500 | 502 | 503 | 504) => {
             let wait = header(&response, "retry-after").and_then(|text| retry_after(text, SystemTime::now()));

@@ -64,7 +64,7 @@ pub fn fetch(ctx: &Ctx, spec: &FetchSpec, to: &Utf8Path, label: &str, patience: 
     Err(none(ctx, spec, label, &said))
 }
 
-/// Downloads `url` to `path`, which nobody knows the digest of. What an earlier run left there goes.
+/// Downloads `url` to `path`, whose digest is unknown. What an earlier run left there goes.
 ///
 /// # Errors
 /// What the server or the disk said; more than the limit.
@@ -115,13 +115,13 @@ impl Bounds {
         Err(Failure::new(Kind::Digest, message).into())
     }
 
-    /// Refuses a length before anything is downloaded in vain.
+    /// Refuses a length before anything is downloaded.
     fn check_length(&self, total: u64) -> Result<()> {
         if let Some(size) = self.size.filter(|size| *size != total) {
             let message = format!("wrong bytes: {total} bytes are offered, and {size} are wanted");
             return Err(Failure::new(Kind::Digest, message).into());
         }
-        // Of a file that nobody knows, as much is taken as may be: it is what a limit of several files counts.
+        // Of a file with unknown digest, as much is read as the limit allows: it is what a limit of several files counts.
         if self.sha256.is_some() && total > self.limit {
             return Err(anyhow!("larger than {} bytes", self.limit));
         }
@@ -134,7 +134,7 @@ fn none(ctx: &Ctx, spec: &FetchSpec, label: &str, said: &[(String, anyhow::Error
     let failure = if said.iter().any(|(_, e)| failure::kind_of(e) == Some(Kind::Digest)) {
         let want = format!("no source gave {label} as media.lock has it, with SHA-256 {}", spec.sha256);
         Failure::new(Kind::Digest, want)
-            .help("whoever offers these bytes changed them, or the lock is wrong: find out which before you use them")
+            .help("the source changed the file or the lock is wrong; find out which before using it")
     } else if spec.purl.is_some() && said.iter().any(|(_, e)| is_gone(e)) {
         Failure::new(Kind::Network, format!("no source gave {label}: mirrors drop old versions")).help(
             "record today's packages with `cargo xtask fetch --update`, or give a folder that holds the file with \
@@ -154,7 +154,7 @@ fn is_gone(e: &anyhow::Error) -> bool {
     matches!(e.downcast_ref::<ureq::Error>(), Some(ureq::Error::StatusCode(404 | 410)))
 }
 
-/// The next step when nobody gives a file.
+/// The next step when no source has a file.
 pub fn unreachable(ctx: &Ctx) -> &'static str {
     if ctx.globals.offline {
         "run it once without --offline, or give a folder that holds the file with --artifacts DIR"

@@ -58,7 +58,7 @@ pub(super) struct PartialFile {
 }
 
 impl PartialFile {
-    /// Opens the file, and hashes what an earlier run left in it. More than `limit` bytes are no beginning.
+    /// Opens the file, and hashes what an earlier run left in it. More than `limit` bytes cannot be the beginning of it.
     ///
     /// # Errors
     /// When it cannot be read or written.

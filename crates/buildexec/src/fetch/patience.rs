@@ -137,7 +137,7 @@ struct TooSlow(u64, f64);
 pub(super) fn can_get_better(e: &anyhow::Error) -> bool {
     match e.downcast_ref::<ureq::Error>() {
         Some(ureq::Error::StatusCode(code)) => matches!(code, 408 | 429 | 500 | 502 | 503 | 504),
-        // Where nobody listens, nobody will a few seconds later.
+        // A refused connection will be refused a few seconds later, too.
         Some(ureq::Error::Io(e)) => e.kind() != std::io::ErrorKind::ConnectionRefused && !unknown_name(e),
         Some(ureq::Error::Timeout(_) | ureq::Error::ConnectionFailed) => true,
         // A line that broke in the middle of a head looks like a server that speaks no HTTP.

@@ -107,7 +107,7 @@ fn add(fs: &Fs<'_>, path: &str, content: &[u8]) -> std::io::Result<()> {
     file.write_all(content)
 }
 
-/// A clock that stands still, at the first day FAT knows.
+/// A clock that does not move, at the first day FAT knows.
 #[derive(Debug)]
 struct FixedClock;
 
@@ -155,7 +155,7 @@ mod tests {
             assert!(free <= 1, "{length}: {free} clusters are free");
             let content: u64 = files.iter().map(|(_, c)| (c.len() as u64).next_multiple_of(cluster)).sum();
             let rest = image.len() as u64 - content;
-            assert!(rest < 16_000 + 4 * cluster, "{length}: {rest} bytes are no content");
+            assert!(rest < 16_000 + 4 * cluster, "{length}: {rest} bytes are not content");
         }
     }
 

@@ -69,7 +69,7 @@ fn clone(ctx: &Ctx, repository: &str, commit: &str, to: &Utf8Path, call: &Call<'
     let log = call.job.scratch.join("log");
     let run = |cmd: Cmd| ctx.runner.logged(&cmd, &log, &mut |_| {});
     run(git(to, &why).args(["init", "--quiet", "--template="]))?;
-    // Another user's clone is no danger here: nothing of it is run, and the commit's id vouches for its files.
+    // Another user's clone is harmless here: nothing of it is run, and the commit's id vouches for its files.
     let fetch = |options: &[&str], what: &str| {
         let cmd = git(to, &why).args(["-c", "safe.directory=*", "-c", "protocol.file.allow=always"]);
         let cmd = cmd.args(["fetch", "--quiet", "--no-tags"]).args(options.iter().copied());

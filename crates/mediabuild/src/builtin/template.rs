@@ -43,7 +43,9 @@ fn read(root: &Utf8Path, spec: &TextSpec) -> Result<String> {
 /// The contents of the template with its variables filled in.
 fn filled(spec: &TextSpec, text: &str) -> Result<String> {
     let values = spec.variables.iter().map(|(name, value)| {
-        let (Arg::Lit(value) | Arg::Secret(value)) = value else { bail!("the value of `{name}` is no text") };
+        let (Arg::Lit(value) | Arg::Secret(value)) = value else {
+            bail!("the value of `{name}` is not a text")
+        };
         let value = if spec.embed_area == Some(name) { region(value, REGION)? } else { value.clone() };
         Ok((*name, value))
     });

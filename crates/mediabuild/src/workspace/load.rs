@@ -42,9 +42,11 @@ pub fn read(root: &Utf8Path) -> Result<Loaded> {
         // Scripts and cloud-configs of single machines are for `serve`; an ISO is for any.
         profile.overlay.retain(|f| !f.starts_with("machines/"));
         if let Some(file) = profile.cloud_config.as_ref().filter(|f| !root.join(f).is_file()) {
-            return Err(
-                Failure::new(Kind::Config, format!("profile.{}: there is no {file}", profile.name)).into()
-            );
+            return Err(Failure::new(
+                Kind::Config,
+                format!("profile.{}: no such file: {file}", profile.name),
+            )
+            .into());
         }
     }
     let lock = Lock::parse(&text(&root.join("media.lock"))?)

@@ -167,7 +167,7 @@ fn apt(ctx: &Ctx, args: &[&str]) -> Result<()> {
     })
 }
 
-/// How far `apt-get install` is, by what it prints: each package is downloaded, unpacked and set up.
+/// Progress of `apt-get install`, from its output: each package is downloaded, unpacked and set up.
 #[derive(Default)]
 struct AptSteps {
     done: u64,

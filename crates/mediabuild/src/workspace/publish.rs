@@ -32,7 +32,7 @@ pub struct Publish<'a> {
     pub ctx: &'a Ctx,
     /// What was planned and made.
     pub planned: &'a Planned,
-    /// Its keys.
+    /// Keys of the plan's nodes, which name their store entries.
     pub keys: &'a Keys,
     /// The profile's name.
     pub profile: &'a str,
@@ -303,7 +303,7 @@ impl Publish<'_> {
     }
 }
 
-/// What the manifest says of each node. Made of the plan alone: the store may lack a node whose output nobody needed.
+/// What the manifest says of each node. Made of the plan alone: the store may lack a node whose output was not needed.
 ///
 /// # Errors
 /// When a template cannot be read.

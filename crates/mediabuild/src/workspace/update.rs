@@ -1,4 +1,4 @@
-//! `fetch --update`: gets a released file whose digest nobody has recorded yet, and finds out what vouches for it.
+//! `fetch --update`: gets a released file whose digest is not recorded yet, and finds out what vouches for it.
 
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
@@ -20,7 +20,7 @@ const LISTS: &[&str] = &["checksums.txt", "iso-checksums.txt", "SHA256SUMS"];
 /// Gets `released` for `version` and says what it is and who says so. `known` is what the lock has for it.
 ///
 /// # Errors
-/// [`Kind::Network`] when nobody gives the file; [`Kind::Digest`] when it is another than the lock or the
+/// [`Kind::Network`] when no source has the file; [`Kind::Digest`] when it differs from what the lock or the
 /// release's own list says.
 pub fn update(
     ctx: &Ctx,
@@ -40,7 +40,7 @@ pub fn update(
     }
     let vouched_by = match &from {
         ReleaseOrigin::Folder(dir) => {
-            format!("whoever put it into the folder {}", dir.file_name().unwrap_or("given"))
+            format!("the person who put it into the folder {}", dir.file_name().unwrap_or("given"))
         }
         ReleaseOrigin::Url(url) => vouched(ctx, released, url, sha256)?,
     };
@@ -139,7 +139,7 @@ fn vouched(ctx: &Ctx, released: &Released, url: &str, sha256: Digest) -> Result<
     let how = if url.starts_with("https://") {
         "its server's certificate alone"
     } else {
-        "nobody: it came by http"
+        "nothing: it came over http"
     };
     Ok(format!("{how} ({})", shown_url(url)))
 }

@@ -8,7 +8,7 @@ use std::fmt;
 pub struct BaseUrl {
     /// A name or an IPv4 address.
     pub host: String,
-    /// The port; 80 unless said.
+    /// The port; default: 80.
     pub port: u16,
     path: String,
     https: bool,
@@ -37,7 +37,7 @@ impl BaseUrl {
         }
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
         let (host, port) = match authority.split_once(':') {
-            Some((host, port)) => (host, port.parse().map_err(|_| format!("`{port}` is no port"))?),
+            Some((host, port)) => (host, port.parse().map_err(|_| format!("`{port}` is not a valid port"))?),
             None => (authority, if https { 443 } else { 80 }),
         };
         if host.is_empty() || port == 0 {

@@ -26,12 +26,12 @@ pub struct Lock {
 pub struct Locked {
     /// The version it was recorded for.
     pub version: String,
-    /// Its digest.
+    /// SHA-256 that the downloaded file must have.
     pub sha256: Digest,
     /// Its length in bytes, when that is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
-    /// Who says so.
+    /// Where the digest was found, such as the release's own list of checksums.
     pub vouched_by: String,
 }
 

@@ -55,7 +55,7 @@ pub struct Profile {
     pub os: Os,
     /// The version in file names; `None` takes the kernel's.
     pub version: Option<String>,
-    /// How iPXE is had unless the command line says otherwise.
+    /// Where iPXE comes from, unless the command line says otherwise.
     pub engine: Engine,
     /// Kernel parameters, in order.
     pub params: Params,
@@ -77,7 +77,7 @@ pub struct Profile {
     pub vm: VmSpec,
     /// What iPXE believes of what a server sends; the same for all profiles.
     pub netboot: Netboot,
-    /// Files of `isofs/<profile>/`, by their path in it; whoever reads the disk fills it in.
+    /// Files of `isofs/<profile>/`, by their path in it; filled in by the code that reads the disk.
     pub overlay: Vec<String>,
 }
 
@@ -161,9 +161,7 @@ impl Config {
         if !wrong.is_empty() {
             let all: Vec<_> = wrong.iter().map(|w| shown(w)).collect();
             let all = anyhow::anyhow!(all.join("\n"));
-            return Err(Failure::new(Kind::Config, "media.toml has values that cannot be")
-                .source(all)
-                .into());
+            return Err(Failure::new(Kind::Config, "media.toml has invalid values").source(all).into());
         }
         let raw::Ipxe { version, commit, repositories } = raw.ipxe;
         let ipxe = IpxePin { version, commit, repositories };
@@ -178,7 +176,7 @@ impl Config {
         let name = name.unwrap_or(&self.default_profile);
         self.profiles.get(name).ok_or_else(|| {
             let names: Vec<_> = self.profiles.keys().map(String::as_str).collect();
-            Failure::new(Kind::Usage, format!("there is no profile `{name}` in media.toml"))
+            Failure::new(Kind::Usage, format!("media.toml has no profile `{name}`"))
                 .help(format!("the profiles are: {}", names.join(", ")))
                 .into()
         })
@@ -212,7 +210,7 @@ fn checked(name: &str, raw: &raw::ProfileToml, netboot: &Netboot, wrong: &mut Ve
     let signed = raw.secure_boot != Some(SecureBoot::Distribution) || raw.media.is_distributions();
     check(signed, "secure-boot = \"distribution\" takes a kernel that the distribution signed".to_owned());
     let nic = raw.nic.as_deref().unwrap_or("net0");
-    check(nic.chars().all(|c| c.is_ascii_alphanumeric()), format!("nic `{nic}` is no interface of iPXE"));
+    check(nic.chars().all(|c| c.is_ascii_alphanumeric()), format!("nic `{nic}` is not an interface of iPXE"));
     let os = raw.os.parse::<Os>();
     if let Err(e) = &os {
         check(false, format!("os: {e}"));

@@ -50,7 +50,7 @@ pub struct ProfileToml {
     pub os: String,
     /// The version in file names; `smoke` takes its kernel's.
     pub version: Option<String>,
-    /// How iPXE is had.
+    /// Where iPXE comes from.
     pub engine: Engine,
     /// Kernel parameters, in order.
     #[serde(default)]
@@ -69,8 +69,8 @@ pub struct ProfileToml {
     /// Lets a password or key into artifacts that are published.
     #[serde(default)]
     pub publish_secrets: bool,
-    /// Who signs what UEFI starts from the profile's ISO; unless given, the distribution where kernel and loaders are its
-    /// packages' own, and else nobody.
+    /// Who signs what UEFI starts from the profile's ISO; by default the distribution where kernel and loaders are its
+    /// packages' own, else unsigned.
     pub secure_boot: Option<SecureBoot>,
     /// Where kernel and initrd come from.
     pub media: Media,
@@ -102,11 +102,11 @@ fn default_timeout() -> u32 {
 pub enum SecureBoot {
     /// The distribution: its shim, which Microsoft signed, its GRUB and its kernel, each as the package has it.
     Distribution,
-    /// Nobody: a GRUB of 0.7 MB made for this ISO. Secure Boot refuses it.
+    /// Unsigned: a GRUB of 0.7 MB made for this ISO. Secure Boot refuses it.
     Off,
 }
 
-/// How iPXE is had.
+/// Where iPXE comes from.
 #[derive(
     Clone,
     Copy,
@@ -157,9 +157,9 @@ pub enum Media {
     },
     /// Kernel and initrd as files of their own.
     Files {
-        /// The kernel.
+        /// Kernel image, in any format that the loaders start.
         kernel: Released,
-        /// The initrd.
+        /// Initial RAM disk; the cloud-config goes in front of it.
         initrd: Released,
     },
 }

@@ -19,9 +19,9 @@ use buildplan::{Arg, Artifact, Planner, Stage};
 /// The ISO of a profile at a version.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct BootIso {
-    /// The profile.
+    /// Profile whose ISO this is.
     pub profile: Profile,
-    /// Its parameters.
+    /// Kernel parameters, spelled for each loader.
     pub line: Line,
     /// Kernel and initrd.
     pub os: os::OsFiles,

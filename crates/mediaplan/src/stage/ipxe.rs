@@ -262,7 +262,7 @@ impl IpxeFromSource {
 pub struct Prebuilt {
     /// The script that they run.
     pub script: Script,
-    /// The binaries.
+    /// iPXE's binaries out of the distribution's package.
     files: PackageFiles,
     /// What `ipxe.iso` is made with.
     tools: Tools,

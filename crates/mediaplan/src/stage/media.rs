@@ -20,15 +20,15 @@ use failure::{Failure, Kind};
 /// What is asked for: a profile, how, and out of what.
 #[derive(Clone, Debug)]
 pub struct Order<'a> {
-    /// The profile.
+    /// Profile whose media are planned.
     pub profile: &'a Profile,
-    /// How iPXE is had.
+    /// Where iPXE comes from.
     pub engine: Engine,
     /// The pinned iPXE; its repositories may have been replaced.
     pub pin: &'a IpxePin,
     /// Patches and headers for iPXE, from the repository's root, sorted.
     pub bootscripts: &'a Bootscripts,
-    /// The kernel parameters.
+    /// Kernel parameters of the profile, with the password if one was given.
     pub line: Line,
     /// What the lock and the person supply.
     pub supply: os::Supply<'a>,
@@ -48,7 +48,7 @@ pub struct Bootscripts {
 /// A plan and where its outputs land.
 #[derive(Clone, Debug)]
 pub struct Planned {
-    /// The nodes.
+    /// Every node that the outputs need.
     pub plan: Plan,
     /// Artifacts by their path in `dist/<profile>/`, in the order that people read them.
     pub outputs: Vec<(String, Artifact)>,
@@ -67,7 +67,7 @@ fn is_loaded(path: &str) -> bool {
 /// Plans everything that `dist/<profile>/` holds.
 ///
 /// # Errors
-/// When the profile cannot be made of what there is.
+/// When the profile cannot be built from the given inputs.
 pub fn plan(order: &Order<'_>) -> Result<Planned> {
     let mut p = Planner::new();
     let profile = order.profile;

@@ -16,9 +16,9 @@ const LIMIT: u64 = 4 << 30;
 /// What a machine starts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct OsFiles {
-    /// The kernel.
+    /// Kernel image that the loaders start.
     pub kernel: Artifact,
-    /// The initrd.
+    /// Initial RAM disk, without the cloud-config.
     pub initrd: Artifact,
 }
 

@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use buildplan::{Arg, Artifact, Material, Planner, Product, Stage, TextSpec};
 
-/// A template with its variables. What the template names and nobody gives, or the other way round, is refused
+/// A template with its variables. A variable without a value, or a value without a variable, is refused
 /// when it is filled in, with the line.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Script {

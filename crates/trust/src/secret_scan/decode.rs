@@ -7,7 +7,7 @@ use std::{collections::HashMap, io::Read as _, sync::LazyLock};
 use super::rules::is_word;
 use regex::bytes::{Captures, Regex, RegexBuilder};
 
-/// Longer texts are no configuration; they are read as they stand.
+/// Longer texts are not configuration; they are read as they stand.
 const LONGEST: usize = 1 << 20;
 /// What a text may grow to by its variables.
 const GROWN: usize = 2 << 20;

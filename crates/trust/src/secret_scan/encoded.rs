@@ -5,7 +5,7 @@ use base64::{Engine as _, alphabet, engine};
 
 /// Shorter runs hold no key, and are words.
 const SHORTEST: usize = 24;
-/// What a run this long decodes to is looked at even when it is no text.
+/// What a run this long decodes to is looked at even when it is not a text.
 const LONG: usize = 40;
 /// Shorter runs of text inside of other bytes are names and messages.
 const PASSAGE: usize = 64;

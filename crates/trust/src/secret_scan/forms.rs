@@ -18,7 +18,7 @@ const GITLEAKS: &str = include_str!("gitleaks.json");
 /// Bytes in front of a word and behind it that belong to it.
 const BEFORE: usize = 256;
 const BEHIND: usize = 768;
-/// Shorter words stand everywhere in what is no text.
+/// Shorter words stand everywhere in what is not a text.
 const SHORTEST: usize = 4;
 
 /// The file.
@@ -84,7 +84,7 @@ pub(super) struct Forms {
 pub(super) static FORMS: LazyLock<Forms> = LazyLock::new(Forms::new);
 
 fn compile(pattern: &str) -> Regex {
-    // Bytes are no text: a letter is one of ASCII's.
+    // Bytes are not text: a letter is one of ASCII's.
     let regex = RegexBuilder::new(pattern).unicode(false).build();
     regex.expect("a test compiles all patterns")
 }

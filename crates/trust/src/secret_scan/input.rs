@@ -49,7 +49,7 @@ impl Limit {
         }
     }
 
-    /// Whether the scan must end. Readers and decoders on the way change the kind of an error, so that nobody can
+    /// Whether the scan must end. Readers and decoders on the way change the kind of an error, so that none can
     /// tell from it.
     pub(super) fn reached(&self) -> bool {
         self.left.get() == 0 || self.artifact.get() == 0 || self.interrupt.is_set()
@@ -70,7 +70,7 @@ pub(super) struct ScannedBytes<'a> {
     buffer: Vec<u8>,
     at: usize,
     position: u64,
-    /// Whether it all is a program; set by whoever has seen how it begins.
+    /// Whether all of it is a program; set by the code that read its beginning.
     pub(super) is_program: bool,
     /// Whether it all is there to be read, as manuals are.
     pub(super) is_documentation: bool,

@@ -13,14 +13,14 @@ pub(super) const WORDS: &[(&[u8], RuleCheck)] = &[
 
 /// Names that many machines have. They count, as short ones do, only where it is clear that a machine is meant.
 const COMMON_HOSTS: &[&str] = &["debian", "ubuntu", "fedora", "alpine", "rancher", "runner", "docker"];
-/// Users of the systems that we make media of, and folders that are nobody's.
+/// Users of the systems that we make media of, and folders of no person.
 const SYSTEM_USERS: &[&str] =
     &["rancher", "docker", "dockremap", "linuxbrew", "samba", "Public", "Default", "All"];
 /// Domains of a home or an office.
 const DOMAINS: &[&str] =
     &[".local", ".lan", ".home", ".internal", ".localdomain", ".corp", ".intranet", ".fritz.box"];
 
-/// A folder of a person; programs have those of whoever compiled them.
+/// A folder of a person; programs have those of the person who compiled them.
 fn home(a: &Around<'_>) -> Option<FindKind> {
     let drive = a.word[0] == b':';
     let starts = match a.before {

@@ -2,7 +2,7 @@
 //! that built; in each artifact and in whatever an artifact holds (ISO, FAT, compressed cpio). A find is told by
 //! artifact, entry and kind. The secret itself is never shown, nor kept.
 //!
-//! It is no search for everything secret-like: each rule asks for enough of a secret's form that stock kernels,
+//! It is not a search for everything secret-like: each rule asks for enough of a secret's form that stock kernels,
 //! BusyBox and Docker, which are full of words such as `PRIVATE KEY` and of other people's folders, stay quiet.
 
 mod archives;
@@ -37,7 +37,7 @@ pub struct Find {
     pub artifact: String,
     /// Entries on the way in, such as `/efi.img`, `/EFI/BOOT/grub.cfg`.
     pub inside: Vec<String>,
-    /// What it is.
+    /// The kind of secret or trace.
     pub what: FindKind,
 }
 
@@ -72,7 +72,7 @@ fn host_name(ctx: &Ctx) -> Option<String> {
 ///
 /// # Errors
 /// When the disk cannot be read, or more would have to be unpacked than any medium of ours holds. What is damaged
-/// inside an artifact is no error, but said in [`Scan::unread`].
+/// inside an artifact is not an error, but said in [`Scan::unread`].
 pub fn scan(ctx: &Ctx, root: &Utf8Path, rules: &Rules) -> Result<Scan> {
     let mut walk = walk::ScanWalk::new(ctx, rules);
     for rel in tree::files(root)? {

@@ -4,7 +4,7 @@
 //! Why stock systems stay quiet: a key needs its base64 behind the header that every TLS library has in it; in ELF
 //! programs, kernels and Go's among them, which are full of their builders' folders and of examples of addresses, a
 //! home folder counts only when it is this machine's own; `/root` is a folder of every system and counts only as part
-//! of this repository's path; users that RancherOS itself has are nobody's. In
+//! of this repository's path; users that RancherOS itself has are not person's. In
 //! what packages ship to be read, which is full of examples, only traces of this machine count.
 
 use std::{

@@ -142,7 +142,7 @@ impl<'a> ScanWalk<'a> {
         self.plain(&mut ScannedBytes::new(&mut name.as_bytes(), &limit, 0))
     }
 
-    /// One archive after the other, as the kernel takes them, and whatever is no archive before, between, behind.
+    /// One archive after the other, as the kernel takes them, and whatever is not an archive before, between, behind.
     pub(super) fn stream(&mut self, reader: &mut dyn Read) -> io::Result<()> {
         let limit = Rc::clone(&self.limit);
         self.input(&mut ScannedBytes::new(reader, &limit, 0), &[])

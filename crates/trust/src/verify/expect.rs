@@ -30,7 +30,7 @@ pub(super) type KnownDigest = (Digest, String);
 
 /// What the media must be.
 pub struct Expected {
-    /// The plan.
+    /// The plan of the profile as this repository makes it.
     pub planned: Planned,
     /// The keys of its nodes; why there are none.
     pub keys: Result<Keys, String>,
@@ -205,7 +205,7 @@ fn own(plan: &Plan) -> BTreeSet<NodeId> {
     own
 }
 
-/// Makes `goals` in a folder of its own, so that nothing that was made before is believed, and without a word.
+/// Makes `goals` in a folder of its own, so that nothing that was made before is trusted, and prints nothing.
 fn make(ctx: &Ctx, plan: &Plan, keys: &Keys, goals: &[NodeId], epoch: u64) -> Result<tempfile::TempDir> {
     fs_err::create_dir_all(&ctx.work)?;
     let made = tempfile::Builder::new().prefix("verify-").tempdir_in(&ctx.work)?;

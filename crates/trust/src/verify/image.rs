@@ -39,7 +39,7 @@ struct ExaminedIso<'a> {
 
 /// Opens an image, and nothing but a file.
 pub(super) fn open(path: &Utf8Path) -> Result<Iso> {
-    ensure!(fs_err::metadata(path)?.is_file(), "{path} is no file");
+    ensure!(fs_err::metadata(path)?.is_file(), "{path} is not a file");
     Ok(Iso::open(path)?)
 }
 
@@ -152,8 +152,8 @@ impl ExaminedIso<'_> {
 
     fn unknown(&self, path: &str) -> String {
         match path {
-            "/vmlinuz" => format!("there is no netboot/vmlinuz to hold {path} against"),
-            "/initrd" => format!("there is no netboot/initrd to hold {path} against"),
+            "/vmlinuz" => format!("netboot/vmlinuz, which {path} is compared with, is missing"),
+            "/initrd" => format!("netboot/initrd, which {path} is compared with, is missing"),
             _ if self.subject.manifest.is_none() => {
                 format!("which {path} it should be, {MANIFEST} would say")
             }
@@ -161,7 +161,7 @@ impl ExaminedIso<'_> {
         }
     }
 
-    /// What there is to say of a planned entry; `None` when nothing tells what it must be.
+    /// The check of a planned entry; `None` when nothing says what it must be.
     fn entry(&self, path: &str, arg: &Arg) -> Result<Option<String>, String> {
         let entry = self.entries.get(path).filter(|e| e.kind == EntryKind::File);
         let entry = entry.ok_or_else(|| format!("{} has no {path}", self.name))?;

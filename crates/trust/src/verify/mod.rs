@@ -61,7 +61,7 @@ pub struct Check {
     pub name: &'static str,
     /// How it ended.
     pub verdict: Verdict,
-    /// What was seen.
+    /// What was compared, and what differed.
     pub reason: String,
 }
 
@@ -71,7 +71,7 @@ pub struct Subject<'a> {
     pub ctx: &'a Ctx,
     /// What this repository says, where there is one.
     pub loaded: Option<&'a Loaded>,
-    /// The folder.
+    /// Folder that `dist` wrote.
     pub dir: Utf8PathBuf,
     /// The one file that is looked at; all unless given.
     pub only: Option<String>,
@@ -125,7 +125,7 @@ impl Checks {
             .into())
     }
 
-    /// As [`Self::judge`], and fails when a check could not be made: but for a signature that nobody asked for,
+    /// As [`Self::judge`], and fails when a check could not be made: except for a signature that was not asked for,
     /// and for everything when building again gave the same bytes.
     ///
     /// # Errors

@@ -14,7 +14,7 @@ pub fn signed_file(path: &str) -> Option<&str> {
     path.strip_suffix(".sig").filter(|file| file.starts_with("netboot/"))
 }
 
-/// Checks every signature as iPXE that trusts `roots` would at the time `now`. `None` as roots: nobody says which.
+/// Checks every signature as iPXE that trusts `roots` would at the time `now`. `None` as roots: not known which.
 pub fn check(subject: &Subject<'_>, roots: Option<&[Certificate]>, now: Seconds, checks: &mut Checks) {
     let Some(manifest) = &subject.manifest else { return };
     let profile = subject.loaded.and_then(|l| l.config.profile(Some(&manifest.profile)).ok());

@@ -41,7 +41,7 @@ impl Default for RemoteLimits {
 /// Downloads the folder at `url` to `dir`.
 ///
 /// # Errors
-/// [`Kind::Network`] when the list cannot be had or a limit is reached, [`Kind::Digest`] when the list is malformed.
+/// [`Kind::Network`] when the list is unavailable or a limit is reached, [`Kind::Digest`] when the list is malformed.
 pub fn get(ctx: &Ctx, url: &str, dir: &Utf8Path, limits: &RemoteLimits) -> Result<()> {
     if ctx.globals.offline {
         return Err(Failure::new(Kind::Network, format!("{url} was not tried, because of --offline")).into());

@@ -34,7 +34,7 @@ pub fn complete(subject: &Subject<'_>, parts: &[ReleaseFolder]) -> Result<String
     let part = |f: &str| f.split_once('/').is_some_and(|(top, _)| parts.iter().any(|p| p.name() == top));
     let about = |f: &str| f == NOTES || sums::is_list(f);
     match files.iter().map(|f| f.as_str()).find(|f| !part(f) && !about(f)) {
-        Some(file) => Err(format!("nobody says what {file} was made from")),
+        Some(file) => Err(format!("{file} is not covered by any manifest")),
         None => Ok(format!("{} folders of media and nothing else", parts.len())),
     }
 }

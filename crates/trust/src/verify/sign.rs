@@ -43,15 +43,15 @@ fn readable(_: &std::path::Path) -> Result<()> {
 
 fn secret_key(path: &Utf8Path, password: Option<String>) -> Result<minisign::SecretKey> {
     let bytes = read_limited(path, KEY_LIMIT)?;
-    let text = String::from_utf8(bytes).ok().with_context(|| format!("{path} is no text"))?;
+    let text = String::from_utf8(bytes).ok().with_context(|| format!("{path} is not text"))?;
     let wrong = |e| {
-        Failure::new(Kind::Usage, format!("{path} is no minisign secret key, or has another password"))
+        Failure::new(Kind::Usage, format!("{path} is not a minisign secret key, or has another password"))
             .source(e)
     };
     let parse = || minisign::SecretKeyBox::from_string(&text).map_err(wrong);
-    // The box is opened only when it is used: without a password, a text that is no key looks like a locked one.
+    // The box is opened only when it is used: without a password, a text that is not a key looks like a locked one.
     if !is_secret_key(&text) {
-        return Err(Failure::new(Kind::Usage, format!("{path} is no minisign secret key")).into());
+        return Err(Failure::new(Kind::Usage, format!("{path} is not a minisign secret key")).into());
     }
     if password.is_none()
         && let Ok(key) = parse()?.into_unencrypted_secret_key()
@@ -81,16 +81,16 @@ fn is_secret_key(text: &str) -> bool {
 pub fn check(dir: &Utf8Path, key: &Utf8Path) -> Result<String> {
     let text = |path: &Utf8Path| -> Result<String> {
         let bytes = read_limited(path, KEY_LIMIT)?;
-        String::from_utf8(bytes).ok().with_context(|| format!("{path} is no text"))
+        String::from_utf8(bytes).ok().with_context(|| format!("{path} is not text"))
     };
     let public = text(key)?;
     let public = minisign_verify::PublicKey::decode(&public)
         .or_else(|_| minisign_verify::PublicKey::from_base64(public.trim()))
-        .with_context(|| format!("{key} is no minisign public key"))?;
+        .with_context(|| format!("{key} is not a minisign public key"))?;
     let path = dir.join(SIGNATURE);
-    anyhow::ensure!(path.is_file(), "there is no {SIGNATURE}, and --key asks for one");
+    anyhow::ensure!(path.is_file(), "--key is given, but {SIGNATURE} is missing");
     let signature = minisign_verify::Signature::decode(&text(&path)?)
-        .with_context(|| format!("{SIGNATURE} is no signature"))?;
+        .with_context(|| format!("{SIGNATURE} is not a signature"))?;
     let list = super::read_file(&dir.join(SHA256), TEXT_LIMIT)?;
     public.verify(&list, &signature, false).with_context(|| {
         format!("{SHA256} was not signed so by the key in {}", key.file_name().unwrap_or("it"))

@@ -28,7 +28,7 @@ pub fn is_list(path: &str) -> bool {
     [SHA256, SHA512, sign::SIGNATURE].contains(&path)
 }
 
-/// Whether a path from a list stays in its folder: it comes from whoever made the media.
+/// Whether a path from a list stays in its folder: the list comes with the media.
 #[must_use]
 pub fn is_plain(path: &str) -> bool {
     !path.is_empty()
@@ -112,7 +112,7 @@ pub fn read(dir: &Utf8Path, name: &str, digits: usize) -> Result<BTreeMap<String
     parse(&text, digits).map_err(|e| format!("{name}: {e}"))
 }
 
-/// Whether there is anything of that name: what is there and cannot be read is no list that is missing.
+/// Whether there is anything of that name: what is there and cannot be read is not a list that is missing.
 #[must_use]
 pub fn is_there(dir: &Utf8Path, name: &str) -> bool {
     fs_err::symlink_metadata(dir.join(name)).is_ok()

@@ -17,7 +17,7 @@ use vmspec::{
     scenario::{DiskTrouble, Dist, Shown},
 };
 
-/// What there is to boot that carries a sample image.
+/// The built media with a sample image.
 pub struct Samples {
     /// The media.
     pub dist: Dist,

@@ -45,7 +45,7 @@ pub trait ManageHost {
     /// When the person asks to stop.
     fn pause(&mut self, time: Duration) -> Result<()>;
 
-    /// What there is of the machine's settings file, of `disks`, and of runs' files in `folders`.
+    /// What exists of the machine's settings file, of `disks`, and of runs' files in `folders`.
     ///
     /// # Errors
     /// When a file that is there cannot be read.
@@ -165,7 +165,7 @@ impl Real {
         self.transcript = Some(file);
     }
 
-    /// Shows an error that nobody is left to return to.
+    /// Shows an error that cannot be returned any more.
     pub fn complain(&self, error: &anyhow::Error) {
         self.report.error(error);
     }

@@ -216,7 +216,7 @@ impl<H: ManageHost> VirtualBox<H> {
     /// Pulls the plug.
     ///
     /// # Errors
-    /// When VBoxManage fails; a machine that is off is no error.
+    /// When VBoxManage fails; a machine that is off is not an error.
     pub fn power_off(&mut self) -> Result<()> {
         self.step(&planner::power_off(&self.place)).map(drop)
     }
@@ -278,7 +278,7 @@ impl<H: ManageHost> VirtualBox<H> {
         Ok((machine, state))
     }
 
-    /// Looks at what there is of the machine, whatever it should be, in all `folders` that it had so far; they get
+    /// Looks at what exists of the machine, whatever it should be, in all `folders` that it had so far; they get
     /// those that it has now.
     fn state(&mut self, folders: &mut Vec<String>) -> Result<HostState> {
         let mut state = self.asked(None)?;
@@ -351,7 +351,7 @@ impl<H: ManageHost> VirtualBox<H> {
 /// What a step that is not VBoxManage's prints.
 const SILENCE: CommandOutput = CommandOutput { code: Some(0), stdout: Vec::new(), stderr: Vec::new() };
 
-/// How far a list of steps was carried out.
+/// How much of a list of steps was carried out.
 enum CarriedOut {
     All,
     /// Up to a step that changed what the rest depends on, and made this interface.

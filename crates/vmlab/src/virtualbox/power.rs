@@ -53,7 +53,7 @@ impl Power for Running {
         let state = self.state()?;
         let code = match state.as_str() {
             "poweroff" => Some(0),
-            // Its process died, or the virtual processor got lost; the machine then stands still but is on.
+            // Its process died, or the virtual processor got lost; the machine then hangs, switched on.
             "aborted" | "gurumeditation" | "inaccessible" | "" => None,
             _ => return Ok(Vec::new()),
         };

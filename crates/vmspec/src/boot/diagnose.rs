@@ -16,7 +16,7 @@ pub enum Cause {
     Loader,
     /// Secure Boot refused a program.
     SecureBoot,
-    /// Nobody gave the machine an address.
+    /// The machine got no address.
     NoDhcp,
     /// The machine has an address and never asked for the boot script.
     NoScript,
@@ -226,7 +226,7 @@ impl Boot {
         let asked = self.dhcp_asked.filter(|_| !self.reached(Mark::Address) && self.transfers.is_empty())?;
         let text = match self.dhcp_refused {
             true => "the DHCP server refused".to_owned(),
-            false => format!("asked since {:.1} s, and nobody answered", asked.as_secs_f64()),
+            false => format!("asked for {:.1} s without an answer", asked.as_secs_f64()),
         };
         (now >= asked + DHCP_PATIENCE).then_some(Diagnosis { cause: Cause::NoDhcp, text })
     }

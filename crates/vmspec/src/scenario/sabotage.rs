@@ -9,7 +9,7 @@ pub enum Sabotage {
     DamagedInitrd,
     /// The boot script is not on the server.
     NoScript,
-    /// Nobody answers DHCP.
+    /// No DHCP server answers.
     NoDhcp,
     /// The server stops in the middle of the kernel.
     StalledKernel,

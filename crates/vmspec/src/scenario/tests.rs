@@ -60,7 +60,7 @@ fn what_cannot_be_shown_says_why() {
         ("unsigned-grub", Dist { secure_boot: false, ..dist() }, true, "nothing of this profile is signed"),
         ("iso-cd-uefi", dist(), false, "no UEFI firmware"),
         ("netboot-uefi", Dist { ipxe_uefi: false, ..dist() }, true, "nothing for UEFI"),
-        ("netboot-bios", Dist { ipxe_iso: None, ..dist() }, true, "no ipxe.iso"),
+        ("netboot-bios", Dist { ipxe_iso: None, ..dist() }, true, "ipxe.iso is missing"),
         ("netboot-bios", Dist { network: Err("a name".to_owned()), ..dist() }, true, "a name"),
         ("state", mute.clone(), true, "name no state disk"),
         ("power-cut", mute.clone(), true, "no `media: ` facts"),

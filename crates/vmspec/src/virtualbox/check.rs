@@ -146,7 +146,7 @@ fn media(system: System, machine: &Machine) -> Vec<String> {
     wrong
 }
 
-/// A name without extension would become `x.vdi`; a size of 0 an image nobody can use.
+/// A name without extension would become `x.vdi`; a size of 0 an unusable image.
 fn disk(system: System, disk: &Disk) -> Option<String> {
     if disk.format != DiskFormat::Vdi || disk.path.extension() != Some("vdi") {
         return Some(format!("its disk `{}` must be a .vdi image", disk.path));
@@ -174,7 +174,7 @@ fn cards(machine: &Machine) -> Vec<String> {
                 let plain =
                     |n: &str| n != "delete" && n.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
                 let bad = forwards.iter().find(|f| f.name.is_empty() || !plain(&f.name));
-                wrong.extend(bad.map(|f| format!("`{}` is no name for a forwarded port", f.name)));
+                wrong.extend(bad.map(|f| format!("`{}` is not a name for a forwarded port", f.name)));
             }
             Nic::Unplugged => {}
         }
@@ -190,7 +190,7 @@ fn dhcp_range(net: &HostOnly) -> Option<String> {
         return Some(format!("its DHCP range runs from high to low; swap it: {last} to {first}"));
     }
     let outside = [net.dhcp_server, first, last].into_iter().find(|a| !net.contains(*a));
-    outside.map(|a| format!("{a} of its DHCP server is no host of {}/{}", net.network(), net.prefix))
+    outside.map(|a| format!("{a} of its DHCP server is not a host of {}/{}", net.network(), net.prefix))
 }
 
 #[cfg(test)]
@@ -286,10 +286,10 @@ mod tests {
             ("USB stick", |_, m| m.medium = Some(Medium { path: "/x.iso".into(), attach: Attach::Usb })),
             ("9 network cards", |_, m| m.nics = vec![m.nics[0].clone(); 9]),
             ("1 to 65535", |_, m| forward(m, "guestssh", 0)),
-            ("`delete` is no name", |_, m| forward(m, "delete", 1)),
-            ("`a,b` is no name", |_, m| forward(m, "a,b", 1)),
+            ("`delete` is not a name", |_, m| forward(m, "delete", 1)),
+            ("`a,b` is not a name", |_, m| forward(m, "a,b", 1)),
             ("swap it: 192.168.56.200 to 192.168.56.254", |_, m| range(m, 254, 200)),
-            ("192.168.56.255 of its DHCP server is no host", |_, m| range(m, 254, 255)),
+            ("192.168.56.255 of its DHCP server is not a host", |_, m| range(m, 254, 255)),
             ("5 boot devices", |_, m| m.boot = vec![m.boot[0]; 5]),
         ];
         for (expected, change) in cases {

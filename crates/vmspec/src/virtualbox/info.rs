@@ -17,7 +17,7 @@ pub struct Info {
 pub struct Attached {
     /// The controller's name.
     pub controller: String,
-    /// The port.
+    /// Port of the storage controller, counted from 0.
     pub port: u32,
     /// The device at the port.
     pub device: u32,

@@ -180,7 +180,7 @@ pub fn fitted(place: &Place, machine: Machine) -> Machine {
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ManageStep {
-    /// What.
+    /// The command or file operation.
     pub act: Act,
     /// What a failure means.
     pub rule: Rule,
@@ -195,14 +195,14 @@ pub enum Act {
     Manage(Cmd),
     /// Removes a file that earlier runs left in our own folder.
     Remove {
-        /// Its path.
+        /// File to remove.
         path: String,
         /// Completes "could not …".
         why: String,
     },
     /// Renames a file of our own folder that is in the way.
     SetAside {
-        /// Its path.
+        /// Path that the file has now.
         from: String,
         /// Its new path, in the same folder.
         to: String,
@@ -249,7 +249,7 @@ pub struct Todo {
     pub steps: Vec<ManageStep>,
     /// What has to run before the machine starts, as a command line: the server of a netboot.
     pub serve: Option<String>,
-    /// The start.
+    /// The command that starts the machine.
     pub start: Option<ManageStep>,
     /// What comes when the machine is up: shown, not run with the rest.
     pub later: Vec<ManageStep>,

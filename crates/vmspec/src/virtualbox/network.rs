@@ -36,8 +36,8 @@ pub(super) fn plan(
     }
 }
 
-/// An interface is found by its address: on Windows its name is no one's choice, and on Linux the first one may
-/// be another program's. One without an address serves nobody and is taken; else one is made.
+/// An interface is found by its address: on Windows its name cannot be chosen, and on Linux the first one may
+/// be another program's. One without an address is unused and is taken; else one is made.
 fn host_only_interface(
     place: &Place,
     net: &HostOnly,

@@ -41,7 +41,7 @@ pub struct HostOnlyInterface {
     pub name: String,
     /// The host's address on it.
     pub address: Option<Ipv4Addr>,
-    /// Its network mask.
+    /// Network mask, as VBoxManage lists it.
     pub netmask: Option<Ipv4Addr>,
     /// Whether it is up; one that is down keeps an address that the host does not answer on.
     pub up: bool,
@@ -52,13 +52,13 @@ pub struct HostOnlyInterface {
 /// A host-only network of macOS.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostOnlyNetwork {
-    /// Its name.
+    /// Name that VirtualBox gave it.
     pub name: String,
     /// Its lowest address, which is the host's.
     pub lower: Option<Ipv4Addr>,
-    /// Its highest address.
+    /// Highest address of its DHCP range.
     pub upper: Option<Ipv4Addr>,
-    /// Its network mask.
+    /// Network mask, as VBoxManage lists it.
     pub netmask: Option<Ipv4Addr>,
     /// Whether it can be used.
     pub enabled: bool,
@@ -69,13 +69,13 @@ pub struct HostOnlyNetwork {
 pub struct DhcpServer {
     /// The network it serves.
     pub network: String,
-    /// Its own address.
+    /// Address of the DHCP server itself.
     pub server: Option<Ipv4Addr>,
     /// The first address it gives.
     pub lower: Option<Ipv4Addr>,
     /// The last address it gives.
     pub upper: Option<Ipv4Addr>,
-    /// Its network mask.
+    /// Network mask, as VBoxManage lists it.
     pub netmask: Option<Ipv4Addr>,
     /// Whether it answers.
     pub enabled: bool,
@@ -88,7 +88,7 @@ pub struct HardDisk {
     pub uuid: String,
     /// The disk that it holds the differences to: a snapshot's.
     pub parent: Option<String>,
-    /// Its image.
+    /// Path of the disk image, as VirtualBox has it.
     pub location: String,
     /// Whether the image is there and is the one that was registered.
     pub accessible: bool,

@@ -321,7 +321,7 @@ impl Registry {
         SILENT
     }
 
-    /// The same attachment again is no error. A disk that is not known yet is opened and known from then on.
+    /// The same attachment again is not an error. A disk that is not known yet is opened and known from then on.
     fn attach(&mut self, id: &str, controller: &str, slot: (u32, u32), medium: &str) -> Answer {
         self.unlocked()?;
         self.can_save(id)?;
@@ -337,7 +337,7 @@ impl Registry {
             self.add_disk(medium, 10_000);
         }
         let vm = self.vm(id)?;
-        assert!(vm.controllers.iter().any(|c| c == controller), "there is no controller `{controller}`");
+        assert!(vm.controllers.iter().any(|c| c == controller), "no controller `{controller}`");
         match medium {
             "none" => _ = vm.slots.remove(&slot),
             _ => _ = vm.slots.insert(slot, medium.to_owned()),

@@ -21,7 +21,7 @@ pub struct KeyArgs {
 
 #[derive(Debug, clap::Subcommand)]
 enum KeyCommand {
-    /// Make a key and its certificate.
+    /// Create a key and its certificate.
     New(NewArgs),
 }
 
@@ -33,7 +33,7 @@ struct NewArgs {
 
 #[derive(Debug, clap::Subcommand)]
 enum New {
-    /// Make a key that signs netboot trees, and the root that iPXE trusts.
+    /// Create a key that signs netboot trees, and the root that iPXE trusts.
     ///
     /// The folder gets `root.crt` for [netboot] in media.toml, `root.pem`, which certifies signers and belongs
     /// offline, and `signer.pem`, which `dist` and `serve` sign with.
@@ -51,7 +51,7 @@ pub fn run(ctx: &Ctx, args: &KeyArgs) -> Result<()> {
     }
 }
 
-/// How a new private key is locked. Asked for on the terminal unless given.
+/// Password of a new private key; asked for on the terminal by default.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[group(id = "new_password", multiple = false)]
 pub(super) struct NewPassword {
@@ -61,7 +61,7 @@ pub(super) struct NewPassword {
     /// Take the new keys' password from this file's first line.
     #[arg(long, value_name = "FILE")]
     password_file: Option<Utf8PathBuf>,
-    /// Write the keys unencrypted, for a store of secrets that encrypts them itself.
+    /// Write the keys unencrypted, for a secret store that encrypts them itself.
     #[arg(long)]
     no_password: bool,
 }

@@ -53,7 +53,7 @@ pub(in super::super) fn root(call: &Call<'_>) -> Result<()> {
     put(&packages.join("etc/mke2fs.conf"), &to.join("etc/mke2fs.conf"), false)?;
     put(call.path("configuration")?, &to.join("usr/sbin/hostconf"), true)?;
     for (place, file) in call.all("place").zip(call.all("file")) {
-        // Not the mode in the checkout, which is no part of the key.
+        // Not the mode in the checkout, which is not part of the key.
         let script = fs_err::read(file)?.starts_with(b"#!");
         put(Utf8Path::new(file), &to.join(place), script)?;
     }

@@ -114,7 +114,7 @@ impl Today {
 /// Records the digests of those files of `packages` that land in media as they are.
 ///
 /// # Errors
-/// [`Kind::Network`] when a package cannot be had, [`Kind::Input`] when it lacks a file.
+/// [`Kind::Network`] when a package is unavailable, [`Kind::Input`] when it lacks a file.
 pub fn pick(
     ctx: &Ctx,
     distribution: &Distribution,
@@ -148,7 +148,7 @@ pub fn pick(
 /// A package that is recorded anew, as another version, or no longer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PackageChange {
-    /// Its name.
+    /// Name of the package that changed.
     pub name: String,
     /// The version that was recorded.
     pub old: Option<String>,

@@ -1,7 +1,7 @@
 //! Which packages come along: the libraries that a package needs, and what is built from its own source.
 //!
 //! All that a package depends on would bring `debconf`, `perl` and `adduser`, whose work is done at installation;
-//! nothing is installed here. A program that another starts is named by whoever takes it. With a package that is taken
+//! nothing is installed here. A program that another one starts must be requested by name. With a package that is taken
 //! alone, nothing comes along.
 
 use std::collections::BTreeMap;

@@ -9,7 +9,7 @@ pub(super) fn compare(a: &str, b: &str) -> Ordering {
     a.0.cmp(&b.0).then_with(|| part(a.1, b.1)).then_with(|| part(a.2, b.2))
 }
 
-/// Epoch, upstream version, revision. What is no number is no epoch.
+/// Epoch, upstream version, revision. What is not a number is not an epoch.
 fn parts(version: &str) -> (u64, &str, &str) {
     let split = version.split_once(':').and_then(|(epoch, rest)| Some((epoch.parse().ok()?, rest)));
     let (epoch, rest) = split.unwrap_or((0, version));
