@@ -67,8 +67,9 @@ fn common_host(a: &Around<'_>) -> Option<FindKind> {
         .iter()
         .any(|d| a.after.starts_with(d.as_bytes()) && !a.after.get(d.len()).copied().is_some_and(is_word));
     let line = String::from_utf8_lossy(a.line()).to_ascii_lowercase();
-    let mut words = line.rsplit(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(|w| !w.is_empty());
-    let said = words
+    let before = line.trim_end_matches([' ', '\t', ':', '=', '"', '\'']);
+    let said = before
+        .rsplit(|c: char| !c.is_ascii_alphanumeric() && c != '_')
         .next()
         .is_some_and(|w| matches!(w, "host" | "hostname" | "machine" | "nodename" | "builder" | "buildhost"));
     let account = line.ends_with('@') && line.len() > 1;
