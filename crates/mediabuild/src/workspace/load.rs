@@ -54,7 +54,8 @@ pub fn read(root: &Utf8Path) -> Result<Loaded> {
     let bootscripts = Bootscripts {
         patches: below(root, "bootscripts/patches", "patch")?,
         config: below(root, "bootscripts/config", "h")?,
-        embed_length: text(&root.join("bootscripts/embed.ipxe"))?.len(),
+        // A script that is missing is named by the node that reads it; what needs no iPXE goes on without one.
+        embed_length: std::fs::metadata(root.join("bootscripts/embed.ipxe")).map_or(0, |m| m.len()) as usize,
     };
     Ok(Loaded { config, lock, bootscripts, docker: docker(root)? })
 }
