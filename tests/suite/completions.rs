@@ -16,11 +16,16 @@ const LINES: &[(&str, &[&str])] = &[
 /// zsh completes at a terminal alone: a shell in a pseudo-terminal lists the matches of one line and leaves.
 const ZSH: &str = r#"
 zmodload zsh/zpty
-zpty shell zsh -f -i
+zpty -b shell zsh -f -i
 zpty -w shell 'fpath=($DIR $fpath); autoload -U compinit; compinit -u -d $DIR/dump; bindkey "^I" list-choices; stty -echo; xtask() { : }; print REA""DY'
-while zpty -r shell out; do [[ $out == *READY* ]] && break; done
-zpty -w -n shell "$1"$'\t'$'\x15'$'exit\n'
-while zpty -r shell out; do print -r -- "$out"; done
+while zpty -r shell out || sleep 0.1; do [[ $out == *READY* ]] && break; done
+zpty -w -n shell "$1"$'\t'
+for i in {1..300}; do
+    while zpty -r -t shell out; do all+=$out; done
+    [[ $all == *$2* ]] && break
+    sleep 0.1
+done
+print -r -- "$all"
 "#;
 
 /// bash's function for a command reads the words from variables.
@@ -42,9 +47,9 @@ fn script(shell: &str, name: &str) -> (tempfile::TempDir, Utf8PathBuf) {
     (dir, root)
 }
 
-fn offers(root: &Utf8Path, cmd: impl Fn(&str) -> Cmd) {
+fn offers(root: &Utf8Path, cmd: impl Fn(&str, &str) -> Cmd) {
     for (line, wanted) in LINES {
-        let cmd = cmd(line).env("DIR", root.as_str()).env("TERM", "dumb").env("COLUMNS", "200");
+        let cmd = cmd(line, wanted[wanted.len() - 1]).env("DIR", root.as_str()).env("TERM", "dumb").env("COLUMNS", "200");
         let offered = runner(root).run(&cmd.cwd(root)).unwrap().text();
         for word in *wanted {
             let is_there = offered.split(|c: char| c.is_whitespace() || c.is_control()).any(|w| w == *word);
@@ -57,7 +62,7 @@ fn offers(root: &Utf8Path, cmd: impl Fn(&str) -> Cmd) {
 fn bash_completes_commands_options_and_values() {
     if has("bash") {
         let (_dir, root) = script("bash", "xtask.bash");
-        offers(&root, |line| Cmd::new("bash", "complete").args(["--norc", "-c", BASH, "bash", line]));
+        offers(&root, |line, _| Cmd::new("bash", "complete").args(["--norc", "-c", BASH, "bash", line]));
     }
 }
 
@@ -65,7 +70,7 @@ fn bash_completes_commands_options_and_values() {
 fn zsh_completes_commands_options_and_values() {
     if has("zsh") {
         let (_dir, root) = script("zsh", "_xtask");
-        offers(&root, |line| Cmd::new("zsh", "complete").args(["-f", "-c", ZSH, "zsh", line]));
+        offers(&root, |line, last| Cmd::new("zsh", "complete").args(["-f", "-c", ZSH, "zsh", line, last]));
     }
 }
 
@@ -74,6 +79,6 @@ fn fish_completes_commands_options_and_values() {
     if has("fish") {
         let (_dir, root) = script("fish", "xtask.fish");
         let source = "source $DIR/xtask.fish; complete -C $argv[1]";
-        offers(&root, |line| Cmd::new("fish", "complete").args(["--no-config", "-c", source, line]));
+        offers(&root, |line, _| Cmd::new("fish", "complete").args(["--no-config", "-c", source, line]));
     }
 }

@@ -27,6 +27,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("\"localedef\"", "words of ours and absolute paths"),
     ("\"make\"", "words of ours, and hex digits behind `GITVERSION=`"),
     ("\"qemu-img\"", "absolute paths"),
+    ("\"rustc\"", "words of ours"),
     ("\"sh\"", "words of ours and absolute paths"),
     ("\"ssh\"", "options of ours, a user of ours at an address of this machine"),
     ("\"ssh-keygen\"", "words of ours and an absolute path"),

@@ -185,7 +185,7 @@ fn a_program_without_a_place_for_the_script_is_not_taken() {
         &repo,
         &[(
             "src/Makefile",
-            "%: util/zbin32\n\t@mkdir -p $(@D); echo nothing > $@\nutil/zbin32:\n\t@mkdir -p util; touch $@\n",
+            "Makefile: ;\n%: util/zbin32\n\t@mkdir -p $(@D); echo nothing > $@\nutil/zbin32:\n\t@mkdir -p util; touch $@\n",
         )],
     );
     let toml = repo.read("media.toml");

@@ -5,13 +5,13 @@
 //! every key, `convert` is what the OS does with a value of the wrong one.
 //!
 //! ```
-//! use bootparams::{Context, Os, Verdict, check, cloud_config, line};
+//! use bootparams::{ConfigVerdict, Context, Os, check, cloud_config, line};
 //!
 //! let os: Os = "rancheros-1.5.8".parse()?;
 //! assert_eq!(line::parse("quiet rancher.debug=yes", os)?.to_json(), r#"{"rancher":{"debug":true}}"#);
 //!
 //! // How the boot ends, in the OS's own words.
-//! let refused = Verdict::Refused("Invalid boolean: '1'".to_owned());
+//! let refused = ConfigVerdict::Refused("Invalid boolean: '1'".to_owned());
 //! assert_eq!(line::boot("rancher.debug=1", os), refused);
 //! assert_eq!(cloud_config::boot("#cloud-config\nruncmd: [[sleep, 5]]\n", os).word(), "refused");
 //!
