@@ -98,8 +98,8 @@ fn a_folder_that_contains_itself_is_an_error() {
 #[test]
 fn bytes_beyond_the_end_are_an_error() {
     let text = walk_error(image(&[record(b"A.;1", 23, 2049, 0)]));
-    assert!(text.contains("2049 bytes are said to be here, but the file ends at byte 49152"), "{text}");
-    assert!(walk_error(image(&[record(b"A.;1", u32::MAX, u32::MAX, 0)])).contains("are said to be here"));
+    assert!(text.contains("2049 bytes should be here, but the file ends at byte 49152"), "{text}");
+    assert!(walk_error(image(&[record(b"A.;1", u32::MAX, u32::MAX, 0)])).contains("should be here"));
     let empty = image(&[record(b"A.;1", u32::MAX, 0, 0)]);
     assert_eq!(open(empty).unwrap().walk().unwrap()[0].size, 0);
 }
@@ -169,7 +169,7 @@ fn continuation_areas_that_loop_or_lie_outside_are_errors() {
     let mut image = rock_ridge(&continuation(22, 0));
     image[22 * SECTOR..][..28].copy_from_slice(&continuation(22, 0));
     assert!(walk_error(image).contains("continuation areas lead on without an end"));
-    assert!(walk_error(rock_ridge(&continuation(9999, 0))).contains("28 bytes are said to be here"));
+    assert!(walk_error(rock_ridge(&continuation(9999, 0))).contains("28 bytes should be here"));
     assert!(walk_error(rock_ridge(b"NM\x02\x01")).contains("shorter than its header"));
     assert!(walk_error(rock_ridge(b"NM\x08\x01\0../")).contains("cannot be a name"));
     assert!(
@@ -221,14 +221,14 @@ fn a_packed_file_is_unpacked_or_refused() {
     let wrong = |entry: &[u8], change: fn(&mut Vec<u8>)| unpacked(entry, &zisofs(change)).unwrap_err();
     for (text, why) in [
         (wrong(&zf, |b| b[0] = 0), "does not begin as one"),
-        (wrong(&zf, |b| b[8] = 6), "do not say the same"),
-        (wrong(&zf, |b| b[12] = 8), "do not say the same"),
+        (wrong(&zf, |b| b[8] = 6), "disagree"),
+        (wrong(&zf, |b| b[12] = 8), "disagree"),
         (wrong(&zf, |b| b[16] = 200), "ends before it starts"),
         (wrong(&zf, |b| b[22] = 9), "longer than zlib makes one"),
         (wrong(&zf, |b| b[30] ^= 0xFF), "cannot be unpacked"),
         (wrong(&zf, |b| b.truncate(30)), "ends too early"),
-        (wrong(&packed(b"pz", 6), |b| b[8] = 6), "another length"),
-        (wrong(&packed(b"pz", 4), |b| b[8] = 4), "another length"),
+        (wrong(&packed(b"pz", 6), |b| b[8] = 6), "wrong length"),
+        (wrong(&packed(b"pz", 4), |b| b[8] = 4), "wrong length"),
         (wrong(&packed(b"PZ", 5), |_| ()), "zisofs2"),
         (wrong(&packed(b"xz", 5), |_| ()), "the algorithm `xz`"),
         (wrong(b"SF\x15\x01\0\0\0\0\0\0\0\0\x05\0\0\0\0\0\0\x05\x01", |_| ()), "sparse"),
@@ -240,7 +240,7 @@ fn a_packed_file_is_unpacked_or_refused() {
 #[test]
 fn a_folder_of_no_bytes_or_beyond_the_end_is_an_error() {
     assert!(walk_error(image(&[record(b"D", 4000, 0, 2)])).contains("/D is a folder of 0 bytes"));
-    assert!(walk_error(image(&[record(b"D", 4000, 2048, 2)])).contains("are said to be here"));
+    assert!(walk_error(image(&[record(b"D", 4000, 2048, 2)])).contains("should be here"));
 }
 
 #[test]
@@ -269,7 +269,7 @@ fn a_boot_catalog_that_is_damaged_is_an_error() {
     };
     assert!(wrong(5, 9).contains("checksum is wrong"));
     assert!(wrong(32, 7).contains("a boot entry starts with 0x07"));
-    assert!(wrong(40, 200).contains("are said to be here"));
+    assert!(wrong(40, 200).contains("should be here"));
     let mut section = good.clone();
     section.extend([0x91, 0xEF, 0xFF, 0xFF]);
     assert!(with_catalog(&section).is_err());

@@ -55,7 +55,7 @@ fn an_image_is_listed_printed_and_taken_out() {
     ok(&lab, &["iso", "extract", "xor.iso", "/boot", "-C", "part"]);
     assert_eq!(fs::read_dir(lab.path("part")).unwrap().count(), 1);
     let again = xtask(&lab, &["iso", "extract", "xor.iso", "--to", "out"]);
-    assert_eq!((again.status.code(), err(&again).contains("no empty folder")), (Some(2), true));
+    assert_eq!((again.status.code(), err(&again).contains("not an empty folder")), (Some(2), true));
 }
 
 #[test]

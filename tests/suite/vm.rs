@@ -196,7 +196,7 @@ fn rm_removes_what_runs_made_and_nothing_else() {
     assert!((3_000_000..3_200_000).contains(&listed[0]["bytes"].as_u64().unwrap()), "{listed}");
     fs::remove_dir_all(lab.path(home).join("media-tiny")).unwrap();
     let (code, _, said) = output(&lab, &["rm", "tiny"]);
-    assert!(code == Some(0) && said.contains("keeps what is not ours: mine.vdi"), "{said}");
+    assert!(code == Some(0) && said.contains("keeps files that are not ours: mine.vdi"), "{said}");
     assert_eq!(fs::read_to_string(lab.path(home).join("mine.vdi")).unwrap(), "a person's");
     assert!(!lab.path(home).join("disk0.raw").exists());
     fs::remove_file(lab.path(home).join("mine.vdi")).unwrap();
