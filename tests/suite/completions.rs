@@ -49,7 +49,10 @@ fn script(shell: &str, name: &str) -> (tempfile::TempDir, Utf8PathBuf) {
 
 fn offers(root: &Utf8Path, cmd: impl Fn(&str, &str) -> Cmd) {
     for (line, wanted) in LINES {
-        let cmd = cmd(line, wanted[wanted.len() - 1]).env("DIR", root.as_str()).env("TERM", "dumb").env("COLUMNS", "200");
+        let cmd = cmd(line, wanted[wanted.len() - 1])
+            .env("DIR", root.as_str())
+            .env("TERM", "dumb")
+            .env("COLUMNS", "200");
         let offered = runner(root).run(&cmd.cwd(root)).unwrap().text();
         for word in *wanted {
             let is_there = offered.split(|c: char| c.is_whitespace() || c.is_control()).any(|w| w == *word);

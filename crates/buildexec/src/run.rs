@@ -2,7 +2,7 @@
 //!
 //! Every child gets a process group of its own, a cleared environment and a deadline, and writes to files
 //! rather than pipes: a grandchild that keeps a pipe open would block the wait (duct's documentation of
-//! `kill`, and measured). Dropping a [`Job`] kills its whole group.
+//! `kill`, and measured). Dropping a [`RunningCommand`] kills its whole group.
 
 use std::{
     collections::HashMap,

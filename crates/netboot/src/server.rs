@@ -225,7 +225,7 @@ impl Server {
         self.addr
     }
 
-    /// The instant that [`Event::at`] counts from.
+    /// The instant that [`ClientEvent::at`] counts from.
     #[must_use]
     pub fn started(&self) -> Instant {
         self.shared.hub.started

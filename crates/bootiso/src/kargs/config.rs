@@ -31,11 +31,11 @@ pub(super) struct ArgsLine {
 /// Arguments that were found where they cannot be changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct FixedArgs {
-    /// As in [`Line`].
+    /// As in [`ArgsLine`].
     pub(super) entry: String,
     /// The arguments, where they are known.
     pub(super) args: Option<String>,
-    /// As in [`Line`].
+    /// As in [`ArgsLine`].
     pub(super) takes_words: bool,
     /// Why they cannot be changed.
     pub(super) reason: String,
@@ -93,7 +93,7 @@ impl LoaderConfig {
     }
 }
 
-/// Reads a configuration. `has_common` is [`Config::has_common`] of the file that includes this one.
+/// Reads a configuration. `has_common` is [`LoaderConfig::has_common`] of the file that includes this one.
 pub(super) fn parse(loader: Loader, text: &str, has_common: bool) -> LoaderConfig {
     match loader {
         Loader::Isolinux => isolinux::parse(text, has_common),

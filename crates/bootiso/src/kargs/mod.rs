@@ -124,7 +124,7 @@ pub struct PreparedEdit {
 #[derive(Default)]
 struct PlaceEdits {
     patches: Vec<patch::Patch>,
-    /// The arguments that each place will have, in the order of [`State::slots`].
+    /// The arguments that each place will have, in the order of [`ImageArgs::slots`].
     expected: Vec<String>,
     /// Whether the edit met anything.
     matched: bool,
@@ -235,7 +235,7 @@ impl PreparedEdit {
 /// Appends words to the arguments of the image at `path`, in place.
 ///
 /// # Errors
-/// As [`plan`] and [`Plan::apply`].
+/// As [`plan`] and [`PreparedEdit::apply`].
 pub fn append(path: &Utf8Path, words: &[&str]) -> Result<()> {
     let words = words.iter().map(|w| (*w).to_owned()).collect();
     plan(&Iso::open(path)?, &Edit::Append(words), None)?.apply(path, Flush::Yes)
@@ -244,7 +244,7 @@ pub fn append(path: &Utf8Path, words: &[&str]) -> Result<()> {
 /// Puts back the arguments and the cloud-config of the built image at `path`.
 ///
 /// # Errors
-/// As [`plan`] and [`Plan::apply`].
+/// As [`plan`] and [`PreparedEdit::apply`].
 pub fn reset(path: &Utf8Path) -> Result<()> {
     plan(&Iso::open(path)?, &Edit::Reset, None)?.apply(path, Flush::Yes)
 }

@@ -103,7 +103,7 @@ impl ArgsReader {
         Ok(self.edited_parts(&[text], true, edit)?.and_then(|mut parts| parts.pop()))
     }
 
-    /// As [`Reader::edited`], of a line that stands in several parts. Words are added to the last one, if the line
+    /// As [`ArgsReader::edited`], of a line that stands in several parts. Words are added to the last one, if the line
     /// `takes_words` at all.
     pub(super) fn edited_parts(
         self,

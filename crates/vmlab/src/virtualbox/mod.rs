@@ -1,7 +1,7 @@
 //! VirtualBox at work: looks at the host, runs what [`vmspec::virtualbox`] plans, tries again what gets
 //! better by itself.
 //!
-//! Everything goes through a [`Host`], so that the tests play VBoxManage from recorded texts (`docs/virtualbox.md`).
+//! Everything goes through a [`ManageHost`], so that the tests play VBoxManage from recorded texts (`docs/virtualbox.md`).
 
 mod host;
 mod power;

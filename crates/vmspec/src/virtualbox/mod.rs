@@ -1,6 +1,6 @@
 //! VirtualBox: what `VBoxManage` says, read; what it must be told, planned. Pure.
 //!
-//! [`State`] is what was read off the host, [`plan()`] compares it with a [`Machine`] and returns
+//! [`HostState`] is what was read off the host, [`plan()`] compares it with a [`Machine`] and returns
 //! only the commands for what differs. Every text, code and quirk was recorded from VirtualBox 7.2 on Linux or
 //! comes from its sources and bug reports for Windows and macOS; `vm/virtualbox/` runs the commands.
 //!
