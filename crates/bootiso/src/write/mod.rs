@@ -1,8 +1,8 @@
 //! Writes an ISO that starts from CD and stick under BIOS (ISOLINUX) and UEFI (a FAT image), the same bytes each time.
 //!
-//! A [`Spec`] says what is in the image, [`ImageLayout::plan`] where each byte lies, [`ImageLayout::write`] writes them. Nothing is
-//! taken from the machine: no clock, no locale, no program. So the image that a specification makes is known before it
-//! is made, and an image that somebody offers can be compared with it, byte by byte.
+//! A [`Spec`] says what is in the image, [`ImageLayout::plan`] where each byte lies, [`ImageLayout::write`] writes them.
+//! Nothing is taken from the machine: no clock, no locale, no program. So the image that a specification makes is known
+//! before it is made, and an image that somebody offers can be compared with it, byte by byte.
 //!
 //! Names: Rock Ridge for Linux and GRUB, Joliet for Windows, plain upper-case ones for ISOLINUX. Left out: links,
 //! permissions other than read-only, files of 4 GiB and more, volumes of more than one medium.
