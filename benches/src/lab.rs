@@ -130,7 +130,7 @@ impl Lab {
         Cmd::new(self.xtask.as_str(), why).env("MEDIA_ROOT", root.as_str())
     }
 
-    /// Builds the default profile of this repository, and says where it is.
+    /// Builds the profile `smoke` of this repository, and says where it is.
     ///
     /// # Errors
     /// When it cannot be built.

@@ -108,7 +108,7 @@ fn values_in_messages_and_addresses_in_plans_are_safe_to_show() {
     let repo = Repo::new();
     repo.edit(
         "media.toml",
-        "default-profile = \"smoke\"",
+        "default-profile = \"docker\"",
         "default-profile = \"a\\u001b]0;x\\u0007\\nerror: b\"",
     );
     repo.xtask(&["plan"]).assert().code(3).stderr_eq(snapbox::str![[r#"

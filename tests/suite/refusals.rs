@@ -22,7 +22,7 @@ error: media.toml has no profile `nope`
 #[test]
 fn an_unknown_key_is_shown_with_its_line() {
     let repo = Repo::new();
-    repo.edit("media.toml", "default-profile = \"smoke\"", "default-profile = \"smoke\"\ncolour = \"red\"");
+    repo.edit("media.toml", "default-profile = \"docker\"", "default-profile = \"docker\"\ncolour = \"red\"");
     repo.xtask(&["dist"]).assert().code(3).stdout_eq("").stderr_eq(str![[r#"
 error: media.toml cannot be read
   because: TOML parse error at line 5, column 1
@@ -37,7 +37,7 @@ error: media.toml cannot be read
 #[test]
 fn values_that_cannot_be_are_listed_together() {
     let repo = Repo::new();
-    repo.edit("media.toml", "default-profile = \"smoke\"", "default-profile = \"smok\"");
+    repo.edit("media.toml", "default-profile = \"docker\"", "default-profile = \"smok\"");
     repo.edit(
         "media.toml",
         "cloud-config = \"cloud-config.yml\"",
@@ -187,7 +187,7 @@ fn a_package_that_no_mirror_has_any_more_names_the_next_step() {
     let web = Web::new(&[]);
     repo.edit("media.toml", "http://deb.debian.org", &web.url());
     repo.edit("media.toml", "https://snapshot.debian.org", "http://127.0.0.1:1");
-    let output = repo.xtask(&["-q", "-j1", "dist"]).assert().code(7);
+    let output = repo.xtask(&["-q", "-j1", "dist", "smoke"]).assert().code(7);
     let text = String::from_utf8(output.get_output().stderr.clone()).unwrap();
     assert!(text.contains(": mirrors drop old versions\n"), "{text}");
     assert!(text.contains("_amd64.deb: http status: 404\n"), "{text}");

@@ -15,7 +15,7 @@ use buildplan::Cmd;
 const TARGETS: [&str; 4] =
     ["bin/ipxe.lkrn", "bin/undionly.kpxe", "bin-x86_64-efi/ipxe.efi", "bin-x86_64-efi/snponly.efi"];
 
-/// The default profile's system, with iPXE from source.
+/// The system of the profile `smoke`, with iPXE from source.
 const PROFILE: &str = "[profile.source]\nabout = \"iPXE from source\"\nos = \"smoke\"\nengine = \"source\"\n\
                        params = [\"quiet\"]\n[profile.source.media]\nkind = \"distribution\"\nkernel = \"cloud\"\n";
 

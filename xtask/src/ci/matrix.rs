@@ -7,7 +7,7 @@ use mediaplan::config::{Config, Engine, Lock, Media, Profile};
 /// Purpose of the jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Purpose {
-    /// Does a change hold: the default profile by both engines, and the Docker system.
+    /// Does a change hold: the profiles made of pinned packages, one of them by both engines.
     Ci,
     /// What people take: each profile whose inputs are known, by both engines.
     Release,
@@ -45,12 +45,12 @@ pub fn matrix(config: &Config, lock: &Lock, purpose: Purpose, firmware: &str) ->
         firmware: firmware.to_owned(),
     };
     let wanted = |p: &&Profile| match purpose {
-        Purpose::Ci => p.name == config.default_profile || matches!(p.media, Media::Docker { .. }),
+        Purpose::Ci => matches!(p.media, Media::Distribution { .. } | Media::Docker { .. }),
         Purpose::Release => can_be_had(p, lock),
     };
     let engines = |p: &Profile| match purpose {
         // How iPXE is had makes no difference to its containers.
-        Purpose::Ci if p.name != config.default_profile => &[Engine::Prebuilt][..],
+        Purpose::Ci if matches!(p.media, Media::Docker { .. }) => &[Engine::Prebuilt][..],
         _ => &[Engine::Prebuilt, Engine::Source],
     };
     let jobs = |p| engines(p).iter().map(move |engine| job(p, *engine));
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_is_tried_on_the_default_profile_by_both_engines_and_on_the_docker_system() {
+    fn a_change_is_tried_on_the_small_guest_by_both_engines_and_on_the_docker_system() {
         assert_eq!(names(Purpose::Ci), ["docker-prebuilt", "smoke-prebuilt", "smoke-source"]);
     }
 

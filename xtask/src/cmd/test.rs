@@ -13,9 +13,12 @@ use crate::dev::{
 use buildexec::ctx::Ctx;
 use buildexec::tree;
 use failure::{Explain as _, Failure, Kind};
-use mediabuild::workspace::{load, preflight};
+use mediabuild::workspace::preflight;
 use mediaplan::stage::needs;
 use vmspec::scenario;
+
+/// The profile that quick tests boot: it is up in seconds, and says what it found.
+const SMOKE: &str = "smoke";
 
 /// Arguments of `test`.
 #[derive(Debug, clap::Args)]
@@ -53,10 +56,10 @@ pub fn run(ctx: &Ctx, args: &TestArgs) -> Result<()> {
     steps.step("workflows", |ctx| lint::workflows(ctx, args.install));
     steps.step("cargo-test", |ctx| cargo_test(ctx, args));
     steps.step("dist", |ctx| xtask(ctx, &["dist"]));
+    steps.step("dist-smoke", |ctx| xtask(ctx, &["dist", SMOKE]));
     steps.step("statements", |ctx| lint::statements(ctx, args.install));
     steps.step("vm-test", |ctx| vm_test(ctx, args.long));
     if args.long {
-        steps.step("dist-docker", |ctx| xtask(ctx, &["dist", "docker"]));
         steps.step("vm-test-docker", |ctx| xtask(ctx, &["vm", "test", "docker", "--long"]));
         steps.step("fuzz-images", |ctx| fuzz_images(ctx, args.report));
         steps.step("torture", |ctx| boots(ctx, &["--torture", "100"], args.report));
@@ -70,7 +73,7 @@ pub fn run(ctx: &Ctx, args: &TestArgs) -> Result<()> {
 fn vm_test(ctx: &Ctx, long: bool) -> Result<End> {
     let chosen = scenario::ALL.iter().filter(|s| long || !s.is_long());
     let names = chosen.flat_map(|s| ["--scenario", s.name]);
-    xtask(ctx, &["vm", "test"].into_iter().chain(names).collect::<Vec<_>>())
+    xtask(ctx, &["vm", "test", SMOKE].into_iter().chain(names).collect::<Vec<_>>())
 }
 
 /// What is missing fails here only when it was to be installed: the tests that need it say so by name.
@@ -116,13 +119,12 @@ fn xtask(ctx: &Ctx, words: &[&str]) -> Result<End> {
 fn boots(ctx: &Ctx, words: &[&str], report: bool) -> Result<End> {
     let sh = shell(ctx)?;
     let exe = std::env::current_exe()?;
-    run_and_report(ctx, cmd!(sh, "{exe} vm test {words...}"), report, "a boot failed")
+    run_and_report(ctx, cmd!(sh, "{exe} vm test {SMOKE} {words...}"), report, "a boot failed")
 }
 
 /// A minute of damage to what was just built.
 fn fuzz_images(ctx: &Ctx, report: bool) -> Result<End> {
-    let loaded = load::load(ctx)?;
-    let dir = ctx.dist.join(&loaded.config.default_profile);
+    let dir = ctx.dist.join(SMOKE);
     let files = tree::files(&dir)?.into_iter().filter(|f| f.extension() == Some("iso"));
     let images: Vec<_> = files.map(|f| dir.join(f)).collect();
     fuzz(ctx, "images", &images, report)

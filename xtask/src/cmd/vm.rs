@@ -89,7 +89,8 @@ struct RunArgs {
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n\
-\x20 cargo xtask vm test                                   # every scenario, with the default profile\n\
+\x20 cargo xtask vm test                                   # what every change has to pass, with the default profile\n\
+\x20 cargo xtask vm test smoke                             # every way of booting, with the guest of quick tests\n\
 \x20 cargo xtask vm test --list                            # list the scenarios\n\
 \x20 cargo xtask vm test rancheros --scenario iso-cd-uefi  # one of them")]
 struct VmTestArgs {
