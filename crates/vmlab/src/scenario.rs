@@ -1,5 +1,6 @@
 //! Carries out one scenario: prepares its medium, boots it as often as it needs, judges.
 
+mod boots;
 mod containers;
 mod counter;
 mod disks;
@@ -19,14 +20,12 @@ use containers::Lab;
 pub use containers::Samples;
 pub use disks::disk_count;
 
-use super::{backend::Backend, media, netboot, outside, server::RunningServer, session::Session};
+use super::{backend::Backend, media, outside, server::RunningServer, session::Session};
 use buildexec::ctx::Ctx;
 use vmspec::{
-    Forward, Machine, Nic, VmSpec,
+    Machine, VmSpec,
     boot::{Boot, BootEnd, Diagnosis, Mark, Want},
-    qemu::{Ovmf, QemuHost},
-    scenario::{Dist, Proof, Sabotage, Scenario, Start, config_line, host_name},
-    spec::serial_log,
+    scenario::{Dist, Proof, Sabotage, Scenario, Start},
 };
 
 /// What all scenarios of a run share.
@@ -304,120 +303,6 @@ impl Trial<'_> {
             port.as_ref().map(|port| self.serve(&nonce, SocketAddrV4::new(address, **port))).transpose()?;
         let mut session = self.start(&machine, &dir, want)?;
         self.wait(&mut session, served.as_ref()).map(|end| (session, end))
-    }
-
-    /// The medium with the nonce in its kernel arguments; iPXE's has none, the script brings them.
-    fn medium(&self, nonce: &str) -> Result<Utf8PathBuf> {
-        let dist = self.dist();
-        if self.scenario.start == Start::Netboot {
-            let Some(iso) = &dist.ipxe_iso else { bail!("ipxe.iso is missing") };
-            return Ok(iso.clone());
-        }
-        let copy = self.copy();
-        let config = matches!(self.scenario.proof, Proof::CloudConfig | Proof::Ssh | Proof::Containers(_))
-            .then(|| self.config(nonce));
-        if copy.exists() {
-            fs_err::remove_file(&copy)?;
-        }
-        if dist.embed_areas {
-            let args = self.args(nonce);
-            media::copy(
-                &dist.iso,
-                &copy,
-                &args.iter().map(String::as_str).collect::<Vec<_>>(),
-                config.as_deref(),
-            )?;
-        } else {
-            fs_err::copy(&dist.iso, &copy)?;
-        }
-        match self.scenario.proof {
-            Proof::Fails(Sabotage::DamagedInitrd) => media::damage_initrd(&copy)?,
-            Proof::Fails(Sabotage::ChangedKernel) => media::change_kernel(&copy)?,
-            Proof::Fails(Sabotage::UnsignedGrub) => media::unsign_grub(&copy)?,
-            _ => {}
-        }
-        Ok(copy)
-    }
-
-    fn args(&self, nonce: &str) -> Vec<String> {
-        let more = self.scenario.extra_args().map(str::to_owned);
-        let line = self.lab.iter().flat_map(|lab| lab.line.iter().cloned());
-        std::iter::once(format!("media.nonce={nonce}")).chain(more).chain(line).collect()
-    }
-
-    /// The cloud-config of a boot: one that does little but show which it is.
-    fn config(&self, nonce: &str) -> String {
-        if let Some(lab) = &self.lab {
-            return lab.config(nonce);
-        }
-        let mut config = format!("#cloud-config\n{}\n", config_line(nonce));
-        if !self.setup.dist.speaks {
-            config += &format!("hostname: {}\n", host_name(nonce));
-        }
-        if let Some(key) = &self.key {
-            config += &format!("ssh_authorized_keys:\n  - {key}\n");
-        }
-        config
-    }
-
-    fn serve(&self, nonce: &str, at: SocketAddrV4) -> Result<RunningServer> {
-        let samples = self.setup.samples.as_ref().filter(|_| self.lab.is_some());
-        let tree = samples.map_or(&self.setup.tree, |s| &s.tree);
-        let sabotage = match self.scenario.proof {
-            Proof::Fails(sabotage) => Some(sabotage),
-            _ => None,
-        };
-        if self.setup.dist.signed {
-            let changes = netboot::forged(&fs_err::read(tree.join("vmlinuz"))?, sabotage)?;
-            return RunningServer::start(tree, at, changes);
-        }
-        let mut script = fs_err::read_to_string(tree.join("boot.html"))?;
-        let mut args = self.args(nonce).join(" ");
-        let config = self.scenario.fetches_config().then(|| self.config(nonce));
-        if config.is_some() {
-            let host = self.setup.dist.network.as_ref().map_or(String::new(), |n| n.host.to_string());
-            let url = format!("http://{host}:{}/{}", at.port(), netboot::CONFIG);
-            args += &format!(" rancher.cloud_init.datasources=[url:{url}]");
-            script = netboot::without_seed(&script);
-        }
-        let script = netboot::with_args(&script, &args)?;
-        let kernel = fs_err::metadata(tree.join("vmlinuz"))?.len();
-        RunningServer::start(tree, at, netboot::changes(&script, config.as_deref(), kernel, sabotage))
-    }
-
-    /// The machine of the next boot, the address at which it finds this host, and the folder of its transcripts.
-    /// Disks stay the same from boot to boot.
-    fn machine(&mut self, medium: &Utf8Path) -> Result<(Machine, Ipv4Addr, Utf8PathBuf)> {
-        self.boots += 1;
-        let dir = self.dir.join(format!("boot-{:02}", self.boots));
-        fs_err::create_dir_all(&dir)?;
-        let network = self.setup.dist.network.as_ref().ok();
-        let mut machine = self.scenario.machine(&self.setup.spec, network, self.dir, medium);
-        machine.serial = serial_log(&dir);
-        if self.scenario.proof == Proof::Fails(Sabotage::RevokedShim) {
-            machine.variables = Some(self.revoked(medium)?);
-        }
-        if self.scenario.proof == Proof::Ssh {
-            let forward = Forward { name: "guestssh".to_owned(), host_port: self.ssh_port, guest_port: 22 };
-            machine.nics = vec![self.setup.spec.card(Nic::Nat { network: None, forwards: vec![forward] })];
-        }
-        if let Some(lab) = &self.lab {
-            lab.fit(&mut machine, |plug| self.setup.spec.card(plug));
-        }
-        self.scenario.fit(&mut machine);
-        (self.fit)(&mut machine);
-        let (machine, address) = self.setup.backend.ready(self.ctx, machine, self.dir)?;
-        Ok((machine, address, dir))
-    }
-
-    /// Variables of a firmware that refuses the medium's first loader.
-    fn revoked(&self, medium: &Utf8Path) -> Result<Utf8PathBuf> {
-        let Backend::Qemu(QemuHost { secure: Some(Ovmf::Split { vars, .. }), .. }) = &self.setup.backend
-        else {
-            bail!("no UEFI firmware with Secure Boot was found");
-        };
-        let path = self.dir.join("variables.fd");
-        media::revoke(vars, medium, &path).map(|()| path)
     }
 
     fn want(&self, nonce: &str) -> Want {

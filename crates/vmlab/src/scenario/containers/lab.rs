@@ -9,14 +9,14 @@ use std::{
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::super::{config_line, free_port};
+use super::super::free_port;
 use super::Samples;
 use crate::{
     outside,
     registry::{self, Registry},
 };
 use buildexec::ctx::Ctx;
-use vmspec::{Card, Disk, Forward, Machine, Nic};
+use vmspec::{Card, Disk, Forward, Machine, Nic, scenario::config_line};
 
 /// Where a guest behind address translation finds this host, in QEMU and in VirtualBox.
 const HOST: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 2);

@@ -1,0 +1,135 @@
+//! The scenarios of all systems.
+
+use super::{BIOS, Hardware, Proof, SECURE, Sabotage, Scenario, Start, UEFI};
+use crate::{Attach, Firmware};
+
+const fn iso(
+    name: &'static str,
+    firmware: Firmware,
+    attach: Attach,
+    proof: Proof,
+    about: &'static str,
+) -> Scenario {
+    let start = Start::Iso(attach);
+    Scenario { name, about, firmware, start, proof, hardware: Hardware::Profile, long: false }
+}
+
+const fn netboot(name: &'static str, firmware: Firmware, proof: Proof, about: &'static str) -> Scenario {
+    let start = Start::Netboot;
+    Scenario { name, about, firmware, start, proof, hardware: Hardware::Profile, long: false }
+}
+
+/// All scenarios. Those that take long come first, so that two at a time end together.
+pub const ALL: &[Scenario] = &[
+    iso(
+        "power-cut",
+        BIOS,
+        Attach::Cd,
+        Proof::PowerCuts(10),
+        "ten power cuts in a row, and the state disk counts on",
+    ),
+    netboot("no-dhcp", BIOS, Proof::Fails(Sabotage::NoDhcp), "without a DHCP server: fails, and is named"),
+    iso("iso-usb-uefi", UEFI, Attach::Usb, Proof::Up, "the ISO as a USB stick under UEFI"),
+    iso("iso-cd-uefi", UEFI, Attach::Cd, Proof::Up, "the ISO as a CD under UEFI"),
+    iso("kargs-uefi", UEFI, Attach::Cd, Proof::Kargs, "arguments edited into the finished ISO, under UEFI"),
+    netboot("netboot-uefi", UEFI, Proof::Up, "ipxe.iso, DHCP, HTTP under UEFI"),
+    iso("state", BIOS, Attach::Cd, Proof::Counts(3), "the state disk is formatted once and counts boots"),
+    iso("secure-boot-cd", SECURE, Attach::Cd, Proof::SecureBoot, "the ISO as a CD with Secure Boot on"),
+    iso(
+        "secure-boot-usb",
+        SECURE,
+        Attach::Usb,
+        Proof::SecureBoot,
+        "the ISO as a USB stick with Secure Boot on",
+    ),
+    iso(
+        "changed-kernel",
+        SECURE,
+        Attach::Cd,
+        Proof::Fails(Sabotage::ChangedKernel),
+        "one byte of the kernel changed: GRUB refuses it, and that is named",
+    ),
+    iso(
+        "unsigned-grub",
+        SECURE,
+        Attach::Cd,
+        Proof::Fails(Sabotage::UnsignedGrub),
+        "GRUB without its signature: shim refuses it, and that is named",
+    ),
+    iso(
+        "revoked-shim",
+        SECURE,
+        Attach::Cd,
+        Proof::Fails(Sabotage::RevokedShim),
+        "the shim is on the firmware's list of revoked programs: it is refused, and that is named",
+    ),
+    netboot("netboot-bios", BIOS, Proof::Up, "ipxe.iso, DHCP, HTTP under BIOS"),
+    netboot("netboot-config", BIOS, Proof::CloudConfig, "the cloud-config from the server"),
+    netboot(
+        "stalled-kernel",
+        BIOS,
+        Proof::Fails(Sabotage::StalledKernel),
+        "the server stops half-way in the kernel: fails, and is named",
+    ),
+    netboot("script-missing", BIOS, Proof::Fails(Sabotage::NoScript), "no boot script: fails, and is named"),
+    netboot(
+        "no-cloud-config",
+        BIOS,
+        Proof::Fails(Sabotage::NoCloudConfig),
+        "no cloud-config on the server: fails, and is named",
+    ),
+    netboot("signed-clock", BIOS, Proof::OldClock, "a signed tree, and a clock that shows the year 2000"),
+    netboot(
+        "signed-kernel",
+        UEFI,
+        Proof::Fails(Sabotage::SwappedKernel),
+        "a signed tree, and another kernel on the server: iPXE refuses it, and it is named",
+    ),
+    netboot(
+        "signed-key",
+        BIOS,
+        Proof::Fails(Sabotage::OtherKey),
+        "a script signed by another key: iPXE refuses it, and it is named",
+    ),
+    netboot(
+        "signed-stripped",
+        BIOS,
+        Proof::Fails(Sabotage::NoSignature),
+        "an initrd without its signature: iPXE refuses it, and it is named",
+    ),
+    netboot(
+        "signed-expired",
+        BIOS,
+        Proof::Fails(Sabotage::Expired),
+        "after the end of the signer's certificate: iPXE refuses, and says so",
+    ),
+    iso("iso-cd-bios", BIOS, Attach::Cd, Proof::Up, "the ISO as a CD under BIOS"),
+    iso("iso-usb-bios", BIOS, Attach::Usb, Proof::Up, "the ISO as a USB stick under BIOS"),
+    iso("kargs-bios", BIOS, Attach::Cd, Proof::Kargs, "arguments edited into the finished ISO, under BIOS"),
+    iso("cloud-config", BIOS, Attach::Cd, Proof::CloudConfig, "the medium's own cloud-config, network off"),
+    iso("ssh", BIOS, Attach::Cd, Proof::Ssh, "a key made for the test logs in through the forwarded port"),
+    iso(
+        "damaged-initrd",
+        BIOS,
+        Attach::Cd,
+        Proof::Fails(Sabotage::DamagedInitrd),
+        "flipped bytes in the initrd: fails, and is named",
+    ),
+    iso(
+        "guest-panic",
+        BIOS,
+        Attach::Cd,
+        Proof::Fails(Sabotage::Panic),
+        "the guest's first process ends: fails, and is named",
+    ),
+];
+
+/// What `vm test --torture` boots.
+pub const TORTURE: &[Scenario] = &[
+    iso("torture-iso", BIOS, Attach::Cd, Proof::Torture, "power cuts at random moments, from the ISO"),
+    netboot("torture-netboot", BIOS, Proof::Torture, "power cuts at random moments, from the network"),
+];
+
+/// What `vm test --disks` boots.
+pub const DISKS: &[Scenario] =
+    &[iso("disks", BIOS, Attach::Cd, Proof::Disks, "autoformat leaves every disk alone that is not blank")];
