@@ -4,7 +4,7 @@ use anyhow::Result;
 use camino::Utf8Path;
 use serde::{Deserialize, Serialize};
 
-use crate::{machine::Machine, page, series::Line};
+use crate::{machine::BenchHost, page, series::RowResult};
 use failure::{Explain as _, Kind};
 
 /// Where the history is, from the repository's root.
@@ -18,18 +18,18 @@ const WORSE: f64 = 4.0 / 3.0;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct History {
     /// The releases.
-    pub(crate) releases: Vec<Release>,
+    pub(crate) releases: Vec<HistoryEntry>,
 }
 
 /// What was measured of one release.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Release {
+pub(crate) struct HistoryEntry {
     /// Its version.
     pub(crate) version: String,
     /// Where it was measured.
-    pub(crate) machine: Machine,
+    pub(crate) machine: BenchHost,
     /// What was measured.
-    pub(crate) lines: Vec<Line>,
+    pub(crate) lines: Vec<RowResult>,
 }
 
 impl History {
@@ -49,10 +49,10 @@ impl History {
     }
 
     /// Takes in new lines of the present release. What was not measured anew stays.
-    pub(crate) fn record(&mut self, machine: Machine, lines: Vec<Line>) {
+    pub(crate) fn record(&mut self, machine: BenchHost, lines: Vec<RowResult>) {
         let version = env!("CARGO_PKG_VERSION");
         if self.releases.last().is_none_or(|r| r.version != version) {
-            self.releases.push(Release {
+            self.releases.push(HistoryEntry {
                 version: version.to_owned(),
                 machine: machine.clone(),
                 lines: Vec::new(),
@@ -67,9 +67,9 @@ impl History {
     }
 
     /// A sentence for each line whose ratio, or figure where it has no ratio, is a third worse than the recorded one.
-    pub(crate) fn worse(&self, lines: &[Line]) -> Vec<String> {
+    pub(crate) fn worse(&self, lines: &[RowResult]) -> Vec<String> {
         let Some(release) = self.releases.last() else { return Vec::new() };
-        let compare = |line: &Line| {
+        let compare = |line: &RowResult| {
             let recorded = release.lines.iter().find(|old| old.name == line.name)?;
             let (what, now, then) = match (line.ratio, recorded.ratio) {
                 (Some(now), Some(then)) => ("ratio", now, then),
@@ -109,8 +109,8 @@ mod tests {
     use super::*;
     use crate::series::{Figures, Goal, Unit};
 
-    fn line(name: &str, unit: Unit, ours: f64, ratio: Option<f64>) -> Line {
-        Line {
+    fn line(name: &str, unit: Unit, ours: f64, ratio: Option<f64>) -> RowResult {
+        RowResult {
             row: 1,
             name: name.to_owned(),
             work: String::new(),
@@ -133,7 +133,7 @@ mod tests {
             line("c", Unit::Seconds, 1.0, None),
             line("d", Unit::Bytes, 900.0, None),
         ];
-        history.record(Machine::default(), then.to_vec());
+        history.record(BenchHost::default(), then.to_vec());
         let now = [
             line("a", Unit::Seconds, 9.0, Some(0.39)),
             line("b", Unit::Seconds, 1.0, Some(0.41)),
@@ -150,9 +150,9 @@ mod tests {
     #[test]
     fn what_was_not_measured_anew_stays_in_its_release() {
         let mut history = History::default();
-        history.record(Machine::default(), vec![line("a", Unit::Seconds, 1.0, None)]);
-        history.record(Machine::default(), vec![line("b", Unit::Seconds, 2.0, None)]);
-        history.record(Machine::default(), vec![line("b", Unit::Seconds, 3.0, None)]);
+        history.record(BenchHost::default(), vec![line("a", Unit::Seconds, 1.0, None)]);
+        history.record(BenchHost::default(), vec![line("b", Unit::Seconds, 2.0, None)]);
+        history.record(BenchHost::default(), vec![line("b", Unit::Seconds, 3.0, None)]);
         assert_eq!(history.releases.len(), 1);
         let medians: Vec<f64> = history.releases[0].lines.iter().map(|l| l.ours.median).collect();
         assert_eq!(medians, [1.0, 3.0]);

@@ -6,7 +6,7 @@ use buildexec::ctx::Ctx;
 
 /// What a reader needs to compare seconds with their own.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Machine {
+pub(crate) struct BenchHost {
     /// The day.
     pub(crate) date: String,
     /// The processor's name.
@@ -24,7 +24,7 @@ pub(crate) struct Machine {
 }
 
 /// This machine, as Linux describes it.
-pub(crate) fn describe(ctx: &Ctx) -> Machine {
+pub(crate) fn describe(ctx: &Ctx) -> BenchHost {
     let read = |path: &str| fs_err::read_to_string(path).unwrap_or_default();
     let after = |text: &str, key: &str, separator: char| {
         let line = text.lines().find_map(|l| l.strip_prefix(key)?.trim_start().strip_prefix(separator));
@@ -32,7 +32,7 @@ pub(crate) fn describe(ctx: &Ctx) -> Machine {
     };
     let memory = after(&read("/proc/meminfo"), "MemTotal", ':');
     let date = httpdate::fmt_http_date(std::time::SystemTime::now());
-    Machine {
+    BenchHost {
         date: date.get(5..16).unwrap_or_default().to_owned(),
         processor: after(&read("/proc/cpuinfo"), "model name", ':'),
         cores: ctx.jobs(),

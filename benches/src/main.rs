@@ -20,7 +20,7 @@ use buildexec::ctx::{Ctx, Env, Globals};
 use failure::{Failure, Kind};
 use history::History;
 use lab::Lab;
-use series::Line;
+use series::RowResult;
 
 /// Measures this program beside what a user would pick instead.
 #[derive(Debug, Parser)]
@@ -82,7 +82,7 @@ fn run(ctx: &Ctx, args: &Args) -> Result<()> {
     if args.install {
         lab.install()?;
     }
-    let mut lines: Vec<Line> = Vec::new();
+    let mut lines: Vec<RowResult> = Vec::new();
     for row in chosen {
         ctx.check_interrupt()?;
         ctx.report.note(format!("{}. {}: {}", row.number, row.name, row.about));

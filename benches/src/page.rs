@@ -1,8 +1,8 @@
 //! Results for people: a table on the terminal, a page in the documentation.
 
 use crate::{
-    history::{History, Release},
-    series::{Figures, Goal, Line, Unit},
+    history::{History, HistoryEntry},
+    series::{Figures, Goal, RowResult, Unit},
 };
 use report::table::table;
 
@@ -48,7 +48,7 @@ fn spread(unit: Unit, figures: &Figures) -> String {
     format!("{} ({} to {})", figure(unit, median), figure(unit, low), figure(unit, high))
 }
 
-fn goal(line: &Line) -> String {
+fn goal(line: &RowResult) -> String {
     match line.goal {
         Goal::Ratio(most) => format!("≤ {most}"),
         Goal::Figure(most) => format!("≤ {}", figure(line.unit, most)),
@@ -57,7 +57,7 @@ fn goal(line: &Line) -> String {
 }
 
 /// Whether the goal is reached, in a word.
-fn reached(line: &Line) -> &'static str {
+fn reached(line: &RowResult) -> &'static str {
     let met = match line.goal {
         Goal::Ratio(most) => line.ratio.is_some_and(|r| r <= most),
         Goal::Figure(most) => line.ours.median <= most,
@@ -66,13 +66,13 @@ fn reached(line: &Line) -> &'static str {
     if met { "yes" } else { "no" }
 }
 
-fn ratio(line: &Line) -> String {
+fn ratio(line: &RowResult) -> String {
     line.ratio.map_or("–".to_owned(), short)
 }
 
 /// The results of one run.
-pub(crate) fn terminal(lines: &[Line]) -> String {
-    let row = |line: &Line| {
+pub(crate) fn terminal(lines: &[RowResult]) -> String {
+    let row = |line: &RowResult| {
         let theirs = line.theirs.map_or("–".to_owned(), |f| spread(line.unit, &f));
         vec![
             line.row.to_string(),
@@ -117,7 +117,7 @@ pub(crate) fn markdown(history: &History) -> String {
     text
 }
 
-fn now(release: &Release) -> String {
+fn now(release: &HistoryEntry) -> String {
     let m = &release.machine;
     let mut text = format!(
         "\n## {}\n\nMeasured on {}: {} cores of {}, {:.0} GiB, {}, Linux {}; load {}.\n\n\

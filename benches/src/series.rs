@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// What was measured for one work: a line of the table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Line {
+pub(crate) struct RowResult {
     /// The row's number in the table of goals.
     pub(crate) row: u8,
     /// A name that stays the same from release to release.

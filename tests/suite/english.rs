@@ -49,7 +49,7 @@ fn read(text: &str) -> String {
     joined.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase()
 }
 
-/// Every "X is not a Y" that should be "X is not a Y".
+/// The words behind every "is no" that should be "is not a".
 fn is_no(text: &str) -> Vec<&str> {
     let words: Vec<&str> = text.split(' ').collect();
     let bad = |w: &&[&str]| {

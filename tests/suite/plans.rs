@@ -5,7 +5,7 @@ use mediabuild::workspace::load::{self, Loaded};
 use mediaplan::config::{Engine, Media, Netboot, Profile, Trust};
 use mediaplan::stage::{
     line::Line,
-    media::{self, Order, Planned},
+    media::{self, Order, PlannedMedia},
     needs, os,
     packages::{self, Pins},
 };
@@ -32,7 +32,7 @@ fn loaded() -> Loaded {
     loaded
 }
 
-fn planned(loaded: &Loaded, profile: &Profile, engine: Engine) -> Planned {
+fn planned(loaded: &Loaded, profile: &Profile, engine: Engine) -> PlannedMedia {
     let version = profile.version.as_deref().unwrap_or("");
     let released = profile.media.released();
     let locked = released

@@ -4,11 +4,11 @@ use anyhow::Result;
 
 use crate::{
     lab::{Lab, cargo},
-    series::{Figures, Goal, Line, Unit},
+    series::{Figures, Goal, RowResult, Unit},
 };
 
 /// Row 12.
-pub(super) fn cold(lab: &Lab) -> Result<Vec<Line>> {
+pub(super) fn cold(lab: &Lab) -> Result<Vec<RowResult>> {
     let (mut wall, mut cpu) = (Vec::new(), Vec::new());
     for _ in 0..lab.rounds(2) {
         let target = lab.folder("cold-build")?;
@@ -19,7 +19,7 @@ pub(super) fn cold(lab: &Lab) -> Result<Vec<Line>> {
         cpu.push(lab.children()? - before);
         buildexec::tree::remove(&target)?;
     }
-    let line = |name: &str, unit, measured: &[f64], goal: f64| Line {
+    let line = |name: &str, unit, measured: &[f64], goal: f64| RowResult {
         row: 12,
         name: name.to_owned(),
         work: "`cargo build`, dependencies and all".to_owned(),

@@ -6,16 +6,16 @@ use camino::Utf8Path;
 use crate::{
     lab::{Lab, big, write_profiles},
     missing,
-    series::{Figures, Goal, Line, Pairs, Unit, seconds},
+    series::{Figures, Goal, Pairs, RowResult, Unit, seconds},
 };
 use buildplan::Cmd;
 
 /// Row 4.
-pub(super) fn no_op(lab: &Lab) -> Result<Vec<Line>> {
+pub(super) fn no_op(lab: &Lab) -> Result<Vec<RowResult>> {
     lab.smoke()?;
     let cmd = lab.xtask(&lab.ctx.root, "build what is built").args(["dist", "smoke", "--quiet"]);
     let times = (0..lab.rounds(40)).map(|_| lab.time(&cmd)).collect::<Result<Vec<_>>>()?;
-    Ok(vec![Line {
+    Ok(vec![RowResult {
         row: 4,
         name: "no-op".to_owned(),
         work: "`dist` when nothing changed".to_owned(),
@@ -31,7 +31,7 @@ pub(super) fn no_op(lab: &Lab) -> Result<Vec<Line>> {
 }
 
 /// Row 5.
-pub(super) fn parameters(lab: &Lab) -> Result<Vec<Line>> {
+pub(super) fn parameters(lab: &Lab) -> Result<Vec<RowResult>> {
     if lab.ctx.find_program("xorriso").is_none() {
         return Err(missing("xorriso is not installed", "apt-get install xorriso"));
     }
@@ -52,7 +52,7 @@ pub(super) fn parameters(lab: &Lab) -> Result<Vec<Line>> {
         rebuild(lab, &iso, &theirs_in, times)
     };
     let pairs = Pairs::measure(lab.rounds(5), ours, theirs)?;
-    Ok(vec![Line {
+    Ok(vec![RowResult {
         row: 5,
         name: "parameters".to_owned(),
         work: "new parameters of a 170 MB image → published, both sums".to_owned(),
@@ -72,7 +72,7 @@ pub(super) fn parameters(lab: &Lab) -> Result<Vec<Line>> {
 const VARIANTS: usize = 20;
 
 /// Row 6.
-pub(super) fn variants(lab: &Lab) -> Result<Vec<Line>> {
+pub(super) fn variants(lab: &Lab) -> Result<Vec<RowResult>> {
     if lab.ctx.find_program("xorriso").is_none() {
         return Err(missing("xorriso is not installed", "apt-get install xorriso"));
     }
@@ -99,7 +99,7 @@ pub(super) fn variants(lab: &Lab) -> Result<Vec<Line>> {
     };
     let theirs = || (0..VARIANTS).map(|n| rebuild(lab, &iso, &theirs_in, n)).sum();
     let pairs = Pairs::measure(lab.rounds(2), ours, theirs)?;
-    Ok(vec![Line {
+    Ok(vec![RowResult {
         row: 6,
         name: "variants".to_owned(),
         work: format!("{VARIANTS} variants of a 170 MB image, both sums"),

@@ -6,7 +6,7 @@ use crate::{
     lab::{Lab, noise},
     missing,
     rows::serve,
-    series::{Goal, Line, Pairs, Unit, seconds},
+    series::{Goal, Pairs, RowResult, Unit, seconds},
 };
 use buildexec::{
     fetch::{self, Bounds},
@@ -15,7 +15,7 @@ use buildexec::{
 use buildplan::Cmd;
 
 /// Row 8.
-pub(super) fn run(lab: &Lab) -> Result<Vec<Line>> {
+pub(super) fn run(lab: &Lab) -> Result<Vec<RowResult>> {
     if lab.ctx.find_program("curl").is_none() {
         return Err(missing("curl is not installed", "apt-get install curl"));
     }
@@ -40,7 +40,7 @@ pub(super) fn run(lab: &Lab) -> Result<Vec<Line>> {
         lab.time_all(&[curl, check])
     };
     let pairs = Pairs::measure(lab.rounds(4), ours, theirs)?;
-    Ok(vec![Line {
+    Ok(vec![RowResult {
         row: 8,
         name: "download".to_owned(),
         work: format!("download of {} MB over loopback, verified", size / 1_000_000),

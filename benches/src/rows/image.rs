@@ -5,7 +5,7 @@ use anyhow::{Context as _, Result};
 use crate::{
     lab::Lab,
     missing,
-    series::{Figures, Goal, Line, Unit},
+    series::{Figures, Goal, RowResult, Unit},
 };
 use buildplan::Cmd;
 
@@ -15,7 +15,7 @@ const PROFILE: &str = "[profile.small]\nabout = \"no more than needed\"\nos = \"
                        [profile.small.media]\nkind = \"distribution\"\nkernel = \"cloud\"\n";
 
 /// Row 10.
-pub(super) fn size(lab: &Lab) -> Result<Vec<Line>> {
+pub(super) fn size(lab: &Lab) -> Result<Vec<RowResult>> {
     if lab.ctx.find_program("grub-mkrescue").is_none() || lab.ctx.find_program("mformat").is_none() {
         return Err(missing(
             "grub-mkrescue or mtools is not installed",
@@ -43,7 +43,7 @@ pub(super) fn size(lab: &Lab) -> Result<Vec<Line>> {
         Cmd::new("grub-mkrescue", "make an image").args(["-o", out.as_str(), tree.join("in").as_str()]);
     lab.ctx.runner.run(&rescue)?;
     let theirs = fs_err::metadata(&out)?.len() as f64 - payload;
-    Ok(vec![Line {
+    Ok(vec![RowResult {
         row: 10,
         name: "size".to_owned(),
         work: "an ISO without its kernel and initrd: BIOS, UEFI, stick".to_owned(),

@@ -6,7 +6,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use crate::{
     lab::Lab,
     missing,
-    series::{Figures, Goal, Line, Pairs, Unit},
+    series::{Figures, Goal, Pairs, RowResult, Unit},
 };
 use buildexec::tree;
 use buildplan::Cmd;
@@ -90,7 +90,7 @@ fn forget(store: &Utf8Path, stage: &str) -> Result<()> {
 }
 
 /// Row 1.
-pub(super) fn cold(lab: &Lab) -> Result<Vec<Line>> {
+pub(super) fn cold(lab: &Lab) -> Result<Vec<RowResult>> {
     let ways = Ways::new(lab, "cold-source")?;
     let (clone, make) = (ways.sources()?, ways.make("#!ipxe\nshell\n")?);
     let ours = ways.dist()?;
@@ -131,7 +131,7 @@ pub(super) fn cold(lab: &Lab) -> Result<Vec<Line>> {
 }
 
 /// Row 2.
-pub(super) fn script(lab: &Lab) -> Result<Vec<Line>> {
+pub(super) fn script(lab: &Lab) -> Result<Vec<RowResult>> {
     let ways = Ways::new(lab, "script-change")?;
     ways.sources()?;
     ways.make("#!ipxe\nshell\n")?;
@@ -161,9 +161,9 @@ pub(super) fn script(lab: &Lab) -> Result<Vec<Line>> {
     )])
 }
 
-fn line(row: u8, name: &str, work: &str, against: &str, pairs: &Pairs, goal: f64, limit: &str) -> Line {
+fn line(row: u8, name: &str, work: &str, against: &str, pairs: &Pairs, goal: f64, limit: &str) -> RowResult {
     let (ours, theirs): (Figures, Figures) = (pairs.ours(), pairs.theirs());
-    Line {
+    RowResult {
         row,
         name: name.to_owned(),
         work: work.to_owned(),

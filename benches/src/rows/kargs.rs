@@ -9,7 +9,7 @@ use crate::{
     lab::Lab,
     missing,
     rows::dist::rebuild,
-    series::{Goal, Line, Pairs, Unit, seconds},
+    series::{Goal, Pairs, RowResult, Unit, seconds},
 };
 use bootiso::{
     Iso,
@@ -21,7 +21,7 @@ use failure::{Failure, Kind};
 const EDITS: usize = 100;
 
 /// Row 7.
-pub(super) fn run(lab: &Lab) -> Result<Vec<Line>> {
+pub(super) fn run(lab: &Lab) -> Result<Vec<RowResult>> {
     if lab.ctx.find_program("xorriso").is_none() {
         return Err(missing("xorriso is not installed", "apt-get install xorriso"));
     }
@@ -44,7 +44,7 @@ pub(super) fn run(lab: &Lab) -> Result<Vec<Line>> {
     if buildexec::tree::digest(&iso)?.0 != pristine {
         return Err(Failure::new(Kind::Digest, "a reset did not give the pristine image back").into());
     }
-    let line = |name: &str, work: &str, against: &str, pairs: &Pairs, goal: f64, limit: &str| Line {
+    let line = |name: &str, work: &str, against: &str, pairs: &Pairs, goal: f64, limit: &str| RowResult {
         row: 7,
         name: name.to_owned(),
         work: work.to_owned(),

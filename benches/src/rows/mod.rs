@@ -12,7 +12,7 @@ mod serve;
 
 use anyhow::Result;
 
-use crate::{lab::Lab, series::Line};
+use crate::{lab::Lab, series::RowResult};
 use failure::{Failure, Kind};
 use report::table::table;
 
@@ -27,7 +27,7 @@ pub(crate) struct Row {
     /// Whether it takes minutes, and runs only when it is named.
     slow: bool,
     /// Measures.
-    pub(crate) run: fn(&Lab) -> Result<Vec<Line>>,
+    pub(crate) run: fn(&Lab) -> Result<Vec<RowResult>>,
 }
 
 /// Every row.

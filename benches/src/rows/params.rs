@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use crate::{
     lab::Lab,
-    series::{Figures, Goal, Line, Unit, seconds},
+    series::{Figures, Goal, RowResult, Unit, seconds},
 };
 use bootparams::{Context, Os, Target, check};
 
@@ -12,7 +12,7 @@ use bootparams::{Context, Os, Target, check};
 const WORDS: usize = 1000;
 
 /// Row 14.
-pub(super) fn run(lab: &Lab) -> Result<Vec<Line>> {
+pub(super) fn run(lab: &Lab) -> Result<Vec<RowResult>> {
     let line = (0..WORDS).map(word).collect::<Vec<_>>().join(" ");
     let context =
         Context { targets: Target::ALL.to_vec(), on_medium: true, nics: Vec::new(), secure_boot: true };
@@ -26,7 +26,7 @@ pub(super) fn run(lab: &Lab) -> Result<Vec<Line>> {
         })
     };
     let times = (0..lab.rounds(20)).map(time).collect::<Result<Vec<_>>>()?;
-    Ok(vec![Line {
+    Ok(vec![RowResult {
         row: 14,
         name: "params".to_owned(),
         work: format!("a line of {WORDS} parameters, checked"),

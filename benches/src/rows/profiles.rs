@@ -4,11 +4,11 @@ use anyhow::Result;
 
 use crate::{
     lab::Lab,
-    series::{Figures, Goal, Line, Pairs, Unit},
+    series::{Figures, Goal, Pairs, RowResult, Unit},
 };
 
 /// Row 13.
-pub(super) fn run(lab: &Lab) -> Result<Vec<Line>> {
+pub(super) fn run(lab: &Lab) -> Result<Vec<RowResult>> {
     let repositories = [1, 1000, 10_000]
         .map(|count| Ok((count, lab.repository(&format!("profiles-{count}"), &many(count))?)));
     let repositories = repositories.into_iter().collect::<Result<Vec<_>>>()?;
@@ -30,7 +30,7 @@ pub(super) fn run(lab: &Lab) -> Result<Vec<Line>> {
 }
 
 /// What one more profile costs, and whether ten times as many cost ten times as much.
-fn of(what: &str, times: &[Vec<f64>]) -> [Line; 2] {
+fn of(what: &str, times: &[Vec<f64>]) -> [RowResult; 2] {
     let mut pairs = Pairs::default();
     let mut each = Vec::new();
     for ((one, thousand), most) in times[0].iter().zip(&times[1]).zip(&times[2]) {
@@ -38,7 +38,7 @@ fn of(what: &str, times: &[Vec<f64>]) -> [Line; 2] {
         pairs.add((most - one) / 9999.0, (thousand - one) / 999.0);
     }
     let limit = "reading and checking `media.toml`, all of it: a mistake in one profile is told before another is built";
-    let line = Line {
+    let line = RowResult {
         row: 13,
         name: format!("profiles-{what}"),
         work: format!("one more profile of 1,000: {what}"),
@@ -50,7 +50,7 @@ fn of(what: &str, times: &[Vec<f64>]) -> [Line; 2] {
         goal: Goal::Figure(0.0001),
         limit: limit.to_owned(),
     };
-    let linear = Line {
+    let linear = RowResult {
         name: format!("profiles-{what}-linear"),
         work: format!("one more profile of 10,000: {what}"),
         against: Some("one more of 1,000".to_owned()),

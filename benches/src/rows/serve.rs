@@ -19,7 +19,7 @@ use tokio::{
 use crate::{
     lab::Lab,
     missing,
-    series::{Goal, Line, Pairs, Unit},
+    series::{Goal, Pairs, RowResult, Unit},
 };
 use buildexec::run::{RunningCommand, Streams};
 use buildplan::Cmd;
@@ -55,7 +55,7 @@ pub(super) struct Served {
 }
 
 /// Row 9.
-pub(super) fn run(lab: &Lab) -> Result<Vec<Line>> {
+pub(super) fn run(lab: &Lab) -> Result<Vec<RowResult>> {
     let nginx = lab.ctx.find_program("nginx");
     let nginx = nginx.ok_or_else(|| missing("nginx is not installed", "apt-get install nginx-light"))?;
     netboot::server::raise_file_limit();
@@ -95,9 +95,9 @@ pub(super) fn run(lab: &Lab) -> Result<Vec<Line>> {
     Ok(lines)
 }
 
-fn of(load: &Load, wall: &Pairs, cpu: &Pairs) -> [Line; 2] {
+fn of(load: &Load, wall: &Pairs, cpu: &Pairs) -> [RowResult; 2] {
     let clients = load.clients;
-    let line = |name: String, unit, pairs: &Pairs| Line {
+    let line = |name: String, unit, pairs: &Pairs| RowResult {
         row: 9,
         name,
         work: format!("1 GB to {clients} client{} at once", if clients == 1 { "" } else { "s" }),

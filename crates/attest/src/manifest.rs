@@ -142,19 +142,19 @@ pub enum ImageParts {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         efi: Option<String>,
         /// The files, in the order in which they lie.
-        files: Vec<Placed>,
+        files: Vec<ImageFile>,
     },
     /// A FAT image.
     Fat {
         /// The files.
-        files: Vec<Placed>,
+        files: Vec<ImageFile>,
     },
 }
 
 /// A file of an image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Placed {
+pub struct ImageFile {
     /// Its path in the image.
     pub path: String,
     /// Where it is from.

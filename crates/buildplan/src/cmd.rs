@@ -10,7 +10,7 @@ use camino::Utf8PathBuf;
 use super::Arg;
 
 /// What the words of a command are: symbolic in a plan, text for a process.
-pub trait Word: Clone + Debug + Eq + Hash {
+pub trait CmdWord: Clone + Debug + Eq + Hash {
     /// A folder.
     type Folder: Clone + Debug + Eq + Hash;
     /// What only commands of this kind say.
@@ -25,7 +25,7 @@ pub type CmdSpec = Invocation<Arg>;
 
 /// A program to run; no shell is involved.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Invocation<W: Word> {
+pub struct Invocation<W: CmdWord> {
     /// Name or path of the program, looked up in the search path; with [`Planned::tree`], its path in there.
     pub program: String,
     /// Arguments behind the program's name.
@@ -42,12 +42,12 @@ pub struct Invocation<W: Word> {
     pub start: W::Start,
 }
 
-impl Word for String {
+impl CmdWord for String {
     type Folder = Utf8PathBuf;
     type Start = Process;
 }
 
-impl Word for Arg {
+impl CmdWord for Arg {
     type Folder = Self;
     type Start = Planned;
 }
@@ -84,7 +84,7 @@ pub struct Progress {
     pub expected: u64,
 }
 
-impl<W: Word> Invocation<W> {
+impl<W: CmdWord> Invocation<W> {
     /// Runs `program` to `why`, for ten minutes at most; its version enters a key.
     pub fn new(program: impl Into<String>, why: impl Into<String>) -> Self {
         Self {

@@ -17,7 +17,7 @@ mod shown;
 
 pub use action::{Action, FetchSource, FetchSpec, Resource};
 pub use arg::{Arg, Artifact, NodeId};
-pub use cmd::{Cmd, CmdSpec, Invocation, Planned, Process, Progress, Word};
+pub use cmd::{Cmd, CmdSpec, CmdWord, Invocation, Planned, Process, Progress};
 pub use digest::Digest;
 pub use key::{HostInputs, Input, Keys, Missing, ToolId};
 pub use material::{IsoSpec, Material, Product, TextSpec};

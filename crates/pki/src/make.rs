@@ -67,7 +67,7 @@ pub fn authority(
 ) -> Result<NewKey, String> {
     let subject = common_name(name)?;
     let key = new_key(chance)?;
-    let profile = Profile { issuer: subject.clone(), subject, authority: true };
+    let profile = CertificateProfile { issuer: subject.clone(), subject, authority: true };
     let certificate = certify(profile, &key, &key, lifetime, chance)?;
     made(&key, chance, password, &[certificate])
 }
@@ -95,7 +95,7 @@ pub fn signer(
     };
     let key = new_key(chance)?;
     let issuer = root.parsed.tbs_certificate().subject().clone();
-    let profile = Profile { issuer, subject: common_name(name)?, authority: false };
+    let profile = CertificateProfile { issuer, subject: common_name(name)?, authority: false };
     let certificate = certify(profile, &key, authority, lifetime, chance)?;
     made(&key, chance, password, &[certificate, root])
 }
@@ -113,7 +113,7 @@ fn new_key(chance: &Chance) -> Result<SigningKey, String> {
 }
 
 fn certify(
-    profile: Profile,
+    profile: CertificateProfile,
     key: &SigningKey,
     by: &SigningKey,
     lifetime: Lifetime,
@@ -167,13 +167,13 @@ fn made(
     Ok(NewKey { certificate, secret })
 }
 
-struct Profile {
+struct CertificateProfile {
     issuer: Name,
     subject: Name,
     authority: bool,
 }
 
-impl BuilderProfile for Profile {
+impl BuilderProfile for CertificateProfile {
     fn get_issuer(&self, _: &Name) -> Name {
         self.issuer.clone()
     }

@@ -52,9 +52,9 @@ impl Signature {
 }
 
 /// Feeds SHA-256 of one version of `digest` from another.
-struct Hash(Sha256);
+struct AuthenticodeHasher(Sha256);
 
-impl digest::Update for Hash {
+impl digest::Update for AuthenticodeHasher {
     fn update(&mut self, data: &[u8]) {
         sha2::Digest::update(&mut self.0, data);
     }
@@ -68,7 +68,7 @@ impl Program {
     pub fn read(bytes: &[u8]) -> Result<Self, Error> {
         let wrong = |e: &dyn std::fmt::Display| Error::Program(e.to_string());
         let pe = PeFile64::parse(bytes).map_err(|e| wrong(&e))?;
-        let mut hash = Hash(Sha256::new());
+        let mut hash = AuthenticodeHasher(Sha256::new());
         authenticode_digest(&pe, &mut hash).map_err(|e| wrong(&e))?;
         let digest: [u8; 32] = hash.0.finalize().into();
         let mut signatures = Vec::new();

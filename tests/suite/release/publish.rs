@@ -9,12 +9,12 @@ use super::{Media, Repository};
 pub(super) const CHANGELOG: &str = "# Changes\n\n## Unreleased\n\n- next\n\n## 1.2.3\n\n- first\n";
 
 /// The media, and a folder to publish them into.
-struct Release {
+struct ReleaseServer {
     media: Media<'static>,
     dir: tempfile::TempDir,
 }
 
-impl Release {
+impl ReleaseServer {
     fn new(repository: &'static Repository) -> Self {
         Self { media: repository.media(), dir: tempfile::tempdir().unwrap() }
     }
@@ -57,7 +57,7 @@ fn with_changelog(repository: &Repository, changelog: Option<&str>) -> Repositor
 #[test]
 fn a_release_is_planned_then_written_whole() {
     let Some(repository) = Repository::get() else { return };
-    let release = Release::new(repository);
+    let release = ReleaseServer::new(repository);
     let (code, said) = release.run(&[]);
     assert!(code == 0 && said.contains("would write") && !release.to().exists(), "{said}");
     let (code, said) = release.run(&["--execute"]);
@@ -78,14 +78,14 @@ fn a_release_is_planned_then_written_whole() {
 #[test]
 fn a_tag_names_the_channel_and_chooses_the_notes() {
     let Some(repository) = Repository::get() else { return };
-    let release = Release::new(repository);
+    let release = ReleaseServer::new(repository);
     let (code, said) = release.run(&["--tag", "refs/tags/v1.2.3", "--execute"]);
     assert_eq!(code, 0, "{said}");
     let notes = release.to().join("2025-11-25-v1.2.3/NOTES.md");
     assert_eq!(fs::read_to_string(notes).unwrap(), "## 1.2.3\n\n- first\n");
     let (code, said) = release.run(&["--tag", "refs/heads/main"]);
     assert!(code == 0 && said.contains("/2025-11-25/mini-1-prebuilt/"), "a branch is not a tag: {said}");
-    let release = Release::new(repository);
+    let release = ReleaseServer::new(repository);
     let said = release.refused(3, &["--tag", "v1.3"]);
     assert!(said.contains("CHANGELOG.md has no section `## 1.3`"), "{said}");
     release.refused(2, &["--tag", "a/../../b"]);
@@ -98,7 +98,7 @@ fn notes_that_are_missing_or_hold_a_secret_are_not_published() {
     let secret = format!("## 9\n\nx={token}\n");
     let said = |changelog: Option<&str>, code: i32| {
         let repository = with_changelog(repository, changelog);
-        let release = Release::new(Repository::get().unwrap());
+        let release = ReleaseServer::new(Repository::get().unwrap());
         let (from, to) = (release.media.path(""), release.to());
         let publish =
             ["publish", "--from", from.to_str().unwrap(), "--to", to.to_str().unwrap(), "--execute"];

@@ -11,12 +11,12 @@ use netboot::{BootStage, BootState, Fault, MachineLine};
 use super::{Site, pattern, site};
 
 /// One machine at its own loopback address.
-struct Machine {
+struct ServedMachine {
     server: SocketAddr,
     address: Ipv4Addr,
 }
 
-impl Machine {
+impl ServedMachine {
     fn number(server: SocketAddr, n: u8) -> Self {
         Self { server, address: Ipv4Addr::new(127, 0, 1, n) }
     }
@@ -66,7 +66,7 @@ fn twenty_machines_boot_at_once_and_the_view_is_right() {
     let site = site(|_| {});
     let server = site.server.addr();
     let boot = move |n: u8| {
-        let machine = Machine::number(server, n);
+        let machine = ServedMachine::number(server, n);
         machine.script();
         // A quarter each: whole; in pieces; given up in the middle and begun again; read in small steps.
         let step = if n % 4 == 3 { 1500 } else { 1 << 16 };
@@ -119,7 +119,7 @@ fn a_boot_that_stops_is_named_with_its_stage() {
         c.faults.insert("initrd".into(), Fault::StallAfter(2_500_000));
         c.faults.insert("cloud-config.yml".into(), Fault::Status(404));
     });
-    let machine = |n| Machine::number(site.server.addr(), n);
+    let machine = |n| ServedMachine::number(site.server.addr(), n);
     machine(1).script();
     machine(2).script();
     machine(2).fetch("/vmlinuz", None, 4096, 100_000);

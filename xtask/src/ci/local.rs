@@ -17,7 +17,7 @@ use super::{
     expr::{Contexts, runs},
     workflow::{Job, MatrixText, Step, Workflow, combinations},
 };
-use crate::dev::steps::{End, Steps};
+use crate::dev::steps::{StepEnd, Steps};
 use buildexec::ctx::Ctx;
 use buildexec::tree;
 use buildplan::Cmd;
@@ -104,7 +104,7 @@ impl Local<'_> {
             let job = self.workflow.jobs[&id].clone();
             let passed = job.needs.iter().all(|n| self.ended[n]["result"] == "success");
             if !runs(job.condition.as_deref(), passed)? {
-                steps.step(&id, |_| Ok(End::Skipped("a job before it failed".to_owned())));
+                steps.step(&id, |_| Ok(StepEnd::Skipped("a job before it failed".to_owned())));
                 self.ended.insert(id, json!({ "result": "skipped", "outputs": {} }));
                 continue;
             }
@@ -118,7 +118,7 @@ impl Local<'_> {
                 let label = format!("{id}{label}");
                 ok &= steps.step(&label, |_| {
                     outputs = self.job(&job, matrix)?;
-                    Ok(End::Passed)
+                    Ok(StepEnd::Passed)
                 });
             }
             let result = if ok { "success" } else { "failure" };

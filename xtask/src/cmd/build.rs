@@ -17,7 +17,7 @@ use mediaplan::stage::{
     docker,
     hostconf::CompilerFolders,
     line::Line,
-    media::{self, Order, Planned},
+    media::{self, Order, PlannedMedia},
     needs, os,
     packages::Pins,
 };
@@ -60,7 +60,7 @@ pub struct Build<'a> {
     line: Line,
     signer: Option<Arc<pki::Signer>>,
     /// The plan and where its outputs land.
-    pub planned: Planned,
+    pub planned: PlannedMedia,
 }
 
 impl<'a> Build<'a> {
@@ -222,8 +222,8 @@ fn plan(
     profile: &Profile,
     selection: &Selection,
     line: Line,
-    plan: impl FnOnce(&Order<'_>) -> Result<Planned>,
-) -> Result<Planned> {
+    plan: impl FnOnce(&Order<'_>) -> Result<PlannedMedia>,
+) -> Result<PlannedMedia> {
     plan(&Order {
         profile,
         engine: selection.engine.unwrap_or(profile.engine),

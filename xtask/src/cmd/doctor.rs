@@ -21,7 +21,7 @@ pub struct DoctorArgs {
 
 /// A need and the version found.
 #[derive(Debug, Serialize)]
-struct Row {
+struct ToolRow {
     what: String,
     package: &'static str,
     #[serde(rename = "for")]
@@ -47,7 +47,7 @@ pub fn run(ctx: &Ctx, args: &DoctorArgs) -> Result<()> {
     let mut rows = Vec::new();
     for (purpose, needs) in needs::by_purpose() {
         for need in needs {
-            rows.push(Row { found: found(&need), what: need.what, package: need.package, purpose });
+            rows.push(ToolRow { found: found(&need), what: need.what, package: need.package, purpose });
         }
     }
     let missing: Vec<Need> = needs::all()
@@ -66,7 +66,7 @@ pub fn run(ctx: &Ctx, args: &DoctorArgs) -> Result<()> {
 }
 
 /// The rows under a line for each purpose, at most 80 columns wide, and a summary.
-fn page(rows: &[Row]) -> String {
+fn page(rows: &[ToolRow]) -> String {
     let mut text = String::new();
     let mut missing = Vec::new();
     for part in rows.chunk_by(|a, b| a.purpose == b.purpose) {
@@ -118,13 +118,13 @@ mod tests {
 
     #[test]
     fn the_page_fits_80_columns_and_ends_with_a_summary() {
-        let row = |need: Need, purpose, found: Option<&str>| Row {
+        let row = |need: Need, purpose, found: Option<&str>| ToolRow {
             what: need.what,
             package: need.package,
             purpose,
             found: found.map(str::to_owned),
         };
-        let rows = |found: Option<&'static str>| -> Vec<Row> {
+        let rows = |found: Option<&'static str>| -> Vec<ToolRow> {
             let parts = needs::by_purpose().into_iter();
             parts
                 .flat_map(|(purpose, needs)| needs.into_iter().map(move |n| row(n, purpose, found)))

@@ -94,7 +94,7 @@ pub(super) fn ask(ctx: &Ctx, what: &str, else_: &str) -> Result<String> {
         return Err(Failure::new(Kind::Usage, why).help(format!("use {else_} in scripts")).into());
     }
     ctx.report.err_line(&format!("{what} (it is not shown):"));
-    let _hidden = Hidden::new()?;
+    let _hidden = EchoOff::new()?;
     let mut line = String::new();
     input.lock().read_line(&mut line)?;
     Ok(line.trim_end_matches(['\r', '\n']).to_owned())
@@ -102,10 +102,10 @@ pub(super) fn ask(ctx: &Ctx, what: &str, else_: &str) -> Result<String> {
 
 /// Keeps the terminal from showing what is typed, until dropped.
 #[cfg(unix)]
-struct Hidden(rustix::termios::Termios);
+struct EchoOff(rustix::termios::Termios);
 
 #[cfg(unix)]
-impl Hidden {
+impl EchoOff {
     fn new() -> Result<Self> {
         use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
         let before = tcgetattr(std::io::stdin())?;
@@ -117,17 +117,17 @@ impl Hidden {
 }
 
 #[cfg(unix)]
-impl Drop for Hidden {
+impl Drop for EchoOff {
     fn drop(&mut self) {
         _ = rustix::termios::tcsetattr(std::io::stdin(), rustix::termios::OptionalActions::Now, &self.0);
     }
 }
 
 #[cfg(not(unix))]
-struct Hidden;
+struct EchoOff;
 
 #[cfg(not(unix))]
-impl Hidden {
+impl EchoOff {
     fn new() -> Result<Self> {
         Err(Failure::new(Kind::Usage, "passwords cannot be asked for on this system")
             .help("give them in a variable or a file")

@@ -8,7 +8,7 @@ use xshell::cmd;
 use crate::cli::Cli;
 use crate::dev::{
     codegen, gates, lint, reliability, shell,
-    steps::{End, Steps},
+    steps::{StepEnd, Steps},
 };
 use buildexec::ctx::Ctx;
 use buildexec::tree;
@@ -52,7 +52,7 @@ pub fn run(ctx: &Ctx, args: &TestArgs) -> Result<()> {
     steps.step("docs", gates::docs);
     steps.step("oldest-rust", |ctx| gates::oldest_rust(ctx, args.install));
     steps.step("windows", gates::windows);
-    steps.step("codegen", |ctx| codegen::check(ctx).map(|()| End::Passed));
+    steps.step("codegen", |ctx| codegen::check(ctx).map(|()| StepEnd::Passed));
     steps.step("workflows", |ctx| lint::workflows(ctx, args.install));
     steps.step("cargo-test", |ctx| cargo_test(ctx, args));
     steps.step("dist", |ctx| xtask(ctx, &["dist"]));
@@ -70,22 +70,22 @@ pub fn run(ctx: &Ctx, args: &TestArgs) -> Result<()> {
 }
 
 /// All scenarios, or those that a change is likely to break.
-fn vm_test(ctx: &Ctx, long: bool) -> Result<End> {
+fn vm_test(ctx: &Ctx, long: bool) -> Result<StepEnd> {
     let chosen = scenario::ALL.iter().filter(|s| long || !s.is_long());
     let names = chosen.flat_map(|s| ["--scenario", s.name]);
     xtask(ctx, &["vm", "test", SMOKE].into_iter().chain(names).collect::<Vec<_>>())
 }
 
 /// What is missing fails here only when it was to be installed: the tests that need it say so by name.
-fn tools(ctx: &Ctx, install: bool) -> Result<End> {
+fn tools(ctx: &Ctx, install: bool) -> Result<StepEnd> {
     match preflight::check(ctx, &needs::all(), install) {
-        Err(e) if !install && !ctx.env.flag("MEDIA_REQUIRE_VM") => Ok(End::Skipped(e.to_string())),
-        other => other.map(|()| End::Passed),
+        Err(e) if !install && !ctx.env.flag("MEDIA_REQUIRE_VM") => Ok(StepEnd::Skipped(e.to_string())),
+        other => other.map(|()| StepEnd::Passed),
     }
 }
 
 /// With `long`, tests that try many cases try all they know; each says how many those were.
-fn cargo_test(ctx: &Ctx, args: &TestArgs) -> Result<End> {
+fn cargo_test(ctx: &Ctx, args: &TestArgs) -> Result<StepEnd> {
     let sh = shell(ctx)?;
     let mut test = cmd!(sh, "cargo test --locked --workspace --no-fail-fast");
     if args.long {
@@ -95,10 +95,15 @@ fn cargo_test(ctx: &Ctx, args: &TestArgs) -> Result<End> {
 }
 
 /// Runs a command whose lines are rows of the report, when one is wanted.
-fn run_and_report(ctx: &Ctx, command: xshell::Cmd<'_>, report: bool, failed: &'static str) -> Result<End> {
+fn run_and_report(
+    ctx: &Ctx,
+    command: xshell::Cmd<'_>,
+    report: bool,
+    failed: &'static str,
+) -> Result<StepEnd> {
     if !report {
         command.run().explain(Kind::Command, || failed.to_owned())?;
-        return Ok(End::Passed);
+        return Ok(StepEnd::Passed);
     }
     let output = command.ignore_status().output()?;
     let said = String::from_utf8_lossy(&output.stdout);
@@ -106,24 +111,28 @@ fn run_and_report(ctx: &Ctx, command: xshell::Cmd<'_>, report: bool, failed: &'s
     ctx.report.note(String::from_utf8_lossy(&output.stderr));
     // Also of a run that failed, the rows are true.
     reliability::take(ctx, &said)?;
-    if output.status.success() { Ok(End::Passed) } else { Err(Failure::new(Kind::Command, failed).into()) }
+    if output.status.success() {
+        Ok(StepEnd::Passed)
+    } else {
+        Err(Failure::new(Kind::Command, failed).into())
+    }
 }
 
 /// Runs another command as a person would call it.
-fn xtask(ctx: &Ctx, words: &[&str]) -> Result<End> {
+fn xtask(ctx: &Ctx, words: &[&str]) -> Result<StepEnd> {
     let cli = Cli::try_parse_from(["xtask"].iter().chain(words))?;
-    super::run(ctx, &cli.command).map(|()| End::Passed)
+    super::run(ctx, &cli.command).map(|()| StepEnd::Passed)
 }
 
 /// Boots that are rows of the report.
-fn boots(ctx: &Ctx, words: &[&str], report: bool) -> Result<End> {
+fn boots(ctx: &Ctx, words: &[&str], report: bool) -> Result<StepEnd> {
     let sh = shell(ctx)?;
     let exe = std::env::current_exe()?;
     run_and_report(ctx, cmd!(sh, "{exe} vm test {SMOKE} {words...}"), report, "a boot failed")
 }
 
 /// A minute of damage to what was just built.
-fn fuzz_images(ctx: &Ctx, report: bool) -> Result<End> {
+fn fuzz_images(ctx: &Ctx, report: bool) -> Result<StepEnd> {
     let dir = ctx.dist.join(SMOKE);
     let files = tree::files(&dir)?.into_iter().filter(|f| f.extension() == Some("iso"));
     let images: Vec<_> = files.map(|f| dir.join(f)).collect();
@@ -132,16 +141,16 @@ fn fuzz_images(ctx: &Ctx, report: bool) -> Result<End> {
 
 /// A minute of damage to lines that the genuine parsers were asked about, and a hundred times as many cases of each
 /// property as on other days.
-fn fuzz_parameters(ctx: &Ctx) -> Result<End> {
+fn fuzz_parameters(ctx: &Ctx) -> Result<StepEnd> {
     fuzz(ctx, "params", &[ctx.root.join("tests/fixtures/params/cmdline.json")], false)?;
     let sh = shell(ctx)?;
     let test =
         cmd!(sh, "cargo test --locked --package bootparams --package fuzz").env("PROPTEST_CASES", "25600");
     test.run().explain(Kind::Command, || "a property does not hold".to_owned())?;
-    Ok(End::Passed)
+    Ok(StepEnd::Passed)
 }
 
-fn fuzz(ctx: &Ctx, what: &str, files: &[Utf8PathBuf], report: bool) -> Result<End> {
+fn fuzz(ctx: &Ctx, what: &str, files: &[Utf8PathBuf], report: bool) -> Result<StepEnd> {
     let sh = shell(ctx)?;
     let run = cmd!(sh, "cargo run --quiet --locked --package fuzz -- {what} {files...}");
     run_and_report(ctx, run, report, "a fuzzer found something")

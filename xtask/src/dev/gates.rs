@@ -6,7 +6,7 @@
 use anyhow::Result;
 use xshell::cmd;
 
-use super::{lint, shell, steps::End};
+use super::{lint, shell, steps::StepEnd};
 use buildexec::ctx::Ctx;
 use failure::{Explain as _, Kind};
 
@@ -14,7 +14,7 @@ use failure::{Explain as _, Kind};
 ///
 /// # Errors
 /// When one is not allowed or not used; when the tools are missing though `MEDIA_REQUIRE_VM` is set.
-pub fn dependencies(ctx: &Ctx, install: bool) -> Result<End> {
+pub fn dependencies(ctx: &Ctx, install: bool) -> Result<StepEnd> {
     let tools = ["cargo-deny", "cargo-shear"];
     lint::with_tools(ctx, install, &tools, |sh, bin| {
         cmd!(sh, "{bin}/cargo-deny --locked --log-level error check licenses bans sources")
@@ -25,7 +25,7 @@ pub fn dependencies(ctx: &Ctx, install: bool) -> Result<End> {
         cmd!(sh, "{bin}/cargo-shear shear --locked")
             .run()
             .explain(Kind::Command, || "a dependency is not used".to_owned())?;
-        Ok(End::Passed)
+        Ok(StepEnd::Passed)
     })
 }
 
@@ -33,40 +33,40 @@ pub fn dependencies(ctx: &Ctx, install: bool) -> Result<End> {
 ///
 /// # Errors
 /// When it does not.
-pub fn windows(ctx: &Ctx) -> Result<End> {
+pub fn windows(ctx: &Ctx) -> Result<StepEnd> {
     const TARGET: &str = "x86_64-pc-windows-gnu";
     const CC: &str = "x86_64-w64-mingw32-gcc";
     let sh = shell(ctx)?;
     let sysroot = cmd!(sh, "rustc --print sysroot").quiet().read()?;
     if !camino::Utf8Path::new(&sysroot).join("lib/rustlib").join(TARGET).exists() {
-        return Ok(End::Skipped(format!("`rustup target add {TARGET}` brings what is missing")));
+        return Ok(StepEnd::Skipped(format!("`rustup target add {TARGET}` brings what is missing")));
     }
     if ctx.find_program(CC).is_none() {
-        return Ok(End::Skipped(format!("{CC} is missing (package gcc-mingw-w64-x86-64)")));
+        return Ok(StepEnd::Skipped(format!("{CC} is missing (package gcc-mingw-w64-x86-64)")));
     }
     cmd!(sh, "cargo clippy --quiet --locked --workspace --target {TARGET} -- -D warnings")
         .run()
         .explain(Kind::Command, || format!("it does not compile for {TARGET}"))?;
-    Ok(End::Passed)
+    Ok(StepEnd::Passed)
 }
 
 /// Known vulnerabilities of dependencies, by RustSec's database.
 ///
 /// # Errors
 /// When a dependency has one.
-pub fn advisories(ctx: &Ctx, install: bool) -> Result<End> {
+pub fn advisories(ctx: &Ctx, install: bool) -> Result<StepEnd> {
     if ctx.globals.offline {
-        return Ok(End::Skipped("RustSec's database needs the network".to_owned()));
+        return Ok(StepEnd::Skipped("RustSec's database needs the network".to_owned()));
     }
     lint::with_tools(ctx, install, &["cargo-deny"], |sh, bin| {
         let fetched = cmd!(sh, "{bin}/cargo-deny --locked fetch db").ignore_stdout().ignore_stderr().run();
         if fetched.is_err() {
-            return Ok(End::Skipped("RustSec's database on GitHub cannot be reached".to_owned()));
+            return Ok(StepEnd::Skipped("RustSec's database on GitHub cannot be reached".to_owned()));
         }
         cmd!(sh, "{bin}/cargo-deny --locked --log-level error check --disable-fetch advisories")
             .run()
             .explain(Kind::Command, || "a dependency has a known vulnerability".to_owned())?;
-        Ok(End::Passed)
+        Ok(StepEnd::Passed)
     })
 }
 
@@ -74,12 +74,12 @@ pub fn advisories(ctx: &Ctx, install: bool) -> Result<End> {
 ///
 /// # Errors
 /// When a word is misspelt; when the tool is missing though `MEDIA_REQUIRE_VM` is set.
-pub fn spelling(ctx: &Ctx, install: bool) -> Result<End> {
+pub fn spelling(ctx: &Ctx, install: bool) -> Result<StepEnd> {
     lint::with_tools(ctx, install, &["typos"], |sh, bin| {
         cmd!(sh, "{bin}/typos --format brief").run().explain(Kind::Command, || {
             "a word is misspelt ([workspace.metadata.typos] has ours)".to_owned()
         })?;
-        Ok(End::Passed)
+        Ok(StepEnd::Passed)
     })
 }
 
@@ -87,20 +87,20 @@ pub fn spelling(ctx: &Ctx, install: bool) -> Result<End> {
 ///
 /// # Errors
 /// When a link leads nowhere or an example does not parse.
-pub fn docs(ctx: &Ctx) -> Result<End> {
+pub fn docs(ctx: &Ctx) -> Result<StepEnd> {
     let sh = shell(ctx)?;
     cmd!(sh, "cargo doc --quiet --locked --workspace --no-deps --document-private-items")
         .env("RUSTDOCFLAGS", "-D warnings")
         .run()
         .explain(Kind::Command, || "rustdoc found something".to_owned())?;
-    Ok(End::Passed)
+    Ok(StepEnd::Passed)
 }
 
 /// Whether the oldest Rust that `Cargo.toml` names compiles everything.
 ///
 /// # Errors
 /// When it does not.
-pub fn oldest_rust(ctx: &Ctx, install: bool) -> Result<End> {
+pub fn oldest_rust(ctx: &Ctx, install: bool) -> Result<StepEnd> {
     let sh = shell(ctx)?;
     let oldest = env!("CARGO_PKG_RUST_VERSION");
     if install && !ctx.globals.offline {
@@ -109,7 +109,7 @@ pub fn oldest_rust(ctx: &Ctx, install: bool) -> Result<End> {
         _ = get.quiet().ignore_stdout().ignore_stderr().run();
     }
     if cmd!(sh, "cargo +{oldest} --version").ignore_stdout().ignore_stderr().run().is_err() {
-        return Ok(End::Skipped(format!(
+        return Ok(StepEnd::Skipped(format!(
             "Rust {oldest} is not installed: `rustup toolchain install {oldest}`"
         )));
     }
@@ -118,5 +118,5 @@ pub fn oldest_rust(ctx: &Ctx, install: bool) -> Result<End> {
         .explain(Kind::Command, || {
             format!("this does not compile with Rust {oldest}, the minimum in Cargo.toml")
         })?;
-    Ok(End::Passed)
+    Ok(StepEnd::Passed)
 }

@@ -8,7 +8,7 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use xshell::{Shell, cmd};
 
-use super::{shell, steps::End};
+use super::{shell, steps::StepEnd};
 use attest::{PROVENANCE, SBOM};
 use buildexec::ctx::Ctx;
 use buildexec::tree;
@@ -41,7 +41,7 @@ const ACTIONLINT: &str = include_str!("actionlint.mjs");
 ///
 /// # Errors
 /// When a file is not formatted.
-pub fn fmt(ctx: &Ctx) -> Result<End> {
+pub fn fmt(ctx: &Ctx) -> Result<StepEnd> {
     component(ctx, "fmt", "rustfmt", |sh| cmd!(sh, "cargo fmt --all --check").run())
 }
 
@@ -49,7 +49,7 @@ pub fn fmt(ctx: &Ctx) -> Result<End> {
 ///
 /// # Errors
 /// When it has something to say.
-pub fn clippy(ctx: &Ctx) -> Result<End> {
+pub fn clippy(ctx: &Ctx) -> Result<StepEnd> {
     component(ctx, "clippy", "clippy", |sh| {
         cmd!(sh, "cargo clippy --locked --workspace --all-targets -- -D warnings").run()
     })
@@ -60,17 +60,17 @@ fn component(
     command: &str,
     component: &str,
     f: impl FnOnce(&Shell) -> xshell::Result<()>,
-) -> Result<End> {
+) -> Result<StepEnd> {
     let sh = shell(ctx)?;
     // Whether it is there only running it tells: rustup puts a proxy for every component on the path.
     let there = cmd!(sh, "cargo {command} --version").quiet().ignore_stdout().ignore_stderr().run();
     if there.is_err() {
-        return Ok(End::Skipped(format!(
+        return Ok(StepEnd::Skipped(format!(
             "the toolchain has no {component}; `rustup component add {component}`"
         )));
     }
     f(&sh).explain(Kind::Command, || format!("{component} has found something"))?;
-    Ok(End::Passed)
+    Ok(StepEnd::Passed)
 }
 
 /// Runs `f` with a shell and the folder of the programs from package registries.
@@ -81,12 +81,12 @@ pub(super) fn with_tools(
     ctx: &Ctx,
     install: bool,
     names: &[&str],
-    f: impl FnOnce(&Shell, &Utf8Path) -> Result<End>,
-) -> Result<End> {
+    f: impl FnOnce(&Shell, &Utf8Path) -> Result<StepEnd>,
+) -> Result<StepEnd> {
     let dir = ctx.work.join("linters");
     match provide(ctx, &dir, install) {
         Err(e) if !ctx.env.flag("MEDIA_REQUIRE_VM") => {
-            Ok(End::Skipped(format!("missing: {}: {e:#}", names.join(", "))))
+            Ok(StepEnd::Skipped(format!("missing: {}: {e:#}", names.join(", "))))
         }
         Err(e) => Err(e),
         Ok(()) => f(&shell(ctx)?, &dir.join("venv/bin")),
@@ -97,7 +97,7 @@ pub(super) fn with_tools(
 ///
 /// # Errors
 /// When one has something to say; when they are missing though `MEDIA_REQUIRE_VM` is set.
-pub fn workflows(ctx: &Ctx, install: bool) -> Result<End> {
+pub fn workflows(ctx: &Ctx, install: bool) -> Result<StepEnd> {
     let files = files(&ctx.root)?;
     let paths = files.as_slice();
     let script = ctx.work.join("linters/actionlint.mjs");
@@ -111,7 +111,7 @@ pub fn workflows(ctx: &Ctx, install: bool) -> Result<End> {
         ];
         let wrong: Vec<_> = checks.into_iter().filter_map(|(n, c)| c.run().is_err().then_some(n)).collect();
         if wrong.is_empty() {
-            return Ok(End::Passed);
+            return Ok(StepEnd::Passed);
         }
         Err(Failure::new(Kind::Command, format!("workflows: {} found something", wrong.join(", "))).into())
     })
@@ -133,7 +133,7 @@ json_format.ParseDict(value['predicate'], provenance_pb2.Provenance())
 ///
 /// # Errors
 /// When one of them refuses; when the tools are missing though `MEDIA_REQUIRE_VM` is set.
-pub fn statements(ctx: &Ctx, install: bool) -> Result<End> {
+pub fn statements(ctx: &Ctx, install: bool) -> Result<StepEnd> {
     let schema = ctx.work.join("linters").join(SCHEMA_FILE);
     with_tools(ctx, install, &["check-jsonschema", "spdx-tools", "in-toto-attestation"], |sh, bin| {
         let mut checks = Vec::new();
@@ -147,7 +147,7 @@ pub fn statements(ctx: &Ctx, install: bool) -> Result<End> {
         for (file, check) in checks {
             check.run().explain(Kind::Command, || format!("{file} does not follow its format"))?;
         }
-        Ok(End::Passed)
+        Ok(StepEnd::Passed)
     })
 }
 

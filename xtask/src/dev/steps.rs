@@ -10,7 +10,7 @@ use report::table::table;
 
 /// How a step ended.
 #[derive(Debug)]
-pub enum End {
+pub enum StepEnd {
     /// It did what it should.
     Passed,
     /// It could not be tried here, for this reason.
@@ -22,7 +22,7 @@ pub enum End {
 struct FinishedStep {
     name: String,
     seconds: f64,
-    end: Result<End>,
+    end: Result<StepEnd>,
 }
 
 /// Steps that were run.
@@ -42,7 +42,7 @@ impl<'c> Steps<'c> {
 
     /// Runs a step, remembers how it ended, and says whether it did not fail. Once Ctrl-C came, nothing is run any
     /// more.
-    pub fn step(&mut self, name: &str, f: impl FnOnce(&Ctx) -> Result<End>) -> bool {
+    pub fn step(&mut self, name: &str, f: impl FnOnce(&Ctx) -> Result<StepEnd>) -> bool {
         self.known.push(name.to_owned());
         if !self.only.is_empty() && !self.only.iter().any(|o| o == name) {
             return true;
@@ -52,8 +52,8 @@ impl<'c> Steps<'c> {
         let end = self.ctx.check_interrupt().and_then(|()| f(self.ctx));
         match &end {
             Err(e) => self.ctx.report.error(e),
-            Ok(End::Skipped(why)) => self.ctx.report.warn(format!("{name} was skipped: {why}")),
-            Ok(End::Passed) => {}
+            Ok(StepEnd::Skipped(why)) => self.ctx.report.warn(format!("{name} was skipped: {why}")),
+            Ok(StepEnd::Passed) => {}
         }
         let ok = end.is_ok();
         self.done.push(FinishedStep { name: name.to_owned(), seconds: start.elapsed().as_secs_f64(), end });
@@ -83,8 +83,8 @@ impl<'c> Steps<'c> {
 fn summary(done: &[FinishedStep]) -> String {
     let row = |d: &FinishedStep| {
         let (result, note) = match &d.end {
-            Ok(End::Passed) => ("passed", String::new()),
-            Ok(End::Skipped(why)) => ("skipped", why.clone()),
+            Ok(StepEnd::Passed) => ("passed", String::new()),
+            Ok(StepEnd::Skipped(why)) => ("skipped", why.clone()),
             Err(e) => ("FAILED", e.to_string()),
         };
         let note = note.lines().next().unwrap_or("").to_owned();
@@ -100,8 +100,12 @@ mod tests {
     #[test]
     fn the_table_names_each_end_and_its_reason() {
         let done = [
-            FinishedStep { name: "a".to_owned(), seconds: 0.12, end: Ok(End::Passed) },
-            FinishedStep { name: "b".to_owned(), seconds: 3.0, end: Ok(End::Skipped("no tool".to_owned())) },
+            FinishedStep { name: "a".to_owned(), seconds: 0.12, end: Ok(StepEnd::Passed) },
+            FinishedStep {
+                name: "b".to_owned(),
+                seconds: 3.0,
+                end: Ok(StepEnd::Skipped("no tool".to_owned())),
+            },
             FinishedStep {
                 name: "c".to_owned(),
                 seconds: 61.0,

@@ -91,14 +91,14 @@ pub struct ImageLayout {
     /// Descriptors, tables and folders, by where they begin.
     fixed: Vec<(u64, Vec<u8>)>,
     /// Files by where they begin.
-    files: Vec<Placed>,
+    files: Vec<FileExtent>,
     /// What lies behind the last file, up to the end.
     tail: (u64, Vec<u8>),
     bios: String,
 }
 
 #[derive(Clone, Debug)]
-struct Placed {
+struct FileExtent {
     path: String,
     start: u64,
     length: u64,
@@ -120,10 +120,11 @@ impl ImageLayout {
             [NameSet::Plain, NameSet::Joliet].map(|names| NameTables::at(&tree, names, &mut next)).into();
         let continuation = take(&mut next, 1);
         let catalog_at = take(&mut next, 1);
-        let mut files = vec![Placed { path: spec.boot.catalog.clone(), start: catalog_at, length: SECTOR }];
+        let mut files =
+            vec![FileExtent { path: spec.boot.catalog.clone(), start: catalog_at, length: SECTOR }];
         for file in &spec.files {
             let start = take(&mut next, file.length.div_ceil(SECTOR));
-            files.push(Placed { path: file.path.clone(), start, length: file.length });
+            files.push(FileExtent { path: file.path.clone(), start, length: file.length });
         }
         let used = next * SECTOR;
         let size = system::whole_cylinders(used);
@@ -368,7 +369,7 @@ fn zeros(out: &mut impl Write, mut count: u64) -> io::Result<()> {
 
 /// ISOLINUX's program with the table of where it lies: the descriptor's sector, its own, its length, and the sum of
 /// the words behind the table.
-fn loader(file: &Placed, content: Box<dyn Read + '_>) -> Result<Vec<u8>, WriteError> {
+fn loader(file: &FileExtent, content: Box<dyn Read + '_>) -> Result<Vec<u8>, WriteError> {
     if file.length > LOADER_LIMIT {
         return Err(WriteError::TooLarge(file.path.clone()));
     }

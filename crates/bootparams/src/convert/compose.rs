@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// What such a type does not take.
-pub(super) struct Wrong {
+pub(super) struct TypeMismatch {
     pub(super) span: Range<usize>,
     pub(super) kind: &'static str,
     /// It is an element of the value.
@@ -17,16 +17,16 @@ pub(super) struct Wrong {
     pub(super) words: String,
 }
 
-type ComposeResult = std::result::Result<(), Wrong>;
+type ComposeResult = std::result::Result<(), TypeMismatch>;
 
-fn wrong(tree: &ValueTree, words: impl Into<String>) -> Wrong {
-    Wrong { span: tree.span.clone(), kind: tree.kind(), inside: false, words: words.into() }
+fn wrong(tree: &ValueTree, words: impl Into<String>) -> TypeMismatch {
+    TypeMismatch { span: tree.span.clone(), kind: tree.kind(), inside: false, words: words.into() }
 }
 
-fn not_a_string(tree: &ValueTree) -> Wrong {
+fn not_a_string(tree: &ValueTree) -> TypeMismatch {
     let node = tree.node();
     let words = format!("Cannot unmarshal '{node}' of type {} into a string value", go_type(&node));
-    Wrong { inside: true, ..wrong(tree, words) }
+    TypeMismatch { inside: true, ..wrong(tree, words) }
 }
 
 fn text(tree: &ValueTree) -> Option<&str> {
@@ -95,7 +95,7 @@ pub(super) fn slice_or_map(tree: &ValueTree) -> ComposeResult {
 
 pub(super) fn ulimits(tree: &ValueTree) -> ComposeResult {
     let Data::Map(map) = &tree.data else { return Err(wrong(tree, "Failed to unmarshal Ulimit: ")) };
-    map.iter().try_for_each(|entry| ulimit(&entry.value).map_err(|w| Wrong { inside: true, ..w }))
+    map.iter().try_for_each(|entry| ulimit(&entry.value).map_err(|w| TypeMismatch { inside: true, ..w }))
 }
 
 fn ulimit(tree: &ValueTree) -> ComposeResult {

@@ -269,7 +269,7 @@ impl Converter {
     }
 
     /// A type that reads itself from whatever the value is.
-    fn unmarshal(&mut self, tree: &ValueTree, read: fn(&ValueTree) -> Result<(), compose::Wrong>) {
+    fn unmarshal(&mut self, tree: &ValueTree, read: fn(&ValueTree) -> Result<(), compose::TypeMismatch>) {
         // The outermost scalar is null even if it was quoted.
         let read_again = match &tree.data {
             Data::Scalar(node, _) if Written::of(node).is_null() => Ok(ValueTree::scalar(ConfigValue::Null)),

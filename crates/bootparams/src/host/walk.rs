@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Something that is not taken.
-pub(crate) struct Refusal {
+pub(crate) struct HostRefusal {
     /// The bytes of the text that it is about.
     pub(crate) span: Range<usize>,
     /// What and why; holds no secret.
@@ -29,14 +29,14 @@ pub(crate) struct Refusal {
 }
 
 /// Takes what a word of a command line sets.
-pub(crate) fn setting(host: &mut Host, word: &Word, dialect: Dialect) -> Vec<Refusal> {
+pub(crate) fn setting(host: &mut Host, word: &Word, dialect: Dialect) -> Vec<HostRefusal> {
     let Some(path) = word.path(dialect) else { return Vec::new() };
     let written = word.value().unwrap_or("true");
     let value = match line::value(written, dialect) {
         Ok(node) => from_line(node, written, &word.span),
         Err(crash) => {
             let message = format!("`{path}`: {crash}");
-            return vec![Refusal { span: word.span.clone(), message, unknown: false }];
+            return vec![HostRefusal { span: word.span.clone(), message, unknown: false }];
         }
     };
     let mut out = Vec::new();
@@ -67,14 +67,14 @@ fn from_line(node: ConfigValue, written: &str, span: &Range<usize>) -> ValueTree
 }
 
 /// Takes what a cloud-config sets.
-pub(crate) fn tree(host: &mut Host, root: &ValueTree) -> Vec<Refusal> {
+pub(crate) fn tree(host: &mut Host, root: &ValueTree) -> Vec<HostRefusal> {
     let mut out = Vec::new();
     match &root.data {
         Data::Map(_) => Walk { host, out: &mut out }.map(root, &[]),
         Data::Scalar(ConfigValue::Null, _) => {}
         _ => {
             let message = format!("a cloud-config is a map, and this is {}", root.node().kind());
-            out.push(Refusal { span: root.span.clone(), message, unknown: false });
+            out.push(HostRefusal { span: root.span.clone(), message, unknown: false });
         }
     }
     out
@@ -82,7 +82,7 @@ pub(crate) fn tree(host: &mut Host, root: &ValueTree) -> Vec<Refusal> {
 
 struct Walk<'a> {
     host: &'a mut Host,
-    out: &'a mut Vec<Refusal>,
+    out: &'a mut Vec<HostRefusal>,
 }
 
 impl Walk<'_> {
@@ -129,7 +129,7 @@ impl Walk<'_> {
     }
 
     fn refuse(&mut self, span: &Range<usize>, message: String, unknown: bool) {
-        self.out.push(Refusal { span: span.clone(), message, unknown });
+        self.out.push(HostRefusal { span: span.clone(), message, unknown });
     }
 }
 

@@ -7,7 +7,7 @@ use ureq::{Body, http::Response, unversioned::resolver::DefaultResolver};
 use super::{Patience, proxy::Proxies};
 
 /// An answer whose body goes on where the file ends, or begins it.
-pub(super) struct Answer {
+pub(super) struct HttpResponse {
     /// Where its body begins in the file.
     pub(super) start: u64,
     /// How long the whole file is, where the server says so.
@@ -46,7 +46,7 @@ pub(super) fn agent(patience: &Patience, secure: bool, proxies: &Proxies) -> ure
 }
 
 /// What is asked for.
-pub(super) struct Ask<'a> {
+pub(super) struct HttpRequest<'a> {
     /// The first byte.
     pub(super) from: u64,
     /// The file, as the server named it: if it is another one now, all of it is wanted.
@@ -56,7 +56,11 @@ pub(super) struct Ask<'a> {
 }
 
 /// Asks for a file, or the rest of it.
-pub(super) fn ask(agent: &ureq::Agent, url: &str, ask: &Ask<'_>) -> Result<Answer, HttpFailure> {
+pub(super) fn ask(
+    agent: &ureq::Agent,
+    url: &str,
+    ask: &HttpRequest<'_>,
+) -> Result<HttpResponse, HttpFailure> {
     let from = ask.from;
     let mut request = agent.get(url);
     if from > 0 {
@@ -69,7 +73,7 @@ pub(super) fn ask(agent: &ureq::Agent, url: &str, ask: &Ask<'_>) -> Result<Answe
     match response.status().as_u16() {
         200 => {
             let total = response.body().content_length();
-            Ok(Answer { start: 0, total, validator: named(&response), body: response.into_body() })
+            Ok(HttpResponse { start: 0, total, validator: named(&response), body: response.into_body() })
         }
         206 => {
             let multipart = header(&response, "content-type")
@@ -80,7 +84,7 @@ pub(super) fn ask(agent: &ureq::Agent, url: &str, ask: &Ask<'_>) -> Result<Answe
             };
             match range {
                 Some((start, total)) if start == from => {
-                    Ok(Answer { start, total, validator: named(&response), body: response.into_body() })
+                    Ok(HttpResponse { start, total, validator: named(&response), body: response.into_body() })
                 }
                 _ => Err(HttpFailure::FromZero),
             }

@@ -11,7 +11,7 @@ use anyhow::{Result, anyhow};
 use camino::Utf8Path;
 
 use self::{
-    http::{Answer, Ask, HttpFailure},
+    http::{HttpFailure, HttpRequest, HttpResponse},
     part::{Claim, PartialFile},
     patience::Tries,
     proxy::Proxies,
@@ -264,7 +264,7 @@ impl<'a> Download<'a> {
         if part.have > 0 && !can_resume {
             part.restart()?;
         }
-        let ask = Ask {
+        let ask = HttpRequest {
             from: part.have,
             validator: part.validator.as_deref(),
             believe: self.want.sha256.is_some(),
@@ -288,7 +288,7 @@ impl<'a> Download<'a> {
         self.read(answer, part, tries)
     }
 
-    fn read(&mut self, answer: Answer, part: &mut PartialFile, tries: &mut Tries<'_>) -> Result<()> {
+    fn read(&mut self, answer: HttpResponse, part: &mut PartialFile, tries: &mut Tries<'_>) -> Result<()> {
         let total = answer.total.or(self.want.size);
         if let Some(total) = answer.total {
             self.want.check_length(total)?;

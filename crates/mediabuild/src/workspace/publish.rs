@@ -9,7 +9,7 @@ use crate::builtin;
 pub use attest::{Manifest, ManifestNode, Output};
 use attest::{
     SIGNATURE,
-    manifest::{self, ImageParts, Part, Placed},
+    manifest::{self, ImageFile, ImageParts, Part},
     statements,
 };
 use buildexec::ctx::Ctx;
@@ -20,7 +20,7 @@ use buildexec::{
 };
 use buildplan::{Arg, Artifact, Digest, Keys, Node, NodeId, Product};
 use failure::{Explain as _, Failure, Kind};
-use mediaplan::stage::media::Planned;
+use mediaplan::stage::media::PlannedMedia;
 use report::Reporter;
 
 /// Raised when other files are written for the same outputs, so that a folder of before is not taken for current.
@@ -31,7 +31,7 @@ pub struct Publish<'a> {
     /// The run's context.
     pub ctx: &'a Ctx,
     /// What was planned and made.
-    pub planned: &'a Planned,
+    pub planned: &'a PlannedMedia,
     /// Keys of the plan's nodes, which name their store entries.
     pub keys: &'a Keys,
     /// The profile's name.
@@ -307,7 +307,7 @@ impl Publish<'_> {
 ///
 /// # Errors
 /// When a template cannot be read.
-pub fn nodes(ctx: &Ctx, planned: &Planned, keys: &Keys) -> Result<BTreeMap<Digest, ManifestNode>> {
+pub fn nodes(ctx: &Ctx, planned: &PlannedMedia, keys: &Keys) -> Result<BTreeMap<Digest, ManifestNode>> {
     let goals: Vec<NodeId> = planned.outputs.iter().map(|(_, a)| a.node).collect();
     let needed: BTreeSet<NodeId> = planned.plan.needed(&goals);
     let made = |id: &NodeId| {
@@ -342,7 +342,7 @@ fn image(product: &Product, keys: &Keys) -> Option<ImageParts> {
         other => Part::Text { text: other.to_string() },
     };
     let files = |files: &[(String, Arg)]| {
-        files.iter().map(|(path, content)| Placed { path: path.clone(), part: part(content) }).collect()
+        files.iter().map(|(path, content)| ImageFile { path: path.clone(), part: part(content) }).collect()
     };
     match product {
         Product::Iso(iso) => Some(ImageParts::Iso {

@@ -101,7 +101,7 @@ impl Stage for IpxeTree {
 
 /// What iPXE is compiled around.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Around {
+pub enum ScriptSlot {
     /// Nothing yet: the objects that all scripts share.
     Placeholder,
     /// A script that is written over the placeholder, in well under a second.
@@ -120,7 +120,7 @@ pub struct IpxeFromSource {
     /// Headers for `config/local`, from the repository's root.
     pub config: Vec<String>,
     /// What it is compiled around.
-    pub around: Around,
+    pub around: ScriptSlot,
     /// Certificates that it trusts, from the repository's root; without any, those that iPXE brings.
     pub roots: Vec<String>,
     /// What `ipxe.iso` is made with.
@@ -134,9 +134,9 @@ impl Stage for IpxeFromSource {
 
     fn plan(&self, p: &mut Planner) -> Result<IpxeFiles> {
         let id = match &self.around {
-            Around::Placeholder => return self.compiled(p),
-            Around::Patched(script) => self.patched(p, script)?,
-            Around::Linked(script) => self.linked(p, script)?,
+            ScriptSlot::Placeholder => return self.compiled(p),
+            ScriptSlot::Patched(script) => self.patched(p, script)?,
+            ScriptSlot::Linked(script) => self.linked(p, script)?,
         };
         let mut made: IpxeFiles = TARGETS.iter().map(|(_, name)| (*name, id.artifact(*name))).collect();
         let program = Arg::from(&id.artifact("ipxe.efi"));
@@ -150,7 +150,7 @@ impl Stage for IpxeFromSource {
 
 impl IpxeFromSource {
     fn objects(&self, p: &mut Planner) -> Result<Artifact> {
-        let shared = Self { around: Around::Placeholder, roots: Vec::new(), ..self.clone() };
+        let shared = Self { around: ScriptSlot::Placeholder, roots: Vec::new(), ..self.clone() };
         Ok(p.ensure(&shared)?.swap_remove(0).1)
     }
 

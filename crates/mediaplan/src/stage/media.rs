@@ -47,7 +47,7 @@ pub struct Bootscripts {
 
 /// A plan and where its outputs land.
 #[derive(Clone, Debug)]
-pub struct Planned {
+pub struct PlannedMedia {
     /// Every node that the outputs need.
     pub plan: Plan,
     /// Artifacts by their path in `dist/<profile>/`, in the order that people read them.
@@ -68,7 +68,7 @@ fn is_loaded(path: &str) -> bool {
 ///
 /// # Errors
 /// When the profile cannot be built from the given inputs.
-pub fn plan(order: &Order<'_>) -> Result<Planned> {
+pub fn plan(order: &Order<'_>) -> Result<PlannedMedia> {
     let mut p = Planner::new();
     let profile = order.profile;
     let version = version(order)?;
@@ -102,7 +102,7 @@ pub fn plan(order: &Order<'_>) -> Result<Planned> {
     }
     let signed = profile.netboot.is_signed();
     let signed = outputs.iter().map(|(path, _)| path.clone()).filter(|path| signed && is_loaded(path));
-    Ok(Planned { signed: signed.collect(), plan: p.finish(), outputs, version })
+    Ok(PlannedMedia { signed: signed.collect(), plan: p.finish(), outputs, version })
 }
 
 /// Plans the ISO of a profile with each of these lines of parameters in place of the order's, and nothing else of it.
@@ -110,7 +110,7 @@ pub fn plan(order: &Order<'_>) -> Result<Planned> {
 ///
 /// # Errors
 /// As [`plan`].
-pub fn variants(order: &Order<'_>, lines: &[Line]) -> Result<Planned> {
+pub fn variants(order: &Order<'_>, lines: &[Line]) -> Result<PlannedMedia> {
     let mut p = Planner::new();
     let version = version(order)?;
     let os = os::plan(&mut p, &order.profile.media, &order.supply)?;
@@ -128,7 +128,7 @@ pub fn variants(order: &Order<'_>, lines: &[Line]) -> Result<Planned> {
         })?;
         outputs.push((iso.name.clone(), iso));
     }
-    Ok(Planned { signed: Vec::new(), plan: p.finish(), outputs, version })
+    Ok(PlannedMedia { signed: Vec::new(), plan: p.finish(), outputs, version })
 }
 
 /// The profile's version; its kernel's, without what cannot stand in a file name, where it has none.
@@ -172,8 +172,8 @@ fn engine(p: &mut Planner, order: &Order<'_>, tools: Tools) -> Result<ipxe::Ipxe
             config: order.bootscripts.config.clone(),
             // Certificates are linked in with the script.
             around: match may_be_long(&script, order.bootscripts) || !netboot.roots.is_empty() {
-                true => ipxe::Around::Linked(script),
-                false => ipxe::Around::Patched(script),
+                true => ipxe::ScriptSlot::Linked(script),
+                false => ipxe::ScriptSlot::Patched(script),
             },
             roots: netboot.roots.clone(),
             tools,

@@ -4,7 +4,7 @@
 use super::{forms::entropy, passwords::password, rules::FindKind};
 
 /// A rule.
-pub(super) struct Rule {
+pub(super) struct ChosenRule {
     /// One of these stands in whatever the pattern matches, in any case.
     pub(super) words: &'static [&'static str],
     /// The first group that matched is the value; `VALUE` stands for [`VALUE`].
@@ -151,166 +151,174 @@ fn hashed(_: &[u8]) -> Option<FindKind> {
 }
 
 /// The rules.
-pub(super) const RULES: &[Rule] = &[
+pub(super) const RULES: &[ChosenRule] = &[
     // A kernel's line in any loader's configuration: ISOLINUX, GRUB, systemd-boot, iPXE, U-Boot, /proc/cmdline.
-    Rule {
+    ChosenRule {
         words: SECRET,
         pattern: r#"(?im)^[^\n#]*?\b(?:append|linux(?:16|efi)?|kernel|imgargs|chain|imgexec|module2?|multiboot2?|options|\w*cmdline\w*|bootargs|BOOT_IMAGE|root)\b[\s=:"']+(?:[^\n]*?[\s"'])??[\w.-]*(?:passw(?:or)?d|passwd|passphrase|secret|token|[._-]psk|api[_.-]?key)=VALUE"#,
         judge: uncommon,
     },
     // The same words anywhere, in the name space of something that sets up a system.
-    Rule {
+    ChosenRule {
         words: SECRET,
         pattern: r#"(?i)(?:^|[\s"'])(?:rd|rancher|burmilla|live-config|live|inst|systemd|ds|iscsi|cloud-init|cc|ignition|coreos|k3os|flatcar|talos|netcfg|passwd|mirror|debian-installer|partman-crypto)[./][\w./:-]*(?:password|passwd|passphrase|secret|token|psk)[\w-]*=VALUE"#,
         judge: chosen,
     },
-    Rule { words: &["netroot="], pattern: r"(?i)\bnetroot=iscsi:[^:@\s]+:([^:@\s]+)[^@\s]*@", judge: chosen },
-    Rule {
+    ChosenRule {
+        words: &["netroot="],
+        pattern: r"(?i)\bnetroot=iscsi:[^:@\s]+:([^:@\s]+)[^@\s]*@",
+        judge: chosen,
+    },
+    ChosenRule {
         words: &["credential"],
         pattern: r#"(?i)\bset_?credential(?:_binary)?=["']?[\w.@-]+:VALUE"#,
         judge: chosen,
     },
     // iPXE: form parameters, and keys of networks; `set password` has a rule of its own.
-    Rule {
+    ChosenRule {
         words: SECRET,
         pattern: r"(?im)^\s*param(?:\s+--\S+(?:\s+\S+)?)*?\s+\S*(?:passw|passphrase|secret|token|psk|key)\S*\s+VALUE",
         judge: chosen,
     },
-    Rule { words: &["/key"], pattern: r"(?im)^\s*set\s+\S+/key(?::\w+)?\s+VALUE", judge: chosen },
+    ChosenRule { words: &["/key"], pattern: r"(?im)^\s*set\s+\S+/key(?::\w+)?\s+VALUE", judge: chosen },
     // GRUB and LILO.
-    Rule { words: &["cryptomount"], pattern: r"(?im)^\s*cryptomount\b[^\n]*?\s-p\s+VALUE", judge: uncommon },
-    Rule {
+    ChosenRule {
+        words: &["cryptomount"],
+        pattern: r"(?im)^\s*cryptomount\b[^\n]*?\s-p\s+VALUE",
+        judge: uncommon,
+    },
+    ChosenRule {
         words: &["superusers"],
         pattern: r"(?is)\bsuperusers\s*=.{0,400}?^?\s*password\s+\S+\s+VALUE",
         judge: chosen,
     },
-    Rule {
+    ChosenRule {
         words: &["password="],
         pattern: r"(?is)(?:\A|\n)\s*(?:boot|image|lba32|prompt|timeout|other|map)\b[^\n]*\n.{0,300}?\n\s*password=VALUE",
         judge: chosen,
     },
     // Accounts.
-    Rule {
+    ChosenRule {
         words: &["chpasswd"],
         pattern: r#"(?im)(?:echo|printf)\s+(?:-\w+\s+)*["']?[\w.$-]+:([^\s"'|\\]+)(?:\\n)?["']?\s*\|[^\n|]*\bchpasswd\b"#,
         judge: chosen,
     },
-    Rule {
+    ChosenRule {
         words: &["chpasswd"],
         pattern: r#"(?i)\bchpasswd\b[^\n]*?<<<?-?\s*(?:\\?["']?\w+["']?[^\n]*\n\s*|["']?)[\w.-]+:([^\s"']+)"#,
         judge: chosen,
     },
-    Rule {
+    ChosenRule {
         words: &["passwd"],
         pattern: r"(?im)(?:echo|printf)\s+(?:-\w+\s+)*VALUE\s*\|[^\n|]*\bpasswd\b",
         judge: chosen,
     },
-    Rule {
+    ChosenRule {
         words: &["usermod", "useradd", "adduser"],
         pattern: r"(?im)^[^\n#]*\b(?:usermod|useradd|adduser)\b[^\n]*?\s(?:-p|--password)[\s=]+VALUE",
         judge: uncommon,
     },
-    Rule {
+    ChosenRule {
         words: &["root:", ":0:"],
         pattern: r"(?m)^[a-z_][\w-]{0,31}:([./0-9A-Za-z]{13}):\d*:\d*:",
         judge: hashed,
     },
-    Rule {
+    ChosenRule {
         words: &["{ssha", "{sha", "{md5", "{smd5"],
         pattern: r"(?i)\{S?(?:SHA(?:256|512)?|MD5)\}([A-Za-z0-9+/]{20,}={0,2})",
         judge: hashed,
     },
-    Rule {
+    ChosenRule {
         words: &["pbkdf2"],
         pattern: r"(?i)pbkdf2[_.:$-]?(?:hmac[_-])?sha\d+[$.:]\d+[$.:][\w+/=.]+[$.:]([\w+/=.]{30,})",
         judge: hashed,
     },
     // Passwords of services.
-    Rule {
+    ChosenRule {
         words: &["login", "machine", "default"],
         pattern: r"(?i)\b(?:machine\s+\S+|default)\s+(?:(?:login|account)\s+\S+\s+)*password\s+VALUE",
         judge: uncommon,
     },
-    Rule {
+    ChosenRule {
         words: &["pgpass", ":5432:", ":*:"],
         pattern: r"(?m)^[\w.*-]+:(?:\d{4,5}|\*):[\w*-]+:[\w*-]+:([^\s:]{4,})$",
         judge: uncommon,
     },
-    Rule {
+    ChosenRule {
         words: &["identified", "password"],
         pattern: r"(?i)\b(?:IDENTIFIED\s+(?:WITH\s+\S+\s+)?(?:BY|AS)|(?:ROLE|USER)\s+\S+\s+(?:\w+\s+){0,6}?(?:ENCRYPTED\s+)?PASSWORD)\s+'([^'\s]{1,200})'",
         judge: random,
     },
     // Networks.
-    Rule {
+    ChosenRule {
         words: &["network"],
         pattern: r"(?is)\bnetwork\s*=\s*\{[^}]{0,500}?[\s;{](?:psk|password|wep_key\d|sae_password|private_key_passwd)\s*=\s*(?:P?VALUE)",
         judge: uncommon,
     },
-    Rule {
+    ChosenRule {
         words: &["psk", "passphrase", "sae_password", "wep", "presharedkey"],
         pattern: r"(?im)^\s*(?:psk|wpa_passphrase|wpa_psk|sae_password|wep[_-]key\d|passphrase|presharedkey|private_key_passwd)\s*=\s*VALUE",
         judge: uncommon,
     },
-    Rule {
+    ChosenRule {
         words: &["wpa", "wireless-key", "wireless-psk"],
         pattern: r"(?im)^\s*(?:wpa-(?:psk|passphrase|password)|wireless-(?:key|psk)|wpa_passphrase\s+\S+)\s+VALUE",
         judge: uncommon,
     },
-    Rule {
+    ChosenRule {
         words: &["iwctl", "nmcli", "iwconfig"],
         pattern: r"(?im)\b(?:iwctl\b[^\n]*?--passphrase[\s=]+|nmcli\b[^\n]*?\s(?:password|wifi-sec\.psk|802-11-wireless-security\.psk)\s+|iwconfig\b[^\n]*?\skey\s+(?:s:)?)VALUE",
         judge: uncommon,
     },
-    Rule {
+    ChosenRule {
         words: &["private", "preshared", "wg set"],
         pattern: r#"(?i)\b(?:private|preshared)[_-]?key["']?\s*(?:[=:]|<\(echo)?\s*["']?([A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=)"#,
         judge: wireguard,
     },
-    Rule {
+    ChosenRule {
         words: &["static key"],
         pattern: r"(?i)-----BEGIN OpenVPN Static key V1-----\s+([0-9a-f]{32})",
         judge: private_key,
     },
-    Rule {
+    ChosenRule {
         words: &["psk", "xauth", "eap"],
         pattern: r#"(?m)^[^\n#:]*:\s*(?:PSK|XAUTH|EAP)\s+(?:"([^"\n]+)"|(0[sx]\S+))"#,
         judge: uncommon,
     },
-    Rule {
+    ChosenRule {
         words: &["chap", "pap"],
         pattern: r#"(?im)^#[^\n]*(?:chap|pap)[^\n]*\n(?:#[^\n]*\n)*\s*\S+\s+\S+\s+VALUE"#,
         judge: random,
     },
     // Unattended installations.
-    Rule {
+    ChosenRule {
         words: &["rootpw", "sshpw"],
         pattern: r"(?im)^\s*(?:rootpw|sshpw)\b(?:\s+--(?:plaintext|allow-ssh|username[\s=]\S+))*\s+VALUE",
         judge: uncommon,
     },
-    Rule {
+    ChosenRule {
         words: &["--password", "--passphrase"],
         pattern: r"(?im)^\s*(?:user|bootloader|autopart|part|partition|logvol|raid|volgroup|realm|vnc)\b[^\n]*?--(?:password|passphrase|one-time-password)[\s=]+VALUE",
         judge: uncommon,
     },
-    Rule {
+    ChosenRule {
         words: SECRET,
         pattern: r#"(?im)(?:^|["'])\s*[\w-]+\s+[\w.-]+/[\w./-]*(?:passw|passphrase|wpa|wep|secret|token|psk)[\w./-]*\s+(?:password|string)\s+VALUE"#,
         judge: uncommon,
     },
-    Rule {
+    ChosenRule {
         words: &["wireless_wpa", "wireless_wep"],
         pattern: r"(?im)\bnetcfg/wireless_(?:wpa|wep)(?:=|\s+string\s+)VALUE",
         judge: uncommon,
     },
-    Rule {
+    ChosenRule {
         words: &["password>", "passwd>", "passphrase>", "psk>", "secret>", "keymaterial>"],
         pattern: r"(?i)<(?:\w+:)?\w*(?:passw(?:or)?d|passphrase|psk|secret|keymaterial)(?:\s[^>]*)?>\s*(?:<(?:\w+:)?value>\s*)?([^<>\s&$%{]{4,200})\s*</",
         judge: random,
     },
     // Commands.
-    Rule { words: &["sshpass"], pattern: r"(?i)\bsshpass\s+(?:-\S+\s+)*?-p\s*VALUE", judge: uncommon },
-    Rule {
+    ChosenRule { words: &["sshpass"], pattern: r"(?i)\bsshpass\s+(?:-\S+\s+)*?-p\s*VALUE", judge: uncommon },
+    ChosenRule {
         words: &[
             "pass:",
             "docker login",
@@ -324,48 +332,48 @@ pub(super) const RULES: &[Rule] = &[
         pattern: r"(?i)(?:\bopenssl\b[^\n]*?\spass:|\b(?:docker|podman|buildah|helm)\b[^\n]*?\blogin\b[^\n]*?\s(?:-p|--password)[\s=]+|\bipmitool\b[^\n]*?\s-P\s+|\bhtpasswd\s+-\w*b\w*\s+\S+\s+\S+\s+|\bsmbclient\b[^\n]*?\w%|\b(?:rdesktop|xfreerdp)\b[^\n]*?\s[-/]p[ :])VALUE",
         judge: uncommon,
     },
-    Rule {
+    ChosenRule {
         words: &["mysql", "mariadb"],
         pattern: r"(?i)\b(?:mysql|mariadb)(?:dump|admin)?\b[^\n]*?\s(?:-p|--password=)VALUE",
         judge: random,
     },
-    Rule {
+    ChosenRule {
         words: &["cryptsetup"],
         pattern: r"(?i)\b(?:echo|printf)\s+(?:-\w+\s+)*VALUE\s*\|[^\n|]*\bcryptsetup\b",
         judge: chosen,
     },
-    Rule {
+    ChosenRule {
         words: &["password=", "pass="],
         pattern: r"(?i)\b(?:mount|cifs|smb3?|credentials|username|user)\b[^\n]{0,200}?[,\s]pass(?:word)?=VALUE",
         judge: random,
     },
-    Rule {
+    ChosenRule {
         words: &["username=", "username ="],
         pattern: r"(?im)^\s*user(?:name)?\s*=\s*\S+\s*\n(?:\s*domain\s*=[^\n]*\n)?\s*pass(?:word|wd)?\s*=\s*VALUE",
         judge: uncommon,
     },
-    Rule {
+    ChosenRule {
         words: &["--password", "--passwd", "--passphrase", "-password", "--token"],
         pattern: r"(?i)\s--?(?:[\w-]+-)?(?:password|passwd|passphrase|token)[\s=]VALUE",
         judge: random,
     },
-    Rule {
+    ChosenRule {
         words: &["otpauth:"],
         pattern: r"(?i)\botpauth://[^\s]*?[?&]secret=([A-Z2-7]{16,})",
         judge: token,
     },
-    Rule {
+    ChosenRule {
         words: &["\"kty\""],
         pattern: r#"(?s)"kty"\s*:\s*"[A-Za-z]+"[^}]*?"d"\s*:\s*"([\w-]{40,})""#,
         judge: private_key,
     },
     // Settings of programs, where the value looks like nothing else.
-    Rule {
+    ChosenRule {
         words: &["pass", "psk", "bindpw"],
         pattern: r#"(?im)(?:^|[\s{,;?&])\s*(?:export\s+|ENV\s+|set\s+|-e\s+|Environment=)?["']?(?:[\w./-]*[._/-])?(?:password|passwd|passphrase|passcode|pass|bindpw|psk)["']?\s{0,3}(?:=|:=|:|=>)\s{0,3}VALUE"#,
         judge: random,
     },
-    Rule {
+    ChosenRule {
         words: &["secret", "token", "api_key", "apikey", "api-key", "access_key", "access-key"],
         pattern: r#"(?im)(?:^|[\s{,;?&])\s*(?:export\s+|ENV\s+|set\s+|-e\s+|Environment=)?["']?(?:[\w./-]*[._/-])?(?:(?:client|shared|auth|app|db|api)?_?secret|(?:auth|access|api|join|node|server|bot)?[_-]?token|(?:api|access|secret|account|storage)[_-]?key)["']?\s{0,3}(?:=|:=|:|=>)\s{0,3}VALUE"#,
         judge: token,

@@ -17,10 +17,10 @@ pub(super) const ZLIB: &str = "zlib";
 pub(super) const DECODED: &str = "decoded";
 
 /// Bytes that were spelled in another way, with how that way is called.
-pub(super) type Hidden = Vec<(&'static str, Vec<u8>)>;
+pub(super) type Decoded = Vec<(&'static str, Vec<u8>)>;
 
 /// What `text` spells; runs of base64 only when they begin before `until`.
-pub(super) fn spellings(text: &[u8], until: usize, hidden: &mut Hidden) {
+pub(super) fn spellings(text: &[u8], until: usize, hidden: &mut Decoded) {
     hidden.extend(base64_runs(text, until).map(|bytes| (BASE64, bytes)));
     hidden.extend(decode::hex_runs(text).into_iter().map(|bytes| (HEX, bytes)));
     hidden.extend(decode::zlib_runs(text).into_iter().map(|bytes| (ZLIB, bytes)));
@@ -28,7 +28,7 @@ pub(super) fn spellings(text: &[u8], until: usize, hidden: &mut Hidden) {
 }
 
 /// What passages of text in other bytes spell, and what zlib packed there.
-pub(super) fn inside_binary(bytes: &[u8], hidden: &mut Hidden) {
+pub(super) fn inside_binary(bytes: &[u8], hidden: &mut Decoded) {
     let shown = |b: &u8| (b' '..0x7F).contains(b) || b"\n\r\t".contains(b);
     for passage in bytes.split(|b| !shown(b)).filter(|p| p.len() >= PASSAGE) {
         hidden.extend(base64_runs(passage, passage.len()).map(|bytes| (BASE64, bytes)));

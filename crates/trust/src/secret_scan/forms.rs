@@ -51,11 +51,11 @@ struct ServiceRule {
 
 /// What tells a secret from what only looks like one.
 enum Judge {
-    Service(Service),
+    ServiceToken(ServiceToken),
     Chosen(fn(&[u8]) -> Option<FindKind>),
 }
 
-struct Service {
+struct ServiceToken {
     group: Option<usize>,
     entropy: f64,
     secret: Vec<Regex>,
@@ -65,7 +65,7 @@ struct Service {
 }
 
 /// A pattern and its words.
-struct Form {
+struct SecretForm {
     pattern: String,
     regex: OnceLock<Regex>,
     judge: Judge,
@@ -73,7 +73,7 @@ struct Form {
 
 /// All forms.
 pub(super) struct Forms {
-    list: Vec<Form>,
+    list: Vec<SecretForm>,
     words: Vec<(Vec<u8>, usize)>,
     /// Secrets that stand for one, in every service's rule.
     allowed: Vec<Regex>,
@@ -103,7 +103,7 @@ impl Forms {
             stopwords: data.stopwords,
         };
         for rule in data.rules {
-            let service = Service {
+            let service = ServiceToken {
                 group: rule.group,
                 entropy: rule.entropy,
                 secret: compile_all(&rule.allowed_secret),
@@ -111,7 +111,7 @@ impl Forms {
                 line: compile_all(&rule.allowed_line),
                 stopwords: rule.allowed_stopwords,
             };
-            forms.add(rule.words.iter().map(String::as_str), rule.pattern, Judge::Service(service));
+            forms.add(rule.words.iter().map(String::as_str), rule.pattern, Judge::ServiceToken(service));
         }
         for rule in chosen::RULES {
             let pattern = rule.pattern.replace("VALUE", chosen::VALUE);
@@ -122,7 +122,7 @@ impl Forms {
 
     fn add<'a>(&mut self, words: impl Iterator<Item = &'a str>, pattern: String, judge: Judge) {
         self.words.extend(words.map(|w| (w.as_bytes().to_vec(), self.list.len())));
-        self.list.push(Form { pattern, regex: OnceLock::new(), judge });
+        self.list.push(SecretForm { pattern, regex: OnceLock::new(), judge });
     }
 
     /// Each word with the number of its form.
@@ -132,7 +132,7 @@ impl Forms {
 
     /// Whether a word calls for its form. What people choose stands in texts; tokens are known by their form.
     pub(super) fn counts(&self, number: usize, word: &Range<usize>, is_text: bool) -> bool {
-        is_text || word.len() >= SHORTEST && matches!(self.list[number].judge, Judge::Service(_))
+        is_text || word.len() >= SHORTEST && matches!(self.list[number].judge, Judge::ServiceToken(_))
     }
 
     /// What form `number` finds around its words, which come in the order in which they stand.
@@ -164,11 +164,11 @@ impl Forms {
         found
     }
 
-    fn judge(&self, form: &Form, region: &[u8], captures: &Captures<'_>) -> Option<FindKind> {
+    fn judge(&self, form: &SecretForm, region: &[u8], captures: &Captures<'_>) -> Option<FindKind> {
         let first = || captures.iter().skip(1).flatten().next();
         match &form.judge {
             Judge::Chosen(judge) => judge(first()?.as_bytes()),
-            Judge::Service(service) => {
+            Judge::ServiceToken(service) => {
                 let whole = captures.get(0)?;
                 let secret = match service.group {
                     Some(group) => captures.get(group)?,

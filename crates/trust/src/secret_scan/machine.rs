@@ -1,6 +1,6 @@
 //! Traces of the machine that built: home folders and the host's name.
 
-use super::rules::{Around, FindKind, RuleCheck, is_word, run, some};
+use super::rules::{FindKind, MatchContext, RuleCheck, is_word, run, some};
 
 /// Words and their checks.
 pub(super) const WORDS: &[(&[u8], RuleCheck)] = &[
@@ -21,7 +21,7 @@ const DOMAINS: &[&str] =
     &[".local", ".lan", ".home", ".internal", ".localdomain", ".corp", ".intranet", ".fritz.box"];
 
 /// A folder of a person; programs have those of the person who compiled them.
-fn home(a: &Around<'_>) -> Option<FindKind> {
+fn home(a: &MatchContext<'_>) -> Option<FindKind> {
     let drive = a.word[0] == b':';
     let starts = match a.before {
         [.., b'-', flag] => drive || flag.is_ascii_alphabetic(),
@@ -38,7 +38,7 @@ fn home(a: &Around<'_>) -> Option<FindKind> {
 }
 
 /// A path of this machine, as a whole.
-pub(super) fn own_path(a: &Around<'_>) -> Option<FindKind> {
+pub(super) fn own_path(a: &MatchContext<'_>) -> Option<FindKind> {
     some(!a.after.first().copied().is_some_and(is_word), FindKind::HomePath)
 }
 
@@ -51,18 +51,18 @@ pub(super) fn host(name: String) -> Option<(String, RuleCheck)> {
     Some((name, if common { common_host } else { whole_word }))
 }
 
-fn is_whole(a: &Around<'_>) -> bool {
+fn is_whole(a: &MatchContext<'_>) -> bool {
     let ends = |b: Option<&u8>| !b.copied().is_some_and(is_word);
     ends(a.before.last()) && ends(a.after.first())
 }
 
-fn whole_word(a: &Around<'_>) -> Option<FindKind> {
+fn whole_word(a: &MatchContext<'_>) -> Option<FindKind> {
     some(is_whole(a), FindKind::HostName)
 }
 
 /// A short name is a word as well (`vm.swappiness`): it counts in texts, with a domain, behind `user@`, or behind a
 /// word that says what it is.
-fn common_host(a: &Around<'_>) -> Option<FindKind> {
+fn common_host(a: &MatchContext<'_>) -> Option<FindKind> {
     let domain = DOMAINS
         .iter()
         .any(|d| a.after.starts_with(d.as_bytes()) && !a.after.get(d.len()).copied().is_some_and(is_word));

@@ -1,7 +1,7 @@
 //! Passwords that a person chose, told by where they stand: kernel parameters, loaders' scripts, addresses.
 
 use super::{
-    rules::{Around, FindKind, RuleCheck, run, skip, some},
+    rules::{FindKind, MatchContext, RuleCheck, run, skip, some},
     tokens,
 };
 
@@ -30,13 +30,13 @@ fn word(bytes: &[u8]) -> String {
 }
 
 /// A kernel parameter.
-fn kernel(a: &Around<'_>) -> Option<FindKind> {
+fn kernel(a: &MatchContext<'_>) -> Option<FindKind> {
     let value = skip(a.after, b"\"'").strip_prefix(b"=")?;
     password(&word(skip(value, b"\"'")))
 }
 
 /// The scripts of iPXE, SYSLINUX and GRUB.
-fn loader(a: &Around<'_>) -> Option<FindKind> {
+fn loader(a: &MatchContext<'_>) -> Option<FindKind> {
     let line = String::from_utf8_lossy(a.line()).to_ascii_lowercase();
     let before: Vec<&str> = line.split_whitespace().collect();
     let after = a.after.split(|b| matches!(b, b'\n' | b'\r' | 0)).next().unwrap_or_default();
@@ -63,7 +63,7 @@ fn loader(a: &Around<'_>) -> Option<FindKind> {
 }
 
 /// `http://user:password@host`; programs have examples of it.
-fn address(a: &Around<'_>) -> Option<FindKind> {
+fn address(a: &MatchContext<'_>) -> Option<FindKind> {
     let account = word(a.after);
     let account = &account[..account.find(['/', '?', '#', '<', '>', ']', '|']).unwrap_or(account.len())];
     let (account, host) = account.rsplit_once('@')?;

@@ -66,7 +66,7 @@ const CHUNK: usize = 1 << 20;
 const AROUND: usize = 1024;
 
 /// What stands around a word.
-pub(super) struct Around<'a> {
+pub(super) struct MatchContext<'a> {
     pub(super) before: &'a [u8],
     /// The word as it stands there, which may differ in case from the rule's.
     pub(super) word: &'a [u8],
@@ -75,14 +75,14 @@ pub(super) struct Around<'a> {
     pub(super) is_program: bool,
 }
 
-impl Around<'_> {
+impl MatchContext<'_> {
     /// What stands in front on the same line.
     pub(super) fn line(&self) -> &[u8] {
         self.before.rsplit(|b| matches!(b, b'\n' | b'\r' | 0)).next().unwrap_or_default()
     }
 }
 
-pub(super) type RuleCheck = fn(&Around<'_>) -> Option<FindKind>;
+pub(super) type RuleCheck = fn(&MatchContext<'_>) -> Option<FindKind>;
 
 pub(super) fn some(yes: bool, what: FindKind) -> Option<FindKind> {
     yes.then_some(what)
@@ -233,7 +233,7 @@ impl Rules {
                 WordUse::Check(_) if kind.is_documentation => continue,
                 WordUse::Check(check) | WordUse::Own(check) => check,
             };
-            let around = Around {
+            let around = MatchContext {
                 before: &window[word.start.saturating_sub(AROUND)..word.start],
                 word: &window[word.clone()],
                 after: &window[word.end..window.len().min(word.end + AROUND)],

@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 
-use super::rules::{Around, FindKind, RuleCheck, is_word, run, skip, some};
+use super::rules::{FindKind, MatchContext, RuleCheck, is_word, run, skip, some};
 
 /// Words and their checks. The search takes no heed of case; a check does where it matters.
 pub(super) const WORDS: &[(&[u8], RuleCheck)] = &[
@@ -75,14 +75,14 @@ fn is_base64(b: u8) -> bool {
 }
 
 /// A run of letters and digits that begins a word.
-fn token(a: &Around<'_>, word: &[u8], at_least: usize) -> Option<FindKind> {
+fn token(a: &MatchContext<'_>, word: &[u8], at_least: usize) -> Option<FindKind> {
     let starts = a.word == word && !a.before.last().is_some_and(u8::is_ascii_alphanumeric);
     some(starts && run(a.after, |b| is_word(*b)) >= at_least, FindKind::Token)
 }
 
 /// White space behind the header, real or escaped, or a quote; then a word of base64. Headers of an encrypted key may
 /// stand between, and a folded text has spaces in place of line ends.
-fn pem(a: &Around<'_>) -> Option<FindKind> {
+fn pem(a: &MatchContext<'_>) -> Option<FindKind> {
     let after = String::from_utf8_lossy(&a.after[..a.after.len().min(512)]);
     let after = after.replace("\\r", "\n").replace("\\n", "\n");
     let ends = after.starts_with(|c: char| c.is_whitespace() || matches!(c, '"' | '\''));
@@ -92,7 +92,7 @@ fn pem(a: &Around<'_>) -> Option<FindKind> {
 }
 
 /// A modulus and the exponent that everyone uses, where the modulus ends.
-fn pkcs1(a: &Around<'_>) -> Option<FindKind> {
+fn pkcs1(a: &MatchContext<'_>) -> Option<FindKind> {
     let modulus = usize::from(u16::from_be_bytes([*a.after.first()?, *a.after.get(1)?]));
     let exponent = a.after.get(2 + modulus..)?.starts_with(&[2, 3, 1, 0, 1, 2, 0x82]);
     some(
@@ -106,7 +106,7 @@ fn pkcs1(a: &Around<'_>) -> Option<FindKind> {
 
 /// A key as long as the sequence around it says. Libraries have the beginning as a template, and kernels have keys
 /// for tests.
-fn pkcs8(a: &Around<'_>) -> Option<FindKind> {
+fn pkcs8(a: &MatchContext<'_>) -> Option<FindKind> {
     let length = match a.before {
         [.., 0x30, 0x82, high, low] => usize::from(u16::from_be_bytes([*high, *low])),
         [.., 0x30, 0x81, n] | [.., 0x30, n] => usize::from(*n),
@@ -118,41 +118,41 @@ fn pkcs8(a: &Around<'_>) -> Option<FindKind> {
 }
 
 /// Sixteen capitals and digits; the ones in Amazon's manuals end in `EXAMPLE`.
-fn aws(a: &Around<'_>, word: &[u8]) -> Option<FindKind> {
+fn aws(a: &MatchContext<'_>, word: &[u8]) -> Option<FindKind> {
     let n = run(a.after, |b| b.is_ascii_uppercase() || b.is_ascii_digit());
     let starts = a.word == word && !a.before.last().copied().is_some_and(is_word);
     some(starts && n == 16 && !a.after[..n].ends_with(b"EXAMPLE"), FindKind::Token)
 }
 
 /// Forty characters next to their name.
-fn aws_secret(a: &Around<'_>) -> Option<FindKind> {
+fn aws_secret(a: &MatchContext<'_>) -> Option<FindKind> {
     let value = skip(a.after, b" \t\"':=");
     let n = run(value, |b| is_base64(*b));
     some(n == 40 && !value[..n].ends_with(b"EXAMPLEKEY"), FindKind::Token)
 }
 
 /// `xoxb-` and so on, numbers, and letters.
-fn slack(a: &Around<'_>) -> Option<FindKind> {
+fn slack(a: &MatchContext<'_>) -> Option<FindKind> {
     let kind = a.after.first().is_some_and(|b| b"abeoprs".contains(b)) && a.after.get(1) == Some(&b'-');
     let n = run(a.after, |b| is_word(*b));
     some(a.word == b"xox" && kind && n >= 22 && a.after[..n].iter().any(u8::is_ascii_digit), FindKind::Token)
 }
 
 /// The digest of a server's certificate, and what it is a token for.
-fn k3s(a: &Around<'_>) -> Option<FindKind> {
+fn k3s(a: &MatchContext<'_>) -> Option<FindKind> {
     let n = run(a.after, u8::is_ascii_hexdigit);
     some(n == 64 && a.after[n..].starts_with(b"::"), FindKind::Token)
 }
 
 /// `token-abcde:` and fifty-four letters and digits of a Rancher server; `kubeconfig-user-…` ends the same way.
-fn rancher(a: &Around<'_>) -> Option<FindKind> {
+fn rancher(a: &MatchContext<'_>) -> Option<FindKind> {
     let n = run(a.after, u8::is_ascii_alphanumeric);
     let secret = a.after[n..].strip_prefix(b":").unwrap_or_default();
     some(n == 5 && run(secret, u8::is_ascii_alphanumeric) == 54, FindKind::Token)
 }
 
 /// `"auth": "dXNlcjpwYXNz"` of Docker's `config.json`.
-fn docker_auth(a: &Around<'_>) -> Option<FindKind> {
+fn docker_auth(a: &MatchContext<'_>) -> Option<FindKind> {
     let value = skip(a.after, b" \t\r\n:").strip_prefix(b"\"")?;
     some(is_account(&value[..run(value, |b| is_base64(*b))]), FindKind::Token)
 }
@@ -168,7 +168,7 @@ pub(super) fn is_account(base64: &[u8]) -> bool {
 }
 
 /// A scheme and at least sixteen characters: not a format (`Bearer %s`), not a manual's `<token>`.
-fn authorization(a: &Around<'_>) -> Option<FindKind> {
+fn authorization(a: &MatchContext<'_>) -> Option<FindKind> {
     let rest = skip(a.after, b" \t\"");
     let n = run(rest, u8::is_ascii_alphabetic);
     let scheme = rest[..n].to_ascii_lowercase();
@@ -179,7 +179,7 @@ fn authorization(a: &Around<'_>) -> Option<FindKind> {
 }
 
 /// Salt and parameters between dollars, then a hash that is long enough to be real.
-fn hash(a: &Around<'_>, at_least: usize) -> Option<FindKind> {
+fn hash(a: &MatchContext<'_>, at_least: usize) -> Option<FindKind> {
     // A server compares with one of its own where there is no such user.
     if a.is_program {
         return None;

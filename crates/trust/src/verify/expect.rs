@@ -22,7 +22,7 @@ use buildplan::{
     Action, Arg, Artifact, Digest, HostInputs, Input, Keys, Material, Missing, NodeId, Plan, Resource, ToolId,
 };
 use mediabuild::workspace::publish;
-use mediaplan::stage::media::Planned;
+use mediaplan::stage::media::PlannedMedia;
 use report::{Mode, Reporter};
 
 /// A digest, and in words what has it: completes "it is …".
@@ -31,7 +31,7 @@ pub(super) type KnownDigest = (Digest, String);
 /// What the media must be.
 pub struct Expected {
     /// The plan of the profile as this repository makes it.
-    pub planned: Planned,
+    pub planned: PlannedMedia,
     /// The keys of its nodes; why there are none.
     pub keys: Result<Keys, String>,
     /// What the manifest must say of each node.
@@ -45,7 +45,7 @@ pub struct Expected {
 }
 
 /// The repository as it is, and the build machine as the manifest has it.
-struct Recorded<'a> {
+struct RecordedInputs<'a> {
     here: BuildHost<'a>,
     /// The versions of programs.
     tools: BTreeMap<&'a str, &'a str>,
@@ -54,7 +54,7 @@ struct Recorded<'a> {
     epoch: u64,
 }
 
-impl HostInputs for Recorded<'_> {
+impl HostInputs for RecordedInputs<'_> {
     fn source(&self, path: &str) -> Result<Digest, Missing> {
         self.here.source(path)
     }
@@ -80,13 +80,13 @@ impl Expected {
     ///
     /// # Errors
     /// When the repository lacks a file or the disk cannot be written.
-    pub fn new(ctx: &Ctx, planned: Planned, epoch: u64, manifest: Option<&Manifest>) -> Result<Self> {
+    pub fn new(ctx: &Ctx, planned: PlannedMedia, epoch: u64, manifest: Option<&Manifest>) -> Result<Self> {
         let nodes = || manifest.iter().flat_map(|m| m.nodes.values());
         let builtin = |input| match input {
             &Input::Builtin { ref name, sha256 } => Some((name.as_str(), sha256)),
             _ => None,
         };
-        let recorded = Recorded {
+        let recorded = RecordedInputs {
             here: BuildHost::new(ctx, epoch),
             tools: nodes().flat_map(ManifestNode::tools).collect(),
             builtins: nodes().flat_map(|n| &n.inputs).filter_map(builtin).collect(),

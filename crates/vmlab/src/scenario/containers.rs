@@ -39,7 +39,7 @@ const FULL_MIB: u64 = 300;
 /// The end of a scenario that did not show what it was to show.
 #[derive(Debug, thiserror::Error)]
 #[error("the scenario failed")]
-struct Wrong(Outcome);
+struct ContainerFailure(Outcome);
 
 /// When to cut the power.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +69,7 @@ fn random(limit: u64) -> Duration {
 }
 
 fn wrong(session: &mut Session, why: impl Into<String>) -> anyhow::Error {
-    Wrong(failed(session, why.into())).into()
+    ContainerFailure(failed(session, why.into())).into()
 }
 
 fn passed(note: impl Into<String>) -> Result<Outcome> {
@@ -96,7 +96,7 @@ impl Trial<'_> {
             Shown::BadConfig => self.bears_configs(),
             Shown::ConfigDrive => self.reads_drive(),
         };
-        outcome.or_else(|e| e.downcast::<Wrong>().map(|wrong| wrong.0))
+        outcome.or_else(|e| e.downcast::<ContainerFailure>().map(|wrong| wrong.0))
     }
 
     fn lab(&mut self) -> &mut Lab {
@@ -107,7 +107,7 @@ impl Trial<'_> {
     fn whole_boot(&mut self) -> Result<(Session, Page)> {
         let (mut session, end) = self.boot(None)?;
         if let failure @ Outcome::Failed { .. } = self.judge(&mut session, end) {
-            return Err(Wrong(failure).into());
+            return Err(ContainerFailure(failure).into());
         }
         let ctx = self.ctx;
         let Some(page) = self.lab().page(ctx)? else {
@@ -133,7 +133,7 @@ impl Trial<'_> {
     fn cut_after(&mut self, line: &str, delay: Duration) -> Result<()> {
         let (mut session, end) = self.boot(Some(line))?;
         if let (BootEnd::Hung(_), failure) = (end.clone(), self.judge(&mut session, end)) {
-            return Err(Wrong(failure).into());
+            return Err(ContainerFailure(failure).into());
         }
         std::thread::sleep(delay);
         session.cut()

@@ -17,19 +17,19 @@ const SIZE: u64 = 64 << 20;
 const LOOKED_AT: u64 = 1 << 20;
 
 /// What a disk holds, and where.
-struct Content {
+struct DiskContent {
     name: &'static str,
     bytes: &'static [(u64, &'static [u8])],
     /// What else is different about the machine.
     fit: fn(&mut Machine),
 }
 
-const fn content(name: &'static str, bytes: &'static [(u64, &'static [u8])]) -> Content {
-    Content { name, bytes, fit: |_| {} }
+const fn content(name: &'static str, bytes: &'static [(u64, &'static [u8])]) -> DiskContent {
+    DiskContent { name, bytes, fit: |_| {} }
 }
 
 /// Offsets are those of `Documentation/` of Linux, of util-linux's libblkid, and of each tool's own header.
-const CONTENTS: &[Content] = &[
+const CONTENTS: &[DiskContent] = &[
     content(
         "a partition table",
         &[(446, &[0, 0, 2, 0, 0x83, 0, 0, 0, 0, 8, 0, 0, 0, 0x10, 0, 0]), (510, &[0x55, 0xAA])],
@@ -43,8 +43,12 @@ const CONTENTS: &[Content] = &[
     content("ZFS", &[(128 << 10, &[0x0C, 0xB1, 0xBA, 0, 0, 0, 0, 0])]),
     content("swap", &[(4086, b"SWAPSPACE2")]),
     content("the last byte of the first MiB", &[(LOOKED_AT - 1, &[1])]),
-    Content { name: "nothing, and it is read-only", bytes: &[], fit: read_only },
-    Content { name: "data, beside a blank disk that is not listed", bytes: &[(4096, b"data")], fit: second },
+    DiskContent { name: "nothing, and it is read-only", bytes: &[], fit: read_only },
+    DiskContent {
+        name: "data, beside a blank disk that is not listed",
+        bytes: &[(4096, b"data")],
+        fit: second,
+    },
 ];
 
 fn read_only(machine: &mut Machine) {
