@@ -48,7 +48,7 @@ enum VmCommand {
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n\
-\x20 cargo xtask vm run                                 # serve, boot and show the default profile; Ctrl-C ends it\n\
+\x20 cargo xtask vm run                                 # until Ctrl-C\n\
 \x20 cargo xtask vm run rancheros --from cd             # its ISO instead of ipxe.iso\n\
 \x20 cargo xtask vm run --firmware uefi --gui           # with UEFI, and a window\n\
 \x20 cargo xtask vm run --backend virtualbox --dry-run  # the commands that VirtualBox would be given")]
@@ -89,8 +89,8 @@ struct RunArgs {
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n\
-\x20 cargo xtask vm test                                   # what every change has to pass, with the default profile\n\
-\x20 cargo xtask vm test smoke                             # every way of booting, with the guest of quick tests\n\
+\x20 cargo xtask vm test                                   # the default profile\n\
+\x20 cargo xtask vm test smoke                             # every way of booting\n\
 \x20 cargo xtask vm test --list                            # list the scenarios\n\
 \x20 cargo xtask vm test rancheros --scenario iso-cd-uefi  # one of them")]
 struct VmTestArgs {
