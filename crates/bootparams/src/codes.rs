@@ -16,6 +16,19 @@ pub struct Code {
     pub why: &'static str,
     /// A line that breaks it.
     pub example: Example,
+    /// How it is reported, where it always is in the same words.
+    pub(crate) wording: Option<Wording>,
+}
+
+/// The words of a diagnostic; `{}` takes what is particular to the line.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wording {
+    /// What is wrong.
+    pub(crate) message: &'static str,
+    /// What the boot makes of it.
+    pub(crate) at_boot: &'static str,
+    /// What to do.
+    pub(crate) help: &'static str,
 }
 
 /// What breaks a rule.
@@ -41,7 +54,8 @@ impl Example {
 
 macro_rules! codes {
     ($($name:ident $id:literal $title:literal $why:literal $os:literal $text:literal
-        $(* $times:literal)? $(@ $target:ident)?;)*) => {
+        $(* $times:literal)? $(@ $target:ident)?
+        $(=> $message:literal, $at_boot:literal, $help:literal)?;)*) => {
         $(
             #[doc = $title]
             pub static $name: Code = Code {
@@ -55,6 +69,7 @@ macro_rules! codes {
                     times: codes!(@times $($times)?),
                     target: codes!(@target $($target)?),
                 },
+                wording: codes!(@wording $($message, $at_boot, $help)?),
             };
         )*
         /// All rules, in order.
@@ -64,6 +79,10 @@ macro_rules! codes {
     (@times $times:literal) => { $times };
     (@target) => { None };
     (@target $target:ident) => { Some(Target::$target) };
+    (@wording) => { None };
+    (@wording $message:literal, $at_boot:literal, $help:literal) => {
+        Some(Wording { message: $message, at_boot: $at_boot, help: $help })
+    };
 }
 
 const fn severity(id: &str) -> Severity {
@@ -122,7 +141,10 @@ codes! {
         "rancheros-0.4.4" "rancher.cloud_init.datasources=[\"url:http://h/c.yml\"]";
     NOT_TEXT "E0301" "init takes this for a text and panics"
         "`root` and `netconsole` are read by the same parser, and then asserted to be texts: a number or a bare word ends init."
-        "rancheros-1.5.8" "root=254";
+        "rancheros-1.5.8" "root=254"
+        => "`{}` is not read as a text",
+        "init panics, and the kernel with it",
+        "write `{}=TEXT`";
     TOO_LONG "E0302" "longer than the kernel keeps"
         "An x86 kernel keeps 2047 bytes, with what the loader adds. ISOLINUX and iPXE silently cut the rest."
         "rancheros-1.5.8" "rancher.environment.A=1234567890 " * 80 @ Isolinux;
@@ -134,16 +156,28 @@ codes! {
         "rancheros-1.5.8" "rancher.environment.A=${b}" @ Ipxe;
     NO_STATE "E0401" "autoformat does nothing without state.dev"
         "From 0.6.0 on `rancher.state.dev` has no default, and disks are formatted only when it is set and cannot be found."
-        "rancheros-1.5.8" "rancher.state.autoformat=[/dev/sda]";
+        "rancheros-1.5.8" "rancher.state.autoformat=[/dev/sda]"
+        => "`rancher.state.dev` is missing",
+        "nothing is formatted, and the system runs in RAM",
+        "add `rancher.state.dev=LABEL=RANCHER_STATE`";
     STATE_PATH "E0402" "a path in state.dev keeps autoformat from running"
         "A path counts as found, even when nothing is there. Only a tag that no disk has, `LABEL=RANCHER_STATE`, lets disks be formatted."
-        "rancheros-1.5.8" "rancher.state.dev=/dev/sda rancher.state.autoformat=[/dev/sda]";
+        "rancheros-1.5.8" "rancher.state.dev=/dev/sda rancher.state.autoformat=[/dev/sda]"
+        => "`{}` is a path, which counts as found even when nothing is there",
+        "nothing is formatted, and the system runs in RAM",
+        "write `rancher.state.dev=LABEL=RANCHER_STATE`";
     STATE_LABEL "E0403" "the formatted disk will not be found"
         "The file system is labelled `RANCHER_STATE`, in capitals; a state.dev that says anything else never finds it, and the system stays in RAM."
-        "rancheros-1.5.8" "rancher.state.dev=LABEL=DATA rancher.state.autoformat=[/dev/sda]";
+        "rancheros-1.5.8" "rancher.state.dev=LABEL=DATA rancher.state.autoformat=[/dev/sda]"
+        => "a formatted disk is labelled RANCHER_STATE, and this looks for `{}`",
+        "the system runs in RAM",
+        "write `rancher.state.dev=LABEL=RANCHER_STATE`";
     SSH_KEY "E0404" "not a public SSH key on the line"
         "Type, base64 and the type inside must agree. An element with blanks needs double quotes, or the kernel takes its words apart."
-        "rancheros-1.5.8" "cc.ssh_authorized_keys=[\"ssh-ed25519 AAAAB3Nza me@host\"]";
+        "rancheros-1.5.8" "cc.ssh_authorized_keys=[\"ssh-ed25519 AAAAB3Nza me@host\"]"
+        => "key {} of `cc.ssh_authorized_keys`: {}",
+        "this key opens no login",
+        "paste the whole line of a file that ends in .pub, in double quotes inside the brackets";
     FIXED_PASSWORD "E0405" "the first password that attackers try"
         "`rancher` was the password of early releases, and every scanner knows it."
         "rancheros-1.5.8" "rancher.password=rancher";
@@ -194,22 +228,37 @@ codes! {
         "rancheros-1.5.8" "rancher.password=";
     STATE_CASE "W0401" "labels are compared letter by letter"
         "The label is `RANCHER_STATE`. BurmillaOS's own iPXE script has it in the wrong case."
-        "burmillaos-1.9.3" "rancher.state.dev=LABEL=rancher_STATE";
+        "burmillaos-1.9.3" "rancher.state.dev=LABEL=rancher_STATE"
+        => "the label is `RANCHER_STATE`, not `{}`",
+        "the state is not found",
+        "write `rancher.state.dev=LABEL=RANCHER_STATE`";
     WAITS "W0402" "the first boot waits half a minute"
         "state.wait looks for the device before autoformat has made it."
-        "rancheros-1.5.8" "rancher.state.dev=LABEL=RANCHER_STATE rancher.state.wait rancher.state.autoformat=[/dev/sda]";
+        "rancheros-1.5.8" "rancher.state.dev=LABEL=RANCHER_STATE rancher.state.wait rancher.state.autoformat=[/dev/sda]"
+        => "`rancher.state.wait` looks for the state before autoformat has made it",
+        "the first boot waits for 30 s",
+        "remove it unless the disk appears late";
     EMPTY_LIST "W0403" "an empty list formats the usual disks"
         "Up to 0.4.4 `[]` has one empty element, and the script falls back to /dev/sda and /dev/vda."
-        "rancheros-0.4.4" "rancher.state.autoformat=[]";
+        "rancheros-0.4.4" "rancher.state.autoformat=[]"
+        => "an empty list here is not empty",
+        "/dev/sda and /dev/vda are tried",
+        "remove the word, or write `[none]`";
     NO_CONSOLE "W0501" "no login on this terminal"
         "A serial line has a login only when its `console=` is there as well; of tty0 there never is one: the screens are tty1 to tty6."
-        "rancheros-1.5.8" "rancher.autologin=ttyS0";
+        "rancheros-1.5.8" "rancher.autologin=ttyS0"
+        => "`{}` has no login",
+        "no login appears there",
+        "{}";
     DATASOURCE "W0502" "not a datasource of this version"
         "Unknown names are silently ignored."
         "rancheros-1.4.3" "rancher.cloud_init.datasources=[proxmox]";
     CONFIG_URL "W0503" "cloud-config-url is not looked at"
         "It is read only by the datasource `cmdline`."
-        "rancheros-1.5.8" "cloud-config-url=http://h/c.yml";
+        "rancheros-1.5.8" "cloud-config-url=http://h/c.yml"
+        => "the datasource `cmdline` is not listed",
+        "the address is not asked",
+        "add `rancher.cloud_init.datasources=[cmdline]`, or give `[url:…]` there";
     NIC_TWICE "W0504" "two selectors for one interface"
         "A name or pattern and an address (`mac:`) can both be true of one interface; which settings it gets is then undefined."
         "rancheros-1.5.8" "rancher.network.interfaces.eth0.dhcp=true rancher.network.interfaces.mac:00:11:22:33:44:55.mtu=9000";
@@ -224,13 +273,22 @@ codes! {
         "smoke" "acpi_rsdp=0x7f000000";
     FIRST_BLANK "N0401" "only the first blank disk is formatted"
         "The disks are tried in order, and the first that may be formatted ends it."
-        "rancheros-1.5.8" "rancher.state.dev=LABEL=RANCHER_STATE rancher.state.autoformat=[/dev/sda,/dev/vda]";
+        "rancheros-1.5.8" "rancher.state.dev=LABEL=RANCHER_STATE rancher.state.autoformat=[/dev/sda,/dev/vda]"
+        => "only the first blank one of these disks is formatted",
+        "",
+        "list them in the order to try";
     WIPES "N0402" "a disk whose first MiB is zero is wiped"
         "From 0.7.0 on that is enough; what lies behind it is not looked at."
-        "rancheros-1.5.8" "rancher.state.dev=LABEL=RANCHER_STATE rancher.state.autoformat=[/dev/sda]";
+        "rancheros-1.5.8" "rancher.state.dev=LABEL=RANCHER_STATE rancher.state.autoformat=[/dev/sda]"
+        => "a disk here is formatted if its first MiB is zero, whatever follows",
+        "its data is gone",
+        "name only disks that may be wiped";
     CONSOLE_ORDER "N0501" "the last console= is /dev/console"
         "Only there do early messages and the passphrase prompt of encrypted disks appear."
-        "rancheros-1.5.8" "console=tty1 console=ttyS0,115200n8";
+        "rancheros-1.5.8" "console=tty1 console=ttyS0,115200n8"
+        => "`{}` is /dev/console, since it comes last",
+        "early messages go there",
+        "list the terminal that you watch last";
     CC_YAML "E0601" "not YAML"
         "A file that cannot be read is skipped as a whole, and the boot goes on without it."
         "rancheros-1.5.8" "#cloud-config\nhostname: [a\n";

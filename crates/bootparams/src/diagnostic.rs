@@ -5,7 +5,7 @@ use std::{fmt::Write as _, ops::Range};
 use serde::Serialize;
 use unicode_width::UnicodeWidthChar as _;
 
-use super::codes::{self, Code};
+use super::codes::{self, Code, Wording};
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -62,6 +62,18 @@ impl Findings {
     ) {
         let (message, at_boot, help) = (message.into(), at_boot.into(), help.into());
         self.0.push(Diagnostic { code, span, message, at_boot, help });
+    }
+
+    /// Adds one in the code's own words, whose `{}` take `args` in the order in which they stand.
+    pub(super) fn report(&mut self, code: &'static Code, span: Range<usize>, args: &[&str]) {
+        let wording = code.wording.unwrap_or(Wording { message: code.title, at_boot: "", help: "" });
+        let mut args = args.iter();
+        let mut fill = |text: &str| {
+            let mut parts = text.split("{}");
+            let first = parts.next().unwrap_or_default().to_owned();
+            parts.fold(first, |text, part| text + args.next().copied().unwrap_or_default() + part)
+        };
+        self.say(code, span, fill(wording.message), fill(wording.at_boot), fill(wording.help));
     }
 
     /// All of them, in the order of the text.

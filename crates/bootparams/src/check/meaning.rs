@@ -21,14 +21,7 @@ impl LineChecker<'_> {
         let text = dev.text().unwrap_or_default();
         if text != LABEL && text.eq_ignore_ascii_case(LABEL) {
             let span = dev.span();
-            let message = format!("the label is `RANCHER_STATE`, not `{}`", &text["LABEL=".len()..]);
-            self.found.say(
-                &codes::STATE_CASE,
-                span,
-                message,
-                "the state is not found",
-                format!("write `rancher.state.dev={LABEL}`"),
-            );
+            self.found.report(&codes::STATE_CASE, span, &[&text["LABEL=".len()..]]);
         }
     }
 
@@ -37,51 +30,19 @@ impl LineChecker<'_> {
         let (span, disks) = (setting.span(), setting.list().map_or(0, <[ConfigValue]>::len));
         let blank = setting.written() == Some("[]") && !self.dialect.is_some_and(|d| d.yaml);
         if blank {
-            let help = "remove the word, or write `[none]`";
-            return self.found.say(
-                &codes::EMPTY_LIST,
-                span,
-                "an empty list here is not empty",
-                "/dev/sda and /dev/vda are tried",
-                help,
-            );
+            return self.found.report(&codes::EMPTY_LIST, span, &[]);
         }
         if disks == 0 {
             return;
         }
         let dev = self.last("rancher.state.dev").map(|s| (s.span(), s.text().unwrap_or_default()));
-        let help = format!("add `rancher.state.dev={LABEL}`");
-        let in_ram = "nothing is formatted, and the system runs in RAM";
         match dev {
-            None if self.os.since(0, 6, 0) => {
-                self.found.say(
-                    &codes::NO_STATE,
-                    span.clone(),
-                    "`rancher.state.dev` is missing",
-                    in_ram,
-                    help,
-                );
-            }
+            None if self.os.since(0, 6, 0) => self.found.report(&codes::NO_STATE, span.clone(), &[]),
             Some((span, dev)) if dev.starts_with('/') => {
-                let message = format!("`{dev}` is a path, which counts as found even when nothing is there");
-                self.found.say(
-                    &codes::STATE_PATH,
-                    span,
-                    message,
-                    in_ram,
-                    format!("write `rancher.state.dev={LABEL}`"),
-                );
+                self.found.report(&codes::STATE_PATH, span, &[&dev]);
             }
             Some((span, dev)) if dev != LABEL && !dev.eq_ignore_ascii_case(LABEL) => {
-                let message =
-                    format!("a formatted disk is labelled RANCHER_STATE, and this looks for `{dev}`");
-                self.found.say(
-                    &codes::STATE_LABEL,
-                    span,
-                    message,
-                    "the system runs in RAM",
-                    format!("write `rancher.state.dev={LABEL}`"),
-                );
+                self.found.report(&codes::STATE_LABEL, span, &[&dev]);
             }
             _ => {}
         }
@@ -94,28 +55,13 @@ impl LineChecker<'_> {
                 self.last("rancher.state.wait").filter(|s| s.text().as_deref() == Some("true"))
         {
             let wait = wait.span();
-            let message = "`rancher.state.wait` looks for the state before autoformat has made it";
-            self.found.say(
-                &codes::WAITS,
-                wait,
-                message,
-                "the first boot waits for 30 s",
-                "remove it unless the disk appears late",
-            );
+            self.found.report(&codes::WAITS, wait, &[]);
         }
         if disks > 1 {
-            let message = "only the first blank one of these disks is formatted";
-            self.found.say(&codes::FIRST_BLANK, span.clone(), message, "", "list them in the order to try");
+            self.found.report(&codes::FIRST_BLANK, span.clone(), &[]);
         }
         if self.os.since(0, 7, 0) {
-            let message = "a disk here is formatted if its first MiB is zero, whatever follows";
-            self.found.say(
-                &codes::WIPES,
-                span,
-                message,
-                "its data is gone",
-                "name only disks that may be wiped",
-            );
+            self.found.report(&codes::WIPES, span, &[]);
         }
     }
 
@@ -133,25 +79,11 @@ impl LineChecker<'_> {
             .collect();
         for (span, tty) in missing {
             let help = if tty == "tty0" { "write `tty1`".to_owned() } else { format!("add `console={tty}`") };
-            self.found.say(
-                &codes::NO_CONSOLE,
-                span,
-                format!("`{tty}` has no login"),
-                "no login appears there",
-                help,
-            );
+            self.found.report(&codes::NO_CONSOLE, span, &[&tty, &help]);
         }
         if let [.., _, last] = consoles.as_slice() {
             let tty = last.value.unwrap_or_default().split(',').next().unwrap_or_default();
-            let (span, message) =
-                (last.span.clone(), format!("`{tty}` is /dev/console, since it comes last"));
-            self.found.say(
-                &codes::CONSOLE_ORDER,
-                span,
-                message,
-                "early messages go there",
-                "list the terminal that you watch last",
-            );
+            self.found.report(&codes::CONSOLE_ORDER, last.span.clone(), &[tty]);
         }
     }
 
@@ -171,14 +103,7 @@ impl LineChecker<'_> {
         }
         let url = kernel::args(self.line).find(|a| a.name.replace('_', "-") == "cloud-config-url");
         if let Some(url) = url.filter(|_| !sources.iter().any(|s| s == "cmdline")) {
-            let help = "add `rancher.cloud_init.datasources=[cmdline]`, or give `[url:…]` there";
-            self.found.say(
-                &codes::CONFIG_URL,
-                url.span,
-                "the datasource `cmdline` is not listed",
-                "the address is not asked",
-                help,
-            );
+            self.found.report(&codes::CONFIG_URL, url.span, &[]);
         }
     }
 
@@ -221,10 +146,7 @@ impl LineChecker<'_> {
         let texts: Vec<String> =
             keys.list().unwrap_or_default().iter().filter_map(crate::convert::as_text).collect();
         for (i, wrong) in texts.iter().enumerate().filter_map(|(i, t)| Some((i, ssh::check_key(t).err()?))) {
-            let message = format!("key {} of `cc.ssh_authorized_keys`: {wrong}", i + 1);
-            let help =
-                "paste the whole line of a file that ends in .pub, in double quotes inside the brackets";
-            self.found.say(&codes::SSH_KEY, span.clone(), message, "this key opens no login", help);
+            self.found.report(&codes::SSH_KEY, span.clone(), &[&(i + 1).to_string(), &wrong.to_string()]);
         }
     }
 
@@ -237,15 +159,8 @@ impl LineChecker<'_> {
             let Some(dialect) = self.dialect else { return };
             let node = crate::line::value(word.value().unwrap_or("true"), dialect);
             if !matches!(node, Ok(ConfigValue::Str(_))) {
-                let message = format!("`{}` is not read as a text", word.name());
-                let help = format!("write `{}=TEXT`", word.name());
-                self.found.say(
-                    &codes::NOT_TEXT,
-                    word.span.clone(),
-                    message,
-                    "init panics, and the kernel with it",
-                    help,
-                );
+                let name = word.name();
+                self.found.report(&codes::NOT_TEXT, word.span.clone(), &[name, name]);
             }
         }
     }
