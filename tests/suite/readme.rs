@@ -103,6 +103,28 @@ fn links(text: &str) -> BTreeSet<String> {
     all.filter(|l| !l.starts_with("README")).collect()
 }
 
+/// The folders of code, whose paths documents name; `isofs` also holds what people add.
+const CODE: [&str; 6] = ["crates/", "xtask/", "tests/", "docs/", "benches/", "fuzz/"];
+
+#[test]
+fn every_file_that_a_document_names_exists() {
+    let root = super::repository();
+    let mut files: Vec<String> =
+        ["README.md", "README.zh-CN.md", "CONTRIBUTING.md"].map(str::to_owned).to_vec();
+    let docs = buildexec::tree::files(&root.join("docs")).unwrap();
+    files.extend(docs.iter().filter(|f| f.extension() == Some("md")).map(|f| format!("docs/{f}")));
+    let mut named = 0;
+    for file in files {
+        let text = read(&file);
+        let paths = text.split('`').skip(1).step_by(2).filter(|p| CODE.iter().any(|dir| p.starts_with(dir)));
+        for path in paths.filter(|p| !p.contains([' ', '<', '*', '{', '…'])) {
+            named += 1;
+            assert!(root.join(path).exists(), "{file} names {path}, which does not exist");
+        }
+    }
+    assert!(named > 20, "{named}");
+}
+
 #[test]
 fn both_readmes_have_the_same_commands_and_links() {
     let (english, chinese) = (read("README.md"), read("README.zh-CN.md"));
