@@ -31,6 +31,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("\"sh\"", "words of ours and absolute paths"),
     ("\"ssh\"", "options of ours, a user of ours at an address of this machine"),
     ("\"ssh-keygen\"", "words of ours and an absolute path"),
+    ("\"unshare\"", "words of ours, addresses and absolute paths behind their options"),
     ("\"tar\"", "the name of a folder stands behind `--`"),
     ("\"usr/bin/grub-mkimage\"", "words of ours and absolute paths"),
     ("\"usr/bin/mksquashfs\"", "words of ours and absolute paths"),

@@ -104,6 +104,40 @@ fn ctrl_c_switches_the_machine_off_and_leaves_no_process() {
     assert!(!somebody_uses(&dir));
 }
 
+/// PXE by QEMU's own ROM, to the boot script; the guest of one sector is not part of it.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_machine_that_boots_from_the_network_finds_the_server_and_ctrl_c_leaves_nothing_of_either() {
+    let Some(lab) = tiny("") else { return };
+    lab.write("dist/tiny/netboot/boot.html", "#!ipxe\nkernel nowhere ||\nsleep 600\n");
+    lab.write("dist/tiny/undionly.kpxe", "for BIOS");
+    lab.write("dist/tiny/ipxe.efi", "for UEFI");
+    lab.write("tmp/keep", "");
+    let mut run = xtask(&lab, &["test", "tiny", "--scenario", "pxe-bios"])
+        .env("TMPDIR", lab.path("tmp"))
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let timeline = lab.path("target/media/vm/runs/001-tiny/pxe-bios/boot-01/timeline.jsonl");
+    while !fs::read_to_string(&timeline).unwrap_or_default().contains("\"path\":\"/boot.html\"") {
+        if let Some(status) = run.try_wait().unwrap() {
+            let said = std::io::read_to_string(run.stderr.take().unwrap()).unwrap();
+            assert!(status.success() && said.contains("skipped"), "{said}");
+            return super::harness::skip(said.lines().last().unwrap_or_default());
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    let dir = lab.utf8("");
+    assert!(somebody_uses(&dir));
+    let pid = rustix::process::Pid::from_child(&run);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    assert_eq!(run.wait().unwrap().code(), Some(130));
+    assert!(!somebody_uses(&dir));
+    let left: Vec<_> = fs::read_dir(lab.path("tmp")).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(left, ["keep"]);
+}
+
 #[test]
 fn a_reset_loop_ends_by_itself_and_a_picture_is_taken() {
     let Some(lab) = tiny("media: done\r\n") else { return };

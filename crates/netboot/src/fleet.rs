@@ -138,8 +138,7 @@ impl Dnsmasq {
                   dhcp-option-force=tag:http,option:vendor-class,HTTPClient\n";
         _ = writeln!(text, "dhcp-boot=tag:!ipxe,tag:http,{program}");
         if !others.is_empty() {
-            *text +=
-                "# In its place, firmware can be given the medium, which it mounts as a disk in memory:\n";
+            *text += "# In its place, firmware can be given another; it mounts an ISO as a disk in memory:\n";
             others.iter().for_each(|url| _ = writeln!(text, "# dhcp-boot=tag:!ipxe,tag:http,{url}"));
         }
     }

@@ -13,6 +13,9 @@ use failure::{Failure, Kind};
 use mediaplan::config::{BaseUrl, Profile, SecureBoot};
 use vmspec::{HostOnly, scenario::Dist};
 
+/// iPXE for firmware that boots from the network, for BIOS and UEFI.
+pub(crate) const PROGRAMS: [&str; 2] = [::netboot::fleet::BIOS, ::netboot::fleet::UEFI];
+
 /// Looks at `dist/<profile>/`.
 ///
 /// # Errors
@@ -27,6 +30,7 @@ pub fn find(ctx: &Ctx, profile: &Profile) -> Result<Dist> {
     Ok(Dist {
         ipxe_uefi: ipxe_iso.as_deref().map(for_uefi).transpose()?.unwrap_or_default(),
         ipxe_iso,
+        ipxe_programs: PROGRAMS.iter().all(|name| dir.join(name).is_file()),
         network: network(profile),
         embed_areas: kargs.as_ref().is_some_and(|k| k.has_embed_areas),
         config_initrd: kargs.as_ref().is_some_and(|k| k.has_config_initrd),
@@ -51,6 +55,7 @@ pub fn expected(ctx: &Ctx, profile: &Profile) -> Dist {
         iso: dir.join(format!("{}-{version}-x86_64.iso", profile.name)),
         ipxe_iso: Some(dir.join("ipxe.iso")),
         ipxe_uefi: false,
+        ipxe_programs: false,
         network: network(profile),
         config_initrd: false,
         embed_areas: false,

@@ -6,6 +6,7 @@
 pub mod backend;
 pub mod dist;
 pub mod host;
+mod lan;
 pub mod machines;
 pub mod media;
 pub mod netboot;

@@ -6,7 +6,7 @@ use netboot::Fault;
 use vmspec::scenario::Sabotage;
 
 /// Names under which a boot script is asked for.
-const SCRIPTS: [&str; 2] = ["boot.html", "boot.ipxe"];
+pub(crate) const SCRIPTS: [&str; 2] = ["boot.html", "boot.ipxe"];
 /// The cloud-config on the server.
 pub const CONFIG: &str = "cloud-config.yml";
 

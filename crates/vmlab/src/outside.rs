@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use camino::Utf8Path;
 
-use crate::backend::Backend;
+use crate::{backend::Backend, lan::Lan};
 use buildexec::ctx::Ctx;
 use buildplan::Cmd;
-use vmspec::scenario::{Dist, Proof, Scenario};
+use vmspec::scenario::{Dist, Proof, Scenario, Start};
 
 /// How long the SSH server may take after the login prompt: it makes its keys first.
 const SSH_PATIENCE: Duration = Duration::from_secs(120);
@@ -20,6 +20,9 @@ pub(crate) fn obstacle(ctx: &Ctx, backend: &Backend, scenario: &Scenario, dist: 
         let missing = ctx.find_program(program).is_none();
         missing.then(|| format!("`{program}` was not found (apt-get install {package})"))
     };
+    if matches!(scenario.start, Start::Network(_)) {
+        return Lan::obstacle(ctx);
+    }
     match (scenario.proof, backend) {
         (Proof::Counts(_), _) if dist.speaks => None,
         (Proof::Counts(_), Backend::VirtualBox) => {

@@ -192,7 +192,7 @@ fn machine(profile: &Profile, dist: &Dist, home: &Home, wish: &Wish) -> Result<M
 fn forwards(machine: &Machine) -> impl Iterator<Item = &Forward> {
     machine.nics.iter().flat_map(|card| match &card.plug {
         Nic::Nat { forwards, .. } => forwards.as_slice(),
-        Nic::HostOnly(_) | Nic::Unplugged => &[],
+        Nic::HostOnly(_) | Nic::Unplugged | Nic::Tap(_) => &[],
     })
 }
 

@@ -23,7 +23,7 @@ pub use disks::disk_count;
 use super::{backend::Backend, media, outside, server::RunningServer, session::Session};
 use buildexec::ctx::Ctx;
 use vmspec::{
-    Machine, VmSpec,
+    Machine, Nic, VmSpec,
     boot::{Boot, BootEnd, Diagnosis, Mark, Want},
     scenario::{Dist, Proof, Sabotage, Scenario, Start},
 };
@@ -290,7 +290,7 @@ impl Trial<'_> {
     fn boot(&mut self, ready: Option<&str>) -> Result<(Session, BootEnd)> {
         let nonce = nonce();
         let medium = self.medium(&nonce)?;
-        let (machine, address, dir) = self.machine(&medium)?;
+        let (mut machine, address, dir) = self.machine(&medium)?;
         let mut want = self.want(&nonce);
         want.ready = ready.map_or(want.ready, str::to_owned);
         // Declared before the server, so that the port is free again when the next one gets it.
@@ -299,8 +299,14 @@ impl Trial<'_> {
         let port = (self.scenario.start == Start::Netboot)
             .then(|| setup.port.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
         self.waited = asked.elapsed();
-        let served =
-            port.as_ref().map(|port| self.serve(&nonce, SocketAddrV4::new(address, **port))).transpose()?;
+        let served = match self.scenario.start {
+            Start::Network(offer) => {
+                let lan = self.network(&nonce, &medium, offer, &dir)?;
+                machine.nics = vec![self.setup.spec.card(Nic::Tap(lan.tap()))];
+                Some(lan.into())
+            }
+            _ => port.as_ref().map(|p| self.serve(&nonce, SocketAddrV4::new(address, **p))).transpose()?,
+        };
         let mut session = self.start(&machine, &dir, want)?;
         self.wait(&mut session, served.as_ref()).map(|end| (session, end))
     }
@@ -333,6 +339,10 @@ impl Trial<'_> {
 
     /// Removes what is large and can be made again; transcripts stay.
     fn tidy(&self) -> Result<()> {
+        let tree = self.dir.join(boots::TREE);
+        if tree.exists() {
+            fs_err::remove_dir_all(tree)?;
+        }
         for name in ["medium.iso", "disk0.raw", "disk1.raw", "variables.fd"] {
             let path = self.dir.join(name);
             if path.exists() {

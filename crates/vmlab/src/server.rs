@@ -1,6 +1,6 @@
 //! The netboot tree, served for one machine, with its requests as facts.
 
-use core::net::SocketAddrV4;
+use core::{cell::RefCell, net::SocketAddrV4};
 use std::{
     collections::BTreeMap,
     sync::{Arc, mpsc},
@@ -10,6 +10,7 @@ use std::{
 use anyhow::Result;
 use camino::Utf8Path;
 
+use crate::lan::Lan;
 use netboot::{ClientEventKind, Fault, Server, ServerConfig};
 use vmspec::boot::Fact;
 
@@ -23,9 +24,19 @@ pub struct Changes {
 }
 
 /// A running server. It ends when it is dropped.
-pub struct RunningServer {
-    _server: Server,
-    facts: mpsc::Receiver<(Instant, Fact)>,
+pub struct RunningServer(Source);
+
+enum Source {
+    /// It runs in this process.
+    Own { _server: Server, facts: mpsc::Receiver<(Instant, Fact)> },
+    /// It runs in a network of its own.
+    Lan(Box<RefCell<Lan>>),
+}
+
+impl From<Lan> for RunningServer {
+    fn from(lan: Lan) -> Self {
+        Self(Source::Lan(Box::new(RefCell::new(lan))))
+    }
 }
 
 impl RunningServer {
@@ -47,12 +58,15 @@ impl RunningServer {
                 _ = sender.send((Instant::now(), fact));
             }
         }));
-        Ok(Self { _server: Server::start(config)?, facts })
+        Ok(Self(Source::Own { _server: Server::start(config)?, facts }))
     }
 
     /// What was asked and sent since the last call.
     pub fn facts(&self) -> Vec<(Instant, Fact)> {
-        self.facts.try_iter().collect()
+        match &self.0 {
+            Source::Own { facts, .. } => facts.try_iter().collect(),
+            Source::Lan(lan) => lan.borrow_mut().facts(),
+        }
     }
 }
 
@@ -62,7 +76,8 @@ fn asked_host(script: &str) -> Option<String> {
     rest.split('/').next().map(str::to_owned)
 }
 
-fn fact(what: &ClientEventKind) -> Option<Fact> {
+/// What an event of the server tells of a boot.
+pub(crate) fn fact(what: &ClientEventKind) -> Option<Fact> {
     Some(match what {
         ClientEventKind::Asked(a) => Fact::HttpAsked {
             request: a.request,
@@ -95,7 +110,9 @@ mod tests {
         fs_err::write(tree.join("seed.cpio"), "a cloud-config").expect("it can be written");
         let server =
             RunningServer::start(tree, "127.0.0.1:0".parse().expect("an address"), Changes::default());
-        let address = server.as_ref().map(|s| s._server.addr()).expect("the port is free");
+        let server = server.expect("the port is free");
+        let Source::Own { _server: own, .. } = &server.0 else { panic!("it runs in this process") };
+        let address = own.addr();
         let mut tcp = std::net::TcpStream::connect(address).expect("it listens");
         let request = b"GET /seed.cpio HTTP/1.1\r\nHost: 192.0.2.7:8089\r\nConnection: close\r\n\r\n";
         std::io::Write::write_all(&mut tcp, request).expect("it reads");

@@ -49,6 +49,8 @@ pub struct Machine {
     pub os_type: String,
     /// Whether its keyboard is a USB one, besides the PC's own; QEMU's only.
     pub usb_keyboard: bool,
+    /// Whether its UEFI firmware boots from the network by HTTP alone, and not by PXE, which goes first; QEMU's only.
+    pub http_boot: bool,
 }
 
 /// What the machine of a profile is called on this host.
@@ -203,6 +205,19 @@ pub enum Nic {
     },
     /// A card without a DHCP server.
     Unplugged,
+    /// A device of Linux in a network namespace; QEMU's only.
+    Tap(Tap),
+}
+
+/// A tap device in another process's network namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Tap {
+    /// Its name there.
+    pub device: String,
+    /// A process in that namespace.
+    pub process: u32,
+    /// Whether that process is in a user namespace of its own, too.
+    pub user: bool,
 }
 
 /// The model of a network card.

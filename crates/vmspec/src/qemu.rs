@@ -6,7 +6,7 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{
-    Attach, BootDevice, Bus, Card, Disk, Firmware, Forward, HostOnly, Machine, Medium, Nic, NicModel,
+    Attach, BootDevice, Bus, Card, Disk, Firmware, Forward, HostOnly, Machine, Medium, Nic, NicModel, Tap,
 };
 use buildplan::Cmd;
 use failure::{Failure, Kind};
@@ -108,7 +108,13 @@ pub fn command(machine: &Machine, host: &QemuHost, watch: &Watch) -> Result<Cmd>
     }
     for (i, card) in machine.nics.iter().enumerate() {
         let boot = index(machine, BootDevice::Network).filter(|_| i == 0);
-        cmd = cmd.args(nic_args(i, card, boot));
+        cmd = cmd.args(nic_args(i, card, boot, machine.firmware));
+    }
+    if machine.http_boot {
+        // OVMF's own switches (OvmfPkg/README); PXE comes first on every card, and waits for a minute.
+        for which in ["IPv4PXESupport", "IPv6PXESupport"] {
+            cmd = cmd.args(["-fw_cfg", &format!("name=opt/org.tianocore/{which},string=no")]);
+        }
     }
     if let (Some(trace), false) = (&watch.trace, machine.nics.is_empty()) {
         // A DHCP message ends before byte 590 of its frame.
@@ -124,6 +130,7 @@ pub fn command(machine: &Machine, host: &QemuHost, watch: &Watch) -> Result<Cmd>
         // Not -nographic: it mirrors the firmware's screen into the serial line, so letters arrive doubled.
         cmd = cmd.args(["-display", "none"]);
     }
+    cmd.start.through = machine.nics.iter().find_map(|card| tap(&card.plug)).map(enter).unwrap_or_default();
     Ok(if watch.control { cmd.args(["-qmp", "stdio"]) } else { cmd })
 }
 
@@ -215,7 +222,21 @@ fn medium_args(medium: &Medium, boot: Option<usize>) -> Vec<String> {
     args
 }
 
-fn nic_args(i: usize, card: &Card, boot: Option<usize>) -> Vec<String> {
+fn tap(plug: &Nic) -> Option<&Tap> {
+    if let Nic::Tap(tap) = plug { Some(tap) } else { None }
+}
+
+/// What starts a program in the namespace of a tap device. It becomes that program, so nothing stands in between.
+fn enter(tap: &Tap) -> Vec<String> {
+    let mut words = vec!["nsenter".to_owned(), format!("--target={}", tap.process), "--net".to_owned()];
+    if tap.user {
+        words.extend(["--user", "--preserve-credentials"].map(str::to_owned));
+    }
+    words.push("--".to_owned());
+    words
+}
+
+fn nic_args(i: usize, card: &Card, boot: Option<usize>, firmware: Firmware) -> Vec<String> {
     let peer = match &card.plug {
         Nic::HostOnly(net) => format!("user,id=net{i},{}", host_only(net)),
         Nic::Nat { network, forwards } => {
@@ -223,14 +244,20 @@ fn nic_args(i: usize, card: &Card, boot: Option<usize>) -> Vec<String> {
             format!("user,id=net{i}{network}{}", forwards.iter().map(forward).collect::<String>())
         }
         Nic::Unplugged => format!("hubport,id=net{i},hubid={i}"),
+        // Without the header that virtio puts in front of packets, which would stand in the trace as well.
+        Nic::Tap(tap) => {
+            let device = escape(&tap.device);
+            format!("tap,id=net{i},ifname={device},script=no,downscript=no,vnet_hdr=off")
+        }
     };
     let model = match card.model {
         NicModel::Virtio => "virtio-net-pci",
         NicModel::E1000 => "e1000",
         NicModel::E1000e => "e1000e",
     };
-    // QEMU's own network boot ROM would greet first and blur who it was that booted.
-    let rom = if boot.is_none() { ",romfile=" } else { "" };
+    // QEMU's own network boot ROM would greet first and blur who it was that booted. SeaBIOS has nothing else to boot from
+    // a network with; UEFI firmware has, and the ROM would stand in front of it.
+    let rom = if boot.is_none() || firmware != Firmware::Bios { ",romfile=" } else { "" };
     vec![
         "-netdev".to_owned(),
         peer,
@@ -315,6 +342,24 @@ mod tests {
         let text = text(&m, &host());
         assert!(text.contains("user,id=net1,net=192.168.0.0/16,hostfwd=tcp:127.0.0.1:2222-:22"), "{text}");
         assert!(text.contains("virtio-net-pci,netdev=net0") && text.contains("e1000,netdev=net1"), "{text}");
+    }
+
+    #[test]
+    fn a_card_in_a_namespace_is_reached_through_a_process_in_it() {
+        let mut m = machine(Attach::Cd);
+        let tap = Tap { device: "media0".to_owned(), process: 42, user: false };
+        m.nics[0].plug = Nic::Tap(tap.clone());
+        (m.firmware, m.http_boot, m.boot) = (Firmware::Uefi, true, vec![BootDevice::Network]);
+        let cmd = |m: &Machine| command(m, &host(), &Watch::default()).unwrap();
+        assert_eq!(cmd(&m).start.through, ["nsenter", "--target=42", "--net", "--"]);
+        let text = cmd(&m).args.join(" ");
+        assert!(text.contains("tap,id=net0,ifname=media0,script=no,downscript=no,vnet_hdr=off"), "{text}");
+        assert!(text.contains("virtio-net-pci,netdev=net0,romfile=,bootindex=0"), "{text}");
+        assert!(text.contains("name=opt/org.tianocore/IPv4PXESupport,string=no"), "{text}");
+        m.nics[0].plug = Nic::Tap(Tap { user: true, ..tap });
+        assert!(cmd(&m).start.through.contains(&"--user".to_owned()));
+        m.firmware = Firmware::Bios;
+        assert!(cmd(&m).args.join(" ").contains("virtio-net-pci,netdev=net0,bootindex=0"));
     }
 
     #[test]

@@ -46,6 +46,26 @@ pub enum Start {
     Iso(Attach),
     /// `ipxe.iso`, then DHCP and HTTP.
     Netboot,
+    /// Nothing of its own: the firmware asks a network in which `serve --dhcp` answers.
+    Network(Offer),
+}
+
+/// What firmware is offered that asks the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offer {
+    /// iPXE by PXE: DHCP and TFTP.
+    Pxe,
+    /// iPXE by UEFI HTTP Boot.
+    Http,
+    /// The profile's ISO by UEFI HTTP Boot, which the firmware mounts as a disk in memory.
+    Iso,
+}
+
+impl Start {
+    /// Whether kernel and initrd come out of the netboot tree.
+    fn loads_tree(self) -> bool {
+        matches!(self, Self::Netboot | Self::Network(Offer::Pxe | Offer::Http))
+    }
 }
 
 /// What is shown.
@@ -105,6 +125,8 @@ pub struct Dist {
     pub ipxe_iso: Option<Utf8PathBuf>,
     /// Whether `ipxe.iso` has something that UEFI can start.
     pub ipxe_uefi: bool,
+    /// Whether iPXE for firmware that boots from the network was built, for BIOS and UEFI.
+    pub ipxe_programs: bool,
     /// The network in which the profile's base URL leads to this host; without one, why not.
     pub network: Result<HostOnly, String>,
     /// Whether the ISO has an area for a cloud-config.
@@ -154,6 +176,7 @@ impl Scenario {
             }
             (_, Proof::Fails(Sabotage::NoDhcp)) => "VirtualBox shows us no packets to tell it by",
             (_, Proof::Containers(_)) => "the disks and cards of these machines are QEMU's",
+            (Start::Network(_), _) => "the network of these boots is made for QEMU",
             // The host gets its address only when a machine starts, and the server must be there before.
             (Start::Netboot, _) if system == System::MacOs => {
                 "macOS has no host-only address to serve at yet"
@@ -188,10 +211,13 @@ impl Scenario {
                 return no("this guest prints no `media: ` facts");
             }
         }
+        if let (Start::Netboot | Start::Network(_), Err(why)) = (self.start, &dist.network) {
+            return Some(why.clone());
+        }
+        if matches!(self.start, Start::Network(_)) && !dist.ipxe_programs {
+            return no("undionly.kpxe or ipxe.efi is missing");
+        }
         if self.start == Start::Netboot {
-            if let Err(why) = &dist.network {
-                return Some(why.clone());
-            }
             if dist.ipxe_iso.is_none() {
                 return no("ipxe.iso is missing");
             }
@@ -237,8 +263,9 @@ impl Scenario {
         medium: &Utf8Path,
     ) -> Machine {
         let attach = match self.start {
-            Start::Iso(attach) => attach,
-            Start::Netboot => Attach::Cd,
+            Start::Iso(attach) => Some(attach),
+            Start::Netboot => Some(Attach::Cd),
+            Start::Network(_) => None,
         };
         let keeps_state = match self.proof {
             Proof::Counts(_) | Proof::PowerCuts(_) | Proof::Torture | Proof::Disks => true,
@@ -253,7 +280,8 @@ impl Scenario {
             read_only: false,
         });
         let nic = match (self.start, self.proof) {
-            (Start::Iso(_), _) => None,
+            // A card in a namespace is plugged in once there is one.
+            (Start::Iso(_) | Start::Network(_), _) => None,
             (Start::Netboot, Proof::Fails(Sabotage::NoDhcp)) => Some(Nic::Unplugged),
             (Start::Netboot, _) => network.cloned().map(Nic::HostOnly),
         };
@@ -265,13 +293,14 @@ impl Scenario {
             memory_mib: spec.memory_mib,
             cpus: spec.cpus,
             disks: disks.into_iter().collect(),
-            medium: Some(Medium { path: medium.to_owned(), attach }),
+            medium: attach.map(|attach| Medium { path: medium.to_owned(), attach }),
             nics: nic.into_iter().collect(),
-            boot: vec![BootDevice::Medium],
+            boot: vec![if attach.is_some() { BootDevice::Medium } else { BootDevice::Network }],
             serial: serial_log(dir),
             clock: self.clock().map(str::to_owned),
             os_type: spec.os_type.clone(),
             usb_keyboard: false,
+            http_boot: matches!(self.start, Start::Network(Offer::Http | Offer::Iso)),
         }
     }
 
@@ -294,7 +323,7 @@ impl Scenario {
             (Start::Iso(_), Proof::CloudConfig | Proof::Containers(_)) => {
                 Some(format!("seed {}", config_line(nonce)))
             }
-            (Start::Netboot, Proof::Up | Proof::OldClock) => dist.netboot_config.clone(),
+            (start, Proof::Up | Proof::OldClock) if start.loads_tree() => dist.netboot_config.clone(),
             _ if self.fetches_config() => Some(format!("url {}", config_line(nonce))),
             _ => None,
         };
@@ -302,9 +331,9 @@ impl Scenario {
         // A guest that tells nothing shows the host name of its cloud-config at the login prompt.
         let by_name = !dist.speaks && matches!(self.proof, Proof::CloudConfig | Proof::Ssh);
         Want {
-            netboot: self.start == Start::Netboot,
+            netboot: matches!(self.start, Start::Netboot | Start::Network(_)),
             // The script of a signed tree stays as it is.
-            nonce: Some(nonce.to_owned()).filter(|_| self.start != Start::Netboot || !dist.signed),
+            nonce: Some(nonce.to_owned()).filter(|_| !self.start.loads_tree() || !dist.signed),
             ready: if by_name { format!("{} login:", host_name(nonce)) } else { spec.ready.clone() },
             cloud_config,
             cmdline: match self.proof {

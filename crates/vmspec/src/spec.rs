@@ -278,6 +278,7 @@ impl VmSpec {
             clock: None,
             os_type: self.os_type.clone(),
             usb_keyboard: false,
+            http_boot: false,
         }
     }
 
@@ -287,7 +288,7 @@ impl VmSpec {
         let promiscuous = match plug {
             // The old scripts' setting, which bridges in guests need.
             Nic::HostOnly(_) => Promiscuous::AllowAll,
-            Nic::Nat { .. } | Nic::Unplugged => Promiscuous::Deny,
+            Nic::Nat { .. } | Nic::Unplugged | Nic::Tap(_) => Promiscuous::Deny,
         };
         Card { plug, model: self.nic_model, promiscuous }
     }

@@ -64,9 +64,22 @@ pub struct ServeArgs {
     /// Act as the DHCP server of a network without one, and give out these addresses.
     #[arg(long, value_name = "FIRST-LAST", requires = "boots")]
     pub dhcp_range: Option<fleet::Range>,
+    /// What UEFI HTTP Boot is given.
+    #[arg(long, value_enum, value_name = "WHAT", default_value_t, requires = "boots")]
+    pub http_boot: HttpBoot,
     /// Print the equivalent configuration of another server, and serve nothing.
     #[arg(long, value_enum, group = "boots")]
     pub print: Option<Print>,
+}
+
+/// What firmware loads over HTTP.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum HttpBoot {
+    /// iPXE, which loads the boot script.
+    #[default]
+    Ipxe,
+    /// The ISO, which the firmware mounts as a disk in memory.
+    Iso,
 }
 
 /// Servers whose configuration can be printed.
@@ -124,6 +137,8 @@ struct Site {
     base_url: BaseUrl,
     /// Whose tree it is, unless it is just a folder.
     profile: Option<String>,
+    /// What firmware is given first.
+    http_boot: HttpBoot,
 }
 
 impl Site {
@@ -138,6 +153,7 @@ impl Site {
                 machines: None,
                 base_url: base_url.unwrap_or_default(),
                 profile: None,
+                http_boot: args.http_boot,
             });
         }
         let loaded = load::load(ctx)?;
@@ -148,6 +164,7 @@ impl Site {
             machines: Some(ctx.root.join("isofs").join(&profile.name).join("machines")),
             base_url: profile.base_url.clone(),
             profile: Some(profile.name.clone()),
+            http_boot: args.http_boot,
         })
     }
 
@@ -161,11 +178,15 @@ impl Site {
         files.map(|p| (p.file_name().unwrap_or_default().to_owned(), p)).collect()
     }
 
-    /// The names of those, iPXE first.
-    fn names_for_firmware(&self) -> Vec<String> {
+    /// The names of those, what was asked for first.
+    fn names_for_firmware(&self) -> Result<Vec<String>> {
         let mut names: Vec<String> = self.for_firmware().into_keys().collect();
-        names.sort_by_key(|name| name != fleet::UEFI);
-        names
+        let ipxe_first = self.http_boot == HttpBoot::Ipxe;
+        names.sort_by_key(|name| (name == fleet::UEFI) != ipxe_first);
+        if !ipxe_first && names.first().is_none_or(|name| name == fleet::UEFI) {
+            return Err(Failure::new(Kind::Usage, format!("no `*-x86_64.iso` in {}", self.programs)).into());
+        }
+        Ok(names)
     }
 
     fn is_signed(&self) -> bool {
@@ -243,7 +264,7 @@ impl Site {
         let prefix = self.base_url.path();
         let order = dhcp::DhcpSetup {
             programs: &self.programs,
-            firmware: self.names_for_firmware(),
+            firmware: self.names_for_firmware()?,
             http,
             prefix,
             range,
@@ -292,7 +313,7 @@ impl Site {
                 let copy = format!("# iPXE: cp {} {tftp}/\n", files.join(" "));
                 let range = args.dhcp_range;
                 let http =
-                    self.names_for_firmware().iter().map(|name| format!("{base_url}/{name}")).collect();
+                    self.names_for_firmware()?.iter().map(|name| format!("{base_url}/{name}")).collect();
                 copy + &fleet::Dnsmasq { address, script, tftp, uefi, http, range }.render()
             }
             (Print::Dnsmasq, ip) => {
@@ -372,7 +393,7 @@ mod tests {
         let dir = Utf8PathBuf::from("/nowhere");
         let base_url = BaseUrl::parse(base_url).unwrap();
         let (programs, machines, profile) = (dir.clone(), None, Some("box".to_owned()));
-        Site { tree: dir, programs, machines, base_url, profile }
+        Site { tree: dir, programs, machines, base_url, profile, http_boot: HttpBoot::Ipxe }
     }
 
     fn printed(args: &[&str]) -> String {
@@ -402,6 +423,22 @@ mod tests {
             super::tests::site("http://boot.lan/x").elsewhere("10.0.0.1:80".parse().unwrap(), own),
             None
         );
+    }
+
+    #[test]
+    fn firmware_is_given_ipxe_first_or_the_iso_where_that_was_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let programs = camino::Utf8Path::from_path(folder.path()).unwrap().to_owned();
+        let first = |http_boot| {
+            let site = Site { programs: programs.clone(), http_boot, ..site("http://192.168.1.10") };
+            site.names_for_firmware().map(|names| names[0].clone())
+        };
+        fs_err::write(programs.join("ipxe.efi"), "").unwrap();
+        let error = first(HttpBoot::Iso).unwrap_err();
+        assert!(error.to_string().contains("no `*-x86_64.iso`"), "{error}");
+        fs_err::write(programs.join("a-1-x86_64.iso"), "").unwrap();
+        assert_eq!(first(HttpBoot::Ipxe).unwrap(), "ipxe.efi");
+        assert_eq!(first(HttpBoot::Iso).unwrap(), "a-1-x86_64.iso");
     }
 
     #[test]

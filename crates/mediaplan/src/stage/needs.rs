@@ -36,6 +36,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("mformat", "mtools"),
     ("/usr/lib/grub/i386-pc", "grub-pc-bin"),
     ("dnsmasq", "dnsmasq-base"),
+    ("ip", "iproute2"),
     ("nginx", "nginx-light"),
     ("tinyproxy", "tinyproxy-bin"),
     ("faketime", "faketime"),
@@ -46,11 +47,12 @@ const PACKAGES: &[(&str, &str)] = &[
 /// What builds the Docker system's program.
 const COMPILER: &[&str] = &["cargo", "rustc", "gcc"];
 const SOURCE: &[&str] = &["git", "make", "gcc", "ld", "perl", "/usr/include/lzma.h"];
-const BOOT: &[&str] = &["qemu-system-x86_64", "/usr/share/ovmf/OVMF.fd"];
+const BOOT: &[&str] = &["qemu-system-x86_64", "/usr/share/ovmf/OVMF.fd", "dnsmasq", "ip"];
 const PAIR: &[&str] = &["faketime", "/usr/share/i18n/locales/de_DE"];
 /// What tests build images of others with, and hold our servers' configurations against.
 const TEST: &[&str] = &[
     "dnsmasq",
+    "ip",
     "xorriso",
     "genisoimage",
     "grub-mkrescue",

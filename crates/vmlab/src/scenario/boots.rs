@@ -2,17 +2,22 @@
 
 use core::net::{Ipv4Addr, SocketAddrV4};
 
-use anyhow::{Result, bail};
+use std::sync::PoisonError;
+
+use anyhow::{Result, anyhow, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::Trial;
-use crate::{backend::Backend, media, netboot, server::RunningServer};
+use crate::{backend::Backend, dist::PROGRAMS, lan::Lan, media, netboot, server::RunningServer};
 use vmspec::{
     Forward, Machine, Nic,
     qemu::{Ovmf, QemuHost},
-    scenario::{Proof, Sabotage, Start, config_line, host_name},
+    scenario::{Offer, Proof, Sabotage, Start, config_line, host_name},
     spec::serial_log,
 };
+
+/// What a network of its own serves, in the folder of its scenario.
+pub(super) const TREE: &str = "tree";
 
 impl Trial<'_> {
     /// The medium with the nonce in its kernel arguments; iPXE's has none, the script brings them.
@@ -21,6 +26,9 @@ impl Trial<'_> {
         if self.scenario.start == Start::Netboot {
             let Some(iso) = &dist.ipxe_iso else { bail!("ipxe.iso is missing") };
             return Ok(iso.clone());
+        }
+        if matches!(self.scenario.start, Start::Network(Offer::Pxe | Offer::Http)) {
+            return Ok(dist.iso.clone());
         }
         let copy = self.copy();
         let config = matches!(self.scenario.proof, Proof::CloudConfig | Proof::Ssh | Proof::Containers(_))
@@ -92,6 +100,36 @@ impl Trial<'_> {
         let script = netboot::with_args(&script, &args)?;
         let kernel = fs_err::metadata(tree.join("vmlinuz"))?.len();
         RunningServer::start(tree, at, netboot::changes(&script, config.as_deref(), kernel, sabotage))
+    }
+
+    /// A network in which firmware is offered `offer` of the profile's media.
+    pub(super) fn network(
+        &self,
+        nonce: &str,
+        medium: &Utf8Path,
+        offer: Offer,
+        dir: &Utf8Path,
+    ) -> Result<Lan> {
+        let (setup, tree) = (self.setup, self.dir.join(TREE));
+        fs_err::create_dir_all(&tree)?;
+        for file in setup.tree.read_dir_utf8()? {
+            let file = file?;
+            fs_err::copy(file.path(), tree.join(file.file_name()))?;
+        }
+        for name in PROGRAMS {
+            fs_err::copy(setup.dist.iso.with_file_name(name), tree.join(name))?;
+        }
+        if offer == Offer::Iso {
+            fs_err::copy(medium, tree.join("medium-x86_64.iso"))?;
+        }
+        if !setup.dist.signed {
+            let script = fs_err::read_to_string(tree.join("boot.html"))?;
+            let script = netboot::with_args(&script, &self.args(nonce).join(" "))?;
+            netboot::SCRIPTS.iter().try_for_each(|name| fs_err::write(tree.join(name), &script))?;
+        }
+        let network = setup.dist.network.as_ref().map_err(|why| anyhow!("{why}"))?;
+        let port = *setup.port.lock().unwrap_or_else(PoisonError::into_inner);
+        Lan::open(self.ctx, dir, &tree, SocketAddrV4::new(network.host, port), network, offer)
     }
 
     /// The machine of the next boot, the address at which it finds this host, and the folder of its transcripts.

@@ -1,6 +1,6 @@
 //! The scenarios of all systems.
 
-use super::{BIOS, Hardware, Proof, SECURE, Sabotage, Scenario, Start, UEFI};
+use super::{BIOS, Hardware, Offer, Proof, SECURE, Sabotage, Scenario, Start, UEFI};
 use crate::{Attach, Firmware};
 
 const fn iso(
@@ -16,6 +16,11 @@ const fn iso(
 
 const fn netboot(name: &'static str, firmware: Firmware, proof: Proof, about: &'static str) -> Scenario {
     let start = Start::Netboot;
+    Scenario { name, about, firmware, start, proof, hardware: Hardware::Profile, long: false }
+}
+
+const fn network(name: &'static str, firmware: Firmware, offer: Offer, about: &'static str) -> Scenario {
+    let (start, proof) = (Start::Network(offer), Proof::Up);
     Scenario { name, about, firmware, start, proof, hardware: Hardware::Profile, long: false }
 }
 
@@ -63,6 +68,10 @@ pub const ALL: &[Scenario] = &[
         Proof::Fails(Sabotage::RevokedShim),
         "the shim is on the firmware's list of revoked programs: it is refused, and that is named",
     ),
+    network("http-boot", UEFI, Offer::Http, "UEFI HTTP Boot of ipxe.efi from `serve --dhcp`"),
+    network("http-boot-iso", UEFI, Offer::Iso, "UEFI HTTP Boot of the ISO, as a disk in memory"),
+    network("pxe-uefi", UEFI, Offer::Pxe, "PXE under UEFI: TFTP of ipxe.efi from `serve --dhcp`"),
+    network("pxe-bios", BIOS, Offer::Pxe, "PXE under BIOS: QEMU's ROM, and the script from `serve --dhcp`"),
     netboot("netboot-bios", BIOS, Proof::Up, "ipxe.iso, DHCP, HTTP under BIOS"),
     netboot("netboot-config", BIOS, Proof::CloudConfig, "the cloud-config from the server"),
     netboot(

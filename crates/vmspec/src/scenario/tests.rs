@@ -8,6 +8,7 @@ fn dist() -> Dist {
         iso: "dist/smoke.iso".into(),
         ipxe_iso: Some("dist/ipxe.iso".into()),
         ipxe_uefi: true,
+        ipxe_programs: true,
         network: Ok(VmSpec::default().host_only),
         config_initrd: true,
         embed_areas: true,
@@ -55,12 +56,13 @@ fn names_are_unique() {
 fn what_cannot_be_shown_says_why() {
     let find = |name| ALL.iter().find(|s| s.name == name).unwrap();
     let mute = Dist { speaks: false, ..dist() };
-    let cases: [(&str, Dist, bool, &str); 11] = [
+    let cases: [(&str, Dist, bool, &str); 12] = [
         ("secure-boot-cd", dist(), false, "no UEFI firmware"),
         ("unsigned-grub", Dist { secure_boot: false, ..dist() }, true, "nothing of this profile is signed"),
         ("iso-cd-uefi", dist(), false, "no UEFI firmware"),
         ("netboot-uefi", Dist { ipxe_uefi: false, ..dist() }, true, "nothing for UEFI"),
         ("netboot-bios", Dist { ipxe_iso: None, ..dist() }, true, "ipxe.iso is missing"),
+        ("pxe-bios", Dist { ipxe_programs: false, ..dist() }, true, "ipxe.efi is missing"),
         ("netboot-bios", Dist { network: Err("a name".to_owned()), ..dist() }, true, "a name"),
         ("state", mute.clone(), true, "name no state disk"),
         ("power-cut", mute.clone(), true, "no `media: ` facts"),
@@ -117,8 +119,13 @@ fn virtualbox_shows_all_but_what_it_has_not() {
     let shown = |system| ALL.iter().filter(|s| s.obstacle_of_virtualbox(system).is_none()).count();
     let usb = ALL.iter().filter(|s| s.start == Start::Iso(Attach::Usb)).count();
     let netboot = ALL.iter().filter(|s| s.start == Start::Netboot).count();
-    assert_eq!(shown(System::Linux), ALL.len() - usb - 2 - 2, "nor no-dhcp, revoked-shim, another clock");
-    assert_eq!(shown(System::MacOs), ALL.len() - usb - netboot - 1, "nor revoked-shim");
+    let network = ALL.iter().filter(|s| matches!(s.start, Start::Network(_))).count();
+    assert_eq!(
+        shown(System::Linux),
+        ALL.len() - usb - network - 2 - 2,
+        "nor no-dhcp, revoked-shim, another clock"
+    );
+    assert_eq!(shown(System::MacOs), ALL.len() - usb - network - netboot - 1, "nor revoked-shim");
 }
 
 #[test]

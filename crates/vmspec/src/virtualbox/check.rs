@@ -177,6 +177,7 @@ fn cards(machine: &Machine) -> Vec<String> {
                 wrong.extend(bad.map(|f| format!("`{}` is not a name for a forwarded port", f.name)));
             }
             Nic::Unplugged => {}
+            Nic::Tap(tap) => wrong.push(format!("the card {} is QEMU's alone", tap.device)),
         }
     }
     wrong

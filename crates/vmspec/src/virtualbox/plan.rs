@@ -55,7 +55,7 @@ pub fn look_at_machine(place: &Place) -> [(StateQuery, Cmd); 2] {
 pub fn host_only(machine: &Machine) -> Option<&HostOnly> {
     machine.nics.iter().find_map(|card| match &card.plug {
         Nic::HostOnly(net) => Some(net),
-        Nic::Nat { .. } | Nic::Unplugged => None,
+        Nic::Nat { .. } | Nic::Unplugged | Nic::Tap(_) => None,
     })
 }
 

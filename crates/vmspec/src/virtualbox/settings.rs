@@ -97,7 +97,7 @@ fn card(options: &mut Options<'_>, system: System, n: usize, card: &Card, plug: 
             options.set_as(&kind, "nat", &key);
             nat_network(options, n, *network);
         }
-        Nic::Unplugged => options.set_as(&kind, "null", &key),
+        Nic::Unplugged | Nic::Tap(_) => options.set_as(&kind, "null", &key),
     }
     let model = match card.model {
         NicModel::Virtio => "virtio",
@@ -105,10 +105,10 @@ fn card(options: &mut Options<'_>, system: System, n: usize, card: &Card, plug: 
         NicModel::E1000 | NicModel::E1000e => "82540EM",
     };
     options.set_as(&format!("--nic-type{n}"), model, &format!("nictype{n}"));
-    cable(options, n, !matches!(card.plug, Nic::Unplugged));
+    cable(options, n, !matches!(card.plug, Nic::Unplugged | Nic::Tap(_)));
     let wanted = match &card.plug {
         Nic::Nat { forwards, .. } => forwards.as_slice(),
-        Nic::HostOnly(_) | Nic::Unplugged => &[],
+        Nic::HostOnly(_) | Nic::Unplugged | Nic::Tap(_) => &[],
     };
     forwards(options, n, wanted);
 }
