@@ -153,6 +153,24 @@ impl<H: sha2::Digest + Send + 'static> Worker<H> {
     }
 }
 
+/// Length and both digests of the file at `path`, which is read once.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn sums(path: &Utf8Path) -> Result<Sums> {
+    let mut source = fs_err::File::open(path)?;
+    let mut hasher = SumsHasher::both();
+    let mut buffer = vec![0; PIECE];
+    loop {
+        match source.read(&mut buffer) {
+            Ok(0) => return Ok(hasher.finish()),
+            Ok(n) => hasher.update(&buffer[..n]),
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e.into()),
+        }
+    }
+}
+
 /// Copies the file `from` to the new file `to`, with its modification time, and hashes what is written.
 ///
 /// # Errors
@@ -190,6 +208,10 @@ mod tests {
         let sums = hasher.finish();
         assert_eq!((sums.size, sums.sha256), (1_000_003, Digest::of(&bytes)));
         assert_eq!(sums.sha512, buildplan::digest::sha512(&mut bytes.as_slice()).ok());
+        let dir = tempfile::tempdir().unwrap();
+        let file = Utf8Path::from_path(dir.path()).unwrap().join("file");
+        fs_err::write(&file, &bytes).unwrap();
+        assert_eq!(super::sums(&file).unwrap(), sums);
         let mut rest = SumsHasher::after(Sha256::new().chain_update(&bytes[..5000]), 5000);
         rest.update(&bytes[5000..]);
         assert_eq!(rest.finish(), Sums { sha512: None, ..sums });

@@ -13,7 +13,9 @@ use buildexec::ctx::Ctx;
 use buildexec::{schedule, store::Store};
 use failure::{Failure, Kind};
 use mediabuild::workspace::{load, load::Loaded};
-use trust::verify::{self, Checks, Subject, Verdict, expect::Expected, rebuild, remote, set, sums};
+use trust::verify::{
+    self, Checks, FilesRead, Subject, Verdict, expect::Expected, rebuild, remote, set, sums,
+};
 
 /// Arguments of `verify`.
 #[derive(Debug, clap::Args)]
@@ -204,7 +206,8 @@ pub(super) fn subject<'a>(
         (Some(loaded), Some(profile)) => expected(ctx, loaded, profile, manifest.as_ref(), password),
         (Some(_), None) => Err(anyhow::anyhow!("the profile is unknown")),
     };
-    Subject { ctx, loaded, dir, only, expected: expected.map_err(|e| format!("{e:#}")), manifest, profile }
+    let expected = expected.map_err(|e| format!("{e:#}"));
+    Subject { ctx, loaded, dir, only, expected, manifest, profile, read: FilesRead::default() }
 }
 
 /// What this repository makes, by the engine that the manifest names.

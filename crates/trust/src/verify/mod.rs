@@ -18,7 +18,7 @@ mod signatures;
 mod statements;
 pub mod sums;
 
-use std::collections::BTreeMap;
+use std::{cell::RefCell, collections::BTreeMap};
 
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
@@ -26,7 +26,11 @@ use camino::{Utf8Path, Utf8PathBuf};
 use attest::{MANIFEST, Manifest, ManifestNode};
 use bootiso::Iso;
 use buildexec::ctx::Ctx;
-use buildexec::{run::read_limited, tree};
+use buildexec::{
+    hash::{self, Sums},
+    run::read_limited,
+    tree,
+};
 use buildplan::Digest;
 use failure::{Failure, Kind};
 use mediabuild::workspace::load::Loaded;
@@ -81,7 +85,13 @@ pub struct Subject<'a> {
     pub manifest: Option<Manifest>,
     /// The profile's name, from the manifest or from a file's name.
     pub profile: Option<String>,
+    /// What was read so far.
+    pub read: FilesRead,
 }
+
+/// Length and digests of files, each of which is read once for all checks together.
+#[derive(Default)]
+pub struct FilesRead(RefCell<BTreeMap<String, Result<Sums, String>>>);
 
 /// The checks of a run.
 #[derive(Default)]
@@ -265,10 +275,9 @@ impl Subject<'_> {
     fn outputs(&self, manifest: &Manifest) -> Result<String, String> {
         let mut count = 0;
         for (path, output) in manifest.outputs.iter().filter(|(path, _)| self.wants(path)) {
-            let full =
-                sums::regular(&self.dir, path).map_err(|e| format!("{MANIFEST} names {path}, but {e}"))?;
-            let (sha256, size) = tree::digest(&full).map_err(|e| format!("{e:#}"))?;
-            if (sha256, size) != (output.sha256, output.size) {
+            sums::regular(&self.dir, path).map_err(|e| format!("{MANIFEST} names {path}, but {e}"))?;
+            let sums = self.sums(path)?;
+            if (sums.sha256, sums.size) != (output.sha256, output.size) {
                 return Err(format!(
                     "{path} is not the file that {MANIFEST} is about: it is older, or was changed"
                 ));
@@ -293,7 +302,18 @@ impl Subject<'_> {
     }
 
     fn digest(&self, path: &str) -> Option<Digest> {
-        tree::digest(&self.dir.join(path)).ok().map(|(d, _)| d)
+        self.sums(path).ok().map(|sums| sums.sha256)
+    }
+
+    /// Length and digests of the file `path`. What was said of it once is said of it by every check.
+    fn sums(&self, path: &str) -> Result<Sums, String> {
+        let known = self.read.0.borrow().get(path).cloned();
+        known.unwrap_or_else(|| {
+            let full = sums::regular(&self.dir, path);
+            let read = full.and_then(|full| hash::sums(&full).map_err(|e| format!("{e:#}")));
+            self.read.0.borrow_mut().insert(path.to_owned(), read.clone());
+            read
+        })
     }
 }
 

@@ -6,8 +6,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{Checks, Subject, TEXT_LIMIT, read_file, sign};
 use attest::{MANIFEST, PROVENANCE, SBOM};
-use buildexec::tree;
-use buildplan::digest::sha512;
+use buildexec::{hash::Sums, tree};
 
 /// What some editors put in front of a text.
 const MARK: char = '\u{feff}';
@@ -135,14 +134,17 @@ pub(super) fn check(subject: &Subject<'_>, checks: &mut Checks) {
         return checks.skip("checksums", format!("no {SHA256} lies beside it: {unknown}"));
     }
     let listed = read(dir, SHA256, 64);
-    checks.add("checksums", listed.clone().and_then(|listed| compare(subject, SHA256, &listed, sha256)));
+    checks.add(
+        "checksums",
+        listed.clone().and_then(|listed| compare(subject, SHA256, &listed, |sums| sums.sha256.to_string())),
+    );
     if is_there(dir, SHA512) {
         let other = read(dir, SHA512, 128);
         let same = other.and_then(|other| match &listed {
             Ok(listed) if listed.keys().ne(other.keys()) => {
                 Err(format!("{SHA256} and {SHA512} list other files"))
             }
-            _ => compare(subject, SHA512, &other, |p| Ok(sha512(&mut fs_err::File::open(p)?)?)),
+            _ => compare(subject, SHA512, &other, |sums| sums.sha512.unwrap_or_default()),
         });
         checks.add("sha512", same);
     } else if subject.manifest.is_some() && subject.only.is_none() {
@@ -153,20 +155,15 @@ pub(super) fn check(subject: &Subject<'_>, checks: &mut Checks) {
     }
 }
 
-fn sha256(path: &Utf8Path) -> anyhow::Result<String> {
-    Ok(tree::digest(path)?.0.to_string())
-}
-
 fn compare(
     subject: &Subject<'_>,
     list: &str,
     listed: &BTreeMap<String, String>,
-    digest: impl Fn(&Utf8Path) -> anyhow::Result<String>,
+    digest: impl Fn(Sums) -> String,
 ) -> Result<String, String> {
     let mut count = 0;
     for path in listed.keys().filter(|path| subject.wants(path)) {
-        let full = regular(&subject.dir, path)?;
-        if digest(&full).map_err(|e| format!("{e:#}"))? != listed[path] {
+        if digest(subject.sums(path)?) != listed[path] {
             return Err(format!("{path} is not the file that {list} promises"));
         }
         count += 1;
