@@ -96,7 +96,8 @@ fn read_notes(ctx: &Ctx, tag: Option<&str>) -> Result<String> {
     let dir = tempfile::Builder::new().prefix("notes-").tempdir_in(&ctx.work)?;
     fs_err::write(dir.path().join(release::NOTES), &notes)?;
     let dir = Utf8Path::from_path(dir.path()).expect("it is in a folder whose name is UTF-8");
-    secret_scan::scan(ctx, dir, &secret_scan::rules(ctx))?.refuse(secret_scan::Allow::default())?;
+    secret_scan::scan(ctx, "looking for secrets in the notes", dir, &secret_scan::rules(ctx))?
+        .refuse(secret_scan::Allow::default())?;
     Ok(notes)
 }
 
@@ -121,7 +122,8 @@ fn checked(ctx: &Ctx, loaded: &Loaded, dir: &Utf8Path, args: &PublishArgs) -> Re
         subject.manifest.ok_or_else(|| Failure::new(Kind::Digest, format!("{dir} has no manifest")))?;
     manifest.check_names().map_err(|e| Failure::new(Kind::Digest, format!("{dir}: {e}")))?;
     let profile = loaded.config.profile(Some(&manifest.profile))?;
-    let scan = secret_scan::scan(ctx, dir, &secret_scan::rules(ctx))?;
+    let label = format!("looking for secrets in {dir}");
+    let scan = secret_scan::scan(ctx, &label, dir, &secret_scan::rules(ctx))?;
     show(ctx, &scan);
     scan.refuse(secret_scan::Allow { secrets: profile.publish_secrets, unread: false })?;
     Ok(ReleaseFolder { dir: dir.to_owned(), manifest })

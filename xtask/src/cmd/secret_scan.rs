@@ -29,9 +29,7 @@ pub fn run(ctx: &Ctx, args: &SecretScanArgs) -> Result<()> {
     let mut all = secret_scan::Scan::default();
     for path in &args.paths {
         let path = ctx.absolute(path.clone())?;
-        let scan = ctx
-            .report
-            .task(&format!("looking for secrets in {path}"), || secret_scan::scan(ctx, &path, &rules))?;
+        let scan = secret_scan::scan(ctx, &format!("looking for secrets in {path}"), &path, &rules)?;
         all.found.extend(scan.found);
         all.unread.extend(scan.unread);
     }

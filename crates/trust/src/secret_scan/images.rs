@@ -63,8 +63,9 @@ impl ScanWalk<'_> {
         if let bootiso::EntryKind::Link(target) = &entry.kind {
             result = result.and_then(|()| self.name(target));
         }
-        let result = result.and_then(|()| self.stream(&mut Reader::of(&**image, entry)));
+        let result = result.and_then(|()| self.stream_once(entry.size, || Ok(Reader::of(&**image, entry))));
         let result = self.survive(result);
+        self.moved(entry.size);
         self.way.pop();
         result
     }

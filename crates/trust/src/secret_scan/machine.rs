@@ -16,6 +16,8 @@ const COMMON_HOSTS: &[&str] = &["debian", "ubuntu", "fedora", "alpine", "rancher
 /// Users of the systems that we make media of, and folders of no person.
 const SYSTEM_USERS: &[&str] =
     &["rancher", "docker", "dockremap", "linuxbrew", "samba", "Public", "Default", "All"];
+/// Words behind which a machine's name stands.
+const HOST_WORDS: &[&str] = &["host", "hostname", "machine", "nodename", "builder", "buildhost"];
 /// Domains of a home or an office.
 const DOMAINS: &[&str] =
     &[".local", ".lan", ".home", ".internal", ".localdomain", ".corp", ".intranet", ".fritz.box"];
@@ -63,15 +65,17 @@ fn whole_word(a: &MatchContext<'_>) -> Option<FindKind> {
 /// A short name is a word as well (`vm.swappiness`): it counts in texts, with a domain, behind `user@`, or behind a
 /// word that says what it is.
 fn common_host(a: &MatchContext<'_>) -> Option<FindKind> {
+    // Cheap questions first: a short name stands by chance in whatever is long enough.
+    if !a.is_text || !is_whole(a) {
+        return None;
+    }
     let domain = DOMAINS
         .iter()
         .any(|d| a.after.starts_with(d.as_bytes()) && !a.after.get(d.len()).copied().is_some_and(is_word));
-    let line = String::from_utf8_lossy(a.line()).to_ascii_lowercase();
-    let before = line.trim_end_matches([' ', '\t', ':', '=', '"', '\'']);
-    let said = before
-        .rsplit(|c: char| !c.is_ascii_alphanumeric() && c != '_')
-        .next()
-        .is_some_and(|w| matches!(w, "host" | "hostname" | "machine" | "nodename" | "builder" | "buildhost"));
-    let account = line.ends_with('@') && line.len() > 1;
-    some(a.is_text && is_whole(a) && (domain || said || account), FindKind::HostName)
+    let line = a.line();
+    let last = line.iter().rposition(|b| !b" \t:=\"'".contains(b)).map_or(&[][..], |at| &line[..=at]);
+    let letters = last.iter().rev().take_while(|b| b.is_ascii_alphanumeric() || **b == b'_').count();
+    let said = HOST_WORDS.iter().any(|w| last[last.len() - letters..].eq_ignore_ascii_case(w.as_bytes()));
+    let account = line.ends_with(b"@") && line.len() > 1;
+    some(domain || said || account, FindKind::HostName)
 }

@@ -23,7 +23,7 @@ mod walk;
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 pub use rules::{FindKind, Rules};
 
 use buildexec::ctx::Ctx;
@@ -68,21 +68,27 @@ fn host_name(ctx: &Ctx) -> Option<String> {
     ctx.env.get("COMPUTERNAME").map(str::to_owned)
 }
 
-/// Looks through a file, or all files below a folder.
+/// Looks through a file, or all files below a folder, as a task of this label.
 ///
 /// # Errors
 /// When the disk cannot be read, or more would have to be unpacked than any medium of ours holds. What is damaged
 /// inside an artifact is not an error, but said in [`Scan::unread`].
-pub fn scan(ctx: &Ctx, root: &Utf8Path, rules: &Rules) -> Result<Scan> {
-    let mut walk = walk::ScanWalk::new(ctx, rules);
-    for rel in tree::files(root)? {
+pub fn scan(ctx: &Ctx, label: &str, root: &Utf8Path, rules: &Rules) -> Result<Scan> {
+    ctx.report.task(label, || scan_all(ctx, label, root, rules))
+}
+
+fn scan_all(ctx: &Ctx, label: &str, root: &Utf8Path, rules: &Rules) -> Result<Scan> {
+    let files = tree::files(root)?;
+    // A file itself is listed as an empty path.
+    let path_of = |rel: &Utf8Path| if rel.as_str().is_empty() { root.to_owned() } else { root.join(rel) };
+    let size = |rel: &Utf8PathBuf| fs_err::symlink_metadata(path_of(rel)).map_or(0, |m| m.len());
+    let total = files.iter().map(size).sum();
+    let progress = walk::ScanProgress { ctx, label, done: 0, total, shown: None };
+    let mut walk = walk::ScanWalk::new(progress, rules);
+    for rel in files {
         ctx.check_interrupt()?;
-        let (path, name) = if rel.as_str().is_empty() {
-            (root.to_owned(), root.file_name().unwrap_or("file"))
-        } else {
-            (root.join(&rel), rel.as_str())
-        };
-        walk.artifact(ctx, name, &path)?;
+        let name = if rel.as_str().is_empty() { root.file_name().unwrap_or("file") } else { rel.as_str() };
+        walk.artifact(name, &path_of(&rel))?;
     }
     Ok(walk.scan)
 }

@@ -8,6 +8,7 @@ use std::{
     io::{self, BufRead, Read, Seek as _},
     rc::Rc,
     sync::Arc,
+    time::Instant,
 };
 
 use anyhow::Result;
@@ -20,8 +21,10 @@ use super::{
     input::{Limit, ScannedBytes, ZEROS},
     rules::FindKind,
 };
-use buildexec::ctx::Ctx;
+use buildexec::{ctx::Ctx, hash::SumsHasher};
+use buildplan::Digest;
 use failure::{Failure, Kind};
+use report::Event;
 
 /// Bytes that one scan unpacks: many times what our largest medium holds, and an end to archives that are made
 /// never to end.
@@ -42,6 +45,8 @@ const MANUALS: &[&str] = &[
     "usr/lib/python3/dist-packages/",
     "usr/lib/python3.",
 ];
+/// Shorter streams are looked through again rather than remembered.
+const REMEMBERED: u64 = 64 << 10;
 /// Spellings inside of each other that are followed.
 const LAYERS: usize = 8;
 /// A stream that unpacks to this much, and to so many times what it is packed in, is made to be a bomb. Blocks of zeros do
@@ -58,12 +63,37 @@ pub(super) struct ScanWalk<'a> {
     spelled: HashSet<u64>,
     /// How far in the innermost ELF program is.
     elf: Option<usize>,
+    /// Streams in which nothing was found, by length and digest: a kernel lies in the netboot tree and in the ISO.
+    clean: HashSet<(u64, Digest)>,
+    progress: ScanProgress<'a>,
     pub(super) scan: Scan,
 }
 
+/// Bytes of the artifacts that were looked through, for a person who waits.
+pub(super) struct ScanProgress<'a> {
+    pub(super) ctx: &'a Ctx,
+    /// The task's.
+    pub(super) label: &'a str,
+    pub(super) done: u64,
+    pub(super) total: u64,
+    pub(super) shown: Option<Instant>,
+}
+
+impl ScanProgress<'_> {
+    /// Shows how far it is, ten times a second at most.
+    fn moved_to(&mut self, done: u64) {
+        self.done = done.min(self.total);
+        if self.shown.is_none_or(|at| at.elapsed().as_millis() >= 100) {
+            self.shown = Some(Instant::now());
+            let (label, total) = (self.label.to_owned(), Some(self.total));
+            self.ctx.report.event(&Event::Progress { label, done: self.done, total });
+        }
+    }
+}
+
 impl<'a> ScanWalk<'a> {
-    pub(super) fn new(ctx: &Ctx, rules: &'a Rules) -> Self {
-        let limit = Rc::new(Limit::new(BUDGET, ctx.runner.interrupt.clone()));
+    pub(super) fn new(progress: ScanProgress<'a>, rules: &'a Rules) -> Self {
+        let limit = Rc::new(Limit::new(BUDGET, progress.ctx.runner.interrupt.clone()));
         Self {
             rules,
             limit,
@@ -71,12 +101,21 @@ impl<'a> ScanWalk<'a> {
             way: Vec::new(),
             spelled: HashSet::new(),
             elf: None,
+            clean: HashSet::new(),
+            progress,
             scan: Scan::default(),
         }
     }
 
     /// Looks through one file.
-    pub(super) fn artifact(&mut self, ctx: &Ctx, name: &str, path: &Utf8Path) -> Result<()> {
+    pub(super) fn artifact(&mut self, name: &str, path: &Utf8Path) -> Result<()> {
+        let end = self.progress.done + fs_err::symlink_metadata(path)?.len();
+        let result = self.whole_artifact(name, path);
+        self.progress.moved_to(end);
+        result
+    }
+
+    fn whole_artifact(&mut self, name: &str, path: &Utf8Path) -> Result<()> {
         name.clone_into(&mut self.artifact);
         self.spelled.clear();
         let meta = fs_err::symlink_metadata(path)?;
@@ -98,7 +137,7 @@ impl<'a> ScanWalk<'a> {
         let kind = packed(&head);
         let result = match kind {
             Packed::Iso | Packed::Fat | Packed::Disk => self.image(kind, Arc::new(file.into_parts().0)),
-            _ => self.stream(&mut file),
+            _ => self.stream_once(meta.len(), || fs_err::File::open(path)),
         };
         if result.is_err() && self.limit.is_bomb() {
             self.unread("it unpacks to so many times its size as only a bomb does");
@@ -107,7 +146,7 @@ impl<'a> ScanWalk<'a> {
         self.survive(result).map_err(|e| {
             let text = format!("{} unpacks to more than {} GiB", self.artifact, BUDGET >> 30);
             let quota = Failure::new(Kind::Input, text).source(e);
-            ctx.check_interrupt().err().unwrap_or_else(|| quota.into())
+            self.progress.ctx.check_interrupt().err().unwrap_or_else(|| quota.into())
         })
     }
 
@@ -146,6 +185,38 @@ impl<'a> ScanWalk<'a> {
     pub(super) fn stream(&mut self, reader: &mut dyn Read) -> io::Result<()> {
         let limit = Rc::clone(&self.limit);
         self.input(&mut ScannedBytes::new(reader, &limit, 0), &[])
+    }
+
+    /// As [`Self::stream`], of `size` bytes that can be read again. What was looked through before without a find is not
+    /// looked through again.
+    pub(super) fn stream_once<R: Read>(
+        &mut self,
+        size: u64,
+        open: impl Fn() -> io::Result<R>,
+    ) -> io::Result<()> {
+        // Other rules are for manuals.
+        if size < REMEMBERED || self.is_documentation() {
+            return self.stream(&mut open()?);
+        }
+        if self.clean.iter().any(|(length, _)| *length == size) {
+            let (sha256, _) = Digest::read(&mut open()?)?;
+            if self.clean.contains(&(size, sha256)) {
+                return Ok(());
+            }
+        }
+        let told = (self.scan.found.len(), self.scan.unread.len());
+        let mut reader = Hashed { reader: open()?, hasher: SumsHasher::sha256() };
+        let result = self.stream(&mut reader);
+        let sums = reader.hasher.finish();
+        if result.is_ok() && sums.size == size && told == (self.scan.found.len(), self.scan.unread.len()) {
+            self.clean.insert((size, sums.sha256));
+        }
+        result
+    }
+
+    /// An entry of an image, of so many bytes, was looked through.
+    pub(super) fn moved(&mut self, size: u64) {
+        self.progress.moved_to(self.progress.done.saturating_add(size));
     }
 
     /// As [`Self::stream`]; what is `inside` an image of these kinds is not taken for one of them.
@@ -265,6 +336,20 @@ impl<'a> ScanWalk<'a> {
         if !again {
             self.scan.found.entry(place).or_insert(at);
         }
+    }
+}
+
+/// Bytes that are hashed as they are read.
+struct Hashed<R> {
+    reader: R,
+    hasher: SumsHasher,
+}
+
+impl<R: Read> Read for Hashed<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let n = self.reader.read(buf)?;
+        self.hasher.update(&buf[..n]);
+        Ok(n)
     }
 }
 
