@@ -25,9 +25,10 @@ pub(crate) fn obstacle(ctx: &Ctx, backend: &Backend, scenario: &Scenario, dist: 
     }
     match (scenario.proof, backend) {
         (Proof::Counts(_), _) if dist.speaks => None,
-        (Proof::Counts(_), Backend::VirtualBox) => {
+        (Proof::Counts(_) | Proof::Torture | Proof::Disks, Backend::VirtualBox) => {
             Some("the state is read off a raw disk: use --backend qemu".to_owned())
         }
+        (Proof::Torture, Backend::Qemu(_)) => lacks("e2fsck", "e2fsprogs"),
         (Proof::Counts(_), Backend::Qemu(_)) => lacks("debugfs", "e2fsprogs"),
         (Proof::Ssh, _) | (Proof::Containers(_), _) => lacks("ssh", "openssh-client")
             .or_else(|| lacks("ssh-keygen", "openssh-client"))

@@ -42,6 +42,12 @@ pub trait Power {
     /// When the machine does not take it.
     fn press(&mut self) -> Result<()>;
 
+    /// Plugs in a raw disk while the machine runs.
+    ///
+    /// # Errors
+    /// When the machine does not take it.
+    fn plug(&mut self, path: &Utf8Path) -> Result<()>;
+
     /// Takes a picture of the screen.
     ///
     /// # Errors
@@ -120,6 +126,14 @@ impl Power for Qemu {
 
     fn press(&mut self) -> Result<()> {
         self.control.execute("system_powerdown", &Value::Null).map(drop)
+    }
+
+    fn plug(&mut self, path: &Utf8Path) -> Result<()> {
+        let node = json!({ "driver": "raw", "node-name": "late",
+                           "file": { "driver": "file", "filename": path } });
+        self.control.execute("blockdev-add", &node)?;
+        let device = json!({ "driver": "virtio-blk-pci", "id": "late-disk", "drive": "late" });
+        self.control.execute("device_add", &device).map(drop)
     }
 
     /// As PNG where QEMU can (7.1 and later) and the name ends so, else as PPM.

@@ -18,7 +18,6 @@ use serde::Serialize;
 
 use containers::Lab;
 pub use containers::Samples;
-pub use disks::disk_count;
 
 use super::{backend::Backend, media, outside, server::RunningServer, session::Session};
 use buildexec::ctx::Ctx;
@@ -72,6 +71,15 @@ pub enum Outcome {
     },
 }
 
+/// How many cases a scenario tried that tries many, and in how many its promise held.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct CaseCount {
+    /// Power cuts, or disks.
+    pub tried: u64,
+    /// Those of them that lost nothing.
+    pub held: u64,
+}
+
 /// A scenario that was carried out.
 #[derive(Clone, Debug, Serialize)]
 pub struct FinishedScenario {
@@ -80,6 +88,8 @@ pub struct FinishedScenario {
     /// What came of it.
     #[serde(flatten)]
     pub outcome: Outcome,
+    /// Its cases, where it has some.
+    pub cases: CaseCount,
     /// How long it took, without the wait for another netboot's port.
     pub seconds: f64,
     /// The marks of its last boot, with seconds since power-on.
@@ -112,6 +122,8 @@ pub fn run(
         key: None,
         ssh_port: 0,
         fit: |_| {},
+        more_args: None,
+        cases: CaseCount::default(),
         lab: None,
     };
     let outcome = trial.run();
@@ -126,6 +138,7 @@ pub fn run(
     Ok(FinishedScenario {
         scenario: scenario.name,
         outcome,
+        cases: trial.cases,
         seconds: seconds(start.elapsed().saturating_sub(trial.waited)),
         stages: trial.stages.iter().map(|(m, at)| (*m, seconds(*at))).collect(),
         folder: dir.to_owned(),
@@ -147,6 +160,10 @@ struct Trial<'a> {
     ssh_port: u16,
     /// What is different about the machine of a boot.
     fit: fn(&mut Machine),
+    /// Kernel arguments of a boot besides the scenario's.
+    more_args: Option<&'static str>,
+    /// What was tried, and what held.
+    cases: CaseCount,
     /// What stands around a machine whose containers are looked at.
     lab: Option<Lab>,
 }

@@ -266,6 +266,29 @@ impl Session {
         Ok(true)
     }
 
+    /// Plugs in a raw disk while the machine runs.
+    ///
+    /// # Errors
+    /// When the machine does not take it.
+    pub fn plug(&mut self, path: &Utf8Path) -> Result<()> {
+        self.machine.plug(path)
+    }
+
+    /// Waits until a line of the console holds `words`, or the boot has ended without it.
+    ///
+    /// # Errors
+    /// As [`Self::wait`].
+    pub fn wait_for_line(&mut self, ctx: &Ctx, words: &str) -> Result<()> {
+        while !self.boot.lines().iter().any(|line| line.contains(words))
+            && self.boot.verdict(self.power.elapsed()).is_none()
+        {
+            ctx.check_interrupt()?;
+            std::thread::sleep(TICK);
+            self.look(None, &mut |_, _| {})?;
+        }
+        Ok(())
+    }
+
     /// Takes a picture of the screen.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::{
     backend::{Backend, BackendChoice},
     dist, outside,
-    scenario::{self, FinishedScenario, Outcome, Samples, Setup},
+    scenario::{self, CaseCount, FinishedScenario, Outcome, Samples, Setup},
 };
 use bootparams::Os;
 use buildexec::ctx::Ctx;
@@ -122,6 +122,7 @@ fn one(ctx: &Ctx, setup: &Setup, scenario: &'static Scenario, folder: &Utf8Path)
         return Ok(FinishedScenario {
             scenario: scenario.name,
             outcome,
+            cases: CaseCount::default(),
             seconds: 0.0,
             stages: Vec::new(),
             folder,
@@ -222,7 +223,8 @@ mod tests {
 
     fn done(scenario: &'static str, outcome: Outcome) -> FinishedScenario {
         let stages = vec![(Mark::Power, 0.0), (Mark::Loader, 0.41), (Mark::Up, 5.0)];
-        FinishedScenario { scenario, outcome, seconds: 6.2, stages, folder: "f".into() }
+        let cases = CaseCount::default();
+        FinishedScenario { scenario, outcome, cases, seconds: 6.2, stages, folder: "f".into() }
     }
 
     fn skipped(why: &str) -> Outcome {

@@ -39,6 +39,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("ip", "iproute2"),
     ("nginx", "nginx-light"),
     ("tinyproxy", "tinyproxy-bin"),
+    ("e2fsck", "e2fsprogs"),
     ("faketime", "faketime"),
     ("/usr/share/i18n/locales/de_DE", "locales"),
     ("musl-gcc", "musl-tools"),
@@ -47,7 +48,9 @@ const PACKAGES: &[(&str, &str)] = &[
 /// What builds the Docker system's program.
 const COMPILER: &[&str] = &["cargo", "rustc", "gcc"];
 const SOURCE: &[&str] = &["git", "make", "gcc", "ld", "perl", "/usr/include/lzma.h"];
-const BOOT: &[&str] = &["qemu-system-x86_64", "/usr/share/ovmf/OVMF.fd", "dnsmasq", "ip"];
+/// A disk is looked at after each power cut.
+const BOOT: &[&str] =
+    &["qemu-system-x86_64", "/usr/share/ovmf/OVMF.fd", "dnsmasq", "ip", "e2fsck"];
 const PAIR: &[&str] = &["faketime", "/usr/share/i18n/locales/de_DE"];
 /// What tests build images of others with, and hold our servers' configurations against.
 const TEST: &[&str] = &[

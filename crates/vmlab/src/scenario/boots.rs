@@ -57,7 +57,7 @@ impl Trial<'_> {
     }
 
     pub(super) fn args(&self, nonce: &str) -> Vec<String> {
-        let more = self.scenario.extra_args().map(str::to_owned);
+        let more = self.scenario.extra_args().into_iter().chain(self.more_args).map(str::to_owned);
         let line = self.lab.iter().flat_map(|lab| lab.line.iter().cloned());
         std::iter::once(format!("media.nonce={nonce}")).chain(more).chain(line).collect()
     }

@@ -3,56 +3,72 @@
 use std::{
     io::{Seek as _, SeekFrom, Write as _},
     path::Path,
+    time::Duration,
 };
 
 use anyhow::Result;
+use camino::Utf8Path;
 
-use super::{Outcome, Trial, failed};
+use super::{Outcome, Trial, nonce};
+use crate::session::Session;
 use buildplan::Digest;
-use vmspec::{Disk, Machine};
+use vmspec::{Disk, Machine, boot::BootEnd};
 
 /// Large enough for a file system, and soon read.
 const SIZE: u64 = 64 << 20;
 /// The operating system looks at so much of a disk.
 const LOOKED_AT: u64 = 1 << 20;
 
-/// What a disk holds, and where.
-struct DiskContent {
+/// A guest that waits for its state disk gets one so long after it began to.
+const LATE: Duration = Duration::from_secs(4);
+/// What the guest says before it formats a disk that has data where RancherOS does not look.
+const WARNING: &str = "has data behind its first MiB";
+
+/// A disk as the guest meets it.
+struct Case {
     name: &'static str,
+    /// What it holds, and where.
     bytes: &'static [(u64, &'static [u8])],
     /// What else is different about the machine.
     fit: fn(&mut Machine),
+    /// Whether it is plugged in only while the guest waits for its state.
+    late: bool,
+    /// Whether it is formatted, which the operating system's rule asks for; a warning comes first.
+    formatted: bool,
 }
 
-const fn content(name: &'static str, bytes: &'static [(u64, &'static [u8])]) -> DiskContent {
-    DiskContent { name, bytes, fit: |_| {} }
+const fn holds(name: &'static str, bytes: &'static [(u64, &'static [u8])]) -> Case {
+    Case { name, bytes, fit: |_| {}, late: false, formatted: false }
 }
 
 /// Offsets are those of `Documentation/` of Linux, of util-linux's libblkid, and of each tool's own header.
-const CONTENTS: &[DiskContent] = &[
-    content(
+const CASES: &[Case] = &[
+    holds(
         "a partition table",
         &[(446, &[0, 0, 2, 0, 0x83, 0, 0, 0, 0, 8, 0, 0, 0, 0x10, 0, 0]), (510, &[0x55, 0xAA])],
     ),
-    content("a GPT", &[(512, b"EFI PART\0\0\x01\0")]),
-    content("ext4", &[(1024 + 0x38, &[0x53, 0xEF])]),
-    content("xfs", &[(0, b"XFSB\0\0\x10\0")]),
-    content("btrfs", &[(0x1_0040, b"_BHRfS_M")]),
-    content("LUKS", &[(0, b"LUKS\xBA\xBE\0\x02")]),
-    content("LVM", &[(512, b"LABELONE\x01"), (512 + 24, b"LVM2 001")]),
-    content("ZFS", &[(128 << 10, &[0x0C, 0xB1, 0xBA, 0, 0, 0, 0, 0])]),
-    content("swap", &[(4086, b"SWAPSPACE2")]),
-    content("the last byte of the first MiB", &[(LOOKED_AT - 1, &[1])]),
-    DiskContent { name: "nothing, and it is read-only", bytes: &[], fit: read_only },
-    DiskContent {
-        name: "data, beside a blank disk that is not listed",
-        bytes: &[(4096, b"data")],
-        fit: second,
-    },
+    holds("a GPT", &[(512, b"EFI PART\0\0\x01\0")]),
+    holds("ext4", &[(1024 + 0x38, &[0x53, 0xEF])]),
+    holds("xfs", &[(0, b"XFSB\0\0\x10\0")]),
+    holds("btrfs", &[(0x1_0040, b"_BHRfS_M")]),
+    holds("LUKS", &[(0, b"LUKS\xBA\xBE\0\x02")]),
+    holds("LVM", &[(512, b"LABELONE\x01"), (512 + 24, b"LVM2 001")]),
+    holds("ZFS", &[(128 << 10, &[0x0C, 0xB1, 0xBA, 0, 0, 0, 0, 0])]),
+    holds("swap", &[(4086, b"SWAPSPACE2")]),
+    holds("the last byte of the first MiB", &[(LOOKED_AT - 1, &[1])]),
+    Case { fit: read_only, ..holds("nothing, and it is read-only", &[]) },
+    Case { fit: second, ..holds("data, beside a blank disk that is not listed", &[(4096, b"data")]) },
+    Case { fit: none_yet, late: true, ..holds("data, and it comes late", &[(4096, b"data")]) },
+    Case { formatted: true, ..holds("data only behind the first MiB", &[(LOOKED_AT + 4096, b"data")]) },
+    Case { formatted: true, ..holds("data only in its last MiB", &[(SIZE - 4096, b"data")]) },
 ];
 
 fn read_only(machine: &mut Machine) {
     machine.disks.iter_mut().for_each(|disk| disk.read_only = true);
+}
+
+fn none_yet(machine: &mut Machine) {
+    machine.disks.clear();
 }
 
 fn second(machine: &mut Machine) {
@@ -63,41 +79,64 @@ fn second(machine: &mut Machine) {
 }
 
 impl Trial<'_> {
-    /// Each disk stays as it was, but for one with data only behind what the operating system looks at.
+    /// Each disk stays as it was, but for those with data only behind what the operating system looks at.
     pub(super) fn disks(&mut self) -> Result<Outcome> {
-        let behind = content("data only behind the first MiB", &[(LOOKED_AT + 4096, b"data")]);
-        for content in CONTENTS.iter().chain([&behind]) {
-            let formats = content.name == behind.name;
-            self.fit = content.fit;
-            let paths = ["disk0.raw", "disk1.raw"].map(|name| self.dir.join(name));
-            write(paths[0].as_std_path(), content.bytes)?;
-            write(paths[1].as_std_path(), &[])?;
-            let before = paths.each_ref().map(|p| digest(p.as_std_path()));
-            let (mut session, verdict) = self.boot_once()?;
-            let state = session.boot().said("state").unwrap_or("not told").to_owned();
-            if let failure @ Outcome::Failed { .. } = self.judge(&mut session, verdict) {
-                return Ok(failure);
-            }
-            session.cut()?;
-            let after = paths.each_ref().map(|p| digest(p.as_std_path()));
-            let [same, other] = [0, 1].map(|n| before[n].as_ref().ok() == after[n].as_ref().ok());
-            if same == formats || !other || state.starts_with("formatted") != formats {
-                let why = format!("a disk with {}: state {state}, unchanged: {same}, {other}", content.name);
-                return Ok(failed(&mut session, why));
+        let mut wrong = Vec::new();
+        for case in CASES {
+            self.cases.tried += 1;
+            match self.meets(case)? {
+                None => self.cases.held += 1,
+                Some(why) => wrong.push(format!("a disk with {}: {why}", case.name)),
             }
         }
+        if !wrong.is_empty() {
+            return Ok(Outcome::Failed { why: wrong.remove(0), evidence: wrong });
+        }
+        let formatted = CASES.iter().filter(|case| case.formatted).count();
         let note = format!(
-            "{} kinds stayed as they were; data behind the first MiB is formatted over",
-            CONTENTS.len()
+            "{} kinds stayed as they were; {formatted} with data behind the first MiB were formatted, with a warning",
+            CASES.len() - formatted
         );
         Ok(Outcome::Passed { note: Some(note) })
     }
-}
 
-/// How many disks a whole run has.
-#[must_use]
-pub fn disk_count() -> usize {
-    CONTENTS.len() + 1
+    /// One boot; what went wrong with it, if anything did.
+    fn meets(&mut self, case: &Case) -> Result<Option<String>> {
+        (self.fit, self.more_args) = (case.fit, case.late.then_some("rancher.state.wait=true"));
+        let paths = ["disk0.raw", "disk1.raw"].map(|name| self.dir.join(name));
+        write(paths[0].as_std_path(), case.bytes)?;
+        write(paths[1].as_std_path(), &[])?;
+        let before = paths.each_ref().map(|p| digest(p.as_std_path()));
+        let (mut session, verdict) = match case.late {
+            true => self.boot_with_late(&paths[0])?,
+            false => self.boot_once()?,
+        };
+        let state = session.boot().said("state").unwrap_or("not told").to_owned();
+        let warned = session.boot().lines().iter().any(|line| line.contains(WARNING));
+        if let Outcome::Failed { why, .. } = self.judge(&mut session, verdict) {
+            return Ok(Some(why));
+        }
+        session.cut()?;
+        let after = paths.each_ref().map(|p| digest(p.as_std_path()));
+        let [same, other] = [0, 1].map(|n| before[n].as_ref().ok() == after[n].as_ref().ok());
+        let formatted = state.starts_with("formatted");
+        let right =
+            (same, other, formatted, warned) == (!case.formatted, true, case.formatted, case.formatted);
+        Ok((!right).then(|| format!("state {state}, unchanged: {same}, {other}, warned: {warned}")))
+    }
+
+    /// As [`Trial::boot_once`], with a disk that appears while the guest waits for its state.
+    fn boot_with_late(&mut self, disk: &Utf8Path) -> Result<(Session, BootEnd)> {
+        let nonce = nonce();
+        let medium = self.medium(&nonce)?;
+        let (machine, _, dir) = self.machine(&medium)?;
+        let mut session = self.start(&machine, &dir, self.want(&nonce))?;
+        session.wait_for_line(self.ctx, "media: cmdline")?;
+        std::thread::sleep(LATE);
+        session.plug(disk)?;
+        let verdict = self.wait(&mut session, None)?;
+        Ok((session, verdict))
+    }
 }
 
 fn digest(path: &Path) -> Result<Digest> {
@@ -119,14 +158,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_content_lies_in_what_is_looked_at() {
-        for content in CONTENTS {
-            assert!(
-                content.bytes.iter().all(|(at, bytes)| at + bytes.len() as u64 <= LOOKED_AT),
-                "{}",
-                content.name
-            );
+    fn what_keeps_a_disk_lies_in_what_is_looked_at_and_what_does_not_behind_it() {
+        for case in CASES {
+            let seen = |(at, bytes): &(u64, &[u8])| at + bytes.len() as u64 <= LOOKED_AT;
+            assert_eq!(case.bytes.iter().all(seen), !case.formatted, "{}", case.name);
+            assert!(case.bytes.iter().all(|(at, bytes)| at + bytes.len() as u64 <= SIZE), "{}", case.name);
         }
-        assert!(disk_count() > 10);
+        assert!(CASES.len() >= 13);
     }
 }

@@ -82,6 +82,10 @@ impl Power for Running {
         self.vm.press_power()
     }
 
+    fn plug(&mut self, _: &Utf8Path) -> Result<()> {
+        anyhow::bail!("VirtualBox takes no disk from us while the machine runs")
+    }
+
     /// Under another name first, so that there is never half a picture.
     fn screenshot(&mut self, path: &Utf8Path) -> Result<()> {
         let part = path.with_file_name(format!("{}.part", path.file_name().unwrap_or("screen")));
