@@ -22,16 +22,16 @@ use crate::random::Random;
 /// One image, damaged or not, must be read within this time, in a build without optimisation on a busy machine.
 const LONGEST: Duration = Duration::from_secs(20);
 
-/// Damages `images` in turn until `time` is over, and hands back how many were read. The same `seed` gives the
+/// Damages `images` in turn until `time` is over and `least` were read, and hands back how many were. The same `seed` gives the
 /// same damage.
 ///
 /// # Errors
 /// When reading one took too long; the seed of that round is named. A panic is left to the caller.
-pub fn run(images: &[Vec<u8>], seed: u64, time: Duration) -> Result<u64> {
+pub fn run(images: &[Vec<u8>], seed: u64, time: Duration, least: u64) -> Result<u64> {
     let targets: Vec<_> = images.iter().map(|image| DamageTarget::of(image)).collect::<Result<_>>()?;
     let start = Instant::now();
     let mut rounds = 0;
-    while start.elapsed() < time && !targets.is_empty() {
+    while (start.elapsed() < time || rounds < least) && !targets.is_empty() {
         let round = seed.wrapping_add(rounds);
         let damaged = targets[rounds as usize % targets.len()].damaged(round);
         let begun = Instant::now();

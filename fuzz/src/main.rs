@@ -1,5 +1,5 @@
-//! `cargo run --package fuzz -- images FILE… | params FILE`: damages what the files hold for a minute, from another seed
-//! each time. `params` takes a JSON list of objects whose `in` is a line of parameters.
+//! `cargo run --package fuzz -- images FILE… | params FILE`: damages what the files hold for a minute or longer, from
+//! another seed each time. `params` takes a JSON list of objects whose `in` is a line of parameters.
 
 use std::{
     process::ExitCode,
@@ -9,8 +9,10 @@ use std::{
 use anyhow::{Result, bail};
 use report::{Mode, Reporter};
 
-/// How long one run damages.
+/// How long one run damages at least.
 const MINUTE: Duration = Duration::from_secs(60);
+/// And how many images.
+const IMAGES: u64 = 20_000;
 
 fn main() -> ExitCode {
     let report = Reporter::new(Mode::Human { terminal: false }, false);
@@ -41,7 +43,7 @@ fn run(report: &Reporter) -> Result<()> {
 
 fn images(files: &[String], seed: u64) -> Result<u64> {
     let images: Vec<_> = files.iter().map(fs_err::read).collect::<Result<_, _>>()?;
-    fuzz::images::run(&images, seed, MINUTE)
+    fuzz::images::run(&images, seed, MINUTE, IMAGES)
 }
 
 fn params(file: &str, seed: u64) -> Result<u64> {

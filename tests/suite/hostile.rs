@@ -303,7 +303,7 @@ fn damage_to_images_of_others_is_survived() {
     {
         images.extend(made.then(|| fs_err::read(lab.path(name)).unwrap()));
     }
-    let rounds = fuzz::images::run(&images, 1, Duration::from_secs(2)).unwrap();
+    let rounds = fuzz::images::run(&images, 1, Duration::from_secs(2), 0).unwrap();
     assert!(images.is_empty() || rounds > 0);
 }
 

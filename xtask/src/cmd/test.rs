@@ -7,7 +7,9 @@ use xshell::cmd;
 
 use crate::cli::Cli;
 use crate::dev::{
-    codegen, gates, lint, reliability, shell,
+    codegen, gates, lint,
+    reliability::{self, Attack, ROWS},
+    shell,
     steps::{StepEnd, Steps},
 };
 use buildexec::ctx::Ctx;
@@ -35,6 +37,9 @@ pub struct TestArgs {
     /// Run only this step (repeatable).
     #[arg(long, value_name = "STEP")]
     pub only: Vec<String>,
+    /// Attack only for this row of docs/reliability.md (repeatable); the other rows stay as they are.
+    #[arg(long, value_name = "ROW", requires = "report", conflicts_with = "only")]
+    pub row: Vec<String>,
 }
 
 /// Runs every check, all of them even when one fails, and sums them up.
@@ -42,6 +47,9 @@ pub struct TestArgs {
 /// # Errors
 /// The kind of the first failure.
 pub fn run(ctx: &Ctx, args: &TestArgs) -> Result<()> {
+    if !args.row.is_empty() {
+        return attack(ctx, &args.row);
+    }
     let mut steps = Steps::new(ctx, &args.only);
     steps.step("tools", |ctx| tools(ctx, args.install));
     steps.step("fmt", lint::fmt);
@@ -67,6 +75,39 @@ pub fn run(ctx: &Ctx, args: &TestArgs) -> Result<()> {
         steps.step("fuzz-parameters", fuzz_parameters);
     }
     steps.finish()
+}
+
+/// Runs what tries these rows, each attack once.
+fn attack(ctx: &Ctx, rows: &[String]) -> Result<()> {
+    let find = |name: &String| {
+        ROWS.iter().find(|row| row.name == name).ok_or_else(|| {
+            let names: Vec<&str> = ROWS.iter().map(|row| row.name).collect();
+            Failure::new(Kind::Usage, format!("no such row: `{name}`"))
+                .help(format!("the rows are: {}", names.join("; ")))
+        })
+    };
+    let mut steps = Steps::new(ctx, &[]);
+    let mut done: Vec<Attack> = Vec::new();
+    for row in rows.iter().map(find).collect::<Result<Vec<_>, _>>()? {
+        if done.contains(&row.attack) {
+            continue;
+        }
+        done.push(row.attack);
+        steps.step(row.name, |ctx| match row.attack {
+            Attack::Test(tests) => suite(ctx, tests),
+            Attack::Images => fuzz_images(ctx, true),
+            Attack::PowerCuts => boots(ctx, &["--torture", "100"], true),
+            Attack::Disks => boots(ctx, &["--disks"], true),
+        });
+    }
+    steps.finish()
+}
+
+/// Tests of the suite, with all their cases.
+fn suite(ctx: &Ctx, tests: &str) -> Result<StepEnd> {
+    let sh = shell(ctx)?;
+    let test = cmd!(sh, "cargo test --locked --package xtask --test suite -- {tests} --show-output");
+    run_and_report(ctx, test.env("MEDIA_LONG", "1"), true, "a test failed")
 }
 
 /// All scenarios, or those that a change is likely to break.
@@ -95,12 +136,7 @@ fn cargo_test(ctx: &Ctx, args: &TestArgs) -> Result<StepEnd> {
 }
 
 /// Runs a command whose lines are rows of the report, when one is wanted.
-fn run_and_report(
-    ctx: &Ctx,
-    command: xshell::Cmd<'_>,
-    report: bool,
-    failed: &'static str,
-) -> Result<StepEnd> {
+fn run_and_report(ctx: &Ctx, command: xshell::Cmd<'_>, report: bool, failed: &'static str) -> Result<StepEnd> {
     if !report {
         command.run().explain(Kind::Command, || failed.to_owned())?;
         return Ok(StepEnd::Passed);
@@ -111,11 +147,7 @@ fn run_and_report(
     ctx.report.note(String::from_utf8_lossy(&output.stderr));
     // Also of a run that failed, the rows are true.
     reliability::take(ctx, &said)?;
-    if output.status.success() {
-        Ok(StepEnd::Passed)
-    } else {
-        Err(Failure::new(Kind::Command, failed).into())
-    }
+    if output.status.success() { Ok(StepEnd::Passed) } else { Err(Failure::new(Kind::Command, failed).into()) }
 }
 
 /// Runs another command as a person would call it.
@@ -126,9 +158,11 @@ fn xtask(ctx: &Ctx, words: &[&str]) -> Result<StepEnd> {
 
 /// Boots that are rows of the report.
 fn boots(ctx: &Ctx, words: &[&str], report: bool) -> Result<StepEnd> {
-    let sh = shell(ctx)?;
-    let exe = std::env::current_exe()?;
-    run_and_report(ctx, cmd!(sh, "{exe} vm test {SMOKE} {words...}"), report, "a boot failed")
+    let report = report.then_some("--report");
+    xtask(
+        ctx,
+        &["vm", "test", SMOKE].into_iter().chain(words.iter().copied()).chain(report).collect::<Vec<_>>(),
+    )
 }
 
 /// A minute of damage to what was just built.

@@ -4,6 +4,7 @@ use anyhow::Result;
 use camino::Utf8PathBuf;
 
 use super::{build::Selection, dist as build};
+use crate::dev::reliability;
 use buildexec::ctx::Ctx;
 use failure::{Failure, Kind};
 use mediabuild::workspace::load;
@@ -13,7 +14,7 @@ use vmlab::{
     dist,
     machines::{self, Home},
     run::{self, BootMedium, Wish},
-    scenario::{FinishedScenario, Outcome, Samples, disk_count},
+    scenario::{FinishedScenario, Samples},
     test,
 };
 use vmspec::{
@@ -112,6 +113,9 @@ struct VmTestArgs {
     /// Boot with each kind of disk that is not blank: `autoformat` must change nothing of it.
     #[arg(long, conflicts_with_all = ["scenarios", "long", "torture"])]
     disks: bool,
+    /// Write how many cases there were, and how many held, to docs/reliability.md.
+    #[arg(long)]
+    report: bool,
     /// List the scenarios without booting.
     #[arg(long)]
     list: bool,
@@ -226,23 +230,25 @@ fn run_test(ctx: &Ctx, args: &VmTestArgs) -> Result<()> {
         ctx.report.out_json(&done);
     } else {
         ctx.report.out(&test::summary(&done));
-        tell(ctx, args, &done);
     }
+    report(ctx, args, &done)?;
     test::judge(&done, strict)
 }
 
-/// A row of docs/reliability.md. What failed held up to an unknown number, so it counts as nothing.
-fn tell(ctx: &Ctx, args: &VmTestArgs, done: &[FinishedScenario]) {
-    let (what, each) = match args.torture {
-        Some(cuts) => ("power cuts", usize::try_from(cuts).unwrap_or(usize::MAX)),
-        None if args.disks => ("disks", disk_count()),
-        None => return,
+/// A row of docs/reliability.md.
+fn report(ctx: &Ctx, args: &VmTestArgs, done: &[FinishedScenario]) -> Result<()> {
+    let what = match args.torture {
+        Some(_) => "power cuts",
+        None if args.disks => "disks",
+        None => return Ok(()),
     };
-    let tried = done.iter().filter(|d| !matches!(d.outcome, Outcome::Skipped { .. })).count();
-    let held = done.iter().filter(|d| matches!(d.outcome, Outcome::Passed { .. })).count();
-    if tried > 0 {
-        ctx.report.out(&format!("reliability: {what}: {} tried, {} held", tried * each, held * each));
+    let sum = |of: fn(&FinishedScenario) -> u64| done.iter().map(of).sum::<u64>();
+    let (tried, held) = (sum(|d| d.cases.tried), sum(|d| d.cases.held));
+    let line = format!("reliability: {what}: {tried} tried, {held} held");
+    if tried > 0 && !ctx.globals.json {
+        ctx.report.out(&line);
     }
+    if args.report && tried > 0 { reliability::take(ctx, &line) } else { Ok(()) }
 }
 
 fn list_scenarios(ctx: &Ctx) -> Result<()> {
