@@ -104,15 +104,11 @@ const DAMAGE: &[(&str, Damage)] = &[
     ("an output cannot be read", |_, out| mode(out, 0)),
 ];
 
-/// The entries of the store, each with its first output.
-fn entries(repo: &Repo) -> Vec<(Utf8PathBuf, Utf8PathBuf)> {
-    let store = repo.path("target/media/store");
-    let of = |name: &String| {
-        let dir = store.join(name);
-        let mut outputs = repo.names(&format!("target/media/store/{name}/out"));
-        (dir.clone(), dir.join("out").join(outputs.remove(0)))
-    };
-    repo.names("target/media/store").iter().map(of).collect()
+/// The entry of `stage` that has this output, which `dist/` is made of: no other is read, and damage to it noticed.
+fn entry(repo: &Repo, stage: &str, output: &str) -> (Utf8PathBuf, Utf8PathBuf) {
+    let found = repo.entries(stage).into_iter().find(|dir| dir.join("out").join(output).exists());
+    let dir = found.unwrap_or_else(|| panic!("no {stage} has {output}"));
+    (dir.clone(), dir.join("out").join(output))
 }
 
 #[test]
@@ -120,12 +116,16 @@ fn every_kind_of_damage_to_the_store_is_noticed_and_mended() {
     let Some(repo) = built() else { return };
     let before = repo.dist();
     let long = std::env::var("MEDIA_LONG").is_ok();
-    let stages: &[&str] = &["download", "iso", "script", "ipxe-package"];
+    let entries = [
+        ("download", "vmlinuz"),
+        ("iso", "linux-1-x86_64.iso"),
+        ("script", "boot.ipxe"),
+        ("ipxe-package", "undionly.kpxe"),
+    ];
     let (mut tried, mut broken) = (0, Vec::new());
     for (name, damage) in DAMAGE {
-        for stage in &stages[..if long { 4 } else { 1 }] {
-            let of = |dir: &Utf8Path| dir.file_name().unwrap().rsplit_once('-').unwrap().0 == *stage;
-            let (dir, out) = entries(&repo).into_iter().find(|(dir, _)| of(dir)).unwrap();
+        for (stage, output) in &entries[..if long { 4 } else { 1 }] {
+            let (dir, out) = entry(&repo, stage, output);
             damage(&dir, &out);
             // What dist/ needs anew, it reads out of the store.
             fs::remove_dir_all(repo.path("dist")).unwrap();

@@ -129,6 +129,33 @@ fn the_folder_of_a_failed_node_is_kept_when_asked_for() {
 }
 
 #[test]
+fn after_the_first_failure_nothing_starts_and_the_others_are_shown() {
+    let Some(repo) = built_and_changed() else { return };
+    if !can_build("linux", Engine::Source) {
+        return;
+    }
+    super::source_engine::pin(&repo, &[("src/Makefile", "all:\n")]);
+    // Both start from nothing; each waits for the other, so that both are under way when they fail.
+    repo.xtask(&["gc", "--all"]).assert().success();
+    let wait = |own: &str, other: &str| {
+        let here = repo.root();
+        format!("touch {here}/{own}; until [ -e {here}/{other} ]; do sleep 0.01; done; exit 1")
+    };
+    packages::replace(&repo, "grub-common", &wait("grub", "make"));
+    repo.program("make", &wait("make", "grub"));
+    let args =
+        ["-q", "dist", "linux", "--engine", "source", "--artifacts", "artifacts", "--ipxe-repo", "ipxe"];
+    let output = repo.xtask(&[&args[..], &["-j4"]].concat()).assert().code(12);
+    let text = String::from_utf8(output.get_output().stderr.clone()).unwrap();
+    assert_eq!(text.matches("warning: also: ").count(), 1, "{text}");
+    for program in ["`grub-mkimage` exited with 1", "`make` exited with 1"] {
+        assert_eq!(text.matches(program).count(), 1, "{program} in {text}");
+    }
+    assert_eq!(repo.entries("iso"), [""; 0]);
+    repo.assert_clean();
+}
+
+#[test]
 fn an_entry_that_was_changed_is_noticed_and_made_again() {
     let Some(repo) = built_and_changed() else { return };
     repo.xtask(LINUX).assert().success();

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use mediaplan::config::Engine;
 
 use super::{
+    packages,
     repo::{LINUX, Repo, can_build},
     repository,
 };
@@ -139,27 +140,35 @@ error: media.toml has [..]
     assert!(said.contains("https://h/k?…") && !said.contains("hunter"), "{said}");
 }
 
-/// Builds with files and folders of these names, and looks for what the overlay put into the ISO.
+/// The options that programs are given in a build with files and folders of these names, whose overlay is looked for in the
+/// ISO. In place of the repository's folder they have `ROOT`.
 #[cfg(unix)]
-fn builds_with(names: [&str; 4]) {
+fn options(names: [&str; 4]) -> BTreeSet<String> {
     let repo = Repo::with_linux();
     let [file, folder, header, artifacts] = names;
     repo.write(&format!("isofs/linux/root/{file}"), "x");
     repo.write(&format!("isofs/linux/root/{folder}/etc/passwd"), "ours");
     repo.write(&format!("bootscripts/config/{header}.h"), "\n");
+    let calls = repo.path("calls");
+    let record = format!("for word; do printf '%s\\n' \"$word\" >> {calls}; done");
+    let made = "while [ \"$1\" != -o ]; do shift; done; echo GRUB > \"$2\"";
+    packages::replace(&repo, "grub-common", &format!("{record}; {made}"));
     fs_err::rename(repo.path("artifacts"), repo.path(artifacts)).unwrap();
     let dir = format!("--artifacts={artifacts}");
     repo.xtask(&["-q", "dist", "linux", "--engine", "prebuilt", &dir]).assert().success();
     let iso = bootiso::Iso::open(&repo.path("dist/linux/linux-1-x86_64.iso")).unwrap();
     let passwd = iso.walk().unwrap().into_iter().find(|e| e.path.ends_with("/etc/passwd")).unwrap();
     assert_eq!((passwd.path.as_str(), passwd.size), (format!("/{folder}/etc/passwd").as_str(), 4));
+    let calls = repo.read("calls").replace(repo.root().as_str(), "ROOT");
+    calls.lines().filter(|word| word.starts_with('-')).map(str::to_owned).collect()
 }
 
 #[cfg(unix)]
 #[test]
 fn names_of_files_are_no_options() {
     if can_build("linux", Engine::Prebuilt) {
-        builds_with(["file", "folder", "header", "elsewhere"]);
-        builds_with(["--help", "x=", "-header", "-rf"]);
+        let plain = options(["file", "folder", "header", "elsewhere"]);
+        assert!(plain.contains("-o"), "{plain:?}");
+        assert_eq!(options(["--help", "x=", "-header", "-rf"]), plain);
     }
 }

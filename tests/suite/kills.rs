@@ -52,9 +52,20 @@ fn what_a_killed_run_started_dies_with_it() {
     repo.assert_clean();
 }
 
+/// GRUB's program as one that is slow, and whose child writes for a while after it has ended. Another text each time, so
+/// that it is run each time.
+fn slow(repo: &Repo, number: u32) {
+    let script = format!(
+        "(for i in $(seq 100); do date > \"$PWD/$i\"; sleep 0.002; done) & sleep 0.05
+         while [ \"$1\" != -o ]; do shift; done; echo GRUB {number} > \"$2\"; wait"
+    );
+    packages::replace(repo, "grub-common", &script);
+}
+
 /// Kills a run at one of many moments, and says what was not as it should be afterwards.
 fn case(repo: &Repo, number: u32, moment: Duration) -> Option<String> {
     repo.edit("media.toml", &format!("\"n={}\"", number - 1), &format!("\"n={number}\""));
+    slow(repo, number);
     let child = start(repo);
     std::thread::sleep(moment);
     kill(child);
@@ -91,4 +102,31 @@ fn a_run_killed_at_any_moment_leaves_the_next_nothing_to_stumble_over() {
     let broken: Vec<_> = (1..=tries).filter_map(|n| case(&repo, n, moment(n))).collect();
     println!("reliability: kills: {tries} tried, {} held", tries as usize - broken.len());
     assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+/// A child in a session of its own is beyond what a kill reaches.
+#[test]
+fn what_outlives_a_killed_run_for_a_while_disturbs_no_other_run() {
+    if !can_build("linux", Engine::Prebuilt) {
+        return;
+    }
+    let repo = Repo::with_linux();
+    let (pids, lock) = (repo.path("pids"), repo.read("media.lock"));
+    let writes = "for i in $(seq 60); do mkdir -p $PWD/more; date > $PWD/more/$i; sleep 0.005; done";
+    packages::replace(
+        &repo,
+        "grub-common",
+        &format!("setsid sh -c 'echo $$ >> {pids}; {writes}' & echo $$ >> {pids}; wait"),
+    );
+    let child = start(&repo);
+    let pids = lines(&pids, 2);
+    kill(child);
+    repo.write("media.lock", lock);
+    repo.xtask(LINUX).assert().success().stderr_eq("");
+    repo.run_in("dist/linux", "sha256sum", &["-c", "--quiet", "SHA256SUMS"]);
+    for pid in &pids {
+        until("the end of a child", || (!runs(pid)).then_some(()));
+    }
+    repo.xtask(LINUX).assert().success().stderr_eq("");
+    repo.assert_clean();
 }

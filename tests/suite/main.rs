@@ -23,6 +23,8 @@ mod fixtures;
 mod harness;
 mod hiding;
 mod hostile;
+#[cfg(unix)]
+mod hostile_config;
 mod injection;
 mod iso;
 mod iso_cli;

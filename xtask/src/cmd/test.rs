@@ -136,7 +136,12 @@ fn cargo_test(ctx: &Ctx, args: &TestArgs) -> Result<StepEnd> {
 }
 
 /// Runs a command whose lines are rows of the report, when one is wanted.
-fn run_and_report(ctx: &Ctx, command: xshell::Cmd<'_>, report: bool, failed: &'static str) -> Result<StepEnd> {
+fn run_and_report(
+    ctx: &Ctx,
+    command: xshell::Cmd<'_>,
+    report: bool,
+    failed: &'static str,
+) -> Result<StepEnd> {
     if !report {
         command.run().explain(Kind::Command, || failed.to_owned())?;
         return Ok(StepEnd::Passed);
@@ -147,7 +152,11 @@ fn run_and_report(ctx: &Ctx, command: xshell::Cmd<'_>, report: bool, failed: &'s
     ctx.report.note(String::from_utf8_lossy(&output.stderr));
     // Also of a run that failed, the rows are true.
     reliability::take(ctx, &said)?;
-    if output.status.success() { Ok(StepEnd::Passed) } else { Err(Failure::new(Kind::Command, failed).into()) }
+    if output.status.success() {
+        Ok(StepEnd::Passed)
+    } else {
+        Err(Failure::new(Kind::Command, failed).into())
+    }
 }
 
 /// Runs another command as a person would call it.

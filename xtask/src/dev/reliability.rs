@@ -155,6 +155,8 @@ fn written(document: &str) -> BTreeMap<String, Count> {
         let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
         let [name, _, tried, held, when, ..] = cells[..] else { return None };
         let (tried, held) = (tried.parse().ok()?, held.parse().ok()?);
+        // A table without that column has its note there.
+        let when = if when.contains(" at ") { when } else { "" };
         Some((name.to_owned(), Count { tried, held, when: when.to_owned() }))
     };
     document.lines().filter_map(row).collect()

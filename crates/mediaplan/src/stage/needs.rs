@@ -49,8 +49,7 @@ const PACKAGES: &[(&str, &str)] = &[
 const COMPILER: &[&str] = &["cargo", "rustc", "gcc"];
 const SOURCE: &[&str] = &["git", "make", "gcc", "ld", "perl", "/usr/include/lzma.h"];
 /// A disk is looked at after each power cut.
-const BOOT: &[&str] =
-    &["qemu-system-x86_64", "/usr/share/ovmf/OVMF.fd", "dnsmasq", "ip", "e2fsck"];
+const BOOT: &[&str] = &["qemu-system-x86_64", "/usr/share/ovmf/OVMF.fd", "dnsmasq", "ip", "e2fsck"];
 const PAIR: &[&str] = &["faketime", "/usr/share/i18n/locales/de_DE"];
 /// What tests build images of others with, and hold our servers' configurations against.
 const TEST: &[&str] = &[
