@@ -1,11 +1,14 @@
 //! What every row works with: this program as it was just built, folders, a clock, and a repository of its own.
 
-use std::time::{Duration, Instant};
+use std::{
+    cell::OnceCell,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, Result, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::Args;
+use crate::{Args, rows::BothWays};
 use buildexec::{
     ctx::Ctx,
     run::{Exit, Streams},
@@ -16,7 +19,8 @@ use buildplan::Cmd;
 /// The size of an image that carries a system: what RancherOS's has.
 pub(crate) const IMAGE: u64 = 170_000_000;
 /// Packages of Debian and Ubuntu with what this program is measured beside.
-const ALTERNATIVES: [&str; 5] = ["curl", "grub-common", "mtools", "nginx-light", "xorriso"];
+const ALTERNATIVES: [&str; 7] =
+    ["curl", "grub-common", "mtools", "nginx-light", "qemu-system-x86", "xorriso", "xz-utils"];
 /// How often a child is looked at. A no-op takes 20 ms, so the runner's own pace would be too slow.
 const TICK: Duration = Duration::from_micros(200);
 
@@ -30,6 +34,8 @@ pub(crate) struct Lab {
     pub(crate) quick: bool,
     /// A clone of iPXE's repository.
     pub(crate) ipxe_repo: Option<Utf8PathBuf>,
+    /// iPXE as several rows work with it.
+    pub(crate) ipxe: OnceCell<BothWays>,
     folder: tempfile::TempDir,
 }
 
@@ -49,7 +55,7 @@ impl Lab {
         ensure!(xtask.is_file(), "cargo left no {xtask}");
         let folder = ctx.temporary("bench-")?;
         let ipxe_repo = args.ipxe_repo.clone().map(|path| ctx.absolute(path)).transpose()?;
-        Ok(Self { ctx, xtask, quick: args.quick, ipxe_repo, folder })
+        Ok(Self { ctx, xtask, quick: args.quick, ipxe_repo, ipxe: OnceCell::new(), folder })
     }
 
     /// Installs what this program is measured beside.
@@ -135,11 +141,17 @@ impl Lab {
     /// # Errors
     /// When it cannot be built.
     pub(crate) fn smoke(&self) -> Result<Utf8PathBuf> {
-        let root = &self.ctx.root;
-        self.ctx
-            .runner
-            .run(&self.xtask(root, "build the profile smoke").args(["dist", "smoke", "--quiet"]))?;
-        Ok(self.ctx.dist.join("smoke"))
+        self.built("smoke")
+    }
+
+    /// Builds a profile of this repository, and says where it is.
+    ///
+    /// # Errors
+    /// When it cannot be built.
+    pub(crate) fn built(&self, profile: &str) -> Result<Utf8PathBuf> {
+        let dist = self.xtask(&self.ctx.root, &format!("build the profile {profile}"));
+        self.ctx.runner.run(&dist.args(["dist", profile, "--quiet"]).deadline(Duration::from_secs(3600)))?;
+        Ok(self.ctx.dist.join(profile))
     }
 
     /// A repository of its own with these profiles, the store of this one and nothing else of it: what is measured

@@ -20,6 +20,7 @@ use buildexec::ctx::{Ctx, Env, Globals};
 use failure::{Failure, Kind};
 use history::History;
 use lab::Lab;
+use rows::Row;
 use series::RowResult;
 
 /// Measures this program beside what a user would pick instead.
@@ -82,19 +83,7 @@ fn run(ctx: &Ctx, args: &Args) -> Result<()> {
     if args.install {
         lab.install()?;
     }
-    let mut lines: Vec<RowResult> = Vec::new();
-    for row in chosen {
-        ctx.check_interrupt()?;
-        ctx.report.note(format!("{}. {}: {}", row.number, row.name, row.about));
-        match (row.run)(&lab) {
-            Ok(measured) => lines.extend(measured),
-            // A machine that lacks one alternative can still measure the other rows.
-            Err(e) if failure::kind_of(&e) == Some(Kind::MissingTool) => {
-                ctx.report.warn(format!("{}: {e:#}", row.name))
-            }
-            Err(e) => return Err(e),
-        }
-    }
+    let (lines, failed) = measure(ctx, &lab, &chosen)?;
     if args.check {
         history.worse(&lines).into_iter().for_each(|text| ctx.report.warn(text));
     }
@@ -107,7 +96,33 @@ fn run(ctx: &Ctx, args: &Args) -> Result<()> {
         history.record(machine::describe(ctx), lines);
         history.write(&ctx.root)?;
     }
-    Ok(())
+    if failed.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::new(Kind::Command, format!("rows that could not be measured: {}", failed.join(", ")))
+        .help("the reasons stand above; run those rows again by name")
+        .into())
+}
+
+/// What the rows gave, and the names of those that failed. A row that fails, or lacks an alternative on this machine, leaves
+/// the others alone.
+fn measure(ctx: &Ctx, lab: &Lab, rows: &[&Row]) -> Result<(Vec<RowResult>, Vec<&'static str>)> {
+    let (mut lines, mut failed) = (Vec::new(), Vec::new());
+    for row in rows {
+        ctx.check_interrupt()?;
+        ctx.report.note(format!("{}. {}: {}", row.number, row.name, row.about));
+        match (row.run)(lab) {
+            Ok(measured) => lines.extend(measured),
+            Err(e) if failure::kind_of(&e) == Some(Kind::Interrupted) => return Err(e),
+            Err(e) => {
+                ctx.report.warn(format!("{}: {e:#}", row.name));
+                if failure::kind_of(&e) != Some(Kind::MissingTool) {
+                    failed.push(row.name);
+                }
+            }
+        }
+    }
+    Ok((lines, failed))
 }
 
 /// A row that cannot be measured here, and what it needs.

@@ -1,5 +1,6 @@
 //! The rows: what is measured, one function each.
 
+mod boot;
 mod build;
 mod dist;
 mod download;
@@ -11,6 +12,7 @@ mod profiles;
 mod serve;
 
 use anyhow::Result;
+pub(crate) use ipxe::BothWays;
 
 use crate::{lab::Lab, series::RowResult};
 use failure::{Failure, Kind};
@@ -45,6 +47,13 @@ pub(crate) const ROWS: &[Row] = &[
         about: "another boot script, iPXE from source",
         slow: true,
         run: ipxe::script,
+    },
+    Row {
+        number: 3,
+        name: "near-commit",
+        about: "another commit of iPXE, from source",
+        slow: true,
+        run: ipxe::near,
     },
     Row { number: 4, name: "no-op", about: "`dist` when nothing changed", slow: false, run: dist::no_op },
     Row {
@@ -88,6 +97,13 @@ pub(crate) const ROWS: &[Row] = &[
         about: "bytes of an ISO that are not its payload",
         slow: false,
         run: image::size,
+    },
+    Row {
+        number: 11,
+        name: "power-on",
+        about: "a machine from power-on to the guest's words",
+        slow: true,
+        run: boot::run,
     },
     Row {
         number: 12,
