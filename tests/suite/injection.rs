@@ -34,6 +34,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("\"ssh-keygen\"", "words of ours and an absolute path"),
     ("\"unshare\"", "words of ours, addresses and absolute paths behind their options"),
     ("\"tar\"", "the name of a folder stands behind `--`"),
+    ("\"unshare\"", "words of ours, the README's and absolute paths"),
     ("\"usr/bin/grub-mkimage\"", "words of ours and absolute paths"),
     ("\"usr/bin/mksquashfs\"", "words of ours and absolute paths"),
     ("&host.program", "QEMU: values stand behind their options, with commas doubled"),

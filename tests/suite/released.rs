@@ -311,11 +311,25 @@ fn any_kernel_and_initrd_out_of_a_folder_become_media() {
     }
     let repo = Repo::with_tools();
     repo.write("artifacts/vmlinuz", "a kernel\n");
-    repo.write("artifacts/initrd", "an initrd\n");
     // Without it, `fetch` would want the sources of iPXE as well.
     repo.edit("media.toml", "version = \"1\"\nengine = \"source\"", "version = \"1\"\nengine = \"prebuilt\"");
     let record = ["-q", "--offline", "fetch", "--update", "linux", "--artifacts", "artifacts"];
+    repo.xtask(&record).assert().code(7).stdout_eq("").stderr_eq(snapbox::str![[r#"
+error: no source gave initrd
+  because: no such file: [ROOT]/artifacts/initrd
+  help: give a folder that holds the file with --artifacts DIR
+
+"#]]);
+    repo.write("artifacts/initrd", "an initrd\n");
     repo.xtask(&record).assert().success();
+    std::fs::remove_file(repo.path("artifacts/initrd")).unwrap();
+    repo.xtask(LINUX).assert().code(7).stdout_eq("").stderr_eq(snapbox::str![[r#"
+error: no source gave initrd
+  because: [ROOT]/artifacts/initrd: no such file
+  help: give a folder that holds the file with --artifacts DIR
+
+"#]]);
+    repo.write("artifacts/initrd", "an initrd\n");
     assert!(
         repo.read("media.lock").contains("vouched-by = \"the person who put it into the folder artifacts\"")
     );

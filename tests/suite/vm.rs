@@ -138,6 +138,40 @@ fn a_machine_that_boots_from_the_network_finds_the_server_and_ctrl_c_leaves_noth
     assert_eq!(left, ["keep"]);
 }
 
+/// The keeper is killed with the run, as when the system ends a whole session: nothing is left to end QEMU.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_machine_that_a_killed_run_left_on_is_taken_back() {
+    use rustix::process::{Pid, Signal, kill_process};
+    let Some(lab) = tiny("hello\r\nmedia: done\r\n") else { return };
+    let mut run = xtask(&lab, &["run", "tiny", "--from", "cd"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(run.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.any(|l| l.ends_with("] media: done")));
+    // A run that stands still kills nothing when its keeper ends.
+    kill_process(Pid::from_child(&run), Signal::STOP).unwrap();
+    let keepers = fs::read_dir("/proc").unwrap().filter_map(Result::ok).filter_map(|process| {
+        let line = fs::read(process.path().join("cmdline")).ok()?;
+        let line = String::from_utf8_lossy(&line).into_owned();
+        let is_keeper = line.contains("__keep") && line.contains(lab.utf8("").as_str());
+        Pid::from_raw(process.file_name().to_str()?.parse().ok()?).filter(|_| is_keeper)
+    });
+    let keepers: Vec<_> = keepers.collect();
+    assert_eq!(keepers.len(), 1);
+    kill_process(keepers[0], Signal::KILL).unwrap();
+    run.kill().unwrap();
+    run.wait().unwrap();
+    assert!(somebody_uses(&lab.utf8("")));
+    let (_, listed, _) = output(&lab, &["ls", "--json"]);
+    assert!(listed.contains("\"running\": true"), "{listed}");
+    let (code, _, said) = output(&lab, &["run", "tiny", "--from", "cd", "--once"]);
+    assert!(code == Some(0) && said.contains("a killed run left it on"), "{code:?} {said}");
+    assert!(!somebody_uses(&lab.utf8("")));
+}
+
 #[test]
 fn a_reset_loop_ends_by_itself_and_a_picture_is_taken() {
     let Some(lab) = tiny("media: done\r\n") else { return };

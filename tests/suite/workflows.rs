@@ -33,9 +33,11 @@ fn every_step_is_an_action_or_one_command_of_ours() {
             if run.starts_with("cargo test") || run.starts_with("cargo run --locked --package benches ") {
                 continue;
             }
+            let run = run.strip_prefix("sudo --preserve-env env \"PATH=$PATH\" ").unwrap_or(run);
             let words = run.strip_prefix("cargo ").unwrap_or_else(|| panic!("{name}: {run}"));
-            // Variables stand for a profile or an engine.
+            // Variables stand for a profile, an engine or a release.
             let words = words.replace("\"$PROFILE\"", "smoke").replace("\"$ENGINE\"", "source");
+            let words = words.replace("\"$RELEASE\"", "trixie");
             let mut quoted = false;
             let words = words.split(|c| {
                 quoted ^= c == '"';

@@ -6,6 +6,7 @@ pub mod fetch;
 pub mod hash;
 pub mod host_inputs;
 pub mod keeper;
+pub mod leftovers;
 pub mod midstates;
 mod panics;
 pub mod run;

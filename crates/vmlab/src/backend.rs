@@ -10,7 +10,7 @@ use super::{
     session::{self, Session, make_disk},
     virtualbox::{self, Running, VirtualBox, preflight},
 };
-use buildexec::ctx::Ctx;
+use buildexec::{ctx::Ctx, leftovers};
 use vmspec::{
     Machine,
     boot::Want,
@@ -103,7 +103,11 @@ impl Backend {
     /// When it cannot be switched off.
     pub fn take_back(&self, ctx: &Ctx, name: &str, dir: &Utf8Path) -> Result<bool> {
         match self {
-            Self::Qemu(_) => Ok(false),
+            Self::Qemu(_) => {
+                let left = session::left_running(ctx, dir)?;
+                leftovers::end(ctx, &left)?;
+                Ok(!left.is_empty())
+            }
             Self::VirtualBox => {
                 let mut vm = VirtualBox::open(ctx, dir, name)?;
                 vm.host.hold(&vm.place)?;

@@ -8,11 +8,12 @@ use serde::Serialize;
 
 use super::{
     backend::{Backend, BackendChoice},
-    virtualbox::VirtualBox,
+    session,
+    virtualbox::{self, VirtualBox},
 };
-use buildexec::ctx::Ctx;
+use buildexec::{ctx::Ctx, leftovers};
 use buildplan::Cmd;
-use failure::{Failure, Kind};
+use failure::{Failure, Kind, kind_of};
 use report::table::bytes;
 use vmspec::quote::{self, Shell};
 
@@ -86,6 +87,39 @@ impl Home {
         Ok(all)
     }
 
+    /// Those in `homes`, and those that only VirtualBox knows, with what it says of them: one's folder may be gone. `profiles`
+    /// are looked for under whatever name.
+    ///
+    /// # Errors
+    /// When a folder cannot be read.
+    pub fn list(ctx: &Ctx, profiles: &[String]) -> Result<Vec<ListedMachine>> {
+        let mut homes = Self::all(ctx)?;
+        let names = homes.iter().map(Self::machine_name);
+        let names: Vec<String> = names.chain(profiles.iter().map(|p| vmspec::machine_name(p))).collect();
+        let known = match virtualbox::known(ctx, &names) {
+            Err(e) if kind_of(&e) == Some(Kind::MissingTool) => Vec::new(),
+            Err(e) => {
+                ctx.report.warn(format!("what VirtualBox knows is left out: {e:#}"));
+                Vec::new()
+            }
+            Ok(known) => known,
+        };
+        for (name, _) in &known {
+            let home = Self::of(ctx, vmspec::profile_of(name), BackendChoice::Virtualbox);
+            if !homes.contains(&home) {
+                homes.push(home);
+            }
+        }
+        homes.sort_by(|a, b| a.dir.cmp(&b.dir));
+        let runs = |home: &Self| -> Result<bool> {
+            match home.choice {
+                BackendChoice::Qemu => Ok(!session::left_running(ctx, &home.dir)?.is_empty()),
+                BackendChoice::Virtualbox => Ok(known.contains(&(home.machine_name(), true))),
+            }
+        };
+        homes.iter().map(|home| home.look(runs(home)?)).collect()
+    }
+
     /// What the machine is called on this host.
     #[must_use]
     pub fn machine_name(&self) -> String {
@@ -110,11 +144,8 @@ impl Home {
         }
     }
 
-    /// Looks at it.
-    ///
-    /// # Errors
-    /// When its folder cannot be read.
-    pub fn look(&self) -> Result<ListedMachine> {
+    /// Looks at it; `runs` is whether the back end runs it, also for nobody.
+    fn look(&self, runs: bool) -> Result<ListedMachine> {
         let mut total = 0;
         for file in files_in(&self.dir)? {
             total += on_disk(&fs_err::symlink_metadata(file)?);
@@ -122,7 +153,7 @@ impl Home {
         Ok(ListedMachine {
             profile: self.profile.clone(),
             backend: self.choice.name(),
-            running: self.dir.join(LOCK).exists() && self.hold().is_err(),
+            running: runs || self.dir.join(LOCK).exists() && self.hold().is_err(),
             bytes: total,
             folder: self.dir.clone(),
         })
@@ -153,8 +184,8 @@ impl Home {
     pub fn remove(&self, ctx: &Ctx) -> Result<Vec<String>> {
         let held = self.hold()?;
         match self.choice {
-            // All that it keeps are files.
-            BackendChoice::Qemu => {}
+            // All that it keeps are files, and what a killed run left running.
+            BackendChoice::Qemu => leftovers::end(ctx, &session::left_running(ctx, &self.dir)?)?,
             BackendChoice::Virtualbox => {
                 Backend::find(ctx, self.choice)?.forget(ctx, &self.machine_name(), &self.dir)?;
             }

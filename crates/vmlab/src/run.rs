@@ -103,6 +103,9 @@ pub fn run(ctx: &Ctx, profile: &Profile, wish: &Wish) -> Result<()> {
     let machine = machine(profile, &dist, &home, wish)?;
     // Before the ports are looked at: it may be our own machine that has them.
     let taken_back = backend.take_back(ctx, &machine.name, &home.dir)?;
+    if taken_back {
+        ctx.report.note(format!("{} was switched off: a killed run left it on", machine.name));
+    }
     free_ports(ctx, &machine, if taken_back { PORT_PATIENCE } else { Duration::ZERO })?;
     for old in ["timeline.jsonl", "qemu.log", "command.txt"] {
         _ = fs_err::remove_file(home.dir.join(old));

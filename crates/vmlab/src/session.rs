@@ -16,6 +16,7 @@ use super::{
     server::RunningServer,
 };
 use buildexec::ctx::Ctx;
+use buildexec::leftovers::{self, Leftover};
 use buildexec::run::Tail;
 use vmspec::{
     Machine,
@@ -331,6 +332,17 @@ pub fn make_disk(disk: &vmspec::Disk) -> Result<()> {
     }
     let file = fs_err::File::create(&disk.path)?;
     Ok(file.set_len(disk.size_mib << 20)?)
+}
+
+/// QEMUs that run the machine whose files are in `dir`. Where the machine is held, they are those of a killed run.
+///
+/// # Errors
+/// When running programs cannot be listed.
+pub fn left_running(ctx: &Ctx, dir: &Utf8Path) -> Result<Vec<Leftover>> {
+    let folder = format!("{dir}/");
+    // QEMU's options double commas.
+    let doubled = folder.replace(',', ",,");
+    leftovers::find(&ctx.runner, "qemu-system-", &[&folder, &doubled])
 }
 
 /// Finds QEMU and says what runs the guests.

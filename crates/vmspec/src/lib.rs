@@ -60,7 +60,8 @@ pub fn machine_name(profile: &str) -> String {
 }
 
 /// The profile whose machine is called `name`.
-pub(crate) fn profile_of(name: &str) -> &str {
+#[must_use]
+pub fn profile_of(name: &str) -> &str {
     name.strip_prefix(NAME_PREFIX).unwrap_or(name)
 }
 

@@ -7,7 +7,7 @@ use xshell::cmd;
 
 use crate::cli::Cli;
 use crate::dev::{
-    codegen, gates, lint,
+    codegen, distribution, gates, lint,
     reliability::{self, Attack, ROWS},
     shell,
     steps::{StepEnd, Steps},
@@ -40,6 +40,19 @@ pub struct TestArgs {
     /// Attack only for this row of docs/reliability.md (repeatable); the other rows stay as they are.
     #[arg(long, value_name = "ROW", requires = "report", conflicts_with = "only")]
     pub row: Vec<String>,
+    /// Run the README's commands in a new installation of this release instead: bookworm, trixie, noble or resolute.
+    /// Needs root, and debootstrap, which --install installs. What is not committed is left out; --only and --long
+    /// apply to the `test` in there.
+    #[arg(long, value_name = "RELEASE", conflicts_with = "report")]
+    pub distribution: Option<String>,
+}
+
+impl TestArgs {
+    /// What `test` is given in another release.
+    fn passed_on(&self) -> Vec<String> {
+        let only = self.only.iter().flat_map(|step| ["--only".to_owned(), step.clone()]);
+        only.chain(self.long.then(|| "--long".to_owned())).collect()
+    }
 }
 
 /// Runs every check, all of them even when one fails, and sums them up.
@@ -49,6 +62,9 @@ pub struct TestArgs {
 pub fn run(ctx: &Ctx, args: &TestArgs) -> Result<()> {
     if !args.row.is_empty() {
         return attack(ctx, &args.row);
+    }
+    if let Some(release) = &args.distribution {
+        return distribution::run(ctx, release, &args.passed_on(), args.install);
     }
     let mut steps = Steps::new(ctx, &args.only);
     steps.step("tools", |ctx| tools(ctx, args.install));

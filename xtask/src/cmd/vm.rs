@@ -284,7 +284,9 @@ fn samples(ctx: &Ctx, profile: &Profile) -> Result<Samples> {
 }
 
 fn list(ctx: &Ctx) -> Result<()> {
-    let listed = Home::all(ctx)?.iter().map(Home::look).collect::<Result<Vec<_>>>()?;
+    // A configuration with an error hides no machine that has a folder.
+    let profiles = load::load(ctx).map(|l| l.config.profiles().map(|p| p.name.clone()).collect::<Vec<_>>());
+    let listed = Home::list(ctx, &profiles.unwrap_or_default())?;
     if ctx.globals.json {
         ctx.report.out_json(&listed);
     } else {

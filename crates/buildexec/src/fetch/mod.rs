@@ -141,7 +141,8 @@ fn none(ctx: &Ctx, spec: &FetchSpec, label: &str, said: &[(String, anyhow::Error
              --artifacts DIR",
         )
     } else {
-        Failure::new(Kind::Network, format!("no source gave {label}")).help(unreachable(ctx))
+        let has_url = spec.sources.iter().any(|s| matches!(s, FetchSource::Url(_)));
+        Failure::new(Kind::Network, format!("no source gave {label}")).help(unreachable(ctx, has_url))
     };
     match said.is_empty() {
         true => failure.into(),
@@ -154,9 +155,11 @@ fn is_gone(e: &anyhow::Error) -> bool {
     matches!(e.downcast_ref::<ureq::Error>(), Some(ureq::Error::StatusCode(404 | 410)))
 }
 
-/// The next step when no source has a file.
-pub fn unreachable(ctx: &Ctx) -> &'static str {
-    if ctx.globals.offline {
+/// The next step when no source has a file, some of which may be on the network.
+pub fn unreachable(ctx: &Ctx, has_url: bool) -> &'static str {
+    if !has_url {
+        "give a folder that holds the file with --artifacts DIR"
+    } else if ctx.globals.offline {
         "run it once without --offline, or give a folder that holds the file with --artifacts DIR"
     } else {
         "check the network, or give a folder that holds the file with --artifacts DIR"
@@ -173,7 +176,7 @@ fn name(source: &FetchSource) -> String {
 /// Copies a file of this machine, and hashes it meanwhile.
 fn local(want: &Bounds, from: &Utf8Path, to: &Utf8Path) -> Result<()> {
     // Not there is not broken: the next source may have it.
-    let absent = |e| Failure::new(Kind::Network, "not in this folder").source(e);
+    let absent = |_| Failure::new(Kind::Network, "no such file");
     let meta = fs_err::metadata(from).map_err(absent)?;
     anyhow::ensure!(meta.is_file(), "{from} is not a file");
     let copied = hash::copy(from, to, SumsHasher::sha256()).and_then(|sums| want.check(&sums));

@@ -92,7 +92,8 @@ fn get(
     if let Some(dir) = artifacts.filter(|dir| dir.join(&released.name).is_file()) {
         return Ok((dir.join(&released.name), ReleaseOrigin::Folder(dir.to_owned())));
     }
-    let mut said = Vec::new();
+    let mut said: Vec<String> =
+        artifacts.map(|dir| format!("no such file: {}", dir.join(&released.name))).into_iter().collect();
     for url in &released.urls {
         if ctx.globals.offline {
             said.push(format!("{}: not tried, because of --offline", shown_url(url)));
@@ -105,8 +106,8 @@ fn get(
             Err(e) => said.push(format!("{}: {e:#}", shown_url(url))),
         }
     }
-    let failure =
-        Failure::new(Kind::Network, format!("no source gave {}", released.name)).help(unreachable(ctx));
+    let failure = Failure::new(Kind::Network, format!("no source gave {}", released.name))
+        .help(unreachable(ctx, !released.urls.is_empty()));
     Err(match said.is_empty() {
         true => failure.into(),
         false => failure.source(anyhow::anyhow!(said.join("\n"))).into(),

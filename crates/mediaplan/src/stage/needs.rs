@@ -14,11 +14,14 @@ pub struct Need {
 
 /// The keys of Debian's archive, as its package installs them.
 pub const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+/// The keys of Ubuntu's archive, as its package installs them.
+pub const UBUNTU_KEYRING: &str = "/usr/share/keyrings/ubuntu-archive-keyring.gpg";
 /// Programs and files by package.
 const PACKAGES: &[(&str, &str)] = &[
     ("gpgv", "gpgv"),
     (KEYRING, "debian-archive-keyring"),
-    ("/usr/share/keyrings/ubuntu-archive-keyring.gpg", "ubuntu-keyring"),
+    (UBUNTU_KEYRING, "ubuntu-keyring"),
+    ("debootstrap", "debootstrap"),
     ("xorriso", "xorriso"),
     ("git", "git"),
     ("make", "make"),
@@ -85,6 +88,12 @@ pub fn roots() -> Vec<Need> {
 #[must_use]
 pub fn update(keyring: &str) -> Vec<Need> {
     needs(&[&["gpgv", keyring]])
+}
+
+/// What installs another release, whose index is signed with a key in the file `keyring`.
+#[must_use]
+pub fn installation(keyring: &str) -> Vec<Need> {
+    needs(&[&["debootstrap", keyring, "git"]])
 }
 
 /// What booting needs.

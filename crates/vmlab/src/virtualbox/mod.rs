@@ -24,7 +24,7 @@ use vmspec::{
         Todo,
         info::Info,
         outcome::{ACCESS_DENIED, OBJECT_NOT_FOUND},
-        records,
+        records::{self, Registered},
         state::StateQuery,
     },
 };
@@ -89,6 +89,32 @@ pub fn dry_removal(ctx: &Ctx, base: &Utf8Path, name: &str) -> Result<Todo> {
     let mut vm = VirtualBox::open(ctx, base, name)?;
     let state = vm.state(&mut Vec::new())?;
     Ok(Todo { steps: planner::remove(&vm.place, &state), ..Todo::default() })
+}
+
+/// The machines of this repository that VirtualBox knows, whether or not they have a folder, and whether each runs.
+/// `names` are those that they may have got; a person may have renamed one.
+///
+/// # Errors
+/// When VirtualBox is not installed, or VBoxManage fails.
+pub fn known(ctx: &Ctx, names: &[String]) -> Result<Vec<(String, bool)>> {
+    let mut vm = VirtualBox::open(ctx, &ctx.work, "")?;
+    let [all, running] = ["vms", "runningvms"].map(|list| {
+        let cmd = vm.place.manage("ask VirtualBox which machines it has").args(["list", list]);
+        vm.ask(StateQuery::Machines, &cmd).map(|text| records::machines(&text))
+    });
+    Ok(ours(ctx.root.as_str(), names, &all?, &running?))
+}
+
+fn ours(root: &str, names: &[String], all: &[Registered], running: &[Registered]) -> Vec<(String, bool)> {
+    let mut found: Vec<(String, bool)> = Vec::new();
+    for name in names.iter().chain(all.iter().map(|r| &r.name)) {
+        let uuid = planner::machine_uuid(root, name);
+        let is_in = |list: &[Registered]| list.iter().any(|r| r.uuid == uuid);
+        if is_in(all) && !found.iter().any(|(known, _)| known == name) {
+            found.push((name.clone(), is_in(running)));
+        }
+    }
+    found
 }
 
 /// What a host where VirtualBox cannot be asked would have to do: as if it had just been installed.
@@ -297,7 +323,7 @@ impl<H: ManageHost> VirtualBox<H> {
         for (look, cmd) in planner::looks(&self.place, machine) {
             state.take(look, &self.ask(look, &cmd)?);
         }
-        if state.registered(&self.place.uuid).is_some_and(records::Registered::is_accessible) {
+        if state.registered(&self.place.uuid).is_some_and(Registered::is_accessible) {
             for (look, cmd) in planner::look_at_machine(&self.place) {
                 state.take(look, &self.ask(look, &cmd)?);
             }
@@ -378,5 +404,27 @@ fn failed(why: &str, fault: &ManageError) -> anyhow::Error {
     match fault.help() {
         Some(help) => failure.help(help).into(),
         None => failure.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_is_ours_by_its_uuid_whatever_it_is_called_now() {
+        let uuid = |profile| planner::machine_uuid("/r", &format!("media-{profile}"));
+        let machine = |name: &str, uuid: String| Registered { name: name.to_owned(), uuid };
+        let all = [
+            machine("media-gone-from-media.toml", uuid("gone-from-media.toml")),
+            machine("<inaccessible>", uuid("smoke")),
+            machine("renamed", uuid("docker")),
+            machine("media-linux", "00000000-1111-4222-8333-444444444444".to_owned()),
+        ];
+        let names = ["smoke", "docker", "linux"].map(|p| format!("media-{p}"));
+        let found = ours("/r", &names, &all, &all[2..3]);
+        let expected =
+            [("media-smoke", false), ("media-docker", true), ("media-gone-from-media.toml", false)];
+        assert_eq!(found, expected.map(|(name, runs)| (name.to_owned(), runs)));
     }
 }

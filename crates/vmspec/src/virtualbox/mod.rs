@@ -152,7 +152,8 @@ impl Place {
     ///
     /// The deadline is far above the 10 seconds that a command was seen to take when the server of VirtualBox
     /// was just going away.
-    fn manage(&self, why: impl Into<String>) -> Cmd {
+    #[must_use]
+    pub fn manage(&self, why: impl Into<String>) -> Cmd {
         Cmd::new(&self.program, why).deadline(Duration::from_secs(120))
     }
 }

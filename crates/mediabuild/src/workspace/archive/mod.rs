@@ -254,7 +254,7 @@ impl Suite<'_> {
             }
         }
         Err(Failure::new(Kind::Network, format!("no mirror gave the {label}"))
-            .help(unreachable(self.ctx))
+            .help(unreachable(self.ctx, true))
             .source(anyhow!(said.join("\n")))
             .into())
     }
