@@ -168,6 +168,43 @@ fn grub_is_edited_through_variables_functions_submenus_and_other_files() {
 }
 
 #[test]
+fn grub_is_edited_behind_symbolic_links_and_below_blscfg() {
+    let lab = Lab::new();
+    let menu = "menuentry main { linux /vmlinuz m=1 }\nsource /entries/more.cfg\nset kernelopts='root=x ro'\nload_env\nblscfg\n";
+    let environment = "# GRUB Environment Block\nsaved_entry=a b\ntuned_params=isolcpus=1 nohz\n######";
+    let tree: [(&str, &[u8]); 4] = [
+        ("conf/menu.txt", menu.as_bytes()),
+        ("conf/d/more.cfg", b"menuentry more { linux /vmlinuz d=1 }\n"),
+        ("boot/grub/grubenv", environment.as_bytes()),
+        ("loader/entries/a.conf", b"title A\nlinux /vmlinuz\noptions $kernelopts rhgb $tuned_params\n"),
+    ];
+    fs_err::create_dir_all(lab.path("t/boot/grub")).unwrap();
+    let link = |target: &str, at: &str| buildexec::tree::link(target.as_ref(), &lab.utf8(at)).is_ok();
+    let linked = link("../../conf/menu.txt", "t/boot/grub/grub.cfg") && link("conf/d", "t/entries");
+    if !linked || !image(&lab, &tree, &[]) {
+        return;
+    }
+    let (state, left) = append(&lab);
+    let mut found = places(&state);
+    found.sort();
+    let expected = [
+        "/conf/d/more.cfg [more] d=1 word=1",
+        "/conf/menu.txt [$kernelopts] root=x ro",
+        "/conf/menu.txt [main] m=1 word=1",
+        "/loader/entries/a.conf [A] $kernelopts rhgb $tuned_params word=1",
+    ];
+    assert_eq!((found, left.len()), (expected.map(str::to_owned).to_vec(), 0), "{left:?}");
+    let (state, left) = delete(&lab, "ro");
+    assert!(places(&state).contains(&"/conf/menu.txt [$kernelopts] root=x".to_owned()) && left.is_empty());
+    let plan = |word: &str| {
+        kargs::plan(&Iso::open(&lab.utf8("x.iso")).unwrap(), &Edit::Delete(vec![word.to_owned()]), None)
+    };
+    let left: Vec<_> = plan("nohz").unwrap().unreached.into_iter().map(|u| u.file).collect();
+    assert_eq!(left, ["/boot/grub/grubenv"]);
+    assert!(plan("saved_entry").is_err(), "it is no argument of a kernel");
+}
+
+#[test]
 fn what_cannot_be_changed_is_named() {
     let lab = Lab::new();
     let unified = super::efi::program(&[(".linux", b"kernel"), (".cmdline", b"quiet root=x\0")]);

@@ -37,7 +37,10 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ),
     ("secret-scan", &["secret-scan dist/smoke"]),
     ("publish", &["publish --to release", "publish --to release --execute"]),
-    ("test", &["test --install", "test --only clippy", "test --long", "test --distribution trixie --only dist"]),
+    (
+        "test",
+        &["test --install", "test --only clippy", "test --long", "test --distribution trixie --only dist"],
+    ),
     ("ci matrix", &["ci matrix --for ci"]),
     ("ci relations", &["ci relations noble-main noble-universe  # unpacked Packages files of Ubuntu 24.04"]),
     ("ci cache-key", &["ci cache-key smoke --engine prebuilt"]),

@@ -206,7 +206,7 @@ fn write_file(ctx: &Ctx, iso: &Iso, entry: &Entry, path: &Utf8Path) -> Result<()
 
 fn chosen(iso: &Iso, path: Option<&str>) -> Result<Vec<Entry>> {
     let all = iso.walk()?;
-    let Some(path) = path else { return Ok(all) };
+    let Some(path) = path.filter(|path| !path.trim_matches('/').is_empty()) else { return Ok(all) };
     let top = iso.find(path)?.path;
     let below = format!("{top}/");
     Ok(all.into_iter().filter(|e| e.path == top || e.path.starts_with(&below)).collect())

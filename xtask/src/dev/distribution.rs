@@ -144,10 +144,12 @@ impl Installation<'_> {
         let keyring = format!("--keyring={}", release.keyring);
         let components = format!("--components={}", release.components);
         let options = ["--variant=minbase", "--force-check-gpg", &keyring, &components];
-        let cmd = alone(format!("install {}", release.suite))
-            .arg("debootstrap")
-            .args(options)
-            .args([release.suite, self.root.as_str(), release.mirror, release.script]);
+        let cmd = alone(format!("install {}", release.suite)).arg("debootstrap").args(options).args([
+            release.suite,
+            self.root.as_str(),
+            release.mirror,
+            release.script,
+        ]);
         self.logged(&cmd.deadline(INSTALL_LIMIT))?;
         self.prepare()?;
         let packages = "apt-get update && apt-get install --yes --no-install-recommends gcc libc6-dev";

@@ -7,7 +7,7 @@ use super::{
     Slot,
     config::{self, ArgsLine, FixedArgs, VariableValue},
     efi::{self, EfiProgram},
-    paths,
+    grub, paths,
     place::{ConfigFile, FilePlace, LengthField, Text, joined},
     unreached::{self, Unreached},
     words::ArgsReader,
@@ -19,6 +19,8 @@ use bootparams::Os;
 const LONGEST: u64 = 1 << 20;
 /// Loader files of one image, and files that they name.
 const MOST: usize = 512;
+/// What GRUB's `load_env` reads variables from.
+const ENVIRONMENT: &str = "/grubenv";
 /// Places with arguments in one file.
 const MOST_LINES: usize = 1024;
 
@@ -30,6 +32,8 @@ pub(super) struct Volume {
     pub(super) is_esp: bool,
     /// By path in lower case. Names that differ by case alone: which one a loader takes is not known here.
     pub(super) files: BTreeMap<String, Vec<(String, FilePlace)>>,
+    /// Other names of files, by way of symbolic links, which GRUB follows. Both in lower case.
+    links: BTreeMap<String, String>,
 }
 
 /// What an image contains.
@@ -144,7 +148,9 @@ fn volumes(iso: &Iso) -> Result<(Vec<Volume>, Vec<Unreached>)> {
     }
     let in_tree = entries.iter().filter(|e| e.kind == EntryKind::File && e.extents.len() == 1);
     let in_tree = in_tree.map(|e| (e.path.clone(), FilePlace::of_iso(e.extents[0], &records)));
-    let mut volumes = vec![Volume::new(String::new(), false, in_tree)];
+    let mut tree = Volume::new(String::new(), false, in_tree);
+    tree.links = paths::linked(&tree.files, &entries);
+    let mut volumes = vec![tree];
     let mut unreached = Vec::new();
     for image in fat_images(iso)? {
         let name =
@@ -202,7 +208,25 @@ impl Volume {
         for file in all {
             files.entry(file.0.to_lowercase()).or_default().push(file);
         }
-        Self { prefix, is_esp, files }
+        Self { prefix, is_esp, files, links: BTreeMap::new() }
+    }
+
+    /// The names by which `loader` can open files, and the files' own paths.
+    fn names(&self, loader: Loader) -> impl Iterator<Item = (&String, &String)> {
+        // ISOLINUX knows ISO 9660 alone, and FAT has no links.
+        let links = self.links.iter().filter(move |_| loader != Loader::Isolinux);
+        self.files.keys().map(|path| (path, path)).chain(links)
+    }
+
+    /// The paths of the files that a pattern of a name matches.
+    fn matching(&self, loader: Loader, pattern: &str) -> Vec<String> {
+        if pattern.contains(['*', '?']) {
+            let names = self.names(loader).filter(|(name, _)| paths::is_match(pattern, name));
+            return names.map(|(_, path)| path.clone()).collect();
+        }
+        let own = self.files.get_key_value(pattern).map(|(path, _)| path);
+        let linked = self.links.get(pattern).filter(|_| loader != Loader::Isolinux);
+        own.or(linked).into_iter().cloned().collect()
     }
 
     /// All files, with their names in the image.
@@ -219,6 +243,7 @@ fn loader_of(path: &str) -> Option<Loader> {
             Some(Loader::Isolinux)
         }
         "grub.cfg" | "loopback.cfg" => Some(Loader::Grub),
+        _ if path.ends_with(ENVIRONMENT) => Some(Loader::Grub),
         _ if folder.ends_with("/loader/entries") && name.ends_with(".conf") => Some(Loader::SystemdBoot),
         _ => None,
     }
@@ -236,8 +261,8 @@ impl Search<'_> {
     /// Notes the files that a loader looks for by name.
     fn roots(&mut self, loader: Loader) {
         for (volume, files) in self.volumes.iter().enumerate() {
-            for path in files.files.keys().filter(|p| loader_of(p) == Some(loader)) {
-                let folder = path.rsplit_once('/').map_or("", |(f, _)| f).to_owned();
+            for (name, path) in files.names(loader).filter(|(name, _)| loader_of(name) == Some(loader)) {
+                let folder = name.rsplit_once('/').map_or("", |(f, _)| f).to_owned();
                 self.todo.push(ReadTask { volume, path: path.clone(), folder, loader, has_common: false });
             }
         }
@@ -265,7 +290,10 @@ impl Search<'_> {
 
     fn read(&mut self, task: &ReadTask, path: &str, place: &FilePlace) -> Result<()> {
         let text = Text::decode(place.part(self.iso, 0, place.size)?);
-        let mut config = config::parse(task.loader, &text.text, task.has_common);
+        let mut config = match task.path.ends_with(ENVIRONMENT) {
+            true => grub::environment(&text.text),
+            false => config::parse(task.loader, &text.text, task.has_common),
+        };
         if config.lines.len() > MOST_LINES || config.values.len() > MOST_LINES || config.includes.len() > MOST
         {
             return Err(too_many());
@@ -292,8 +320,8 @@ impl Search<'_> {
             // The same file system first, and all others, since scripts search for theirs.
             for pattern in patterns {
                 for (volume, files) in self.volumes.iter().enumerate() {
-                    for path in paths::matching(&files.files, &pattern) {
-                        let (loader, has_common) = (from.loader, config.has_common);
+                    let (loader, has_common) = (from.loader, config.has_common);
+                    for path in files.matching(loader, &pattern) {
                         let folder = from.folder.clone();
                         self.todo.push(ReadTask { volume, path: path.clone(), folder, loader, has_common });
                     }
@@ -380,9 +408,9 @@ fn used(lines: &[ArgsLine], values: &[VariableValue]) -> BTreeSet<String> {
     names
 }
 
-/// Makes places of the values that GRUB's lines take their words from.
+/// Makes places of the values that GRUB's lines take their words from; those of its `blscfg` are systemd-boot's.
 fn take_values(files: &mut [ConfigFile]) {
-    let of_grub = |f: &&ConfigFile| f.loader == Loader::Grub;
+    let of_grub = |f: &&ConfigFile| f.loader != Loader::Isolinux;
     let lines: Vec<ArgsLine> = files.iter().filter(of_grub).flat_map(|f| f.config.lines.clone()).collect();
     let values: Vec<VariableValue> =
         files.iter().filter(of_grub).flat_map(|f| f.config.values.clone()).collect();

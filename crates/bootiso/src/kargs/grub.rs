@@ -55,6 +55,18 @@ pub(super) fn parse(text: &str) -> LoaderConfig {
     script.config
 }
 
+/// Reads an environment block, as `grub-editenv` writes it. Its values are known and not changed: GRUB writes there too.
+pub(super) fn environment(text: &str) -> LoaderConfig {
+    let mut config = LoaderConfig::default();
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        let Some(name) = name_of(line) else { continue };
+        let (name, text) = (name.to_owned(), line[name.len() + 1..].to_owned());
+        let uses = uses(&text).into_iter().map(|u| u.name).collect();
+        config.values.push(VariableValue { name, entry: String::new(), text, part: None, uses });
+    }
+    config
+}
+
 /// The commands, without the words of the shell's grammar in front of them.
 fn commands(text: &str) -> Vec<Vec<ConfigWord>> {
     let mut found = Vec::new();

@@ -3,10 +3,15 @@
 use std::collections::BTreeMap;
 
 use super::config::VariableValue;
-use crate::embed::Loader;
+use crate::{Entry, EntryKind, embed::Loader};
 
 /// Ways to read one path, by the values that its variables may have.
 const MOST: usize = 64;
+/// Links to links that are followed, as many as GRUB follows (`grub-core/fs/fshelp.c`).
+const MOST_LINKED: usize = 8;
+/// A link to a folder around itself gives names without an end.
+const MOST_NAMES: usize = 1 << 16;
+const LONGEST: usize = 1024;
 
 /// The paths that `path`, as a file in `folder` includes it, may mean: absolute, in lower case, with `*` for what is
 /// known at boot only. Nothing when that is all of it.
@@ -35,18 +40,43 @@ pub(super) fn patterns(
     Some(found)
 }
 
-/// The paths of `files` that a pattern matches.
-pub(super) fn matching<'f, T>(
-    files: &'f BTreeMap<String, T>,
-    pattern: &str,
-) -> impl Iterator<Item = &'f String> {
-    let literal = !pattern.contains(['*', '?', '[']);
-    let exact = files.get_key_value(pattern).map(|(k, _)| k).filter(|_| literal);
-    let others = files.keys().filter(move |_| !literal).filter({
-        let pattern = pattern.to_owned();
-        move |k| is_match(pattern.as_bytes(), k.as_bytes())
-    });
-    exact.into_iter().chain(others)
+/// The other names of `files` by way of the symbolic links among `entries`, in lower case. Links to folders give one to
+/// each file below, also to one that is a link itself.
+pub(super) fn linked<T>(files: &BTreeMap<String, T>, entries: &[Entry]) -> BTreeMap<String, String> {
+    let links: Vec<(String, String)> = entries
+        .iter()
+        .filter_map(|entry| {
+            let EntryKind::Link(target) = &entry.kind else { return None };
+            let path = entry.path.to_lowercase();
+            let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+            let base = if target.starts_with('/') { "" } else { folder };
+            let target = parts(&format!("{base}/{}", target.to_lowercase()));
+            Some((path, target))
+        })
+        .collect();
+    let mut found: BTreeMap<String, String> = BTreeMap::new();
+    for _ in 0..MOST_LINKED {
+        let mut more = BTreeMap::new();
+        for (link, target) in &links {
+            let target = target.trim_end_matches('/');
+            let below = (format!("{target}/"), format!("{target}0"));
+            let whole = files.get_key_value(target).map(|(path, _)| (path, path));
+            let linked = found.get_key_value(target);
+            let in_folder = files.range(below.0.clone()..below.1.clone()).map(|(path, _)| (path, path));
+            let named = whole.into_iter().chain(linked).chain(in_folder).chain(found.range(below.0..below.1));
+            for (name, path) in named.take(MOST_NAMES.saturating_sub(found.len() + more.len())) {
+                let name = format!("{link}{}", &name[target.len()..]);
+                if name.len() < LONGEST && !files.contains_key(&name) && !found.contains_key(&name) {
+                    more.insert(name, path.clone());
+                }
+            }
+        }
+        if more.is_empty() {
+            break;
+        }
+        found.extend(more);
+    }
+    found
 }
 
 /// A path in which each variable has one of its known values; `*` stands for one without any.
@@ -88,7 +118,8 @@ fn without_device(path: &str) -> &str {
     }
 }
 
-fn normal(path: &str) -> String {
+/// A path without `.`, `..` and empty parts.
+fn parts(path: &str) -> String {
     let mut parts: Vec<&str> = Vec::new();
     for part in path.split('/') {
         match part {
@@ -97,13 +128,21 @@ fn normal(path: &str) -> String {
             part => parts.push(part),
         }
     }
-    let path = format!("/{}", parts.join("/"));
+    format!("/{}", parts.join("/"))
+}
+
+fn normal(path: &str) -> String {
+    let path = parts(path);
     // A variable in front stands for a whole path, a device or nothing.
     path.strip_prefix("/*/").map_or(path.clone(), |rest| format!("*/{rest}"))
 }
 
 /// Whether `text` matches a pattern of `*` and `?`, where `*` stands for folders too.
-fn is_match(pattern: &[u8], text: &[u8]) -> bool {
+pub(super) fn is_match(pattern: &str, text: &str) -> bool {
+    if !pattern.contains(['*', '?']) {
+        return pattern == text;
+    }
+    let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
     let (mut p, mut t, mut star) = (0, 0, None);
     while t < text.len() {
         match pattern.get(p) {
@@ -133,6 +172,36 @@ mod tests {
         VariableValue { name, entry, text, part: None, uses: Vec::new() }
     }
 
+    #[test]
+    fn a_link_gives_a_name_to_what_is_below_it_and_a_loop_ends() {
+        let names = ["/conf/menu.txt", "/conf/d/e.cfg", "/other"];
+        let files: BTreeMap<String, ()> = names.iter().map(|n| ((*n).to_owned(), ())).collect();
+        let link = |path: &str, target: &str| Entry {
+            path: path.to_owned(),
+            kind: EntryKind::Link(target.to_owned()),
+            size: 0,
+            extents: Vec::new(),
+            packing: None,
+            records: Vec::new(),
+        };
+        let linked = |links: &[Entry]| linked(&files, links);
+        let entries = [
+            link("/boot/grub/grub.cfg", "../../Conf/./menu.txt"),
+            link("/entries", "/conf/d"),
+            link("/more", "entries"),
+            link("/nowhere", "missing"),
+        ];
+        let found: Vec<_> =
+            linked(&entries).into_iter().map(|(name, path)| format!("{name} {path}")).collect();
+        let expected = [
+            "/boot/grub/grub.cfg /conf/menu.txt",
+            "/entries/e.cfg /conf/d/e.cfg",
+            "/more/e.cfg /conf/d/e.cfg",
+        ];
+        assert_eq!(found, expected);
+        assert_eq!(linked(&[link("/debian", ".")]).get("/debian/debian/other").unwrap(), "/other");
+    }
+
     fn grub(path: &str) -> Vec<String> {
         let values = [value("f", "/a/one.cfg"), value("f", "/a/two.cfg"), value("dir", "($root)/boot")];
         patterns(Loader::Grub, "/EFI/BOOT", path, &values).unwrap_or_default()
@@ -160,7 +229,7 @@ mod tests {
             ("/a/?.cfg", "/a/bb.cfg", false),
             ("*", "", true),
         ] {
-            assert_eq!(is_match(pattern.as_bytes(), text.as_bytes()), is, "{pattern} {text}");
+            assert_eq!(is_match(pattern, text), is, "{pattern} {text}");
         }
     }
 }

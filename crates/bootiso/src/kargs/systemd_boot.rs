@@ -6,6 +6,7 @@
 use std::ops::Range;
 
 use super::config::{ArgsLine, LoaderConfig, file_name, is_other_program, line_end, looks_like_linux};
+use super::grub_words;
 
 /// Reads an entry.
 pub(super) fn parse(text: &str) -> LoaderConfig {
@@ -31,7 +32,11 @@ pub(super) fn parse(text: &str) -> LoaderConfig {
             "efi" | "uki" if looks_like_linux(value) || in_linux_folder(value) => {
                 (kernel_end, is_program) = (Some(end), !file_name(value).contains("vmlinu"));
             }
-            "options" => line.parts.push(range),
+            "options" => {
+                // Of GRUB's `blscfg`, which puts values in; systemd-boot has no variables.
+                line.uses.extend(grub_words::uses(value).into_iter().map(|u| u.name));
+                line.parts.push(range);
+            }
             _ => {}
         }
     }
