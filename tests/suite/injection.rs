@@ -27,6 +27,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("\"gpgv\"", "absolute paths"),
     ("\"localedef\"", "words of ours and absolute paths"),
     ("\"make\"", "words of ours, and hex digits behind `GITVERSION=`"),
+    ("\"ps\"", "words of ours"),
     ("\"qemu-img\"", "absolute paths"),
     ("\"rustc\"", "words of ours"),
     ("\"sh\"", "words of ours and absolute paths"),

@@ -144,3 +144,14 @@ fn with_json_everything_that_is_printed_is_json_also_what_the_command_line_gets_
         assert!(output.status.success() || err.last().unwrap()["event"] == "error", "{args:?}: {err:?}");
     }
 }
+
+#[test]
+fn what_is_found_in_parameters_is_told_a_script_as_json_lines() {
+    let lab = Lab::new();
+    let words = ["--json", "kargs", "append", "small.iso", "rancher.state.autofromat=x", "-o", "new.iso"];
+    let (code, text) = said(&xtask(&lab, &words).output().unwrap());
+    assert_eq!(code, Some(11), "{text}");
+    let lines: Result<Vec<serde_json::Value>, _> = text.lines().map(serde_json::from_str).collect();
+    let lines = lines.unwrap_or_else(|e| panic!("{e} in {text}"));
+    assert!(lines.iter().any(|l| l["text"].as_str().is_some_and(|t| t.contains("autofromat"))), "{text}");
+}

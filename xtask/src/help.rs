@@ -112,10 +112,14 @@ mod tests {
     use super::*;
 
     fn pages(command: &Command, path: &str, each: &mut impl FnMut(&str, String)) {
-        let mut shown = command.clone().term_width(80);
+        pages_of(command, 80, path, each);
+    }
+
+    fn pages_of(command: &Command, width: usize, path: &str, each: &mut impl FnMut(&str, String)) {
+        let mut shown = command.clone().term_width(width);
         each(path, shown.render_long_help().to_string());
         for sub in command.get_subcommands().filter(|s| s.get_name() != "help" && !s.is_hide_set()) {
-            pages(sub, format!("{path} {}", sub.get_name()).trim(), each);
+            pages_of(sub, width, format!("{path} {}", sub.get_name()).trim(), each);
         }
     }
 
@@ -155,6 +159,18 @@ mod tests {
             }
         });
         assert!(wrong.is_empty(), "no example: {wrong:?}");
+    }
+
+    /// clap breaks a longer line, and the rest of its comment would be taken for a command.
+    #[test]
+    fn every_example_fits_80_columns() {
+        let root = built();
+        let mut long = Vec::new();
+        pages_of(&root, 1000, "", &mut |_, page| {
+            let examples = page.lines().filter(|l| l.starts_with("  cargo xtask "));
+            long.extend(examples.filter(|l| l.chars().count() > 80).map(str::to_owned));
+        });
+        assert!(long.is_empty(), "{long:#?}");
     }
 
     fn built_leaf(path: &str) -> bool {

@@ -104,10 +104,10 @@ impl Reporter {
     /// Shows an event.
     pub fn event(&self, event: &Event) {
         match self.mode {
-            Mode::Json => self.err_line(&serde_json::to_string(event).expect("events are plain data")),
+            Mode::Json => self.line(&serde_json::to_string(event).expect("events are plain data")),
             Mode::GitHub => {
                 if let Event::Warning { text } = event {
-                    self.err_line(&format!("::warning::{}", escape_github(text)));
+                    self.line(&format!("::warning::{}", escape_github(text)));
                 } else {
                     self.with(|h| h.event(event));
                 }
@@ -157,10 +157,7 @@ impl Reporter {
 
     /// Prints a table on standard output, as wide as the terminal.
     pub fn out_table(&self, head: &[&str], rows: &[Vec<String>]) {
-        self.out(&match columns() {
-            Some(width) => table::table_within(width, head, rows),
-            None => table::table(head, rows),
-        });
+        self.out(&fitted(head, rows));
     }
 
     /// Shows `lines` below everything else, in place of those shown before. Without a terminal nothing moves, and
@@ -221,8 +218,15 @@ impl Reporter {
         self.out(&serde_json::to_string_pretty(value).expect("results are plain data"));
     }
 
-    /// Prints one line on standard error as it is, above any bars.
-    pub fn err_line(&self, line: &str) {
+    /// Prints text on standard error as it is, above any bars; for a script, as a note.
+    pub fn err_line(&self, text: &str) {
+        match self.mode {
+            Mode::Json => self.note(text),
+            Mode::Human { .. } | Mode::GitHub => self.line(text),
+        }
+    }
+
+    fn line(&self, line: &str) {
         self.with(|h| h.line(line));
     }
 
@@ -252,6 +256,15 @@ impl Reporter {
 
     fn with<T>(&self, f: impl FnOnce(&mut human::Human) -> T) -> T {
         f(&mut self.human.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+}
+
+/// A table as the terminal behind standard output has room for it.
+#[must_use]
+pub fn fitted(head: &[&str], rows: &[Vec<String>]) -> String {
+    match columns() {
+        Some(width) => table::table_within(width, head, rows),
+        None => table::table(head, rows),
     }
 }
 

@@ -6,6 +6,7 @@ use buildexec::{ctx::Ctx, host_inputs::BuildHost};
 use buildplan::HostInputs as _;
 use mediabuild::workspace::preflight;
 use mediaplan::stage::needs::{self, Need};
+use report::table::wrap;
 use serde::Serialize;
 
 /// Arguments of `doctor`.
@@ -57,7 +58,7 @@ pub fn run(ctx: &Ctx, args: &DoctorArgs) -> Result<()> {
     if ctx.globals.json {
         ctx.report.out_json(&rows);
     } else {
-        ctx.report.out(&page(&rows));
+        ctx.report.out(&page(&rows, report::columns().unwrap_or(80)));
     }
     if let Some(text) = preflight::limits(std::env::consts::OS, "smoke") {
         ctx.report.note(text);
@@ -65,29 +66,31 @@ pub fn run(ctx: &Ctx, args: &DoctorArgs) -> Result<()> {
     if missing.is_empty() { Ok(()) } else { Err(preflight::failure(&missing.iter().collect::<Vec<_>>())) }
 }
 
-/// The rows under a line for each purpose, at most 80 columns wide, and a summary.
-fn page(rows: &[ToolRow]) -> String {
+/// The rows under a line for each purpose, at most `width` columns wide, and a summary.
+fn page(rows: &[ToolRow], width: usize) -> String {
+    // A path takes 48 columns; on a terminal without room for more, nothing is aligned.
+    let column = if width < 80 { 0 } else { 48 };
     let mut text = String::new();
     let mut missing = Vec::new();
     for part in rows.chunk_by(|a, b| a.purpose == b.purpose) {
         text += &format!("To {}:\n", part[0].purpose);
         for row in part {
             let found = row.found.as_deref().map_or("MISSING", version);
-            text += &format!("  {:<48} {found}\n", row.what);
+            text += &wrap(&format!("  {:<column$} {found}", row.what), 6, width);
         }
         if part.iter().any(|row| row.found.is_none()) {
             missing.push(part[0].purpose);
         }
     }
     text.push('\n');
-    text += &match missing.as_slice() {
-        [] => "All found: every command works here.\n".to_owned(),
-        // The default profile is made of pinned packages alone.
+    let summary = match missing.as_slice() {
+        [] => "All found: every command works here.".to_owned(),
+        // That profile is made of pinned packages alone.
         _ => {
-            format!("`dist` of the default profile works here. What does not yet: {}.\n", missing.join("; "))
+            format!("`dist smoke` works here. What does not yet: {}.", missing.join("; "))
         }
     };
-    text
+    text + &wrap(&summary, 2, width)
 }
 
 /// The version number in a program's output, such as `2.47.3` in `git version 2.47.3`; all of it where there is none.
@@ -131,12 +134,15 @@ mod tests {
                 .collect()
         };
         let long = "a program that says a great deal about itself before it comes to its number";
-        let (all, none) = (page(&rows(Some(long))), page(&rows(None)));
-        for line in all.lines().chain(none.lines().filter(|l| !l.starts_with('`'))) {
+        let (all, none) = (page(&rows(Some(long)), 80), page(&rows(None), 80));
+        for line in all.lines().chain(none.lines()) {
             assert!(line.chars().count() <= 80, "{line}");
         }
+        for line in page(&rows(None), 50).lines().filter(|line| !line.contains("/usr/share/keyrings/")) {
+            assert!(line.chars().count() <= 50, "{line}");
+        }
         assert!(all.ends_with("\n\nAll found: every command works here.\n"), "{all}");
-        let last = none.lines().last().unwrap();
+        let last = none.split_once("\n\n").unwrap().1.replace("\n  ", " ");
         assert!(last.contains("boot media in QEMU (`vm`)") && last.contains("compile iPXE"), "{last}");
     }
 }

@@ -10,7 +10,7 @@ use super::pattern;
 use bootiso::{Entry, Iso};
 use buildexec::ctx::Ctx;
 use failure::{Explain as _, Failure, Kind};
-use report::table::{count, table};
+use report::{fitted, table::count};
 
 /// Arguments of `iso`.
 #[derive(Args, Debug)]
@@ -95,7 +95,7 @@ fn ls(ctx: &Ctx, iso: &Iso) -> Result<()> {
         }
     };
     let mut text = format!("{} ({} names, {} bytes)\n\n", shown(iso.label()), iso.naming()?, iso.size()?);
-    text += &table(&["SIZE", "PATH"], &entries.iter().map(row).collect::<Vec<_>>());
+    text += &fitted(&["SIZE", "PATH"], &entries.iter().map(row).collect::<Vec<_>>());
     if !boot.is_empty() {
         let name = |offset: u64| {
             let at = |e: &&Entry| e.size > 0 && e.extents.first().is_some_and(|x| x.offset == offset);
@@ -113,7 +113,7 @@ fn ls(ctx: &Ctx, iso: &Iso) -> Result<()> {
         };
         let rows: Vec<_> = boot.iter().map(row).collect();
         text += "\n";
-        text += &table(&["BOOT", "BOOTABLE", "EMULATION", "OFFSET", "LOADED", "FILE"], &rows);
+        text += &fitted(&["BOOT", "BOOTABLE", "EMULATION", "OFFSET", "LOADED", "FILE"], &rows);
     }
     if !partitions.is_empty() {
         let row = |p: &bootiso::Partition| {
@@ -121,7 +121,7 @@ fn ls(ctx: &Ctx, iso: &Iso) -> Result<()> {
             vec![format!("{scheme} {}", p.number), p.offset.to_string(), p.length.to_string(), p.kind.clone()]
         };
         text += "\n";
-        text += &table(
+        text += &fitted(
             &["PARTITION", "OFFSET", "LENGTH", "TYPE"],
             &partitions.iter().map(row).collect::<Vec<_>>(),
         );

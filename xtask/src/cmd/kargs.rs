@@ -14,7 +14,7 @@ use bootparams::{Context, Diagnostic, Os, Severity, SourceText, Target};
 use buildexec::ctx::Ctx;
 use buildexec::run::read_limited;
 use failure::{Explain as _, Failure, Kind};
-use report::table::{count, table};
+use report::{fitted, table::count};
 
 /// Arguments of `kargs`.
 #[derive(Args, Debug)]
@@ -186,10 +186,10 @@ fn show(ctx: &Ctx, path: &Utf8Path) -> Result<()> {
 }
 
 fn text(state: &ImageArgs) -> String {
-    let row = |s: &Slot| vec![s.file.clone(), s.entry.clone(), s.args.clone()];
+    let row = |s: &Slot| vec![s.file.clone(), s.entry.clone(), in_one_line(&s.args)];
     let rows: Vec<_> = state.slots.iter().map(row).collect();
     let mut text =
-        if rows.is_empty() { String::new() } else { table(&["FILE", "ENTRY", "ARGUMENTS"], &rows) };
+        if rows.is_empty() { String::new() } else { fitted(&["FILE", "ENTRY", "ARGUMENTS"], &rows) };
     match state.pristine {
         Some(true) => text += "\nas built\n",
         Some(false) => text += "\nchanged since it was built; `kargs reset` undoes that\n",
@@ -204,6 +204,12 @@ fn text(state: &ImageArgs) -> String {
         text += &format!("\ncloud-config:\n{config}");
     }
     text
+}
+
+/// Arguments that GRUB's shell has on several lines, each but the last with a backslash at its end.
+fn in_one_line(args: &str) -> String {
+    let lines = args.lines().map(|line| line.trim_end().trim_end_matches('\\').trim());
+    if args.contains('\n') { lines.collect::<Vec<_>>().join(" ") } else { args.to_owned() }
 }
 
 /// A place for a person, in one line.

@@ -14,7 +14,7 @@ use report::table::count;
 /// Arguments of `params render-system`.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n\
-\x20 cargo xtask params render-system docker --to out               # a profile's line and cloud-config\n\
+\x20 cargo xtask params render-system docker --to out               # what a profile says\n\
 \x20 cargo xtask params render-system --cloud-config c.yml --to out  # files of your own")]
 pub(super) struct RenderArgs {
     /// Profile of media.toml whose `os` is `docker-1`.

@@ -22,7 +22,7 @@ const KEY_LIMIT: u64 = 256 << 10;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n\
 \x20 cargo xtask key new netboot --to keys              # root.crt, root.pem, signer.pem\n\
-\x20 cargo xtask key new netboot --to keys/2028 --root keys/root.pem  # the next signer, below the same root")]
+\x20 cargo xtask key new netboot --to keys/2028 --root keys/root.pem  # the next")]
 pub(super) struct NetbootArgs {
     /// The folder for the new files.
     #[arg(long, value_name = "DIR")]
