@@ -105,7 +105,8 @@ mod tests {
 
     #[test]
     fn a_line_of_ps_is_a_program_with_its_words() {
-        let leftover = listed("  812 /opt/homebrew/bin/qemu-system-x86_64 -serial file:/a b/serial.log").unwrap();
+        let leftover =
+            listed("  812 /opt/homebrew/bin/qemu-system-x86_64 -serial file:/a b/serial.log").unwrap();
         assert_eq!(leftover.id, 812);
         assert!(is_one(&leftover, "qemu-system-", &["/a b/"]));
         assert!(!is_one(&leftover, "qemu-system-", &["/a c/"]));

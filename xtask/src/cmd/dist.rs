@@ -26,11 +26,11 @@ use report::{Event, table::count};
 /// Arguments of `dist`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n\
-\x20 cargo xtask dist --install                    # on a fresh machine: the default profile\n\
+\x20 cargo xtask dist --install                    # on a fresh machine\n\
 \x20 cargo xtask dist rancheros --password-prompt  # with a password of your own\n\
-\x20 cargo xtask dist rancheros --engine prebuilt  # iPXE as the distribution has it\n\
+\x20 cargo xtask dist rancheros --engine prebuilt  # Debian's iPXE\n\
 \x20 cargo xtask dist rancheros --netboot-key keys/signer.pem  # iPXE verifies it\n\
-\x20 cargo xtask dist --explain                    # which node would be built, and why")]
+\x20 cargo xtask dist --explain                    # what would be built, and why")]
 pub struct DistArgs {
     /// What to build.
     #[command(flatten)]

@@ -22,9 +22,9 @@ use report::table::count;
 /// Arguments of `fetch`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n\
-\x20 cargo xtask fetch rancheros                       # so that `dist rancheros --offline` works\n\
-\x20 cargo xtask fetch --update                        # record today's packages in media.lock\n\
-\x20 cargo xtask fetch --update rancheros              # record a new version in media.lock\n\
+\x20 cargo xtask fetch rancheros                       # for `dist --offline`\n\
+\x20 cargo xtask fetch --update                        # record today's packages\n\
+\x20 cargo xtask fetch --update rancheros              # record a new version\n\
 \x20 cargo xtask fetch --update linux --artifacts DIR  # record files of your own")]
 pub struct FetchArgs {
     /// Profile [default: default-profile in media.toml].

@@ -32,7 +32,7 @@ enum IsoCommand {
     /// Print a file of the image.
     #[command(after_help = "Examples:\n\
 \x20 cargo xtask iso cat some.iso /isolinux.cfg                # on standard output\n\
-\x20 cargo xtask iso cat some.iso '/boot/vmlinuz-*' > vmlinuz  # the one that matches")]
+\x20 cargo xtask iso cat some.iso '/boot/vmlinuz-*' > vmlinuz  # which matches")]
     Cat {
         /// ISO image to read.
         iso: Utf8PathBuf,

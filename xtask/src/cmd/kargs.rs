@@ -35,7 +35,7 @@ enum KargsCommand {
     #[command(after_help = "Examples:\n\
 \x20 cargo xtask kargs append some.iso quiet panic=10     # in place\n\
 \x20 cargo xtask kargs append -o mine.iso some.iso quiet  # in a copy\n\
-\x20 cargo xtask kargs append some.iso -- -v              # a word that starts with -")]
+\x20 cargo xtask kargs append some.iso -- -v              # a word with a dash")]
     Append(WordsArgs),
     /// Remove words, given exactly or by their key.
     #[command(after_help = "Examples:\n\
@@ -45,7 +45,7 @@ enum KargsCommand {
     /// Change values: `key=new`, or `key=old=new` for a key that occurs more than once.
     #[command(after_help = "Examples:\n\
 \x20 cargo xtask kargs replace some.iso panic=30           # another value\n\
-\x20 cargo xtask kargs replace some.iso console=tty1=tty0  # of the one that says tty1")]
+\x20 cargo xtask kargs replace some.iso console=tty1=tty0  # where it says tty1")]
     Replace(WordsArgs),
     /// Restore arguments and cloud-config as they were built.
     #[command(after_help = "Examples:\n\

@@ -43,9 +43,9 @@ enum ParamsCommand {
 /// The parameters to work on.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n\
-\x20 cargo xtask params check                                  # those of the default profile\n\
+\x20 cargo xtask params check                                  # the default one\n\
 \x20 cargo xtask params check --os docker-1 --line 'quiet panic=5'  # a line\n\
-\x20 cargo xtask params explain rancheros                      # what the OS makes of them")]
+\x20 cargo xtask params explain rancheros                      # what it means")]
 struct LineInput {
     /// Profile [default: default-profile in media.toml].
     profile: Option<String>,

@@ -14,8 +14,8 @@ use report::table::count;
 /// Arguments of `params render-system`.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n\
-\x20 cargo xtask params render-system docker --to out               # what a profile says\n\
-\x20 cargo xtask params render-system --cloud-config c.yml --to out  # files of your own")]
+\x20 cargo xtask params render-system docker --to out               # of a profile\n\
+\x20 cargo xtask params render-system --cloud-config c.yml --to out  # of a file")]
 pub(super) struct RenderArgs {
     /// Profile of media.toml whose `os` is `docker-1`.
     #[arg(required_unless_present_any = ["line", "cloud_config"])]

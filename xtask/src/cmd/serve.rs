@@ -31,10 +31,10 @@ const DRAW_EVERY: Duration = Duration::from_millis(200);
 /// Arguments of `serve`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n\
-\x20 cargo xtask serve rancheros                             # where its base-url says\n\
+\x20 cargo xtask serve rancheros                             # at its base-url\n\
 \x20 cargo xtask serve rancheros --listen 192.168.1.10:8089  # somewhere else\n\
-\x20 cargo xtask serve rancheros --dhcp                      # answer network boot requests, too\n\
-\x20 cargo xtask serve rancheros --print nginx               # the same by a server that you have")]
+\x20 cargo xtask serve rancheros --dhcp                      # netboot as well\n\
+\x20 cargo xtask serve rancheros --print nginx               # for your server")]
 pub struct ServeArgs {
     /// Profile whose `dist/PROFILE/netboot` is served.
     pub profile: Option<String>,

@@ -42,7 +42,7 @@ const LIST: u64 = 16 << 20;
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:\n\
 \x20 cargo xtask variants smoke --set 'quiet panic=10' --set 'panic=30' --to out\n\
-\x20 cargo xtask variants smoke --append --from list.txt --to out  # `NAME: WORDS` a line")]
+\x20 cargo xtask variants smoke --append --from list.txt --to out  # NAME: WORDS")]
 pub struct VariantsArgs {
     /// Profile [default: default-profile in media.toml].
     pub profile: Option<String>,

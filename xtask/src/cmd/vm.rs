@@ -50,9 +50,9 @@ enum VmCommand {
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n\
 \x20 cargo xtask vm run                                 # until Ctrl-C\n\
-\x20 cargo xtask vm run rancheros --from cd             # its ISO instead of ipxe.iso\n\
+\x20 cargo xtask vm run rancheros --from cd             # its ISO, without iPXE\n\
 \x20 cargo xtask vm run --firmware uefi --gui           # with UEFI, and a window\n\
-\x20 cargo xtask vm run --backend virtualbox --dry-run  # the commands that VirtualBox would be given")]
+\x20 cargo xtask vm run --backend virtualbox --dry-run  # what VBoxManage is given")]
 struct RunArgs {
     /// Profile [default: default-profile in media.toml].
     profile: Option<String>,

@@ -21,7 +21,7 @@ const KEY_LIMIT: u64 = 256 << 10;
 /// Arguments of `key new netboot`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n\
-\x20 cargo xtask key new netboot --to keys              # root.crt, root.pem, signer.pem\n\
+\x20 cargo xtask key new netboot --to keys              # a root and a signer\n\
 \x20 cargo xtask key new netboot --to keys/2028 --root keys/root.pem  # the next")]
 pub(super) struct NetbootArgs {
     /// The folder for the new files.
