@@ -42,7 +42,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         &["test --install", "test --only clippy", "test --long", "test --distribution trixie --only dist"],
     ),
     ("ci matrix", &["ci matrix --for ci"]),
-    ("ci relations", &["ci relations noble-main noble-universe  # unpacked Packages files of Ubuntu 24.04"]),
+    ("ci relations", &["ci relations noble-main noble-universe  # Packages of Ubuntu"]),
     ("ci cache-key", &["ci cache-key smoke --engine prebuilt"]),
     ("ci finish", &["ci finish"]),
     ("ci pins", &["ci pins"]),
