@@ -322,7 +322,7 @@ error: no source gave initrd
 "#]]);
     repo.write("artifacts/initrd", "an initrd\n");
     repo.xtask(&record).assert().success();
-    std::fs::remove_file(repo.path("artifacts/initrd")).unwrap();
+    fs_err::remove_file(repo.path("artifacts/initrd")).unwrap();
     repo.xtask(LINUX).assert().code(7).stdout_eq("").stderr_eq(snapbox::str![[r#"
 error: no source gave initrd
   because: [ROOT]/artifacts/initrd: no such file
