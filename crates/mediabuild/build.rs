@@ -24,6 +24,7 @@ const CODE: &[(&str, &[&str])] = &[
     ),
     ("KERNEL", &["crates/mediabuild/src/builtin/kernel.rs"]),
     ("EMBED", &["crates/mediabuild/src/builtin/embed.rs"]),
+    ("SIGN", &["crates/mediabuild/src/builtin/sign.rs", "crates/secureboot/src"]),
     ("TEMPLATE", &["crates/mediabuild/src/builtin/template.rs"]),
     ("TREE", &["crates/buildexec/src/tree.rs"]),
     ("UNPACK", &["crates/mediabuild/src/builtin/unpack.rs"]),

@@ -28,6 +28,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("\"localedef\"", "words of ours and absolute paths"),
     ("\"make\"", "words of ours, and hex digits behind `GITVERSION=`"),
     ("\"ps\"", "words of ours"),
+    ("\"openssl\"", "words of ours"),
     ("\"qemu-img\"", "absolute paths"),
     ("\"rustc\"", "words of ours"),
     ("\"sh\"", "words of ours and absolute paths"),

@@ -34,6 +34,7 @@ mod key;
 mod kills;
 mod loaders;
 mod output;
+mod own_key;
 mod packages;
 mod params;
 mod params_cli;

@@ -29,7 +29,7 @@ error: media.toml cannot be read
       |
     5 | colour = "red"
       | ^^^^^^
-    unknown field `colour`, expected one of `default-profile`, `ipxe`, `distribution`, `netboot`, `profile`
+    unknown field `colour`, expected one of `default-profile`, `ipxe`, `distribution`, `netboot`, `secure-boot`, `profile`
 
 "#]]);
 }

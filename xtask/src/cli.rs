@@ -53,7 +53,7 @@ impl From<&GlobalArgs> for Globals {
 pub enum Command {
     /// Build media into dist/: ISO, iPXE, netboot tree, checksums.
     #[command(visible_alias = "build")]
-    Dist(cmd::dist::DistArgs),
+    Dist(Box<cmd::dist::DistArgs>),
     /// Build many ISOs of a profile that differ in kernel parameters.
     Variants(cmd::variants::VariantsArgs),
     /// List the profiles of media.toml, and what is built of them.

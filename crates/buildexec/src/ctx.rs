@@ -1,6 +1,6 @@
 //! What every command is given: folders, environment, reporter, runner. The only reader of the environment.
 
-use std::{collections::BTreeMap, io::IsTerminal as _};
+use std::{collections::BTreeMap, io::IsTerminal as _, sync::Arc};
 
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -58,6 +58,18 @@ pub struct Globals {
     pub keep_failed: bool,
 }
 
+/// Makes a signature of bytes.
+pub type Sign = Box<dyn Fn(&[u8]) -> Vec<u8> + Send + Sync>;
+
+/// A key that builtins sign with. Nodes do not have it as an input, so it reaches neither their keys nor logs. They have its
+/// certificate, which decides about a signature together with the bytes that are signed.
+pub struct SigningKey {
+    /// The certificate, DER.
+    pub certificate: Vec<u8>,
+    /// Signs bytes, each time with the same result.
+    pub sign: Sign,
+}
+
 /// The context of one run.
 #[derive(Clone)]
 pub struct Ctx {
@@ -79,6 +91,8 @@ pub struct Ctx {
     pub runner: Runner,
     /// The builtins that plans may call.
     pub builtins: BuiltinTable,
+    /// The key that programs are signed with, where one was given.
+    pub key: Option<Arc<SigningKey>>,
 }
 
 impl Ctx {
@@ -110,6 +124,7 @@ impl Ctx {
             report,
             runner,
             builtins,
+            key: None,
         })
     }
 

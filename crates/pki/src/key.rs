@@ -51,6 +51,9 @@ pub enum KeyError {
     /// What iPXE does not know, or we do not.
     #[error("the key is neither RSA (2048 bits or more) nor EC P-256")]
     Kind,
+    /// What firmware does not know.
+    #[error("the key is not RSA of 2048 bits or more, by which alone firmware checks signatures")]
+    NotRsa,
     /// The certificate is missing.
     #[error("the file has no certificate after the key")]
     NoCertificate,
@@ -124,15 +127,9 @@ impl Key {
     }
 
     /// A signature over SHA-256 of `data`. Both kinds are deterministic: PKCS #1 v1.5, and ECDSA by RFC 6979.
-    fn sign(&self, data: &[u8]) -> Vec<u8> {
+    pub(crate) fn sign(&self, data: &[u8]) -> Vec<u8> {
         match self {
-            Self::Rsa(key) => {
-                let mut signature = vec![0; key.public().modulus_len()];
-                let chance = ring::rand::SystemRandom::new(); // for blinding: the result does not depend on it
-                key.sign(&ring::signature::RSA_PKCS1_SHA256, &chance, data, &mut signature)
-                    .expect("the buffer is as long as the modulus");
-                signature
-            }
+            Self::Rsa(key) => rsa_signature(key, data),
             Self::P256(key) => {
                 let signature: ecdsa::DerSignature = key.sign(data);
                 signature.as_bytes().to_vec()
@@ -148,6 +145,14 @@ impl Key {
             Self::P256(_) => AlgorithmIdentifierOwned { oid: ECDSA_WITH_SHA256, parameters: None },
         }
     }
+}
+
+pub(crate) fn rsa_signature(key: &ring::rsa::KeyPair, data: &[u8]) -> Vec<u8> {
+    let mut signature = vec![0; key.public().modulus_len()];
+    let chance = ring::rand::SystemRandom::new(); // for blinding: the result does not depend on it
+    key.sign(&ring::signature::RSA_PKCS1_SHA256, &chance, data, &mut signature)
+        .expect("the buffer is as long as the modulus");
+    signature
 }
 
 fn private_key(text: &str, password: Option<&str>) -> Result<SecretDocument, KeyError> {

@@ -1,4 +1,4 @@
-//! Keys, certificates and detached signatures that iPXE checks (`imgverify`).
+//! Keys, certificates and detached signatures that iPXE checks (`imgverify`); a key for Secure Boot.
 //!
 //! Pure: texts and bytes in, texts and bytes out; chance and the time come from the caller. iPXE hashes the file itself,
 //! so a signature has no signed attributes, and with them no time: the same key signs the same file with the same bytes.
@@ -6,6 +6,7 @@
 
 mod cert;
 mod cms;
+mod firmware;
 mod key;
 mod make;
 mod pem;
@@ -13,6 +14,7 @@ mod refusal;
 
 pub use cert::{Certificate, certificates};
 pub use cms::{Refusal, Signed, verify};
+pub use firmware::firmware_key;
 pub use key::{KeyError, Signer};
 pub use make::{Chance, Lifetime, NewKey, authority, signer};
 pub use refusal::ipxe_reason;

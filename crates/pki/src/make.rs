@@ -2,9 +2,16 @@
 
 use std::str::FromStr as _;
 
-use der::{DateTime, EncodePem as _, asn1::GeneralizedTime, asn1::UtcTime, pem::LineEnding};
-use p256::ecdsa::{DerSignature, SigningKey};
-use pkcs8::{EncodePrivateKey as _, PrivateKeyInfoRef, pkcs5::pbes2};
+use der::{
+    DateTime, EncodePem as _,
+    asn1::{BitString, GeneralizedTime, UtcTime},
+    pem::LineEnding,
+};
+use p256::ecdsa::{
+    DerSignature, SigningKey,
+    signature::{Keypair, Signer as _},
+};
+use pkcs8::{EncodePrivateKey as _, PrivateKeyInfoRef, SecretDocument, pkcs5::pbes2};
 use x509_cert::{
     builder::{Builder as _, CertificateBuilder, profile::BuilderProfile},
     certificate::TbsCertificate,
@@ -17,7 +24,9 @@ use x509_cert::{
     },
     name::Name,
     serial_number::SerialNumber,
-    spki::{SubjectPublicKeyInfo, SubjectPublicKeyInfoRef},
+    spki::{
+        DynSignatureAlgorithmIdentifier, EncodePublicKey, SubjectPublicKeyInfoOwned, SubjectPublicKeyInfoRef,
+    },
     time::{Time, Validity},
 };
 use zeroize::Zeroizing;
@@ -68,8 +77,8 @@ pub fn authority(
     let subject = common_name(name)?;
     let key = new_key(chance)?;
     let profile = CertificateProfile { issuer: subject.clone(), subject, authority: true };
-    let certificate = certify(profile, &key, &key, lifetime, chance)?;
-    made(&key, chance, password, &[certificate])
+    let certificate = certify(profile, public(&key)?, (&key, &|d| der_signature(&key, d)), lifetime, chance)?;
+    made(&document(&key)?, chance, password, &[certificate])
 }
 
 /// A signer of files that the root in `authority` (PEM, its key and certificate) certifies.
@@ -96,11 +105,12 @@ pub fn signer(
     let key = new_key(chance)?;
     let issuer = root.parsed.tbs_certificate().subject().clone();
     let profile = CertificateProfile { issuer, subject: common_name(name)?, authority: false };
-    let certificate = certify(profile, &key, authority, lifetime, chance)?;
-    made(&key, chance, password, &[certificate, root])
+    let by = |d: &[u8]| der_signature(authority, d);
+    let certificate = certify(profile, public(&key)?, (&**authority, &by), lifetime, chance)?;
+    made(&document(&key)?, chance, password, &[certificate, root])
 }
 
-fn common_name(name: &str) -> Result<Name, String> {
+pub(crate) fn common_name(name: &str) -> Result<Name, String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || " .-_@".contains(c);
     if name.trim() != name || name.is_empty() || name.len() > 64 || !name.chars().all(plain) {
         return Err(format!("`{name}` cannot be a name: letters, digits and ` .-_@`, 64 at most"));
@@ -112,20 +122,43 @@ fn new_key(chance: &Chance) -> Result<SigningKey, String> {
     SigningKey::from_slice(chance.key.as_slice()).map_err(|_| "these random bytes are not a key".to_owned())
 }
 
-fn certify(
+fn public(key: &SigningKey) -> Result<SubjectPublicKeyInfoOwned, String> {
+    SubjectPublicKeyInfoOwned::from_key(key.verifying_key()).map_err(|e| e.to_string())
+}
+
+fn document(key: &SigningKey) -> Result<SecretDocument, String> {
+    key.to_pkcs8_der().map_err(|e| e.to_string())
+}
+
+fn der_signature(key: &SigningKey, data: &[u8]) -> Vec<u8> {
+    let signature: DerSignature = key.sign(data);
+    signature.as_bytes().to_vec()
+}
+
+/// Signs bytes.
+type Sign<'a> = &'a dyn Fn(&[u8]) -> Vec<u8>;
+
+/// A certificate for a `public` key, signed by the key of `by` with the function beside it.
+pub(crate) fn certify<S>(
     profile: CertificateProfile,
-    key: &SigningKey,
-    by: &SigningKey,
+    public: SubjectPublicKeyInfoOwned,
+    (by, sign): (&S, Sign<'_>),
     lifetime: Lifetime,
     chance: &Chance,
-) -> Result<Certificate, String> {
+) -> Result<Certificate, String>
+where
+    S: Keypair + DynSignatureAlgorithmIdentifier,
+    S::VerifyingKey: EncodePublicKey,
+{
     let mut serial = chance.serial;
     serial[0] = serial[0] & 0x7f | 0x40; // positive, and of one length
     let validity = Validity::new(time(0)?, time(lifetime.until)?);
-    let public = SubjectPublicKeyInfo::from_key(key.verifying_key()).map_err(|e| e.to_string())?;
     let serial = SerialNumber::new(&serial).map_err(|e| e.to_string())?;
-    let builder = CertificateBuilder::new(profile, serial, validity, public).map_err(|e| e.to_string())?;
-    let certificate = builder.build::<_, DerSignature>(by).map_err(|e| e.to_string())?;
+    let mut builder =
+        CertificateBuilder::new(profile, serial, validity, public).map_err(|e| e.to_string())?;
+    let signed = builder.finalize(by).map_err(|e| e.to_string())?;
+    let signature = BitString::from_bytes(&sign(&signed)).map_err(|e| e.to_string())?;
+    let certificate = builder.assemble(signature, by).map_err(|e| e.to_string())?;
     let der = der::Encode::to_der(&certificate).map_err(|e| e.to_string())?;
     Certificate::from_der(&der).ok_or_else(|| "the new certificate cannot be read".to_owned())
 }
@@ -138,14 +171,14 @@ fn time(seconds: Seconds) -> Result<Time, String> {
         .map_or_else(|_| Time::GeneralTime(GeneralizedTime::from_date_time(date)), Time::UtcTime))
 }
 
-fn made(
-    key: &SigningKey,
+/// A key's file: PKCS #8, encrypted where there is a password, then its certificates.
+pub(crate) fn made(
+    document: &SecretDocument,
     chance: &Chance,
     password: Option<&str>,
     chain: &[Certificate],
 ) -> Result<NewKey, String> {
     let text = |e: &dyn std::fmt::Display| e.to_string();
-    let document = key.to_pkcs8_der().map_err(|e| text(&e))?;
     let mut secret = match password {
         None => document.to_pem("PRIVATE KEY", LineEnding::LF).map_err(|e| text(&e))?,
         Some(password) => {
@@ -167,10 +200,11 @@ fn made(
     Ok(NewKey { certificate, secret })
 }
 
-struct CertificateProfile {
-    issuer: Name,
-    subject: Name,
-    authority: bool,
+/// Whose certificate it is, by whom.
+pub(crate) struct CertificateProfile {
+    pub(crate) issuer: Name,
+    pub(crate) subject: Name,
+    pub(crate) authority: bool,
 }
 
 impl BuilderProfile for CertificateProfile {

@@ -29,6 +29,15 @@ impl Certificate {
         x509_cert::Certificate::from_der(der).map(Self).map_err(|e| Error::Certificate(e.to_string()))
     }
 
+    /// Reads the certificates of a PEM text, in order.
+    ///
+    /// # Errors
+    /// When it holds none, or something else.
+    pub fn from_pem(text: &str) -> Result<Vec<Self>, Error> {
+        let all = x509_cert::Certificate::load_pem_chain(text.as_bytes());
+        all.map(|all| all.into_iter().map(Self).collect()).map_err(|e| Error::Certificate(e.to_string()))
+    }
+
     /// Its bytes.
     ///
     /// # Errors

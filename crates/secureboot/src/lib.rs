@@ -1,10 +1,11 @@
-//! Secure Boot as bytes: who signed an EFI program, and which keys a firmware holds.
+//! Secure Boot as bytes: who signed an EFI program, a signature of one's own, and which keys a firmware holds.
 //!
 //! Pure: bytes in, bytes and facts out. Left out: revocation lists of the machine that boots, and hash algorithms other than
 //! SHA-256, which firmware does not ask for.
 
 pub mod certificate;
 pub mod program;
+pub mod sign;
 pub mod variables;
 
 pub use certificate::{Certificate, MICROSOFT};

@@ -11,7 +11,7 @@ use crate::{Certificate, Error, certificate::hex};
 const MESSAGE_DIGEST: &str = "1.2.840.113549.1.9.4";
 /// RSA without a hash: the hash is named elsewhere, and firmware takes SHA-256 alone.
 const RSA: &str = "1.2.840.113549.1.1.1";
-const RSA_SHA256: &str = "1.2.840.113549.1.1.11";
+pub(crate) const RSA_SHA256: &str = "1.2.840.113549.1.1.11";
 
 /// What is to know of a program.
 #[derive(Clone, Debug)]
@@ -100,9 +100,11 @@ impl Program {
         let pe = PeFile64::parse(bytes).ok()?;
         let header = usize::try_from(pe.dos_header().e_lfanew.get(LittleEndian)).ok()?;
         // Behind the COFF header (24 bytes) and 112 bytes of the optional header lie the directories, 8 bytes each: the
-        // fifth is the one of certificates (Microsoft's PE format, "Optional Header Data Directories").
+        // fifth is the one of certificates (Microsoft's PE format, "Optional Header Data Directories"); how many there are
+        // stands in front of them.
         let at = header + 24 + 112 + 4 * 8;
-        Some(at..at + 8).filter(|range| range.end <= bytes.len())
+        let directories = bytes.get(header + 24 + 108..)?.first_chunk().map(|n| u32::from_le_bytes(*n))?;
+        Some(at..at + 8).filter(|range| directories > 4 && range.end <= bytes.len())
     }
 }
 

@@ -9,7 +9,7 @@ use crate::Error;
 const STORE: [u8; 16] =
     [0x78, 0x2c, 0xf3, 0xaa, 0x7b, 0x94, 0x9a, 0x43, 0xa1, 0x80, 0x2e, 0x14, 0x4e, 0xc3, 0x77, 0x92];
 /// `EFI_IMAGE_SECURITY_DATABASE_GUID` d719b2cb-3d3a-4596-a3bc-dad00e67656f: of `db` and `dbx`.
-const SECURITY: [u8; 16] =
+pub(crate) const SECURITY: [u8; 16] =
     [0xcb, 0xb2, 0x19, 0xd7, 0x3a, 0x3d, 0x96, 0x45, 0xa3, 0xbc, 0xda, 0xd0, 0x0e, 0x67, 0x65, 0x6f];
 /// `EFI_CERT_SHA256_GUID` c1c41626-504c-4092-aca9-41f936934328.
 const SHA256: [u8; 16] =
@@ -79,7 +79,7 @@ impl Variables {
     /// # Errors
     /// When the store is full or damaged.
     pub fn trust(&mut self, certificate: &[u8]) -> Result<(), Error> {
-        self.append("db", &list(X509, certificate))
+        self.append("db", &certificate_list(certificate))
     }
 
     /// Writes a variable again with more behind it; the old one is marked as replaced.
@@ -135,6 +135,11 @@ impl Variables {
 fn number(bytes: &[u8], at: usize) -> Option<usize> {
     let word = bytes.get(at..at + 4)?.try_into().ok()?;
     usize::try_from(u32::from_le_bytes(word)).ok()
+}
+
+/// The `EFI_SIGNATURE_LIST` of a certificate in DER.
+pub(crate) fn certificate_list(certificate: &[u8]) -> Vec<u8> {
+    list(X509, certificate)
 }
 
 /// An `EFI_SIGNATURE_LIST` of one.

@@ -16,6 +16,9 @@ use vmspec::{HostOnly, scenario::Dist};
 /// iPXE for firmware that boots from the network, for BIOS and UEFI.
 pub(crate) const PROGRAMS: [&str; 2] = [::netboot::fleet::BIOS, ::netboot::fleet::UEFI];
 
+/// The certificate of the key that signed the media.
+const OWN_KEY: &str = "secure-boot/secure-boot.cer";
+
 /// Looks at `dist/<profile>/`.
 ///
 /// # Errors
@@ -34,12 +37,14 @@ pub fn find(ctx: &Ctx, profile: &Profile) -> Result<Dist> {
         network: network(profile),
         embed_areas: kargs.as_ref().is_some_and(|k| k.has_embed_areas),
         config_initrd: kargs.as_ref().is_some_and(|k| k.has_config_initrd),
+        own_key: Some(dir.join(OWN_KEY)).filter(|p| p.exists()),
         signed: tree(ctx, profile).join("boot.ipxe.sig").is_file(),
         netboot_config: netboot_config(&tree(ctx, profile))?,
         speaks: profile.vm.speaks(),
         login: login(profile),
         state_label: kargs.as_ref().and_then(|k| k.slots.iter().find_map(|s| state_label(&s.line()))),
         secure_boot: profile.secure_boot != SecureBoot::Off,
+        own_kernel: profile.certificate.is_some() && !profile.media.is_distributions(),
         tells_secure_boot: profile.os == Os::Smoke,
         initrd_bytes: initrd.unwrap_or_default(),
         iso,
@@ -59,12 +64,14 @@ pub fn expected(ctx: &Ctx, profile: &Profile) -> Dist {
         network: network(profile),
         config_initrd: false,
         embed_areas: false,
+        own_key: profile.certificate.is_some().then(|| dir.join(OWN_KEY)),
         signed: profile.netboot.is_signed(),
         netboot_config: None,
         speaks: profile.vm.speaks(),
         login: login(profile),
         state_label: None,
         secure_boot: profile.secure_boot != SecureBoot::Off,
+        own_kernel: profile.certificate.is_some() && !profile.media.is_distributions(),
         tells_secure_boot: profile.os == Os::Smoke,
         initrd_bytes: 0,
     }

@@ -75,6 +75,16 @@ pub fn revoke(vars: &Utf8Path, path: &Utf8Path, to: &Utf8Path) -> Result<()> {
     Ok(fs_err::write(to, variables.bytes())?)
 }
 
+/// Writes the firmware's variables `vars` to `to`, with the certificate in the file `cer` (DER) among those that it trusts.
+///
+/// # Errors
+/// When one of them cannot be read, or the variables have no room.
+pub fn enrol(vars: &Utf8Path, cer: &Utf8Path, to: &Utf8Path) -> Result<()> {
+    let mut variables = Variables::read(fs_err::read(vars)?)?;
+    variables.trust(&fs_err::read(cer)?)?;
+    Ok(fs_err::write(to, variables.bytes())?)
+}
+
 /// A program in the FAT image for UEFI, and where it begins in the image at `path`.
 fn loader(path: &Utf8Path, name: &str) -> Result<(Vec<u8>, u64)> {
     let iso = Iso::open(path)?;

@@ -145,6 +145,10 @@ pub struct Dist {
     pub state_label: Option<String>,
     /// Whether Secure Boot lets the ISO start.
     pub secure_boot: bool,
+    /// The certificate of the person's key that signed it, DER.
+    pub own_key: Option<Utf8PathBuf>,
+    /// Whether the kernel's only signature is by that key.
+    pub own_kernel: bool,
     /// Whether its guest says whether Secure Boot is on.
     pub tells_secure_boot: bool,
     /// The size of the initrd, which decides how long a boot takes.
@@ -174,6 +178,7 @@ impl Scenario {
             (_, Proof::Fails(Sabotage::RevokedShim)) => {
                 "VirtualBox takes no list of revoked programs from us"
             }
+            (Start::Netboot, _) if self.firmware == SECURE => "VirtualBox takes no keys from us",
             (_, Proof::Fails(Sabotage::NoDhcp)) => "VirtualBox shows us no packets to tell it by",
             (_, Proof::Containers(_)) => "the disks and cards of these machines are QEMU's",
             (Start::Network(_), _) => "the network of these boots is made for QEMU",
@@ -186,12 +191,27 @@ impl Scenario {
         Some(why.to_owned())
     }
 
+    /// Which signature `dist` lacks for this scenario.
+    fn obstacle_of_secure_boot(&self, dist: &Dist) -> Option<&'static str> {
+        if self.firmware != SECURE {
+            return None;
+        }
+        if !dist.secure_boot {
+            return Some("nothing of this profile is signed (secure-boot = \"off\")");
+        }
+        if self.start == Start::Netboot && dist.own_key.is_none() {
+            return Some("ipxe.iso is not signed (secure-boot = \"own-key\" signs it)");
+        }
+        let unknown = self.proof == Proof::Fails(Sabotage::UnknownKey);
+        (unknown && !dist.own_kernel).then_some("its kernel is not signed by a key of your own alone")
+    }
+
     /// Why this scenario cannot be shown with `dist`, if it cannot.
     #[must_use]
     pub fn obstacle(&self, dist: &Dist) -> Option<String> {
         let no = |text: &str| Some(text.to_owned());
-        if self.firmware == SECURE && !dist.secure_boot {
-            return no("nothing of this profile is signed (secure-boot = \"off\")");
+        if let Some(why) = self.obstacle_of_secure_boot(dist) {
+            return no(why);
         }
         match self.proof {
             _ if dist.speaks && self.proof != Proof::Ssh => {}

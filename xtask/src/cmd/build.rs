@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::{Result, anyhow};
 use camino::Utf8PathBuf;
 
-use super::{params::read_cloud_config, password::PasswordArgs};
+use super::{params::read_cloud_config, password::PasswordArgs, secure_boot_key::SecureBootKeyArgs};
 use bootparams::{Diagnostic, Severity, SourceText, cloud_config};
 use buildexec::ctx::Ctx;
 use buildexec::{host_inputs::BuildHost, schedule::Unavailable};
@@ -46,6 +46,9 @@ pub struct Selection {
     /// What signs the netboot tree, with the commands that have options for it.
     #[arg(skip)]
     pub signer: Option<Arc<pki::Signer>>,
+    /// What signs programs for Secure Boot, with the commands that have options for it.
+    #[arg(skip)]
+    pub secure_boot_key: SecureBootKeyArgs,
     /// Look for release files here before downloading.
     #[arg(long, value_name = "DIR")]
     pub artifacts: Option<Utf8PathBuf>,

@@ -7,6 +7,7 @@ use super::{
     build::{Build, Selection},
     netboot_key::{self, NetbootKeyArgs},
     password::PasswordArgs,
+    secure_boot_key::SecureBootKeyArgs,
     sign::{self, KeyPassword},
 };
 use buildexec::ctx::Ctx;
@@ -53,6 +54,9 @@ pub struct DistArgs {
     /// What signs the netboot tree.
     #[command(flatten)]
     pub netboot_key: NetbootKeyArgs,
+    /// What signs programs for Secure Boot.
+    #[command(flatten)]
+    pub secure_boot_key: SecureBootKeyArgs,
     /// Explain for each node why it would be built; build nothing.
     #[arg(long)]
     pub explain: bool,
@@ -66,6 +70,7 @@ pub fn run(ctx: &Ctx, args: &DistArgs) -> Result<()> {
     let selection = Selection {
         password: args.password.clone(),
         keep_secrets: args.keep_secrets,
+        secure_boot_key: args.secure_boot_key.clone(),
         ..args.selection.clone()
     };
     if args.explain {
@@ -108,8 +113,9 @@ pub(super) fn build(ctx: &Ctx, selection: &Selection, install: bool) -> Result<B
     preflight::check(ctx, &needs::dist(&profile.media, engine), install)
         .map_err(|e| without_compiler(e, &profile.name, engine))?;
     if engine == Engine::Source && !profile.netboot.roots.is_empty() {
-        preflight::check(ctx, &needs::roots(), install)?;
+        preflight::check(ctx, &needs::openssl(), install)?;
     }
+    let ctx = &selection.secure_boot_key.with(ctx, profile)?;
     let build = Build::new(ctx, &loaded, profile, selection)?;
     build.check_params()?;
     let store = Store::open(&ctx.work, &ctx.report, &ctx.runner.interrupt)?;

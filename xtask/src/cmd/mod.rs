@@ -27,6 +27,7 @@ pub mod profiles;
 pub mod publish;
 mod render_system;
 pub mod secret_scan;
+pub mod secure_boot_key;
 pub mod serve;
 pub mod sign;
 pub mod store;

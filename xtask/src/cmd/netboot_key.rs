@@ -7,16 +7,13 @@ use std::{
 
 use anyhow::Result;
 use camino::Utf8PathBuf;
-use zeroize::Zeroizing;
 
-use super::{key, password};
-use buildexec::{ctx::Ctx, run::read_limited};
+use super::key::KeySource;
+use buildexec::ctx::Ctx;
 use failure::{Explain as _, Failure, Kind};
 use mediaplan::config::Profile;
 use pki::{Certificate, Signer};
 
-/// No key file is longer.
-const KEY_LIMIT: u64 = 256 << 10;
 /// A signer that ends sooner is worth a warning.
 const SOON: Duration = Duration::from_secs(30 * 86_400);
 
@@ -41,32 +38,19 @@ impl NetbootKeyArgs {
     /// # Errors
     /// [`Kind::Usage`] when it cannot be read or cannot sign files for iPXE.
     pub fn open(&self, ctx: &Ctx) -> Result<Option<Arc<Signer>>> {
-        let (name, text) = match (&self.netboot_key, ctx.env.get("MEDIA_NETBOOT_KEY")) {
-            (Some(file), _) => {
-                let text = String::from_utf8(read_limited(&ctx.absolute(file.clone())?, KEY_LIMIT)?);
-                (file.to_string(), text.explain(Kind::Usage, || format!("{file} is not a key in PEM"))?)
-            }
-            (None, Some(text)) => ("the key in MEDIA_NETBOOT_KEY".to_owned(), text.to_owned()),
-            (None, None) => return Ok(None),
+        let source = KeySource {
+            file: self.netboot_key.as_ref(),
+            variable: "MEDIA_NETBOOT_KEY",
+            password_env: self.netboot_password_env.as_deref(),
+            password_file: self.netboot_password_file.as_ref(),
+            password_variable: "MEDIA_NETBOOT_PASSWORD",
+            options: "--netboot-password-env or --netboot-password-file",
         };
-        let text = Zeroizing::new(text);
-        let password = if Signer::is_locked(&text) { Some(self.password(ctx, &name)?) } else { None };
-        let signer = Signer::open(&text, password.as_ref().map(|p| p.as_str()));
-        Ok(Some(Arc::new(signer.explain(Kind::Usage, || format!("{name} cannot sign a netboot tree"))?)))
-    }
-
-    fn password(&self, ctx: &Ctx, name: &str) -> Result<Zeroizing<String>> {
-        let usual = "MEDIA_NETBOOT_PASSWORD";
-        let given = self.netboot_password_env.is_some() || self.netboot_password_file.is_some();
-        let usual = Some(usual).filter(|v| !given && ctx.env.get(v).is_some());
-        let variable = self.netboot_password_env.as_deref().or(usual);
-        match key::read(ctx, variable, self.netboot_password_file.as_deref())? {
-            Some(password) => Ok(password),
-            None => {
-                let else_ = "--netboot-password-env or --netboot-password-file";
-                Ok(Zeroizing::new(password::ask(ctx, &format!("Password of {name}"), else_)?))
-            }
-        }
+        let Some(key) = source.read(ctx)? else { return Ok(None) };
+        let signer = Signer::open(&key.text, key.password());
+        Ok(Some(Arc::new(
+            signer.explain(Kind::Usage, || format!("{} cannot sign a netboot tree", key.name))?,
+        )))
     }
 
     /// The key that `profile` is signed with: `None` for one that is not signed.

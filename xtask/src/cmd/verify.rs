@@ -7,6 +7,7 @@ use super::{
     build::{Build, Selection},
     dist, netboot_key,
     password::PasswordArgs,
+    secure_boot_key::SecureBootKeyArgs,
 };
 use attest::{MANIFEST, Manifest};
 use buildexec::ctx::Ctx;
@@ -41,6 +42,9 @@ pub struct VerifyArgs {
     /// Password that the media were built with.
     #[command(flatten)]
     pub password: PasswordArgs,
+    /// With --rebuild: what signs programs for Secure Boot.
+    #[command(flatten)]
+    pub secure_boot_key: SecureBootKeyArgs,
     /// With --rebuild: clone of iPXE's repository to use instead of those in media.toml.
     #[arg(long, value_name = "PATH|URL", requires = "rebuild")]
     pub ipxe_repo: Option<String>,
@@ -245,6 +249,7 @@ fn selection(manifest: &Manifest, args: &VerifyArgs) -> Selection {
         keep_secrets: false,
         samples: false,
         signer: None,
+        secure_boot_key: args.secure_boot_key.clone(),
         password: args.password.clone(),
         artifacts: args.artifacts.clone(),
     }

@@ -13,6 +13,7 @@ pub mod ipxe;
 pub mod iso;
 pub mod iso_file;
 mod kernel;
+pub mod sign;
 mod template;
 mod unpack;
 
@@ -34,12 +35,17 @@ const UNPACKERS: &[&str] = &["ar", "flate2", "liblzma", "memchr", "ruzstd", "tar
 const DOCKERS: &[&str] =
     &["ar", "cpio", "elf", "flate2", "liblzma", "memchr", "ruzstd", "serde_json", "tar", "toml"];
 
+/// What signatures are made with.
+const SIGNERS: &[&str] =
+    &["authenticode", "cms", "der", "object", "ring", "sha2", "signature", "spki", "x509-cert"];
+
 /// Every builtin.
 pub const BUILTINS: BuiltinTable = &[
     builtin("docker-containers", docker::containers, &[DOCKER, KERNEL, UNPACK, TREE, BOOTISO], DOCKERS),
     builtin("docker-initrd", docker::initrd, &[DOCKER, KERNEL, UNPACK, TREE, BOOTISO], DOCKERS),
     builtin("docker-root", docker::root, &[DOCKER, KERNEL, UNPACK, TREE, BOOTISO], DOCKERS),
     builtin("fat-image", fat::image, &[FAT], &["fatfs"]),
+    builtin("firmware-key", sign::firmware_key, &[SIGN], SIGNERS),
     builtin("git-apply", git::apply, &[GIT, TREE], &[]),
     builtin("git-checkout", git::checkout, &[GIT, TREE], &[]),
     builtin("guest-workspace", docker::workspace, &[DOCKER, KERNEL, UNPACK, TREE, BOOTISO], DOCKERS),
@@ -52,6 +58,8 @@ pub const BUILTINS: BuiltinTable = &[
     builtin("room", embed::layout, &[EMBED, BOOTISO], WRITERS),
     builtin("sample-image", docker::sample, &[DOCKER, KERNEL, UNPACK, TREE, BOOTISO], DOCKERS),
     builtin("seed", embed::config_initrd, &[EMBED, BOOTISO], WRITERS),
+    builtin("sign-key-update", sign::key_update, &[SIGN], SIGNERS),
+    builtin("sign-program", sign::program, &[SIGN], SIGNERS),
     builtin("smoke-initrd", initrd::smoke, &[INITRD, TREE, BOOTISO], WRITERS),
     builtin("template", template::template, &[TEMPLATE, BOOTISO], WRITERS),
     builtin("unpack", unpack::unpack, &[UNPACK, TREE], UNPACKERS),

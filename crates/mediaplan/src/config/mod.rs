@@ -71,6 +71,8 @@ pub struct Profile {
     pub publish_secrets: bool,
     /// Who signs what UEFI starts.
     pub secure_boot: SecureBoot,
+    /// The certificate of the key that signs them, by its path from the repository's root, where that is a person's.
+    pub certificate: Option<String>,
     /// Where kernel and initrd come from.
     pub media: Media,
     /// The machine that its guest needs.
@@ -89,6 +91,10 @@ impl Profile {
             SecureBoot::Distribution => {
                 "Secure Boot: the ISO starts with it on (shim by Microsoft, GRUB and kernel by the distribution); \
                  ipxe.iso and *.efi are unsigned and refused"
+            }
+            SecureBoot::OwnKey => {
+                "Secure Boot: the ISO, ipxe.iso and *.efi start with it on once the machine trusts your certificate \
+                 (secure-boot/ has it, docs/secure-boot.md says how); until then it refuses the kernel and iPXE"
             }
             SecureBoot::Off => "Secure Boot: nothing here is signed; a machine with it on refuses all of it",
         }
@@ -137,11 +143,8 @@ impl Config {
         let raw: raw::MediaToml = toml::from_str(text)
             .map_err(|e| Failure::new(Kind::Config, "media.toml cannot be read").source(e))?;
         let mut wrong = Vec::new();
-        let profiles: BTreeMap<_, _> = raw
-            .profiles
-            .iter()
-            .map(|(name, p)| (name.clone(), checked(name, p, &raw.netboot, &mut wrong)))
-            .collect();
+        let profiles: BTreeMap<_, _> =
+            raw.profiles.iter().map(|(name, p)| (name.clone(), checked(name, p, &raw, &mut wrong))).collect();
         if !profiles.contains_key(&raw.default_profile) {
             wrong.push(format!("default-profile `{}` is not a profile", raw.default_profile));
         }
@@ -193,8 +196,47 @@ impl Config {
     }
 }
 
+const NO_CERTIFICATE: &str = "secure-boot = \"own-key\" needs a certificate in [secure-boot]; \
+     `cargo xtask key new secure-boot --to keys` makes one, keys/secure-boot.crt";
+
+/// What keeps a profile from being signed as it asks.
+fn signing_problem(raw: &raw::ProfileToml, all: &raw::MediaToml) -> Option<String> {
+    let outside = |path: &String| {
+        (!is_plain_path(path))
+            .then(|| format!("secure-boot.certificate: `{path}` is not a path below the repository's root"))
+    };
+    match (raw.secure_boot, &all.secure_boot.certificate) {
+        (Some(SecureBoot::Distribution), _) if !raw.media.is_distributions() => {
+            Some("secure-boot = \"distribution\" takes a kernel that the distribution signed".to_owned())
+        }
+        (Some(SecureBoot::OwnKey), None) => Some(NO_CERTIFICATE.to_owned()),
+        (Some(SecureBoot::OwnKey), Some(path)) => outside(path),
+        _ => None,
+    }
+}
+
+/// Names and addresses of a profile's files that cannot be used.
+fn media_problems(media: &Media, version: &str) -> Vec<String> {
+    let mut wrong = Vec::new();
+    if let Media::Docker { containers, .. } = media {
+        for file in containers.iter().filter(|f| !is_plain_path(f)) {
+            wrong.push(format!("containers: `{file}` must be a path below isofs/<profile>/"));
+        }
+    }
+    for released in media.at(version).released() {
+        if !is_plain_path(&released.name) {
+            wrong.push(format!("`{}` cannot be a file name", released.name));
+        }
+        let is_http = |url: &&String| url.starts_with("http://") || url.starts_with("https://");
+        for url in released.urls.iter().filter(|url| !is_http(url)) {
+            wrong.push(format!("`{}` must begin with http:// or https://", shown_url(url)));
+        }
+    }
+    wrong
+}
+
 /// Checks one profile; what is wrong goes to `wrong`, so that all of it is shown at once.
-fn checked(name: &str, raw: &raw::ProfileToml, netboot: &Netboot, wrong: &mut Vec<String>) -> Profile {
+fn checked(name: &str, raw: &raw::ProfileToml, all: &raw::MediaToml, wrong: &mut Vec<String>) -> Profile {
     let mut check = |ok: bool, text: String| {
         if !ok {
             wrong.push(format!("profile.{}: {text}", name));
@@ -207,8 +249,6 @@ fn checked(name: &str, raw: &raw::ProfileToml, netboot: &Netboot, wrong: &mut Ve
     check(names_a_file, format!("version `{}` cannot be a file name", version_text));
     let needs_version = !raw.media.is_distributions();
     check(!needs_version || version.is_some(), "version is missing".to_owned());
-    let signed = raw.secure_boot != Some(SecureBoot::Distribution) || raw.media.is_distributions();
-    check(signed, "secure-boot = \"distribution\" takes a kernel that the distribution signed".to_owned());
     let nic = raw.nic.as_deref().unwrap_or("net0");
     check(nic.chars().all(|c| c.is_ascii_alphanumeric()), format!("nic `{nic}` is not an interface of iPXE"));
     let os = raw.os.parse::<Os>();
@@ -221,17 +261,8 @@ fn checked(name: &str, raw: &raw::ProfileToml, netboot: &Netboot, wrong: &mut Ve
     }
     let plain = raw.cloud_config.as_deref().is_none_or(is_plain_path);
     check(plain, "cloud-config must be a path below isofs/<profile>/".to_owned());
-    if let Media::Docker { containers, .. } = &raw.media {
-        for file in containers.iter().filter(|f| !is_plain_path(f)) {
-            check(false, format!("containers: `{file}` must be a path below isofs/<profile>/"));
-        }
-    }
-    for released in raw.media.at(version_text).released() {
-        check(is_plain_path(&released.name), format!("`{}` cannot be a file name", released.name));
-        for url in &released.urls {
-            let is_http = url.starts_with("http://") || url.starts_with("https://");
-            check(is_http, format!("`{}` must begin with http:// or https://", shown_url(url)));
-        }
+    for problem in signing_problem(raw, all).into_iter().chain(media_problems(&raw.media, version_text)) {
+        check(false, problem);
     }
     Profile {
         name: name.to_owned(),
@@ -248,9 +279,14 @@ fn checked(name: &str, raw: &raw::ProfileToml, netboot: &Netboot, wrong: &mut Ve
             true => SecureBoot::Distribution,
             false => SecureBoot::Off,
         }),
+        certificate: all
+            .secure_boot
+            .certificate
+            .clone()
+            .filter(|_| raw.secure_boot == Some(SecureBoot::OwnKey)),
         media: raw.media.at(version_text),
         vm: raw.vm.clone(),
-        netboot: netboot.clone(),
+        netboot: all.netboot.clone(),
         version,
         overlay: Vec::new(),
     }

@@ -22,6 +22,9 @@ pub struct MediaToml {
     /// What iPXE believes of what a server sends.
     #[serde(default)]
     pub netboot: Netboot,
+    /// Whose key signs programs of profiles with `secure-boot = "own-key"`.
+    #[serde(default)]
+    pub secure_boot: OwnKey,
     /// The profiles, by name.
     #[serde(rename = "profile")]
     pub profiles: BTreeMap<String, ProfileToml>,
@@ -96,12 +99,23 @@ fn default_timeout() -> u32 {
     2000
 }
 
+/// `[secure-boot]`: a key of the person's.
+#[derive(Clone, Debug, Default, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct OwnKey {
+    /// Its certificate, PEM, by its path from the repository's root; `cargo xtask key new secure-boot` makes one.
+    pub certificate: Option<String>,
+}
+
 /// Who signs what UEFI starts, so that a machine with Secure Boot starts it too.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Hash, serde::Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum SecureBoot {
     /// The distribution: its shim, which Microsoft signed, its GRUB and its kernel, each as the package has it.
     Distribution,
+    /// You: the kernel, the distribution's shim and GRUB, and iPXE, by the key of `[secure-boot]`. A machine starts them
+    /// once it trusts your certificate.
+    OwnKey,
     /// Unsigned: a GRUB of 0.7 MB made for this ISO. Secure Boot refuses it.
     Off,
 }

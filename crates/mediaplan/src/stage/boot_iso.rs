@@ -6,7 +6,7 @@ use super::{
     embed::{ConfigInitrd, EmbedAreas},
     image::{EfiImage, Grub, HybridIso, ToGrub},
     line::Line,
-    media::title,
+    media::{enrolment, title},
     os,
     packages::{Tools, Uefi},
     script::{Script, ScriptValue},
@@ -55,6 +55,9 @@ impl Stage for BootIso {
         if let Some(config) = &config {
             add("/seed.cpio", &p.ensure(config)?);
         }
+        for (path, file) in enrolment(p, profile)? {
+            add(&format!("/{path}"), &file);
+        }
         let name = format!("{}-{}-x86_64.iso", profile.name, self.version);
         let tools = self.tools.clone();
         p.ensure(&HybridIso { name, volume: volume(profile), files, efi: Some(efi), tools })
@@ -71,11 +74,17 @@ impl BootIso {
                 EfiImage::new([("EFI/BOOT/BOOTX64.EFI", Arg::from(&p.ensure(&grub)?))])
             }
             // From a CD this GRUB reads the ISO's own grub.cfg, from a stick the one beside it.
-            Uefi::Distribution { shim, grub } => EfiImage::new([
-                ("EFI/BOOT/BOOTX64.EFI", Arg::from(shim)),
-                ("EFI/BOOT/grubx64.efi", Arg::from(grub)),
-                ("boot/grub/grub.cfg", Arg::from(&p.ensure(&ToGrub { marker })?)),
-            ]),
+            Uefi::Distribution { shim, grub } => {
+                let to_grub = p.ensure(&ToGrub { marker })?;
+                let programs = [
+                    ("EFI/BOOT/BOOTX64.EFI", shim),
+                    ("EFI/BOOT/grubx64.efi", grub),
+                    ("boot/grub/grub.cfg", &to_grub),
+                ];
+                let keys = enrolment(p, &self.profile)?;
+                let keys = keys.iter().map(|(path, file)| (*path, file));
+                EfiImage::new(programs.into_iter().chain(keys).map(|(path, file)| (path, Arg::from(file))))
+            }
         };
         p.ensure(&image)
     }

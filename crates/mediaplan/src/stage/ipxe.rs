@@ -10,12 +10,26 @@ use super::{
     image::{EfiImage, IpxeIso},
     packages::{IPXE_EFI, IPXE_LKRN, PackageFiles, Pins, Tools},
     script::Script,
+    signed::Signed,
 };
 use crate::config::IpxePin;
 use buildplan::{Arg, Artifact, CmdSpec, Material, NodeId, Planner, Resource, Stage};
 
 /// What an engine made: names in `dist/` and artifacts.
 pub type IpxeFiles = Vec<(&'static str, Artifact)>;
+
+/// What UEFI starts of it, signed where there is a certificate.
+fn signed(p: &mut Planner, files: IpxeFiles, certificate: Option<&String>) -> Result<IpxeFiles> {
+    let one = |(name, program): (&'static str, Artifact)| {
+        let certificate = certificate.filter(|_| name.ends_with(".efi"));
+        Ok((name, Signed::maybe(p, program, certificate)?))
+    };
+    files.into_iter().map(one).collect()
+}
+
+fn named<'f>(files: &'f IpxeFiles, name: &str) -> &'f Artifact {
+    files.iter().find(|(n, _)| *n == name).map(|(_, file)| file).expect("it is in the list")
+}
 
 /// The distribution's binaries, with their names in `dist/`.
 const BINARIES: &[(&str, &str)] = &[
@@ -123,6 +137,8 @@ pub struct IpxeFromSource {
     pub around: ScriptSlot,
     /// Certificates that it trusts, from the repository's root; without any, those that iPXE brings.
     pub roots: Vec<String>,
+    /// The certificate of the key that signs what UEFI starts, from the repository's root; `None` leaves it unsigned.
+    pub certificate: Option<String>,
     /// What `ipxe.iso` is made with.
     pub tools: Tools,
 }
@@ -138,8 +154,9 @@ impl Stage for IpxeFromSource {
             ScriptSlot::Patched(script) => self.patched(p, script)?,
             ScriptSlot::Linked(script) => self.linked(p, script)?,
         };
-        let mut made: IpxeFiles = TARGETS.iter().map(|(_, name)| (*name, id.artifact(*name))).collect();
-        let program = Arg::from(&id.artifact("ipxe.efi"));
+        let made: IpxeFiles = TARGETS.iter().map(|(_, name)| (*name, id.artifact(*name))).collect();
+        let mut made = signed(p, made, self.certificate.as_ref())?;
+        let program = Arg::from(named(&made, "ipxe.efi"));
         let efi = p.ensure(&EfiImage::new([("EFI/BOOT/BOOTX64.EFI", program)]))?;
         let lkrn = Arg::from(&id.artifact("ipxe.lkrn"));
         let iso = p.ensure(&IpxeIso { lkrn, script: None, efi: Some(efi), tools: self.tools.clone() })?;
@@ -150,7 +167,8 @@ impl Stage for IpxeFromSource {
 
 impl IpxeFromSource {
     fn objects(&self, p: &mut Planner) -> Result<Artifact> {
-        let shared = Self { around: ScriptSlot::Placeholder, roots: Vec::new(), ..self.clone() };
+        let shared =
+            Self { around: ScriptSlot::Placeholder, roots: Vec::new(), certificate: None, ..self.clone() };
         Ok(p.ensure(&shared)?.swap_remove(0).1)
     }
 
@@ -264,6 +282,8 @@ pub struct Prebuilt {
     pub script: Script,
     /// iPXE's binaries out of the distribution's package.
     files: PackageFiles,
+    /// The certificate of the key that signs what UEFI starts, from the repository's root; `None` leaves it unsigned.
+    certificate: Option<String>,
     /// What `ipxe.iso` is made with.
     tools: Tools,
 }
@@ -273,9 +293,9 @@ impl Prebuilt {
     ///
     /// # Errors
     /// When media.lock lacks the package.
-    pub fn new(script: Script, pins: &Pins<'_>, tools: Tools) -> Result<Self> {
+    pub fn new(script: Script, pins: &Pins<'_>, certificate: Option<String>, tools: Tools) -> Result<Self> {
         let files = PackageFiles::new(pins, "ipxe", BINARIES)?;
-        Ok(Self { script, files, tools })
+        Ok(Self { script, files, certificate, tools })
     }
 }
 
@@ -288,10 +308,8 @@ impl Stage for Prebuilt {
         let script = p.ensure(&self.script)?;
         let binaries = p.ensure(&self.files)?;
         let names = BINARIES.iter().map(|(_, name)| *name);
-        let mut made: IpxeFiles = names.zip(binaries).collect();
-        let find = |name: &str| made.iter().find(|(n, _)| *n == name).map(|(_, a)| Arg::from(a));
-        let (lkrn, efi) = (find("ipxe.lkrn"), find("ipxe.efi"));
-        let (lkrn, efi) = (lkrn.expect("it is in the list"), efi.expect("it is in the list"));
+        let mut made = signed(p, names.zip(binaries).collect(), self.certificate.as_ref())?;
+        let (lkrn, efi) = (Arg::from(named(&made, "ipxe.lkrn")), Arg::from(named(&made, "ipxe.efi")));
         let files = [("EFI/BOOT/BOOTX64.EFI", efi), ("autoexec.ipxe", Arg::from(&script))];
         let efi = Some(p.ensure(&EfiImage::new(files))?);
         let iso = IpxeIso { lkrn, script: Some(script), efi, tools: self.tools.clone() };

@@ -11,6 +11,7 @@ use super::{
     packages::{Tools, Uefi, kernel_package},
     sample::Image,
     script::{Script, ScriptValue},
+    signed::Enrolment,
 };
 use crate::config::{Engine, IpxePin, Media, Profile};
 use bootparams::Target;
@@ -72,9 +73,9 @@ pub fn plan(order: &Order<'_>) -> Result<PlannedMedia> {
     let mut p = Planner::new();
     let profile = order.profile;
     let version = version(order)?;
-    let os = os::plan(&mut p, &profile.media, &order.supply)?;
+    let os = os::plan(&mut p, &profile.media, &order.supply)?.signed(&mut p, profile)?;
     let tools = Tools::plan(&mut p, &order.supply.pins)?;
-    let uefi = Uefi::plan(&mut p, &order.supply.pins, profile.secure_boot)?;
+    let uefi = Uefi::plan(&mut p, &order.supply.pins, profile)?;
     let iso = BootIso {
         profile: profile.clone(),
         line: order.line.clone(),
@@ -97,6 +98,9 @@ pub fn plan(order: &Order<'_>) -> Result<PlannedMedia> {
         outputs.push(("netboot/seed.cpio".to_owned(), p.ensure(&initrd)?));
         outputs.push(("netboot/cloud-config.yml".to_owned(), p.ensure(&CloudConfig(config.clone()))?));
     }
+    for (path, artifact) in enrolment(&mut p, profile)? {
+        outputs.push((path.to_owned(), artifact));
+    }
     if order.supply.docker.samples {
         outputs.push(("sample/greeter.tar".to_owned(), p.ensure(&order.supply.sample(Image::Greeter)?)?));
     }
@@ -113,9 +117,9 @@ pub fn plan(order: &Order<'_>) -> Result<PlannedMedia> {
 pub fn variants(order: &Order<'_>, lines: &[Line]) -> Result<PlannedMedia> {
     let mut p = Planner::new();
     let version = version(order)?;
-    let os = os::plan(&mut p, &order.profile.media, &order.supply)?;
+    let os = os::plan(&mut p, &order.profile.media, &order.supply)?.signed(&mut p, order.profile)?;
     let tools = Tools::plan(&mut p, &order.supply.pins)?;
-    let uefi = Uefi::plan(&mut p, &order.supply.pins, order.profile.secure_boot)?;
+    let uefi = Uefi::plan(&mut p, &order.supply.pins, order.profile)?;
     let mut outputs = Vec::new();
     for line in lines {
         let iso = p.ensure(&BootIso {
@@ -152,6 +156,15 @@ fn file_version(version: &str) -> String {
     without_epoch.replace(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '.' | '-' | '~'), "_")
 }
 
+/// What a machine learns to trust the media by, where a person's key signs them: files by their path on media and in
+/// `dist/`.
+pub(super) fn enrolment(p: &mut Planner, profile: &Profile) -> Result<Vec<(&'static str, Artifact)>> {
+    match &profile.certificate {
+        Some(certificate) => p.ensure(&Enrolment { certificate: certificate.clone() }),
+        None => Ok(Vec::new()),
+    }
+}
+
 /// What people see: name and version.
 pub(super) fn title(profile: &Profile) -> ScriptValue {
     let version = profile.version.as_deref().map(|v| format!(" {v}")).unwrap_or_default();
@@ -176,9 +189,13 @@ fn engine(p: &mut Planner, order: &Order<'_>, tools: Tools) -> Result<ipxe::Ipxe
                 false => ipxe::ScriptSlot::Patched(script),
             },
             roots: netboot.roots.clone(),
+            certificate: order.profile.certificate.clone(),
             tools,
         }),
-        Engine::Prebuilt => p.ensure(&ipxe::Prebuilt::new(script, &order.supply.pins, tools)?),
+        Engine::Prebuilt => {
+            let certificate = order.profile.certificate.clone();
+            p.ensure(&ipxe::Prebuilt::new(script, &order.supply.pins, certificate, tools)?)
+        }
     }
 }
 

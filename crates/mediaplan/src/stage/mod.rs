@@ -13,3 +13,4 @@ pub mod os;
 pub mod packages;
 mod sample;
 pub mod script;
+pub mod signed;

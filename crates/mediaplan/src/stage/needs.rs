@@ -78,9 +78,9 @@ pub fn dist(media: &Media, engine: Engine) -> Vec<Need> {
     }
 }
 
-/// What iPXE reads certificates with that are built into it.
+/// What iPXE reads certificates with that are built into it, and what makes an RSA key.
 #[must_use]
-pub fn roots() -> Vec<Need> {
+pub fn openssl() -> Vec<Need> {
     needs(&[&["openssl"]])
 }
 

@@ -6,7 +6,8 @@ use super::docker::{self, Docker};
 use super::hostconf;
 use super::packages::{PackageTree, Pins, SMOKE, kernel_package, number_in};
 use super::sample::{self, Image, Sample};
-use crate::config::{KernelFlavour, Locked, Media, Released};
+use super::signed::Signed;
+use crate::config::{KernelFlavour, Locked, Media, Profile, Released};
 use buildplan::{Arg, Artifact, FetchSource, FetchSpec, Material, Planner, Stage};
 use failure::{Failure, Kind};
 
@@ -20,6 +21,17 @@ pub struct OsFiles {
     pub kernel: Artifact,
     /// Initial RAM disk, without the cloud-config.
     pub initrd: Artifact,
+}
+
+impl OsFiles {
+    /// With the kernel signed by the profile's key, where it has one.
+    ///
+    /// # Errors
+    /// None of its own.
+    pub(super) fn signed(self, p: &mut Planner, profile: &Profile) -> Result<Self> {
+        let kernel = Signed::maybe(p, self.kernel, profile.certificate.as_ref())?;
+        Ok(Self { kernel, ..self })
+    }
 }
 
 /// Kernel and modules out of the distribution's packages.

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 
-use super::{docker, hostconf};
-use crate::config::{Distribution, KernelFlavour, Lock, LockedPackage, Media, SecureBoot};
+use super::{docker, hostconf, signed::Signed};
+use crate::config::{Distribution, KernelFlavour, Lock, LockedPackage, Media, Profile, SecureBoot};
 use buildplan::{Arg, Artifact, Digest, FetchSource, FetchSpec, Material, Planner, Stage, purl};
 use failure::{Failure, Kind};
 
@@ -57,7 +57,7 @@ pub fn wanted(media: &Media, secure_boot: SecureBoot) -> BTreeSet<&'static str> 
         }
         Media::Iso { .. } | Media::Files { .. } => Vec::new(),
     };
-    let signed = if secure_boot == SecureBoot::Distribution { SIGNED } else { &[] };
+    let signed = if secure_boot == SecureBoot::Off { &[] } else { SIGNED };
     TOOLS.iter().chain(signed).copied().chain(system).collect()
 }
 
@@ -305,7 +305,7 @@ pub enum Uefi {
         /// A tree with GRUB's modules.
         modules: Artifact,
     },
-    /// The distribution's signed programs.
+    /// The distribution's signed programs; a person's key may have signed them as well.
     Distribution {
         /// What firmware checks: signed by Microsoft.
         shim: Artifact,
@@ -319,13 +319,14 @@ impl Uefi {
     ///
     /// # Errors
     /// [`Kind::Config`] when media.lock lacks a package.
-    pub fn plan(p: &mut Planner, pins: &Pins<'_>, secure_boot: SecureBoot) -> Result<Self> {
+    pub fn plan(p: &mut Planner, pins: &Pins<'_>, profile: &Profile) -> Result<Self> {
         let mut one = |package, path, name| -> Result<Artifact> {
             let mut files = p.ensure(&PackageFiles::new(pins, package, &[(path, name)])?)?;
-            Ok(files.pop().expect("one file is asked for"))
+            let program = files.pop().expect("one file is asked for");
+            Signed::maybe(p, program, profile.certificate.as_ref())
         };
-        Ok(match secure_boot {
-            SecureBoot::Distribution => Self::Distribution {
+        Ok(match profile.secure_boot {
+            SecureBoot::Distribution | SecureBoot::OwnKey => Self::Distribution {
                 shim: one("shim-signed", SHIM, "shimx64.efi")?,
                 grub: one("grub-efi-amd64-signed", SIGNED_GRUB, "grubx64.efi")?,
             },

@@ -22,7 +22,7 @@ use buildplan::{
     Action, Arg, Artifact, Digest, HostInputs, Input, Keys, Material, Missing, NodeId, Plan, Resource, ToolId,
 };
 use mediabuild::workspace::publish;
-use mediaplan::stage::media::PlannedMedia;
+use mediaplan::stage::{media::PlannedMedia, signed::BY_KEY};
 use report::{Mode, Reporter};
 
 /// A digest, and in words what has it: completes "it is …".
@@ -190,7 +190,11 @@ fn own(plan: &Plan) -> BTreeSet<NodeId> {
     let mut own = BTreeSet::new();
     for id in plan.ids() {
         let node = plan.node(id);
-        let outside = |a: &Action| matches!(a, Action::Run(_) | Action::Fetch(_));
+        let outside = |a: &Action| match a {
+            Action::Run(_) | Action::Fetch(_) => true,
+            Action::Builtin { name, .. } => BY_KEY.contains(name),
+            _ => false,
+        };
         let mut needs = node.resource == Resource::Net || node.actions.iter().any(outside);
         node.leaves(&mut |arg| {
             needs |= match arg {

@@ -8,8 +8,8 @@ use camino::Utf8Path;
 use super::{
     Checks, Subject, TEXT_LIMIT,
     expect::{Expected, KnownDigest},
-    inside::{CheckResult, PROGRAM_LIMIT, beside, carries},
-    signatures,
+    inside::{CheckResult, KERNEL_LIMIT, PROGRAM_LIMIT, beside, carries},
+    own_key, signatures,
 };
 use attest::MANIFEST;
 use bootiso::{Entry, EntryKind, Iso, SECTOR, embed};
@@ -92,9 +92,7 @@ impl ExaminedIso<'_> {
         if !checks.has_failed(self.general()) {
             checks.add(self.general(), self.every_byte().map_err(|e| format!("{e:#}")));
         }
-        if self.path != "ipxe.iso" {
-            self.signatures(checks);
-        }
+        self.signatures(checks);
         match self.boot_sector() {
             Ok(Some(said)) => checks.add(self.general(), Ok(said)),
             Ok(None) => {
@@ -114,7 +112,8 @@ impl ExaminedIso<'_> {
     fn signatures(&self, checks: &mut Checks) {
         let Some(loaded) = self.subject.loaded else { return };
         let Ok(profile) = loaded.config.profile(self.subject.profile.as_deref()) else { return };
-        match signatures::check(&self.iso, profile.secure_boot) {
+        let chain = signatures::Chain { profile, root: &self.subject.ctx.root, iso: &self.iso };
+        match chain.check(self.path == "ipxe.iso") {
             Ok(lines) => lines.into_iter().for_each(|line| checks.add("signed by", Ok(line))),
             Err(e) => checks.add("signed by", Err(format!("{e:#}"))),
         }
@@ -172,7 +171,12 @@ impl ExaminedIso<'_> {
             layout(&self.iso).map_err(|e| format!("{e:#}"))?;
         }
         let Some((want, what)) = self.known(arg) else {
-            return self.efi(entry, path, arg);
+            return match self.signed(entry, arg) {
+                Some(found) => found
+                    .map(|said| Some(format!("{path} of {} {said}", self.name)))
+                    .map_err(|why| format!("{path} of {} {why}", self.name)),
+                None => self.efi(entry, path, arg),
+            };
         };
         let have = if path == self.spec.bios { self.isolinux(entry) } else { self.digest(entry) };
         match have.map_err(|e| format!("{e:#}"))? == want {
@@ -189,6 +193,13 @@ impl ExaminedIso<'_> {
             _ => None,
         };
         there.or_else(|| self.expected.arg(&self.subject.ctx.root, arg))
+    }
+
+    /// What is found of a program that a person's key signed.
+    fn signed(&self, entry: &Entry, arg: &Arg) -> Option<CheckResult> {
+        let Arg::In(artifact) = arg else { return None };
+        let read = || self.iso.read(entry, KERNEL_LIMIT).map_err(|e| format!("{e:#}"));
+        own_key::check(self.expected, &self.subject.ctx.root, artifact, read)
     }
 
     fn digest(&self, entry: &Entry) -> Result<Digest> {
@@ -274,6 +285,9 @@ impl ExaminedIso<'_> {
         if let Some((want, what)) = self.known(content) {
             let same = self.digest(file).map_err(|e| format!("{e:#}"))? == want;
             return if same { Ok(true) } else { Err(format!("{inside} is another file than {what}")) };
+        }
+        if let Some(found) = self.signed(file, content) {
+            return found.map(|_| true).map_err(|why| format!("{inside} {why}"));
         }
         if let Arg::In(artifact) = content
             && let Some(Action::Write { text, .. }) =

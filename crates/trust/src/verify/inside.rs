@@ -5,7 +5,7 @@ use anyhow::Result;
 use super::{
     Checks, Subject,
     expect::{Expected, KnownDigest},
-    image, packed, read_file,
+    image, own_key, packed, read_file,
 };
 use attest::MANIFEST;
 use bootiso::Iso;
@@ -14,6 +14,9 @@ use mediaplan::config::Engine;
 
 /// No program that a loader is or starts is larger.
 pub(super) const PROGRAM_LIMIT: u64 = 16 << 20;
+
+/// No kernel is larger.
+pub(super) const KERNEL_LIMIT: u64 = 128 << 20;
 
 /// Bytes that a filter of packed code may change behind it.
 const FILTERED: usize = 8;
@@ -81,9 +84,13 @@ fn output(subject: &Subject<'_>, expected: &Expected, path: &str, artifact: &Art
         "netboot/vmlinuz" | "netboot/initrd" => "released",
         "netboot/seed.cpio" => "seed",
         "netboot/cloud-config.yml" => "cloud-config",
+        key if key.starts_with("secure-boot/") => "secure boot key",
         script if script.starts_with("netboot/") => "boot script",
         _ => "iPXE",
     };
+    if is_signed(subject, expected, path, artifact, (name, checks)) {
+        return;
+    }
     match expected.artifact(artifact) {
         Some((want, what)) if subject.digest(path) == Some(want) => {
             checks.add(name, Ok(format!("{path} is {what}")));
@@ -96,6 +103,20 @@ fn output(subject: &Subject<'_>, expected: &Expected, path: &str, artifact: &Art
         None if name == "iPXE" => {}
         None => checks.skip(name, format!("the source of {path} is not at hand; --fetch gets it")),
     }
+}
+
+/// Whether it is known what a key signed, which then was checked.
+fn is_signed(
+    subject: &Subject<'_>,
+    expected: &Expected,
+    path: &str,
+    artifact: &Artifact,
+    (name, checks): (&'static str, &mut Checks),
+) -> bool {
+    let read = || read_file(&subject.dir.join(path), KERNEL_LIMIT).map_err(|e| format!("{e:#}"));
+    let found = own_key::check(expected, &subject.ctx.root, artifact, read);
+    let found = found.map(|f| f.map(|said| format!("{path} {said}")).map_err(|why| format!("{path} {why}")));
+    found.map(|found| checks.add(name, found)).is_some()
 }
 
 /// What is beside it in the manifest: the ISO has the very kernel that the netboot tree has.

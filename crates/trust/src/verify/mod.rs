@@ -9,6 +9,7 @@ pub mod expect;
 mod image;
 mod inside;
 pub mod netboot;
+mod own_key;
 mod packed;
 pub mod rebuild;
 pub mod remote;

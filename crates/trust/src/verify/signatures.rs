@@ -3,7 +3,9 @@
 use anyhow::{Context as _, Result, bail};
 
 use bootiso::Iso;
-use mediaplan::config::SecureBoot;
+use camino::Utf8Path;
+use mediabuild::builtin::sign::read_certificate;
+use mediaplan::config::{Profile, SecureBoot};
 use secureboot::{Certificate, MICROSOFT, Program, Signature};
 
 /// No loader and no kernel is larger.
@@ -13,30 +15,52 @@ const EFI: &str = "/efi.img";
 /// What firmware starts, what that starts, and what is started in the end.
 const STAGES: [&str; 3] = ["/EFI/BOOT/BOOTX64.EFI", "/EFI/BOOT/grubx64.efi", "/vmlinuz"];
 
-/// Reads every signature of an ISO's chain; a line for each stage.
-///
-/// # Errors
-/// When a program is not signed by whom the profile has.
-pub(super) fn check(iso: &Iso, secure_boot: SecureBoot) -> Result<Vec<String>> {
-    match secure_boot {
-        SecureBoot::Distribution => distribution(iso),
-        SecureBoot::Off => Ok(Vec::new()),
-    }
+/// An ISO, and what its profile says of who signs it.
+pub(super) struct Chain<'a> {
+    pub(super) profile: &'a Profile,
+    /// The repository.
+    pub(super) root: &'a Utf8Path,
+    pub(super) iso: &'a Iso,
 }
 
-/// Firmware trusts Microsoft, shim the distribution whose certificate is in it.
-fn distribution(iso: &Iso) -> Result<Vec<String>> {
-    let [shim, grub, kernel] = STAGES;
-    let mut lines = Vec::new();
-    let first = program(iso, shim)?;
-    let by_microsoft = |c: &Certificate| MICROSOFT.contains(&c.fingerprint().as_str());
-    lines.push(by(&first, shim, "Microsoft", by_microsoft)?);
-    let vendor = first.vendor.as_ref().context("the shim trusts no distribution: it has no certificate")?;
-    for path in [grub, kernel] {
-        let trusted = |c: &Certificate| c == vendor || c.is_issued_by(vendor);
-        lines.push(by(&program(iso, path)?, path, &vendor.subject(), trusted)?);
+impl Chain<'_> {
+    /// Reads every signature of what UEFI starts; a line for each stage.
+    ///
+    /// # Errors
+    /// When a program is not signed by whom the profile has.
+    pub(super) fn check(&self, is_ipxe: bool) -> Result<Vec<String>> {
+        let mut lines = Vec::new();
+        if let Some(path) = &self.profile.certificate {
+            let own = read_certificate(&self.root.join(path))?;
+            let stages = if is_ipxe { &STAGES[..1] } else { &STAGES };
+            for stage in stages {
+                let trusted = |c: &Certificate| *c == own;
+                lines.push(by(&program(self.iso, stage)?, stage, &own.subject(), trusted)?);
+            }
+        }
+        if self.profile.secure_boot != SecureBoot::Off && !is_ipxe {
+            lines.extend(self.distribution()?);
+        }
+        Ok(lines)
     }
-    Ok(lines)
+
+    /// Firmware trusts Microsoft, shim the distribution whose certificate is in it. A released kernel is not the
+    /// distribution's.
+    fn distribution(&self) -> Result<Vec<String>> {
+        let [shim, grub, kernel] = STAGES;
+        let mut lines = Vec::new();
+        let first = program(self.iso, shim)?;
+        let by_microsoft = |c: &Certificate| MICROSOFT.contains(&c.fingerprint().as_str());
+        lines.push(by(&first, shim, "Microsoft", by_microsoft)?);
+        let vendor =
+            first.vendor.as_ref().context("the shim trusts no distribution: it has no certificate")?;
+        let kernel = Some(kernel).filter(|_| self.profile.media.is_distributions());
+        for path in [grub].into_iter().chain(kernel) {
+            let trusted = |c: &Certificate| c == vendor || c.is_issued_by(vendor);
+            lines.push(by(&program(self.iso, path)?, path, &vendor.subject(), trusted)?);
+        }
+        Ok(lines)
+    }
 }
 
 /// The line of a program that `whose` key must have signed.

@@ -10,7 +10,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::Trial;
 use crate::{backend::Backend, dist::PROGRAMS, lan::Lan, media, netboot, server::RunningServer};
 use vmspec::{
-    Forward, Machine, Nic,
+    Firmware, Forward, Machine, Nic,
     qemu::{Ovmf, QemuHost},
     scenario::{Offer, Proof, Sabotage, Start, config_line, host_name},
     spec::serial_log,
@@ -141,8 +141,8 @@ impl Trial<'_> {
         let network = self.setup.dist.network.as_ref().ok();
         let mut machine = self.scenario.machine(&self.setup.spec, network, self.dir, medium);
         machine.serial = serial_log(&dir);
-        if self.scenario.proof == Proof::Fails(Sabotage::RevokedShim) {
-            machine.variables = Some(self.revoked(medium)?);
+        if machine.firmware == Firmware::SecureBoot {
+            machine.variables = self.variables(medium)?;
         }
         if self.scenario.proof == Proof::Ssh {
             let forward = Forward { name: "guestssh".to_owned(), host_port: self.ssh_port, guest_port: 22 };
@@ -157,13 +157,20 @@ impl Trial<'_> {
         Ok((machine, address, dir))
     }
 
-    /// Variables of a firmware that refuses the medium's first loader.
-    fn revoked(&self, medium: &Utf8Path) -> Result<Utf8PathBuf> {
+    /// Variables of a firmware that knows more than those of the factory: the key of the media, or that the medium's first
+    /// loader was revoked.
+    fn variables(&self, medium: &Utf8Path) -> Result<Option<Utf8PathBuf>> {
         let Backend::Qemu(QemuHost { secure: Some(Ovmf::Split { vars, .. }), .. }) = &self.setup.backend
         else {
-            bail!("no UEFI firmware with Secure Boot was found");
+            // VirtualBox keeps its own.
+            return Ok(None);
         };
         let path = self.dir.join("variables.fd");
-        media::revoke(vars, medium, &path).map(|()| path)
+        match (self.scenario.proof, &self.setup.dist.own_key) {
+            (Proof::Fails(Sabotage::RevokedShim), _) => media::revoke(vars, medium, &path)?,
+            (Proof::Fails(Sabotage::UnknownKey), _) | (_, None) => return Ok(None),
+            (_, Some(cer)) => media::enrol(vars, cer, &path)?,
+        }
+        Ok(Some(path))
     }
 }

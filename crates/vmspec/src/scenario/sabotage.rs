@@ -27,6 +27,8 @@ pub enum Sabotage {
     ChangedKernel,
     /// GRUB has lost its signature.
     UnsignedGrub,
+    /// The machine does not know the key that signed the kernel.
+    UnknownKey,
     /// The firmware's list of revoked programs has the medium's shim.
     RevokedShim,
     /// The guest's first process ends at once, as RancherOS's does on a parameter of the wrong type.
@@ -45,7 +47,9 @@ impl Sabotage {
             Self::NoCloudConfig => Cause::NoCloudConfig,
             Self::SwappedKernel | Self::OtherKey | Self::NoSignature | Self::Expired => Cause::Refused,
             Self::Panic => Cause::Panic,
-            Self::ChangedKernel | Self::UnsignedGrub | Self::RevokedShim => Cause::SecureBoot,
+            Self::ChangedKernel | Self::UnsignedGrub | Self::RevokedShim | Self::UnknownKey => {
+                Cause::SecureBoot
+            }
         }
     }
 
@@ -53,7 +57,7 @@ impl Sabotage {
     #[must_use]
     pub fn refusal(self) -> Option<&'static str> {
         match self {
-            Self::ChangedKernel => Some(words::BY_GRUB),
+            Self::ChangedKernel | Self::UnknownKey => Some(words::BY_GRUB),
             Self::UnsignedGrub => Some(words::BY_SHIM),
             Self::RevokedShim => Some(words::BY_FIRMWARE),
             _ => None,

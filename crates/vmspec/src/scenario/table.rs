@@ -72,6 +72,14 @@ pub const ALL: &[Scenario] = &[
     network("http-boot-iso", UEFI, Offer::Iso, "UEFI HTTP Boot of the ISO, as a disk in memory"),
     network("pxe-uefi", UEFI, Offer::Pxe, "PXE under UEFI: TFTP of ipxe.efi from `serve --dhcp`"),
     network("pxe-bios", BIOS, Offer::Pxe, "PXE under BIOS: QEMU's ROM, and the script from `serve --dhcp`"),
+    iso(
+        "own-key-unknown",
+        SECURE,
+        Attach::Cd,
+        Proof::Fails(Sabotage::UnknownKey),
+        "signed by a key that the machine does not know: GRUB refuses the kernel, and that is named",
+    ),
+    netboot("own-key-netboot", SECURE, Proof::SecureBoot, "ipxe.iso signed by a key that the machine knows"),
     netboot("netboot-bios", BIOS, Proof::Up, "ipxe.iso, DHCP, HTTP under BIOS"),
     netboot("netboot-config", BIOS, Proof::CloudConfig, "the cloud-config from the server"),
     netboot(

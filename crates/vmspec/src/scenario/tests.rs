@@ -18,6 +18,8 @@ fn dist() -> Dist {
         login: None,
         state_label: None,
         secure_boot: true,
+        own_key: Some("secure-boot.cer".into()),
+        own_kernel: true,
         tells_secure_boot: true,
         initrd_bytes: 3 << 20,
     }

@@ -1,6 +1,8 @@
 //! `cargo xtask key`: keys that a person signs media with. They are written once, readable by their owner alone.
 
 mod netboot;
+mod secure_boot;
+mod source;
 
 use std::io::Write as _;
 
@@ -11,6 +13,8 @@ use zeroize::Zeroizing;
 use super::password;
 use buildexec::{ctx::Ctx, run::read_limited};
 use failure::{Explain as _, Failure, Kind};
+use pki::Chance;
+pub(super) use source::KeySource;
 
 /// Arguments of `key`.
 #[derive(Debug, clap::Args)]
@@ -38,6 +42,10 @@ enum New {
     /// The folder gets `root.crt` for [netboot] in media.toml, `root.pem`, which certifies signers and belongs
     /// offline, and `signer.pem`, which `dist` and `serve` sign with.
     Netboot(netboot::NetbootArgs),
+    /// Create a key that signs kernel, loaders and iPXE for Secure Boot.
+    ///
+    /// The folder gets `secure-boot.crt` for [secure-boot] in media.toml, and `secure-boot.pem`, which `dist` signs with.
+    SecureBoot(secure_boot::SecureBootArgs),
 }
 
 /// Runs a subcommand of `key`.
@@ -48,6 +56,7 @@ pub fn run(ctx: &Ctx, args: &KeyArgs) -> Result<()> {
     let KeyCommand::New(args) = &args.command;
     match &args.what {
         New::Netboot(args) => netboot::run(ctx, args),
+        New::SecureBoot(args) => secure_boot::run(ctx, args),
     }
 }
 
@@ -143,6 +152,16 @@ pub(super) fn write_secret(path: &Utf8Path, text: &str) -> Result<()> {
 }
 
 /// Fills `bytes` by chance.
-pub(super) fn chance(bytes: &mut [u8]) -> Result<()> {
+fn chance(bytes: &mut [u8]) -> Result<()> {
     getrandom::fill(bytes).map_err(|e| anyhow::anyhow!("no random numbers: {e}"))
+}
+
+/// What a new key is made of.
+fn random() -> Result<Chance> {
+    let mut made = Chance { key: [0; 32].into(), serial: [0; 16], salt: [0; 16], iv: [0; 16] };
+    chance(made.key.as_mut_slice())?;
+    chance(&mut made.serial)?;
+    chance(&mut made.salt)?;
+    chance(&mut made.iv)?;
+    Ok(made)
 }

@@ -6,11 +6,11 @@ use anyhow::Result;
 use camino::Utf8PathBuf;
 use zeroize::Zeroizing;
 
-use super::{NewPassword, chance, read, refuse_to_replace, write_secret};
+use super::{NewPassword, random, read, refuse_to_replace, write_secret};
 use crate::cmd::password;
 use buildexec::{ctx::Ctx, run::read_limited};
 use failure::{Explain as _, Failure, Kind};
-use pki::{Chance, Lifetime, NewKey};
+use pki::{Lifetime, NewKey};
 
 const DAY: u64 = 86_400;
 /// The root outlives every medium that has it built in: 20 years.
@@ -106,13 +106,4 @@ fn open_root(
         None => Zeroizing::new(password::ask(ctx, &format!("Password of {file}"), "--root-password-env")?),
     };
     Ok((text, Some(password)))
-}
-
-fn random() -> Result<Chance> {
-    let mut made = Chance { key: [0; 32].into(), serial: [0; 16], salt: [0; 16], iv: [0; 16] };
-    chance(made.key.as_mut_slice())?;
-    chance(&mut made.serial)?;
-    chance(&mut made.salt)?;
-    chance(&mut made.iv)?;
-    Ok(made)
 }
