@@ -36,8 +36,9 @@ impl Hosts {
         }
         let Ok(ip) = name.parse::<IpAddr>() else { return false };
         let (ip, local) = (ip.to_canonical(), local.ip().to_canonical());
-        let here = !ip.is_unspecified() && !ip.is_multicast() && has_address(ip);
-        ip == local || here || (name == QEMU_HOST && local.is_loopback())
+        // Asked last, since it opens a socket.
+        let here = || !ip.is_unspecified() && !ip.is_multicast() && has_address(ip);
+        ip == local || (name == QEMU_HOST && local.is_loopback()) || here()
     }
 }
 
