@@ -40,9 +40,10 @@ pub struct TestArgs {
     /// Attack only for this row of docs/reliability.md (repeatable); the other rows stay as they are.
     #[arg(long, value_name = "ROW", requires = "report", conflicts_with = "only")]
     pub row: Vec<String>,
-    /// Run the README's commands in a new installation of this release instead: bookworm, trixie, noble or resolute.
-    /// Needs root, and debootstrap, which --install installs. What is not committed is left out; --only and --long
-    /// apply to the `test` in there.
+    /// Run the README's commands in a new installation of this release instead.
+    ///
+    /// One of bookworm, trixie, noble and resolute. Needs root, and debootstrap, which --install installs. What is not
+    /// committed is left out; --only and --long apply to the `test` in there.
     #[arg(long, value_name = "RELEASE", conflicts_with = "report")]
     pub distribution: Option<String>,
 }

@@ -144,7 +144,7 @@ fn apt(ctx: &Ctx, args: &[&str]) -> Result<()> {
     let words = ["apt-get", "-q", "-o", "Acquire::Retries=3"].iter().chain(args).copied();
     let words: Vec<&str> =
         if is_root() { words.collect() } else { ["sudo"].into_iter().chain(words).collect() };
-    let label = words.iter().filter(|w| !w.starts_with('-')).take(3).copied().collect::<Vec<_>>().join(" ");
+    let label = label(&words);
     let cmd = Cmd::new(words[0], "install packages with apt")
         .args(words[1..].iter().copied())
         .env("DEBIAN_FRONTEND", "noninteractive")
@@ -165,6 +165,12 @@ fn apt(ctx: &Ctx, args: &[&str]) -> Result<()> {
             .source(e)
             .into()
     })
+}
+
+/// The command without its options, and with one package at most.
+fn label(words: &[&str]) -> String {
+    let own = words.iter().filter(|w| !w.starts_with('-') && !w.contains('='));
+    own.take(3).copied().collect::<Vec<_>>().join(" ")
 }
 
 /// Progress of `apt-get install`, from its output: each package is downloaded, unpacked and set up.
@@ -224,6 +230,13 @@ mod tests {
         let help = failure::helps_of(&error).concat();
         assert!(help.contains("docker run --rm --platform linux/amd64 -v \"$PWD:/src\""), "{help}");
         assert!(!how("windows", &["git".to_owned()]).contains("sudo"));
+    }
+
+    #[test]
+    fn progress_names_the_command_without_its_options() {
+        let words = ["sudo", "apt-get", "-q", "-o", "Acquire::Retries=3", "update"];
+        assert_eq!(label(&words), "sudo apt-get update");
+        assert_eq!(label(&["apt-get", "-q", "install", "--yes", "git", "gcc"]), "apt-get install git");
     }
 
     #[test]
