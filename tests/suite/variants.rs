@@ -13,9 +13,11 @@ fn image(repo: &Repo) -> Vec<u8> {
 /// Puts other parameters into the profile, and builds it.
 fn dist(repo: &Repo, params: &str) -> Vec<u8> {
     let text = repo.read("media.toml");
-    let (before, rest) = text.split_once("params = [\n").unwrap();
+    let (others, smoke) = text.split_once("[profile.smoke]\n").unwrap();
+    let (before, rest) = smoke.split_once("params = [\n").unwrap();
     let (_, after) = rest.split_once("\n]\n").unwrap();
-    repo.write("media.toml", format!("{before}params = [\n  \"{params}\",\n]\n{after}"));
+    let smoke = format!("{before}params = [\n  \"{params}\",\n]\n{after}");
+    repo.write("media.toml", format!("{others}[profile.smoke]\n{smoke}"));
     repo.xtask(DIST).assert().success();
     image(repo)
 }
