@@ -20,6 +20,8 @@ mod english;
 #[cfg(unix)]
 mod executor;
 mod fixtures;
+#[cfg(target_os = "linux")]
+mod guest_scripts;
 mod harness;
 mod hiding;
 mod hostile;
