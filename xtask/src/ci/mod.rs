@@ -3,6 +3,7 @@
 //!
 //! GitHub's own parts stay GitHub's: permissions, attestation, its caches. `docs/ci.md` says what only it can show.
 
+pub mod change;
 pub mod compare;
 pub mod expr;
 pub mod finish;

@@ -2,6 +2,8 @@
 //! is changed, and a server that does not answer is a remark, not an error,
 //! as long as another does.
 
+use std::collections::BTreeMap;
+
 use anyhow::Result;
 
 use buildexec::ctx::Ctx;
@@ -12,7 +14,7 @@ use mediabuild::workspace::{
     archive::{self, PackageChange},
     load::Loaded,
 };
-use mediaplan::config::{Config, Profile, repository::TRANSPORTS};
+use mediaplan::config::{Config, LockedPackage, Profile, repository::TRANSPORTS};
 use mediaplan::stage::packages;
 use report::table::count;
 
@@ -22,14 +24,23 @@ struct Survey {
     answers: usize,
     silent: usize,
     remarks: Vec<String>,
+    packages: Option<BTreeMap<String, LockedPackage>>,
 }
 
-/// What was found, as the body of an issue; `None` when there is nothing to do.
+/// What is not as media.toml and media.lock have it.
+pub struct PinReport {
+    /// The body of an issue or a change.
+    pub body: String,
+    /// Today's packages, when they are others than those recorded.
+    pub packages: Option<BTreeMap<String, LockedPackage>>,
+}
+
+/// What was found; `None` when there is nothing to do.
 ///
 /// # Errors
 /// [`Kind::Network`] when no server answers at all: that says nothing of the pins. [`Kind::Digest`] when the distribution's
 /// index is not signed as media.toml says. Ctrl-C.
-pub fn report(ctx: &Ctx, loaded: &Loaded) -> Result<Option<String>> {
+pub fn report(ctx: &Ctx, loaded: &Loaded) -> Result<Option<PinReport>> {
     let mut survey = Survey::default();
     let config = &loaded.config;
     survey.ipxe(ctx, config);
@@ -39,7 +50,7 @@ pub fn report(ctx: &Ctx, loaded: &Loaded) -> Result<Option<String>> {
         survey.files(ctx, profile);
         survey.newer_release(ctx, profile);
     }
-    let Survey { answers, silent, mut remarks } = survey;
+    let Survey { answers, silent, mut remarks, packages } = survey;
     if answers == 0 && silent > 0 {
         return Err(Failure::new(Kind::Network, format!("none of {silent} requests was answered"))
             .help("this machine has no network, so the pins were not checked")
@@ -49,7 +60,7 @@ pub fn report(ctx: &Ctx, loaded: &Loaded) -> Result<Option<String>> {
     remarks.dedup();
     let list = remarks.iter().map(|r| format!("- {r}\n")).collect::<String>();
     let head = "What media.toml pins is not as it was, or there is something newer.\n\n";
-    Ok((!remarks.is_empty()).then(|| format!("{head}{list}")))
+    Ok((!remarks.is_empty()).then(|| PinReport { body: format!("{head}{list}"), packages }))
 }
 
 impl Survey {
@@ -94,7 +105,9 @@ impl Survey {
         self.answers += 1;
         let wanted = config.profiles().flat_map(|p| packages::wanted(&p.media, p.secure_boot)).collect();
         let new = today.resolve(&wanted, &lock.packages)?;
-        self.remarks.extend(package_remarks(&archive::changes(&lock.packages, &new)));
+        let changes = archive::changes(&lock.packages, &new);
+        self.remarks.extend(package_remarks(&changes));
+        self.packages = Some(new).filter(|_| !changes.is_empty());
         Ok(())
     }
 

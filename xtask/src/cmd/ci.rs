@@ -1,19 +1,28 @@
 //! `cargo xtask ci`: what the workflows call, and the workflows themselves on this machine.
 
+use std::collections::BTreeMap;
+
 use anyhow::Result;
 use camino::Utf8PathBuf;
 
 use super::build::{Build, Selection};
 use crate::ci::{
-    finish, issue, local,
+    change, finish, issue, local,
     matrix::{Purpose, matrix},
-    output, pins, program,
+    output,
+    pins::{self, PinReport},
+    program,
     reproducible::{self, Pair},
 };
 use buildexec::ctx::Ctx;
 use buildplan::{NodeId, Resource};
 use failure::{Kind, kind_of};
-use mediabuild::workspace::{archive, load, preflight};
+use mediabuild::workspace::{
+    archive,
+    load::{self, Loaded},
+    preflight,
+};
+use mediaplan::config::{Lock, LockedPackage};
 use mediaplan::stage::{needs, packages};
 use trust::release::upload;
 use vmspec::scenario;
@@ -52,6 +61,13 @@ enum CiCommand {
         /// only printed, and a missing network is not a failure.
         #[arg(long)]
         issue: bool,
+        /// Open a pull request that records today's packages in media.lock, through `gh`, or bring the open one up to
+        /// date; a rehearsal without GH_TOKEN.
+        #[arg(long)]
+        change: bool,
+        /// Print that change and open nothing.
+        #[arg(long, conflicts_with_all = ["issue", "change"])]
+        dry_run: bool,
         /// Install with apt what the distribution's signature is verified with.
         #[arg(long)]
         install: bool,
@@ -119,7 +135,9 @@ pub fn run(ctx: &Ctx, args: &CiArgs) -> Result<()> {
         CiCommand::Matrix { purpose } => print_matrix(ctx, *purpose),
         CiCommand::CacheKey { selection, install } => cache_key(ctx, selection, *install),
         CiCommand::Finish => finish::check(ctx.env.get("NEEDS").unwrap_or("")),
-        CiCommand::Pins { issue, install } => print_pins(ctx, *issue, *install),
+        CiCommand::Pins { issue, change, dry_run, install } => {
+            print_pins(ctx, PinActions { issue: *issue, change: *change, dry_run: *dry_run }, *install)
+        }
         CiCommand::Relations { packages } => relations(ctx, packages),
         CiCommand::Reproducible { selection, install } => build_twice(ctx, selection, *install),
         CiCommand::Assets { release, programs } => {
@@ -194,13 +212,22 @@ fn build_twice(ctx: &Ctx, selection: &Selection, install: bool) -> Result<()> {
     reproducible::run(ctx, &pair)
 }
 
-fn print_pins(ctx: &Ctx, issue: bool, install: bool) -> Result<()> {
+/// What to do about pins that are not as they were.
+#[derive(Clone, Copy)]
+struct PinActions {
+    issue: bool,
+    change: bool,
+    dry_run: bool,
+}
+
+fn print_pins(ctx: &Ctx, actions: PinActions, install: bool) -> Result<()> {
     let loaded = load::load(ctx)?;
     if install {
         preflight::check(ctx, &needs::update(&loaded.config.distribution.keyring), install)?;
     }
-    let rehearsal = issue && ctx.env.get("GH_TOKEN").is_none();
-    let body = match pins::report(ctx, &loaded) {
+    let writes = actions.issue || actions.change;
+    let rehearsal = writes && ctx.env.get("GH_TOKEN").is_none();
+    let report = match pins::report(ctx, &loaded) {
         // The nightly's steps are run where GitHub cannot be reached, too.
         Err(e) if rehearsal && kind_of(&e) == Some(Kind::Network) => {
             ctx.report.warn(format!("{e}; with GH_TOKEN this would fail"));
@@ -208,11 +235,23 @@ fn print_pins(ctx: &Ctx, issue: bool, install: bool) -> Result<()> {
         }
         other => other?,
     };
-    let Some(body) = body else {
+    let Some(PinReport { body, packages }) = report else {
         ctx.report.out("every pin exists, and nothing newer was found");
         return Ok(());
     };
     ctx.report.out(&body);
     output::summary(ctx, &body)?;
-    if issue && !rehearsal { issue::write(ctx, &body) } else { Ok(()) }
+    let lock = packages.map(|packages| new_lock(ctx, &loaded, packages)).transpose()?;
+    match lock {
+        Some(lock) if actions.dry_run => change::show(ctx, &lock, &body)?,
+        Some(lock) if actions.change && !rehearsal => change::open(ctx, &lock, &body)?,
+        _ => {}
+    }
+    if actions.issue && !rehearsal { issue::write(ctx, &body) } else { Ok(()) }
+}
+
+/// media.lock with these packages, as `fetch --update` writes it.
+fn new_lock(ctx: &Ctx, loaded: &Loaded, mut packages: BTreeMap<String, LockedPackage>) -> Result<String> {
+    archive::pick(ctx, &loaded.config.distribution, &mut packages)?;
+    Ok(Lock { packages, ..loaded.lock.clone() }.render())
 }
