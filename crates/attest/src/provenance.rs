@@ -88,6 +88,10 @@ fn resource(label: &str, material: &Material) -> Option<ResourceDescriptor> {
         Material::Package { purl, sha256, .. } => {
             ResourceDescriptor { uri: Some(purl.clone()), ..ResourceDescriptor::sha256(label, *sha256) }
         }
+        Material::Crate { name, version, sha256 } => ResourceDescriptor {
+            uri: Some(super::spdx::crate_url(name, version)),
+            ..ResourceDescriptor::sha256(&format!("crate {name} {version}"), *sha256)
+        },
         Material::Download { url, sha256, .. } => {
             ResourceDescriptor { uri: url.clone(), ..ResourceDescriptor::sha256(label, *sha256) }
         }

@@ -88,6 +88,12 @@ pub(super) fn ipxe_location(commit: &str) -> String {
     format!("git+https://github.com/ipxe/ipxe.git@{commit}")
 }
 
+/// The package URL of a crate.
+#[must_use]
+pub(super) fn crate_url(name: &str, version: &str) -> String {
+    format!("pkg:cargo/{name}@{}", version.replace('+', "%2B"))
+}
+
 /// The document about the outputs of `manifest`.
 #[must_use]
 pub fn document(manifest: &Manifest) -> Document {
@@ -178,6 +184,12 @@ impl Parts<'_> {
             let id = self.file(path, digest);
             self.relate(from, how, &id);
         }
+        for material in &node.materials {
+            if let Material::Crate { name, version, sha256 } = material {
+                let id = self.krate(name, version, *sha256);
+                self.relate(from, how, &id);
+            }
+        }
         for (key, name) in node.parts() {
             match self.part(key, name) {
                 Some(id) => self.relate(from, how, &id),
@@ -198,7 +210,16 @@ impl Parts<'_> {
         id
     }
 
-    /// Notes which package of the distribution a part came with.
+    /// A crate: its registry says who gives it out.
+    fn krate(&mut self, name: &str, version: &str, sha256: Digest) -> String {
+        let id = format!("SPDXRef-crate-{}-{}", uri(name), uri(version));
+        let package = self.add(id.clone(), name, Some(sha256));
+        package.primary_package_purpose = "LIBRARY";
+        self.brought(&id, &crate_url(name, version), version);
+        id
+    }
+
+    /// Notes which package of the distribution, or which crate, a part came with.
     fn brought(&mut self, id: &str, purl: &str, version: &str) {
         let Some(package) = self.packages.get_mut(id) else { return };
         package.version_info = Some(version.to_owned());
@@ -262,7 +283,8 @@ impl Parts<'_> {
                 package.primary_package_purpose = "ARCHIVE";
                 package.download_location = url.clone().unwrap_or_else(|| NOBODY_SAYS.to_owned());
             }
-            Material::PackageFile { .. }
+            Material::Crate { .. }
+            | Material::PackageFile { .. }
             | Material::Patch { .. }
             | Material::Script { .. }
             | Material::Loader { .. } => return None,
@@ -296,6 +318,9 @@ fn how(node: &ManifestNode) -> &'static str {
 
 /// Who gives out a package: `pkg:deb/debian/…` is Debian's.
 fn supplier(purl: &str) -> String {
+    if purl.starts_with("pkg:cargo/") {
+        return NOBODY_SAYS.to_owned();
+    }
     let vendor = purl.split('/').nth(1).unwrap_or_default();
     let (first, rest) = vendor.split_at_checked(1).unwrap_or_default();
     format!("Organization: {}{rest}", first.to_uppercase())

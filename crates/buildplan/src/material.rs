@@ -53,6 +53,15 @@ pub enum Material {
         /// The commit, in hex.
         commit: String,
     },
+    /// A crate that a program is compiled from.
+    Crate {
+        /// Its name.
+        name: String,
+        /// Its version in Cargo.lock.
+        version: String,
+        /// The digest of its archive in Cargo.lock.
+        sha256: Digest,
+    },
     /// A patch of this repository, applied to what came before.
     Patch {
         /// Its path from the repository's root.

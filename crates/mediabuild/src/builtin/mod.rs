@@ -41,6 +41,7 @@ const SIGNERS: &[&str] =
 
 /// Every builtin.
 pub const BUILTINS: BuiltinTable = &[
+    builtin("crate-licences", docker::licences, &[DOCKER, KERNEL, UNPACK, TREE, BOOTISO], DOCKERS),
     builtin("docker-containers", docker::containers, &[DOCKER, KERNEL, UNPACK, TREE, BOOTISO], DOCKERS),
     builtin("docker-initrd", docker::initrd, &[DOCKER, KERNEL, UNPACK, TREE, BOOTISO], DOCKERS),
     builtin("docker-root", docker::root, &[DOCKER, KERNEL, UNPACK, TREE, BOOTISO], DOCKERS),

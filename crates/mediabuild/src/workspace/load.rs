@@ -7,7 +7,7 @@ use buildexec::ctx::Ctx;
 use buildexec::tree;
 use failure::{Explain as _, Failure, Kind};
 use mediaplan::config::{Config, Lock};
-use mediaplan::stage::{docker, media::Bootscripts};
+use mediaplan::stage::{crates, docker, media::Bootscripts};
 
 /// What the repository says.
 #[derive(Clone, Debug)]
@@ -63,15 +63,24 @@ pub fn read(root: &Utf8Path) -> Result<Loaded> {
 /// Sources alone: tests and their records make nothing.
 fn docker(root: &Utf8Path) -> Result<docker::Sources> {
     let mut program = vec!["Cargo.lock".to_owned()];
+    let mut manifests = Vec::new();
     for krate in ["crates/bootparams", "crates/hostconf"] {
-        program.push(format!("{krate}/Cargo.toml"));
+        let manifest = format!("{krate}/Cargo.toml");
+        // A copy of what people edit has no sources.
+        if root.join(&manifest).is_file() {
+            manifests.push(text(&root.join(&manifest))?);
+        }
+        program.push(manifest);
         let files = below(root, &format!("{krate}/src"), "rs")?;
         program.extend(files.into_iter().filter(|f| !f.ends_with("/tests.rs")));
     }
     program.retain(|f| root.join(f).is_file());
+    let lock = if manifests.is_empty() { String::new() } else { text(&root.join("Cargo.lock"))? };
+    let crates = crates::behind(&lock, manifests.iter().map(String::as_str))
+        .explain(Kind::Config, || "Cargo.lock or a manifest of crates/ cannot be read".to_owned())?;
     let files = list(&root.join("isofs/docker/system"))?;
     let root = files.into_iter().map(|f| format!("isofs/docker/system/{f}")).collect();
-    Ok(docker::Sources { root, program, ..docker::Sources::default() })
+    Ok(docker::Sources { root, program, crates, ..docker::Sources::default() })
 }
 
 fn text(path: &Utf8Path) -> Result<String> {

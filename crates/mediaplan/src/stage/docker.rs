@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::{
+    crates::PinnedCrate,
     hostconf::{CompilerFolders, HostConf},
     os::OsFiles,
     packages::PackageTree,
@@ -32,9 +33,9 @@ pub(super) const PACKAGES: &[&str] = &[
 /// What packs it.
 pub(super) const TOOLS: &[&str] = &["squashfs-tools"];
 
-/// Programs of the system; the libraries that they are linked to are found by their names in them.
+/// Programs of the system; the libraries that they are linked to are found by their names in them. BusyBox comes out of
+/// the base archive, where it has to be anyway.
 const PROGRAMS: &[&str] = &[
-    "usr/bin/busybox",
     "usr/bin/containerd",
     "usr/bin/containerd-shim-runc-v2",
     "usr/bin/docker",
@@ -70,7 +71,9 @@ const LINKS: &[(&str, &str)] = &[
 /// systems, and what containers' networks load on demand. What they need comes along.
 const MODULES: &[&str] = &[
     "drivers/acpi/button",
-    "drivers/ata/",
+    "drivers/ata/ahci",
+    "drivers/ata/ata_",
+    "drivers/ata/sata_",
     "drivers/block/loop",
     "drivers/block/nbd",
     "drivers/block/virtio_blk",
@@ -81,7 +84,9 @@ const MODULES: &[&str] = &[
     "drivers/hv/",
     "drivers/input/evdev",
     "drivers/message/fusion/mptspi",
-    "drivers/mmc/",
+    "drivers/mmc/core/",
+    "drivers/mmc/host/rtsx_pci_sdmmc",
+    "drivers/mmc/host/sdhci",
     "drivers/net/bonding/",
     "drivers/net/dummy",
     "drivers/net/ethernet/amazon/",
@@ -99,13 +104,33 @@ const MODULES: &[&str] = &[
     "drivers/net/hyperv/",
     "drivers/net/ipvlan/",
     "drivers/net/macvlan",
-    "drivers/net/phy/",
+    "drivers/net/phy/aquantia/",
+    "drivers/net/phy/ax88796b",
+    "drivers/net/phy/broadcom",
+    "drivers/net/phy/marvell",
+    "drivers/net/phy/micrel",
+    "drivers/net/phy/microchip",
+    "drivers/net/phy/realtek",
+    "drivers/net/phy/smsc",
     "drivers/net/tun",
-    "drivers/net/usb/",
+    "drivers/net/usb/aqc111",
+    "drivers/net/usb/asix",
+    "drivers/net/usb/ax88179_178a",
+    "drivers/net/usb/cdc_ether",
+    "drivers/net/usb/cdc_ncm",
+    "drivers/net/usb/dm9601",
+    "drivers/net/usb/lan78xx",
+    "drivers/net/usb/mcs7830",
+    "drivers/net/usb/r815",
+    "drivers/net/usb/rndis_host",
+    "drivers/net/usb/rtl8150",
+    "drivers/net/usb/smsc",
+    "drivers/net/usb/sr9",
     "drivers/net/veth",
     "drivers/net/virtio_net",
     "drivers/net/vmxnet3/",
     "drivers/net/vxlan/",
+    "drivers/net/wireguard/",
     "drivers/net/xen-netfront",
     // The disks themselves: beside it are those over networks, which bring InfiniBand along.
     "drivers/nvme/host/nvme.",
@@ -139,12 +164,14 @@ const MODULES: &[&str] = &[
     "net/ipv4/ip_tunnel",
     "net/ipv4/netfilter/",
     "net/ipv6/netfilter/",
-    "net/netfilter/",
+    "net/netfilter/ipvs/",
+    "net/netfilter/nf",
+    "net/netfilter/xt_",
     "net/sched/cls_u32",
     "net/sched/sch_",
     "net/xfrm/xfrm_user",
 ];
-/// What mounts the system's image.
+/// What mounts the system's image; there is no second copy of it in there.
 const BASE_MODULES: &[&str] = &["loop", "squashfs", "overlay"];
 
 /// Files of the repository that the system is made of, sorted.
@@ -154,6 +181,8 @@ pub struct Sources {
     pub root: Vec<String>,
     /// The configuration program's crates.
     pub program: Vec<String>,
+    /// The crates of others that it is compiled from.
+    pub crates: Vec<PinnedCrate>,
     /// Folders of the machine whose names must not be in the program.
     pub folders: CompilerFolders,
     /// Whether the medium carries a sample image, with another beside it: for boots that prove what a medium does.
@@ -236,9 +265,10 @@ impl Stage for SystemImage {
 
     fn plan(&self, p: &mut Planner) -> Result<Artifact> {
         let system = &self.0;
-        let Sources { root, program, folders, .. } = &system.sources;
+        let Sources { root, program, crates, folders, .. } = &system.sources;
         let program = p.ensure(&HostConf {
             sources: program.clone(),
+            crates: crates.clone(),
             folders: folders.clone(),
             libc: system.libc.clone(),
             gcc: system.gcc.clone(),
@@ -251,11 +281,13 @@ impl Stage for SystemImage {
         let mut args = vec![
             ("kernel", Arg::from(&kernel)),
             ("packages", Arg::from(&packages)),
-            ("configuration", Arg::from(&program)),
+            ("configuration", Arg::from(&program.program)),
+            ("licences", Arg::from(&program.licences)),
             ("to", work()),
         ];
         args.extend(PROGRAMS.iter().map(|p| ("program", (*p).into())));
         args.extend(MODULES.iter().map(|m| ("modules", (*m).into())));
+        args.extend(BASE_MODULES.iter().map(|m| ("loaded", (*m).into())));
         for (link, target) in LINKS {
             args.extend([("link", (*link).into()), ("target", (*target).into())]);
         }

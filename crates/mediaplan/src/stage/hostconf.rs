@@ -6,8 +6,11 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::packages::{PackageTree, in_tree};
-use buildplan::{Arg, Artifact, CmdSpec, Planner, Stage};
+use super::{
+    crates::PinnedCrate,
+    packages::{PackageTree, in_tree},
+};
+use buildplan::{Arg, Artifact, CmdSpec, Material, Planner, Stage};
 
 /// What it is linked with: the C library, and the newest of the packages that have GCC's own.
 pub(super) const LIBC: &str = "libc6-dev";
@@ -31,20 +34,32 @@ pub struct CompilerFolders {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct HostConf {
     pub(super) sources: Vec<String>,
+    pub(super) crates: Vec<PinnedCrate>,
     pub(super) folders: CompilerFolders,
     pub(super) libc: PackageTree,
     pub(super) gcc: String,
 }
 
+/// The program, and the licences of what is in it.
+#[derive(Clone, Debug)]
+pub(super) struct Compiled {
+    pub(super) program: Artifact,
+    pub(super) licences: Artifact,
+}
+
 impl Stage for HostConf {
-    type Out = Artifact;
+    type Out = Compiled;
     const NAME: &'static str = "hostconf";
     const FORMAT: u32 = 2;
 
-    fn plan(&self, p: &mut Planner) -> Result<Artifact> {
+    fn plan(&self, p: &mut Planner) -> Result<Compiled> {
         let libc = p.ensure(&self.libc)?;
         let mut node = p.node::<Self>("the Docker system's configuration program");
-        let to = node.out("hostconf");
+        let (to, licences) = (node.out("hostconf"), node.out("copyright"));
+        for PinnedCrate { name, version, sha256 } in &self.crates {
+            let (name, version) = (name.clone(), version.clone());
+            node.material(Material::Crate { name, version, sha256: *sha256 });
+        }
         let work = |path: &str| Arg::Work(path.to_owned());
         for source in &self.sources {
             node.copy(Arg::Src(source.clone()), work(&format!("source/{source}")));
@@ -67,11 +82,21 @@ impl Stage for HostConf {
                 .uses("rustc"),
         );
         node.copy(work(&format!("target/{TARGET}/guest/hostconf")), to);
-        Ok(node.finish_one())
+        node.builtin("crate-licences", self.licences(licences));
+        let id = node.finish();
+        Ok(Compiled { program: id.artifact("hostconf"), licences: id.artifact("copyright") })
     }
 }
 
 impl HostConf {
+    /// Where the compiler just read the crates' sources, and which they are.
+    fn licences(&self, to: Arg) -> Vec<(&'static str, Arg)> {
+        let mut args = vec![("cargo", Arg::Origin(self.folders.cargo_home.clone())), ("to", to)];
+        args.extend(self.crates.iter().map(|c| ("crate", format!("{}-{}", c.name, c.version).into())));
+        args.extend(["LICENSE-MIT", "LICENSE-APACHE"].map(|file| ("own", Arg::Src(file.to_owned()))));
+        args
+    }
+
     /// Flags for every crate. Cargo wants 0x1f between them, so a folder may have a blank in its name.
     fn flags(&self) -> Arg {
         let CompilerFolders { cargo_home, library, library_name } = &self.folders;

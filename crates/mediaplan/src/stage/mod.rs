@@ -1,6 +1,7 @@
 //! Stages: checked parameters to nodes. Pure.
 
 pub mod boot_iso;
+pub mod crates;
 pub mod docker;
 pub mod embed;
 pub mod hostconf;

@@ -105,6 +105,9 @@ fn other_material(want: &ManifestNode, material: &Material, theirs: &[Material])
         Material::Package { .. } | Material::Download { .. } => {
             format!("it was not made from the {} that media.lock has", want.label)
         }
+        Material::Crate { name, version, .. } => {
+            format!("it was not compiled from {name} {version} that Cargo.lock has")
+        }
         Material::PackageFile { package, output, .. } => {
             format!("it was not made from the {output} of package {package} that media.lock has")
         }

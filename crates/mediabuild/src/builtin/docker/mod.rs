@@ -1,6 +1,7 @@
 //! The Docker system: its root, its initrd, the containers it carries.
 
 mod containers;
+mod crates;
 mod initrd;
 mod libraries;
 mod modules;
@@ -9,6 +10,7 @@ mod sample;
 mod workspace;
 
 pub(super) use containers::containers;
+pub(super) use crates::licences;
 pub(super) use initrd::initrd;
 pub(super) use root::root;
 pub(super) use sample::sample;

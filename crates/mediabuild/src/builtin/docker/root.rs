@@ -30,8 +30,8 @@ const FOLDERS: &[&str] = &[
     "var/log",
 ];
 
-/// `kernel` and `packages` (unpacked), `configuration`, `program` (several), `modules` (several), `link` and `target`,
-/// `place` and `file` (pairs, several), `to`.
+/// `kernel` and `packages` (unpacked), `configuration` and its `licences`, `program` (several), `modules` (several), `loaded` (modules
+/// that are left out), `link` and `target`, `place` and `file` (pairs, several), `to`.
 ///
 /// # Errors
 /// [`Kind::Input`] when a package lacks something, by its name.
@@ -52,6 +52,7 @@ pub(in super::super) fn root(call: &Call<'_>) -> Result<()> {
     }
     put(&packages.join("etc/mke2fs.conf"), &to.join("etc/mke2fs.conf"), false)?;
     put(call.path("configuration")?, &to.join("usr/sbin/hostconf"), true)?;
+    put(call.path("licences")?, &to.join("usr/share/doc/hostconf/copyright"), false)?;
     for (place, file) in call.all("place").zip(call.all("file")) {
         // Not the mode in the checkout, which is not part of the key.
         let script = fs_err::read(file)?.starts_with(b"#!");
@@ -92,7 +93,8 @@ fn programs(call: &Call<'_>, packages: &Utf8Path, to: &Utf8Path) -> Result<()> {
 fn modules(kernel: &KernelModules, call: &Call<'_>, to: &Utf8Path) -> Result<()> {
     let chosen = kernel.choose(call.all("modules"))?;
     let folder = to.join("usr/lib/modules").join(kernel.version());
-    for module in chosen.modules.values() {
+    let loaded: Vec<&str> = call.all("loaded").collect();
+    for (_, module) in chosen.modules.iter().filter(|(name, _)| !loaded.contains(&name.as_str())) {
         fs_err::write(made(&folder.join(&module.path))?, &module.bytes)?;
     }
     fs_err::write(folder.join("modules.dep"), chosen.dependencies())?;
