@@ -24,9 +24,16 @@ const OWN_KEY: &str = "secure-boot/secure-boot.cer";
 /// # Errors
 /// [`Kind::Usage`] when it was not built.
 pub fn find(ctx: &Ctx, profile: &Profile) -> Result<Dist> {
-    let dir = ctx.dist.join(&profile.name);
+    find_in(&ctx.dist.join(&profile.name), profile)
+}
+
+/// Looks at media of `profile` in the folder `dir`.
+///
+/// # Errors
+/// [`Kind::Usage`] when they are not there.
+pub fn find_in(dir: &Utf8Path, profile: &Profile) -> Result<Dist> {
     let ipxe_iso = Some(dir.join("ipxe.iso")).filter(|p| p.exists());
-    let iso = image(&dir, &profile.name)?;
+    let iso = image(dir, &profile.name)?;
     let image = Iso::open(&iso)?;
     let kargs = kargs::show(&image, None).ok();
     let initrd = image.find("/initrd").map(|file| file.extents.iter().map(|e| e.length).sum());
@@ -38,8 +45,8 @@ pub fn find(ctx: &Ctx, profile: &Profile) -> Result<Dist> {
         embed_areas: kargs.as_ref().is_some_and(|k| k.has_embed_areas),
         config_initrd: kargs.as_ref().is_some_and(|k| k.has_config_initrd),
         own_key: Some(dir.join(OWN_KEY)).filter(|p| p.exists()),
-        signed: tree(ctx, profile).join("boot.ipxe.sig").is_file(),
-        netboot_config: netboot_config(&tree(ctx, profile))?,
+        signed: dir.join("netboot/boot.ipxe.sig").is_file(),
+        netboot_config: netboot_config(&dir.join("netboot"))?,
         speaks: profile.vm.speaks(),
         login: login(profile),
         state_label: kargs.as_ref().and_then(|k| k.slots.iter().find_map(|s| state_label(&s.line()))),

@@ -18,6 +18,7 @@ use serde::Serialize;
 
 use containers::Lab;
 pub use containers::Samples;
+pub(crate) use containers::lacks_older;
 
 use super::{backend::Backend, media, outside, server::RunningServer, session::Session};
 use buildexec::ctx::Ctx;
@@ -209,8 +210,11 @@ impl Trial<'_> {
 
     /// What is booted.
     fn dist(&self) -> &Dist {
-        let samples = self.setup.samples.as_ref().filter(|_| self.lab.is_some());
-        samples.map_or(&self.setup.dist, |s| &s.dist)
+        let lab = self.lab.as_ref().zip(self.setup.samples.as_ref());
+        lab.map_or(&self.setup.dist, |(lab, samples)| match &samples.older {
+            Some(older) if lab.older => older,
+            _ => &samples.dist,
+        })
     }
 
     fn copy(&self) -> Utf8PathBuf {

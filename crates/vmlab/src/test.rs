@@ -116,7 +116,8 @@ fn one(ctx: &Ctx, setup: &Setup, scenario: &'static Scenario, folder: &Utf8Path)
         .backend
         .obstacle(scenario)
         .or_else(|| scenario.obstacle(&setup.dist))
-        .or_else(|| outside::obstacle(ctx, &setup.backend, scenario, &setup.dist));
+        .or_else(|| outside::obstacle(ctx, &setup.backend, scenario, &setup.dist))
+        .or_else(|| scenario::lacks_older(setup, scenario));
     if let Some(why) = obstacle {
         let outcome = Outcome::Skipped { why };
         return Ok(FinishedScenario {

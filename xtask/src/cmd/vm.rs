@@ -1,7 +1,7 @@
 //! `cargo xtask vm`: machines that boot what was built.
 
 use anyhow::Result;
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{build::Selection, dist as build};
 use crate::dev::reliability;
@@ -116,6 +116,9 @@ struct VmTestArgs {
     /// Write how many cases there were, and how many held, to docs/reliability.md.
     #[arg(long)]
     report: bool,
+    /// Folder of older media of the profile, for the scenario `upgrade`: the new ones take over their disk.
+    #[arg(long, value_name = "DIR")]
+    older: Option<Utf8PathBuf>,
     /// List the scenarios without booting.
     #[arg(long)]
     list: bool,
@@ -215,7 +218,7 @@ fn run_test(ctx: &Ctx, args: &VmTestArgs) -> Result<()> {
         (None, false) => test::choose(profile.os, &args.scenarios, args.long)?,
     };
     let samples = match chosen.iter().any(|s| s.of_containers()) {
-        true => Some(samples(ctx, profile)?),
+        true => Some(samples(ctx, profile, args.older.as_deref())?),
         false => None,
     };
     let done =
@@ -272,14 +275,16 @@ fn list_scenarios(ctx: &Ctx) -> Result<()> {
 }
 
 /// The profile's media once more, with a sample image in them.
-fn samples(ctx: &Ctx, profile: &Profile) -> Result<Samples> {
+fn samples(ctx: &Ctx, profile: &Profile, older: Option<&Utf8Path>) -> Result<Samples> {
+    let older = older.map(|dir| dist::find_in(&ctx.absolute(dir.to_owned())?, profile)).transpose()?;
     let ctx = Ctx { dist: ctx.work.join("vm").join("samples"), ..ctx.clone() };
     let selection = Selection { profile: Some(profile.name.clone()), samples: true, ..Selection::default() };
     let built = build::build(&ctx, &selection, false)?;
     Ok(Samples {
         dist: dist::find(&ctx, profile)?,
         tree: dist::tree(&ctx, profile),
-        greeter: built.dir.join("sample/greeter.tar"),
+        images: built.dir.join("sample"),
+        older,
     })
 }
 

@@ -102,7 +102,9 @@ pub fn plan(order: &Order<'_>) -> Result<PlannedMedia> {
         outputs.push((path.to_owned(), artifact));
     }
     if order.supply.docker.samples {
-        outputs.push(("sample/greeter.tar".to_owned(), p.ensure(&order.supply.sample(Image::Greeter)?)?));
+        for (name, image) in [("counter", Image::Counter), ("greeter", Image::Greeter)] {
+            outputs.push((format!("sample/{name}.tar"), p.ensure(&order.supply.sample(image)?)?));
+        }
     }
     let signed = profile.netboot.is_signed();
     let signed = outputs.iter().map(|(path, _)| path.clone()).filter(|path| signed && is_loaded(path));

@@ -1,5 +1,6 @@
 //! Boots of a system that runs containers.
 
+mod keys;
 mod lab;
 
 use std::time::{Duration, Instant};
@@ -9,12 +10,12 @@ use camino::Utf8PathBuf;
 
 pub(super) use lab::Lab;
 
-use super::{Outcome, Session, Trial, failed, nonce};
+use super::{Outcome, Session, Setup, Trial, failed, nonce};
 use crate::outside;
 use lab::Page;
 use vmspec::{
     boot::BootEnd,
-    scenario::{DiskTrouble, Dist, Shown},
+    scenario::{DiskTrouble, Dist, Proof, Scenario, Shown},
 };
 
 /// The built media with a sample image.
@@ -23,8 +24,17 @@ pub struct Samples {
     pub dist: Dist,
     /// The netboot tree.
     pub tree: Utf8PathBuf,
-    /// The archive of the image that is pulled.
-    pub greeter: Utf8PathBuf,
+    /// The folder of the sample images' archives.
+    pub images: Utf8PathBuf,
+    /// Media of an older system.
+    pub older: Option<Dist>,
+}
+
+/// Why a disk of an older system cannot be tried.
+pub(crate) fn lacks_older(setup: &Setup, scenario: &Scenario) -> Option<String> {
+    let older = setup.samples.as_ref().is_some_and(|s| s.older.is_some());
+    let wants = scenario.proof == Proof::Containers(Shown::Upgrades);
+    (wants && !older).then(|| "no older media are given (--older DIR)".to_owned())
 }
 
 /// By this line of the kernel, dockerd has begun to start a container with a network.
@@ -95,6 +105,8 @@ impl Trial<'_> {
             Shown::Disk(trouble) => self.names_disk(trouble),
             Shown::BadConfig => self.bears_configs(),
             Shown::ConfigDrive => self.reads_drive(),
+            Shown::Keys => self.takes_keys(),
+            Shown::Upgrades => self.upgrades(),
         };
         outcome.or_else(|e| e.downcast::<ContainerFailure>().map(|wrong| wrong.0))
     }
@@ -333,6 +345,27 @@ impl Trial<'_> {
         expect(&mut session, "media: cloud-config configdrive applied")?;
         expect(&mut session, "media: host from-drive")?;
         passed("the drive's cloud-config was applied")
+    }
+}
+
+impl Trial<'_> {
+    /// The disk is filled by an older system, which pulls the server's image, and taken over after a power cut.
+    fn upgrades(&mut self) -> Result<Outcome> {
+        self.lab().older = true;
+        let (mut session, _) = self.whole_boot()?;
+        let before = session.boot().said("docker").unwrap_or("not told").to_owned();
+        session.cut()?;
+        self.lab().older = false;
+        self.lab().more = format!("say \"images {}\"\n", "$(docker images -q --no-trunc | sort -u | wc -l)");
+        let (mut session, page) = self.whole_boot()?;
+        let after = session.boot().said("docker").unwrap_or("not told").to_owned();
+        if before == after {
+            return Err(wrong(&mut session, format!("both media have Docker {before}")));
+        }
+        // The server's, once pulled and once carried, is one image; the greeter's is the other.
+        expect(&mut session, "media: images 2")?;
+        expect(&mut session, "media: state mounted")?;
+        passed(format!("Docker {before}, then {after}: the server went on to {}", page.count))
     }
 }
 

@@ -56,6 +56,10 @@ pub(in super::super) struct Lab {
     pub(super) drive: Option<Utf8PathBuf>,
     /// Whether the disk cannot be written.
     pub(super) read_only: bool,
+    /// Whether the older media are booted, which carry no image.
+    pub(in super::super) older: bool,
+    /// More of the cloud-config: keys at the top, those below `rancher`, and those below `rancher.docker`.
+    pub(super) settings: [&'static str; 3],
     /// The highest number that was seen on the page, so that it was on the disk.
     pub(super) synced: u64,
 }
@@ -75,7 +79,8 @@ impl Lab {
     /// # Errors
     /// When one of them cannot be.
     pub(in super::super) fn open(ctx: &Ctx, dir: &Utf8Path, samples: &Samples) -> Result<Self> {
-        let mut files = registry::image(&samples.greeter, PULLED)?;
+        let mut files = registry::image(&samples.images.join("greeter.tar"), PULLED)?;
+        files.extend(registry::image(&samples.images.join("counter.tar"), CARRIED)?);
         for (name, text) in [("bomb", bomb()), ("long", long()), ("mixed", MIXED.to_owned())] {
             files.insert(format!("/{name}.yml"), ("text/plain".to_owned(), text.into_bytes()));
         }
@@ -89,6 +94,8 @@ impl Lab {
             disk_mib: None,
             drive: None,
             read_only: false,
+            older: false,
+            settings: [""; 3],
             synced: 0,
         })
     }
@@ -117,11 +124,13 @@ impl Lab {
     /// The cloud-config: a key, the registry, and a script that starts the server, pulls and tells.
     pub(in super::super) fn config(&self, nonce: &str) -> String {
         let (line, port) = (config_line(nonce), self.registry.port());
+        let server = if self.older { format!("{HOST}:{port}/{CARRIED}") } else { CARRIED.to_owned() };
+        let [top, below, docker] = self.settings;
         let script = format!(
             "#!/bin/sh\n\
              . /usr/lib/host/lib\n\
              docker inspect counter >/dev/null 2>&1 ||\n\
-             \x20 docker run -d --restart=always -p 8080:80 -v data:/data --name counter {CARRIED}\n\
+             \x20 docker run -d --restart=always -p 8080:80 -v data:/data --name counter {server}\n\
              say \"pulled $(docker run --rm --hostname a-container {HOST}:{port}/{PULLED} 2>&1 | tail -n 1)\"\n\
              since=$(docker inspect -f '{{{{.State.StartedAt}}}}' counter)\n\
              say \"log $(docker logs --since \"$since\" counter 2>&1 | grep started | head -n 1)\"\n\
@@ -130,8 +139,8 @@ impl Lab {
         );
         let script = script.lines().fold(String::new(), |all, l| format!("{all}      {l}\n"));
         format!(
-            "#cloud-config\n{line}\nssh_authorized_keys:\n  - {key}\nrancher:\n  docker:\n    \
-             insecure_registry: ['{HOST}:{port}']\nwrite_files:\n  - path: /opt/look\n    permissions: '0755'\n    \
+            "#cloud-config\n{line}\n{top}ssh_authorized_keys:\n  - {key}\nrancher:\n{below}  docker:\n    \
+             insecure_registry: ['{HOST}:{port}']\n{docker}write_files:\n  - path: /opt/look\n    permissions: '0755'\n    \
              content: |\n{script}runcmd:\n  - /opt/look\n",
             key = self.key
         )
