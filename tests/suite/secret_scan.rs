@@ -276,7 +276,8 @@ fn what_cannot_be_looked_into_is_refused_unless_it_is_allowed() {
         ("bzip2", b"BZh91AY&SY\0\0".to_vec(), "bzip2"),
         ("lz4", b"\x02\x21\x4C\x18\0\0".to_vec(), "lz4"),
         ("zip", b"PK\x03\x04\0\0".to_vec(), "zip"),
-        ("squashfs", b"hsqs\0\0\0\0".to_vec(), "squashfs"),
+        ("squashfs", b"hsqs\0\0\0\0".to_vec(), "a squashfs that ends too early"),
+        ("old-squashfs", b"sqsh\0\0\0\0".to_vec(), "squashfs"),
         ("ext", ext.clone(), "ext"),
         ("partition", disk(&ext), "ext"),
         ("deeper", deeper, "packed more than 16 deep"),
@@ -287,6 +288,38 @@ fn what_cannot_be_looked_into_is_refused_unless_it_is_allowed() {
         refused(&lab, name, &["could not be looked into", &format!("not looked into: {name}"), why]);
         assert_eq!(guard_with(&lab, name, &["--allow-unread"]).0, 0, "{name}");
     }
+}
+
+#[test]
+fn files_of_a_squashfs_are_looked_at_by_their_names() {
+    for compressor in ["gzip", "xz", "zstd"] {
+        let lab = Lab::new();
+        let image = super::repository().join(format!("tests/fixtures/squashfs/{compressor}.squashfs"));
+        let image = fs::read(image).unwrap();
+        lab.write("out/x", "");
+        fs::write(lab.path("out/initrd"), cpio("system.squashfs", &image)).unwrap();
+        let inside = |rest: &str| format!("initrd > system.squashfs > {rest}");
+        let (boot, long) =
+            (inside("etc/boot: a password at byte"), inside("etc/deep/long: a password at byte"));
+        refused(&lab, "out", &[&boot, &long, &inside("etc/link: the path of a home folder")]);
+        let (_, said) = guard(&lab, "out");
+        assert!(said.contains("3 things") && !said.contains("not looked into"), "{compressor}: {said}");
+    }
+}
+
+/// Each of its bytes damaged in turn: told or read, and never the end of the scan.
+#[test]
+fn a_damaged_squashfs_is_told_and_the_rest_is_scanned() {
+    let image = fs::read(super::repository().join("tests/fixtures/squashfs/zstd.squashfs")).unwrap();
+    let lab = Lab::new();
+    for (n, at) in (0..image.len()).step_by(17).enumerate() {
+        let mut damaged = image.clone();
+        damaged[at] ^= 0x5A;
+        lab.write(&format!("out/{n}/x"), "");
+        fs::write(lab.path(&format!("out/{n}/image")), damaged).unwrap();
+    }
+    lab.write("out/zz.ipxe", &format!("kernel vmlinuz rancher.password={SECRET}\n"));
+    refused(&lab, "out", &["zz.ipxe: a password"]);
 }
 
 #[cfg(target_os = "linux")]

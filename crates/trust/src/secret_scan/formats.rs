@@ -27,6 +27,7 @@ pub(super) enum Packed {
     Fat,
     /// A disk with a table of partitions.
     Disk,
+    Squashfs,
     Unknown(&'static str),
     Plain,
 }
@@ -44,7 +45,6 @@ const UNKNOWN: &[(usize, &[u8], &str)] = &[
     (0, b"MSCF\0\0\0\0", "cab"),
     (0, b"MSWIM\0\0\0", "wim"),
     (0, b"\xED\xAB\xEE\xDB", "rpm"),
-    (0, b"hsqs", "squashfs"),
     (0, b"sqsh", "squashfs"),
     (0, b"-rom1fs-", "romfs"),
     (0, b"\x45\x3D\xCD\x28", "cramfs"),
@@ -75,6 +75,7 @@ pub(super) fn packed(head: &[u8]) -> Packed {
         return Packed::Unknown(name);
     }
     match head {
+        [b'h', b's', b'q', b's', ..] => Packed::Squashfs,
         _ if is_tar(head) => Packed::Tar,
         _ if is_ext(head) => Packed::Unknown("ext"),
         _ if is_fat(head) => Packed::Fat,

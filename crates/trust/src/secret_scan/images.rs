@@ -8,7 +8,12 @@ use std::{
     sync::Arc,
 };
 
-use super::{formats::Packed, input::ScannedBytes, walk::ScanWalk};
+use super::{
+    formats::Packed,
+    input::ScannedBytes,
+    squashfs::{SquashEntry, Squashfs},
+    walk::ScanWalk,
+};
 use bootiso::{Entry, Extent, Iso, ReadAt as _, Reader};
 
 /// Bytes of an image inside something else: more than a DVD, and less than a disk.
@@ -25,6 +30,32 @@ impl ScanWalk<'_> {
             self.unread(&format!("an image of {} GiB and more inside something else", SPOOL >> 30));
         }
         Ok(())
+    }
+
+    /// A file system of compressed blocks, which say nothing by themselves: a program of many blocks is one. What no
+    /// entry leads to cannot be mounted, and stays unseen.
+    pub(super) fn squashfs(&mut self, input: &mut ScannedBytes<'_>) -> io::Result<()> {
+        let mut file = tempfile::tempfile()?;
+        if io::copy(&mut input.take(SPOOL), &mut file)? == SPOOL {
+            self.unread(&format!("an image of {} GiB and more inside something else", SPOOL >> 30));
+        }
+        let result = Squashfs::open(Arc::new(file)).and_then(|image| {
+            image.walk(|path, entry| {
+                self.way.push(path.trim_start_matches('/').to_owned());
+                let result = self.name(path).and_then(|()| match entry {
+                    SquashEntry::File(mut content) => self.stream(&mut content),
+                    SquashEntry::Link(target) => self.name(&target),
+                    SquashEntry::Other => Ok(()),
+                });
+                let result = self.survive(result);
+                self.way.pop();
+                result
+            })
+        });
+        self.survive(result.map_err(|e| match e.kind() {
+            io::ErrorKind::UnexpectedEof => io::Error::other("a squashfs that ends too early"),
+            _ => e,
+        }))
     }
 
     pub(super) fn image(&mut self, kind: Packed, image: Arc<File>) -> io::Result<()> {

@@ -17,6 +17,7 @@ mod input;
 mod machine;
 mod passwords;
 mod rules;
+mod squashfs;
 mod tokens;
 mod walk;
 

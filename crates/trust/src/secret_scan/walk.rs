@@ -282,6 +282,7 @@ impl<'a> ScanWalk<'a> {
             Packed::Tar => self.tar(input),
             Packed::Ar => self.ar(input),
             Packed::Iso | Packed::Fat | Packed::Disk => self.spooled(kind, input),
+            Packed::Squashfs => self.squashfs(input),
             Packed::Unknown(name) => {
                 self.unread(&format!("packed with {name}, which is not unpacked here"));
                 self.plain(input)
