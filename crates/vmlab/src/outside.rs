@@ -170,7 +170,7 @@ pub(crate) fn ask(
 
 /// Neither the person's configuration nor their agent or known hosts have a part in it.
 fn login_command(dir: &Utf8Path, user: &str, port: u16) -> Cmd {
-    let mut cmd = Cmd::new("ssh", "log in to the guest").deadline(Duration::from_secs(60));
+    let mut cmd = Cmd::new("ssh", "log in to the guest").deadline(Duration::from_secs(600));
     cmd = cmd.args(["-F", "none", "-i", KEY, "-p", &port.to_string()]);
     for option in [
         "BatchMode=yes",

@@ -9,9 +9,9 @@ use toml::Value;
 /// A crate of others, as Cargo.lock pins it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PinnedCrate {
-    /// Its name.
+    /// Name, as Cargo.lock has it.
     pub name: String,
-    /// Its version.
+    /// Version, as Cargo.lock has it.
     pub version: String,
     /// The SHA-256 of its archive.
     pub sha256: Digest,
