@@ -77,7 +77,14 @@ fn every_example_of_the_help_texts_parses() {
 #[test]
 fn every_command_of_the_documentation_parses() {
     let files = ["README.md", "README.zh-CN.md", "CONTRIBUTING.md", "docs/cookbook.md", "docs/virtualbox.md"];
-    let more = ["docs/ci.md", "docs/trust.md", "docs/formats.md", "docs/architecture.md"];
+    let more = [
+        "docs/ci.md",
+        "docs/trust.md",
+        "docs/verify.md",
+        "docs/secure-boot.md",
+        "docs/formats.md",
+        "docs/architecture.md",
+    ];
     let missing = [
         ErrorKind::DisplayHelp,
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand,

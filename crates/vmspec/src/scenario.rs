@@ -159,7 +159,7 @@ impl Scenario {
     /// Whether it is left out of a quick run: others show nearly the same, in less time.
     #[must_use]
     pub fn is_long(&self) -> bool {
-        ["secure-boot-usb", "unsigned-grub"].contains(&self.name)
+        ["secure-boot-usb", "unsigned-grub", "kargs-secure"].contains(&self.name)
     }
 
     /// Why QEMU cannot show this scenario, if it cannot; `uefi` and `secure` say whether there is firmware for it.

@@ -72,6 +72,16 @@ fn a_second_run_has_nothing_to_do() {
     snapshot("second_run", |system| settled(&mut ready(system), &machine(system)));
 }
 
+/// Which keys a machine has, VirtualBox shows nowhere: they are enrolled each time.
+#[test]
+fn secure_boot_is_switched_on_with_keys_of_the_factory() {
+    snapshot("secure_boot", |system| {
+        let mut vm = ready(system);
+        let machine = Machine { firmware: Firmware::SecureBoot, ..machine(system) };
+        text(system, &vm.plan(&machine).unwrap())
+    });
+}
+
 #[test]
 fn a_changed_profile_changes_what_differs() {
     snapshot("changed", |system| {

@@ -61,7 +61,7 @@ pub enum Verdict {
 /// A check, how it ended, and why.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct Check {
-    /// What is checked: `kernel`, `lock`, `signature`; `docs/trust.md` lists them.
+    /// What is checked: `kernel`, `lock`, `signature`; `docs/verify.md` lists them.
     #[serde(rename = "promise")]
     pub name: &'static str,
     /// How it ended.
@@ -132,7 +132,7 @@ impl Checks {
         }
         Err(Failure::new(Kind::Digest, format!("verification failed: {names}"))
             .source(anyhow::anyhow!(reasons))
-            .help("do not use these media; docs/trust.md says what each check means")
+            .help("do not use these media; docs/verify.md says what each check means")
             .into())
     }
 

@@ -79,6 +79,13 @@ pub const ALL: &[Scenario] = &[
         Proof::Fails(Sabotage::UnknownKey),
         "signed by a key that the machine does not know: GRUB refuses the kernel, and that is named",
     ),
+    iso(
+        "kargs-secure",
+        SECURE,
+        Attach::Cd,
+        Proof::Kargs,
+        "arguments edited into the finished ISO, Secure Boot on",
+    ),
     netboot("own-key-netboot", SECURE, Proof::SecureBoot, "ipxe.iso signed by a key that the machine knows"),
     netboot("netboot-bios", BIOS, Proof::Up, "ipxe.iso, DHCP, HTTP under BIOS"),
     netboot("netboot-config", BIOS, Proof::CloudConfig, "the cloud-config from the server"),
