@@ -12,10 +12,12 @@ use std::{
 };
 
 use attest::{Manifest, provenance, spdx};
+use buildexec::ctx::{Ctx, Env, Globals};
 use buildplan::{Digest, Input, digest::sha512};
 use camino::Utf8PathBuf;
 use fs_err as fs;
 
+use mediabuild::builtin::BUILTINS;
 use mediaplan::config::Engine;
 
 use super::{packages, repo::can_build};
@@ -106,6 +108,13 @@ impl Repository {
     /// Runs the program; exit code and everything that was said.
     pub(super) fn run(&self, args: &[&str]) -> (i32, String) {
         self.run_with("target", args)
+    }
+
+    /// The context of a run in this process.
+    pub(super) fn ctx(&self) -> Ctx {
+        let [root, target] = [self.dir.path(), &self.path("target")].map(|p| p.to_str().unwrap().to_owned());
+        let env = Env::of(&[("MEDIA_ROOT", &root), ("CARGO_TARGET_DIR", &target)]);
+        Ctx::new(Globals { quiet: true, ..Globals::default() }, env, BUILTINS).unwrap()
     }
 
     /// As on another machine, which has built nothing.

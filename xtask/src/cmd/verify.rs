@@ -190,7 +190,8 @@ fn refuse_folder_of_media(ctx: &Ctx, dir: &Utf8Path) -> Result<()> {
 }
 
 /// The checks of `dir`, or of the file `only` in it.
-pub(super) fn subject<'a>(
+#[must_use]
+pub fn subject<'a>(
     ctx: &'a Ctx,
     loaded: Option<&'a Loaded>,
     dir: Utf8PathBuf,
