@@ -120,7 +120,7 @@ fn every_kind_of_damage_to_the_store_is_noticed_and_mended() {
         ("download", "vmlinuz"),
         ("iso", "linux-1-x86_64.iso"),
         ("script", "boot.ipxe"),
-        ("ipxe-package", "undionly.kpxe"),
+        ("files", "undionly.kpxe"),
     ];
     let (mut tried, mut broken) = (0, Vec::new());
     for (name, damage) in DAMAGE {
