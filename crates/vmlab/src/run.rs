@@ -101,6 +101,9 @@ pub fn run(ctx: &Ctx, profile: &Profile, wish: &Wish) -> Result<()> {
     let backend = Backend::find(ctx, wish.choice)?;
     let _held = home.hold()?;
     let machine = machine(profile, &dist, &home, wish)?;
+    if let Some(text) = too_little(profile.os, &profile.name, machine.memory_mib) {
+        ctx.report.warn(text);
+    }
     // Before the ports are looked at: it may be our own machine that has them.
     let taken_back = backend.take_back(ctx, &machine.name, &home.dir)?;
     if taken_back {
@@ -197,6 +200,27 @@ fn forwards(machine: &Machine) -> impl Iterator<Item = &Forward> {
         Nic::Nat { forwards, .. } => forwards.as_slice(),
         Nic::HostOnly(_) | Nic::Unplugged | Nic::Tap(_) => &[],
     })
+}
+
+/// The least memory, in MiB, that a system was seen to boot with from its ISO under BIOS. The kernel and the initrd that it
+/// unpacks are all in there.
+fn least_memory(os: Os) -> Option<u32> {
+    match os {
+        Os::Smoke => Some(80),
+        Os::Docker => Some(384),
+        // Both unpack a system of their own, and panic below.
+        Os::Rancher(_) | Os::Burmilla(_) => Some(1024),
+        Os::Linux => None,
+    }
+}
+
+/// What becomes of a boot with less memory than that: nothing on the console says so.
+fn too_little(os: Os, profile: &str, memory_mib: u32) -> Option<String> {
+    let least = least_memory(os).filter(|least| memory_mib < *least)?;
+    Some(format!(
+        "{memory_mib} MiB of memory are too little: {os} needs {least} MiB, and hangs or panics while it unpacks its \
+         initrd; raise `memory` under [profile.{profile}.vm] in media.toml"
+    ))
 }
 
 /// How to log in through a forward to the guest's SSH: the console is shown, and takes no keys.
@@ -365,6 +389,15 @@ pub fn absolute_picture(ctx: &Ctx, path: &Utf8Path) -> Result<Utf8PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn too_little_memory_is_explained_before_the_boot() {
+        let docker = too_little(Os::Docker, "d", 256).unwrap();
+        assert!(docker.starts_with("256 MiB of memory are too little: docker-1 needs 384 MiB"), "{docker}");
+        assert_eq!((too_little(Os::Docker, "d", 384), too_little(Os::Smoke, "s", 80)), (None, None));
+        assert!(too_little(Os::Smoke, "s", 64).is_some());
+        assert_eq!(too_little(Os::Linux, "l", 64), None);
+    }
 
     #[test]
     fn only_a_forward_to_an_ssh_server_of_the_guest_is_a_way_to_log_in() {
