@@ -32,6 +32,7 @@ pub fn run(ctx: &Ctx, args: &SecretScanArgs) -> Result<()> {
         let scan = secret_scan::scan(ctx, &format!("looking for secrets in {path}"), &path, &rules)?;
         all.found.extend(scan.found);
         all.unread.extend(scan.unread);
+        all.bytes += scan.bytes;
     }
     show(ctx, &all);
     results(ctx, &all);
@@ -52,6 +53,7 @@ fn results(ctx: &Ctx, scan: &secret_scan::Scan) {
     if ctx.globals.json {
         let found: Vec<_> =
             scan.found.iter().map(|(f, at)| serde_json::json!({ "at": at, "find": f })).collect();
-        ctx.report.out_json(&serde_json::json!({ "found": found, "unread": scan.unread }));
+        ctx.report
+            .out_json(&serde_json::json!({ "found": found, "unread": scan.unread, "bytes": scan.bytes }));
     }
 }

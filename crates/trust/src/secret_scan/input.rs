@@ -15,6 +15,7 @@ pub(super) const ZEROS: [u8; 512] = [0; 512];
 
 /// What ends a scan: too many bytes, or a person.
 pub(super) struct Limit {
+    all: u64,
     left: Cell<u64>,
     /// What the artifact under way may still unpack to, and spell in other ways.
     artifact: Cell<u64>,
@@ -25,7 +26,12 @@ pub(super) struct Limit {
 impl Limit {
     pub(super) fn new(bytes: u64, interrupt: Interrupt) -> Self {
         let [left, artifact, spelled] = [bytes, bytes, bytes].map(Cell::new);
-        Self { left, artifact, spelled, interrupt }
+        Self { all: bytes, left, artifact, spelled, interrupt }
+    }
+
+    /// Bytes that were counted so far.
+    pub(super) fn taken(&self) -> u64 {
+        self.all - self.left.get()
     }
 
     /// An artifact of this length comes. Real ones unpack to a few times their length, and spell less than it.

@@ -49,6 +49,8 @@ pub struct Scan {
     pub found: BTreeMap<Find, u64>,
     /// What could not be looked into, and why.
     pub unread: Vec<String>,
+    /// Bytes that were looked through, unpacked ones and those that are spelled in another way among them.
+    pub bytes: u64,
 }
 
 /// What this machine would leave behind: the repository's and the person's folder, and the host's name.
@@ -91,7 +93,8 @@ fn scan_all(ctx: &Ctx, label: &str, root: &Utf8Path, rules: &Rules) -> Result<Sc
         let name = if rel.as_str().is_empty() { root.file_name().unwrap_or("file") } else { rel.as_str() };
         walk.artifact(name, &path_of(&rel))?;
     }
-    Ok(walk.scan)
+    let bytes = walk.limit.taken();
+    Ok(Scan { bytes, ..walk.scan })
 }
 
 /// What may be published although the secret scan would refuse it.
