@@ -99,13 +99,13 @@ fn by_recipe(lab: &Lab, ours: &Utf8Path, dist: &Utf8Path) -> Result<Utf8PathBuf>
     }
     fs_err::copy(dist.join("netboot/vmlinuz"), tree.join("vmlinuz"))?;
     let initrd = dist.join("netboot/initrd");
-    let mut cpio = run(Cmd::new("gzip", "unpack an initrd").args(["-dc", initrd.as_str()]))?.stdout;
-    cpio.resize(cpio.len().next_multiple_of(512), 0);
-    cpio.extend(fs_err::read(dist.join("netboot/seed.cpio"))?);
+    let cpio = run(Cmd::new("gzip", "unpack an initrd").args(["-dc", initrd.as_str()]))?.stdout;
     fs_err::write(tree.join("initrd"), cpio)?;
     let pack = ["--check=crc32", "--suffix=.xz", tree.join("initrd").as_str()].map(str::to_owned);
     run(Cmd::new("xz", "pack an initrd").args(pack))?;
     let config = fs_err::read_to_string(tree.join("isolinux.cfg"))?;
+    // As on the image, nobody may write it.
+    fs_err::remove_file(tree.join("isolinux.cfg"))?;
     let config: Vec<&str> = config
         .lines()
         .filter(|l| !l.starts_with('#'))
