@@ -101,6 +101,9 @@ fn a_machine_that_knows_the_key_can_check_every_program_and_the_key_is_nowhere()
         }
     }
     repo.xtask(&["-q", "secret-scan", "dist/own"]).assert().success();
+    fs::copy(repo.path("keys/secure-boot.pem"), repo.path("dist/own/netboot/notes.txt")).unwrap();
+    repo.xtask(&["-q", "secret-scan", "dist/own"]).assert().code(13);
+    fs::remove_file(repo.path("dist/own/netboot/notes.txt")).unwrap();
     let said = repo.xtask(&["verify", "dist/own"]).assert().success().get_output().stdout.clone();
     let said = String::from_utf8(said).unwrap();
     for line in [

@@ -315,6 +315,15 @@ mod tests {
         let pkcs1 = [&modulus[..], &[2, 3, 1, 0, 1, 2, 0x82, 1, 0]].concat();
         let ed25519 =
             [&b"\x30\x2E\x02\x01\x00\x30\x05\x06\x03\x2B\x65\x70\x04\x22\x04\x20"[..], &[7; 32]].concat();
+        let encrypted = [
+            &b"\x30\x82\x01\x19\x30\x13\x06\x09\x2A\x86\x48\x86\xF7\x0D\x01\x05\x0D\x30\x06"[..],
+            &[5; 6],
+            &[4, 0x82, 1, 0],
+            &[0xA7; 256],
+        ];
+        assert_eq!(found(&encrypted.concat()), [FindKind::PrivateKey]);
+        let other_length = [encrypted[0], encrypted[1], &[4, 0x82, 1, 1], encrypted[3]];
+        assert_eq!(found(&other_length.concat()), []);
         for der in [pkcs1, ed25519] {
             assert_eq!(found(&der), [FindKind::PrivateKey]);
             assert_eq!(seen(&der, "h", true), [], "a kernel has keys for tests");

@@ -23,6 +23,8 @@ pub(super) const WORDS: &[(&[u8], RuleCheck)] = &[
     (b"\x02\x01\x00\x30\x13\x06\x07\x2A\x86\x48\xCE\x3D\x02\x01\x06", pkcs8),
     (b"\x02\x01\x00\x30\x10\x06\x07\x2A\x86\x48\xCE\x3D\x02\x01\x06", pkcs8),
     (b"\x02\x01\x00\x30\x05\x06\x03\x2B\x65\x70\x04\x22\x04\x20", pkcs8),
+    // PKCS #8, encrypted by PBES2.
+    (b"\x06\x09\x2A\x86\x48\x86\xF7\x0D\x01\x05\x0D\x30", encrypted_pkcs8),
     (b"AGE-SECRET-KEY-1", |a| {
         some(run(a.after, |b| b.is_ascii_uppercase() || b.is_ascii_digit()) >= 50, FindKind::PrivateKey)
     }),
@@ -104,6 +106,22 @@ fn pkcs1(a: &MatchContext<'_>) -> Option<FindKind> {
             && a.before[a.before.len() - 4..][..2] == [0x30, 0x82],
         FindKind::PrivateKey,
     )
+}
+
+/// How it is encrypted, in a sequence of its own, then an octet string that ends where the sequence around both says.
+fn encrypted_pkcs8(a: &MatchContext<'_>) -> Option<FindKind> {
+    let (outer, how) = match a.before {
+        [.., 0x30, 0x82, high, low, 0x30, how] => (usize::from(u16::from_be_bytes([*high, *low])), *how),
+        [.., 0x30, 0x81, n, 0x30, how] => (usize::from(*n), *how),
+        _ => return None,
+    };
+    let how = usize::from(how);
+    let held = match a.after.get(how.checked_sub(a.word.len())?..)? {
+        [4, 0x82, high, low, ..] => 4 + usize::from(u16::from_be_bytes([*high, *low])),
+        [4, 0x81, n, ..] => 3 + usize::from(*n),
+        _ => return None,
+    };
+    some(outer == 2 + how + held, FindKind::PrivateKey)
 }
 
 /// A key as long as the sequence around it says. Libraries have the beginning as a template, and kernels have keys
