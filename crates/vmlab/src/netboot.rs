@@ -1,5 +1,9 @@
 //! The boot script of a netboot tree, changed for one boot.
 
+use std::collections::BTreeMap;
+
+use camino::Utf8Path;
+
 use crate::server::Changes;
 use failure::{Failure, Kind};
 use netboot::Fault;
@@ -95,6 +99,22 @@ pub fn forged(kernel: &[u8], sabotage: Option<Sabotage>) -> anyhow::Result<Chang
         _ => {}
     }
     Ok(changes)
+}
+
+/// Signatures of everything in `tree` that has one, by another signer.
+///
+/// # Errors
+/// When a file cannot be read or signed.
+pub fn signed_again(tree: &Utf8Path, signer: &pki::Signer) -> anyhow::Result<BTreeMap<String, Vec<u8>>> {
+    let mut made = BTreeMap::new();
+    for entry in tree.read_dir_utf8()? {
+        let path = entry?.into_path();
+        if path.extension() == Some("sig") {
+            let signature = signer.sign(&fs_err::read(path.with_extension(""))?)?;
+            made.insert(path.file_name().unwrap_or_default().to_owned(), signature);
+        }
+    }
+    Ok(made)
 }
 
 /// A signature that is right in all but who made it.

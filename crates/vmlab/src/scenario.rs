@@ -4,6 +4,7 @@ mod boots;
 mod containers;
 mod counter;
 mod disks;
+mod signed;
 
 use core::net::{Ipv4Addr, SocketAddrV4};
 use std::{
@@ -19,6 +20,7 @@ use serde::Serialize;
 use containers::Lab;
 pub use containers::Samples;
 pub(crate) use containers::lacks_older;
+pub use signed::{BuiltMedia, SignedMedia};
 
 use super::{backend::Backend, media, outside, server::RunningServer, session::Session};
 use buildexec::ctx::Ctx;
@@ -40,12 +42,32 @@ pub struct Setup {
     pub tree: Utf8PathBuf,
     /// The built media with a sample image, when a scenario wants it.
     pub samples: Option<Samples>,
+    /// Signed media, when a scenario wants them; otherwise why there are none.
+    pub signed: Result<SignedMedia, String>,
     /// Whether there is time for everything.
     pub long: bool,
     /// Power cuts of a torture.
     pub cuts: u64,
     /// The port of the base URL. There is one, so netboots go one after the other.
     pub port: Mutex<u16>,
+}
+
+impl Setup {
+    /// The media that `scenario` boots.
+    #[must_use]
+    pub fn dist_of(&self, scenario: &Scenario) -> &Dist {
+        match (scenario.start, &self.signed) {
+            (Start::Signed(scheme), Ok(signed)) => &signed.media(scheme).dist,
+            _ => &self.dist,
+        }
+    }
+
+    /// Why the media that `scenario` boots are missing, if they are.
+    #[must_use]
+    pub fn missing(&self, scenario: &Scenario) -> Option<String> {
+        let why = self.signed.as_ref().err()?;
+        matches!(scenario.start, Start::Signed(_)).then(|| why.clone())
+    }
 }
 
 /// What came of a scenario.
@@ -172,9 +194,12 @@ struct Trial<'a> {
 impl Trial<'_> {
     fn run(&mut self) -> Result<Outcome> {
         match self.scenario.proof {
-            Proof::Up | Proof::OldClock | Proof::Kargs | Proof::CloudConfig | Proof::SecureBoot => {
-                self.comes_up()
-            }
+            Proof::Up
+            | Proof::OldClock
+            | Proof::Rotated
+            | Proof::Kargs
+            | Proof::CloudConfig
+            | Proof::SecureBoot => self.comes_up(),
             Proof::Fails(sabotage) => self.fails(sabotage),
             Proof::Counts(boots) if self.setup.dist.speaks => self.counts(boots),
             Proof::Counts(boots) => self.keeps_state(boots),
@@ -211,10 +236,13 @@ impl Trial<'_> {
     /// What is booted.
     fn dist(&self) -> &Dist {
         let lab = self.lab.as_ref().zip(self.setup.samples.as_ref());
-        lab.map_or(&self.setup.dist, |(lab, samples)| match &samples.older {
-            Some(older) if lab.older => older,
-            _ => &samples.dist,
-        })
+        lab.map_or_else(
+            || self.setup.dist_of(self.scenario),
+            |(lab, samples)| match &samples.older {
+                Some(older) if lab.older => older,
+                _ => &samples.dist,
+            },
+        )
     }
 
     fn copy(&self) -> Utf8PathBuf {
@@ -317,7 +345,7 @@ impl Trial<'_> {
         // Declared before the server, so that the port is free again when the next one gets it.
         let setup = self.setup;
         let asked = Instant::now();
-        let port = (self.scenario.start == Start::Netboot)
+        let port = (self.scenario.start.is_ipxe_iso())
             .then(|| setup.port.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
         self.waited = asked.elapsed();
         let served = match self.scenario.start {
@@ -334,7 +362,7 @@ impl Trial<'_> {
 
     fn want(&self, nonce: &str) -> Want {
         let setup = self.setup;
-        let mut want = self.scenario.want(&setup.dist, &setup.spec, nonce, setup.backend.accel());
+        let mut want = self.scenario.want(self.dist(), &setup.spec, nonce, setup.backend.accel());
         if matches!(self.scenario.start, Start::Iso(_)) && !setup.dist.embed_areas {
             want.nonce = None;
         }

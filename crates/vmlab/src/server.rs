@@ -11,16 +11,18 @@ use anyhow::Result;
 use camino::Utf8Path;
 
 use crate::lan::Lan;
-use netboot::{ClientEventKind, Fault, Server, ServerConfig};
+use netboot::{ClientEventKind, Fault, Server, ServerConfig, Tls};
 use vmspec::boot::Fact;
 
 /// What is changed of the tree for this machine.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Changes {
     /// Files that are served with other bytes, by name.
     pub overrides: BTreeMap<String, Vec<u8>>,
     /// Files that go wrong, by name.
     pub faults: BTreeMap<String, Fault>,
+    /// What it speaks HTTPS with.
+    pub tls: Option<Tls>,
 }
 
 /// A running server. It ends when it is dropped.
@@ -49,6 +51,7 @@ impl RunningServer {
         let mut config = ServerConfig::new(at.into(), tree);
         config.overrides = changes.overrides;
         config.faults = changes.faults;
+        config.tls = changes.tls;
         // A machine behind QEMU's own network asks for the host of its base-url, which is not an address of this host.
         let script = fs_err::read_to_string(tree.join("boot.html")).unwrap_or_default();
         config.names = asked_host(&script).into_iter().collect();

@@ -8,7 +8,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::{
     backend::{Backend, BackendChoice},
     dist, outside,
-    scenario::{self, CaseCount, FinishedScenario, Outcome, Samples, Setup},
+    scenario::{self, CaseCount, FinishedScenario, Outcome, Samples, Setup, SignedMedia},
 };
 use bootparams::Os;
 use buildexec::ctx::Ctx;
@@ -20,6 +20,20 @@ use vmspec::scenario::{ALL, CONTAINERS, Scenario};
 /// Finished runs whose transcripts are kept.
 const KEPT: usize = 10;
 
+/// What is to be shown.
+pub struct Order {
+    /// By which scenarios.
+    pub chosen: Vec<&'static Scenario>,
+    /// The media with a sample image, when one of them wants it.
+    pub samples: Option<Samples>,
+    /// Signed media, when one of them wants them; otherwise why there are none.
+    pub signed: Result<SignedMedia, String>,
+    /// Whether there is time for everything.
+    pub long: bool,
+    /// Power cuts of a torture.
+    pub cuts: u64,
+}
+
 /// Boots `names` (all scenarios when there are none) of what was built for `profile`.
 ///
 /// # Errors
@@ -28,17 +42,16 @@ pub fn run(
     ctx: &Ctx,
     profile: &Profile,
     choice: BackendChoice,
-    chosen: Vec<&'static Scenario>,
-    samples: Option<Samples>,
-    long: bool,
-    cuts: u64,
+    order: Order,
 ) -> Result<Vec<FinishedScenario>> {
+    let Order { chosen, samples, signed, long, cuts } = order;
     let setup = Setup {
         dist: dist::find(ctx, profile)?,
         tree: dist::tree(ctx, profile),
         backend: Backend::find(ctx, choice)?,
         spec: profile.vm.clone(),
         samples,
+        signed,
         long,
         cuts,
         port: Mutex::new(profile.base_url.port),
@@ -115,7 +128,8 @@ fn one(ctx: &Ctx, setup: &Setup, scenario: &'static Scenario, folder: &Utf8Path)
     let obstacle = setup
         .backend
         .obstacle(scenario)
-        .or_else(|| scenario.obstacle(&setup.dist))
+        .or_else(|| setup.missing(scenario))
+        .or_else(|| scenario.obstacle(setup.dist_of(scenario)))
         .or_else(|| outside::obstacle(ctx, &setup.backend, scenario, &setup.dist))
         .or_else(|| scenario::lacks_older(setup, scenario));
     if let Some(why) = obstacle {

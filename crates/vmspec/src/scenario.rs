@@ -46,8 +46,19 @@ pub enum Start {
     Iso(Attach),
     /// `ipxe.iso`, then DHCP and HTTP.
     Netboot,
+    /// As [`Self::Netboot`], of media that `vm test` makes with keys of its own: iPXE loads only what is signed.
+    Signed(Scheme),
     /// Nothing of its own: the firmware asks a network in which `serve --dhcp` answers.
     Network(Offer),
+}
+
+/// How the server of signed media is spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// In plain text.
+    Http,
+    /// By TLS, with a certificate that one of the roots vouches for.
+    Https,
 }
 
 /// What firmware is offered that asks the network.
@@ -64,7 +75,13 @@ pub enum Offer {
 impl Start {
     /// Whether kernel and initrd come out of the netboot tree.
     fn loads_tree(self) -> bool {
-        matches!(self, Self::Netboot | Self::Network(Offer::Pxe | Offer::Http))
+        self.is_ipxe_iso() || matches!(self, Self::Network(Offer::Pxe | Offer::Http))
+    }
+
+    /// Whether the medium is `ipxe.iso`.
+    #[must_use]
+    pub fn is_ipxe_iso(self) -> bool {
+        matches!(self, Self::Netboot | Self::Signed(_))
     }
 }
 
@@ -89,6 +106,8 @@ pub enum Proof {
     Ssh,
     /// It comes up although its clock was never set: it shows the year 2000.
     OldClock,
+    /// It comes up of a tree that the second of iPXE's two roots vouches for.
+    Rotated,
     /// It comes up, and the guest says that Secure Boot is on and that its kernel is locked down.
     SecureBoot,
     /// It fails, and we say why.
@@ -159,7 +178,7 @@ impl Scenario {
     /// Whether it is left out of a quick run: others show nearly the same, in less time.
     #[must_use]
     pub fn is_long(&self) -> bool {
-        ["secure-boot-usb", "unsigned-grub", "kargs-secure"].contains(&self.name)
+        self.long || ["secure-boot-usb", "unsigned-grub", "kargs-secure"].contains(&self.name)
     }
 
     /// Why QEMU cannot show this scenario, if it cannot; `uefi` and `secure` say whether there is firmware for it.
@@ -183,7 +202,7 @@ impl Scenario {
             (_, Proof::Containers(_)) => "the disks and cards of these machines are QEMU's",
             (Start::Network(_), _) => "the network of these boots is made for QEMU",
             // The host gets its address only when a machine starts, and the server must be there before.
-            (Start::Netboot, _) if system == System::MacOs => {
+            (start, _) if start.is_ipxe_iso() && system == System::MacOs => {
                 "macOS has no host-only address to serve at yet"
             }
             _ => return None,
@@ -217,6 +236,7 @@ impl Scenario {
             _ if dist.speaks && self.proof != Proof::Ssh => {}
             Proof::Up
             | Proof::OldClock
+            | Proof::Rotated
             | Proof::Fails(_)
             | Proof::Kargs
             | Proof::Containers(_)
@@ -231,18 +251,15 @@ impl Scenario {
                 return no("this guest prints no `media: ` facts");
             }
         }
-        if let (Start::Netboot | Start::Network(_), Err(why)) = (self.start, &dist.network) {
+        if let (Err(why), false) = (&dist.network, matches!(self.start, Start::Iso(_))) {
             return Some(why.clone());
         }
         if matches!(self.start, Start::Network(_)) && !dist.ipxe_programs {
             return no("undionly.kpxe or ipxe.efi is missing");
         }
-        if self.start == Start::Netboot {
+        if self.start.is_ipxe_iso() {
             if dist.ipxe_iso.is_none() {
                 return no("ipxe.iso is missing");
-            }
-            if self.needs_signatures() && !dist.signed {
-                return no("the netboot tree is not signed");
             }
             if dist.signed && (self.fetches_config() || matches!(self.proof, Proof::Containers(_))) {
                 return no("the netboot tree is signed, and this would change its script");
@@ -253,7 +270,7 @@ impl Scenario {
         }
         match self.proof {
             Proof::CloudConfig | Proof::Ssh | Proof::Containers(_)
-                if self.start != Start::Netboot && !dist.config_initrd =>
+                if matches!(self.start, Start::Iso(_)) && !dist.config_initrd =>
             {
                 no("the ISO has no area for a cloud-config")
             }
@@ -284,7 +301,7 @@ impl Scenario {
     ) -> Machine {
         let attach = match self.start {
             Start::Iso(attach) => Some(attach),
-            Start::Netboot => Some(Attach::Cd),
+            Start::Netboot | Start::Signed(_) => Some(Attach::Cd),
             Start::Network(_) => None,
         };
         let keeps_state = match self.proof {
@@ -302,8 +319,8 @@ impl Scenario {
         let nic = match (self.start, self.proof) {
             // A card in a namespace is plugged in once there is one.
             (Start::Iso(_) | Start::Network(_), _) => None,
-            (Start::Netboot, Proof::Fails(Sabotage::NoDhcp)) => Some(Nic::Unplugged),
-            (Start::Netboot, _) => network.cloned().map(Nic::HostOnly),
+            (_, Proof::Fails(Sabotage::NoDhcp)) => Some(Nic::Unplugged),
+            (Start::Netboot | Start::Signed(_), _) => network.cloned().map(Nic::HostOnly),
         };
         let nic = nic.map(|plug| spec.card(plug));
         Machine {
@@ -343,7 +360,9 @@ impl Scenario {
             (Start::Iso(_), Proof::CloudConfig | Proof::Containers(_)) => {
                 Some(format!("seed {}", config_line(nonce)))
             }
-            (start, Proof::Up | Proof::OldClock) if start.loads_tree() => dist.netboot_config.clone(),
+            (start, Proof::Up | Proof::OldClock | Proof::Rotated) if start.loads_tree() => {
+                dist.netboot_config.clone()
+            }
             _ if self.fetches_config() => Some(format!("url {}", config_line(nonce))),
             _ => None,
         };
@@ -351,7 +370,7 @@ impl Scenario {
         // A guest that tells nothing shows the host name of its cloud-config at the login prompt.
         let by_name = !dist.speaks && matches!(self.proof, Proof::CloudConfig | Proof::Ssh);
         Want {
-            netboot: matches!(self.start, Start::Netboot | Start::Network(_)),
+            netboot: !matches!(self.start, Start::Iso(_)),
             // The script of a signed tree stays as it is.
             nonce: Some(nonce.to_owned()).filter(|_| !self.start.loads_tree() || !dist.signed),
             ready: if by_name { format!("{} login:", host_name(nonce)) } else { spec.ready.clone() },
@@ -368,12 +387,6 @@ impl Scenario {
             },
             limit: spec.boot_timeout.unwrap_or_else(usual).max(self.patience()),
         }
-    }
-
-    /// Whether it shows something of a signed tree alone.
-    fn needs_signatures(&self) -> bool {
-        use Sabotage::{Expired, NoSignature, OtherKey, SwappedKernel};
-        matches!(self.proof, Proof::OldClock | Proof::Fails(SwappedKernel | OtherKey | NoSignature | Expired))
     }
 
     /// What the machine's clock shows, where it is not today.

@@ -18,6 +18,7 @@ use buildexec::{
 use buildplan::{Keys, NodeId, Plan};
 use failure::{Failure, Kind};
 use mediabuild::workspace::{
+    load::Loaded,
     preflight,
     publish::{Damaged, Published},
 };
@@ -106,7 +107,19 @@ pub(super) struct Built {
 /// # Errors
 /// As [`run`].
 pub(super) fn build(ctx: &Ctx, selection: &Selection, install: bool) -> Result<Built> {
-    let loaded = mediabuild::workspace::load::load(ctx)?;
+    build_loaded(ctx, &mediabuild::workspace::load::load(ctx)?, selection, install)
+}
+
+/// As [`build`], of a configuration that may differ from media.toml.
+///
+/// # Errors
+/// As [`run`].
+pub(super) fn build_loaded(
+    ctx: &Ctx,
+    loaded: &Loaded,
+    selection: &Selection,
+    install: bool,
+) -> Result<Built> {
     let profile = loaded.config.profile(selection.profile.as_deref())?;
     let engine = selection.engine.unwrap_or(profile.engine);
     preflight::can_build(std::env::consts::OS, &profile.name)?;
@@ -116,7 +129,7 @@ pub(super) fn build(ctx: &Ctx, selection: &Selection, install: bool) -> Result<B
         preflight::check(ctx, &needs::openssl(), install)?;
     }
     let ctx = &selection.secure_boot_key.with(ctx, profile)?;
-    let build = Build::new(ctx, &loaded, profile, selection)?;
+    let build = Build::new(ctx, loaded, profile, selection)?;
     build.check_params()?;
     let store = Store::open(&ctx.work, &ctx.report, &ctx.runner.interrupt)?;
     let dir = ctx.dist.join(&profile.name);

@@ -30,6 +30,7 @@ pub mod secret_scan;
 pub mod secure_boot_key;
 pub mod serve;
 pub mod sign;
+mod signed_media;
 pub mod store;
 pub mod test;
 pub mod variants;

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::{build::Selection, dist as build};
+use super::{build::Selection, dist as build, signed_media};
 use crate::dev::reliability;
 use buildexec::ctx::Ctx;
 use failure::{Failure, Kind};
@@ -20,7 +20,7 @@ use vmlab::{
 use vmspec::{
     Firmware,
     quote::Shell,
-    scenario::{ALL, CONTAINERS, DISKS, Scenario, TORTURE},
+    scenario::{ALL, CONTAINERS, DISKS, Scenario, Start, TORTURE},
 };
 
 /// Arguments of `vm`.
@@ -119,6 +119,9 @@ struct VmTestArgs {
     /// Folder of older media of the profile, for the scenario `upgrade`: the new ones take over their disk.
     #[arg(long, value_name = "DIR")]
     older: Option<Utf8PathBuf>,
+    /// Clone of iPXE's repository for the signed media of long scenarios, instead of those in media.toml.
+    #[arg(long, value_name = "PATH|URL")]
+    ipxe_repo: Option<String>,
     /// List the scenarios without booting.
     #[arg(long)]
     list: bool,
@@ -221,14 +224,19 @@ fn run_test(ctx: &Ctx, args: &VmTestArgs) -> Result<()> {
         true => Some(samples(ctx, profile, args.older.as_deref())?),
         false => None,
     };
-    let done =
-        match test::run(ctx, profile, args.backend, chosen, samples, args.long, args.torture.unwrap_or(0)) {
-            Err(e) if failure::kind_of(&e) == Some(Kind::MissingTool) && !strict => {
-                ctx.report.warn(format!("no scenario was tried: {e} ({})", failure::helps_of(&e).join("; ")));
-                return Ok(());
-            }
-            other => other?,
-        };
+    let signed = match chosen.iter().any(|s| matches!(s.start, Start::Signed(_))) {
+        true => signed_media::build(ctx, profile, args.ipxe_repo.clone())?,
+        false => Err("no scenario wants signed media".to_owned()),
+    };
+    let cuts = args.torture.unwrap_or(0);
+    let order = test::Order { chosen, samples, signed, long: args.long, cuts };
+    let done = match test::run(ctx, profile, args.backend, order) {
+        Err(e) if failure::kind_of(&e) == Some(Kind::MissingTool) && !strict => {
+            ctx.report.warn(format!("no scenario was tried: {e} ({})", failure::helps_of(&e).join("; ")));
+            return Ok(());
+        }
+        other => other?,
+    };
     if ctx.globals.json {
         ctx.report.out_json(&done);
     } else {
@@ -263,7 +271,8 @@ fn list_scenarios(ctx: &Ctx) -> Result<()> {
     }
     let row = |s: &Scenario| {
         let which = match (s.of_containers(), s.long) {
-            (false, _) => "every",
+            (false, false) => "every",
+            (false, true) => "every, --long",
             (true, false) => "docker",
             (true, true) => "docker, --long",
         };

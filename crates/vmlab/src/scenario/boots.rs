@@ -7,7 +7,7 @@ use std::sync::PoisonError;
 use anyhow::{Result, anyhow, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::Trial;
+use super::{Trial, signed};
 use crate::{backend::Backend, dist::PROGRAMS, lan::Lan, media, netboot, server::RunningServer};
 use vmspec::{
     Firmware, Forward, Machine, Nic,
@@ -23,7 +23,7 @@ impl Trial<'_> {
     /// The medium with the nonce in its kernel arguments; iPXE's has none, the script brings them.
     pub(super) fn medium(&self, nonce: &str) -> Result<Utf8PathBuf> {
         let dist = self.dist();
-        if self.scenario.start == Start::Netboot {
+        if self.scenario.start.is_ipxe_iso() {
             let Some(iso) = &dist.ipxe_iso else { bail!("ipxe.iso is missing") };
             return Ok(iso.clone());
         }
@@ -78,16 +78,16 @@ impl Trial<'_> {
     }
 
     pub(super) fn serve(&self, nonce: &str, at: SocketAddrV4) -> Result<RunningServer> {
+        let proof = self.scenario.proof;
+        if let (Start::Signed(scheme), Ok(signed)) = (self.scenario.start, &self.setup.signed) {
+            return RunningServer::start(&signed.media(scheme).tree, at, signed.changes(scheme, proof)?);
+        }
         let samples = self.setup.samples.as_ref().filter(|_| self.lab.is_some());
         let tree = samples.map_or(&self.setup.tree, |s| &s.tree);
-        let sabotage = match self.scenario.proof {
-            Proof::Fails(sabotage) => Some(sabotage),
-            _ => None,
-        };
         if self.setup.dist.signed {
-            let changes = netboot::forged(&fs_err::read(tree.join("vmlinuz"))?, sabotage)?;
-            return RunningServer::start(tree, at, changes);
+            return RunningServer::start(tree, at, signed::forged(tree, proof)?);
         }
+        let sabotage = if let Proof::Fails(sabotage) = proof { Some(sabotage) } else { None };
         let mut script = fs_err::read_to_string(tree.join("boot.html"))?;
         let mut args = self.args(nonce).join(" ");
         let config = self.scenario.fetches_config().then(|| self.config(nonce));
@@ -138,8 +138,8 @@ impl Trial<'_> {
         self.boots += 1;
         let dir = self.dir.join(format!("boot-{:02}", self.boots));
         fs_err::create_dir_all(&dir)?;
-        let network = self.setup.dist.network.as_ref().ok();
-        let mut machine = self.scenario.machine(&self.setup.spec, network, self.dir, medium);
+        let network = self.dist().network.clone().ok();
+        let mut machine = self.scenario.machine(&self.setup.spec, network.as_ref(), self.dir, medium);
         machine.serial = serial_log(&dir);
         if machine.firmware == Firmware::SecureBoot {
             machine.variables = self.variables(medium)?;

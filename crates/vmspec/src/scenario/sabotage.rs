@@ -23,6 +23,8 @@ pub enum Sabotage {
     NoSignature,
     /// The machine's clock shows a day on which the signer's certificate is no longer valid.
     Expired,
+    /// Another CA certifies the HTTPS server.
+    StrangeServer,
     /// One byte of the signed kernel is another.
     ChangedKernel,
     /// GRUB has lost its signature.
@@ -45,7 +47,11 @@ impl Sabotage {
             Self::NoDhcp => Cause::NoDhcp,
             Self::StalledKernel => Cause::Stalled,
             Self::NoCloudConfig => Cause::NoCloudConfig,
-            Self::SwappedKernel | Self::OtherKey | Self::NoSignature | Self::Expired => Cause::Refused,
+            Self::SwappedKernel
+            | Self::OtherKey
+            | Self::NoSignature
+            | Self::Expired
+            | Self::StrangeServer => Cause::Refused,
             Self::Panic => Cause::Panic,
             Self::ChangedKernel | Self::UnsignedGrub | Self::RevokedShim | Self::UnknownKey => {
                 Cause::SecureBoot

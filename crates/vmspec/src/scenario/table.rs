@@ -1,6 +1,6 @@
 //! The scenarios of all systems.
 
-use super::{BIOS, Hardware, Offer, Proof, SECURE, Sabotage, Scenario, Start, UEFI};
+use super::{BIOS, Hardware, Offer, Proof, SECURE, Sabotage, Scenario, Scheme, Start, UEFI};
 use crate::{Attach, Firmware};
 
 const fn iso(
@@ -17,6 +17,18 @@ const fn iso(
 const fn netboot(name: &'static str, firmware: Firmware, proof: Proof, about: &'static str) -> Scenario {
     let start = Start::Netboot;
     Scenario { name, about, firmware, start, proof, hardware: Hardware::Profile, long: false }
+}
+
+/// iPXE for them is compiled, which takes minutes the first time.
+const fn signed(
+    name: &'static str,
+    firmware: Firmware,
+    scheme: Scheme,
+    proof: Proof,
+    about: &'static str,
+) -> Scenario {
+    let start = Start::Signed(scheme);
+    Scenario { name, about, firmware, start, proof, hardware: Hardware::Profile, long: true }
 }
 
 const fn network(name: &'static str, firmware: Firmware, offer: Offer, about: &'static str) -> Scenario {
@@ -102,28 +114,56 @@ pub const ALL: &[Scenario] = &[
         Proof::Fails(Sabotage::NoCloudConfig),
         "no cloud-config on the server: fails, and is named",
     ),
-    netboot("signed-clock", BIOS, Proof::OldClock, "a signed tree, and a clock that shows the year 2000"),
-    netboot(
+    signed("signed-bios", BIOS, Scheme::Http, Proof::Up, "a signed tree under BIOS"),
+    signed("signed-uefi", UEFI, Scheme::Http, Proof::Up, "a signed tree under UEFI"),
+    signed("https-bios", BIOS, Scheme::Https, Proof::Up, "a signed tree by HTTPS under BIOS"),
+    signed("https-uefi", UEFI, Scheme::Https, Proof::Up, "a signed tree by HTTPS under UEFI"),
+    signed(
+        "https-stranger",
+        BIOS,
+        Scheme::Https,
+        Proof::Fails(Sabotage::StrangeServer),
+        "a server whose certificate no root vouches for: iPXE refuses it, and it is named",
+    ),
+    signed(
+        "signed-rotated",
+        BIOS,
+        Scheme::Http,
+        Proof::Rotated,
+        "two roots, and a tree signed under the second",
+    ),
+    signed(
+        "signed-clock",
+        BIOS,
+        Scheme::Http,
+        Proof::OldClock,
+        "a signed tree, and a clock that shows the year 2000",
+    ),
+    signed(
         "signed-kernel",
         UEFI,
+        Scheme::Http,
         Proof::Fails(Sabotage::SwappedKernel),
         "a signed tree, and another kernel on the server: iPXE refuses it, and it is named",
     ),
-    netboot(
+    signed(
         "signed-key",
         BIOS,
+        Scheme::Http,
         Proof::Fails(Sabotage::OtherKey),
         "a script signed by another key: iPXE refuses it, and it is named",
     ),
-    netboot(
+    signed(
         "signed-stripped",
         BIOS,
+        Scheme::Http,
         Proof::Fails(Sabotage::NoSignature),
         "an initrd without its signature: iPXE refuses it, and it is named",
     ),
-    netboot(
+    signed(
         "signed-expired",
         BIOS,
+        Scheme::Http,
         Proof::Fails(Sabotage::Expired),
         "after the end of the signer's certificate: iPXE refuses, and says so",
     ),

@@ -157,7 +157,7 @@ fn chance(bytes: &mut [u8]) -> Result<()> {
 }
 
 /// What a new key is made of.
-fn random() -> Result<Chance> {
+pub(super) fn random() -> Result<Chance> {
     let mut made = Chance { key: [0; 32].into(), serial: [0; 16], salt: [0; 16], iv: [0; 16] };
     chance(made.key.as_mut_slice())?;
     chance(&mut made.serial)?;
