@@ -105,3 +105,44 @@ impl fmt::Display for Arg {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Action, Cmd, Digest, FetchSource, FetchSpec};
+
+    #[test]
+    fn the_leaves_of_an_argument_and_of_an_action_are_its_parts_in_order() {
+        let artifact = Artifact { node: NodeId(7), name: "a".to_owned() };
+        let joined = Arg::join([Arg::from("-x="), Arg::join([Arg::from(&artifact), Arg::Jobs])]);
+        let copy = Action::Copy { from: joined.clone(), to: Arg::Out("b".to_owned()) };
+        let mut seen = Vec::new();
+        copy.leaves(&mut |leaf| seen.push(leaf.to_string()));
+        assert_eq!(seen, ["-x=", "{node7:a}", "{-jN}", "{out:b}"]);
+        assert_eq!(format!("{joined:?}"), "-x={node7:a}{-jN}");
+        assert_eq!(artifact.node.index(), 7);
+    }
+
+    #[test]
+    fn only_an_address_without_credentials_is_public() {
+        let with = |sources: Vec<FetchSource>| FetchSpec {
+            to: Arg::Out("f".to_owned()),
+            sources,
+            sha256: Digest::of(b"f"),
+            size: None,
+            limit: 1,
+            purl: None,
+        };
+        let url = |text: &str| FetchSource::Url(text.to_owned());
+        let spec = with(vec![FetchSource::File("/f".to_owned()), url("https://h/f"), url("https://i/f")]);
+        assert_eq!(spec.public_url(), Some("https://h/f"));
+        assert_eq!(with(vec![url("https://me:secret@h/f")]).public_url(), None);
+    }
+
+    #[test]
+    fn programs_and_digests_have_the_names_that_people_read() {
+        assert_eq!(Cmd::new("usr/bin/tool", "try").name(), "usr/bin/tool");
+        let digest = Digest::from([0xAB; 32]);
+        assert_eq!((digest.short(5), digest.bytes()), ("ababa".to_owned(), &[0xAB; 32]));
+    }
+}
