@@ -123,8 +123,8 @@ fn virtualbox_shows_all_but_what_it_has_not() {
     let network = ALL.iter().filter(|s| matches!(s.start, Start::Network(_))).count();
     assert_eq!(
         shown(System::Linux),
-        ALL.len() - usb - network - 2 - 2,
-        "nor no-dhcp, revoked-shim, another clock"
+        ALL.len() - usb - network - 2 - 3,
+        "nor no-dhcp, revoked-shim, another clock, own-key-netboot"
     );
     assert_eq!(shown(System::MacOs), ALL.len() - usb - network - netboot - 1, "nor revoked-shim");
 }
