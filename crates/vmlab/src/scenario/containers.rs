@@ -317,13 +317,12 @@ impl Trial<'_> {
         let lab = self.lab();
         let urls: Vec<String> = ["bomb", "long", "mixed"].map(|name| lab.url(name)).to_vec();
         lab.line = vec![format!("rancher.cloud_init.datasources=[{}]", urls.join(","))];
-        lab.more =
-            "say \"host $(hostname) $(ls /opt | tr '\\n' ' ')$(ls /escaped 2>&1 | tail -n 1)\"".to_owned();
+        lab.more = "say \"host $(hostname) $(ls /opt/right) $(ls /escaped 2>&1 | tail -n 1)\"".to_owned();
         let (mut session, _) = self.whole_boot()?;
         for words in lab::REFUSED {
             expect(&mut session, &format!("media: config {words}"))?;
         }
-        expect(&mut session, "media: host mixed look right ls: /escaped: No such file")?;
+        expect(&mut session, "media: host mixed /opt/right ls: /escaped: No such file")?;
         passed("what is wrong was named, what is right applied")
     }
 
