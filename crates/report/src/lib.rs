@@ -177,7 +177,7 @@ impl Reporter {
     /// Prints an event of another kind than [`Event`] to a script; people see it in another form.
     pub fn data(&self, event: &impl Serialize) {
         if self.mode == Mode::Json {
-            self.err_line(&serde_json::to_string(event).expect("events are plain data"));
+            self.line(&serde_json::to_string(event).expect("events are plain data"));
         }
     }
 
@@ -241,7 +241,7 @@ impl Reporter {
                 "causes": causes,
                 "help": failure::helps_of(error),
             });
-            return self.err_line(&value.to_string());
+            return self.line(&value.to_string());
         }
         if self.mode == Mode::GitHub {
             self.err_line(&format!("::error::{}", escape_github(&error.to_string())));

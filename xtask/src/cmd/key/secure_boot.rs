@@ -20,7 +20,7 @@ const SECONDS: u64 = 20 * 365 * 86_400;
 /// Arguments of `key new secure-boot`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n\
-\x20 cargo xtask key new secure-boot --to keys              # secure-boot.crt, secure-boot.pem")]
+\x20 cargo xtask key new secure-boot --to keys  # certificate and key")]
 pub(super) struct SecureBootArgs {
     /// The folder for the new files.
     #[arg(long, value_name = "DIR")]
