@@ -24,7 +24,7 @@ use vmlab::{
 /// The keys are for one test: a day is enough. iPXE's clock of 2060 is behind their end.
 const SECONDS: u64 = 86_400;
 
-/// Builds them. The inner error says why they cannot be had here.
+/// Builds them. The inner error says why this machine cannot.
 ///
 /// # Errors
 /// When something else goes wrong.
