@@ -322,7 +322,14 @@ error: no source gave initrd
 "#]]);
     repo.write("artifacts/initrd", "an initrd\n");
     repo.xtask(&record).assert().success();
+    // It is in no place any more: not in the folder, and not in the store, where `fetch` put it.
     fs_err::remove_file(repo.path("artifacts/initrd")).unwrap();
+    for name in repo.names("target/media/store") {
+        let entry = repo.path("target/media/store").join(name);
+        if entry.join("out/initrd").exists() {
+            buildexec::tree::remove(&entry).unwrap();
+        }
+    }
     repo.xtask(LINUX).assert().code(7).stdout_eq("").stderr_eq(snapbox::str![[r#"
 error: no source gave initrd
   because: [ROOT]/artifacts/initrd: no such file
