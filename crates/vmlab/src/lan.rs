@@ -74,9 +74,10 @@ impl Lan {
     ) -> Result<Self> {
         let temporary = readable_folder()?;
         let folder = temporary.path().to_str().context("the temporary folder is not UTF-8")?;
-        let exe = Utf8PathBuf::try_from(std::env::current_exe()?).context("our own path is not UTF-8")?;
+        // By its path it may be another program by now, or none: cargo replaces the one that runs.
+        let exe = format!("/proc/{}/exe", std::process::id());
         let cmd = namespace(&format!("{}/{}", at.ip(), network.prefix))
-            .args([exe.as_str(), "--json", "serve", "--tree", tree.as_str(), "--listen", &at.to_string()])
+            .args([&exe, "--json", "serve", "--tree", tree.as_str(), "--listen", &at.to_string()])
             .args(["--dhcp", "--dhcp-range", &format!("{}-{}", network.dhcp_first, network.dhcp_last)])
             .args(["--http-boot", if offer == Offer::Iso { "iso" } else { "ipxe" }])
             .env("TMPDIR", folder);
