@@ -135,5 +135,28 @@ pub(super) fn error_text(error: &anyhow::Error) -> String {
     for help in failure::helps_of(error) {
         text += &format!("\n  help: {}", help.replace('\n', "\n        "));
     }
-    text
+    text.split('\n').map(shortened).collect::<Vec<_>>().join("\n")
+}
+
+/// A line that people can read: of what a file or a server said, the beginning is enough to find it.
+fn shortened(line: &str) -> String {
+    const MOST: usize = 1000;
+    match line.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}… ({} characters more)", &line[..end], line[end..].chars().count()),
+        None => line.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_line_is_shortened() {
+        let error = anyhow::anyhow!("`{}`", "ü".repeat(5000)).context("short");
+        let text = error_text(&error);
+        assert!(text.starts_with("error: short\n  because: `ü"), "{text}");
+        assert!(text.ends_with("ü… (4013 characters more)"), "{text}");
+        assert_eq!(shortened(&"x".repeat(1000)), "x".repeat(1000));
+    }
 }
