@@ -94,7 +94,7 @@ pub(crate) fn markdown(history: &History) -> String {
     if let Some(release) = history.releases.last() {
         text += &now(release);
     }
-    text += "\n## History\n\nThe ratio, or our figure where there is no alternative.\n\n| |";
+    text += "\n## History\n\nThe ratio, or our own figure where nothing is compared with it.\n\n| |";
     for release in &history.releases {
         text += &format!(" {} |", release.version);
     }
