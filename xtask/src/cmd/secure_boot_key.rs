@@ -58,7 +58,9 @@ impl SecureBootKeyArgs {
         let certificate = read_certificate(&ctx.root.join(path))?.to_der()?;
         if signer.certificate().der() != certificate {
             let text = format!("{} is not the key of {path}, which media.toml names", key.name);
-            return Err(Failure::new(Kind::Usage, text).into());
+            return Err(Failure::new(Kind::Usage, text)
+                .help("give the key that belongs to that certificate, or name this key's in [secure-boot]")
+                .into());
         }
         let sign = Box::new(move |data: &[u8]| signer.sign_bare(data));
         Ok(Ctx { key: Some(Arc::new(SigningKey { certificate, sign })), ..ctx.clone() })
