@@ -76,6 +76,24 @@ fn refused(config: &str) -> Vec<String> {
 }
 
 #[test]
+fn a_wrong_type_of_any_key_is_refused_in_the_checkers_words_and_changes_nothing() {
+    for row in ROWS {
+        let wrong = match row.handler.name() {
+            "boolean" => "maybe",
+            "integer" => "many",
+            "text" => "[a]",
+            "text or list of texts" => "{a: b}",
+            _ => "5",
+        };
+        let config = example(row.path, wrong);
+        assert_eq!(refused(&config).len(), 1, "{config}");
+        let without = config.lines().filter(|l| !l.ends_with(&format!(": {wrong}"))).collect::<Vec<_>>();
+        assert_eq!(files(&config).0, files(&without.join("\n")).0, "{config}");
+    }
+    assert_eq!(refused("#cloud-config\nrancher: {state: {fstype: btrfs}}\n").len(), 1);
+}
+
+#[test]
 fn what_is_wrong_is_refused_and_the_rest_is_applied() {
     let config = "#cloud-config
 hostname: [a]
