@@ -126,10 +126,11 @@ pub fn run(ctx: &Ctx, profile: &Profile, wish: &Wish) -> Result<()> {
     };
     let want = want(profile, &dist, wish, backend.accel());
     ctx.report.note(format!("{} boots; Ctrl-C switches it off", machine.name));
-    forwards(&machine).filter_map(|f| login(profile.os, f)).for_each(|text| ctx.report.note(text));
+    let ways_in: Vec<String> = forwards(&machine).filter_map(|f| way_in(profile.os, f)).collect();
+    ways_in.iter().for_each(|text| ctx.report.note(text));
     let started = backend.start(ctx, &machine, &home.dir, &home.dir, want.clone(), wish.window);
-    let end =
-        started.and_then(|session| Live { ctx, served, session, want, wish, log: home.dir }.until_off());
+    let end = started
+        .and_then(|session| Live { ctx, served, session, want, wish, ways_in, log: home.dir }.until_off());
     match end {
         // Ctrl-C is how a person ends it; only what was to come to an end by itself is cut short by it.
         Err(e) if kind_of(&e) == Some(Kind::Interrupted) && wish.boots == 0 => Ok(()),
@@ -223,17 +224,22 @@ fn too_little(os: Os, profile: &str, memory_mib: u32) -> Option<String> {
     ))
 }
 
-/// How to log in through a forward to the guest's SSH: the console is shown, and takes no keys.
-fn login(os: Os, forward: &Forward) -> Option<String> {
-    let port = forward.host_port;
-    (forward.guest_port == 22 && matches!(os, Os::Rancher(_) | Os::Burmilla(_) | Os::Docker))
-        .then(|| format!("log in with: ssh -p {port} rancher@127.0.0.1"))
+/// How to reach the guest through a forward: the console is shown, and takes no keys.
+fn way_in(os: Os, forward: &Forward) -> Option<String> {
+    let (port, guest) = (forward.host_port, forward.guest_port);
+    match (guest, os) {
+        (22, Os::Rancher(_) | Os::Burmilla(_) | Os::Docker) => {
+            Some(format!("log in with: ssh -p {port} rancher@127.0.0.1"))
+        }
+        (22, _) => None,
+        _ => Some(format!("port {guest} of the guest is 127.0.0.1:{port}")),
+    }
 }
 
 /// QEMU's own words about a port that is taken are hard to read, and VirtualBox starts without the port.
 fn free_ports(ctx: &Ctx, machine: &Machine, patience: Duration) -> Result<()> {
     let start = Instant::now();
-    for Forward { name, host_port, .. } in forwards(machine) {
+    for Forward { name, host_port, guest_port } in forwards(machine) {
         while let Err(e) = std::net::TcpListener::bind(("127.0.0.1", *host_port)) {
             if start.elapsed() < patience {
                 ctx.check_interrupt()?;
@@ -243,7 +249,11 @@ fn free_ports(ctx: &Ctx, machine: &Machine, patience: Duration) -> Result<()> {
             let text = format!("port {host_port} of 127.0.0.1, which {name} forwards to the guest, is taken");
             return Err(Failure::new(Kind::Port, text)
                 .source(e)
-                .help("choose another with `--ssh-port PORT` (0 forwards nothing), or for good with `ssh-port` in media.toml")
+                .help(if *guest_port == 22 {
+                    "choose another with `--ssh-port PORT` (0 forwards nothing), or for good with `ssh-port` in media.toml"
+                } else {
+                    "choose another under `ports` of the profile's `vm` in media.toml"
+                })
                 .into());
         }
     }
@@ -257,6 +267,8 @@ struct Live<'a> {
     session: Session,
     want: Want,
     wish: &'a Wish,
+    /// Said before the console's words, and again behind them.
+    ways_in: Vec<String>,
     log: Utf8PathBuf,
 }
 
@@ -294,6 +306,9 @@ impl Live<'_> {
         match verdict {
             BootEnd::Up => {
                 self.ctx.report.note(format!("{which}up ({stages})"));
+                if self.wish.boots == 0 {
+                    self.ways_in.iter().for_each(|text| self.ctx.report.note(text));
+                }
                 Ok(())
             }
             BootEnd::Hung(diagnosis) => {
@@ -400,10 +415,14 @@ mod tests {
     }
 
     #[test]
-    fn only_a_forward_to_an_ssh_server_of_the_guest_is_a_way_to_log_in() {
-        let to = |guest_port| Forward { name: "x".to_owned(), host_port: 2222, guest_port };
+    fn a_forward_is_shown_as_a_way_in() {
+        let to = |host_port, guest_port| Forward { name: "x".to_owned(), host_port, guest_port };
         let os: Os = "rancheros-1.5.8".parse().unwrap();
-        assert_eq!(login(os, &to(22)).unwrap(), "log in with: ssh -p 2222 rancher@127.0.0.1");
-        assert_eq!((login(os, &to(80)), login(Os::Smoke, &to(22))), (None, None));
+        for os in [os, Os::Docker] {
+            assert_eq!(way_in(os, &to(2222, 22)).unwrap(), "log in with: ssh -p 2222 rancher@127.0.0.1");
+        }
+        assert_eq!(way_in(Os::Docker, &to(8080, 80)).unwrap(), "port 80 of the guest is 127.0.0.1:8080");
+        // It has no SSH server.
+        assert_eq!(way_in(Os::Smoke, &to(2222, 22)), None);
     }
 }

@@ -37,6 +37,8 @@ pub struct VmSpec {
     pub host_only: HostOnly,
     /// The port on 127.0.0.1 that leads to the guest's port 22; `None` forwards nothing.
     pub ssh_port: Option<u16>,
+    /// Ports on 127.0.0.1 and the guest's that they lead to, as pairs.
+    pub ports: Vec<(u16, u16)>,
     /// What the firmware tries, first to last.
     pub boot: Vec<BootDevice>,
     /// VirtualBox's name of the operating system.
@@ -77,6 +79,8 @@ pub struct RawVm {
     pub host_only: RawHostOnly,
     /// The port on 127.0.0.1 that leads to the guest's SSH; 0 forwards nothing.
     pub ssh_port: u16,
+    /// More ports on 127.0.0.1 that lead to the guest's, such as `"8080:80"` for port 80 of the guest.
+    pub ports: Vec<String>,
     /// What the firmware tries: `"medium"`, `"disk"`, `"network"`.
     pub boot: Vec<BootDevice>,
     /// VirtualBox's name of the operating system.
@@ -102,6 +106,7 @@ impl Default for RawVm {
             nic_model: NicModel::Virtio,
             host_only: RawHostOnly::default(),
             ssh_port: 2222,
+            ports: Vec::new(),
             boot: vec![BootDevice::Medium, BootDevice::Disk, BootDevice::Network],
             os_type: "Linux_64".to_owned(),
             ready: READY.to_owned(),
@@ -187,6 +192,7 @@ impl TryFrom<RawVm> for VmSpec {
             nic_model: raw.nic_model,
             host_only: host_only(&raw.host_only)?,
             ssh_port: Some(raw.ssh_port).filter(|p| *p != 0),
+            ports: ports(&raw.ports, raw.ssh_port)?,
             boot: raw.boot,
             os_type: raw.os_type,
             ready: raw.ready,
@@ -200,6 +206,23 @@ fn within(what: &str, value: u64, least: u64, most: u64) -> Result<(), WrongVm> 
         return Ok(());
     }
     Err(WrongVm(format!("{what} is {value}, not between {least} and {most}")))
+}
+
+/// Pairs of ports; each of this host leads to one of the guest.
+fn ports(raw: &[String], ssh_port: u16) -> Result<Vec<(u16, u16)>, WrongVm> {
+    within("ports", raw.len() as u64, 0, 32)?;
+    let mut pairs: Vec<(u16, u16)> = Vec::new();
+    for text in raw {
+        let number = |port: &str| port.parse::<u16>().ok().filter(|p| *p != 0);
+        let pair = text.split_once(':').and_then(|(host, guest)| Some((number(host)?, number(guest)?)));
+        let pair =
+            pair.ok_or_else(|| WrongVm(format!("port `{text}` is not HOST:GUEST, such as `8080:80`")))?;
+        if pair.0 == ssh_port || pairs.iter().any(|p| p.0 == pair.0) {
+            return Err(WrongVm(format!("port {} of this host is forwarded twice", pair.0)));
+        }
+        pairs.push(pair);
+    }
+    Ok(pairs)
 }
 
 fn disk(raw: &RawDisk) -> Result<DiskSpec, WrongVm> {
@@ -293,14 +316,21 @@ impl VmSpec {
         Card { plug, model: self.nic_model, promiscuous }
     }
 
+    fn forwards(&self) -> Vec<Forward> {
+        let ssh = |host_port| Forward { name: "guestssh".to_owned(), host_port, guest_port: 22 };
+        let port = |&(host_port, guest_port): &(u16, u16)| Forward {
+            name: format!("port{host_port}"),
+            host_port,
+            guest_port,
+        };
+        self.ssh_port.map(ssh).into_iter().chain(self.ports.iter().map(port)).collect()
+    }
+
     fn planned(&self, spec: &CardSpec) -> Card {
         let plug = match spec.kind {
             NicKind::HostOnly => Nic::HostOnly(self.host_only.clone()),
             NicKind::Unplugged => Nic::Unplugged,
-            NicKind::Nat => {
-                let ssh = |host_port| Forward { name: "guestssh".to_owned(), host_port, guest_port: 22 };
-                Nic::Nat { network: spec.network, forwards: self.ssh_port.map(ssh).into_iter().collect() }
-            }
+            NicKind::Nat => Nic::Nat { network: spec.network, forwards: self.forwards() },
         };
         let usual = self.card(plug);
         Card {
@@ -364,6 +394,14 @@ mod tests {
         assert_eq!((spec.memory_mib, spec.firmware, spec.ssh_port), (1024, Firmware::Uefi, None));
     }
 
+    #[test]
+    fn forwarded_ports_are_those_of_ssh_and_of_the_profile() {
+        let m = parse("ports = ['8080:80']").unwrap().machine("m", "d".into(), None, DiskFormat::Vdi);
+        let Nic::Nat { forwards, .. } = &m.nics[1].plug else { panic!("{:?}", m.nics) };
+        let shown: Vec<_> = forwards.iter().map(|f| (f.name.as_str(), f.host_port, f.guest_port)).collect();
+        assert_eq!(shown, [("guestssh", 2222, 22), ("port8080", 8080, 80)]);
+    }
+
     /// The first recipe of the project, word by word; docs/virtualbox.md has the table.
     #[test]
     fn the_original_recipe_can_be_said() {
@@ -406,6 +444,10 @@ mod tests {
             ("boot = ['disk', 'disk']", "boot names Disk twice"),
             ("os-type = 'Linux; rm'", "os-type"),
             ("ssh-port = 70000", "u16"),
+            ("ports = ['80']", "port `80` is not HOST:GUEST, such as `8080:80`"),
+            ("ports = ['0:80']", "port `0:80` is not"),
+            ("ports = ['8080:80', '8080:81']", "port 8080 of this host is forwarded twice"),
+            ("ports = ['2222:80']", "port 2222 of this host is forwarded twice"),
             ("boot-timeout = 0", "boot-timeout in seconds is 0"),
             ("boot-timeout = '10m'", "u32"),
             ("ready = ' '", "ready is empty"),
