@@ -4,6 +4,7 @@ use buildplan::{Digest, HostInputs, Keys, Missing, NodeId, Plan, ToolId};
 use mediabuild::workspace::load::{self, Loaded};
 use mediaplan::config::{Engine, Media, Netboot, Profile, Trust};
 use mediaplan::stage::{
+    docker,
     line::Line,
     media::{self, Order, PlannedMedia},
     needs, os,
@@ -33,6 +34,10 @@ fn loaded() -> Loaded {
 }
 
 fn planned(loaded: &Loaded, profile: &Profile, engine: Engine) -> PlannedMedia {
+    planned_with(loaded, profile, engine, load::docker_sources(&repository()).unwrap())
+}
+
+fn planned_with(loaded: &Loaded, profile: &Profile, engine: Engine, docker: docker::Sources) -> PlannedMedia {
     let version = profile.version.as_deref().unwrap_or("");
     let released = profile.media.released();
     let locked = released
@@ -46,7 +51,7 @@ fn planned(loaded: &Loaded, profile: &Profile, engine: Engine) -> PlannedMedia {
         pin: &loaded.config.ipxe,
         bootscripts: &loaded.bootscripts,
         line: Line::new(profile, None).unwrap(),
-        supply: os::Supply { profile: &profile.name, locked, pins, docker: loaded.docker.clone() },
+        supply: os::Supply { profile: &profile.name, locked, pins, docker },
     })
     .unwrap()
 }
@@ -78,18 +83,17 @@ fn every_profile_by_every_engine_has_the_plan_in_its_snapshot() {
 /// Options for the system's folders are none of the carried images' business: the packer refuses them there.
 #[test]
 fn a_carried_image_is_packed_by_itself() {
-    let mut loaded = loaded();
-    let plan = |loaded: &Loaded| {
+    let loaded = loaded();
+    let plan = |samples| {
         let profile = loaded.config.profile(Some("docker")).unwrap();
-        planned(loaded, profile, Engine::Prebuilt).plan
+        let docker = docker::Sources { samples, ..load::docker_sources(&repository()).unwrap() };
+        planned_with(&loaded, profile, Engine::Prebuilt, docker).plan
     };
     let node = |plan: &buildplan::Plan, stage: &str| {
         plan.nodes.iter().find(|n| n.stage == stage).map(|n| format!("{:?}", n.actions))
     };
-    assert_eq!(node(&plan(&loaded), "docker-containers"), None);
-    loaded.docker.samples = true;
-    let (containers, image) =
-        (node(&plan(&loaded), "docker-containers"), node(&plan(&loaded), "docker-image"));
+    assert_eq!(node(&plan(false), "docker-containers"), None);
+    let (containers, image) = (node(&plan(true), "docker-containers"), node(&plan(true), "docker-image"));
     assert!(image.unwrap().contains("root m 700"));
     let containers = containers.unwrap();
     assert!(containers.contains("mksquashfs") && !containers.contains("root m 700"), "{containers}");

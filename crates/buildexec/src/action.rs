@@ -12,6 +12,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::{
     fetch::{self, Patience},
     hash::Sums,
+    rust::Rust,
     store, tree,
 };
 use crate::ctx::Ctx;
@@ -33,6 +34,8 @@ pub struct NodeRun<'a> {
     pub scratch: &'a Utf8Path,
     /// Seconds since 1970 that stand for now.
     pub epoch: u64,
+    /// Where Rust is, once an argument needs it.
+    rust: Rust,
     /// What was hashed while it was written, by path.
     sums: Mutex<BTreeMap<Utf8PathBuf, Sums>>,
 }
@@ -47,7 +50,7 @@ impl<'a> NodeRun<'a> {
         scratch: &'a Utf8Path,
         epoch: u64,
     ) -> Self {
-        Self { ctx, plan, keys, id, scratch, epoch, sums: Mutex::default() }
+        Self { ctx, plan, keys, id, scratch, epoch, rust: Rust::default(), sums: Mutex::default() }
     }
 }
 
@@ -152,10 +155,11 @@ impl NodeRun<'_> {
     /// An argument as text: paths resolved, parts joined.
     ///
     /// # Errors
-    /// When the scratch folder has a name that cannot be made absolute.
+    /// When it is a folder of Rust's, and rustc does not say where that is.
     pub fn text(&self, arg: &Arg) -> Result<String> {
         Ok(match arg {
             Arg::Lit(text) | Arg::Secret(text) | Arg::Origin(text) => text.clone(),
+            Arg::Rust(folder) => self.rust.folder(self.ctx, *folder)?,
             Arg::Jobs => format!("-j{}", self.ctx.jobs()),
             Arg::Epoch => self.epoch.to_string(),
             Arg::Join(parts) => parts.iter().map(|p| self.text(p)).collect::<Result<String>>()?,
@@ -175,7 +179,10 @@ impl NodeRun<'_> {
     }
 
     fn path(&self, arg: &Arg) -> Result<Utf8PathBuf> {
-        if matches!(arg, Arg::Lit(_) | Arg::Secret(_) | Arg::Origin(_) | Arg::Jobs | Arg::Epoch) {
+        if matches!(
+            arg,
+            Arg::Lit(_) | Arg::Secret(_) | Arg::Origin(_) | Arg::Rust(_) | Arg::Jobs | Arg::Epoch
+        ) {
             bail!("`{arg}` in `{}` is text where a path is needed", self.label());
         }
         let path = Utf8PathBuf::from(self.text(arg)?);
@@ -266,46 +273,52 @@ pub type SourceFile = (&'static str, &'static [u8]);
 pub type BuiltinTable = &'static [Builtin];
 
 impl Builtin {
-    /// The digest of its code.
+    /// The digest of its code; `lock` holds what [`Self::lock`] says.
     #[must_use]
-    pub fn code(&self) -> Digest {
+    pub fn code(&self, lock: &CargoLock<'_>) -> Digest {
         let mut fields = Fields::default();
         for (path, text) in self.sources.iter().copied().flatten() {
             fields.add(path, text);
         }
-        for package in packages(self.lock, self.crates) {
+        for package in lock.behind(self.crates) {
             fields.add("package", package.as_bytes());
         }
         fields.finish()
     }
 }
 
-/// The entries of `Cargo.lock` that have these names, and those of all that they depend on: name, version, checksum.
-fn packages<'l>(lock: &'l str, names: &[&'l str]) -> Vec<&'l str> {
-    let known = entries(lock);
-    let mut todo = names.to_vec();
-    let mut found = BTreeSet::new();
-    while let Some(name) = todo.pop() {
-        for entry in known.get(name).into_iter().flatten().filter(|entry| found.insert(**entry)) {
-            // `"name",`, or `"name version",` where there are several of that name.
-            let needs = entry.lines().filter_map(|l| l.strip_prefix(" \"")?.split([' ', '"']).next());
-            todo.extend(needs);
-        }
-    }
-    found.into_iter().collect()
-}
+/// The entries of a `Cargo.lock`, by name. Found once for all builtins: a search for each would be a fifth of a run
+/// without work.
+pub struct CargoLock<'l>(BTreeMap<&'l str, Vec<&'l str>>);
 
-/// All entries of `Cargo.lock`, by name. Searched once: a search for each name would be a fifth of a run without work.
-fn entries(lock: &str) -> BTreeMap<&str, Vec<&str>> {
-    const HEAD: &str = "\nname = \"";
-    let mut known: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for at in memchr::memmem::find_iter(lock.as_bytes(), HEAD) {
-        let entry = &lock[at + 1..];
-        let end = memchr::memmem::find(entry.as_bytes(), b"\n\n").unwrap_or(entry.len());
-        let name = entry[HEAD.len() - 1..].split('"').next().unwrap_or_default();
-        known.entry(name).or_default().push(&entry[..end]);
+impl<'l> CargoLock<'l> {
+    /// The entries of this text.
+    #[must_use]
+    pub fn new(text: &'l str) -> Self {
+        const HEAD: &str = "\nname = \"";
+        let mut known: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for at in memchr::memmem::find_iter(text.as_bytes(), HEAD) {
+            let entry = &text[at + 1..];
+            let end = memchr::memmem::find(entry.as_bytes(), b"\n\n").unwrap_or(entry.len());
+            let name = entry[HEAD.len() - 1..].split('"').next().unwrap_or_default();
+            known.entry(name).or_default().push(&entry[..end]);
+        }
+        Self(known)
     }
-    known
+
+    /// The entries that have these names, and those of all that they depend on: name, version, checksum.
+    fn behind(&self, names: &[&'l str]) -> BTreeSet<&'l str> {
+        let mut todo = names.to_vec();
+        let mut found = BTreeSet::new();
+        while let Some(name) = todo.pop() {
+            for entry in self.0.get(name).into_iter().flatten().filter(|entry| found.insert(**entry)) {
+                // `"name",`, or `"name version",` where there are several of that name.
+                let needs = entry.lines().filter_map(|l| l.strip_prefix(" \"")?.split([' ', '"']).next());
+                todo.extend(needs);
+            }
+        }
+        found
+    }
 }
 
 /// Lets `cmd` run out of an unpacked tree of packages: its path is in there, and the tree's loader starts it with the
@@ -332,7 +345,7 @@ mod tests {
     fn code(text: &'static [u8], lock: &'static str) -> Digest {
         let own: &[SourceFile] = Box::leak(Box::new([("a.rs", text)]));
         let sources: &[&[SourceFile]] = Box::leak(Box::new([own]));
-        Builtin { name: "x", run: |_| Ok(()), sources, crates: &["a"], lock }.code()
+        Builtin { name: "x", run: |_| Ok(()), sources, crates: &["a"], lock }.code(&CargoLock::new(lock))
     }
 
     #[test]

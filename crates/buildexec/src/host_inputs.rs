@@ -1,12 +1,15 @@
 //! The machine and the repository as the planner sees them: file digests and tool versions.
 
-use std::{cell::RefCell, collections::BTreeMap, time::Duration};
+use std::{cell::RefCell, collections::BTreeMap, rc::Rc, time::Duration};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{store::write_json, tree};
-use crate::{action::Builtin, ctx::Ctx};
+use crate::{
+    action::{Builtin, CargoLock},
+    ctx::Ctx,
+};
 use buildplan::{Cmd, Digest, HostInputs, Missing, ToolId};
 
 /// The real [`HostInputs`]. Tool versions are remembered in `target/media/tools.json` as long as the program's size
@@ -18,6 +21,8 @@ pub struct BuildHost<'c> {
     digests: RefCell<BTreeMap<String, Digest>>,
     /// Of builtins, by name.
     codes: RefCell<BTreeMap<String, Digest>>,
+    /// What builtins are compiled with, by the text that says so; they share one.
+    locks: RefCell<BTreeMap<&'static str, Rc<CargoLock<'static>>>>,
 }
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -40,6 +45,7 @@ impl<'c> BuildHost<'c> {
             tools: RefCell::new(tools),
             digests: RefCell::default(),
             codes: RefCell::default(),
+            locks: RefCell::default(),
         }
     }
 
@@ -50,6 +56,11 @@ impl<'c> BuildHost<'c> {
         let (digest, _) = tree::digest(&path).ok()?;
         self.digests.borrow_mut().insert(path.into_string(), digest);
         Some(digest)
+    }
+
+    fn lock(&self, builtin: &Builtin) -> Rc<CargoLock<'static>> {
+        let mut locks = self.locks.borrow_mut();
+        Rc::clone(locks.entry(builtin.lock).or_insert_with(|| Rc::new(CargoLock::new(builtin.lock))))
     }
 
     fn look_up(&self, program: &str) -> Option<RememberedVersion> {
@@ -121,7 +132,8 @@ impl HostInputs for BuildHost<'_> {
             return Ok(*code);
         }
         let found = self.ctx.builtins.iter().find(|builtin| builtin.name == name);
-        let code = found.map(Builtin::code).ok_or_else(|| Missing::Builtin(name.to_owned()))?;
+        let found = found.ok_or_else(|| Missing::Builtin(name.to_owned()))?;
+        let code = found.code(&self.lock(found));
         self.codes.borrow_mut().insert(name.to_owned(), code);
         Ok(code)
     }

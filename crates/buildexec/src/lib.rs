@@ -10,6 +10,7 @@ pub mod leftovers;
 pub mod midstates;
 mod panics;
 pub mod run;
+mod rust;
 pub mod schedule;
 pub mod signals;
 pub mod store;

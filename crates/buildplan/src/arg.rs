@@ -23,6 +23,17 @@ pub struct Artifact {
     pub name: String,
 }
 
+/// What rustc would write into a program of the machine's folders: messages of panics name source files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RustFolder {
+    /// Where cargo keeps the sources of other crates.
+    Crates,
+    /// Where the sources of Rust's own library are, when they are installed.
+    Library,
+    /// What rustc calls that folder when they are not: `/rustc/COMMIT`.
+    LibraryName,
+}
+
 /// An argument of an action.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub enum Arg {
@@ -40,6 +51,8 @@ pub enum Arg {
     Secret(String),
     /// Where something comes from, which does not change what it is: shown, and left out of the key.
     Origin(String),
+    /// A folder of the machine's Rust, asked for when the node runs: left out of the key, as [`Arg::Origin`] is.
+    Rust(RustFolder),
     /// `-jN`: how much at once, which must not change what is made; left out of the key.
     Jobs,
     /// Seconds since 1970 that stand for now: the lock's, which every key has already.
@@ -98,6 +111,9 @@ impl fmt::Display for Arg {
             Self::Out(name) => write!(f, "{{out:{name}}}"),
             Self::Work(name) => write!(f, "{{work:{name}}}"),
             Self::Origin(text) => write!(f, "{{from:{}}}", super::shown_url(text)),
+            Self::Rust(RustFolder::Crates) => f.write_str("{cargo-home}"),
+            Self::Rust(RustFolder::Library) => f.write_str("{rust-library}"),
+            Self::Rust(RustFolder::LibraryName) => f.write_str("{rust-commit}"),
             Self::Jobs => f.write_str("{-jN}"),
             Self::Epoch => f.write_str("{epoch}"),
             Self::Secret(text) => write!(f, "{{secret, {} bytes}}", text.len()),

@@ -260,7 +260,7 @@ impl KeyHasher<'_> {
 
     fn arg(&mut self, f: &mut Fields, label: &str, arg: &Arg) {
         // Neither where it comes from, nor from how many places it might.
-        if matches!(arg, Arg::Origin(_)) {
+        if matches!(arg, Arg::Origin(_) | Arg::Rust(_)) {
             return;
         }
         f.add("label", label.as_bytes());
@@ -288,7 +288,7 @@ impl KeyHasher<'_> {
                     tool: false,
                 });
             }
-            Arg::Origin(_) | Arg::Jobs => {}
+            Arg::Origin(_) | Arg::Rust(_) | Arg::Jobs => {}
             // Its value is in every node's key.
             Arg::Epoch => f.add("now", b""),
             Arg::Out(name) => f.add("out", name.as_bytes()),

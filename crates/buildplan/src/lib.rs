@@ -16,7 +16,7 @@ mod render;
 mod shown;
 
 pub use action::{Action, FetchSource, FetchSpec, Resource};
-pub use arg::{Arg, Artifact, NodeId};
+pub use arg::{Arg, Artifact, NodeId, RustFolder};
 pub use cmd::{Cmd, CmdSpec, CmdWord, Invocation, Planned, Process, Progress};
 pub use digest::Digest;
 pub use key::{HostInputs, Input, Keys, Missing, ToolId};

@@ -9,13 +9,16 @@ use super::{params::read_cloud_config, password::PasswordArgs, secure_boot_key::
 use bootparams::{Diagnostic, Severity, SourceText, cloud_config};
 use buildexec::ctx::Ctx;
 use buildexec::{host_inputs::BuildHost, schedule::Unavailable};
-use buildplan::{Action, Arg, Cmd, FetchSpec, Keys, NodeId};
+use buildplan::{Action, Arg, FetchSpec, Keys, NodeId};
 use failure::{Failure, Kind};
-use mediabuild::workspace::{load::Loaded, preflight, publish::Publish};
+use mediabuild::workspace::{
+    load::{self, Loaded},
+    preflight,
+    publish::Publish,
+};
 use mediaplan::config::{Engine, IpxePin, Media, Profile, repository};
 use mediaplan::stage::{
     docker,
-    hostconf::CompilerFolders,
     line::Line,
     media::{self, Order, PlannedMedia},
     needs, os,
@@ -267,31 +270,10 @@ fn supply<'s>(
     let artifacts = given.map(|dir| ctx.absolute(dir)).transpose()?.map(Utf8PathBuf::into_string);
     let pins = Pins { artifacts, ..Pins::new(&loaded.config.distribution, &loaded.lock) };
     let docker = match &profile.media {
-        Media::Docker { .. } => docker::Sources {
-            folders: compiler_folders(ctx),
-            samples: selection.samples,
-            ..loaded.docker.clone()
-        },
-        _ => loaded.docker.clone(),
+        Media::Docker { .. } => {
+            docker::Sources { samples: selection.samples, ..load::docker_sources(&ctx.root)? }
+        }
+        _ => docker::Sources::default(),
     };
     Ok(os::Supply { profile: &profile.name, locked: locked.collect(), pins, docker })
-}
-
-/// What rustc would write into a program of this machine's folders. Without a rustc there is nothing to compile with,
-/// which a run says by itself.
-fn compiler_folders(ctx: &Ctx) -> CompilerFolders {
-    let cargo_home = ctx.env.get("CARGO_HOME").map(str::to_owned);
-    let cargo_home =
-        cargo_home.or(ctx.env.get("HOME").map(|home| format!("{home}/.cargo"))).unwrap_or_default();
-    let ask = |args: &[&str]| {
-        let cmd = Cmd::new("rustc", "ask where its library is").args(args.iter().copied());
-        ctx.runner.run(&cmd).map(|said| said.text()).unwrap_or_default()
-    };
-    let version = ask(&["-vV"]);
-    let commit = version.lines().find_map(|l| l.strip_prefix("commit-hash: ")).unwrap_or("unknown");
-    CompilerFolders {
-        cargo_home,
-        library: format!("{}/lib/rustlib/src/rust", ask(&["--print", "sysroot"]).trim()),
-        library_name: format!("/rustc/{commit}"),
-    }
 }

@@ -74,17 +74,15 @@ pub fn run(ctx: &Ctx, args: &DistArgs) -> Result<()> {
         secure_boot_key: args.secure_boot_key.clone(),
         ..args.selection.clone()
     };
+    let loaded = mediabuild::workspace::load::load(ctx)?;
+    let profile = loaded.config.profile(selection.profile.as_deref())?;
     if args.explain {
-        let loaded = mediabuild::workspace::load::load(ctx)?;
-        let profile = loaded.config.profile(selection.profile.as_deref())?;
         let build = Build::new(ctx, &loaded, profile, &selection)?;
         return super::explain::run(ctx, &build, &build.keys()?);
     }
-    let loaded = mediabuild::workspace::load::load(ctx)?;
-    let profile = loaded.config.profile(selection.profile.as_deref())?;
     let signer = args.netboot_key.of(ctx, profile)?;
     let selection = Selection { signer: signer.clone(), ..selection };
-    let built = build(ctx, &selection, args.install)?;
+    let built = build_loaded(ctx, &loaded, &selection, args.install)?;
     ctx.report.note(netboot_key::said(profile, signer.as_deref()));
     if let Some(key) = &args.sign {
         sign::with(ctx, &built.dir, key, &args.key_password)?;

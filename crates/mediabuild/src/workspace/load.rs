@@ -18,8 +18,6 @@ pub struct Loaded {
     pub lock: Lock,
     /// What `bootscripts/` holds for iPXE.
     pub bootscripts: Bootscripts,
-    /// What the Docker system is made of.
-    pub docker: docker::Sources,
 }
 
 /// Reads everything.
@@ -57,11 +55,14 @@ pub fn read(root: &Utf8Path) -> Result<Loaded> {
         // A script that is missing is named by the node that reads it; what needs no iPXE goes on without one.
         embed_length: std::fs::metadata(root.join("bootscripts/embed.ipxe")).map_or(0, |m| m.len()) as usize,
     };
-    Ok(Loaded { config, lock, bootscripts, docker: docker(root)? })
+    Ok(Loaded { config, lock, bootscripts })
 }
 
-/// Sources alone: tests and their records make nothing.
-fn docker(root: &Utf8Path) -> Result<docker::Sources> {
+/// What the Docker system in the repository at `root` is made of. Sources alone: tests and their records make nothing.
+///
+/// # Errors
+/// [`Kind::Config`] when Cargo.lock or a manifest cannot be read.
+pub fn docker_sources(root: &Utf8Path) -> Result<docker::Sources> {
     let mut program = vec!["Cargo.lock".to_owned()];
     let mut manifests = Vec::new();
     for krate in ["crates/bootparams", "crates/hostconf"] {

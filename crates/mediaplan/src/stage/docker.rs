@@ -5,13 +5,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::{
-    crates::PinnedCrate,
-    hostconf::{CompilerFolders, HostConf},
-    os::OsFiles,
-    packages::PackageTree,
-    sample::Sample,
-};
+use super::{crates::PinnedCrate, hostconf::HostConf, os::OsFiles, packages::PackageTree, sample::Sample};
 use crate::config::Compress;
 use buildplan::{Arg, Artifact, CmdSpec, Planner, Stage};
 
@@ -183,8 +177,6 @@ pub struct Sources {
     pub program: Vec<String>,
     /// The crates of others that it is compiled from.
     pub crates: Vec<PinnedCrate>,
-    /// Folders of the machine whose names must not be in the program.
-    pub folders: CompilerFolders,
     /// Whether the medium carries a sample image, with another beside it: for boots that prove what a medium does.
     pub samples: bool,
 }
@@ -265,11 +257,10 @@ impl Stage for SystemImage {
 
     fn plan(&self, p: &mut Planner) -> Result<Artifact> {
         let system = &self.0;
-        let Sources { root, program, crates, folders, .. } = &system.sources;
+        let Sources { root, program, crates, .. } = &system.sources;
         let program = p.ensure(&HostConf {
             sources: program.clone(),
             crates: crates.clone(),
-            folders: folders.clone(),
             libc: system.libc.clone(),
             gcc: system.gcc.clone(),
         })?;

@@ -10,7 +10,7 @@ use super::{
     crates::PinnedCrate,
     packages::{PackageTree, in_tree},
 };
-use buildplan::{Arg, Artifact, CmdSpec, Material, Planner, Stage};
+use buildplan::{Arg, Artifact, CmdSpec, Material, Planner, RustFolder, Stage};
 
 /// What it is linked with: the C library, and the newest of the packages that have GCC's own.
 pub(super) const LIBC: &str = "libc6-dev";
@@ -18,24 +18,11 @@ pub(super) const GCC: &str = "libgcc-*-dev";
 
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
-/// Folders of the build machine that rustc would write into a program: messages of panics name source files. Empty
-/// when nothing is compiled.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct CompilerFolders {
-    /// Where cargo keeps the sources of other crates.
-    pub cargo_home: String,
-    /// Where the sources of Rust's own library are, when they are installed.
-    pub library: String,
-    /// What rustc calls that folder when they are not: `/rustc/COMMIT`.
-    pub library_name: String,
-}
-
 /// The program that turns a configuration into files, linked statically.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct HostConf {
     pub(super) sources: Vec<String>,
     pub(super) crates: Vec<PinnedCrate>,
-    pub(super) folders: CompilerFolders,
     pub(super) libc: PackageTree,
     pub(super) gcc: String,
 }
@@ -76,7 +63,7 @@ impl Stage for HostConf {
                 .arg(work("target"))
                 .arg("--")
                 .args(self.linking(&libc))
-                .env("CARGO_ENCODED_RUSTFLAGS", self.flags())
+                .env("CARGO_ENCODED_RUSTFLAGS", flags())
                 .cwd(work("source"))
                 .deadline(Duration::from_secs(1200))
                 .uses("rustc"),
@@ -91,26 +78,10 @@ impl Stage for HostConf {
 impl HostConf {
     /// Where the compiler just read the crates' sources, and which they are.
     fn licences(&self, to: Arg) -> Vec<(&'static str, Arg)> {
-        let mut args = vec![("cargo", Arg::Origin(self.folders.cargo_home.clone())), ("to", to)];
+        let mut args = vec![("cargo", Arg::Rust(RustFolder::Crates)), ("to", to)];
         args.extend(self.crates.iter().map(|c| ("crate", format!("{}-{}", c.name, c.version).into())));
         args.extend(["LICENSE-MIT", "LICENSE-APACHE"].map(|file| ("own", Arg::Src(file.to_owned()))));
         args
-    }
-
-    /// Flags for every crate. Cargo wants 0x1f between them, so a folder may have a blank in its name.
-    fn flags(&self) -> Arg {
-        let CompilerFolders { cargo_home, library, library_name } = &self.folders;
-        let origin = |path: &String| Arg::Origin(path.clone());
-        Arg::join([
-            Arg::from("-Ctarget-feature=+crt-static"),
-            "\x1f--remap-path-prefix=".into(),
-            origin(cargo_home),
-            "=/cargo".into(),
-            "\x1f--remap-path-prefix=".into(),
-            origin(library),
-            "=".into(),
-            origin(library_name),
-        ])
     }
 
     /// How the program is linked, in words for LLD. With GCC as the linker's driver these would be its own choice, and
@@ -133,4 +104,18 @@ impl HostConf {
         words.push(option("-Clink-arg=", &format!("{library}/crtn.o")));
         words
     }
+}
+
+/// Flags for every crate. Cargo wants 0x1f between them, so a folder may have a blank in its name.
+fn flags() -> Arg {
+    Arg::join([
+        Arg::from("-Ctarget-feature=+crt-static"),
+        "\x1f--remap-path-prefix=".into(),
+        Arg::Rust(RustFolder::Crates),
+        "=/cargo".into(),
+        "\x1f--remap-path-prefix=".into(),
+        Arg::Rust(RustFolder::Library),
+        "=".into(),
+        Arg::Rust(RustFolder::LibraryName),
+    ])
 }
