@@ -8,6 +8,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 use bootiso::Iso;
 use buildexec::tree;
 use buildplan::Digest;
+use failure::{Failure, Kind};
+use report::table;
 
 /// A file of the first build, beside that of the second.
 #[derive(Debug)]
@@ -68,6 +70,32 @@ pub fn trees(first: &Utf8Path, second: &Utf8Path) -> Result<Vec<Same>> {
     each.collect()
 }
 
+/// The digests of the first build, and under the title `second` how the second one differs.
+#[must_use]
+pub fn table(all: &[Same], second: &str) -> String {
+    let row = |s: &Same| {
+        let state = s.difference.as_ref().map_or("same".to_owned(), ToString::to_string);
+        let sha256 = s.sha256.map(|d| d.to_string()).unwrap_or_default();
+        vec![s.path.to_string(), table::bytes(s.size), sha256, state]
+    };
+    table::table(&["FILE", "SIZE", "SHA-256", second], &all.iter().map(row).collect::<Vec<_>>())
+}
+
+/// Fails for the files that differ, by name.
+///
+/// # Errors
+/// [`Kind::Digest`] when a byte differs.
+pub fn judge(all: &[Same]) -> Result<(), Failure> {
+    let names: Vec<_> = all.iter().filter(|s| s.difference.is_some()).map(|s| s.path.as_str()).collect();
+    if names.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::new(
+        Kind::Digest,
+        format!("{} of {} files differ: {}", names.len(), all.len(), names.join(", ")),
+    ))
+}
+
 fn files(a: &Utf8Path, b: &Utf8Path) -> Result<Option<Difference>> {
     let Some((offset, count)) = bytes(&fs_err::read(a)?, &fs_err::read(b)?) else { return Ok(None) };
     let entry = (a.extension() == Some("iso")).then(|| entry_at(a, offset)).transpose()?;
@@ -116,5 +144,10 @@ mod tests {
             .map(|s| format!("{} {}", s.path, s.difference.as_ref().unwrap()))
             .collect();
         assert_eq!(shown, ["x only one build has it", "y 1 bytes differ from offset 0 on"]);
+        let all = trees(&path(&a), &path(&b)).unwrap();
+        assert_eq!(judge(&all).unwrap_err().to_string(), "2 of 2 files differ: x, y");
+        let same = trees(&path(&a), &path(&a)).unwrap();
+        assert!(judge(&same).is_ok());
+        assert!(table(&same, "HERE").lines().skip(1).all(|line| line.ends_with("  same")), "{same:?}");
     }
 }

@@ -13,9 +13,8 @@ use super::{
 use buildexec::ctx::Ctx;
 use buildexec::tree;
 use buildplan::Cmd;
-use failure::{Failure, Kind};
 use mediaplan::config::Engine;
-use report::table::{bytes, table};
+use report::table::table;
 
 /// What is built twice.
 pub struct Pair<'a> {
@@ -59,18 +58,13 @@ pub fn run(ctx: &Ctx, pair: &Pair<'_>) -> Result<()> {
     }
     let of = |build: &VariedBuild| build.root.join("dist").join(pair.profile);
     let same = compare::trees(&of(&first), &of(&second))?;
-    ctx.report.out(&digests(&same));
-    let different: Vec<&Same> = same.iter().filter(|s| s.difference.is_some()).collect();
-    if different.is_empty() {
-        return Ok(());
-    }
+    ctx.report.out(&compare::table(&same, "SECOND BUILD"));
+    let Err(failure) = compare::judge(&same) else { return Ok(()) };
     let kept = dir.join("differences");
-    for file in &different {
+    for file in same.iter().filter(|s| s.difference.is_some()) {
         keep(ctx, file, &of(&first), &of(&second), &kept)?;
     }
-    let names: Vec<_> = different.iter().map(|s| s.path.as_str()).collect();
-    let text = format!("{} of {} files differ: {}", names.len(), same.len(), names.join(", "));
-    Err(Failure::new(Kind::Digest, text).help(format!("both are kept in {kept}")).into())
+    Err(failure.help(format!("both are kept in {kept}")).into())
 }
 
 /// git takes nothing from a folder that belongs to somebody else, so the other user gets a clone of their own.
@@ -133,15 +127,6 @@ fn make(ctx: &Ctx, pair: &Pair<'_>, build: &VariedBuild, log: &Utf8Path) -> Resu
         cmd = cmd.env(name, value);
     }
     ctx.runner.logged(&cmd, log, &mut |_| {})
-}
-
-fn digests(all: &[Same]) -> String {
-    let row = |s: &Same| {
-        let state = s.difference.as_ref().map_or("same".to_owned(), ToString::to_string);
-        let sha256 = s.sha256.map(|d| d.to_string()).unwrap_or_default();
-        vec![s.path.to_string(), bytes(s.size), sha256, state]
-    };
-    table(&["FILE", "SIZE", "SHA-256", "SECOND BUILD"], &all.iter().map(row).collect::<Vec<_>>())
 }
 
 /// Keeps both files, and what diffoscope has to say where it is installed.

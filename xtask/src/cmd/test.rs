@@ -2,15 +2,14 @@
 
 use anyhow::Result;
 use camino::Utf8PathBuf;
-use clap::Parser as _;
 use xshell::cmd;
 
-use crate::cli::Cli;
 use crate::dev::{
     codegen, distribution, gates, lint,
     reliability::{self, Attack, ROWS},
     shell,
     steps::{StepEnd, Steps},
+    xtask,
 };
 use buildexec::ctx::Ctx;
 use buildexec::tree;
@@ -42,8 +41,9 @@ pub struct TestArgs {
     pub row: Vec<String>,
     /// Run the README's commands in a new installation of this release instead.
     ///
-    /// One of bookworm, trixie, noble and resolute. Needs root, and debootstrap, which --install installs. What is not
-    /// committed is left out; --only and --long apply to the `test` in there.
+    /// One of bookworm, trixie, noble and resolute. What they make there is made here too, and compared. Needs root, and
+    /// debootstrap, which --install installs. What is not committed is left out; --only and --long apply to the `test`
+    /// in there.
     #[arg(long, value_name = "RELEASE", conflicts_with = "report")]
     pub distribution: Option<String>,
 }
@@ -181,12 +181,6 @@ fn run_and_report(
     } else {
         Err(Failure::new(Kind::Command, failed).into())
     }
-}
-
-/// Runs another command as a person would call it.
-fn xtask(ctx: &Ctx, words: &[&str]) -> Result<StepEnd> {
-    let cli = Cli::try_parse_from(["xtask"].iter().chain(words))?;
-    super::run(ctx, &cli.command).map(|()| StepEnd::Passed)
 }
 
 /// Boots that are rows of the report.

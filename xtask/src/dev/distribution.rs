@@ -2,7 +2,7 @@
 //!
 //! debootstrap installs the release into a folder. Everything runs in mount and process namespaces of its own, so that
 //! no mount and no process outlives the run, however it ends. Rust and the crates' sources are the machine's, mounted
-//! read-only; everything else comes from the release.
+//! read-only; everything else comes from the release. What was made there is made here too: it must be the same bytes.
 
 use std::time::Duration;
 
@@ -10,12 +10,14 @@ use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::steps::{StepEnd, Steps};
+use crate::ci::compare::{self, Same};
 use buildexec::ctx::Ctx;
 use buildexec::tree;
 use buildplan::Cmd;
 use failure::{Failure, Kind};
 use mediabuild::workspace::preflight;
 use mediaplan::stage::needs;
+use trust::verify::sums;
 
 /// A release that debootstrap can install.
 #[derive(Debug)]
@@ -68,8 +70,8 @@ mount -o remount,bind,ro "$root/root/.cargo/registry"
 exec chroot "$root" "$@"
 "#;
 
-/// Installs the release named `suite` below `target/`, runs the README's commands in it, and shows what they made.
-/// `extra` is appended to `test`, `install` installs debootstrap here. The root is removed in the end, unless
+/// Installs the release named `suite` below `target/`, runs the README's commands in it, and compares what they made
+/// with what is made here. `extra` is appended to `test`, `install` installs debootstrap here. The root is removed in the end, unless
 /// `--keep-failed` keeps one in which something failed.
 ///
 /// # Errors
@@ -98,13 +100,12 @@ pub fn run(ctx: &Ctx, suite: &str, extra: &[String], install: bool) -> Result<()
         }
         ok = ok && steps.step(&command.join(" "), |_| installation.run(&command).map(|()| StepEnd::Passed));
     }
-    let sums = installation.sums();
+    ok = ok && steps.step("the same bytes as here", |_| installation.compare());
     if !ok && ctx.globals.keep_failed {
         ctx.report.note(format!("the installation is kept in {}", installation.root));
     } else {
         tree::remove(&installation.root)?;
     }
-    ctx.report.out(&sums?);
     steps.finish()
 }
 
@@ -213,16 +214,29 @@ impl Installation<'_> {
         self.ctx.runner.logged(cmd, &self.log, &mut |line| self.ctx.report.err_line(line))
     }
 
-    /// The checksums of every profile that was built.
-    fn sums(&self) -> Result<String> {
-        let dist = self.root.join(REPOSITORY).join("dist");
-        if !dist.exists() {
-            return Ok(String::new());
+    /// Builds here what was built there, and compares every file.
+    fn compare(&self) -> Result<StepEnd> {
+        let there = self.root.join(REPOSITORY).join("dist");
+        let mut same = Vec::new();
+        for profile in profiles(&there)? {
+            super::xtask(self.ctx, &["dist", &profile])?;
+            let files = compare::trees(&self.ctx.dist.join(&profile), &there.join(&profile))?;
+            same.extend(files.into_iter().map(|f| Same { path: Utf8Path::new(&profile).join(f.path), ..f }));
         }
-        let files = tree::files(&dist)?.into_iter().filter(|f| f.file_name() == Some("SHA256SUMS"));
-        let texts = files.map(|f| Ok(format!("{f}\n{}", fs_err::read_to_string(dist.join(&f))?)));
-        texts.collect()
+        self.ctx.report.out(&compare::table(&same, "THERE"));
+        compare::judge(&same)?;
+        Ok(StepEnd::Passed)
     }
+}
+
+/// The profiles of which media are in a `dist/`.
+fn profiles(dist: &Utf8Path) -> Result<Vec<String>> {
+    let lists = tree::files(dist)?.into_iter().filter(|f| f.file_name() == Some(sums::SHA256));
+    let names: Vec<String> = lists.filter_map(|f| Some(f.parent()?.to_string())).collect();
+    if names.is_empty() {
+        return Err(Failure::new(Kind::Input, format!("no media in {dist}")).into());
+    }
+    Ok(names)
 }
 
 /// A program in namespaces that end with it, and with them everything that was mounted and started.
@@ -247,6 +261,19 @@ mod tests {
         assert_eq!(failure::kind_of(&error), Some(Kind::Usage));
         assert_eq!(failure::helps_of(&error).concat(), "releases: bookworm, trixie, noble, resolute");
         assert_eq!(find("noble").unwrap().components, "main,universe");
+    }
+
+    #[test]
+    fn a_release_in_which_nothing_was_built_proves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let dist = Utf8Path::from_path(dir.path()).unwrap();
+        assert_eq!(profiles(dist).unwrap_err().to_string(), format!("no media in {dist}"));
+        for profile in ["docker", "smoke"] {
+            fs_err::create_dir(dist.join(profile)).unwrap();
+            fs_err::write(dist.join(profile).join("SHA256SUMS"), "").unwrap();
+        }
+        fs_err::write(dist.join("smoke/manifest.json"), "").unwrap();
+        assert_eq!(profiles(dist).unwrap(), ["docker", "smoke"]);
     }
 
     /// debootstrap and what runs in the root may mount and start what they like.

@@ -12,8 +12,11 @@ pub mod reliability;
 pub mod steps;
 
 use anyhow::Result;
+use clap::Parser as _;
 use xshell::Shell;
 
+use self::steps::StepEnd;
+use crate::{cli::Cli, cmd};
 use buildexec::ctx::Ctx;
 
 /// A shell in the repository's root.
@@ -24,4 +27,13 @@ pub fn shell(ctx: &Ctx) -> Result<Shell> {
     let sh = Shell::new()?;
     sh.change_dir(&ctx.root);
     Ok(sh)
+}
+
+/// Runs another command as a person would call it.
+///
+/// # Errors
+/// The command's.
+pub fn xtask(ctx: &Ctx, words: &[&str]) -> Result<StepEnd> {
+    let cli = Cli::try_parse_from(["xtask"].iter().chain(words))?;
+    cmd::run(ctx, &cli.command).map(|()| StepEnd::Passed)
 }
