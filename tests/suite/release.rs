@@ -51,8 +51,9 @@ initrd = { name = "initrd" }
 impl Repository {
     /// Built on first use; `None` when a tool is missing and may be.
     pub(super) fn get() -> Option<&'static Self> {
-        static ONE: OnceLock<Option<Repository>> = OnceLock::new();
-        ONE.get_or_init(|| Self::can_build().then(|| Self::of("initrd"))).as_ref()
+        static ONE: OnceLock<Repository> = OnceLock::new();
+        // Asked for each test, so that each says what it lacks.
+        Self::can_build().then(|| ONE.get_or_init(|| Self::of("initrd")))
     }
 
     fn can_build() -> bool {

@@ -53,6 +53,34 @@ fn files_stay_small() {
     assert!(long.is_empty(), "split these: {long:?}");
 }
 
+/// A test that lacks something says so with `harness::lacks` or `skip`. One that returns in silence counts as passed.
+#[test]
+fn no_test_of_the_suite_leaves_in_silence() {
+    let silent = |text: &str| {
+        let fails = text.match_indices("let Ok(").filter_map(|(at, _)| {
+            let (head, rest) = text[at..].split_once(" else {")?;
+            (!head.contains(';')).then(|| rest.split_once('}').map(|(block, _)| block))?
+        });
+        fails.filter(|block| block.trim_end_matches([' ', ';', '\n']).ends_with("return")).count()
+    };
+    assert_eq!(silent("let Ok(a) = b else { return };\nlet Ok(a) = b else {\n    c();\n    return;\n};"), 2);
+    assert_eq!(
+        silent("let Ok(a) = b else { return lacks(\"c\") };\nlet Ok(a) = b;\nif a {} else { return }"),
+        0
+    );
+    let mut todo = vec![super::repository().join("tests/suite").into_std_path_buf()];
+    while let Some(dir) = todo.pop() {
+        for entry in fs::read_dir(&dir).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => todo.push(path),
+                false if path.ends_with("tidy.rs") || path.extension().is_none_or(|e| e != "rs") => {}
+                false => assert_eq!(silent(&fs::read_to_string(&path).unwrap()), 0, "{}", path.display()),
+            }
+        }
+    }
+}
+
 /// Git for Windows changes line ends unless it is told not to.
 #[test]
 fn a_checkout_has_the_bytes_that_were_committed() {

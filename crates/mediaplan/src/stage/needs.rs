@@ -42,6 +42,8 @@ const PACKAGES: &[(&str, &str)] = &[
     ("ip", "iproute2"),
     ("nginx", "nginx-light"),
     ("tinyproxy", "tinyproxy-bin"),
+    ("zsh", "zsh"),
+    ("fish", "fish"),
     ("e2fsck", "e2fsprogs"),
     ("faketime", "faketime"),
     ("/usr/share/i18n/locales/de_DE", "locales"),
@@ -54,7 +56,7 @@ const SOURCE: &[&str] = &["git", "make", "gcc", "ld", "perl", "/usr/include/lzma
 /// A disk is looked at after each power cut.
 const BOOT: &[&str] = &["qemu-system-x86_64", "/usr/share/ovmf/OVMF.fd", "dnsmasq", "ip", "e2fsck"];
 const PAIR: &[&str] = &["faketime", "/usr/share/i18n/locales/de_DE"];
-/// What tests build images of others with, and hold our servers' configurations against.
+/// What tests build images of others with, and hold our servers' configurations and completions against.
 const TEST: &[&str] = &[
     "dnsmasq",
     "ip",
@@ -66,6 +68,8 @@ const TEST: &[&str] = &[
     "nginx",
     "tinyproxy",
     "openssl",
+    "zsh",
+    "fish",
 ];
 
 /// What `dist` needs for media and an engine: the rest comes out of the distribution's packages.
