@@ -5,7 +5,7 @@ use camino::Utf8PathBuf;
 use xshell::cmd;
 
 use crate::dev::{
-    codegen, distribution, gates, lint,
+    codegen, coverage, distribution, gates, lint,
     reliability::{self, Attack, ROWS},
     shell,
     steps::{StepEnd, Steps},
@@ -27,7 +27,7 @@ pub struct TestArgs {
     /// Install missing programs with apt, as root or through sudo, and linters below target/.
     #[arg(long)]
     pub install: bool,
-    /// Also what takes long: a minute for each fuzzer, and the Docker system with a hundred power cuts.
+    /// Also what takes long: a minute for each fuzzer, the Docker system with a hundred power cuts, line coverage.
     #[arg(long)]
     pub long: bool,
     /// Write what the attacks tried, and what held, to docs/reliability.md.
@@ -86,6 +86,7 @@ pub fn run(ctx: &Ctx, args: &TestArgs) -> Result<()> {
     steps.step("vm-test", |ctx| vm_test(ctx, args.long));
     steps.step("vm-test-docker", |ctx| vm_test_docker(ctx, args.long));
     if args.long {
+        steps.step("coverage", |ctx| coverage::check(ctx, args.install, args.report));
         steps.step("fuzz-images", |ctx| fuzz_images(ctx, args.report));
         steps.step("torture", |ctx| boots(ctx, &["--torture", "100"], args.report));
         steps.step("disks", |ctx| boots(ctx, &["--disks"], args.report));

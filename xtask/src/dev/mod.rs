@@ -5,6 +5,7 @@
 //! to see the environment of the person who calls them.
 
 pub mod codegen;
+pub mod coverage;
 pub mod distribution;
 pub mod gates;
 pub mod lint;

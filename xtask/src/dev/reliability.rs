@@ -235,6 +235,30 @@ pub fn take(ctx: &Ctx, said: &str) -> Result<()> {
     failure.map_or(Ok(()), |failure| Err(failure.into()))
 }
 
+/// Writes the section with this title, behind the table and in front of other sections.
+///
+/// # Errors
+/// When the disk cannot be read or written.
+pub fn write_section(ctx: &Ctx, title: &str, text: &str) -> Result<()> {
+    let path = ctx.root.join(PATH);
+    Ok(fs_err::write(&path, with_section(&fs_err::read_to_string(&path)?, title, text))?)
+}
+
+fn with_section(document: &str, title: &str, text: &str) -> String {
+    let head = format!("## {title}\n");
+    let before = document.split(&head).next().unwrap_or_default();
+    let behind =
+        document.split_once(&head).and_then(|(_, rest)| rest.find("\n## ").map(|at| &rest[at + 1..]));
+    let (before, behind) = match behind {
+        None if before.len() == document.len() => {
+            document.split_at(document.find("\n## ").map_or(document.len(), |at| at + 1))
+        }
+        behind => (before, behind.unwrap_or_default()),
+    };
+    let gap = if behind.is_empty() { "" } else { "\n" };
+    format!("{}\n\n{head}\n{text}{gap}{behind}", before.trim_end())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -256,6 +280,17 @@ mod tests {
         assert!(text.ends_with("|\n\nWords behind.\n") && !text.contains("# Old"), "{text}");
         assert_eq!(written(&text), rows);
         assert_eq!(render(&text, &rows), text);
+    }
+
+    #[test]
+    fn a_section_is_added_once_and_written_again_in_its_place() {
+        let document = "# R\n\n| a |\n\n## Mutants\n\nMany.\n";
+        let with = with_section(document, "Lines", "9.\n");
+        assert_eq!(with, "# R\n\n| a |\n\n## Lines\n\n9.\n\n## Mutants\n\nMany.\n");
+        assert_eq!(with_section(&with, "Lines", "9.\n"), with);
+        assert_eq!(with_section(&with, "Lines", "10.\n"), with.replace("9.", "10."));
+        assert_eq!(with_section("# R\n", "Lines", "9.\n"), "# R\n\n## Lines\n\n9.\n");
+        assert_eq!(with_section("# R\n\n## Lines\n\n8.\n", "Lines", "9.\n"), "# R\n\n## Lines\n\n9.\n");
     }
 
     #[test]
