@@ -31,15 +31,28 @@ struct Case {
     bytes: &'static [(u64, &'static [u8])],
     /// What else is different about the machine.
     fit: fn(&mut Machine),
+    /// What the guest is told besides the profile's parameters.
+    args: Option<&'static str>,
     /// Whether it is plugged in only while the guest waits for its state.
     late: bool,
-    /// Whether it is formatted, which the operating system's rule asks for; a warning comes first.
-    formatted: bool,
+    /// The disk that is formatted, which the operating system's rule asks for.
+    formatted: Option<usize>,
+}
+
+impl Case {
+    /// The disk with data is formatted only after a warning.
+    fn is_warned_of(&self) -> bool {
+        self.formatted == Some(0)
+    }
 }
 
 const fn holds(name: &'static str, bytes: &'static [(u64, &'static [u8])]) -> Case {
-    Case { name, bytes, fit: |_| {}, late: false, formatted: false }
+    Case { name, bytes, fit: |_| {}, args: None, late: false, formatted: None }
 }
+
+/// In its first bytes, in its last, and half-way.
+const EVERYWHERE: &[(u64, &[u8])] =
+    &[(0, &[0xA5; 4096]), (SIZE / 2, &[0xA5; 4096]), (SIZE - 4096, &[0xA5; 4096])];
 
 /// Offsets are those of `Documentation/` of Linux, of util-linux's libblkid, and of each tool's own header.
 const CASES: &[Case] = &[
@@ -58,9 +71,20 @@ const CASES: &[Case] = &[
     holds("the last byte of the first MiB", &[(LOOKED_AT - 1, &[1])]),
     Case { fit: read_only, ..holds("nothing, and it is read-only", &[]) },
     Case { fit: second, ..holds("data, beside a blank disk that is not listed", &[(4096, b"data")]) },
-    Case { fit: none_yet, late: true, ..holds("data, and it comes late", &[(4096, b"data")]) },
-    Case { formatted: true, ..holds("data only behind the first MiB", &[(LOOKED_AT + 4096, b"data")]) },
-    Case { formatted: true, ..holds("data only in its last MiB", &[(SIZE - 4096, b"data")]) },
+    Case {
+        fit: second,
+        args: Some("rancher.state.autoformat=[/dev/vda,/dev/vdb]"),
+        formatted: Some(1),
+        ..holds("data everywhere, in front of a blank disk that is listed", EVERYWHERE)
+    },
+    Case {
+        fit: none_yet,
+        args: Some("rancher.state.wait=true"),
+        late: true,
+        ..holds("data, and it comes late", &[(4096, b"data")])
+    },
+    Case { formatted: Some(0), ..holds("data only behind the first MiB", &[(LOOKED_AT + 4096, b"data")]) },
+    Case { formatted: Some(0), ..holds("data only in its last MiB", &[(SIZE - 4096, b"data")]) },
 ];
 
 fn read_only(machine: &mut Machine) {
@@ -92,7 +116,7 @@ impl Trial<'_> {
         if !wrong.is_empty() {
             return Ok(Outcome::Failed { why: wrong.remove(0), evidence: wrong });
         }
-        let formatted = CASES.iter().filter(|case| case.formatted).count();
+        let formatted = CASES.iter().filter(|case| case.is_warned_of()).count();
         let note = format!(
             "{} kinds stayed as they were; {formatted} with data behind the first MiB were formatted, with a warning",
             CASES.len() - formatted
@@ -102,7 +126,7 @@ impl Trial<'_> {
 
     /// One boot; what went wrong with it, if anything did.
     fn meets(&mut self, case: &Case) -> Result<Option<String>> {
-        (self.fit, self.more_args) = (case.fit, case.late.then_some("rancher.state.wait=true"));
+        (self.fit, self.more_args) = (case.fit, case.args);
         let paths = ["disk0.raw", "disk1.raw"].map(|name| self.dir.join(name));
         write(paths[0].as_std_path(), case.bytes)?;
         write(paths[1].as_std_path(), &[])?;
@@ -120,8 +144,13 @@ impl Trial<'_> {
         let after = paths.each_ref().map(|p| digest(p.as_std_path()));
         let [same, other] = [0, 1].map(|n| before[n].as_ref().ok() == after[n].as_ref().ok());
         let formatted = state.starts_with("formatted");
-        let right =
-            (same, other, formatted, warned) == (!case.formatted, true, case.formatted, case.formatted);
+        let wanted = (
+            case.formatted != Some(0),
+            case.formatted != Some(1),
+            case.formatted.is_some(),
+            case.is_warned_of(),
+        );
+        let right = (same, other, formatted, warned) == wanted;
         Ok((!right).then(|| format!("state {state}, unchanged: {same}, {other}, warned: {warned}")))
     }
 
@@ -161,9 +190,10 @@ mod tests {
     fn what_keeps_a_disk_lies_in_what_is_looked_at_and_what_does_not_behind_it() {
         for case in CASES {
             let seen = |(at, bytes): &(u64, &[u8])| at + bytes.len() as u64 <= LOOKED_AT;
-            assert_eq!(case.bytes.iter().all(seen), !case.formatted, "{}", case.name);
+            let is_kept = case.bytes.is_empty() || case.bytes.iter().any(seen);
+            assert_eq!(is_kept, !case.is_warned_of(), "{}", case.name);
             assert!(case.bytes.iter().all(|(at, bytes)| at + bytes.len() as u64 <= SIZE), "{}", case.name);
         }
-        assert!(CASES.len() >= 13);
+        assert!(CASES.len() >= 16);
     }
 }
