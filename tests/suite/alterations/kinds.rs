@@ -306,6 +306,31 @@ fn fat_second_table(bytes: &mut Vec<u8>) {
     bytes[at + second + 40] ^= 1;
 }
 
+/// The kernel's name, where it leads to the initrd's bytes: one file under two names.
+fn hard_link(bytes: &mut Vec<u8>) {
+    let (initrd, _) = record(bytes, "INITRD.;1");
+    let extent = bytes[initrd + 2..initrd + 18].to_vec();
+    let (kernel, _) = record(bytes, "VMLINUZ.;1");
+    bytes[kernel + 2..kernel + 18].copy_from_slice(&extent);
+}
+
+/// A file is said to have another name somewhere.
+fn link_count(bytes: &mut Vec<u8>) {
+    let (at, _) = record(bytes, "VMLINUZ.;1");
+    let px = at + bytes[at..at + 200].windows(4).position(|w| w == b"PX\x24\x01").unwrap();
+    (bytes[px + 12], bytes[px + 19]) = (2, 2);
+}
+
+/// A second name in the FAT image for the clusters of the first file.
+fn fat_hard_link(bytes: &mut Vec<u8>) {
+    let (at, length) = fat(bytes);
+    let program = bytes[at..at + length].windows(11).position(|w| w == b"BOOTX64 EFI").unwrap() + at;
+    let mut link = bytes[program..program + 32].to_vec();
+    link[..11].copy_from_slice(b"BOOTIA32EFI");
+    let free = (program..).step_by(32).find(|at| bytes[*at] == 0).unwrap();
+    bytes[free..free + 32].copy_from_slice(&link);
+}
+
 /// What is done to an image, by name.
 pub(super) type Alteration = (&'static str, fn(&mut Vec<u8>));
 
@@ -352,4 +377,7 @@ pub(super) const ALTERATIONS: &[Alteration] = &[
     ("application use", application_use),
     ("FAT long name", fat_long_name),
     ("FAT's second table", fat_second_table),
+    ("hard link", hard_link),
+    ("link count", link_count),
+    ("hard link in the FAT image", fat_hard_link),
 ];
