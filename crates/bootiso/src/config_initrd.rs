@@ -63,7 +63,7 @@ fn check_path(path: &str) -> Result<()> {
 ///
 /// # Errors
 /// When a header is malformed, something ends beyond the archive, or other bytes than zeros follow its end.
-pub fn list(initrd: &[u8]) -> Result<Vec<ArchiveFile>> {
+pub(crate) fn list(initrd: &[u8]) -> Result<Vec<ArchiveFile>> {
     let wrong = |at: usize, what: &str| Error::image(format!("malformed config initrd at byte {at}: {what}"));
     let mut found = Vec::new();
     let mut at = 0;

@@ -281,7 +281,7 @@ impl NameTree<'_> {
 impl Entry {
     /// The last part of the path.
     #[must_use]
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         self.path.rsplit('/').next().unwrap_or_default()
     }
 }

@@ -187,7 +187,7 @@ pub fn region(args: &str, length: usize) -> Result<String> {
 
 /// How many bytes of arguments a region of `length` bytes holds.
 #[must_use]
-pub fn capacity(length: usize) -> usize {
+pub(crate) fn capacity(length: usize) -> usize {
     length.saturating_sub(CHECK)
 }
 

@@ -22,7 +22,7 @@ pub enum Severity {
 impl Severity {
     /// The word that begins a diagnostic.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Error => "error",
             Self::Warning => "warning",
@@ -114,7 +114,7 @@ const WIDTH: usize = 90;
 impl SourceText<'_> {
     /// Line and column of a byte, both from 1; columns count characters.
     #[must_use]
-    pub fn place(&self, at: usize) -> (usize, usize) {
+    pub(crate) fn place(&self, at: usize) -> (usize, usize) {
         let before = &self.text[..floor(self.text, at)];
         let line_start = before.rfind('\n').map_or(0, |n| n + 1);
         (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)

@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 /// What an x86 kernel keeps of the line, in bytes.
-pub const MAX_LINE: usize = 2047;
+pub(crate) const MAX_LINE: usize = 2047;
 
 /// A parameter as the kernel sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -13,7 +13,7 @@ use super::{
 };
 
 /// Longer than any kernel's line by far; what is longer is not read.
-pub const MAX_LINE: usize = 64 * 1024;
+pub(crate) const MAX_LINE: usize = 64 * 1024;
 
 /// More dots than any key has; each level costs stack.
 const MAX_DEPTH: usize = 256;
@@ -30,19 +30,19 @@ pub struct Word {
 impl Word {
     /// The part before the first `=`.
     #[must_use]
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         self.text.split_once('=').map_or(self.text.as_str(), |(name, _)| name)
     }
 
     /// The part behind the first `=`, if there is one.
     #[must_use]
-    pub fn value(&self) -> Option<&str> {
+    pub(crate) fn value(&self) -> Option<&str> {
         self.text.split_once('=').map(|(_, value)| value)
     }
 
     /// The path of keys that the OS sets by this word; none when it takes no notice of it.
     #[must_use]
-    pub fn path(&self, dialect: Dialect) -> Option<&str> {
+    pub(crate) fn path(&self, dialect: Dialect) -> Option<&str> {
         let name = self.name();
         match name.strip_prefix("cc.").filter(|_| dialect.cc()) {
             Some(rest) => Some(rest),
@@ -110,7 +110,7 @@ fn read(line: &str, dialect: Option<Dialect>) -> Result<ConfigValue, Crash> {
 ///
 /// # Errors
 /// As [`parse`].
-pub fn parse_words(words: &[Word], dialect: Dialect) -> Result<ConfigValue, Crash> {
+pub(crate) fn parse_words(words: &[Word], dialect: Dialect) -> Result<ConfigValue, Crash> {
     Ok(tree(words, dialect)?.node())
 }
 

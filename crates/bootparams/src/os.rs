@@ -68,7 +68,7 @@ impl Os {
 
     /// The version that decides about parser and schema; none where neither is there.
     #[must_use]
-    pub fn version(self) -> Option<Version> {
+    pub(crate) fn version(self) -> Option<Version> {
         match self {
             Self::Rancher(v) | Self::Burmilla(v) => Some(v),
             Self::Smoke => Some(Version::new(1, 5, 8)),
@@ -163,7 +163,7 @@ pub struct Dialect {
 impl Dialect {
     /// The dialect of a version.
     #[must_use]
-    pub fn of(version: Version) -> Self {
+    pub(crate) fn of(version: Version) -> Self {
         let since = |major, minor, patch| version >= Version::new(major, minor, patch);
         Self {
             yaml: since(0, 4, 5),
@@ -178,13 +178,13 @@ impl Dialect {
     /// The parser by itself. Before 1.5.5 the reader of `/proc/cmdline` removes the backslashes, and the
     /// parser is handed what is left; since then it does so itself (`splitCmdLine`).
     #[must_use]
-    pub fn alone(self) -> Self {
+    pub(crate) fn alone(self) -> Self {
         Self { unescape: self.groups, ..self }
     }
 
     /// Whether `cc.` is read.
     #[must_use]
-    pub fn cc(self) -> bool {
+    pub(crate) fn cc(self) -> bool {
         self.hides_question
     }
 }

@@ -18,7 +18,7 @@ const TYPES: &[(&str, &[Option<usize>])] = &[
 ///
 /// # Errors
 /// What is wrong with it; the text itself is not repeated.
-pub fn check_key(line: &str) -> Result<(), String> {
+pub(crate) fn check_key(line: &str) -> Result<(), String> {
     if line.contains("PRIVATE KEY") {
         return Err("this is a private key, which must never be here".to_owned());
     }

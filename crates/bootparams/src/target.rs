@@ -50,7 +50,7 @@ impl Target {
 
     /// The bytes that this loader and our scripts put around the words.
     #[must_use]
-    pub fn around(self) -> usize {
+    pub(crate) fn around(self) -> usize {
         match self {
             Self::Isolinux => "BOOT_IMAGE=/vmlinuz ".len() + " initrd=/seed.cpio,/initrd".len(),
             Self::Grub => "BOOT_IMAGE=/vmlinuz ".len(),
@@ -61,7 +61,7 @@ impl Target {
     /// The longest line of words that arrives whole. Measured with ISOLINUX: 2043 bytes in all arrive, 2053 are
     /// silently cut.
     #[must_use]
-    pub fn max_length(self) -> usize {
+    pub(crate) fn max_length(self) -> usize {
         let all = if self == Self::Isolinux { 2043 } else { kernel::MAX_LINE };
         all - self.around()
     }

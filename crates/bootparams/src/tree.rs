@@ -30,13 +30,13 @@ pub enum ConfigValue {
 impl ConfigValue {
     /// An empty map.
     #[must_use]
-    pub fn map() -> Self {
+    pub(crate) fn map() -> Self {
         Self::Map(BTreeMap::new())
     }
 
     /// The value at a path of keys.
     #[must_use]
-    pub fn get<'a>(&self, path: impl IntoIterator<Item = &'a str>) -> Option<&Self> {
+    pub(crate) fn get<'a>(&self, path: impl IntoIterator<Item = &'a str>) -> Option<&Self> {
         path.into_iter().try_fold(self, |node, key| match node {
             Self::Map(map) => map.get(key),
             _ => None,
@@ -90,7 +90,7 @@ impl ConfigValue {
 
     /// What kind of value this is, for messages.
     #[must_use]
-    pub fn kind(&self) -> &'static str {
+    pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Null => "null",
             Self::Bool(_) => "a boolean",

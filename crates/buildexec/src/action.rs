@@ -172,7 +172,7 @@ impl NodeRun<'_> {
 
     /// Where an input is.
     #[must_use]
-    pub fn artifact(&self, artifact: &Artifact) -> Utf8PathBuf {
+    pub(crate) fn artifact(&self, artifact: &Artifact) -> Utf8PathBuf {
         let dir =
             store::entry_dir(&self.ctx.work, self.plan.node(artifact.node), self.keys.key(artifact.node));
         dir.join("out").join(&artifact.name)

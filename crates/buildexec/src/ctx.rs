@@ -59,7 +59,7 @@ pub struct Globals {
 }
 
 /// Makes a signature of bytes.
-pub type Sign = Box<dyn Fn(&[u8]) -> Vec<u8> + Send + Sync>;
+pub(crate) type Sign = Box<dyn Fn(&[u8]) -> Vec<u8> + Send + Sync>;
 
 /// A key that builtins sign with. Nodes do not have it as an input, so it reaches neither their keys nor logs. They have its
 /// certificate, which decides about a signature together with the bytes that are signed.

@@ -26,7 +26,7 @@ impl Interrupt {
     ///
     /// # Errors
     /// When the handlers cannot be installed.
-    pub fn install() -> Result<Self> {
+    pub(crate) fn install() -> Result<Self> {
         let this = Self::default();
         this.watch()?;
         Ok(this)
@@ -69,7 +69,7 @@ impl Interrupt {
     }
 
     /// Acts as a signal would; for tests and for stopping helpers.
-    pub fn set(&self) {
+    pub(crate) fn set(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
 

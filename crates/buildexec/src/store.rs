@@ -151,7 +151,7 @@ impl Store {
     ///
     /// # Errors
     /// When it cannot be created.
-    pub fn scratch(&self, name: &str) -> Result<Utf8PathBuf> {
+    pub(crate) fn scratch(&self, name: &str) -> Result<Utf8PathBuf> {
         let dir = self.run_folder()?.join(name);
         fs_err::create_dir_all(dir.join("out")).explain(Kind::Storage, || format!("cannot create {dir}"))?;
         fs_err::create_dir_all(dir.join("work"))?;
@@ -178,7 +178,7 @@ impl Store {
     ///
     /// # Errors
     /// When it cannot be moved.
-    pub fn put_aside(&self, scratch: &Utf8Path) -> Result<Utf8PathBuf> {
+    pub(crate) fn put_aside(&self, scratch: &Utf8Path) -> Result<Utf8PathBuf> {
         let kept = self.tmp.join(format!("failed-{}", scratch.file_name().unwrap_or("node")));
         tree::remove(&kept)?;
         fs_err::rename(scratch, &kept)?;
@@ -222,7 +222,7 @@ impl Store {
     ///
     /// # Errors
     /// When an output is missing, or another than the plan wants, or the disk cannot be written.
-    pub fn keep(&self, run: &NodeRun<'_>) -> Result<StoreEntry> {
+    pub(crate) fn keep(&self, run: &NodeRun<'_>) -> Result<StoreEntry> {
         let (scratch, node, keys) = (run.scratch, run.plan.node(run.id), run.keys);
         let entry = StoreEntry {
             stage: node.stage.to_owned(),

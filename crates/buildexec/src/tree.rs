@@ -202,7 +202,7 @@ pub fn link(target: &std::path::Path, at: &Utf8Path) -> Result<()> {
 /// # Errors
 /// When the system cannot.
 #[cfg(not(unix))]
-pub fn link(target: &std::path::Path, at: &Utf8Path) -> Result<()> {
+pub(crate) fn link(target: &std::path::Path, at: &Utf8Path) -> Result<()> {
     anyhow::bail!("cannot make the link {at} to {}", target.display())
 }
 
@@ -305,7 +305,7 @@ pub fn put_back(dir: &Utf8Path) -> Result<()> {
 /// # Errors
 /// When its mode cannot be set.
 #[cfg(unix)]
-pub fn for_owner_alone(dir: &Utf8Path) -> Result<()> {
+pub(crate) fn for_owner_alone(dir: &Utf8Path) -> Result<()> {
     Ok(set_mode(dir, 0o700)?)
 }
 
@@ -314,7 +314,7 @@ pub fn for_owner_alone(dir: &Utf8Path) -> Result<()> {
 /// # Errors
 /// None.
 #[cfg(not(unix))]
-pub fn for_owner_alone(_: &Utf8Path) -> Result<()> {
+pub(crate) fn for_owner_alone(_: &Utf8Path) -> Result<()> {
     Ok(())
 }
 
@@ -342,7 +342,7 @@ pub fn private(dir: &Utf8Path) -> Result<()> {
 /// # Errors
 /// None.
 #[cfg(not(unix))]
-pub fn private(_: &Utf8Path) -> Result<()> {
+pub(crate) fn private(_: &Utf8Path) -> Result<()> {
     Ok(())
 }
 
@@ -373,6 +373,6 @@ pub fn readable_by_all(dir: &Utf8Path) -> Result<()> {
 /// # Errors
 /// None.
 #[cfg(not(unix))]
-pub fn readable_by_all(_: &Utf8Path) -> Result<()> {
+pub(crate) fn readable_by_all(_: &Utf8Path) -> Result<()> {
     Ok(())
 }

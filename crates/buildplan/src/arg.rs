@@ -9,7 +9,7 @@ pub struct NodeId(pub(super) usize);
 impl NodeId {
     /// The index into [`super::Plan::nodes`].
     #[must_use]
-    pub fn index(self) -> usize {
+    pub(crate) fn index(self) -> usize {
         self.0
     }
 }

@@ -67,8 +67,6 @@ pub struct Planned {
     /// A folder with a program, its libraries and their loader, laid out as an installed system has them; `None` is the
     /// build machine.
     pub tree: Option<Arg>,
-    /// Whether its version leaves the bytes it makes alone, and so stays out of the key.
-    pub any_version: bool,
     /// Programs that it calls in turn and whose versions change the bytes as well.
     pub uses: Vec<String>,
     /// How to read progress off its output.
@@ -151,13 +149,6 @@ impl CmdSpec {
     #[must_use]
     pub fn in_tree(mut self, tree: impl Into<Arg>) -> Self {
         self.start.tree = Some(tree.into());
-        self
-    }
-
-    /// Leaves the program's version out of the key: it moves bytes and makes none.
-    #[must_use]
-    pub fn any_version(mut self) -> Self {
-        self.start.any_version = true;
         self
     }
 

@@ -242,11 +242,10 @@ impl KeyHasher<'_> {
         let own = cmd.start.tree.is_none().then_some(&cmd.program);
         for program in own.into_iter().chain(&cmd.start.uses) {
             match self.host.tool(program) {
-                Ok(tool) if !cmd.start.any_version => {
+                Ok(tool) => {
                     f.add("version", tool.version.as_bytes());
                     self.input(Input::Tool { name: program.clone(), version: tool.version });
                 }
-                Ok(_) => {}
                 Err(missing) => self.missing.push(missing),
             }
         }

@@ -100,7 +100,7 @@ impl Failure {
 
     /// The kind of this failure.
     #[must_use]
-    pub fn kind(&self) -> Kind {
+    pub(crate) fn kind(&self) -> Kind {
         self.kind
     }
 

@@ -10,7 +10,7 @@ use super::{
 };
 
 /// A machine that got nothing for this long, while something must follow, is called silent.
-pub const SILENT_AFTER: Duration = Duration::from_secs(5);
+pub(crate) const SILENT_AFTER: Duration = Duration::from_secs(5);
 /// Rates are over this long.
 const RATE_OVER: Duration = Duration::from_secs(2);
 /// By how much news of a DHCP request may come late. No machine resets and asks again as fast.

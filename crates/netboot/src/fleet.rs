@@ -14,7 +14,7 @@ pub const BIOS: &str = "undionly.kpxe";
 pub const UEFI: &str = "ipxe.efi";
 
 /// The script that iPXE for UEFI looks for beside itself.
-pub const AUTOEXEC: &str = "autoexec.ipxe";
+pub(crate) const AUTOEXEC: &str = "autoexec.ipxe";
 
 /// Boot information over DHCP and TFTP.
 #[derive(Clone, Debug)]
@@ -61,7 +61,7 @@ impl std::str::FromStr for Range {
 impl Dnsmasq {
     /// What an iPXE for UEFI without a script inside reads from the TFTP folder, under [`AUTOEXEC`].
     #[must_use]
-    pub fn autoexec(&self) -> String {
+    pub(crate) fn autoexec(&self) -> String {
         format!("#!ipxe\n:retry\ndhcp && chain --autofree {} || sleep 5\ngoto retry\n", self.asking())
     }
 

@@ -10,7 +10,7 @@ pub fn base_url(script: &str) -> Option<&str> {
 ///
 /// A value made of other settings (`${…}`) is computed by iPXE itself and stays.
 #[must_use]
-pub fn for_host(script: &str, scheme: &str, host: &str) -> String {
+pub(crate) fn for_host(script: &str, scheme: &str, host: &str) -> String {
     let line = |l: &str| match split(l) {
         Some((before, url, after)) => format!("{before}{scheme}://{host}{}{after}", path(url)),
         None => l.to_owned(),

@@ -33,7 +33,7 @@ use super::{
 use failure::{Failure, Kind};
 
 /// Told of every event, on one of the server's threads: hand it over (a channel) and return.
-pub type Observer = Arc<dyn Fn(&ClientEvent) + Send + Sync>;
+pub(crate) type Observer = Arc<dyn Fn(&ClientEvent) + Send + Sync>;
 
 /// What to serve, where, and with which limits.
 #[derive(Clone)]

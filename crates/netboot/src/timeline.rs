@@ -30,7 +30,7 @@ struct Request {
 
 impl Timeline {
     /// Takes an event in; the number of the machine it was about, for [`Self::line`].
-    pub fn apply(&mut self, event: &ClientEvent) -> Option<usize> {
+    pub(crate) fn apply(&mut self, event: &ClientEvent) -> Option<usize> {
         match &event.what {
             ClientEventKind::Asked(asked) => self.asked(event, asked),
             ClientEventKind::Moved { request, sent } => self.moved(event.at, *request, *sent),
@@ -63,14 +63,8 @@ impl Timeline {
 
     /// All machines, in the order they were first seen.
     #[must_use]
-    pub fn lines(&self, now: Duration) -> Vec<MachineLine> {
+    pub(crate) fn lines(&self, now: Duration) -> Vec<MachineLine> {
         self.machines.iter().map(|m| m.line(now)).collect()
-    }
-
-    /// One machine.
-    #[must_use]
-    pub fn line(&self, index: usize, now: Duration) -> Option<MachineLine> {
-        self.machines.get(index).map(|m| m.line(now))
     }
 
     fn asked(&mut self, event: &ClientEvent, asked: &ServedRequest) -> Option<usize> {
@@ -241,7 +235,7 @@ mod tests {
         lab.whole(5.0, 1, FileRole::CloudConfig);
         lab.tell(6.0, 1, 1, ClientEventKind::Up { machine: MachineName::default() });
         assert_eq!(lab.text(600.0), ["52:54:00:00:00:01: up"]);
-        let line = lab.timeline.line(0, Duration::from_secs(7)).unwrap();
+        let line = lab.timeline.lines(Duration::from_secs(7)).remove(0);
         let stages: Vec<_> = line.reached.iter().map(|(s, at)| (*s, *at)).collect();
         let want = [
             (BootStage::Dhcp, 0.0),
@@ -314,9 +308,9 @@ mod tests {
         for role in [FileRole::Script, FileRole::Script, FileRole::Kernel, FileRole::Initrd] {
             lab.whole(0.0, 1, role);
         }
-        assert_eq!(lab.timeline.line(0, Duration::ZERO).unwrap().boots, 1, "retries are one boot");
+        assert_eq!(lab.timeline.lines(Duration::ZERO).remove(0).boots, 1, "retries are one boot");
         lab.whole(9.0, 1, FileRole::Script);
-        let line = lab.timeline.line(0, Duration::from_secs(10)).unwrap();
+        let line = lab.timeline.lines(Duration::from_secs(10)).remove(0);
         assert_eq!((line.boots, line.stage, line.age), (2, BootStage::Script, 1.0));
     }
 
@@ -328,9 +322,9 @@ mod tests {
         lab.tell(0.0, 0, 0, dhcp());
         lab.ask_on(1.0, 1, 1, FileRole::Script, (200, 0, 1000), Some("m"));
         lab.tell(1.5, 0, 0, dhcp());
-        assert_eq!(lab.timeline.line(0, Duration::ZERO).unwrap().boots, 1);
+        assert_eq!(lab.timeline.lines(Duration::ZERO).remove(0).boots, 1);
         lab.tell(60.0, 0, 0, dhcp());
-        let line = lab.timeline.line(0, Duration::from_secs(60)).unwrap();
+        let line = lab.timeline.lines(Duration::from_secs(60)).remove(0);
         assert_eq!((line.boots, line.stage), (2, BootStage::Dhcp));
     }
 
@@ -351,7 +345,7 @@ mod tests {
         for second in 1..=10 {
             lab.moved(f64::from(second), initrd, u64::try_from(second).unwrap() * 1_000_000);
         }
-        let rate = |now| lab.timeline.line(0, Duration::from_secs(now)).unwrap().rate;
+        let rate = |now| lab.timeline.lines(Duration::from_secs(now)).remove(0).rate;
         assert_eq!((rate(10), rate(13)), (1_000_000, 0));
     }
 

@@ -28,7 +28,7 @@ impl Tls {
     ///
     /// # Errors
     /// [`Kind::Usage`] when one of them cannot be read or they do not belong together.
-    pub fn new(certificates: &str, key: &str) -> Result<Self> {
+    pub(crate) fn new(certificates: &str, key: &str) -> Result<Self> {
         let chain = pki_types::CertificateDer::pem_slice_iter(certificates.as_bytes());
         let chain: Vec<_> = chain
             .collect::<Result<_, _>>()

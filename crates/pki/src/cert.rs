@@ -52,7 +52,7 @@ impl Certificate {
 
     /// The end of its validity.
     #[must_use]
-    pub fn not_after(&self) -> Seconds {
+    pub(crate) fn not_after(&self) -> Seconds {
         self.parsed.tbs_certificate().validity().not_after.to_unix_duration().as_secs()
     }
 
@@ -64,14 +64,14 @@ impl Certificate {
 
     /// Whether it may sign other certificates.
     #[must_use]
-    pub fn is_authority(&self) -> bool {
+    pub(crate) fn is_authority(&self) -> bool {
         let constraints = self.parsed.tbs_certificate().get_extension::<BasicConstraints>();
         constraints.is_ok_and(|found| found.is_some_and(|(_, c)| c.ca))
     }
 
     /// Whether iPXE lets it sign files.
     #[must_use]
-    pub fn signs_code(&self) -> bool {
+    pub(crate) fn signs_code(&self) -> bool {
         let tbs = self.parsed.tbs_certificate();
         let usage = tbs.get_extension::<KeyUsage>().ok().flatten();
         let extended = tbs.get_extension::<ExtendedKeyUsage>().ok().flatten();

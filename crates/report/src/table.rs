@@ -46,7 +46,7 @@ pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
 /// As [`table`], on a terminal of `width` columns: where the rows are longer, the last column is wrapped; where that leaves
 /// it too little, each row becomes a paragraph.
 #[must_use]
-pub fn table_within(width: usize, head: &[&str], rows: &[Vec<String>]) -> String {
+pub(crate) fn table_within(width: usize, head: &[&str], rows: &[Vec<String>]) -> String {
     /// Columns below which a column of words cannot be read.
     const LEAST: usize = 24;
     let whole = table(head, rows);

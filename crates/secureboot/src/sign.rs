@@ -25,7 +25,7 @@ use x509_cert::{attr::Attribute, spki::AlgorithmIdentifierOwned};
 use crate::{Certificate, Error, Program, program::RSA_SHA256, variables};
 
 /// Signs SHA-256 of what it is given by RSA, PKCS #1 v1.5.
-pub type Key<'a> = &'a dyn Fn(&[u8]) -> Vec<u8>;
+pub(crate) type Key<'a> = &'a dyn Fn(&[u8]) -> Vec<u8>;
 
 const SIGNED_DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.2");
 const DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.1");

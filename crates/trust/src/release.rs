@@ -27,12 +27,12 @@ use buildplan::digest::sha512;
 use failure::{Explain as _, Failure, Kind};
 
 /// The channel that always has the newest.
-pub const LATEST: &str = "latest";
+pub(crate) const LATEST: &str = "latest";
 /// What people read, in each channel.
 pub const NOTES: &str = "NOTES.md";
 
 /// SHA-256 by path.
-pub type Sha256Sums = BTreeMap<String, String>;
+pub(crate) type Sha256Sums = BTreeMap<String, String>;
 
 /// A folder of media that goes into a release.
 #[derive(Clone, Debug)]
@@ -200,7 +200,7 @@ fn fill(new: &Utf8Path, channel: &Channel, parts: &[ReleaseFolder], notes: &str)
 ///
 /// # Errors
 /// When it cannot be read or written.
-pub fn write_sums(dir: &Utf8Path) -> Result<()> {
+pub(crate) fn write_sums(dir: &Utf8Path) -> Result<()> {
     let (mut short, mut long) = (String::new(), String::new());
     for file in tree::files(dir)? {
         let path = dir.join(&file);
@@ -221,7 +221,7 @@ fn below<'a>(list: &'a Sha256Sums, folder: &'a str) -> impl Iterator<Item = (&'a
 ///
 /// # Errors
 /// When it cannot be read.
-pub fn digests(dir: &Utf8Path) -> Result<Sha256Sums> {
+pub(crate) fn digests(dir: &Utf8Path) -> Result<Sha256Sums> {
     let one = |file: Utf8PathBuf| Ok((file.to_string(), tree::digest(&dir.join(&file))?.0.to_string()));
     tree::files(dir)?.into_iter().map(one).collect()
 }

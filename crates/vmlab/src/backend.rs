@@ -32,7 +32,7 @@ pub enum BackendChoice {
 
 impl BackendChoice {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Qemu, Self::Virtualbox];
+    pub(crate) const ALL: [Self; 2] = [Self::Qemu, Self::Virtualbox];
 
     /// Its name on the command line.
     #[must_use]
@@ -45,7 +45,7 @@ impl BackendChoice {
 }
 
 /// A back end of this host.
-pub enum Backend {
+pub(crate) enum Backend {
     /// QEMU.
     Qemu(qemu::QemuHost),
     /// VirtualBox.
@@ -57,7 +57,7 @@ impl Backend {
     ///
     /// # Errors
     /// [`failure::Kind::MissingTool`] when it is not installed.
-    pub fn find(ctx: &Ctx, choice: BackendChoice) -> Result<Self> {
+    pub(crate) fn find(ctx: &Ctx, choice: BackendChoice) -> Result<Self> {
         Ok(match choice {
             BackendChoice::Qemu => Self::Qemu(session::backend(ctx)?),
             BackendChoice::Virtualbox => {
@@ -69,7 +69,7 @@ impl Backend {
 
     /// Why it cannot show `scenario`, if it cannot.
     #[must_use]
-    pub fn obstacle(&self, scenario: &Scenario) -> Option<String> {
+    pub(crate) fn obstacle(&self, scenario: &Scenario) -> Option<String> {
         match self {
             Self::Qemu(host) => scenario.obstacle_of_qemu(host.ovmf.is_some(), host.secure.is_some()),
             Self::VirtualBox => scenario.obstacle_of_virtualbox(System::current()),
@@ -78,7 +78,7 @@ impl Backend {
 
     /// What runs the guest's code, as far as patience is concerned.
     #[must_use]
-    pub fn accel(&self) -> qemu::Accel {
+    pub(crate) fn accel(&self) -> qemu::Accel {
         match self {
             Self::Qemu(host) => host.accel,
             // It may itself run in a virtual machine.
@@ -89,7 +89,7 @@ impl Backend {
     /// How many machines run at once at most. Two that set up VirtualBox's host-only network at the same time would
     /// make two of them.
     #[must_use]
-    pub fn at_once(&self, jobs: usize) -> usize {
+    pub(crate) fn at_once(&self, jobs: usize) -> usize {
         match self {
             Self::Qemu(_) => jobs.min(2),
             Self::VirtualBox => 1,
@@ -101,7 +101,7 @@ impl Backend {
     ///
     /// # Errors
     /// When it cannot be switched off.
-    pub fn take_back(&self, ctx: &Ctx, name: &str, dir: &Utf8Path) -> Result<bool> {
+    pub(crate) fn take_back(&self, ctx: &Ctx, name: &str, dir: &Utf8Path) -> Result<bool> {
         match self {
             Self::Qemu(_) => {
                 let left = session::left_running(ctx, dir)?;
@@ -121,7 +121,7 @@ impl Backend {
     ///
     /// # Errors
     /// When something cannot be made.
-    pub fn ready(&self, ctx: &Ctx, machine: Machine, dir: &Utf8Path) -> Result<(Machine, Ipv4Addr)> {
+    pub(crate) fn ready(&self, ctx: &Ctx, machine: Machine, dir: &Utf8Path) -> Result<(Machine, Ipv4Addr)> {
         match self {
             Self::Qemu(_) => {
                 machine.disks.iter().try_for_each(make_disk)?;
@@ -144,7 +144,7 @@ impl Backend {
     ///
     /// # Errors
     /// When it cannot be started.
-    pub fn start(
+    pub(crate) fn start(
         &self,
         ctx: &Ctx,
         machine: &Machine,
@@ -166,7 +166,7 @@ impl Backend {
     ///
     /// # Errors
     /// When the machine is refused.
-    pub fn script(
+    pub(crate) fn script(
         choice: BackendChoice,
         ctx: &Ctx,
         machine: Machine,
@@ -196,7 +196,7 @@ impl Backend {
     ///
     /// # Errors
     /// When VirtualBox cannot be asked.
-    pub fn forget_script(
+    pub(crate) fn forget_script(
         choice: BackendChoice,
         ctx: &Ctx,
         name: &str,
@@ -215,7 +215,7 @@ impl Backend {
     ///
     /// # Errors
     /// When it cannot.
-    pub fn forget(&self, ctx: &Ctx, name: &str, dir: &Utf8Path) -> Result<()> {
+    pub(crate) fn forget(&self, ctx: &Ctx, name: &str, dir: &Utf8Path) -> Result<()> {
         match self {
             Self::Qemu(_) => Ok(()),
             Self::VirtualBox => {

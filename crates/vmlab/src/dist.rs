@@ -14,7 +14,7 @@ use mediaplan::config::{BaseUrl, Profile, SecureBoot};
 use vmspec::{HostOnly, scenario::Dist};
 
 /// iPXE for firmware that boots from the network, for BIOS and UEFI.
-pub(crate) const PROGRAMS: [&str; 2] = [::netboot::fleet::BIOS, ::netboot::fleet::UEFI];
+pub const PROGRAMS: [&str; 2] = [::netboot::fleet::BIOS, ::netboot::fleet::UEFI];
 
 /// The certificate of the key that signed the media.
 const OWN_KEY: &str = "secure-boot/secure-boot.cer";
@@ -60,7 +60,7 @@ pub fn find_in(dir: &Utf8Path, profile: &Profile) -> Result<Dist> {
 
 /// What a build would make, as far as its names tell, for commands that are only looked at.
 #[must_use]
-pub fn expected(ctx: &Ctx, profile: &Profile) -> Dist {
+pub(crate) fn expected(ctx: &Ctx, profile: &Profile) -> Dist {
     let dir = ctx.dist.join(&profile.name);
     let version = profile.version.as_deref().unwrap_or("VERSION");
     Dist {

@@ -25,7 +25,7 @@ const PROBE_WORDS: &[u8] = b"media: alive\r\n";
 ///
 /// # Errors
 /// [`Kind::MissingTool`] without QEMU.
-pub fn find(ctx: &Ctx) -> Result<QemuHost> {
+pub(crate) fn find(ctx: &Ctx) -> Result<QemuHost> {
     let program = ctx.find_program(PROGRAM).ok_or_else(|| {
         Failure::new(Kind::MissingTool, format!("`{PROGRAM}` is not installed")).help(
             "`cargo xtask doctor --install` installs what is missing (here the package qemu-system-x86)",
@@ -39,7 +39,7 @@ pub fn find(ctx: &Ctx) -> Result<QemuHost> {
 ///
 /// # Errors
 /// When the probe cannot be carried out.
-pub fn find_or_guess(ctx: &Ctx) -> Result<QemuHost> {
+pub(crate) fn find_or_guess(ctx: &Ctx) -> Result<QemuHost> {
     if ctx.find_program(PROGRAM).is_some() {
         return find(ctx);
     }
@@ -48,7 +48,7 @@ pub fn find_or_guess(ctx: &Ctx) -> Result<QemuHost> {
 
 /// The first of the known places that exists.
 #[must_use]
-pub fn ovmf() -> Option<Ovmf> {
+pub(crate) fn ovmf() -> Option<Ovmf> {
     OVMF_PLACES.iter().find_map(|(code, vars)| {
         let code = Utf8PathBuf::from(*code);
         let vars = vars.map(Utf8PathBuf::from);

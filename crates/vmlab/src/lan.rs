@@ -31,7 +31,7 @@ const START: Duration = Duration::from_secs(60);
 const TICK: Duration = Duration::from_millis(20);
 
 /// A network with a server. It ends when it is dropped.
-pub struct Lan {
+pub(crate) struct Lan {
     job: RunningCommand,
     events: Tail,
     log: Utf8PathBuf,
@@ -43,7 +43,7 @@ pub struct Lan {
 impl Lan {
     /// Why there can be no network of its own on this host, if there cannot.
     #[must_use]
-    pub fn obstacle(ctx: &Ctx) -> Option<String> {
+    pub(crate) fn obstacle(ctx: &Ctx) -> Option<String> {
         for (program, package) in [("dnsmasq", "dnsmasq-base"), ("ip", "iproute2"), ("unshare", "util-linux")]
         {
             if ctx.find_program(program).is_none() {
@@ -64,7 +64,7 @@ impl Lan {
     ///
     /// # Errors
     /// When the server does not start, with what it said.
-    pub fn open(
+    pub(crate) fn open(
         ctx: &Ctx,
         dir: &Utf8Path,
         tree: &Utf8Path,
@@ -110,7 +110,7 @@ impl Lan {
 
     /// What a machine's card is plugged into.
     #[must_use]
-    pub fn tap(&self) -> Tap {
+    pub(crate) fn tap(&self) -> Tap {
         Tap { device: DEVICE.to_owned(), process: self.process, user: !is_root() }
     }
 

@@ -122,7 +122,7 @@ impl Home {
 
     /// What the machine is called on this host.
     #[must_use]
-    pub fn machine_name(&self) -> String {
+    pub(crate) fn machine_name(&self) -> String {
         vmspec::machine_name(&self.profile)
     }
 
@@ -130,7 +130,7 @@ impl Home {
     ///
     /// # Errors
     /// [`Kind::Boot`] when another run has it.
-    pub fn hold(&self) -> Result<File> {
+    pub(crate) fn hold(&self) -> Result<File> {
         fs_err::create_dir_all(&self.dir)?;
         let path = self.dir.join(LOCK);
         let file = fs_err::OpenOptions::new().create(true).append(true).open(path)?.into_parts().0;
@@ -173,7 +173,7 @@ impl Home {
     }
 
     /// The files that runs made in its folder.
-    pub fn ours(&self) -> impl Iterator<Item = Utf8PathBuf> {
+    pub(crate) fn ours(&self) -> impl Iterator<Item = Utf8PathBuf> {
         OURS.iter().map(|name| self.dir.join(name)).filter(|path| path.exists())
     }
 

@@ -24,7 +24,7 @@ const LOADER_LIMIT: u64 = 16 << 20;
 ///
 /// # Errors
 /// When the image is malformed, has no embed areas, or they do not fit.
-pub fn copy(from: &Utf8Path, to: &Utf8Path, args: &[&str], config: Option<&str>) -> Result<()> {
+pub(crate) fn copy(from: &Utf8Path, to: &Utf8Path, args: &[&str], config: Option<&str>) -> Result<()> {
     let words = args.iter().map(|w| (*w).to_owned()).collect();
     kargs::plan(&Iso::open(from)?, &Edit::Append(words), None)?.copy(from, to)?;
     if let Some(config) = config {
@@ -37,7 +37,7 @@ pub fn copy(from: &Utf8Path, to: &Utf8Path, args: &[&str], config: Option<&str>)
 ///
 /// # Errors
 /// When an image cannot be read or changed.
-pub fn restores(from: &Utf8Path, copied: &Utf8Path) -> Result<bool> {
+pub(crate) fn restores(from: &Utf8Path, copied: &Utf8Path) -> Result<bool> {
     kargs::reset(copied)?;
     let digest = |path: &Utf8Path| Digest::read(&mut fs_err::File::open(path)?);
     Ok(digest(from)? == digest(copied)?)
@@ -47,7 +47,7 @@ pub fn restores(from: &Utf8Path, copied: &Utf8Path) -> Result<bool> {
 ///
 /// # Errors
 /// When it has none.
-pub fn change_kernel(path: &Utf8Path) -> Result<()> {
+pub(crate) fn change_kernel(path: &Utf8Path) -> Result<()> {
     let kernel = Iso::open(path)?.find("/vmlinuz")?;
     let extent = kernel.extents.first().filter(|e| e.length > 0);
     let at = extent.map(|e| e.offset + e.length / 2);
@@ -58,7 +58,7 @@ pub fn change_kernel(path: &Utf8Path) -> Result<()> {
 ///
 /// # Errors
 /// When it has none.
-pub fn unsign_grub(path: &Utf8Path) -> Result<()> {
+pub(crate) fn unsign_grub(path: &Utf8Path) -> Result<()> {
     let (grub, at) = loader(path, "/EFI/BOOT/grubx64.efi")?;
     let place = Program::signatures_at(&grub).context("GRUB is not an EFI program")?;
     overwrite(path, at + place.start as u64, place.len(), |_| 0)
@@ -68,7 +68,7 @@ pub fn unsign_grub(path: &Utf8Path) -> Result<()> {
 ///
 /// # Errors
 /// When one of them cannot be read, or the variables have no room.
-pub fn revoke(vars: &Utf8Path, path: &Utf8Path, to: &Utf8Path) -> Result<()> {
+pub(crate) fn revoke(vars: &Utf8Path, path: &Utf8Path, to: &Utf8Path) -> Result<()> {
     let shim = Program::read(&loader(path, "/EFI/BOOT/BOOTX64.EFI")?.0)?;
     let mut variables = Variables::read(fs_err::read(vars)?)?;
     variables.revoke(&shim.digest)?;
@@ -79,7 +79,7 @@ pub fn revoke(vars: &Utf8Path, path: &Utf8Path, to: &Utf8Path) -> Result<()> {
 ///
 /// # Errors
 /// When one of them cannot be read, or the variables have no room.
-pub fn enrol(vars: &Utf8Path, cer: &Utf8Path, to: &Utf8Path) -> Result<()> {
+pub(crate) fn enrol(vars: &Utf8Path, cer: &Utf8Path, to: &Utf8Path) -> Result<()> {
     let mut variables = Variables::read(fs_err::read(vars)?)?;
     variables.trust(&fs_err::read(cer)?)?;
     Ok(fs_err::write(to, variables.bytes())?)
@@ -112,7 +112,7 @@ fn overwrite(path: &Utf8Path, at: u64, length: usize, change: impl Fn(u8) -> u8)
 ///
 /// # Errors
 /// When it has none.
-pub fn damage_initrd(path: &Utf8Path) -> Result<()> {
+pub(crate) fn damage_initrd(path: &Utf8Path) -> Result<()> {
     let iso = Iso::open(path)?;
     let initrd = iso.find("/initrd")?;
     let extent = initrd.extents.first().filter(|e| e.length > 0);

@@ -12,20 +12,20 @@ use vmspec::scenario::Sabotage;
 /// Names under which a boot script is asked for.
 pub(crate) const SCRIPTS: [&str; 2] = ["boot.html", "boot.ipxe"];
 /// The cloud-config on the server.
-pub const CONFIG: &str = "cloud-config.yml";
+pub(crate) const CONFIG: &str = "cloud-config.yml";
 
 /// The archive with the cloud-config that a script loads before the initrd.
 const SEED: &str = "seed.cpio";
 
 /// Whether `script` brings its own cloud-config.
 #[must_use]
-pub fn has_config_initrd(script: &str) -> bool {
+pub(crate) fn has_config_initrd(script: &str) -> bool {
     script.contains(SEED)
 }
 
 /// `script` without its own cloud-config, so that one from elsewhere is looked for.
 #[must_use]
-pub fn without_seed(script: &str) -> String {
+pub(crate) fn without_seed(script: &str) -> String {
     script.split_inclusive('\n').filter(|l| !l.contains(SEED)).collect()
 }
 
@@ -33,7 +33,7 @@ pub fn without_seed(script: &str) -> String {
 ///
 /// # Errors
 /// [`Kind::Input`] when it has no kernel line.
-pub fn with_args(script: &str, args: &str) -> anyhow::Result<String> {
+pub(crate) fn with_args(script: &str, args: &str) -> anyhow::Result<String> {
     let mut found = false;
     let mut out = String::new();
     for line in script.lines() {
@@ -53,7 +53,12 @@ pub fn with_args(script: &str, args: &str) -> anyhow::Result<String> {
 
 /// What the server does differently for a boot with this script and, if given, this cloud-config.
 #[must_use]
-pub fn changes(script: &str, config: Option<&str>, kernel_size: u64, sabotage: Option<Sabotage>) -> Changes {
+pub(crate) fn changes(
+    script: &str,
+    config: Option<&str>,
+    kernel_size: u64,
+    sabotage: Option<Sabotage>,
+) -> Changes {
     let mut changes = Changes::default();
     for name in SCRIPTS {
         changes.overrides.insert(name.to_owned(), script.as_bytes().to_vec());
@@ -79,7 +84,7 @@ pub fn changes(script: &str, config: Option<&str>, kernel_size: u64, sabotage: O
 ///
 /// # Errors
 /// When no key can be made.
-pub fn forged(kernel: &[u8], sabotage: Option<Sabotage>) -> anyhow::Result<Changes> {
+pub(crate) fn forged(kernel: &[u8], sabotage: Option<Sabotage>) -> anyhow::Result<Changes> {
     let mut changes = changes("", None, kernel.len() as u64, sabotage);
     changes.overrides.clear();
     match sabotage {
@@ -105,7 +110,10 @@ pub fn forged(kernel: &[u8], sabotage: Option<Sabotage>) -> anyhow::Result<Chang
 ///
 /// # Errors
 /// When a file cannot be read or signed.
-pub fn signed_again(tree: &Utf8Path, signer: &pki::Signer) -> anyhow::Result<BTreeMap<String, Vec<u8>>> {
+pub(crate) fn signed_again(
+    tree: &Utf8Path,
+    signer: &pki::Signer,
+) -> anyhow::Result<BTreeMap<String, Vec<u8>>> {
     let mut made = BTreeMap::new();
     for entry in tree.read_dir_utf8()? {
         let path = entry?.into_path();

@@ -17,7 +17,7 @@ use vmspec::{
 };
 
 /// A machine that was switched on. Dropping it switches it off.
-pub trait Power {
+pub(crate) trait Power {
     /// What the machine itself did since the last call: the guest reset it, or it ended.
     ///
     /// # Errors
@@ -63,7 +63,7 @@ pub trait Power {
 }
 
 /// QEMU, as a child of ours.
-pub struct Qemu {
+pub(crate) struct Qemu {
     job: RunningCommand,
     control: Control,
     dir: Utf8PathBuf,
@@ -76,7 +76,7 @@ impl Qemu {
     ///
     /// # Errors
     /// When QEMU cannot be started.
-    pub fn on(
+    pub(crate) fn on(
         ctx: &Ctx,
         machine: &Machine,
         host: &qemu::QemuHost,

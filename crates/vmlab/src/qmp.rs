@@ -16,7 +16,7 @@ use failure::{Failure, Kind};
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The connection to a running QEMU.
-pub struct Control {
+pub(crate) struct Control {
     to: PipeWriter,
     from: Tail,
     next: u64,
@@ -28,7 +28,7 @@ impl Control {
     ///
     /// # Errors
     /// When the log cannot be read or QEMU does not take the greeting.
-    pub fn open(to: PipeWriter, log: &Utf8Path) -> Result<Self> {
+    pub(crate) fn open(to: PipeWriter, log: &Utf8Path) -> Result<Self> {
         // QEMU keeps what it is told until it has greeted, so there is nothing to wait for here.
         let mut this = Self { to, from: Tail::at_start(log)?, next: 0, events: Vec::new() };
         this.send("qmp_capabilities", &Value::Null)?;
@@ -39,7 +39,7 @@ impl Control {
     ///
     /// # Errors
     /// When QEMU is gone, does not answer, or refuses; the message is QEMU's.
-    pub fn execute(&mut self, command: &str, arguments: &Value) -> Result<Value> {
+    pub(crate) fn execute(&mut self, command: &str, arguments: &Value) -> Result<Value> {
         let id = self.send(command, arguments)?;
         let start = Instant::now();
         loop {
@@ -66,7 +66,7 @@ impl Control {
     ///
     /// # Errors
     /// When the log cannot be read.
-    pub fn events(&mut self) -> Result<Vec<Value>> {
+    pub(crate) fn events(&mut self) -> Result<Vec<Value>> {
         for message in self.read()? {
             self.keep(message);
         }

@@ -383,7 +383,7 @@ fn text(fact: &Fact) -> Option<String> {
 
 /// The marks with seconds, in one line.
 #[must_use]
-pub fn stages(marks: &[(Mark, Duration)]) -> String {
+pub(crate) fn stages(marks: &[(Mark, Duration)]) -> String {
     let named: Vec<String> =
         marks.iter().skip(1).map(|(m, at)| format!("{} {:.1}", m.label(), at.as_secs_f64())).collect();
     named.join(" · ")

@@ -31,7 +31,7 @@ use vmspec::{
 };
 
 /// What all scenarios of a run share.
-pub struct Setup {
+pub(crate) struct Setup {
     /// What runs the machines.
     pub backend: Backend,
     /// The profile's machine.
@@ -55,7 +55,7 @@ pub struct Setup {
 impl Setup {
     /// The media that `scenario` boots.
     #[must_use]
-    pub fn dist_of(&self, scenario: &Scenario) -> &Dist {
+    pub(crate) fn dist_of(&self, scenario: &Scenario) -> &Dist {
         match (scenario.start, &self.signed) {
             (Start::Signed(scheme), Ok(signed)) => &signed.media(scheme).dist,
             _ => &self.dist,
@@ -64,7 +64,7 @@ impl Setup {
 
     /// Why the media that `scenario` boots are missing, if they are.
     #[must_use]
-    pub fn missing(&self, scenario: &Scenario) -> Option<String> {
+    pub(crate) fn missing(&self, scenario: &Scenario) -> Option<String> {
         let why = self.signed.as_ref().err()?;
         matches!(scenario.start, Start::Signed(_)).then(|| why.clone())
     }
@@ -125,7 +125,7 @@ pub struct FinishedScenario {
 ///
 /// # Errors
 /// When it could not be carried out, which says nothing about what was built.
-pub fn run(
+pub(crate) fn run(
     ctx: &Ctx,
     setup: &Setup,
     scenario: &'static Scenario,

@@ -16,7 +16,7 @@ use vmspec::boot::Fact;
 
 /// What is changed of the tree for this machine.
 #[derive(Clone, Default)]
-pub struct Changes {
+pub(crate) struct Changes {
     /// Files that are served with other bytes, by name.
     pub overrides: BTreeMap<String, Vec<u8>>,
     /// Files that go wrong, by name.
@@ -26,7 +26,7 @@ pub struct Changes {
 }
 
 /// A running server. It ends when it is dropped.
-pub struct RunningServer(Source);
+pub(crate) struct RunningServer(Source);
 
 enum Source {
     /// It runs in this process.
@@ -46,7 +46,7 @@ impl RunningServer {
     ///
     /// # Errors
     /// [`failure::Kind::Port`] when the port is taken.
-    pub fn start(tree: &Utf8Path, at: SocketAddrV4, changes: Changes) -> Result<Self> {
+    pub(crate) fn start(tree: &Utf8Path, at: SocketAddrV4, changes: Changes) -> Result<Self> {
         let (sender, facts) = mpsc::channel();
         let mut config = ServerConfig::new(at.into(), tree);
         config.overrides = changes.overrides;
@@ -65,7 +65,7 @@ impl RunningServer {
     }
 
     /// What was asked and sent since the last call.
-    pub fn facts(&self) -> Vec<(Instant, Fact)> {
+    pub(crate) fn facts(&self) -> Vec<(Instant, Fact)> {
         match &self.0 {
             Source::Own { facts, .. } => facts.try_iter().collect(),
             Source::Lan(lan) => lan.borrow_mut().facts(),

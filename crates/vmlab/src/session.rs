@@ -39,7 +39,7 @@ const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 const LAST_LINES: usize = 8;
 
 /// A running machine. Dropping it kills it.
-pub struct Session {
+pub(crate) struct Session {
     machine: Box<dyn Power>,
     serial: Tail,
     /// What stood on the console without a line end when it was last looked at, such as a prompt.
@@ -60,7 +60,7 @@ impl Session {
     ///
     /// # Errors
     /// When QEMU cannot be started.
-    pub fn start(
+    pub(crate) fn start(
         ctx: &Ctx,
         machine: &Machine,
         host: &qemu::QemuHost,
@@ -81,7 +81,7 @@ impl Session {
     ///
     /// # Errors
     /// When it cannot be started.
-    pub fn with(
+    pub(crate) fn with(
         serial: &Utf8Path,
         dir: &Utf8Path,
         want: Want,
@@ -110,13 +110,13 @@ impl Session {
 
     /// The boot under observation.
     #[must_use]
-    pub fn boot(&self) -> &Boot {
+    pub(crate) fn boot(&self) -> &Boot {
         &self.boot
     }
 
     /// Whether the machine is off.
     #[must_use]
-    pub fn has_ended(&self) -> bool {
+    pub(crate) fn has_ended(&self) -> bool {
         self.ended
     }
 
@@ -124,7 +124,7 @@ impl Session {
     ///
     /// # Errors
     /// When the machine does not take it.
-    pub fn reset(&mut self, want: Want) -> Result<()> {
+    pub(crate) fn reset(&mut self, want: Want) -> Result<()> {
         self.machine.reset()?;
         self.power = Instant::now();
         self.ready.clone_from(&want.ready);
@@ -136,7 +136,7 @@ impl Session {
     ///
     /// # Errors
     /// [`failure::Kind::Interrupted`], or when a source of facts cannot be read.
-    pub fn wait(
+    pub(crate) fn wait(
         &mut self,
         ctx: &Ctx,
         served: Option<&RunningServer>,
@@ -156,7 +156,7 @@ impl Session {
     ///
     /// # Errors
     /// When a source of facts cannot be read.
-    pub fn look(
+    pub(crate) fn look(
         &mut self,
         served: Option<&RunningServer>,
         on_fact: &mut dyn FnMut(Duration, &Fact),
@@ -233,7 +233,7 @@ impl Session {
     ///
     /// # Errors
     /// When the machine may still run.
-    pub fn cut(&mut self) -> Result<()> {
+    pub(crate) fn cut(&mut self) -> Result<()> {
         self.ended = true;
         self.machine.cut()
     }
@@ -243,7 +243,7 @@ impl Session {
     ///
     /// # Errors
     /// [`failure::Kind::Interrupted`], or when the machine does not take it.
-    pub fn shut_down(
+    pub(crate) fn shut_down(
         &mut self,
         ctx: &Ctx,
         served: Option<&RunningServer>,
@@ -271,7 +271,7 @@ impl Session {
     ///
     /// # Errors
     /// When the machine does not take it.
-    pub fn plug(&mut self, path: &Utf8Path) -> Result<()> {
+    pub(crate) fn plug(&mut self, path: &Utf8Path) -> Result<()> {
         self.machine.plug(path)
     }
 
@@ -279,7 +279,7 @@ impl Session {
     ///
     /// # Errors
     /// As [`Self::wait`].
-    pub fn wait_for_line(&mut self, ctx: &Ctx, words: &str) -> Result<()> {
+    pub(crate) fn wait_for_line(&mut self, ctx: &Ctx, words: &str) -> Result<()> {
         while !self.boot.lines().iter().any(|line| line.contains(words))
             && self.boot.verdict(self.power.elapsed()).is_none()
         {
@@ -294,13 +294,13 @@ impl Session {
     ///
     /// # Errors
     /// When there is none.
-    pub fn screenshot(&mut self, path: &Utf8Path) -> Result<()> {
+    pub(crate) fn screenshot(&mut self, path: &Utf8Path) -> Result<()> {
         self.machine.screenshot(path)
     }
 
     /// The last lines of each source, and a picture, for a boot that went wrong. The machine must still run for
     /// the screen; when it does not, the other sources are enough.
-    pub fn evidence(&mut self) -> Vec<String> {
+    pub(crate) fn evidence(&mut self) -> Vec<String> {
         let mut text = Vec::new();
         let mut section = |name: &str, lines: &[String]| {
             if !lines.is_empty() {
@@ -326,7 +326,7 @@ impl Session {
 ///
 /// # Errors
 /// When it cannot be written.
-pub fn make_disk(disk: &vmspec::Disk) -> Result<()> {
+pub(crate) fn make_disk(disk: &vmspec::Disk) -> Result<()> {
     if disk.path.exists() {
         return Ok(());
     }
@@ -338,7 +338,7 @@ pub fn make_disk(disk: &vmspec::Disk) -> Result<()> {
 ///
 /// # Errors
 /// When running programs cannot be listed.
-pub fn left_running(ctx: &Ctx, dir: &Utf8Path) -> Result<Vec<Leftover>> {
+pub(crate) fn left_running(ctx: &Ctx, dir: &Utf8Path) -> Result<Vec<Leftover>> {
     let folder = format!("{dir}/");
     // QEMU's options double commas.
     let doubled = folder.replace(',', ",,");

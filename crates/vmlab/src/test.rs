@@ -94,7 +94,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 /// The scenarios for systems of this kind: those for containers come before what they have in common with others.
 #[must_use]
-pub fn scenarios(os: Os) -> Vec<&'static Scenario> {
+pub(crate) fn scenarios(os: Os) -> Vec<&'static Scenario> {
     let containers: &[Scenario] = if os == Os::Docker { CONTAINERS } else { &[] };
     let others = ALL.iter().filter(|s| containers.iter().all(|c| c.name != s.name));
     containers.iter().chain(others).collect()

@@ -124,7 +124,7 @@ pub enum DiskFormat {
 impl DiskFormat {
     /// The file name extension, which is also what both back ends call the format.
     #[must_use]
-    pub fn extension(self) -> &'static str {
+    pub(crate) fn extension(self) -> &'static str {
         match self {
             Self::Raw => "raw",
             Self::Qcow2 => "qcow2",
@@ -260,19 +260,19 @@ impl HostOnly {
 
     /// The mask of the network part.
     #[must_use]
-    pub fn netmask(&self) -> Ipv4Addr {
+    pub(crate) fn netmask(&self) -> Ipv4Addr {
         Ipv4Addr::from_bits(u32::MAX << (32 - u32::from(self.prefix)))
     }
 
     /// The address of the network itself.
     #[must_use]
-    pub fn network(&self) -> Ipv4Addr {
+    pub(crate) fn network(&self) -> Ipv4Addr {
         Ipv4Addr::from_bits(self.host.to_bits() & self.netmask().to_bits())
     }
 
     /// Whether `address` belongs to a host or the host's own guests in this network.
     #[must_use]
-    pub fn contains(&self, address: Ipv4Addr) -> bool {
+    pub(crate) fn contains(&self, address: Ipv4Addr) -> bool {
         let mask = self.netmask().to_bits();
         let host_part = address.to_bits() & !mask;
         address.to_bits() & mask == self.network().to_bits() && host_part != 0 && host_part != !mask

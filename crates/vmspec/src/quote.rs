@@ -24,7 +24,7 @@ pub fn line(cmd: &Cmd, shell: Shell) -> String {
 
 /// A word for a POSIX shell: plain where it is harmless, else in single quotes.
 #[must_use]
-pub fn sh(word: &str) -> String {
+pub(crate) fn sh(word: &str) -> String {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_./:=,+@%".contains(&b);
     if !word.is_empty() && word.bytes().all(plain) {
         return word.to_owned();
@@ -37,7 +37,7 @@ pub fn sh(word: &str) -> String {
 /// In single quotes only the quote itself is special. Windows PowerShell hands a `"` to a native program
 /// unescaped, so it gets the backslash that the C runtime's rules ask for, and backslashes before it are doubled.
 #[must_use]
-pub fn powershell(word: &str) -> String {
+pub(crate) fn powershell(word: &str) -> String {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_./:=+\\".contains(&b);
     // `-a.b` would be split at the dot, and `-a:b` at the colon.
     let parameter = word.starts_with('-') && word.contains(['.', ':']);

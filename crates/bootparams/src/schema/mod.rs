@@ -75,7 +75,7 @@ impl Type {
 
     /// What is wanted, for a sentence.
     #[must_use]
-    pub fn wanted(self) -> &'static str {
+    pub(crate) fn wanted(self) -> &'static str {
         match self {
             Self::Bool => "a boolean",
             Self::Int => "an integer",
@@ -246,14 +246,14 @@ pub fn keys() -> Vec<Key> {
 
 /// All keys as a tree, to look paths up.
 #[derive(Debug, Default)]
-pub struct Schema {
+pub(crate) struct Schema {
     key: Option<Key>,
     children: BTreeMap<String, Schema>,
 }
 
 /// What a path is.
 #[derive(Clone, Debug)]
-pub enum SchemaMatch<'a> {
+pub(crate) enum SchemaMatch<'a> {
     /// A key of the schema.
     Key(&'a Key),
     /// A key that this version does not have, or below one.
@@ -272,7 +272,7 @@ pub enum SchemaMatch<'a> {
 impl Schema {
     /// The tree of all keys. The top level, `cc.` on the command line, is its root.
     #[must_use]
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut root = Self::default();
         for key in keys() {
             let mut at = &mut root;
@@ -303,7 +303,7 @@ impl Schema {
 
     /// Looks a path up: `rancher.…`, or `cc.…` for the top level.
     #[must_use]
-    pub fn find(&self, path: &str, os: Os) -> SchemaMatch<'_> {
+    pub(crate) fn find(&self, path: &str, os: Os) -> SchemaMatch<'_> {
         let top = path.strip_prefix("cc.");
         match self.find_segments(top.unwrap_or(path).split('.'), os) {
             SchemaMatch::Unknown { known, siblings } if top.is_some() => {
@@ -314,7 +314,11 @@ impl Schema {
     }
 
     /// Looks a path up whose names may have dots, as in a file; the top level has no prefix.
-    pub fn find_segments<'s>(&self, path: impl IntoIterator<Item = &'s str>, os: Os) -> SchemaMatch<'_> {
+    pub(crate) fn find_segments<'s>(
+        &self,
+        path: impl IntoIterator<Item = &'s str>,
+        os: Os,
+    ) -> SchemaMatch<'_> {
         let mut at = self;
         for (depth, segment) in path.into_iter().enumerate() {
             if let Some(key) = at.key.as_ref().filter(|k| k.row.ty != Type::Map) {

@@ -51,7 +51,7 @@ impl GoTime {
 impl GoTime {
     /// Go's RFC 3339 with as many digits of a second as are needed. It has none for a year of more than four digits.
     #[must_use]
-    pub fn rfc3339(&self) -> Option<String> {
+    pub(crate) fn rfc3339(&self) -> Option<String> {
         let (year, ..) = date(self.seconds.div_euclid(86_400));
         if !(0..=9999).contains(&year) {
             return None;

@@ -94,7 +94,7 @@ fn hole(length: usize) -> Vec<u8> {
 /// The script with comments behind it up to the length of the placeholder; nothing when it is longer. This is what the
 /// programs carry.
 #[must_use]
-pub fn padded(script: &[u8], length: usize) -> Option<Vec<u8>> {
+pub(crate) fn padded(script: &[u8], length: usize) -> Option<Vec<u8>> {
     let mut bytes = script.to_vec();
     if !bytes.ends_with(b"\n") {
         bytes.push(b'\n');

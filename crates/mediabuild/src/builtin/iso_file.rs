@@ -21,7 +21,7 @@ use failure::{Explain as _, Kind};
 const LARGE: u64 = 1 << 20;
 
 /// An image, and the file that each of its files is made of.
-pub struct IsoParts<'a> {
+pub(crate) struct IsoParts<'a> {
     /// Where everything lies.
     pub layout: &'a ImageLayout,
     /// Paths in the image and files that hold the content.
@@ -33,7 +33,7 @@ impl IsoParts<'_> {
     ///
     /// # Errors
     /// [`Kind::Storage`] when a part cannot be read or the image not be written.
-    pub fn write(&self, work: &Utf8Path, to: &Utf8Path) -> Result<Sums> {
+    pub(crate) fn write(&self, work: &Utf8Path, to: &Utf8Path) -> Result<Sums> {
         self.try_write(work, to).explain(Kind::Storage, || format!("cannot write {to}"))
     }
 

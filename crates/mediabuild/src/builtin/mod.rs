@@ -11,7 +11,7 @@ mod git;
 mod initrd;
 pub mod ipxe;
 pub mod iso;
-pub mod iso_file;
+mod iso_file;
 mod kernel;
 pub mod sign;
 mod template;

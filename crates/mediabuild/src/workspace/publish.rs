@@ -61,7 +61,7 @@ pub enum Published {
 impl Publish<'_> {
     /// Where the outputs land.
     #[must_use]
-    pub fn dir(&self) -> Utf8PathBuf {
+    pub(crate) fn dir(&self) -> Utf8PathBuf {
         self.ctx.dist.join(self.profile)
     }
 

@@ -18,7 +18,7 @@ use buildplan::{Arg, Artifact, Planner, Stage};
 
 /// The ISO of a profile at a version.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct BootIso {
+pub(crate) struct BootIso {
     /// Profile whose ISO this is.
     pub profile: Profile,
     /// Kernel parameters, spelled for each loader.
@@ -151,7 +151,7 @@ fn loaders(
 
 /// Where the profile's system looks for a cloud-config in its initrd; none for a system that knows none.
 #[must_use]
-pub fn config_initrd(profile: &Profile) -> Option<ConfigInitrd> {
+pub(crate) fn config_initrd(profile: &Profile) -> Option<ConfigInitrd> {
     // Until 0.8 the system wipes or loses the first at boot, and reads the second (cmd/cloudinit of v0.4.4).
     let path = match profile.os {
         Os::Linux => return None,

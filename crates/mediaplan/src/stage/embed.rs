@@ -8,7 +8,7 @@ use buildplan::{Arg, Artifact, Planner, Stage};
 
 /// An archive that loaders put in front of the initrd, which stays as it was released: the cloud-config, and zeros.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct ConfigInitrd {
+pub(crate) struct ConfigInitrd {
     /// Where the system looks for it, from its root.
     pub path: &'static str,
     /// The cloud-config, from the repository's root.
@@ -39,7 +39,7 @@ impl ConfigInitrd {
 
 /// The cloud-config as a file of its own, for web servers.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct CloudConfig(pub String);
+pub(crate) struct CloudConfig(pub String);
 
 impl Stage for CloudConfig {
     type Out = Artifact;
@@ -56,7 +56,7 @@ impl Stage for CloudConfig {
 
 /// The loaders' files of an ISO, and `/media.json`, which says where in them the embed areas are.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct EmbedAreas {
+pub(crate) struct EmbedAreas {
     /// Who reads the parameters.
     pub os: Os,
     /// Path in the ISO, file, who reads it, the parameters as written in it.

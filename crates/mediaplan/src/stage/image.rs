@@ -24,13 +24,13 @@ const GRUB_MODULES: &[&str] = &[
 
 /// A FAT image with the files UEFI firmware looks for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct EfiImage {
+pub(crate) struct EfiImage {
     files: Vec<(&'static str, Arg)>,
 }
 
 impl EfiImage {
     /// An image of these files, by path.
-    pub fn new(files: impl IntoIterator<Item = (&'static str, Arg)>) -> Self {
+    pub(crate) fn new(files: impl IntoIterator<Item = (&'static str, Arg)>) -> Self {
         Self { files: files.into_iter().collect() }
     }
 }
@@ -51,7 +51,7 @@ impl Stage for EfiImage {
 
 /// GRUB as one EFI program that looks for the file `marker` and runs the `grub.cfg` beside it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Grub {
+pub(crate) struct Grub {
     /// A tree with `grub-mkimage`.
     pub tree: Artifact,
     /// A tree with GRUB's modules.
@@ -114,7 +114,7 @@ fn to_grub(marker: &str) -> String {
 
 /// An ISO that starts from CD and stick, under BIOS (isolinux) and, with an EFI image, under UEFI.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct HybridIso {
+pub(crate) struct HybridIso {
     /// The file's name.
     pub name: String,
     /// The volume id: up to 32 characters.
@@ -166,7 +166,7 @@ fn is_text(path: &str) -> bool {
 
 /// iPXE as an ISO of its own.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct IpxeIso {
+pub(crate) struct IpxeIso {
     /// iPXE as isolinux starts it.
     pub lkrn: Arg,
     /// The script given to it as initrd; `None` when it is embedded.

@@ -16,7 +16,7 @@ use crate::config::IpxePin;
 use buildplan::{Arg, Artifact, CmdSpec, Material, NodeId, Planner, Resource, Stage};
 
 /// What an engine made: names in `dist/` and artifacts.
-pub type IpxeFiles = Vec<(&'static str, Artifact)>;
+pub(crate) type IpxeFiles = Vec<(&'static str, Artifact)>;
 
 /// What UEFI starts of it, signed where there is a certificate.
 fn signed(p: &mut Planner, files: IpxeFiles, certificate: Option<&String>) -> Result<IpxeFiles> {
@@ -51,7 +51,7 @@ const PACKED: &[&str] = &["bin/ipxe.lkrn", "bin/undionly.kpxe"];
 /// What packs them, in the source folder.
 const ZBIN: &str = "util/zbin32";
 /// Bytes that programs have for a script.
-pub const PLACEHOLDER: usize = 8192;
+pub(crate) const PLACEHOLDER: usize = 8192;
 /// Object files of all targets, about: what a progress bar counts to.
 const OBJECTS: u64 = 1950;
 
@@ -115,7 +115,7 @@ impl Stage for IpxeTree {
 
 /// What iPXE is compiled around.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum ScriptSlot {
+pub(crate) enum ScriptSlot {
     /// Nothing yet: the objects that all scripts share.
     Placeholder,
     /// A script that is written over the placeholder, in well under a second.
@@ -126,7 +126,7 @@ pub enum ScriptSlot {
 
 /// iPXE compiled from source around a script.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct IpxeFromSource {
+pub(crate) struct IpxeFromSource {
     /// Which commit, from where.
     pub pin: IpxePin,
     /// Patches, in order, from the repository's root.
@@ -277,7 +277,7 @@ impl IpxeFromSource {
 
 /// The distribution's binaries with the script beside them, which they look for as `autoexec.ipxe`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Prebuilt {
+pub(crate) struct Prebuilt {
     /// The script that they run.
     pub script: Script,
     /// iPXE's binaries out of the distribution's package.
@@ -293,7 +293,12 @@ impl Prebuilt {
     ///
     /// # Errors
     /// When media.lock lacks the package.
-    pub fn new(script: Script, pins: &Pins<'_>, certificate: Option<String>, tools: Tools) -> Result<Self> {
+    pub(crate) fn new(
+        script: Script,
+        pins: &Pins<'_>,
+        certificate: Option<String>,
+        tools: Tools,
+    ) -> Result<Self> {
         let files = PackageFiles::new(pins, "ipxe", BINARIES)?;
         Ok(Self { script, files, certificate, tools })
     }

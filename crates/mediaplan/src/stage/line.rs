@@ -68,7 +68,7 @@ impl Line {
     ///
     /// # Errors
     /// [`Kind::Params`] when the loader cannot carry it.
-    pub fn spelled(&self, target: Target) -> Result<String> {
+    pub(crate) fn spelled(&self, target: Target) -> Result<String> {
         target.write(&self.text, self.os).map_err(|obstacle| {
             let what = &self.shown()[obstacle.span];
             let message = format!("{} cannot carry `{what}`: {}", target.name(), obstacle.reason);
@@ -78,7 +78,7 @@ impl Line {
 
     /// `text`, which has the line in it, as a value for a template: hidden where a password is in it.
     #[must_use]
-    pub fn value(&self, text: String) -> ScriptValue {
+    pub(crate) fn value(&self, text: String) -> ScriptValue {
         if self.secret.is_some() { ScriptValue::Secret(text) } else { ScriptValue::Text(text) }
     }
 }

@@ -1,6 +1,6 @@
 //! Stages: checked parameters to nodes. Pure.
 
-pub mod boot_iso;
+mod boot_iso;
 pub mod crates;
 pub mod docker;
 pub mod embed;

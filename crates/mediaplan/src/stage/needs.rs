@@ -102,7 +102,7 @@ pub fn installation(keyring: &str) -> Vec<Need> {
 
 /// What booting needs.
 #[must_use]
-pub fn boot() -> Vec<Need> {
+pub(crate) fn boot() -> Vec<Need> {
     needs(&[BOOT])
 }
 

@@ -16,7 +16,7 @@ const LIMIT: u64 = 4 << 30;
 
 /// What a machine starts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct OsFiles {
+pub(crate) struct OsFiles {
     /// Kernel image that the loaders start.
     pub kernel: Artifact,
     /// Initial RAM disk, without the cloud-config.
@@ -238,7 +238,7 @@ impl Supply<'_> {
 ///
 /// # Errors
 /// [`Kind::Config`] when the lock lacks a file or a package.
-pub fn plan(p: &mut Planner, media: &Media, supply: &Supply<'_>) -> Result<OsFiles> {
+pub(crate) fn plan(p: &mut Planner, media: &Media, supply: &Supply<'_>) -> Result<OsFiles> {
     match media {
         Media::Distribution { kernel: flavour } => {
             let packages = supply.pins.tree("kernel", [kernel_package(*flavour)])?;

@@ -100,7 +100,7 @@ impl<'a> Pins<'a> {
     ///
     /// # Errors
     /// [`Kind::Config`] when media.lock has none.
-    pub fn package(&self, name: &str) -> Result<&'a LockedPackage> {
+    pub(crate) fn package(&self, name: &str) -> Result<&'a LockedPackage> {
         self.named(name).map(|(_, package)| package)
     }
 
@@ -108,7 +108,7 @@ impl<'a> Pins<'a> {
     ///
     /// # Errors
     /// [`Kind::Config`] when media.lock has none.
-    pub fn named(&self, wanted: &str) -> Result<(&'a str, &'a LockedPackage)> {
+    pub(crate) fn named(&self, wanted: &str) -> Result<(&'a str, &'a LockedPackage)> {
         let of = |name: &str| match name.contains('*') {
             true => self.packages.iter().find(|(known, _)| number_in(name, known).is_some()),
             false => self.packages.get_key_value(name),
@@ -121,7 +121,7 @@ impl<'a> Pins<'a> {
     ///
     /// # Errors
     /// [`Kind::Config`] when media.lock lacks one.
-    pub fn tree<'n>(
+    pub(crate) fn tree<'n>(
         &self,
         name: &'static str,
         packages: impl IntoIterator<Item = &'n str>,
@@ -141,7 +141,7 @@ impl<'a> Pins<'a> {
     ///
     /// # Errors
     /// [`Kind::Config`] when media.lock lacks one.
-    pub fn files<'n>(
+    pub(crate) fn files<'n>(
         &self,
         name: &'static str,
         packages: impl IntoIterator<Item = &'n str>,
@@ -236,7 +236,7 @@ impl Stage for Deb {
 ///
 /// A program of it runs on any x86-64 Linux: [`buildplan::CmdSpec::in_tree`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct PackageTree {
+pub(crate) struct PackageTree {
     name: &'static str,
     debs: Vec<Deb>,
 }
@@ -258,13 +258,13 @@ impl Stage for PackageTree {
 
 /// `path` of an unpacked tree.
 #[must_use]
-pub fn in_tree(tree: &Artifact, path: &str) -> Arg {
+pub(crate) fn in_tree(tree: &Artifact, path: &str) -> Arg {
     Arg::join([Arg::from(tree), format!("/{path}").into()])
 }
 
 /// What images start with under BIOS: loaders of the distribution.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Tools {
+pub(crate) struct Tools {
     /// `isolinux.bin`.
     pub isolinux: Artifact,
     /// `ldlinux.c32`, which isolinux loads.
@@ -278,7 +278,7 @@ impl Tools {
     ///
     /// # Errors
     /// [`Kind::Config`] when media.lock lacks a package.
-    pub fn plan(p: &mut Planner, pins: &Pins<'_>) -> Result<Self> {
+    pub(crate) fn plan(p: &mut Planner, pins: &Pins<'_>) -> Result<Self> {
         let isolinux = PackageFiles::new(
             pins,
             "isolinux",
@@ -297,7 +297,7 @@ impl Tools {
 
 /// What UEFI starts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Uefi {
+pub(crate) enum Uefi {
     /// A GRUB that is made for the image.
     Own {
         /// A tree with `usr/bin/grub-mkimage`.
@@ -319,7 +319,7 @@ impl Uefi {
     ///
     /// # Errors
     /// [`Kind::Config`] when media.lock lacks a package.
-    pub fn plan(p: &mut Planner, pins: &Pins<'_>, profile: &Profile) -> Result<Self> {
+    pub(crate) fn plan(p: &mut Planner, pins: &Pins<'_>, profile: &Profile) -> Result<Self> {
         let mut one = |package, path, name| -> Result<Artifact> {
             let mut files = p.ensure(&PackageFiles::new(pins, package, &[(path, name)])?)?;
             let program = files.pop().expect("one file is asked for");

@@ -7,7 +7,7 @@ use buildplan::{Arg, Artifact, Material, Planner, Product, Stage, TextSpec};
 /// A template with its variables. A variable without a value, or a value without a variable, is refused
 /// when it is filled in, with the line.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Script {
+pub(crate) struct Script {
     /// The template, from the repository's root.
     pub template: String,
     /// The file that comes out.
@@ -20,7 +20,7 @@ pub struct Script {
 
 /// The value of a variable.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum ScriptValue {
+pub(crate) enum ScriptValue {
     /// For all to see.
     Text(String),
     /// Not to be shown in plans.

@@ -11,7 +11,7 @@ const UPDATE: &str = "sign-key-update";
 
 /// An EFI program with a signature by the key of a certificate.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Signed {
+pub(crate) struct Signed {
     /// What is signed; signatures that it has already stay.
     pub program: Artifact,
     /// The certificate, PEM, from the repository's root.

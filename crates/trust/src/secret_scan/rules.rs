@@ -41,7 +41,7 @@ pub enum FindKind {
 impl FindKind {
     /// Whether `publish-secrets` lets it pass.
     #[must_use]
-    pub fn is_secret(self) -> bool {
+    pub(crate) fn is_secret(self) -> bool {
         !matches!(self, Self::DefaultPassword | Self::HomePath | Self::HostName)
     }
 }
@@ -134,7 +134,7 @@ pub(super) struct Seen {
 impl Rules {
     /// `paths` and `host` are this machine's own: found also in programs.
     #[must_use]
-    pub fn new(paths: Vec<String>, host: Option<String>) -> Self {
+    pub(crate) fn new(paths: Vec<String>, host: Option<String>) -> Self {
         let mut words: Vec<(Vec<u8>, WordUse)> = Vec::new();
         for (word, check) in tokens::WORDS.iter().chain(passwords::WORDS).chain(machine::WORDS) {
             words.push((word.to_vec(), WordUse::Check(*check)));

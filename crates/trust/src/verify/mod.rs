@@ -109,7 +109,7 @@ impl Checks {
     }
 
     /// Adds a check that could not be made.
-    pub fn skip(&mut self, name: &'static str, reason: impl Into<String>) {
+    pub(crate) fn skip(&mut self, name: &'static str, reason: impl Into<String>) {
         self.0.push(Check { name, verdict: Verdict::Skip, reason: reason.into() });
     }
 

@@ -10,7 +10,7 @@ const SIGNATURE_LIMIT: u64 = 1 << 20;
 
 /// The file that a signature of a netboot tree is of, by the signature's path.
 #[must_use]
-pub fn signed_file(path: &str) -> Option<&str> {
+pub(crate) fn signed_file(path: &str) -> Option<&str> {
     path.strip_suffix(".sig").filter(|file| file.starts_with("netboot/"))
 }
 

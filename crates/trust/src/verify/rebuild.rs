@@ -44,7 +44,7 @@ pub fn compare(dir: &Utf8Path, new: &Utf8Path, manifest: &Manifest, checks: &mut
 ///
 /// # Errors
 /// When one cannot be read.
-pub fn first_difference(a: &Utf8Path, b: &Utf8Path) -> Result<Option<u64>> {
+pub(crate) fn first_difference(a: &Utf8Path, b: &Utf8Path) -> Result<Option<u64>> {
     let (mut a, mut b) = (fs_err::File::open(a)?, fs_err::File::open(b)?);
     let (mut left, mut right) = (Vec::new(), Vec::new());
     let mut at = 0;
@@ -66,7 +66,7 @@ pub fn first_difference(a: &Utf8Path, b: &Utf8Path) -> Result<Option<u64>> {
 
 /// Which entry of an ISO a byte belongs to, in words to be appended.
 #[must_use]
-pub fn entry(path: &Utf8Path, at: u64) -> String {
+pub(crate) fn entry(path: &Utf8Path, at: u64) -> String {
     let entries = Iso::open(path).and_then(|iso| iso.walk()).unwrap_or_default();
     let holds = |e: &&bootiso::Entry| e.extents.iter().any(|x| (x.offset..x.offset + x.length).contains(&at));
     match entries.iter().filter(|e| e.kind == EntryKind::File).find(holds) {

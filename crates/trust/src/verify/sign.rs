@@ -78,7 +78,7 @@ fn is_secret_key(text: &str) -> bool {
 ///
 /// # Errors
 /// Why it does not hold.
-pub fn check(dir: &Utf8Path, key: &Utf8Path) -> Result<String> {
+pub(crate) fn check(dir: &Utf8Path, key: &Utf8Path) -> Result<String> {
     let text = |path: &Utf8Path| -> Result<String> {
         let bytes = read_limited(path, KEY_LIMIT)?;
         String::from_utf8(bytes).ok().with_context(|| format!("{path} is not text"))

@@ -17,19 +17,19 @@ pub const SHA512: &str = "SHA512SUMS";
 
 /// Whether a file tells about the others, and is not listed by the manifest.
 #[must_use]
-pub fn is_about(path: &str) -> bool {
+pub(crate) fn is_about(path: &str) -> bool {
     is_list(path) || [MANIFEST, SBOM, PROVENANCE].contains(&path)
 }
 
 /// Whether a file is one that a list of checksums cannot list.
 #[must_use]
-pub fn is_list(path: &str) -> bool {
+pub(crate) fn is_list(path: &str) -> bool {
     [SHA256, SHA512, sign::SIGNATURE].contains(&path)
 }
 
 /// Whether a path from a list stays in its folder: the list comes with the media.
 #[must_use]
-pub fn is_plain(path: &str) -> bool {
+pub(crate) fn is_plain(path: &str) -> bool {
     !path.is_empty()
         && path.split('/').all(|p| !matches!(p, "" | "." | ".."))
         && !path.contains(['\\', '\0', '\n', ':'])
@@ -39,7 +39,7 @@ pub fn is_plain(path: &str) -> bool {
 ///
 /// # Errors
 /// What is wrong, with the line.
-pub fn parse(text: &str, digits: usize) -> Result<BTreeMap<String, String>, String> {
+pub(crate) fn parse(text: &str, digits: usize) -> Result<BTreeMap<String, String>, String> {
     let mut found = BTreeMap::new();
     for (number, line) in text.trim_start_matches(MARK).lines().enumerate() {
         if line.trim().is_empty() || line.starts_with('#') {

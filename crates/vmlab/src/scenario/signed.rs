@@ -34,7 +34,7 @@ pub struct SignedMedia {
 impl SignedMedia {
     /// The media that speak `scheme`.
     #[must_use]
-    pub fn media(&self, scheme: Scheme) -> &BuiltMedia {
+    pub(crate) fn media(&self, scheme: Scheme) -> &BuiltMedia {
         match scheme {
             Scheme::Http => &self.http,
             Scheme::Https => &self.https,

@@ -117,7 +117,7 @@ const PASSED: [&str; 17] = [
 impl Real {
     /// This computer, with what VirtualBox needs of the environment.
     #[must_use]
-    pub fn new(ctx: &Ctx) -> Self {
+    pub(crate) fn new(ctx: &Ctx) -> Self {
         let env = PASSED.iter().filter_map(|name| Some(((*name).to_owned(), ctx.env.get(name)?.to_owned())));
         Self {
             runner: ctx.runner.clone(),
@@ -166,12 +166,12 @@ impl Real {
     }
 
     /// Shows an error that cannot be returned any more.
-    pub fn complain(&self, error: &anyhow::Error) {
+    pub(crate) fn complain(&self, error: &anyhow::Error) {
         self.report.error(error);
     }
 
     /// Lets commands run although the person asked to stop: they power off and clean up.
-    pub fn ignore_interrupt(&mut self) {
+    pub(crate) fn ignore_interrupt(&mut self) {
         self.runner.interrupt = Interrupt::default();
     }
 }

@@ -61,7 +61,13 @@ impl VirtualBox<Real> {
 ///
 /// # Errors
 /// When the machine is refused, or VBoxManage fails.
-pub fn dry_run(ctx: &Ctx, base: &Utf8Path, name: &str, machine: Machine, window: bool) -> Result<Todo> {
+pub(crate) fn dry_run(
+    ctx: &Ctx,
+    base: &Utf8Path,
+    name: &str,
+    machine: Machine,
+    window: bool,
+) -> Result<Todo> {
     let missing = |e: &anyhow::Error| failure::kind_of(e) == Some(Kind::MissingTool);
     let (place, mut todo) = match VirtualBox::open(ctx, base, name) {
         Ok(mut vm) => {
@@ -85,7 +91,7 @@ pub fn dry_run(ctx: &Ctx, base: &Utf8Path, name: &str, machine: Machine, window:
 ///
 /// # Errors
 /// When VirtualBox is not installed, or VBoxManage fails.
-pub fn dry_removal(ctx: &Ctx, base: &Utf8Path, name: &str) -> Result<Todo> {
+pub(crate) fn dry_removal(ctx: &Ctx, base: &Utf8Path, name: &str) -> Result<Todo> {
     let mut vm = VirtualBox::open(ctx, base, name)?;
     let state = vm.state(&mut Vec::new())?;
     Ok(Todo { steps: planner::remove(&vm.place, &state), ..Todo::default() })
@@ -96,7 +102,7 @@ pub fn dry_removal(ctx: &Ctx, base: &Utf8Path, name: &str) -> Result<Todo> {
 ///
 /// # Errors
 /// When VirtualBox is not installed, or VBoxManage fails.
-pub fn known(ctx: &Ctx, names: &[String]) -> Result<Vec<(String, bool)>> {
+pub(crate) fn known(ctx: &Ctx, names: &[String]) -> Result<Vec<(String, bool)>> {
     let mut vm = VirtualBox::open(ctx, &ctx.work, "")?;
     let [all, running] = ["vms", "runningvms"].map(|list| {
         let cmd = vm.place.manage("ask VirtualBox which machines it has").args(["list", list]);
@@ -193,7 +199,7 @@ impl<H: ManageHost> VirtualBox<H> {
     ///
     /// # Errors
     /// When VBoxManage fails.
-    pub fn is_known(&mut self) -> Result<bool> {
+    pub(crate) fn is_known(&mut self) -> Result<bool> {
         Ok(self.state(&mut Vec::new())?.registered(&self.place.uuid).is_some())
     }
 
@@ -276,7 +282,7 @@ impl<H: ManageHost> VirtualBox<H> {
     ///
     /// # Errors
     /// When the machine is not running.
-    pub fn press_power(&mut self) -> Result<()> {
+    pub(crate) fn press_power(&mut self) -> Result<()> {
         self.step(&planner::press_power(&self.place)).map(drop)
     }
 

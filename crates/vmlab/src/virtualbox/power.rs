@@ -29,7 +29,13 @@ impl Running {
     ///
     /// # Errors
     /// When VirtualBox does not start it, or another run has the machine.
-    pub fn on(ctx: &Ctx, machine: &Machine, base: &Utf8Path, dir: &Utf8Path, window: bool) -> Result<Self> {
+    pub(crate) fn on(
+        ctx: &Ctx,
+        machine: &Machine,
+        base: &Utf8Path,
+        dir: &Utf8Path,
+        window: bool,
+    ) -> Result<Self> {
         let mut vm = VirtualBox::open(ctx, base, &machine.name)?;
         vm.host.hold(&vm.place)?;
         vm.host.write_down(dir.join("command.txt"));

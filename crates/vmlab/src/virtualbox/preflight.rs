@@ -17,7 +17,7 @@ const NETWORKS_CONF: &str = "/etc/vbox/networks.conf";
 ///
 /// # Errors
 /// [`Kind::MissingTool`] with how to install it.
-pub fn find(ctx: &Ctx, system: System) -> Result<Utf8PathBuf> {
+pub(crate) fn find(ctx: &Ctx, system: System) -> Result<Utf8PathBuf> {
     let on_path = ctx.find_program("VBoxManage").or_else(|| ctx.find_program("vboxmanage"));
     let found = on_path.or_else(|| {
         let places = usual_places(system, &ctx.env);
@@ -36,7 +36,7 @@ pub fn find(ctx: &Ctx, system: System) -> Result<Utf8PathBuf> {
 /// Windows puts VBoxManage on no search path. Its installer sets `VBOX_MSI_INSTALL_PATH` (before 4.3.12
 /// `VBOX_INSTALL_PATH`), which may hold several folders.
 #[must_use]
-pub fn usual_places(system: System, env: &Env) -> Vec<String> {
+pub(crate) fn usual_places(system: System, env: &Env) -> Vec<String> {
     match system {
         System::Linux => {
             vec!["/usr/lib/virtualbox/VBoxManage".to_owned(), "/opt/VirtualBox/VBoxManage".to_owned()]
@@ -59,7 +59,7 @@ pub fn usual_places(system: System, env: &Env) -> Vec<String> {
 ///
 /// # Errors
 /// When the file that says so is there and cannot be read.
-pub fn allowed_networks(system: System) -> Result<Networks> {
+pub(crate) fn allowed_networks(system: System) -> Result<Networks> {
     let file = Utf8Path::new(NETWORKS_CONF);
     if system == System::Windows {
         return Ok(Networks::Any);
@@ -76,7 +76,7 @@ pub fn allowed_networks(system: System) -> Result<Networks> {
 /// A missing driver is told and not refused: if this VirtualBox runs guests without it, all is well, and if not,
 /// the start fails within a second.
 #[must_use]
-pub fn missing(
+pub(crate) fn missing(
     system: System,
     machine: &Machine,
     state: &HostState,

@@ -57,11 +57,12 @@ pub(super) fn said<'a>(line: &'a str, key: &str) -> Option<&'a str> {
 }
 
 /// GRUB asked shim whether the kernel is signed.
-pub const BY_GRUB: &str = "GRUB refuses the kernel, whose signature does not hold";
+pub(crate) const BY_GRUB: &str = "GRUB refuses the kernel, whose signature does not hold";
 /// Shim checked GRUB.
-pub const BY_SHIM: &str = "shim refuses GRUB, whose signature does not hold";
+pub(crate) const BY_SHIM: &str = "shim refuses GRUB, whose signature does not hold";
 /// The firmware checked what it was to start.
-pub const BY_FIRMWARE: &str = "the firmware refuses the loader: it is unsigned, by another key, or revoked";
+pub(crate) const BY_FIRMWARE: &str =
+    "the firmware refuses the loader: it is unsigned, by another key, or revoked";
 
 /// Who says in a line that Secure Boot forbids what comes next.
 #[must_use]

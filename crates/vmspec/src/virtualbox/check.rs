@@ -38,7 +38,7 @@ impl Networks {
 
     /// Whether the whole of a network is allowed; a mask wider than the range is refused too.
     #[must_use]
-    pub fn allows(&self, net: &HostOnly) -> bool {
+    pub(crate) fn allows(&self, net: &HostOnly) -> bool {
         let usual = [(Ipv4Addr::new(192, 168, 56, 0), 21)];
         let ranges = match self {
             Self::Usual => &usual[..],
@@ -55,7 +55,7 @@ impl Networks {
     ///
     /// # Errors
     /// [`Kind::Config`] with the line that would allow it.
-    pub fn check(&self, net: &HostOnly) -> Result<(), Failure> {
+    pub(crate) fn check(&self, net: &HostOnly) -> Result<(), Failure> {
         if self.allows(net) {
             return Ok(());
         }

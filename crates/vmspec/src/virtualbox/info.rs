@@ -14,7 +14,7 @@ pub struct Info {
 
 /// Something that hangs on a storage controller.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Attached {
+pub(crate) struct Attached {
     /// The controller's name.
     pub controller: String,
     /// Port of the storage controller, counted from 0.
@@ -57,13 +57,13 @@ impl Info {
 
     /// The value of `key` as printed between its quotes.
     #[must_use]
-    pub fn printed(&self, key: &str) -> Option<&str> {
+    pub(crate) fn printed(&self, key: &str) -> Option<&str> {
         self.pairs.iter().find(|(k, _)| k == key).map(|(_, v)| unquoted(v))
     }
 
     /// Whether `key` has this value, printed with escapes or without.
     #[must_use]
-    pub fn is(&self, key: &str, value: &str) -> bool {
+    pub(crate) fn is(&self, key: &str, value: &str) -> bool {
         self.printed(key).is_some_and(|v| v == value || unescaped(v) == value)
     }
 
@@ -78,7 +78,7 @@ impl Info {
 
     /// The controllers: name and type, such as `PIIX4`.
     #[must_use]
-    pub fn controllers(&self) -> Vec<(String, String)> {
+    pub(crate) fn controllers(&self) -> Vec<(String, String)> {
         (0u32..)
             .map_while(|i| {
                 let name = self.get(&format!("storagecontrollername{i}"))?;
@@ -89,7 +89,7 @@ impl Info {
 
     /// What hangs on the controllers.
     #[must_use]
-    pub fn attached(&self) -> Vec<Attached> {
+    pub(crate) fn attached(&self) -> Vec<Attached> {
         let controllers = self.controllers();
         let mut found = Vec::new();
         for (key, value) in &self.pairs {
@@ -110,7 +110,7 @@ impl Info {
     ///
     /// `Forwarding(0)` does not say whose it is: a card's rules follow its own lines.
     #[must_use]
-    pub fn forwards(&self, nic: usize) -> Vec<String> {
+    pub(crate) fn forwards(&self, nic: usize) -> Vec<String> {
         let mut current = 0;
         let mut found = Vec::new();
         for (key, value) in &self.pairs {
@@ -126,7 +126,7 @@ impl Info {
 
 /// The promiscuous policy of each network card that is on, from `showvminfo` for people.
 #[must_use]
-pub fn promiscuous(text: &str) -> BTreeMap<usize, String> {
+pub(crate) fn promiscuous(text: &str) -> BTreeMap<usize, String> {
     let policy = |line: &str| {
         let (number, rest) = line.strip_prefix("NIC ")?.split_once(':')?;
         let policy = rest.split_once("Promisc Policy: ")?.1.split(',').next()?;

@@ -68,7 +68,7 @@ impl System {
 
     /// Whether `path` is absolute; VirtualBox resolves others against the caller's folder.
     #[must_use]
-    pub fn is_absolute(self, path: &str) -> bool {
+    pub(crate) fn is_absolute(self, path: &str) -> bool {
         match self {
             Self::Windows => {
                 let bytes = path.as_bytes();
@@ -91,13 +91,13 @@ impl System {
 
     /// The last part of `path`.
     #[must_use]
-    pub fn file_name(self, path: &str) -> &str {
+    pub(crate) fn file_name(self, path: &str) -> &str {
         self.parent(path).map_or(path, |folder| &path[folder.len() + 1..])
     }
 
     /// Whether two paths name the same file, as far as text can tell.
     #[must_use]
-    pub fn same_path(self, a: &str, b: &str) -> bool {
+    pub(crate) fn same_path(self, a: &str, b: &str) -> bool {
         self.comparable(a) == self.comparable(b)
     }
 

@@ -9,13 +9,13 @@ use std::time::Duration;
 /// `VBOX_E_OBJECT_NOT_FOUND`: no such machine or medium.
 pub const OBJECT_NOT_FOUND: u32 = 0x80bb_0001;
 /// `VBOX_E_INVALID_VM_STATE`: starting or stopping, when neither can be interrupted.
-pub const INVALID_VM_STATE: u32 = 0x80bb_0002;
+pub(crate) const INVALID_VM_STATE: u32 = 0x80bb_0002;
 /// `VBOX_E_INVALID_OBJECT_STATE`: locked by a session, among others.
-pub const INVALID_OBJECT_STATE: u32 = 0x80bb_0007;
+pub(crate) const INVALID_OBJECT_STATE: u32 = 0x80bb_0007;
 /// `VBOX_E_OBJECT_IN_USE`: a medium that is attached to a machine.
-pub const OBJECT_IN_USE: u32 = 0x80bb_000c;
+pub(crate) const OBJECT_IN_USE: u32 = 0x80bb_000c;
 /// `VBOX_E_PLATFORM_ARCH_NOT_SUPPORTED`: an x86 machine on an ARM host.
-pub const ARCH_NOT_SUPPORTED: u32 = 0x80bb_0012;
+pub(crate) const ARCH_NOT_SUPPORTED: u32 = 0x80bb_0012;
 /// `E_ACCESSDENIED`.
 pub const ACCESS_DENIED: u32 = 0x8007_0005;
 
@@ -60,39 +60,39 @@ impl ManageError {
     /// Whether the server behind VBoxManage was just ending. It does so about five seconds after its last
     /// client; a command that lands in that moment fails and has done nothing.
     #[must_use]
-    pub fn is_server_race(&self) -> bool {
+    pub(crate) fn is_server_race(&self) -> bool {
         self.says("Failed to create the VirtualBox object")
     }
 
     /// Whether another session holds the machine. After a power-off it does so for a second or two more,
     /// though the machine's state already reads `poweroff`.
     #[must_use]
-    pub fn is_locked(&self) -> bool {
+    pub(crate) fn is_locked(&self) -> bool {
         self.code == Some(INVALID_OBJECT_STATE)
             || ["already locked", "while it is locked", "lock request pending"].iter().any(|w| self.says(w))
     }
 
     /// Whether the machine's process was just ending while it was asked about.
     #[must_use]
-    pub fn is_unready(&self) -> bool {
+    pub(crate) fn is_unready(&self) -> bool {
         self.says("The object is not ready")
     }
 
     /// Whether another machine has the medium attached.
     #[must_use]
-    pub fn is_in_use(&self) -> bool {
+    pub(crate) fn is_in_use(&self) -> bool {
         self.code == Some(OBJECT_IN_USE)
     }
 
     /// Whether the guest has not set a video mode yet.
     #[must_use]
-    pub fn is_no_picture(&self) -> bool {
+    pub(crate) fn is_no_picture(&self) -> bool {
         self.says("Unsupported resolution for screen shot: 0x0")
     }
 
     /// Whether the machine was off already. This error carries no code.
     #[must_use]
-    pub fn is_not_running(&self) -> bool {
+    pub(crate) fn is_not_running(&self) -> bool {
         self.says("is not currently running")
     }
 

@@ -19,7 +19,7 @@ impl Registered {
 
 /// Whether `text` is a UUID in its usual form.
 #[must_use]
-pub fn is_uuid(text: &str) -> bool {
+pub(crate) fn is_uuid(text: &str) -> bool {
     text.len() == 36
         && text.bytes().enumerate().all(|(i, b)| match i {
             8 | 13 | 18 | 23 => b == b'-',
@@ -54,13 +54,13 @@ pub fn machines(text: &str) -> Vec<Registered> {
 
 /// Some `Key:   value` lines.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ManageRecord(Vec<(String, String)>);
+pub(crate) struct ManageRecord(Vec<(String, String)>);
 
 impl ManageRecord {
     /// The value of the first key among `names` that is there and has a value. Case does not matter: older
     /// releases wrote `lowerIPAddress` where 7.2 writes `LowerIPAddress`.
     #[must_use]
-    pub fn get(&self, names: &[&str]) -> Option<&str> {
+    pub(crate) fn get(&self, names: &[&str]) -> Option<&str> {
         let value =
             |name: &str| self.0.iter().find(|(k, _)| k.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str());
         names.iter().find_map(|n| value(n)).filter(|v| !v.is_empty())
@@ -70,7 +70,7 @@ impl ManageRecord {
 /// Reads records; `first` is the key that starts one. Empty lines do not end one: `list hostonlynets` has one
 /// in the middle of each record. Indented lines belong to nothing.
 #[must_use]
-pub fn records(text: &str, first: &str) -> Vec<ManageRecord> {
+pub(crate) fn records(text: &str, first: &str) -> Vec<ManageRecord> {
     let mut found: Vec<ManageRecord> = Vec::new();
     for line in text.lines().filter(|l| !l.starts_with([' ', '\t'])) {
         let Some((key, value)) = line.split_once(':') else { continue };
@@ -87,7 +87,7 @@ pub fn records(text: &str, first: &str) -> Vec<ManageRecord> {
 /// The version in `--version`, such as `7.2.22` of `7.2.22r168931` or `7.0.20_Debianr163906`. Warnings about a
 /// missing driver may stand before it.
 #[must_use]
-pub fn version(text: &str) -> Option<[u32; 3]> {
+pub(crate) fn version(text: &str) -> Option<[u32; 3]> {
     text.lines().rev().find_map(|line| {
         let line = line.trim();
         let digits = line.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(line.len());
