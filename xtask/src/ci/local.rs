@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::{
     expr::{Contexts, runs},
-    workflow::{Job, MatrixText, Step, Workflow, combinations},
+    workflow::{Job, MatrixText, Step, Workflow},
 };
 use crate::dev::steps::{StepEnd, Steps};
 use buildexec::ctx::Ctx;
@@ -160,7 +160,12 @@ impl Local<'_> {
     fn runs_of(&mut self, job: &Job) -> Result<Vec<(String, Value)>> {
         let Some(strategy) = &job.strategy else { return Ok(vec![(String::new(), json!({}))]) };
         let all: Vec<Value> = match &strategy.matrix {
-            MatrixText::Axes(axes) => combinations(axes).into_iter().map(|c| json!(c)).collect(),
+            MatrixText::Axes(axes) => {
+                anyhow::ensure!(axes.len() == 1, "the matrix of `{}` has several axes: use one", job.name);
+                axes.iter()
+                    .flat_map(|(name, values)| values.iter().map(move |v| json!({ name: v })))
+                    .collect()
+            }
             MatrixText::Expression(text) => {
                 let expression = text.trim().strip_prefix("${{").and_then(|t| t.strip_suffix("}}"));
                 let expression = expression.context("a matrix is one expression, or lists")?;
@@ -238,26 +243,23 @@ impl Local<'_> {
     }
 
     fn variables(&self, workspace: &Utf8Path, temp: &Utf8Path) -> Vars {
-        let github = |name: &str| self.github[name].as_str().unwrap_or("").to_owned();
         let mut vars: Vars = [
-            ("CI", "true".to_owned()),
-            ("GITHUB_ACTIONS", "true".to_owned()),
-            ("GITHUB_WORKSPACE", workspace.to_string()),
-            ("GITHUB_OUTPUT", temp.join("output").into_string()),
-            ("GITHUB_ENV", temp.join("env").into_string()),
-            ("GITHUB_STEP_SUMMARY", temp.join("summary").into_string()),
-            ("GITHUB_SHA", github("sha")),
-            ("GITHUB_REF", github("ref")),
-            ("GITHUB_REF_NAME", github("ref_name")),
-            ("GITHUB_REPOSITORY", github("repository")),
-            ("GITHUB_EVENT_NAME", github("event_name")),
-            ("GITHUB_RUN_ID", github("run_id")),
-            ("RUNNER_TEMP", temp.to_string()),
-            ("RUNNER_OS", "Linux".to_owned()),
+            ("CI", "true"),
+            ("GITHUB_ACTIONS", "true"),
+            ("GITHUB_WORKSPACE", workspace.as_str()),
+            ("GITHUB_OUTPUT", temp.join("output").as_str()),
+            ("GITHUB_ENV", temp.join("env").as_str()),
+            ("GITHUB_STEP_SUMMARY", temp.join("summary").as_str()),
+            ("RUNNER_TEMP", temp.as_str()),
+            ("RUNNER_OS", "Linux"),
         ]
-        .into_iter()
-        .map(|(k, v)| (k.to_owned(), v))
-        .collect();
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into();
+        let github = self.github.as_object().into_iter().flatten().filter(|(name, _)| *name != "token");
+        let named = |(name, value): (&String, &Value)| {
+            (format!("GITHUB_{}", name.to_uppercase()), value.as_str().unwrap_or("").to_owned())
+        };
+        vars.extend(github.map(named));
         for name in PASSED {
             vars.extend(self.ctx.env.get(name).map(|v| ((*name).to_owned(), v.to_owned())));
         }

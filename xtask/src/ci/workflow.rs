@@ -64,7 +64,7 @@ pub struct Strategy {
     /// Whether one failure stops the others.
     #[serde(default)]
     pub fail_fast: bool,
-    /// `${{ fromJSON(…) }}`, or axes.
+    /// `${{ fromJSON(…) }}`, or a list.
     pub matrix: MatrixText,
 }
 
@@ -74,7 +74,7 @@ pub struct Strategy {
 pub enum MatrixText {
     /// An expression that gives GitHub's JSON.
     Expression(String),
-    /// One list a name.
+    /// One list, by its name.
     Axes(BTreeMap<String, Vec<String>>),
 }
 
@@ -133,21 +133,6 @@ impl Workflow {
     }
 }
 
-/// The runs that axes make, the last axis changing fastest.
-#[must_use]
-pub fn combinations(axes: &BTreeMap<String, Vec<String>>) -> Vec<BTreeMap<String, String>> {
-    let mut all = vec![BTreeMap::new()];
-    for (name, values) in axes {
-        let with = |one: &BTreeMap<String, String>, value: &String| {
-            let mut one = one.clone();
-            one.insert(name.clone(), value.clone());
-            one
-        };
-        all = all.iter().flat_map(|one| values.iter().map(move |v| with(one, v))).collect();
-    }
-    all
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -177,15 +162,5 @@ mod tests {
         let text = format!("{HEAD}  a:\n    name: a\n    continue-on-error: true\n");
         let error = format!("{:#}", Workflow::parse("w", &text).unwrap_err());
         assert!(error.contains("continue-on-error") && error.contains('8'), "{error}");
-    }
-
-    #[test]
-    fn axes_are_multiplied() {
-        let axes = BTreeMap::from([
-            ("a".to_owned(), vec!["1".to_owned(), "2".to_owned()]),
-            ("b".to_owned(), vec!["x".to_owned(), "y".to_owned()]),
-        ]);
-        let all: Vec<String> = combinations(&axes).iter().map(|c| c["a"].clone() + &c["b"]).collect();
-        assert_eq!(all, ["1x", "1y", "2x", "2y"]);
     }
 }
