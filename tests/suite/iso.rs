@@ -2,7 +2,7 @@
 
 use std::io::Read as _;
 
-use bootiso::{EntryKind, Iso, Scheme};
+use bootiso::{EntryKind, Iso, PartitionScheme};
 
 use super::fixtures::Lab;
 
@@ -74,7 +74,7 @@ fn an_image_of_xorriso_is_read_with_its_partitions() {
     assert_eq!(boot.iter().map(|b| b.platform.as_str()).collect::<Vec<_>>(), ["bios", "efi"]);
     let partitions = iso.partitions().unwrap();
     let esp = partitions.iter().find(|p| p.kind == "c12a7328-f81f-11d2-ba4b-00a0c93ec93b").unwrap();
-    assert_eq!((esp.scheme, esp.length), (Scheme::Gpt, 1_474_560));
+    assert_eq!((esp.scheme, esp.length), (PartitionScheme::Gpt, 1_474_560));
     assert_eq!(iso.bytes(esp.offset + 510, 2).unwrap(), [0x55, 0xAA]);
 }
 

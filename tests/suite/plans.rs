@@ -6,7 +6,7 @@ use mediaplan::config::{Engine, Media, Netboot, Profile, Trust};
 use mediaplan::stage::{
     docker,
     line::Line,
-    media::{self, Order, PlannedMedia},
+    media::{self, MediaOrder, PlannedMedia},
     needs, os,
     packages::{self, Pins},
 };
@@ -45,7 +45,7 @@ fn planned_with(loaded: &Loaded, profile: &Profile, engine: Engine, docker: dock
         .map(|r| (r.name.as_str(), loaded.lock.get(&profile.name, &r.name, version).unwrap()))
         .collect();
     let pins = Pins::new(&loaded.config.distribution, &loaded.lock);
-    media::plan(&Order {
+    media::plan(&MediaOrder {
         profile,
         engine,
         pin: &loaded.config.ipxe,

@@ -10,7 +10,7 @@ const BLOCK: u64 = 512;
 /// Where a partition is listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Scheme {
+pub enum PartitionScheme {
     /// The table in the first sector.
     Mbr,
     /// The GUID table, whose checksums are right.
@@ -21,7 +21,7 @@ pub enum Scheme {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Partition {
     /// Where it is listed.
-    pub scheme: Scheme,
+    pub scheme: PartitionScheme,
     /// Its number, from 1.
     pub number: usize,
     /// The type: two hexadecimal digits, or a GUID.
@@ -56,7 +56,7 @@ fn mbr(head: Field<'_>) -> Result<Vec<Partition>> {
             continue;
         }
         found.push(Partition {
-            scheme: Scheme::Mbr,
+            scheme: PartitionScheme::Mbr,
             number,
             kind: format!("{kind:02x}"),
             offset: u64::from(entry.le32(8)?) * BLOCK,
@@ -93,7 +93,14 @@ fn gpt(source: &dyn ReadAt, head: Field<'_>) -> Result<Vec<Partition>> {
         let (Some(offset), Some(length)) = (first.checked_mul(BLOCK), length) else { continue };
         if kind.iter().any(|b| *b != 0) {
             let kind = guid(kind);
-            found.push(Partition { scheme: Scheme::Gpt, number: i + 1, kind, offset, length, active: false });
+            found.push(Partition {
+                scheme: PartitionScheme::Gpt,
+                number: i + 1,
+                kind,
+                offset,
+                length,
+                active: false,
+            });
         }
     }
     Ok(found)

@@ -69,7 +69,7 @@ pub use dir::{Entry, EntryKind, Extent};
 pub use eltorito::BootEntry;
 pub use error::{Error, ErrorKind, Result};
 use error::{ErrorContext as _, cannot_open};
-pub use hybrid::{Partition, Scheme};
+pub use hybrid::{Partition, PartitionScheme};
 pub use reader::Reader;
 pub use source::ReadAt;
 pub use susp::Packing;

@@ -87,7 +87,7 @@ pub(crate) fn message(
 
 /// A signature that holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Signed {
+pub struct ValidSignature {
     /// Whose certificate signed.
     pub by: Certificate,
     /// Which of the roots vouches for it.
@@ -144,7 +144,12 @@ pub enum Refusal {
 ///
 /// # Errors
 /// Why iPXE refuses it.
-pub fn verify(data: &[u8], signature: &[u8], roots: &[Certificate], now: Seconds) -> Result<Signed, Refusal> {
+pub fn verify(
+    data: &[u8],
+    signature: &[u8],
+    roots: &[Certificate],
+    now: Seconds,
+) -> Result<ValidSignature, Refusal> {
     let message = ContentInfo::from_der(signature).map_err(|_| Refusal::Malformed)?;
     let inner = &message.content;
     let [info] = inner.signer_infos.as_slice() else { return Err(Refusal::Malformed) };
@@ -175,7 +180,7 @@ pub fn verify(data: &[u8], signature: &[u8], roots: &[Certificate], now: Seconds
     if !by.verifies(hash, data, info.signature.as_bytes()) {
         return Err(Refusal::Mismatch);
     }
-    Ok(Signed { by: by.clone(), root, until })
+    Ok(ValidSignature { by: by.clone(), root, until })
 }
 
 /// The root that vouches for `certificate`, and the first end of a validity on the way.

@@ -12,7 +12,7 @@ use x509_cert::spki::{
 };
 
 use crate::{
-    key::{Key, KeyError, RSA_ENCRYPTION, rsa_signature},
+    key::{KeyError, PrivateKey, RSA_ENCRYPTION, rsa_signature},
     make::{CertificateProfile, Chance, Lifetime, NewKey, certify, common_name, made},
 };
 
@@ -45,7 +45,7 @@ impl crate::Signer {
     /// Why they cannot sign programs.
     pub fn open_for_firmware(text: &str, password: Option<&str>) -> Result<Self, KeyError> {
         let signer = Self::open_any(text, password)?;
-        if matches!(signer.key, Key::Rsa(_)) { Ok(signer) } else { Err(KeyError::NotRsa) }
+        if matches!(signer.key, PrivateKey::Rsa(_)) { Ok(signer) } else { Err(KeyError::NotRsa) }
     }
 
     /// The bare signature over SHA-256 of `data`.

@@ -17,12 +17,12 @@ const ECDSA_WITH_SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.84
 
 /// Signs files for iPXE.
 pub struct Signer {
-    pub(crate) key: Key,
+    pub(crate) key: PrivateKey,
     /// The signer's own certificate, then those above it.
     chain: Vec<Certificate>,
 }
 
-pub(crate) enum Key {
+pub(crate) enum PrivateKey {
     /// ring's: the crate `rsa` has an open advisory (RUSTSEC-2023-0071).
     Rsa(Box<ring::rsa::KeyPair>),
     P256(Box<ecdsa::SigningKey>),
@@ -80,7 +80,7 @@ impl Signer {
 
     /// The same for a key of any use: an authority's too.
     pub(crate) fn open_any(text: &str, password: Option<&str>) -> Result<Self, KeyError> {
-        let key = Key::read(&private_key(text, password)?)?;
+        let key = PrivateKey::read(&private_key(text, password)?)?;
         let chain = certificates(text).filter(|c| !c.is_empty()).ok_or(KeyError::NoCertificate)?;
         let signer = Self { key, chain };
         let proof = signer.key.sign(b"proof");
@@ -117,7 +117,7 @@ impl Signer {
     }
 }
 
-impl Key {
+impl PrivateKey {
     fn read(pkcs8: &SecretDocument) -> Result<Self, KeyError> {
         if let Ok(key) = ecdsa::SigningKey::from_pkcs8_der(pkcs8.as_bytes()) {
             return Ok(Self::P256(Box::new(key)));

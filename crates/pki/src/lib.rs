@@ -13,7 +13,7 @@ mod pem;
 mod refusal;
 
 pub use cert::{Certificate, certificates};
-pub use cms::{Refusal, Signed, verify};
+pub use cms::{Refusal, ValidSignature, verify};
 pub use firmware::firmware_key;
 pub use key::{KeyError, Signer};
 pub use make::{Chance, Lifetime, NewKey, authority, signer};

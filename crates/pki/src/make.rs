@@ -34,7 +34,7 @@ use zeroize::Zeroizing;
 use crate::{
     Seconds,
     cert::{CODE_SIGNING, Certificate},
-    key::{Key, KeyError, Signer},
+    key::{KeyError, PrivateKey, Signer},
 };
 
 /// Random bytes, of which a key is made.
@@ -97,7 +97,7 @@ pub fn signer(
     if !root.is_authority() {
         return Err(format!("{} may not certify others: it is not a CA", root.subject()));
     }
-    let Key::P256(authority) = &authority.key else {
+    let PrivateKey::P256(authority) = &authority.key else {
         return Err(
             "only an EC P-256 authority can certify here: let your own CA issue the certificate".into()
         );
@@ -135,14 +135,11 @@ fn der_signature(key: &SigningKey, data: &[u8]) -> Vec<u8> {
     signature.as_bytes().to_vec()
 }
 
-/// Signs bytes.
-type Sign<'a> = &'a dyn Fn(&[u8]) -> Vec<u8>;
-
 /// A certificate for a `public` key, signed by the key of `by` with the function beside it.
 pub(crate) fn certify<S>(
     profile: CertificateProfile,
     public: SubjectPublicKeyInfoOwned,
-    (by, sign): (&S, Sign<'_>),
+    (by, sign): (&S, &dyn Fn(&[u8]) -> Vec<u8>),
     lifetime: Lifetime,
     chance: &Chance,
 ) -> Result<Certificate, String>

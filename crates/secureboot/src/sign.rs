@@ -25,7 +25,7 @@ use x509_cert::{attr::Attribute, spki::AlgorithmIdentifierOwned};
 use crate::{Certificate, Error, Program, program::RSA_SHA256, variables};
 
 /// Signs SHA-256 of what it is given by RSA, PKCS #1 v1.5.
-pub(crate) type Key<'a> = &'a dyn Fn(&[u8]) -> Vec<u8>;
+pub(crate) type SignFn<'a> = &'a dyn Fn(&[u8]) -> Vec<u8>;
 
 const SIGNED_DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.2");
 const DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.1");
@@ -53,7 +53,7 @@ const APPEND: u32 = 0x67;
 ///
 /// # Errors
 /// When it is not an EFI program, has no room for a signature in its header, or the key is another's.
-pub fn sign(program: &[u8], certificate: &Certificate, key: Key<'_>) -> Result<Vec<u8>, Error> {
+pub fn sign(program: &[u8], certificate: &Certificate, key: SignFn<'_>) -> Result<Vec<u8>, Error> {
     let wrong = |text: &str| Error::Program(text.to_owned());
     let place =
         Program::signatures_at(program).ok_or_else(|| wrong("its header has no room for signatures"))?;
@@ -116,7 +116,7 @@ pub fn key_list(certificate: &Certificate) -> Result<Vec<u8>, Error> {
 ///
 /// # Errors
 /// When the certificate cannot be written.
-pub fn key_update(certificate: &Certificate, key: Key<'_>, time: u64) -> Result<Vec<u8>, Error> {
+pub fn key_update(certificate: &Certificate, key: SignFn<'_>, time: u64) -> Result<Vec<u8>, Error> {
     let time = efi_time(time).map_err(|e| Error::Signature(e.to_string()))?;
     let list = key_list(certificate)?;
     update(certificate, &time, &list, key(&said(&time, &list)))
@@ -173,7 +173,7 @@ fn efi_time(seconds: u64) -> der::Result<[u8; 16]> {
     Ok(time)
 }
 
-fn authenticode(digest: &[u8; 32], by: &Certificate, key: Key<'_>) -> der::Result<Vec<u8>> {
+fn authenticode(digest: &[u8; 32], by: &Certificate, key: SignFn<'_>) -> der::Result<Vec<u8>> {
     let content = SpcIndirectDataContent {
         data: SpcAttributeTypeAndOptionalValue {
             value_type: PE_IMAGE,

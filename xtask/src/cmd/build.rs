@@ -20,7 +20,7 @@ use mediaplan::config::{Engine, IpxePin, Media, Profile, repository};
 use mediaplan::stage::{
     docker,
     line::Line,
-    media::{self, Order, PlannedMedia},
+    media::{self, MediaOrder, PlannedMedia},
     needs, os,
     packages::Pins,
 };
@@ -98,7 +98,7 @@ impl<'a> Build<'a> {
         lines: &[Line],
     ) -> Result<Self> {
         let line = Line::new(profile, None)?;
-        let variants = |order: &Order<'_>| media::variants(order, lines);
+        let variants = |order: &MediaOrder<'_>| media::variants(order, lines);
         let planned = plan(ctx, loaded, profile, selection, line.clone(), variants)?;
         Ok(Self { ctx, loaded, profile, engine: Engine::Prebuilt, line, signer: None, planned })
     }
@@ -228,9 +228,9 @@ fn plan(
     profile: &Profile,
     selection: &Selection,
     line: Line,
-    plan: impl FnOnce(&Order<'_>) -> Result<PlannedMedia>,
+    plan: impl FnOnce(&MediaOrder<'_>) -> Result<PlannedMedia>,
 ) -> Result<PlannedMedia> {
-    plan(&Order {
+    plan(&MediaOrder {
         profile,
         engine: selection.engine.unwrap_or(profile.engine),
         pin: &pin(ctx, loaded, selection)?,

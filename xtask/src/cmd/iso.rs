@@ -117,7 +117,7 @@ fn ls(ctx: &Ctx, iso: &Iso) -> Result<()> {
     }
     if !partitions.is_empty() {
         let row = |p: &bootiso::Partition| {
-            let scheme = if p.scheme == bootiso::Scheme::Mbr { "mbr" } else { "gpt" };
+            let scheme = if p.scheme == bootiso::PartitionScheme::Mbr { "mbr" } else { "gpt" };
             vec![format!("{scheme} {}", p.number), p.offset.to_string(), p.length.to_string(), p.kind.clone()]
         };
         text += "\n";

@@ -58,14 +58,14 @@ pub struct Spec {
     /// What names the disk and its partitions; two images that may be in one machine should differ in it.
     pub id: [u8; 16],
     /// Files, in the order in which they lie.
-    pub files: Vec<ImageFile>,
+    pub files: Vec<FileSpec>,
     /// What BIOS and UEFI start.
     pub boot: BootImage,
 }
 
 /// A file of an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ImageFile {
+pub struct FileSpec {
     /// The path, from `/` on; a name has up to 60 bytes and none of `*:;?\` and control characters.
     pub path: String,
     /// Bytes; below 4 GiB.

@@ -10,7 +10,7 @@ fn spec(contents: &BTreeMap<&str, Vec<u8>>) -> Spec {
         id: *b"0123456789abcdef",
         files: order
             .iter()
-            .map(|path| ImageFile { path: (*path).to_owned(), length: contents[path].len() as u64 })
+            .map(|path| FileSpec { path: (*path).to_owned(), length: contents[path].len() as u64 })
             .collect(),
         boot: BootImage {
             code: vec![0xfa; 432],

@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 
 use super::iso_file::IsoParts;
-use bootiso::write::{BootImage, ImageFile, ImageLayout, Spec};
+use bootiso::write::{BootImage, FileSpec, ImageLayout, Spec};
 use buildexec::action::Call;
 use buildplan::{Arg, Digest, IsoSpec, Product};
 use failure::{Failure, Kind};
@@ -42,7 +42,7 @@ pub fn plan(spec: &Spec) -> Result<ImageLayout> {
 /// # Errors
 /// When `length` fails.
 pub fn spec(iso: &IsoSpec, epoch: u64, length: impl Fn(&str) -> Result<u64>, code: Vec<u8>) -> Result<Spec> {
-    let part = |path: &String| Ok(ImageFile { path: path.clone(), length: length(path)? });
+    let part = |path: &String| Ok(FileSpec { path: path.clone(), length: length(path)? });
     let digest = Digest::of(format!("{}\0{epoch}", iso.label).as_bytes());
     Ok(Spec {
         label: iso.label.clone(),

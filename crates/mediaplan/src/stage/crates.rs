@@ -20,11 +20,11 @@ pub struct PinnedCrate {
 #[derive(Deserialize)]
 struct CargoLock {
     #[serde(default)]
-    package: Vec<Entry>,
+    package: Vec<LockedCrate>,
 }
 
 #[derive(Deserialize)]
-struct Entry {
+struct LockedCrate {
     name: String,
     version: String,
     checksum: Option<Digest>,
@@ -46,7 +46,7 @@ struct CratePackage {
 
 impl CargoLock {
     /// The entry of `name`, or of `name version` where there are several.
-    fn find(&self, dependency: &str) -> Option<&Entry> {
+    fn find(&self, dependency: &str) -> Option<&LockedCrate> {
         let mut words = dependency.split(' ');
         let (name, version) = (words.next(), words.next());
         self.package.iter().find(|e| Some(e.name.as_str()) == name && version.is_none_or(|v| e.version == v))

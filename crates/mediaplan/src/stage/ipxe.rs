@@ -10,7 +10,7 @@ use super::{
     image::{EfiImage, IpxeIso},
     packages::{IPXE_EFI, IPXE_LKRN, PackageFiles, Pins, Tools},
     script::Script,
-    signed::Signed,
+    signed::SignedProgram,
 };
 use crate::config::IpxePin;
 use buildplan::{Arg, Artifact, CmdSpec, Material, NodeId, Planner, Resource, Stage};
@@ -22,7 +22,7 @@ pub(crate) type IpxeFiles = Vec<(&'static str, Artifact)>;
 fn signed(p: &mut Planner, files: IpxeFiles, certificate: Option<&String>) -> Result<IpxeFiles> {
     let one = |(name, program): (&'static str, Artifact)| {
         let certificate = certificate.filter(|_| name.ends_with(".efi"));
-        Ok((name, Signed::maybe(p, program, certificate)?))
+        Ok((name, SignedProgram::maybe(p, program, certificate)?))
     };
     files.into_iter().map(one).collect()
 }

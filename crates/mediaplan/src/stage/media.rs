@@ -20,7 +20,7 @@ use failure::{Failure, Kind};
 
 /// What is asked for: a profile, how, and out of what.
 #[derive(Clone, Debug)]
-pub struct Order<'a> {
+pub struct MediaOrder<'a> {
     /// Profile whose media are planned.
     pub profile: &'a Profile,
     /// Where iPXE comes from.
@@ -69,7 +69,7 @@ fn is_loaded(path: &str) -> bool {
 ///
 /// # Errors
 /// When the profile cannot be built from the given inputs.
-pub fn plan(order: &Order<'_>) -> Result<PlannedMedia> {
+pub fn plan(order: &MediaOrder<'_>) -> Result<PlannedMedia> {
     let mut p = Planner::new();
     let profile = order.profile;
     let version = version(order)?;
@@ -116,7 +116,7 @@ pub fn plan(order: &Order<'_>) -> Result<PlannedMedia> {
 ///
 /// # Errors
 /// As [`plan`].
-pub fn variants(order: &Order<'_>, lines: &[Line]) -> Result<PlannedMedia> {
+pub fn variants(order: &MediaOrder<'_>, lines: &[Line]) -> Result<PlannedMedia> {
     let mut p = Planner::new();
     let version = version(order)?;
     let os = os::plan(&mut p, &order.profile.media, &order.supply)?.signed(&mut p, order.profile)?;
@@ -138,7 +138,7 @@ pub fn variants(order: &Order<'_>, lines: &[Line]) -> Result<PlannedMedia> {
 }
 
 /// The profile's version; its kernel's, without what cannot stand in a file name, where it has none.
-fn version(order: &Order<'_>) -> Result<String> {
+fn version(order: &MediaOrder<'_>) -> Result<String> {
     Ok(match (&order.profile.version, &order.profile.media) {
         (Some(version), _) => version.clone(),
         (None, Media::Distribution { kernel }) => {
@@ -173,7 +173,7 @@ pub(super) fn title(profile: &Profile) -> ScriptValue {
     ScriptValue::Text(format!("{}{version}", profile.name))
 }
 
-fn engine(p: &mut Planner, order: &Order<'_>, tools: Tools) -> Result<ipxe::IpxeFiles> {
+fn engine(p: &mut Planner, order: &MediaOrder<'_>, tools: Tools) -> Result<ipxe::IpxeFiles> {
     let script = embed_script(order.profile);
     let netboot = &order.profile.netboot;
     if order.engine == Engine::Prebuilt && netboot.is_signed() {

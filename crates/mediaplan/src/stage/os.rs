@@ -6,7 +6,7 @@ use super::docker::{self, Docker};
 use super::hostconf;
 use super::packages::{PackageTree, Pins, SMOKE, kernel_package, number_in};
 use super::sample::{self, Image, Sample};
-use super::signed::Signed;
+use super::signed::SignedProgram;
 use crate::config::{KernelFlavour, Locked, Media, Profile, Released};
 use buildplan::{Arg, Artifact, FetchSource, FetchSpec, Material, Planner, Stage};
 use failure::{Failure, Kind};
@@ -29,7 +29,7 @@ impl OsFiles {
     /// # Errors
     /// None of its own.
     pub(super) fn signed(self, p: &mut Planner, profile: &Profile) -> Result<Self> {
-        let kernel = Signed::maybe(p, self.kernel, profile.certificate.as_ref())?;
+        let kernel = SignedProgram::maybe(p, self.kernel, profile.certificate.as_ref())?;
         Ok(Self { kernel, ..self })
     }
 }

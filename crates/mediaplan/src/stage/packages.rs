@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 
-use super::{docker, hostconf, signed::Signed};
+use super::{docker, hostconf, signed::SignedProgram};
 use crate::config::{Distribution, KernelFlavour, Lock, LockedPackage, Media, Profile, SecureBoot};
 use buildplan::{Arg, Artifact, Digest, FetchSource, FetchSpec, Material, Planner, Stage, purl};
 use failure::{Failure, Kind};
@@ -323,7 +323,7 @@ impl Uefi {
         let mut one = |package, path, name| -> Result<Artifact> {
             let mut files = p.ensure(&PackageFiles::new(pins, package, &[(path, name)])?)?;
             let program = files.pop().expect("one file is asked for");
-            Signed::maybe(p, program, profile.certificate.as_ref())
+            SignedProgram::maybe(p, program, profile.certificate.as_ref())
         };
         Ok(match profile.secure_boot {
             SecureBoot::Distribution | SecureBoot::OwnKey => Self::Distribution {

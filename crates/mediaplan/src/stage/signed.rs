@@ -11,14 +11,14 @@ const UPDATE: &str = "sign-key-update";
 
 /// An EFI program with a signature by the key of a certificate.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Signed {
+pub(crate) struct SignedProgram {
     /// What is signed; signatures that it has already stay.
     pub program: Artifact,
     /// The certificate, PEM, from the repository's root.
     pub certificate: String,
 }
 
-impl Signed {
+impl SignedProgram {
     /// `program`, signed where there is a certificate.
     ///
     /// # Errors
@@ -35,7 +35,7 @@ impl Signed {
     }
 }
 
-impl Stage for Signed {
+impl Stage for SignedProgram {
     type Out = Artifact;
     const NAME: &'static str = "sign";
     const FORMAT: u32 = 1;

@@ -87,9 +87,9 @@ fn entry(paragraph: &str) -> Option<(String, PackageRecord)> {
 }
 
 /// What a suite's signed `Release` says.
-pub(super) struct ReleaseFile<'t>(&'t str);
+pub(super) struct ReleaseIndex<'t>(&'t str);
 
-impl<'t> ReleaseFile<'t> {
+impl<'t> ReleaseIndex<'t> {
     pub(super) fn new(text: &'t str) -> Self {
         Self(text)
     }
@@ -148,7 +148,7 @@ mod tests {
         let digest = Digest::of(b"x");
         let text =
             format!("Codename: trixie\nMD5Sum:\n 00 1 main/P.xz\nSHA256:\n {digest}    7 main/P.xz\nX: y\n");
-        let release = ReleaseFile::new(&text);
+        let release = ReleaseIndex::new(&text);
         assert_eq!(release.field("Codename"), Some("trixie"));
         assert_eq!(release.file("main/P.xz").unwrap(), (digest, 7));
         assert!(release.file("main/P").is_err());

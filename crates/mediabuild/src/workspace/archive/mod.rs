@@ -26,7 +26,7 @@ use buildexec::{
 };
 use buildplan::{Cmd, FetchSource, FetchSpec};
 use failure::{Explain as _, Failure, Kind};
-use index::{Index, ReleaseFile};
+use index::{Index, ReleaseIndex};
 use mediaplan::{
     config::{Archive, Distribution, LockedPackage},
     stage::{needs, packages::PICKED},
@@ -206,7 +206,7 @@ impl Suite<'_> {
         let signed = self.dir.join("InRelease");
         self.in_release(&signed)?;
         let text = self.verified(&signed, &mut today.signers)?;
-        let release = ReleaseFile::new(&text);
+        let release = ReleaseIndex::new(&text);
         current(&release, self.suite, now)?;
         for component in &self.archive.components {
             let packages = self.packages(&release, component)?;
@@ -216,7 +216,7 @@ impl Suite<'_> {
     }
 
     /// The index of one component.
-    fn packages(&self, release: &ReleaseFile<'_>, component: &str) -> Result<String> {
+    fn packages(&self, release: &ReleaseIndex<'_>, component: &str) -> Result<String> {
         let (sha256, size) = release.file(&format!("{component}/{INDEX}"))?;
         let packed = self.dir.join("Packages.xz");
         // By its digest, an index is there while the mirror takes in the next.
@@ -311,7 +311,7 @@ fn signed_by(status: &str) -> Option<Vec<String>> {
 }
 
 /// A suite is the one that was asked for, and no old one that somebody gives out again.
-fn current(release: &ReleaseFile<'_>, suite: &str, now: SystemTime) -> Result<()> {
+fn current(release: &ReleaseIndex<'_>, suite: &str, now: SystemTime) -> Result<()> {
     // Debian's `trixie-updates` has that codename and another suite; Ubuntu's `noble-updates` is the suite of `noble`.
     let names = ["Suite", "Codename"].map(|field| release.field(field).unwrap_or_default());
     let is = names.into_iter().max_by_key(|name| name.len()).unwrap_or_default();
@@ -353,14 +353,14 @@ mod tests {
     fn a_suite_is_the_one_asked_for_and_still_valid() {
         let text = "Codename: trixie\nValid-Until: Wed, 02 Dec 2026 22:33:13 UTC\n";
         let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
-        let said = |suite, now| current(&ReleaseFile::new(text), suite, now).map_err(|e| e.to_string());
+        let said = |suite, now| current(&ReleaseIndex::new(text), suite, now).map_err(|e| e.to_string());
         assert_eq!(said("trixie", at(1_795_700_000)), Ok(()));
         assert!(said("trixie", at(1_800_000_000)).unwrap_err().contains("was valid until"));
         let ubuntu = |suite| {
-            current(&ReleaseFile::new("Suite: noble-updates\nCodename: noble\n"), suite, at(0)).is_ok()
+            current(&ReleaseIndex::new("Suite: noble-updates\nCodename: noble\n"), suite, at(0)).is_ok()
         };
         assert!(ubuntu("noble-updates") && !ubuntu("noble") && !ubuntu("noble-security"));
-        assert!(current(&ReleaseFile::new("Suite: noble\nCodename: noble\n"), "noble", at(0)).is_ok());
+        assert!(current(&ReleaseIndex::new("Suite: noble\nCodename: noble\n"), "noble", at(0)).is_ok());
         assert!(said("bookworm", at(0)).unwrap_err().contains("gives the suite `trixie` as `bookworm`"));
     }
 }
