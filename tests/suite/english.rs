@@ -34,6 +34,13 @@ const BANNED: &[(&str, &str)] = &[
     ("came up; ", "booted, but …"),
     ("broken promise", "failed check"),
     ("at a desk", "on your machine"),
+    ("this repository makes no", "does not produce"),
+    (" was meant\"", "but … was expected"),
+    (" were meant\"", "but … were expected"),
+    ("another file than", "is not …"),
+    ("another program than", "is not …"),
+    ("lies beside it", "is beside it"),
+    ("nothing says", "no record of"),
 ];
 
 /// Words behind "is no" that make another sentence of it.

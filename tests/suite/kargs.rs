@@ -205,7 +205,7 @@ fn an_image_of_grub_mkrescue_is_changed_within_its_comments_since_it_has_another
     let before = digest(&path);
     let long = format!("a={}", "x".repeat(400));
     let error = apply(&path, &Edit::Append(vec![long])).unwrap_err().to_string();
-    assert!(error.contains("bytes too little room") && error.contains("HFS tree"), "{error}");
+    assert!(error.contains("bytes too small") && error.contains("HFS tree"), "{error}");
     assert_eq!(digest(&path), before);
 }
 

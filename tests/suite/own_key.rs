@@ -110,7 +110,7 @@ fn a_machine_that_knows_the_key_can_check_every_program_and_the_key_is_nowhere()
         "/vmlinuz is signed by `boot media` for boot media",
         "/EFI/BOOT/BOOTX64.EFI is signed by `boot media`",
         "/EFI/BOOT/grubx64.efi is signed by `boot media`",
-        "netboot/vmlinuz is the vmlinuz that media.lock has, signed by `boot media`",
+        "netboot/vmlinuz is the vmlinuz in media.lock, signed by `boot media`",
         "secure-boot/db.auth is an update of firmware's keys, signed by `boot media`",
     ] {
         assert!(said.contains(line), "{line}: {said}");
@@ -177,7 +177,7 @@ fn a_key_that_cannot_sign_for_the_profile_is_refused_before_anything_is_built() 
     repo.edit("media.toml", "certificate = \"keys/secure-boot.crt\"", "");
     fails(&repo, DIST, 3, "secure-boot = \"own-key\" needs a certificate");
     repo.edit("media.toml", "[secure-boot]\n", "[secure-boot]\ncertificate = \"../x\"\n");
-    fails(&repo, DIST, 3, "is not a path below the repository's root");
+    fails(&repo, DIST, 3, "is not a path inside the repository");
     assert!(!repo.path("dist").exists());
 }
 

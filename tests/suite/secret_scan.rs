@@ -285,7 +285,7 @@ fn what_cannot_be_looked_into_is_refused_unless_it_is_allowed() {
     ] {
         lab.write(&format!("{name}/x"), "");
         fs::write(lab.path(&format!("{name}/{name}")), bytes).unwrap();
-        refused(&lab, name, &["could not be looked into", &format!("not looked into: {name}"), why]);
+        refused(&lab, name, &["could not be scanned", &format!("not looked into: {name}"), why]);
         assert_eq!(guard_with(&lab, name, &["--allow-unread"]).0, 0, "{name}");
     }
 }

@@ -55,7 +55,7 @@ fn whatever_starts_is_held_against_what_it_was_made_from() {
     );
     assert!(
         fits(repository, |m| m.flip("undionly.kpxe", 100), "iPXE")
-            .contains("the undionly.kpxe of package ipxe that media.lock has")
+            .contains("the undionly.kpxe of package ipxe in media.lock")
     );
     fits(repository, |m| m.flip("ipxe.lkrn", 100), "iPXE");
     fits(repository, |m| m.flip("ipxe.iso", place(m.path("ipxe.iso"), "/ipxe.lkrn") + 9), "ipxe.iso");
@@ -356,7 +356,7 @@ fn a_release_is_held_together_and_part_by_part() {
     for what in [latest.to_str().unwrap(), &url] {
         let (code, said) = repository.run(&["verify", what]);
         assert!(code == 0 && said.contains("1 folders of media and nothing else"), "{said}");
-        let part = "mini-1-prebuilt: netboot/vmlinuz is the vmlinuz that media.lock has";
+        let part = "mini-1-prebuilt: netboot/vmlinuz is the vmlinuz in media.lock";
         assert!(said.contains(part), "{said}");
     }
     fs::write(latest.join("mini-1-prebuilt/netboot/vmlinuz"), "another kernel").unwrap();

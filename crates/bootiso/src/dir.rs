@@ -186,7 +186,7 @@ impl NameTree<'_> {
             from += record.length;
             work.entries += 1;
             if work.entries > MOST_ENTRIES || work.read > MOST_READ {
-                return Err(bad(record.at, "there are more entries than any real image has"));
+                return Err(bad(record.at, "more entries than any real image has"));
             }
             if record.is_self_or_parent() {
                 continue;

@@ -37,7 +37,7 @@ pub(super) fn read(source: &dyn ReadAt, sector: Option<u32>) -> Result<Vec<BootE
     let head = catalog.part(0, ENTRY)?;
     let sum = head.bytes.chunks_exact(2).fold(0u16, |s, c| s.wrapping_add(u16::from_le_bytes([c[0], c[1]])));
     if head.byte(0)? != 1 || head.le16(30)? != 0xAA55 || sum != 0 {
-        return Err(bad(at, "no boot catalog is here, or its checksum is wrong"));
+        return Err(bad(at, "no boot catalog here, or its checksum is wrong"));
     }
     let mut found = vec![entry(source, catalog.part(ENTRY, ENTRY)?, head.byte(1)?)?];
     let mut i = 2;

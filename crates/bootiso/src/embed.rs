@@ -149,10 +149,10 @@ impl MediaLayout {
     /// # Errors
     /// When it is none, or of a format that this program does not know.
     pub fn from_json(bytes: &[u8]) -> Result<Self> {
-        let layout: Self = serde_json::from_slice(bytes)
-            .explain(ErrorKind::Image, || format!("{LAYOUT} cannot be understood"))?;
+        let layout: Self =
+            serde_json::from_slice(bytes).explain(ErrorKind::Image, || format!("cannot parse {LAYOUT}"))?;
         if layout.format != FORMAT {
-            let text = format!("{LAYOUT} has format {}, this program knows {FORMAT}", layout.format);
+            let text = format!("{LAYOUT} has format {}, but this program knows {FORMAT}", layout.format);
             return Err(Error::image(text));
         }
         Ok(layout)

@@ -157,7 +157,7 @@ pub fn helps_of<'e>(error: &'e anyhow::Error) -> Vec<&'e str> {
     };
     let helps: Vec<_> = error.chain().filter_map(of).collect();
     if helps.is_empty() && system_kind(error) == Some(Kind::Storage) {
-        return vec!["is it another user's, on a disk that is full, or on one that is read-only?"];
+        return vec!["does it belong to another user, or is the disk full or read-only?"];
     }
     helps
 }

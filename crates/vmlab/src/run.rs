@@ -397,7 +397,7 @@ pub fn absolute_picture(ctx: &Ctx, path: &Utf8Path) -> Result<Utf8PathBuf> {
     let path = ctx.root.join(path);
     match path.parent().filter(|p| p.is_dir()) {
         Some(_) => Ok(path),
-        None => Err(Failure::new(Kind::Usage, format!("{path} is in no folder that exists")).into()),
+        None => Err(Failure::new(Kind::Usage, format!("the folder of {path} does not exist")).into()),
     }
 }
 

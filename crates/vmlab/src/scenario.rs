@@ -256,7 +256,7 @@ impl Trial<'_> {
         match verdict {
             BootEnd::Hung(d) if fits(&d) => Ok(Outcome::Passed { note: Some(d.to_string()) }),
             BootEnd::Up => Ok(failed(&mut session, format!("booted, but {} was expected", wanted.name()))),
-            BootEnd::Hung(d) => Ok(failed(&mut session, format!("{d}; {} was meant", wanted.name()))),
+            BootEnd::Hung(d) => Ok(failed(&mut session, format!("{d}, but {} was expected", wanted.name()))),
         }
     }
 
@@ -277,8 +277,9 @@ impl Trial<'_> {
                 return Ok(failure);
             }
             if !state.starts_with(how) || counted != Some(boot) {
-                let text =
-                    format!("boot {boot}: state {state}, counter {counted:?}; {how} and {boot} were meant");
+                let text = format!(
+                    "boot {boot}: state {state}, counter {counted:?}, but {how} and {boot} were expected"
+                );
                 return Ok(failed(&mut session, text));
             }
         }

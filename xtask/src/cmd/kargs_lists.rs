@@ -61,7 +61,7 @@ impl Lists {
         let loaded = match loaded {
             Ok(loaded) => loaded,
             Err(e) => {
-                ctx.report.warn(format!("it is not known whether {} was built like this: {e:#}", self.name));
+                ctx.report.warn(format!("cannot tell whether {} was built like this: {e:#}", self.name));
                 return Ok(());
             }
         };

@@ -210,7 +210,7 @@ impl Site {
         for script in own.filter(|f| f.path().extension() == Some("ipxe")) {
             if !Utf8PathBuf::from(format!("{}.sig", script.path())).is_file() {
                 ctx.report.warn(format!(
-                    "iPXE refuses {}: no signature lies beside it, and no key is given",
+                    "iPXE refuses {}: no signature is beside it, and no key is given",
                     script.path()
                 ));
             }

@@ -97,7 +97,7 @@ impl ConfigFile {
         let missing = bytes.len() - old - more;
         let why =
             if let Slack::None(why) = slack { format!(", and it cannot grow: {why}") } else { String::new() };
-        let text = format!("{} has {missing} bytes too little room for this{why}", self.name);
+        let text = format!("{} is {missing} bytes too small for this{why}", self.name);
         Err(Error::image(text).help("rebuild the image, or delete other arguments first"))
     }
 

@@ -141,7 +141,7 @@ pub fn plan(iso: &Iso, edit: &Edit, os: Option<Os>) -> Result<PreparedEdit> {
         (Some(ours), _) => ours.change(edit)?,
         (None, Edit::Reset) => {
             let text = "the image does not say what its arguments were when it was built";
-            return Err(Error::image(text).help("only images of this program do"));
+            return Err(Error::image(text).help("only images built by this program do"));
         }
         (None, _) => foreign_change(iso, edit, os.unwrap_or(Os::Linux))?,
     };
@@ -181,7 +181,7 @@ fn foreign_change(iso: &Iso, edit: &Edit, os: Os) -> Result<PlaceEdits> {
 pub fn embed(iso: &Iso, config: &str) -> Result<PreparedEdit> {
     let Some(ours) = ours::open(iso, None)? else {
         let text = "the image has no area for a cloud-config";
-        return Err(Error::image(text).help("only images of this program have one"));
+        return Err(Error::image(text).help("only images built by this program have one"));
     };
     let patches = vec![ours.embed(config)?];
     let after = show(&patch::overlaid(iso, &patches)?, None)?;

@@ -86,7 +86,7 @@ pub(super) fn password(text: String) -> Result<String, String> {
         "" => "an empty password is refused",
         "rancher" => "`rancher` is the password that everybody tries, and is refused",
         t if t.len() > 512 || t.chars().any(char::is_control) => "it has control characters or is too long",
-        t if is_hash(t) && (t.contains([':', ' ']) || t.matches('$').count() < 3) => "the hash is not whole",
+        t if is_hash(t) && (t.contains([':', ' ']) || t.matches('$').count() < 3) => "the hash is incomplete",
         _ => return Ok(text),
     };
     Err(wrong.to_owned())

@@ -184,7 +184,7 @@ pub(super) const ROWS: &[SchemaRow] = &[
     SchemaRow::new("sysctl", Map, "kernel settings")
         .since(0, 5, 0)
         .not_on_line("the names have dots, which the command line takes for levels"),
-    SchemaRow::new("sysctl.*", Text, "a kernel setting without a dot, of which there is none").since(0, 5, 0),
+    SchemaRow::new("sysctl.*", Text, "a kernel setting without a dot, which no kernel has").since(0, 5, 0),
     SchemaRow::new("restart_services", List, "services to restart after a change").since(0, 6, 0),
     SchemaRow::new("hypervisor_service", Bool, "start the guest tools of the hypervisor found")
         .since(1, 0, 4)

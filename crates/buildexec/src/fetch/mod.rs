@@ -118,7 +118,7 @@ impl Bounds {
     /// Refuses a length before anything is downloaded.
     fn check_length(&self, total: u64) -> Result<()> {
         if let Some(size) = self.size.filter(|size| *size != total) {
-            let message = format!("wrong bytes: {total} bytes are offered, and {size} are wanted");
+            let message = format!("wrong size: {total} bytes offered, {size} expected");
             return Err(Failure::new(Kind::Digest, message).into());
         }
         // Of a file with unknown digest, as much is read as the limit allows: it is what a limit of several files counts.

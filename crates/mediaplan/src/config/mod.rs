@@ -203,7 +203,7 @@ const NO_CERTIFICATE: &str = "secure-boot = \"own-key\" needs a certificate in [
 fn signing_problem(raw: &raw::ProfileToml, all: &raw::MediaToml) -> Option<String> {
     let outside = |path: &String| {
         (!is_plain_path(path))
-            .then(|| format!("secure-boot.certificate: `{path}` is not a path below the repository's root"))
+            .then(|| format!("secure-boot.certificate: `{path}` is not a path inside the repository"))
     };
     match (raw.secure_boot, &all.secure_boot.certificate) {
         (Some(SecureBoot::Distribution), _) if !raw.media.is_distributions() => {

@@ -44,7 +44,7 @@ impl Netboot {
             wrong.push(how.to_owned());
         }
         for root in self.roots.iter().filter(|r| !is_plain_path(r)) {
-            wrong.push(format!("netboot.roots: `{root}` is not a path below the repository's root"));
+            wrong.push(format!("netboot.roots: `{root}` is not a path inside the repository"));
         }
         wrong
     }

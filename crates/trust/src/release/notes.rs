@@ -26,7 +26,7 @@ pub fn section(changelog: &str, tag: Option<&str>) -> Result<String, Failure> {
     let wanted = tag.map_or("section".to_owned(), |tag| format!("section `## {}`", version(tag)));
     match head {
         Some(head) if !rest.trim().is_empty() => Ok(format!("{head}\n{}\n", rest.trim_end())),
-        Some(_) => Err(Failure::new(Kind::Config, format!("CHANGELOG.md says nothing in its {wanted}"))),
+        Some(_) => Err(Failure::new(Kind::Config, format!("the {wanted} of CHANGELOG.md is empty"))),
         None => Err(Failure::new(Kind::Config, format!("CHANGELOG.md has no {wanted}"))
             .help("give what is under `## Unreleased` its version before it is tagged")),
     }

@@ -124,7 +124,7 @@ impl Scan {
         if allow.unread || self.unread.is_empty() {
             return Ok(());
         }
-        Err(Failure::new(Kind::Leak, format!("{} things could not be looked into, so nothing is known of them", self.unread.len()))
+        Err(Failure::new(Kind::Leak, format!("{} things could not be scanned, so what they hold is unknown", self.unread.len()))
             .source(anyhow::anyhow!(self.unread.join("\n")))
             .help("pack them in another way; or look into them by other means, and `cargo xtask secret-scan --allow-unread` tells of the rest")
             .into())

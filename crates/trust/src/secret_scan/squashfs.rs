@@ -137,7 +137,7 @@ impl Squashfs {
         let (mut todo, mut seen, mut entries) = (vec![(String::new(), self.root)], HashSet::new(), 0);
         while let Some((folder, reference)) = todo.pop() {
             if !seen.insert(reference) {
-                return Err(damaged("a folder inside of itself"));
+                return Err(damaged("a folder inside itself"));
             }
             for (name, reference, is_folder) in self.folder(reference)? {
                 let path = format!("{folder}/{name}");
@@ -163,7 +163,7 @@ impl Squashfs {
                 let head = self.inode(reference, 40)?;
                 (long(&head, 24)?, long(&head, 20)?, short(&head, 34)?)
             }
-            _ => return Err(damaged("a folder that is none")),
+            _ => return Err(damaged("not a folder")),
         };
         // Three bytes for `.` and `..`, which are not stored.
         let size = (size as usize).saturating_sub(3);

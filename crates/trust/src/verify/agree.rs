@@ -26,7 +26,7 @@ pub(super) fn with_repository(
     outputs(expected, manifest)?;
     nodes(expected, manifest)?;
     Ok(format!(
-        "{} outputs of {} nodes are what this repository plans",
+        "{} outputs of {} nodes match this repository's plan",
         manifest.outputs.len(),
         manifest.nodes.len()
     ))
@@ -41,10 +41,10 @@ fn outputs(expected: &Expected, manifest: &Manifest) -> Result<(), String> {
     let named: BTreeSet<&str> = manifest.outputs.keys().map(String::as_str).collect();
     let wanted: BTreeSet<&str> = planned.outputs.iter().map(|(path, _)| path.as_str()).collect();
     if let Some(path) = wanted.difference(&named).next() {
-        return Err(format!("it lacks {path}, which this repository makes"));
+        return Err(format!("it lacks {path}, which this repository produces"));
     }
     match named.difference(&wanted).next() {
-        Some(path) => Err(format!("it has {path}, which this repository does not make")),
+        Some(path) => Err(format!("it has {path}, which this repository does not produce")),
         None => Ok(()),
     }
 }
@@ -58,18 +58,18 @@ fn nodes(expected: &Expected, manifest: &Manifest) -> Result<(), String> {
         let have = manifest.nodes.get(&keys.key(id));
         match have.or_else(|| manifest.nodes.values().find(named)) {
             Some(node) => same(want, node, have.is_some())?,
-            None => return Err(format!("nothing says what {} was made from", want.label)),
+            None => return Err(format!("no record of what {} was made from", want.label)),
         }
     }
     if let Some((_, node)) = manifest.nodes.iter().find(|(key, _)| !expected.nodes.contains_key(key)) {
-        return Err(format!("its {} is in no plan of this repository", node.label));
+        return Err(format!("its {} is not part of this repository's plan", node.label));
     }
     let planned = expected.planned.outputs.iter();
     match planned
         .map(|(path, a)| (path, keys.key(a.node)))
         .find(|(path, key)| manifest.outputs[*path].key != *key)
     {
-        Some((path, _)) => Err(format!("{path} was not made by the node that makes it here")),
+        Some((path, _)) => Err(format!("{path} was not made by the node that produces it here")),
         None => Ok(()),
     }
 }
@@ -87,7 +87,7 @@ fn same(want: &ManifestNode, have: &ManifestNode, key: bool) -> Result<(), Strin
     let rest = |n: &ManifestNode| (n.stage.clone(), n.label.clone(), n.derived, n.image.clone(), n.text);
     match key && ours == theirs && rest(want) == rest(have) {
         true => Ok(()),
-        false => Err(format!("{} was made otherwise than this repository says", want.label)),
+        false => Err(format!("{} was made differently from what this repository says", want.label)),
     }
 }
 
@@ -100,21 +100,21 @@ fn other_material(want: &ManifestNode, material: &Material, theirs: &[Material])
     match material {
         Material::Commit { name, commit: ours, .. } => match theirs.iter().find_map(commit) {
             Some(theirs) => format!("{name} is at {theirs}, media.toml has {ours}"),
-            None => format!("nothing says which commit of {name} it was made from"),
+            None => format!("no record of the commit of {name} that it was made from"),
         },
         Material::Package { .. } | Material::Download { .. } => {
-            format!("it was not made from the {} that media.lock has", want.label)
+            format!("it was not made from the {} in media.lock", want.label)
         }
         Material::Crate { name, version, .. } => {
-            format!("it was not compiled from {name} {version} that Cargo.lock has")
+            format!("it was not compiled from {name} {version}, which Cargo.lock names")
         }
         Material::PackageFile { package, output, .. } => {
-            format!("it was not made from the {output} of package {package} that media.lock has")
+            format!("it was not made from the {output} of package {package} in media.lock")
         }
         Material::Patch { path } | Material::Script { template: path, .. } => {
             format!("it was made without {path}")
         }
-        Material::Loader { name } => format!("nothing says that {} is {name}", want.label),
+        Material::Loader { name } => format!("no record that {} is {name}", want.label),
     }
 }
 
@@ -122,13 +122,13 @@ fn other_material(want: &ManifestNode, material: &Material, theirs: &[Material])
 fn other_input(want: &ManifestNode, have: &ManifestNode, input: &Input) -> String {
     match input {
         Input::Source { path, .. } => match have.sources().any(|(there, _)| there == path) {
-            true => format!("it was made from another {path} than this repository has"),
+            true => format!("it was made from a different {path} than this repository's"),
             false => format!("it was made without {path}"),
         },
-        Input::Action { .. } => format!("{} was made otherwise than this repository says", want.label),
+        Input::Action { .. } => format!("{} was made differently from what this repository says", want.label),
         other => {
             format!(
-                "what is said of the {} of {} is not what this repository plans",
+                "the record of the {} of {} does not match this repository's plan",
                 other.label(),
                 want.label
             )

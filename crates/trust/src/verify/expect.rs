@@ -119,7 +119,7 @@ impl Expected {
     /// What an artifact must be, where that is known.
     pub(super) fn artifact(&self, artifact: &Artifact) -> Option<KnownDigest> {
         if let Some(path) = self.own_file(artifact) {
-            return Some((tree::digest(&path).ok()?.0, "what this repository makes".to_owned()));
+            return Some((tree::digest(&path).ok()?.0, "what this repository produces".to_owned()));
         }
         if let Some(known) = self.picked(artifact) {
             return Some(known);
@@ -128,12 +128,13 @@ impl Expected {
         for action in &node.actions {
             match action {
                 Action::Fetch(fetch) if fetch.to == Arg::Out(artifact.name.clone()) => {
-                    return Some((fetch.sha256, format!("the {} that media.lock has", node.label)));
+                    return Some((fetch.sha256, format!("the {} in media.lock", node.label)));
                 }
                 _ => {}
             }
         }
-        self.stored(artifact).map(|digest| (digest, "what this machine made of the same inputs".to_owned()))
+        self.stored(artifact)
+            .map(|digest| (digest, "what this machine built from the same inputs".to_owned()))
     }
 
     /// A file of a package, which media.lock has the digest of.
@@ -145,7 +146,7 @@ impl Expected {
             }
             _ => None,
         })?;
-        Some((sha256, format!("the {} of package {package} that media.lock has", artifact.name)))
+        Some((sha256, format!("the {} of package {package} in media.lock", artifact.name)))
     }
 
     /// What the store of this machine has for an artifact, under the same key.
@@ -168,7 +169,7 @@ impl Expected {
     pub(super) fn text(&self, name: &str) -> Result<String, String> {
         let makes = |id: &NodeId| self.planned.plan.node(*id).outputs.iter().any(|o| o == name);
         let path = self.own.ids().find(makes).and_then(|id| self.own_file(&id.artifact(name)));
-        read_text(&path.ok_or_else(|| format!("this repository makes no {name}"))?)
+        read_text(&path.ok_or_else(|| format!("this repository does not produce {name}"))?)
     }
 
     /// The text that `arg` is, where this repository makes it.
@@ -223,7 +224,7 @@ fn make(ctx: &Ctx, plan: &Plan, keys: &Keys, goals: &[NodeId], epoch: u64) -> Re
 fn lacks(missing: &[Missing]) -> String {
     match missing.first() {
         Some(Missing::Source(path)) => format!("this repository has no {path}"),
-        Some(Missing::Builtin(name)) => format!("nothing here is called {name}"),
+        Some(Missing::Builtin(name)) => format!("no builtin is called {name}"),
         Some(Missing::Tool(name)) => format!("{MANIFEST} does not say which {name} it was made with"),
         None => "nothing is missing".to_owned(),
     }

@@ -53,7 +53,7 @@ pub(super) fn check(
 ) {
     let name = if path == "ipxe.iso" { path } else { "the ISO" };
     let Some(Product::Iso(spec)) = &expected.planned.plan.node(artifact.node).product else {
-        return checks.add("iso", Err(format!("no ISO is planned as {path}")));
+        return checks.add("iso", Err(format!("the plan has no ISO called {path}")));
     };
     let planned = spec.files.iter().map(|(path, content)| (path.as_str(), content)).collect();
     let image = iso.and_then(|iso| {
@@ -154,13 +154,13 @@ impl ExaminedIso<'_> {
             "/vmlinuz" => format!("netboot/vmlinuz, which {path} is compared with, is missing"),
             "/initrd" => format!("netboot/initrd, which {path} is compared with, is missing"),
             _ if self.subject.manifest.is_none() => {
-                format!("which {path} it should be, {MANIFEST} would say")
+                format!("{path} cannot be checked without {MANIFEST}")
             }
-            _ => format!("{path} of {}: what made it is not at hand; --rebuild compares it", self.name),
+            _ => format!("{path} of {}: its source is not at hand; --rebuild compares it", self.name),
         }
     }
 
-    /// The check of a planned entry; `None` when nothing says what it must be.
+    /// The check of a planned entry; `None` when it is unknown what it must be.
     fn entry(&self, path: &str, arg: &Arg) -> Result<Option<String>, String> {
         let entry = self.entries.get(path).filter(|e| e.kind == EntryKind::File);
         let entry = entry.ok_or_else(|| format!("{} has no {path}", self.name))?;
@@ -181,7 +181,7 @@ impl ExaminedIso<'_> {
         let have = if path == self.spec.bios { self.isolinux(entry) } else { self.digest(entry) };
         match have.map_err(|e| format!("{e:#}"))? == want {
             true => Ok(Some(format!("{path} of {} is {what}", self.name))),
-            false => Err(format!("{path} of {} is another file than {what}", self.name)),
+            false => Err(format!("{path} of {} is not {what}", self.name)),
         }
     }
 
@@ -209,7 +209,10 @@ impl ExaminedIso<'_> {
     /// A loader's file is the one that the profile's parameters make.
     fn parameters(&self, entry: &Entry, path: &str, arg: &Arg) -> CheckResult {
         let bytes = self.iso.read(entry, TEXT_LIMIT).map_err(|e| format!("{e:#}"))?;
-        let text = self.expected.text_of(arg).ok_or_else(|| format!("this repository makes no {path}"))??;
+        let text = self
+            .expected
+            .text_of(arg)
+            .ok_or_else(|| format!("this repository does not produce {path}"))??;
         let profile = self.subject.profile.as_deref().unwrap_or_default();
         if bytes == text.as_bytes() {
             return Ok(format!("{path} has the parameters of profile {profile}"));
@@ -230,7 +233,11 @@ impl ExaminedIso<'_> {
             "isolinux.bin of {} loads the rest of itself from elsewhere",
             self.name
         );
-        ensure!(table[16..].iter().all(|b| *b == 0), "the boot info table of {} has more in it", self.name);
+        ensure!(
+            table[16..].iter().all(|b| *b == 0),
+            "the boot info table of {} holds unexpected data",
+            self.name
+        );
         table[4..8].fill(0);
         table[16..].chunks_exact_mut(4).for_each(|word| word.copy_from_slice(&0xDEAD_BEEF_u32.to_le_bytes()));
         Ok(Digest::of(&bytes))
@@ -284,7 +291,7 @@ impl ExaminedIso<'_> {
         let inside = format!("{} in {image}", file.path);
         if let Some((want, what)) = self.known(content) {
             let same = self.digest(file).map_err(|e| format!("{e:#}"))? == want;
-            return if same { Ok(true) } else { Err(format!("{inside} is another file than {what}")) };
+            return if same { Ok(true) } else { Err(format!("{inside} is not {what}")) };
         }
         if let Some(found) = self.signed(file, content) {
             return found.map(|_| true).map_err(|why| format!("{inside} {why}"));
@@ -344,7 +351,7 @@ impl ExaminedIso<'_> {
         let Some((want, what)) = self.known(&self.spec.code) else { return Ok(None) };
         ensure!(
             Digest::of(&self.iso.bytes(0, CODE)?) == want,
-            "the boot sector of {} is another than {what}",
+            "the boot sector of {} is not {what}",
             self.name
         );
         Ok(Some(format!("the boot sector of {} is {what}", self.name)))

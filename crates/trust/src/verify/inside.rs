@@ -53,7 +53,7 @@ pub(super) fn check_as(subject: &Subject<'_>, file: &str, iso: Iso, checks: &mut
     };
     match expected.planned.outputs.iter().find(|(path, _)| medium(subject, path).as_deref() == Some(file)) {
         Some((path, artifact)) => image::check(subject, expected, (path, Ok(iso)), artifact, checks),
-        None => checks.add("iso", Err(format!("this repository does not make {file}"))),
+        None => checks.add("iso", Err(format!("this repository does not produce {file}"))),
     }
 }
 
@@ -97,7 +97,7 @@ fn output(subject: &Subject<'_>, expected: &Expected, path: &str, artifact: &Art
         }
         Some((_, what)) => checks.add(name, Err(format!("{path} is not {what}"))),
         None if name == "iPXE" && subject.manifest.is_none() => {
-            checks.skip(name, format!("which {path} it should be, {MANIFEST} would say"));
+            checks.skip(name, format!("{path} cannot be checked without {MANIFEST}"));
         }
         // Those that are compiled are looked into; see `binaries`.
         None if name == "iPXE" => {}

@@ -244,10 +244,7 @@ impl Subject<'_> {
                 }
             }
             Ok(None) if self.only.is_some() => {
-                checks.skip(
-                    "manifest",
-                    format!("no {MANIFEST} lies beside it: what it should hold is not known"),
-                );
+                checks.skip("manifest", format!("no {MANIFEST} beside it: what it should hold is unknown"));
             }
             other => checks.add("manifest", other.and(Err(format!("no such file: {MANIFEST}")))),
         }

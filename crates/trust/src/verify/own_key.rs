@@ -45,7 +45,7 @@ pub(super) fn check(
                 _ => break,
             }
         }
-        Err(format!("is another program than {what}"))
+        Err(format!("is not {what}"))
     };
     Some(check())
 }

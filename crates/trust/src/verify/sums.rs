@@ -131,7 +131,7 @@ pub(super) fn check(subject: &Subject<'_>, checks: &mut Checks) {
     let dir = &subject.dir;
     if subject.only.is_some() && !is_there(dir, SHA256) {
         let unknown = "whether these bytes are the published ones was not checked";
-        return checks.skip("checksums", format!("no {SHA256} lies beside it: {unknown}"));
+        return checks.skip("checksums", format!("no {SHA256} beside it: {unknown}"));
     }
     let listed = read(dir, SHA256, 64);
     checks.add(
@@ -181,9 +181,9 @@ fn extra(dir: &Utf8Path, listed: &BTreeMap<String, String>) -> Result<String, St
     match (extra.first(), litter.first()) {
         (Some(file), _) => Err(format!("{file} is in no list")),
         (None, Some(file)) => {
-            Ok(format!("none is missing, none is extra (note: {file} was left by a file manager)"))
+            Ok(format!("no file is missing or extra (note: {file} was left by a file manager)"))
         }
-        (None, None) => Ok("none is missing, none is extra".to_owned()),
+        (None, None) => Ok("no file is missing or extra".to_owned()),
     }
 }
 

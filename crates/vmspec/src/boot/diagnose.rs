@@ -184,7 +184,7 @@ impl Boot {
         if let Some((key, value)) = self.want.facts.iter().find(|(key, value)| self.said(key) != Some(*value))
         {
             let said = self.said(key).unwrap_or("nothing");
-            return wrong(format!("the guest says {said} of {key}; `{value}` was meant"));
+            return wrong(format!("the guest says {said} for {key}, but `{value}` was expected"));
         }
         self.config()
     }
@@ -198,8 +198,8 @@ impl Boot {
         }
         let found = said.iter().find(|s| **s != "none" && !s.starts_with("unreachable "));
         let text = match found {
-            None => format!("the guest found none; `{wanted}` was meant"),
-            Some(other) => format!("the guest found {}; `{wanted}` was meant", quote(other)),
+            None => format!("the guest found none, but `{wanted}` was expected"),
+            Some(other) => format!("the guest found {}, but `{wanted}` was expected", quote(other)),
         };
         Some(Diagnosis { cause: Cause::NoCloudConfig, text })
     }

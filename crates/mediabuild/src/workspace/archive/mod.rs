@@ -84,7 +84,7 @@ impl Today {
         known: &BTreeMap<String, LockedPackage>,
     ) -> Result<BTreeMap<String, LockedPackage>> {
         let found = resolve::resolve(&self.index, wanted.iter().copied()).map_err(|lacks| {
-            Failure::new(Kind::Config, "the distribution does not have what media are made of")
+            Failure::new(Kind::Config, "the distribution lacks packages that media need")
                 .source(anyhow!(lacks.join("\n")))
         })?;
         let mut packages = BTreeMap::new();

@@ -22,7 +22,7 @@ pub fn reduced(packages: &[String], wanted: &BTreeSet<&str>) -> Result<String> {
         index.add("a", text);
     }
     let lacks = |lacks: Vec<String>| {
-        Failure::new(Kind::Config, "these indices do not have what media are made of")
+        Failure::new(Kind::Config, "these indices lack packages that media need")
             .source(anyhow!(lacks.join("\n")))
     };
     let found = resolve(&index, wanted.iter().copied()).map_err(lacks)?;

@@ -40,7 +40,7 @@ pub(super) fn resolve<'i>(
             match group.split('|').find_map(|relation| satisfying(index, relation)) {
                 Some((other, needed)) if comes_along(entry, other, needed) => needs.push(other),
                 Some(_) => {}
-                None => lacks.push(format!("nothing that gives {name} its `{group}`")),
+                None => lacks.push(format!("no package satisfies `{group}`, which {name} needs")),
             }
         }
         needs.sort_unstable();
