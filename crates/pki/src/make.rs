@@ -135,11 +135,14 @@ fn der_signature(key: &SigningKey, data: &[u8]) -> Vec<u8> {
     signature.as_bytes().to_vec()
 }
 
+/// Signs bytes.
+type SignBytes<'a> = &'a dyn Fn(&[u8]) -> Vec<u8>;
+
 /// A certificate for a `public` key, signed by the key of `by` with the function beside it.
 pub(crate) fn certify<S>(
     profile: CertificateProfile,
     public: SubjectPublicKeyInfoOwned,
-    (by, sign): (&S, &dyn Fn(&[u8]) -> Vec<u8>),
+    (by, sign): (&S, SignBytes<'_>),
     lifetime: Lifetime,
     chance: &Chance,
 ) -> Result<Certificate, String>

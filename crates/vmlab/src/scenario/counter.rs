@@ -7,75 +7,68 @@ use std::{
 
 use anyhow::Result;
 
-use super::{Outcome, Trial, failed, nonce, outside};
+use super::{Outcome, Trial, failed, outside};
 use vmspec::boot::BootEnd;
 
 impl Trial<'_> {
+    /// Cuts the power so many times in a row, at the same moments in each run.
     pub(super) fn power_cuts(&mut self, cuts: u64) -> Result<Outcome> {
+        let counter = match self.counted_cuts(cuts, moment, false)? {
+            Ok(counter) => counter,
+            Err(failure) => return Ok(failure),
+        };
+        Ok(Outcome::Passed { note: Some(format!("{cuts} cuts, counter at {counter}")) })
+    }
+
+    /// As [`Self::power_cuts`], at random moments; and the file system is looked at after each.
+    pub(super) fn torture(&mut self, cuts: u64) -> Result<Outcome> {
+        let random = RandomState::new();
+        let counter = match self.counted_cuts(cuts, |cut| random_moment(random.hash_one(cut), cut), true)? {
+            Ok(counter) => counter,
+            Err(failure) => return Ok(failure),
+        };
+        let note = format!("{cuts} cuts, counter at {counter}, file system clean after each");
+        Ok(Outcome::Passed { note: Some(note) })
+    }
+
+    /// The counter after the last of these boots, each but that one cut at its moment; or the first failure.
+    fn counted_cuts(
+        &mut self,
+        cuts: u64,
+        moment: impl Fn(u64) -> (&'static str, Duration),
+        looks: bool,
+    ) -> Result<Result<u64, Outcome>> {
         let mut counter = 0;
         // The first boot formats. RancherOS never touches a disk again whose formatting was cut off, so that one
         // is let through to its counter.
         for cut in 0..=cuts {
             let last = cut == cuts;
-            let nonce = nonce();
-            let medium = self.medium(&nonce)?;
-            let (machine, _, dir) = self.machine(&medium)?;
-            let mut want = self.want(&nonce);
             let (line, delay) = moment(cut);
-            if !last {
-                line.clone_into(&mut want.ready);
-            }
-            let mut session = self.start(&machine, &dir, want)?;
-            let verdict = self.wait(&mut session, None)?;
-            if !last && verdict == BootEnd::Up {
-                std::thread::sleep(delay);
-                session.cut()?;
-                session.look(None, &mut |_, _| {})?;
-            } else if let failure @ Outcome::Failed { .. } = self.judge(&mut session, verdict) {
-                return Ok(failure);
-            }
-            match next_count(counter, session.boot().boots(), session.boot().said("state"), cut) {
-                Ok(next) => counter = next,
-                Err(why) => return Ok(failed(&mut session, format!("after {cut} power cuts: {why}"))),
-            }
-        }
-        Ok(Outcome::Passed { note: Some(format!("{cuts} cuts, counter at {counter}")) })
-    }
-}
-
-impl Trial<'_> {
-    /// As [`Self::power_cuts`], at random moments; and the file system is looked at after each.
-    pub(super) fn torture(&mut self, cuts: u64) -> Result<Outcome> {
-        let (random, mut counter) = (RandomState::new(), 0);
-        for cut in 0..=cuts {
-            let last = cut == cuts;
-            let (line, delay) = random_moment(random.hash_one(cut), cut);
             let (mut session, verdict) = self.boot((!last).then_some(line))?;
             if !last && verdict == BootEnd::Up {
                 std::thread::sleep(delay);
                 session.cut()?;
                 session.look(None, &mut |_, _| {})?;
             } else if let failure @ Outcome::Failed { .. } = self.judge(&mut session, verdict) {
-                return Ok(failure);
+                return Ok(Err(failure));
             }
             session.cut()?;
             self.cases.tried += u64::from(!last);
-            let wrong = outside::check_disk(self.ctx, &self.dir.join("disk0.raw"))?;
+            let wrong = match looks {
+                true => outside::check_disk(self.ctx, &self.dir.join("disk0.raw"))?,
+                false => None,
+            };
             let next = next_count(counter, session.boot().boots(), session.boot().said("state"), cut);
             match wrong.map_or(next, Err) {
                 Ok(next) => (counter, self.cases.held) = (next, self.cases.tried),
                 Err(why) => {
                     let moment = format!("{delay:?} after `{line}`");
-                    return Ok(failed(
-                        &mut session,
-                        format!("after {cut} power cuts, the last {moment}: {why}"),
-                    ));
+                    let text = format!("after {cut} power cuts, the last {moment}: {why}");
+                    return Ok(Err(failed(&mut session, text)));
                 }
             }
         }
-        Ok(Outcome::Passed {
-            note: Some(format!("{cuts} cuts, counter at {counter}, file system clean after each")),
-        })
+        Ok(Ok(counter))
     }
 }
 
