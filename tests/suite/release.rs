@@ -325,7 +325,7 @@ fn a_stale_manifest_is_refused() {
     }
     media.state(&manifest);
     let said = media.broken(&[], "lock");
-    assert!(said.contains("made from another bootscripts/boot.ipxe"), "{said}");
+    assert!(said.contains("made from a different bootscripts/boot.ipxe"), "{said}");
 }
 
 #[test]
