@@ -35,6 +35,7 @@ mod key;
 #[cfg(target_os = "linux")]
 mod kills;
 mod loaders;
+mod measured;
 mod output;
 mod own_key;
 mod packages;

@@ -206,22 +206,35 @@ const EDITS: &[(Engine, &str, &[&str])] = &[
             "ipxe.iso",
         ],
     ),
-    (Engine::Prebuilt, "isofs/smoke/init", &["initrd of the smoke system", ISO]),
+    (Engine::Prebuilt, "isofs/smoke/init", &["initrd of the smoke system", ISO, MEASURED]),
     (
         Engine::Prebuilt,
         "isofs/common/grub.cfg",
-        &["grub.cfg from isofs/common/grub.cfg", "media.json: where the room for parameters is", ISO],
+        &[
+            "grub.cfg from isofs/common/grub.cfg",
+            "media.json: where the room for parameters is",
+            ISO,
+            MEASURED,
+        ],
     ),
     (
         Engine::Prebuilt,
         "isofs/smoke/cloud-config.yml",
-        &["seed with the cloud-config", "media.json: where the room for parameters is", ISO, "cloud-config"],
+        &[
+            "seed with the cloud-config",
+            "media.json: where the room for parameters is",
+            ISO,
+            MEASURED,
+            "cloud-config",
+        ],
     ),
-    (Engine::Prebuilt, "fat-image", &["FAT image for UEFI", "FAT image for UEFI", ISO, "ipxe.iso"]),
-    (Engine::Prebuilt, "room", &["media.json: where the room for parameters is", ISO]),
+    (Engine::Prebuilt, "fat-image", &["FAT image for UEFI", "FAT image for UEFI", ISO, MEASURED, "ipxe.iso"]),
+    (Engine::Prebuilt, "room", &["media.json: where the room for parameters is", ISO, MEASURED]),
+    (Engine::Prebuilt, "predict-registers", &[MEASURED]),
     (Engine::Prebuilt, "a file of no node", &[]),
 ];
 const ISO: &str = "smoke-6.12.118-1-x86_64.iso";
+const MEASURED: &str = "what a TPM measures";
 
 #[test]
 fn an_edit_rebuilds_the_nodes_that_depend_on_it_and_no_others() {
@@ -246,9 +259,12 @@ fn a_newer_package_rebuilds_what_is_made_of_it_and_nothing_else() {
     };
     let before = keys(&loaded);
     for (package, expected) in [
-        ("isolinux", &["packages of isolinux", "files of isolinux", ISO, "ipxe.iso"] as &[&str]),
-        ("shim-signed", &["packages of shim-signed", "files of shim-signed", "FAT image for UEFI", ISO]),
-        ("busybox-static", &["packages of smoke", "initrd of the smoke system", ISO]),
+        ("isolinux", &["packages of isolinux", "files of isolinux", ISO, MEASURED, "ipxe.iso"] as &[&str]),
+        (
+            "shim-signed",
+            &["packages of shim-signed", "files of shim-signed", "FAT image for UEFI", ISO, MEASURED],
+        ),
+        ("busybox-static", &["packages of smoke", "initrd of the smoke system", ISO, MEASURED]),
     ] {
         let mut loaded = loaded.clone();
         loaded.lock.packages.get_mut(package).unwrap().sha256 = Digest::of(b"newer");

@@ -222,7 +222,8 @@ fn grub_quote(argument: &str) -> String {
 }
 
 /// The arguments of a GRUB command's text. Variables and patterns are left as they are.
-fn grub_arguments(text: &str) -> Vec<String> {
+#[must_use]
+pub fn grub_arguments(text: &str) -> Vec<String> {
     let mut arguments = Vec::new();
     let mut current: Option<String> = None;
     let mut chars = text.chars();

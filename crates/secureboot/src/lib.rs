@@ -1,9 +1,11 @@
-//! Secure Boot as bytes: who signed an EFI program, a signature of one's own, and which keys a firmware holds.
+//! Secure Boot as bytes: who signed an EFI program, a signature of one's own, which keys a firmware holds, and what a TPM
+//! will have measured.
 //!
 //! Pure: bytes in, bytes and facts out. Left out: revocation lists of the machine that boots, and hash algorithms other than
 //! SHA-256, which firmware does not ask for.
 
 pub mod certificate;
+pub mod measured;
 pub mod program;
 pub mod sign;
 pub mod variables;
@@ -23,6 +25,12 @@ pub enum Error {
     /// A certificate cannot be read.
     #[error("the certificate cannot be read: {0}")]
     Certificate(String),
+    /// An image cannot be read.
+    #[error("the image cannot be read: {0}")]
+    Image(String),
+    /// A prediction cannot be read.
+    #[error("the prediction cannot be read: {0}")]
+    Prediction(String),
     /// A store of UEFI variables cannot be read, or is full.
     #[error("the store of UEFI variables {0}")]
     Variables(&'static str),

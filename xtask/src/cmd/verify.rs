@@ -12,7 +12,7 @@ use super::{
 use attest::{MANIFEST, Manifest};
 use buildexec::ctx::Ctx;
 use buildexec::{schedule, store::Store};
-use failure::{Failure, Kind};
+use failure::{Explain as _, Failure, Kind};
 use mediabuild::workspace::{load, load::Loaded};
 use trust::verify::{
     self, Checks, FilesRead, Subject, Verdict, expect::Expected, rebuild, remote, set, sums,
@@ -30,6 +30,9 @@ pub struct VerifyArgs {
     /// A certificate that iPXE of these media trusts [default: netboot.roots of media.toml].
     #[arg(long, value_name = "FILE")]
     pub netboot_root: Vec<Utf8PathBuf>,
+    /// Registers of a machine that started the ISO under UEFI, as `grep . /sys/class/tpm/tpm0/pcr-sha256/*` shows them.
+    #[arg(long, value_name = "FILE")]
+    pub booted: Option<Utf8PathBuf>,
     /// Rebuild the media from the manifest's inputs in a separate folder, and compare every byte.
     #[arg(long, group = "sources")]
     pub rebuild: bool,
@@ -104,6 +107,11 @@ fn look_into(ctx: &Ctx, subject: &Subject<'_>, args: &VerifyArgs, checks: &mut C
     }
     subject.contents(checks)?;
     verify::netboot::check(subject, roots(ctx, subject, args)?.as_deref(), netboot_key::now(), checks);
+    if let Some(file) = &args.booted {
+        let path = ctx.absolute(file.clone())?;
+        let text = fs_err::read_to_string(&path).explain(Kind::Usage, || format!("cannot read {path}"))?;
+        verify::measured::booted(subject, &text, checks);
+    }
     if args.rebuild {
         build_again(ctx, subject, args, checks)?;
     }

@@ -13,6 +13,7 @@ pub mod ipxe;
 pub mod iso;
 mod iso_file;
 mod kernel;
+mod measure;
 pub mod sign;
 mod template;
 mod unpack;
@@ -39,6 +40,25 @@ const DOCKERS: &[&str] =
 const SIGNERS: &[&str] =
     &["authenticode", "cms", "der", "object", "ring", "sha2", "signature", "spki", "x509-cert"];
 
+/// What a TPM's registers are predicted with.
+const MEASURERS: &[&str] = &[
+    "authenticode",
+    "cms",
+    "cpio",
+    "der",
+    "flate2",
+    "memchr",
+    "object",
+    "ring",
+    "serde",
+    "serde_json",
+    "sha2",
+    "signature",
+    "spki",
+    "tar",
+    "x509-cert",
+];
+
 /// Every builtin.
 pub const BUILTINS: BuiltinTable = &[
     builtin("crate-licences", docker::licences, &[DOCKER, KERNEL, UNPACK, TREE, BOOTISO], DOCKERS),
@@ -56,6 +76,7 @@ pub const BUILTINS: BuiltinTable = &[
     builtin("iso-extract", extract::extract, &[EXTRACT, BOOTISO], WRITERS),
     builtin("pick", unpack::pick, &[UNPACK, TREE], UNPACKERS),
     builtin("pick-kernel", kernel::pick, &[KERNEL, UNPACK, TREE], UNPACKERS),
+    builtin("predict-registers", measure::predict, &[MEASURE, BOOTISO], MEASURERS),
     builtin("room", embed::layout, &[EMBED, BOOTISO], WRITERS),
     builtin("sample-image", docker::sample, &[DOCKER, KERNEL, UNPACK, TREE, BOOTISO], DOCKERS),
     builtin("seed", embed::config_initrd, &[EMBED, BOOTISO], WRITERS),

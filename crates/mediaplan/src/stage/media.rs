@@ -7,13 +7,14 @@ use super::{
     embed::CloudConfig,
     ipxe,
     line::Line,
+    measured::{REGISTERS, Registers},
     os,
     packages::{Tools, Uefi, kernel_package},
     sample::Image,
     script::{Script, ScriptValue},
     signed::Enrolment,
 };
-use crate::config::{Engine, IpxePin, Media, Profile};
+use crate::config::{Engine, IpxePin, Media, Profile, SecureBoot};
 use bootparams::Target;
 use buildplan::{Artifact, Plan, Planner};
 use failure::{Failure, Kind};
@@ -87,7 +88,7 @@ pub fn plan(order: &MediaOrder<'_>) -> Result<PlannedMedia> {
     let iso = p.ensure(&iso)?;
     let made = engine(&mut p, order, tools)?;
     let boot = p.ensure(&boot_script(profile, &order.line)?)?;
-    let mut outputs = vec![(iso.name.clone(), iso)];
+    let mut outputs = vec![(iso.name.clone(), iso.clone())];
     outputs.extend(made.into_iter().map(|(name, artifact)| (name.to_owned(), artifact)));
     for (name, artifact) in
         [("boot.html", &boot), ("boot.ipxe", &boot), ("vmlinuz", &os.kernel), ("initrd", &os.initrd)]
@@ -100,6 +101,9 @@ pub fn plan(order: &MediaOrder<'_>) -> Result<PlannedMedia> {
     }
     for (path, artifact) in enrolment(&mut p, profile)? {
         outputs.push((path.to_owned(), artifact));
+    }
+    if profile.secure_boot != SecureBoot::Off {
+        outputs.push((REGISTERS.to_owned(), p.ensure(&Registers { iso })?));
     }
     if order.supply.docker.samples {
         for (name, image) in [("counter", Image::Counter), ("greeter", Image::Greeter)] {

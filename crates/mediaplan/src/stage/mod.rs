@@ -8,6 +8,7 @@ pub mod hostconf;
 pub mod image;
 pub mod ipxe;
 pub mod line;
+pub mod measured;
 pub mod media;
 pub mod needs;
 pub mod os;

@@ -44,6 +44,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("tinyproxy", "tinyproxy-bin"),
     ("zsh", "zsh"),
     ("fish", "fish"),
+    ("swtpm", "swtpm"),
     ("e2fsck", "e2fsprogs"),
     ("faketime", "faketime"),
     ("/usr/share/i18n/locales/de_DE", "locales"),
@@ -53,8 +54,8 @@ const PACKAGES: &[(&str, &str)] = &[
 /// What builds the Docker system's program.
 const COMPILER: &[&str] = &["cargo", "rustc", "gcc"];
 const SOURCE: &[&str] = &["git", "make", "gcc", "ld", "perl", "/usr/include/lzma.h"];
-/// A disk is looked at after each power cut.
-const BOOT: &[&str] = &["qemu-system-x86_64", "/usr/share/ovmf/OVMF.fd", "dnsmasq", "ip", "e2fsck"];
+/// A disk is looked at after each power cut, and a TPM after a measured boot.
+const BOOT: &[&str] = &["qemu-system-x86_64", "/usr/share/ovmf/OVMF.fd", "dnsmasq", "ip", "e2fsck", "swtpm"];
 const PAIR: &[&str] = &["faketime", "/usr/share/i18n/locales/de_DE"];
 /// What tests build images of others with, and hold our servers' configurations and completions against.
 const TEST: &[&str] = &[

@@ -5,12 +5,12 @@ use anyhow::Result;
 use super::{
     Checks, Subject,
     expect::{Expected, KnownDigest},
-    image, own_key, packed, read_file,
+    image, measured, own_key, packed, read_file,
 };
 use attest::MANIFEST;
 use bootiso::Iso;
 use buildplan::Artifact;
-use mediaplan::config::Engine;
+use mediaplan::{config::Engine, stage::measured::REGISTERS};
 
 /// No program that a loader is or starts is larger.
 pub(super) const PROGRAM_LIMIT: u64 = 16 << 20;
@@ -34,7 +34,10 @@ pub(super) fn check(subject: &Subject<'_>, checks: &mut Checks) -> Result<()> {
     };
     for (path, artifact) in &expected.planned.outputs {
         subject.ctx.check_interrupt()?;
-        if subject.wants(path) && !path.ends_with(".iso") {
+        if path == REGISTERS {
+            let iso = measured::iso(subject).filter(|_| subject.wants(path));
+            iso.into_iter().for_each(|iso| checks.add("registers", measured::check(subject, &iso)));
+        } else if subject.wants(path) && !path.ends_with(".iso") {
             output(subject, expected, path, artifact, checks);
         } else if let Some(file) = medium(subject, path) {
             let iso = image::open(&subject.dir.join(file));

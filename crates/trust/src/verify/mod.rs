@@ -8,6 +8,7 @@ mod agree;
 pub mod expect;
 mod image;
 mod inside;
+pub mod measured;
 pub mod netboot;
 mod own_key;
 mod packed;
