@@ -35,6 +35,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("\"ssh\"", "options of ours, a user of ours at an address of this machine"),
     ("\"ssh-keygen\"", "words of ours and an absolute path"),
     ("\"unshare\"", "words of ours, addresses and absolute paths behind their options"),
+    ("\"swtpm\"", "words of ours and absolute paths behind their options"),
     ("\"tar\"", "the name of a folder stands behind `--`"),
     ("\"unshare\"", "words of ours, the README's and absolute paths"),
     ("\"usr/bin/grub-mkimage\"", "words of ours and absolute paths"),

@@ -17,7 +17,7 @@ pub use cms::{Refusal, ValidSignature, verify};
 pub use firmware::firmware_key;
 pub use key::{KeyError, Signer};
 pub use make::{Chance, Lifetime, NewKey, authority, signer};
-pub use refusal::ipxe_reason;
+pub use refusal::{ipxe_reason, ipxe_server_reason};
 
 /// Seconds since 1970, UTC.
 pub type Seconds = u64;

@@ -30,6 +30,18 @@ pub fn ipxe_reason(number: u32, clock: Option<Seconds>) -> String {
     text.to_owned()
 }
 
+/// Why iPXE refuses an HTTPS server's certificate, from its error number; `None` for other errors.
+#[must_use]
+pub fn ipxe_server_reason(number: u32) -> Option<&'static str> {
+    // x509.c
+    Some(match number >> 8 {
+        0x02_16e4 => "its certificate has expired, or is not valid yet, by the machine's clock",
+        0x02_16e6 | 0x02_16eb => "no root that it trusts vouches for its certificate",
+        0x02_16ea => "its certificate is for another host",
+        _ => return None,
+    })
+}
+
 fn date(clock: Seconds) -> Option<String> {
     let date = DateTime::from_unix_duration(std::time::Duration::from_secs(clock)).ok()?;
     Some(format!("{:04}-{:02}-{:02}", date.year(), date.month(), date.day()))
@@ -51,6 +63,14 @@ mod tests {
         ] {
             assert!(ipxe_reason(number, None).contains(word), "{number:x}");
         }
+    }
+
+    #[test]
+    fn a_servers_certificate_is_refused_for_a_reason_or_for_none_of_these() {
+        let said = |number| ipxe_server_reason(number).unwrap_or_default();
+        assert!(said(0x0216_e43c).contains("expired") && said(0x0216_ea3c).contains("another host"));
+        assert!(said(0x0216_eb3c).starts_with("no root") && said(0x0216_e682).starts_with("no root"));
+        assert_eq!((ipxe_server_reason(0x4c12_6035), ipxe_server_reason(0x2d0c_613b)), (None, None));
     }
 
     #[test]

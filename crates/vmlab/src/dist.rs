@@ -10,7 +10,10 @@ use crate::netboot;
 use bootiso::{Iso, kargs};
 use buildexec::ctx::Ctx;
 use failure::{Failure, Kind};
-use mediaplan::config::{BaseUrl, Profile, SecureBoot};
+use mediaplan::{
+    config::{BaseUrl, Profile, SecureBoot},
+    stage::measured::REGISTERS,
+};
 use vmspec::{HostOnly, scenario::Dist};
 
 /// iPXE for firmware that boots from the network, for BIOS and UEFI.
@@ -53,6 +56,7 @@ pub fn find_in(dir: &Utf8Path, profile: &Profile) -> Result<Dist> {
         secure_boot: profile.secure_boot != SecureBoot::Off,
         own_kernel: profile.certificate.is_some() && !profile.media.is_distributions(),
         tells_secure_boot: profile.os == Os::Smoke,
+        registers: dir.join(REGISTERS).is_file(),
         initrd_bytes: initrd.unwrap_or_default(),
         iso,
     })
@@ -80,6 +84,7 @@ pub(crate) fn expected(ctx: &Ctx, profile: &Profile) -> Dist {
         secure_boot: profile.secure_boot != SecureBoot::Off,
         own_kernel: profile.certificate.is_some() && !profile.media.is_distributions(),
         tells_secure_boot: profile.os == Os::Smoke,
+        registers: profile.secure_boot != SecureBoot::Off,
         initrd_bytes: 0,
     }
 }

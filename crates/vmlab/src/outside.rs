@@ -30,6 +30,7 @@ pub(crate) fn obstacle(ctx: &Ctx, backend: &Backend, scenario: &Scenario, dist: 
         }
         (Proof::Torture, Backend::Qemu(_)) => lacks("e2fsck", "e2fsprogs"),
         (Proof::Counts(_), Backend::Qemu(_)) => lacks("debugfs", "e2fsprogs"),
+        (Proof::Measured | Proof::Remeasured, _) => lacks("swtpm", "swtpm"),
         (Proof::Ssh, _) | (Proof::Containers(_), _) => lacks("ssh", "openssh-client")
             .or_else(|| lacks("ssh-keygen", "openssh-client"))
             .or_else(|| lacks("e2fsck", "e2fsprogs").filter(|_| scenario.proof != Proof::Ssh)),

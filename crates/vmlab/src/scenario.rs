@@ -4,6 +4,7 @@ mod boots;
 mod containers;
 mod counter;
 mod disks;
+mod measured;
 mod signed;
 
 use core::net::{Ipv4Addr, SocketAddrV4};
@@ -20,6 +21,7 @@ use serde::Serialize;
 use containers::Lab;
 pub use containers::Samples;
 pub(crate) use containers::lacks_older;
+use measured::Tpm;
 pub use signed::{BuiltMedia, SignedMedia};
 
 use super::{backend::Backend, media, outside, server::RunningServer, session::Session};
@@ -148,6 +150,7 @@ pub(crate) fn run(
         more_args: None,
         cases: CaseCount::default(),
         lab: None,
+        tpm: None,
     };
     let outcome = trial.run();
     outside::forget_key(dir)?;
@@ -189,6 +192,8 @@ struct Trial<'a> {
     cases: CaseCount,
     /// What stands around a machine whose containers are looked at.
     lab: Option<Lab>,
+    /// The TPM of its machine.
+    tpm: Option<Tpm>,
 }
 
 impl Trial<'_> {
@@ -204,6 +209,7 @@ impl Trial<'_> {
             Proof::Counts(boots) if self.setup.dist.speaks => self.counts(boots),
             Proof::Counts(boots) => self.keeps_state(boots),
             Proof::Ssh => self.logs_in(),
+            Proof::Measured | Proof::Remeasured => self.measured(),
             Proof::PowerCuts(cuts) => self.power_cuts(cuts),
             Proof::Torture => self.torture(self.setup.cuts),
             Proof::Disks => self.disks(),

@@ -39,6 +39,8 @@ pub struct Machine {
     pub medium: Option<Medium>,
     /// Network cards, in the order the guest sees them.
     pub nics: Vec<Card>,
+    /// The socket by which an emulated TPM 2.0 (swtpm) is told what to do, where the machine has one; QEMU's only.
+    pub tpm: Option<Utf8PathBuf>,
     /// What the firmware tries, first to last.
     pub boot: Vec<BootDevice>,
     /// The date that its clock shows when it is switched on, as `2000-01-01`; today unless given. QEMU's alone.

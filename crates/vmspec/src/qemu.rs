@@ -97,6 +97,14 @@ pub fn command(machine: &Machine, host: &QemuHost, watch: &Watch) -> Result<Cmd>
     if machine.disks.iter().any(|d| d.bus == Bus::Sata) {
         cmd = cmd.args(["-device", "ich9-ahci,id=sata"]);
     }
+    if let Some(socket) = &machine.tpm {
+        cmd = cmd.args(["-chardev", &format!("socket,id=tpm,path={}", path_arg(socket))]).args([
+            "-tpmdev",
+            "emulator,id=tpm0,chardev=tpm",
+            "-device",
+            "tpm-tis,tpmdev=tpm0",
+        ]);
+    }
     if machine.usb_keyboard {
         cmd = cmd.args(["-device", "qemu-xhci,id=keys", "-device", "usb-kbd,bus=keys.0"]);
     }
@@ -366,6 +374,7 @@ mod tests {
     fn disks_hang_on_the_controller_that_is_asked_for() {
         let mut m = machine(Attach::Cd);
         m.usb_keyboard = true;
+        m.tpm = Some("t,pm".into());
         m.disks[0].bus = Bus::Sata;
         m.disks.push(Disk { bus: Bus::Nvme, read_only: true, ..m.disks[0].clone() });
         m.nics[1].model = NicModel::E1000e;
@@ -376,6 +385,8 @@ mod tests {
             "nvme,drive=disk1,serial=disk1",
             "id=disk1,format=qcow2,readonly=on,",
             "usb-kbd,bus=keys.0",
+            "socket,id=tpm,path=t,,pm",
+            "tpm-tis,tpmdev=tpm0",
             "e1000e,netdev=net1",
         ] {
             assert!(text.contains(wanted), "{wanted} in {text}");

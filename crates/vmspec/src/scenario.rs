@@ -110,6 +110,10 @@ pub enum Proof {
     Rotated,
     /// It comes up, and the guest says that Secure Boot is on and that its kernel is locked down.
     SecureBoot,
+    /// It comes up as it was built, and a TPM's registers hold what the build predicted.
+    Measured,
+    /// It comes up with other arguments, and the registers hold what is predicted of the edited image.
+    Remeasured,
     /// It fails, and we say why.
     Fails(Sabotage),
     /// Containers run.
@@ -168,8 +172,10 @@ pub struct Dist {
     pub own_key: Option<Utf8PathBuf>,
     /// Whether the kernel's only signature is by that key.
     pub own_kernel: bool,
-    /// Whether its guest says whether Secure Boot is on.
+    /// Whether its guest says whether Secure Boot is on, and what a TPM's registers hold.
     pub tells_secure_boot: bool,
+    /// Whether the build predicted what a TPM's registers hold.
+    pub registers: bool,
     /// The size of the initrd, which decides how long a boot takes.
     pub initrd_bytes: u64,
 }
@@ -194,6 +200,7 @@ impl Scenario {
         let why = match (self.start, self.proof) {
             (Start::Iso(Attach::Usb), _) => "VirtualBox cannot present an image as a USB stick",
             _ if self.clock().is_some() => "only QEMU's clock is set here",
+            _ if self.is_measured() => "only QEMU is given a TPM here",
             (_, Proof::Fails(Sabotage::RevokedShim)) => {
                 "VirtualBox takes no list of revoked programs from us"
             }
@@ -225,11 +232,22 @@ impl Scenario {
         (unknown && !dist.own_kernel).then_some("its kernel is not signed by a key of your own alone")
     }
 
+    /// What `dist` lacks where a TPM is looked at.
+    fn obstacle_of_a_tpm(&self, dist: &Dist) -> Option<&'static str> {
+        match self.is_measured() {
+            true if !dist.registers => {
+                Some("the build predicts no registers of a TPM (secure-boot = \"off\")")
+            }
+            true if !dist.tells_secure_boot => Some("this guest does not say what a TPM's registers hold"),
+            _ => None,
+        }
+    }
+
     /// Why this scenario cannot be shown with `dist`, if it cannot.
     #[must_use]
     pub fn obstacle(&self, dist: &Dist) -> Option<String> {
         let no = |text: &str| Some(text.to_owned());
-        if let Some(why) = self.obstacle_of_secure_boot(dist) {
+        if let Some(why) = self.obstacle_of_secure_boot(dist).or_else(|| self.obstacle_of_a_tpm(dist)) {
             return no(why);
         }
         match self.proof {
@@ -240,6 +258,8 @@ impl Scenario {
             | Proof::Fails(_)
             | Proof::Kargs
             | Proof::Containers(_)
+            | Proof::Measured
+            | Proof::Remeasured
             | Proof::SecureBoot => {}
             Proof::Counts(_) if dist.state_label.is_none() => {
                 return no("its kernel arguments name no state disk (rancher.state.dev=LABEL=…)");
@@ -274,7 +294,7 @@ impl Scenario {
             {
                 no("the ISO has no area for a cloud-config")
             }
-            Proof::Kargs | Proof::Fails(Sabotage::Panic) if !dist.embed_areas => {
+            Proof::Kargs | Proof::Remeasured | Proof::Fails(Sabotage::Panic) if !dist.embed_areas => {
                 no("the ISO has no embed areas for kernel arguments")
             }
             Proof::Fails(Sabotage::Panic | Sabotage::NoCloudConfig) if !dist.speaks => {
@@ -327,6 +347,7 @@ impl Scenario {
             name: self.machine_name(),
             firmware: self.firmware,
             variables: None,
+            tpm: None,
             memory_mib: spec.memory_mib,
             cpus: spec.cpus,
             disks: disks.into_iter().collect(),
@@ -339,6 +360,11 @@ impl Scenario {
             usb_keyboard: false,
             http_boot: matches!(self.start, Start::Network(Offer::Http | Offer::Iso)),
         }
+    }
+
+    /// Whether a TPM is looked at.
+    fn is_measured(&self) -> bool {
+        matches!(self.proof, Proof::Measured | Proof::Remeasured)
     }
 
     /// Whether it is about containers.
@@ -371,8 +397,9 @@ impl Scenario {
         let by_name = !dist.speaks && matches!(self.proof, Proof::CloudConfig | Proof::Ssh);
         Want {
             netboot: !matches!(self.start, Start::Iso(_)),
-            // The script of a signed tree stays as it is.
-            nonce: Some(nonce.to_owned()).filter(|_| !self.start.loads_tree() || !dist.signed),
+            // The script of a signed tree stays as it is, and so does an ISO whose measurements were predicted.
+            nonce: Some(nonce.to_owned())
+                .filter(|_| self.proof != Proof::Measured && (!self.start.loads_tree() || !dist.signed)),
             ready: if by_name { format!("{} login:", host_name(nonce)) } else { spec.ready.clone() },
             cloud_config,
             cmdline: match self.proof {
@@ -392,7 +419,9 @@ impl Scenario {
     /// What the machine's clock shows, where it is not today.
     fn clock(&self) -> Option<&'static str> {
         match self.proof {
-            Proof::OldClock => Some("2000-01-01"),
+            Proof::OldClock | Proof::Fails(Sabotage::ServerEarly) => Some("2000-01-01"),
+            // Our roots last, and no server's certificate.
+            Proof::Fails(Sabotage::ServerExpired) => Some("2040-01-01"),
             // No signer of ours lasts so long.
             Proof::Fails(Sabotage::Expired) => Some("2060-01-01"),
             _ => None,

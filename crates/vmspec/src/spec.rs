@@ -302,6 +302,7 @@ impl VmSpec {
             os_type: self.os_type.clone(),
             usb_keyboard: false,
             http_boot: false,
+            tpm: None,
         }
     }
 

@@ -21,8 +21,13 @@ use vmlab::{
     scenario::{BuiltMedia, SignedMedia},
 };
 
-/// The keys are for one test: a day is enough. iPXE's clock of 2060 is behind their end.
+/// Signers are for one test: a day is enough.
 const SECONDS: u64 = 86_400;
+/// Roots last until 2045, so that a clock of 2040 is behind the end of a server's certificate alone, and one of 2060 behind
+/// every end.
+const ROOTS_UNTIL: u64 = 2_366_841_600;
+/// An address that documents use for other hosts (RFC 5737).
+const OTHER_HOST: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 
 /// Builds them. The inner error says why this machine cannot.
 ///
@@ -76,7 +81,8 @@ fn make(ctx: &Ctx, profile: &Profile, ipxe_repo: Option<String>) -> Result<Signe
     // The test's own server speaks HTTPS for them.
     https.dist.network = http.dist.network.clone();
     let (tls, stranger) = (first.server(ctx, host)?, other.server(ctx, host)?);
-    Ok(SignedMedia { http, https, next: next.signer, tls, stranger })
+    let other_host = first.server(ctx, OTHER_HOST)?;
+    Ok(SignedMedia { http, https, next: next.signer, tls, stranger, other_host })
 }
 
 /// A CA in a folder of its own.
@@ -91,8 +97,13 @@ impl Ca {
         ctx.check_interrupt()?;
         let dir = dir.join(name);
         fs_err::create_dir(&dir)?;
+        let made = pki::authority(
+            &format!("{name} root"),
+            pki::Lifetime { until: ROOTS_UNTIL },
+            &key::random()?,
+            None,
+        );
         let lifetime = pki::Lifetime { until: super::netboot_key::now() + SECONDS };
-        let made = pki::authority(&format!("{name} root"), lifetime, &key::random()?, None);
         let made = made.map_err(|e| anyhow!(e))?;
         let signer = pki::signer(name, lifetime, &key::random()?, None, (&made.secret, None));
         let signer = Arc::new(pki::Signer::open(&signer.map_err(|e| anyhow!(e))?.secret, None)?);

@@ -30,6 +30,9 @@ impl Trial<'_> {
         if matches!(self.scenario.start, Start::Network(Offer::Pxe | Offer::Http)) {
             return Ok(dist.iso.clone());
         }
+        if self.scenario.proof == Proof::Measured {
+            return Ok(dist.iso.clone());
+        }
         let copy = self.copy();
         let config = matches!(self.scenario.proof, Proof::CloudConfig | Proof::Ssh | Proof::Containers(_))
             .then(|| self.config(nonce));
@@ -148,6 +151,7 @@ impl Trial<'_> {
             let forward = Forward { name: "guestssh".to_owned(), host_port: self.ssh_port, guest_port: 22 };
             machine.nics = vec![self.setup.spec.card(Nic::Nat { network: None, forwards: vec![forward] })];
         }
+        machine.tpm = self.tpm.as_ref().map(|tpm| tpm.socket.clone());
         if let Some(lab) = &self.lab {
             lab.fit(&mut machine, |plug| self.setup.spec.card(plug));
         }

@@ -29,6 +29,8 @@ pub struct SignedMedia {
     pub tls: Tls,
     /// One by a CA that iPXE does not know.
     pub stranger: Tls,
+    /// One by the first root, for another host.
+    pub other_host: Tls,
 }
 
 impl SignedMedia {
@@ -48,8 +50,12 @@ impl SignedMedia {
             changes.overrides.extend(netboot::signed_again(&self.media(scheme).tree, &self.next)?);
         }
         if scheme == Scheme::Https {
-            let stranger = proof == Proof::Fails(Sabotage::StrangeServer);
-            changes.tls = Some(if stranger { &self.stranger } else { &self.tls }.clone());
+            let tls = match proof {
+                Proof::Fails(Sabotage::StrangeServer) => &self.stranger,
+                Proof::Fails(Sabotage::OtherHost) => &self.other_host,
+                _ => &self.tls,
+            };
+            changes.tls = Some(tls.clone());
         }
         Ok(changes)
     }

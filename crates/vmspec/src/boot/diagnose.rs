@@ -147,9 +147,9 @@ impl Boot {
             let text = format!("iPXE refused {file}: {why} ({number:08x})");
             return Some(BootEnd::Hung(Diagnosis { cause: Cause::Refused, text }));
         }
-        if let Some(url) = self.lines.iter().filter(|_| settled).find_map(|l| words::refused_server(l)) {
-            let text =
-                format!("iPXE refused the server {url}: no root that it trusts vouches for its certificate");
+        if let Some((url, why)) = self.lines.iter().filter(|_| settled).find_map(|l| words::refused_server(l))
+        {
+            let text = format!("{}{url}: {why}", words::BY_IPXE_SERVER);
             return Some(BootEnd::Hung(Diagnosis { cause: Cause::Refused, text }));
         }
         if let Some(line) = find(|l| words::refusal(l).is_some()).filter(|_| !self.reached(Mark::Linux)) {

@@ -107,13 +107,16 @@ pub(super) fn refused(line: &str) -> Option<(&str, u32, Option<u64>)> {
     Some((file, u32::try_from(hex(number)?).ok()?, hex(clock.trim_end_matches(')'))))
 }
 
-/// The HTTPS server that iPXE refuses, because no root vouches for its certificate, in the line by which our signed script
-/// says that it got nothing: `No boot script from https://… (0x216eb3c): …`.
-pub(super) fn refused_server(line: &str) -> Option<&str> {
+/// How the diagnosis of a refused HTTPS server begins.
+pub(crate) const BY_IPXE_SERVER: &str = "iPXE refused the server ";
+
+/// The HTTPS server that iPXE refuses, and what is wrong with its certificate, in the line by which our signed script says
+/// that it got nothing: `No boot script from https://… (0x216eb3c): …`.
+pub(super) fn refused_server(line: &str) -> Option<(&str, &'static str)> {
     let (url, rest) = line.strip_prefix("No boot script from ")?.split_once(" (0x")?;
     let number = u32::from_str_radix(rest.split(')').next()?, 16).ok()?;
-    // The errors of x509.c (`pki::ipxe_reason`).
-    (url.starts_with("https:") && [0x02_16e4, 0x02_16e6, 0x02_16eb].contains(&(number >> 8))).then_some(url)
+    let why = pki::ipxe_server_reason(number)?;
+    url.starts_with("https:").then_some((url, why))
 }
 
 /// A line by which Linux says that its initrd is not what it should be.
@@ -188,7 +191,10 @@ mod tests {
     fn a_refused_server_is_told_from_one_that_is_not_there() {
         let line =
             "No boot script from https://192.0.2.1:8089 (0x216eb3c): is \"cargo xtask serve\" running there?";
-        assert_eq!(refused_server(line), Some("https://192.0.2.1:8089"));
+        let (url, why) = refused_server(line).unwrap();
+        assert_eq!(url, "https://192.0.2.1:8089");
+        assert!(why.starts_with("no root"), "{why}");
+        assert!(refused_server(&line.replace("216eb3c", "216e43c")).unwrap().1.contains("expired"));
         for line in
             ["No boot script from https://a (0x4c126035): x", "No boot script from http://a (0x216eb3c)"]
         {

@@ -25,6 +25,12 @@ pub enum Sabotage {
     Expired,
     /// Another CA certifies the HTTPS server.
     StrangeServer,
+    /// The HTTPS server's certificate is for another host.
+    OtherHost,
+    /// The machine's clock shows a day after the end of the HTTPS server's certificate.
+    ServerExpired,
+    /// The machine's clock shows a day before its beginning.
+    ServerEarly,
     /// One byte of the signed kernel is another.
     ChangedKernel,
     /// GRUB has lost its signature.
@@ -51,7 +57,10 @@ impl Sabotage {
             | Self::OtherKey
             | Self::NoSignature
             | Self::Expired
-            | Self::StrangeServer => Cause::Refused,
+            | Self::StrangeServer
+            | Self::OtherHost
+            | Self::ServerExpired
+            | Self::ServerEarly => Cause::Refused,
             Self::Panic => Cause::Panic,
             Self::ChangedKernel | Self::UnsignedGrub | Self::RevokedShim | Self::UnknownKey => {
                 Cause::SecureBoot
@@ -66,6 +75,9 @@ impl Sabotage {
             Self::ChangedKernel | Self::UnknownKey => Some(words::BY_GRUB),
             Self::UnsignedGrub => Some(words::BY_SHIM),
             Self::RevokedShim => Some(words::BY_FIRMWARE),
+            Self::StrangeServer | Self::OtherHost | Self::ServerExpired | Self::ServerEarly => {
+                Some(words::BY_IPXE_SERVER)
+            }
             _ => None,
         }
     }

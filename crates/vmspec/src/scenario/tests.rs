@@ -21,6 +21,7 @@ fn dist() -> Dist {
         own_key: Some("secure-boot.cer".into()),
         own_kernel: true,
         tells_secure_boot: true,
+        registers: true,
         initrd_bytes: 3 << 20,
     }
 }
@@ -58,9 +59,11 @@ fn names_are_unique() {
 fn what_cannot_be_shown_says_why() {
     let find = |name| ALL.iter().find(|s| s.name == name).unwrap();
     let mute = Dist { speaks: false, ..dist() };
-    let cases: [(&str, Dist, bool, &str); 12] = [
+    let cases: [(&str, Dist, bool, &str); 14] = [
         ("secure-boot-cd", dist(), false, "no UEFI firmware"),
         ("unsigned-grub", Dist { secure_boot: false, ..dist() }, true, "nothing of this profile is signed"),
+        ("measured-boot", Dist { registers: false, ..dist() }, true, "predicts no registers"),
+        ("measured-kargs", Dist { tells_secure_boot: false, ..dist() }, true, "does not say"),
         ("iso-cd-uefi", dist(), false, "no UEFI firmware"),
         ("netboot-uefi", Dist { ipxe_uefi: false, ..dist() }, true, "nothing for UEFI"),
         ("netboot-bios", Dist { ipxe_iso: None, ..dist() }, true, "ipxe.iso is missing"),
@@ -123,10 +126,10 @@ fn virtualbox_shows_all_but_what_it_has_not() {
     let network = ALL.iter().filter(|s| matches!(s.start, Start::Network(_))).count();
     assert_eq!(
         shown(System::Linux),
-        ALL.len() - usb - network - 2 - 3,
-        "nor no-dhcp, revoked-shim, another clock, own-key-netboot"
+        ALL.len() - usb - network - 2 - 5 - 2,
+        "nor no-dhcp, revoked-shim, another clock, own-key-netboot, a TPM"
     );
-    assert_eq!(shown(System::MacOs), ALL.len() - usb - network - netboot - 1, "nor revoked-shim");
+    assert_eq!(shown(System::MacOs), ALL.len() - usb - network - netboot - 3, "nor revoked-shim, a TPM");
 }
 
 #[test]
