@@ -12,10 +12,10 @@ use netboot::Tls;
 use super::{super::fixtures::has, SCRIPT, Site, site};
 
 const ASKING: &str = "mac=52-54-00-00-00-01&uuid=4c4c4544-0044-4a10-8050-b4c04f4d3232";
-const NOW: u64 = 1_800_000_000;
+pub(super) const NOW: u64 = 1_800_000_000;
 
 /// A root, and a signer below it.
-fn keys() -> (Vec<pki::Certificate>, pki::Signer) {
+pub(super) fn keys() -> (Vec<pki::Certificate>, pki::Signer) {
     let chance = |n| pki::Chance { key: [n; 32].into(), serial: [n; 16], salt: [n; 16], iv: [n; 16] };
     let lifetime = pki::Lifetime { until: 2 * NOW };
     let root = pki::authority("root", lifetime, &chance(1), None).unwrap();
