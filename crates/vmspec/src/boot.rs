@@ -143,7 +143,7 @@ pub struct Want {
     pub cmdline: Vec<String>,
     /// What the guest must say, by key.
     pub facts: Vec<(&'static str, &'static str)>,
-    /// It must be up by then.
+    /// It must be up by then, or still say something; three times as late it must be up.
     pub limit: Duration,
 }
 

@@ -169,5 +169,16 @@ fn at_the_limit_the_last_mark_tells_what_it_waited_for() {
     );
     let mut slow = boot(want(false), &guest(&[]));
     slow.saw(secs(58), &line("[   50.0] still here"));
-    assert_eq!(cause(&slow, 60), Some(Cause::Slow));
+    // Heard of not long ago, it goes on; silent or far too late, it does not.
+    assert_eq!(slow.verdict(secs(72)), None);
+    assert_eq!(cause(&slow, 73), Some(Cause::Silent));
+    for at in (70..179).step_by(10) {
+        slow.saw(secs(at), &line("[   60.0] still here"));
+        assert_eq!(slow.verdict(secs(at + 9)), None);
+    }
+    slow.saw(secs(178), &line("[   99.0] still here"));
+    assert_eq!(cause(&slow, 180), Some(Cause::Slow));
+    let up = line("media: done");
+    slow.saw(secs(179), &up);
+    assert_eq!(slow.verdict(secs(180)), Some(BootEnd::Up));
 }
