@@ -100,8 +100,8 @@ fn flushed(iso: &Utf8Path) -> Result<f64> {
 
 /// What any program must do that changes a sector and wants it to stay.
 fn synced(file: &Utf8Path) -> Result<f64> {
-    let mut file = fs_err::OpenOptions::new().write(true).open(file)?;
     seconds(|| {
+        let mut file = fs_err::OpenOptions::new().write(true).open(file)?;
         file.seek(SeekFrom::Start(100 << 20))?;
         file.write_all(&[7; 2048])?;
         Ok(file.sync_all()?)
