@@ -244,6 +244,104 @@ fn a_certificate_that_firmware_is_to_trust_goes_behind_those_that_it_trusts() {
     assert_eq!(count(variables.bytes(), microsoft), 2 * count(&before, microsoft));
 }
 
+const SIGNED_IPXE: &str = r#"
+[profile.own.ipxe.signed]
+shim = { name = "ipxe-shimx64.efi" }
+program = { name = "signed.efi" }
+loads = "grubx64.efi"
+"#;
+
+/// As [`lab`], with an iPXE that came signed, as a release has it: the distribution's shim stands in for iPXE's own, and the
+/// profile's key for the one that iPXE's shim trusts.
+fn lab_with_signed_ipxe() -> Option<Repo> {
+    let repo = lab()?;
+    repo.xtask(&[DIST, KEY].concat()).assert().success();
+    fs::copy(repo.path("dist/own/ipxe.efi"), repo.path("artifacts/signed.efi")).unwrap();
+    repo.write("artifacts/ipxe-shimx64.efi", made("files", "shimx64.efi")?);
+    repo.write("media.toml", repo.read("media.toml") + SIGNED_IPXE);
+    fails(&repo, DIST, 3, "media.lock has no digests for `ipxe-shimx64.efi` and `signed.efi`");
+    repo.xtask(&["-q", "fetch", "own", "--update", "--artifacts", "artifacts"]).assert().success();
+    repo.xtask(&[DIST, KEY].concat()).assert().success();
+    Some(repo)
+}
+
+#[test]
+fn an_ipxe_that_came_signed_takes_the_place_of_the_engines() {
+    let Some(repo) = lab_with_signed_ipxe() else { return };
+    let lock = Lock::parse(&repo.read("media.lock")).unwrap();
+    let signed = repo.read_bytes("artifacts/signed.efi");
+    assert_eq!(lock.files["own"]["signed.efi"].sha256, Digest::of(&signed));
+    let programs: Vec<String> = repo.names("dist/own").into_iter().filter(|n| n.ends_with(".efi")).collect();
+    assert_eq!(programs, ["grubx64.efi", "ipxe-shim.efi"]);
+    assert_eq!(repo.read_bytes("dist/own/grubx64.efi"), signed);
+    let said = repo.xtask(&["verify", "dist/own"]).assert().success().get_output().stdout.clone();
+    let said = String::from_utf8(said).unwrap();
+    for line in [
+        "ipxe-shim.efi is the ipxe-shimx64.efi in media.lock",
+        "/EFI/BOOT/BOOTX64.EFI is signed by `Microsoft Windows UEFI Driver Publisher` for Microsoft",
+        "/EFI/BOOT/grubx64.efi is signed by `boot media` for boot media",
+    ] {
+        assert!(said.contains(line), "{line}: {said}");
+    }
+    // Firmware is given the shim, and finds beside it what the shim asks for.
+    let print = [
+        "serve",
+        "own",
+        "--listen",
+        "10.0.0.1:80",
+        "--print",
+        "dnsmasq",
+        "--dhcp-range",
+        "10.0.0.8-10.0.0.9",
+    ];
+    let text = repo.xtask(&print).assert().success().get_output().stdout.clone();
+    let text = String::from_utf8(text).unwrap();
+    assert!(text.contains("dhcp-boot=tag:!ipxe,tag:X86-64_EFI,ipxe-shim.efi\n"), "{text}");
+    assert!(text.contains("tag:http,http://192.168.56.1:8089/ipxe-shim.efi\n"), "{text}");
+    assert!(text.lines().next().unwrap().contains("/grubx64.efi "), "{text}");
+    // Other bytes are refused, and so is a program that nobody vouches for.
+    let mut other = signed.clone();
+    *other.last_mut().unwrap() ^= 1;
+    repo.write("artifacts/signed.efi", &other);
+    let again = ["-q", "fetch", "own", "--update", "--artifacts", "artifacts"];
+    fails(&repo, &again, 5, "media.lock says");
+    for (from, to, why) in [
+        ("loads = \"grubx64.efi\"", "loads = \"../x.efi\"", "is not the name of an EFI program"),
+        ("loads = \"../x.efi\"", "loads = \"ipxe-shim.efi\"", "is another program's name here"),
+        ("{ name = \"signed.efi\" }", "{ name = \"ipxe-shimx64.efi\" }", "have the same name"),
+    ] {
+        repo.edit("media.toml", from, to);
+        fails(&repo, DIST, 3, why);
+    }
+}
+
+#[test]
+fn an_ipxe_that_nobody_signed_is_not_taken_for_a_signed_one() {
+    let Some(repo) = lab_with_signed_ipxe() else { return };
+    let unsigned = sign::without_last(&repo.read_bytes("artifacts/signed.efi")).unwrap();
+    repo.write("artifacts/signed.efi", unsigned);
+    let mut lock = Lock::parse(&repo.read("media.lock")).unwrap();
+    lock.files.get_mut("own").unwrap().remove("signed.efi");
+    repo.write("media.lock", lock.render());
+    repo.xtask(&["-q", "fetch", "own", "--update", "--artifacts", "artifacts"]).assert().success();
+    repo.xtask(&[DIST, KEY].concat()).assert().success();
+    fails(&repo, &["verify", "dist/own"], 5, "/EFI/BOOT/grubx64.efi is signed by nobody");
+}
+
+/// A shim that somebody signed starts an iPXE that the machine knows by its key.
+#[test]
+fn a_machine_starts_a_signed_ipxe_through_its_shim() {
+    if !is_everything() {
+        return skip("boots with Secure Boot take minutes; MEDIA_REQUIRE_VM=1 makes them");
+    }
+    let Some(repo) = lab_with_signed_ipxe() else { return };
+    let args = ["vm", "test", "own", "--scenario", "own-key-netboot"];
+    let run = repo.command(&args).env("MEDIA_REQUIRE_VM", "1").output().unwrap();
+    let said = String::from_utf8_lossy(&run.stdout).into_owned();
+    assert!(run.status.success(), "{said}{}", String::from_utf8_lossy(&run.stderr));
+    assert!(said.lines().any(|l| l.starts_with("own-key-netboot") && l.contains(" passed ")), "{said}");
+}
+
 /// What is said of these media is true of machines. It takes minutes, so it is asked for where everything must run.
 #[test]
 fn a_machine_starts_them_once_it_knows_the_key_and_refuses_them_before() {

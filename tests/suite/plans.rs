@@ -20,7 +20,7 @@ fn loaded() -> Loaded {
     let profiles: Vec<Profile> = loaded.config.profiles().cloned().collect();
     for profile in profiles {
         let version = profile.version.clone().unwrap_or_default();
-        for released in profile.media.released() {
+        for released in profile.released() {
             let files = loaded.lock.files.entry(profile.name.clone()).or_default();
             files.entry(released.name.clone()).or_insert_with(|| mediaplan::config::Locked {
                 version: version.clone(),
@@ -39,7 +39,7 @@ fn planned(loaded: &Loaded, profile: &Profile, engine: Engine) -> PlannedMedia {
 
 fn planned_with(loaded: &Loaded, profile: &Profile, engine: Engine, docker: docker::Sources) -> PlannedMedia {
     let version = profile.version.as_deref().unwrap_or("");
-    let released = profile.media.released();
+    let released = profile.released();
     let locked = released
         .iter()
         .map(|r| (r.name.as_str(), loaded.lock.get(&profile.name, &r.name, version).unwrap()))

@@ -13,7 +13,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{
     event::{ClientEventKind, MachineName},
-    fleet::{AUTOEXEC, BIOS, Dnsmasq, Range, UEFI},
+    fleet::{AUTOEXEC, BIOS, Dnsmasq, Range, for_uefi, is_asked_for},
     offer, target,
 };
 use buildexec::ctx::Ctx;
@@ -157,16 +157,19 @@ fn network_address(http: SocketAddr) -> Result<Ipv4Addr> {
 }
 
 /// Copies iPXE's programs to a folder of their own, so that TFTP gives out nothing else. Whether there is one for UEFI.
-fn copy_programs(from: &Utf8Path, root: &Utf8Path) -> Result<bool> {
+fn copy_programs(from: &Utf8Path, root: &Utf8Path) -> Result<Option<&'static str>> {
     let tftp = root.join("tftp");
     fs_err::create_dir(&tftp)?;
     fs_err::copy(from.join(BIOS), tftp.join(BIOS))
         .explain(Kind::Usage, || format!("no such file: {from}/{BIOS}, which BIOS machines ask for"))?;
-    let uefi = from.join(UEFI).is_file();
-    if uefi {
-        fs_err::copy(from.join(UEFI), tftp.join(UEFI))?;
+    let Some(uefi) = for_uefi(|name| from.join(name).is_file()) else { return Ok(None) };
+    for entry in from.read_dir_utf8()? {
+        let entry = entry?;
+        if is_asked_for(entry.file_name(), uefi) {
+            fs_err::copy(entry.path(), tftp.join(entry.file_name()))?;
+        }
     }
-    Ok(uefi)
+    Ok(Some(uefi))
 }
 
 /// dnsmasq gives up root, and must still read what it sends.

@@ -12,6 +12,21 @@ use std::{
 pub const BIOS: &str = "undionly.kpxe";
 /// Where iPXE for UEFI lies in the TFTP folder.
 pub const UEFI: &str = "ipxe.efi";
+/// Where the shim lies that starts a signed iPXE, which is beside it.
+pub const SHIM: &str = "ipxe-shim.efi";
+
+/// What UEFI firmware loads first out of a folder with these files: the shim where there is one.
+#[must_use]
+pub fn for_uefi(has: impl Fn(&str) -> bool) -> Option<&'static str> {
+    [SHIM, UEFI].into_iter().find(|name| has(name))
+}
+
+/// Whether firmware may ask for the file `name` once it was given `first`: a shim loads the program beside it, whose name is
+/// that shim's affair.
+#[must_use]
+pub fn is_asked_for(name: &str, first: &str) -> bool {
+    name == first || first == SHIM && name.ends_with(".efi")
+}
 
 /// The script that iPXE for UEFI looks for beside itself.
 pub(crate) const AUTOEXEC: &str = "autoexec.ipxe";
@@ -23,10 +38,10 @@ pub struct Dnsmasq {
     pub address: Ipv4Addr,
     /// The boot script's address.
     pub script: String,
-    /// The folder with [`BIOS`] and [`UEFI`].
+    /// The folder with [`BIOS`] and what UEFI loads.
     pub tftp: String,
-    /// Whether there is a program for UEFI in it.
-    pub uefi: bool,
+    /// The program for UEFI in it that is loaded first, as [`for_uefi`] has it.
+    pub uefi: Option<&'static str>,
     /// What firmware loads over HTTP, by its address: iPXE for UEFI first, then what else it could be given.
     pub http: Vec<String>,
     /// Addresses to give out, for a network without a DHCP server of its own; `None` only adds boot information
@@ -89,9 +104,12 @@ impl Dnsmasq {
                 text += "dhcp-option=option:router\ndhcp-option=option:dns-server\n";
             }
         }
-        let programs = if self.uefi { format!("{BIOS}, {UEFI} and {AUTOEXEC}") } else { BIOS.to_owned() };
+        let programs = match self.uefi {
+            Some(uefi) => format!("{BIOS}, {uefi} and {AUTOEXEC}"),
+            None => BIOS.to_owned(),
+        };
         _ = writeln!(text, "# Holds {programs}.\nenable-tftp\ntftp-root={}", self.tftp);
-        if self.uefi {
+        if self.uefi.is_some() {
             _ = writeln!(text, "# {AUTOEXEC} is for iPXE for UEFI, and says:");
             self.autoexec().lines().for_each(|l| _ = writeln!(text, "#   {l}"));
         }
@@ -104,8 +122,8 @@ impl Dnsmasq {
         let script = self.asking();
         // BIOS, then the two numbers that UEFI firmware for x86-64 uses (RFC 4578 and its erratum).
         let mut programs = vec![("x86PC", 0, BIOS)];
-        if self.uefi {
-            programs.extend([("BC_EFI", 7, UEFI), ("X86-64_EFI", 9, UEFI)]);
+        if let Some(uefi) = self.uefi {
+            programs.extend([("BC_EFI", 7, uefi), ("X86-64_EFI", 9, uefi)]);
         }
         for (name, number, program) in programs {
             if self.range.is_none() {
@@ -184,7 +202,8 @@ mod tests {
     fn dnsmasq(range: Option<Range>) -> String {
         let address = Ipv4Addr::new(10, 0, 0, 1);
         let script = "http://10.0.0.1:8089/boot.html".to_owned();
-        Dnsmasq { address, script, tftp: "/srv/tftp".to_owned(), uefi: true, http: http(), range }.render()
+        Dnsmasq { address, script, tftp: "/srv/tftp".to_owned(), uefi: Some(UEFI), http: http(), range }
+            .render()
     }
 
     #[test]

@@ -7,6 +7,7 @@ use bootparams::Os;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::netboot;
+use ::netboot::fleet;
 use bootiso::{Iso, kargs};
 use buildexec::ctx::Ctx;
 use failure::{Failure, Kind};
@@ -15,9 +16,6 @@ use mediaplan::{
     stage::measured::REGISTERS,
 };
 use vmspec::{HostOnly, scenario::Dist};
-
-/// iPXE for firmware that boots from the network, for BIOS and UEFI.
-pub const PROGRAMS: [&str; 2] = [::netboot::fleet::BIOS, ::netboot::fleet::UEFI];
 
 /// The certificate of the key that signed the media.
 const OWN_KEY: &str = "secure-boot/secure-boot.cer";
@@ -43,7 +41,8 @@ pub fn find_in(dir: &Utf8Path, profile: &Profile) -> Result<Dist> {
     Ok(Dist {
         ipxe_uefi: ipxe_iso.as_deref().map(for_uefi).transpose()?.unwrap_or_default(),
         ipxe_iso,
-        ipxe_programs: PROGRAMS.iter().all(|name| dir.join(name).is_file()),
+        ipxe_programs: dir.join(fleet::BIOS).is_file()
+            && fleet::for_uefi(|name| dir.join(name).is_file()).is_some(),
         network: network(profile),
         embed_areas: kargs.as_ref().is_some_and(|k| k.has_embed_areas),
         config_initrd: kargs.as_ref().is_some_and(|k| k.has_config_initrd),

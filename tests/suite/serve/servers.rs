@@ -174,7 +174,7 @@ fn dnsmasq_accepts_what_is_written_for_it() {
             address: [10, 0, 0, 1].into(),
             script: "http://10.0.0.1:8089/boot.html".to_owned(),
             tftp: root.to_string(),
-            uefi: true,
+            uefi: Some(netboot::fleet::SHIM),
             http: vec!["http://10.0.0.1/ipxe.efi".to_owned()],
             range,
         };

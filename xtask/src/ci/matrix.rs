@@ -69,8 +69,7 @@ fn can_be_had(profile: &Profile, lock: &Lock) -> bool {
     let known = |r: &&mediaplan::config::Released| {
         !r.urls.is_empty() && lock.get(&profile.name, &r.name, version).is_some()
     };
-    matches!(profile.media, Media::Distribution { .. } | Media::Docker { .. })
-        || profile.media.released().iter().all(known)
+    profile.released().iter().all(known)
 }
 
 #[cfg(test)]

@@ -113,7 +113,7 @@ impl Survey {
 
     fn files(&mut self, ctx: &Ctx, profile: &Profile) {
         let mut gone = 0;
-        let urls: Vec<_> = profile.media.released().into_iter().flat_map(|r| &r.urls).collect();
+        let urls: Vec<_> = profile.released().into_iter().flat_map(|r| &r.urls).collect();
         for url in &urls {
             let Err(e) = fetch::exists(ctx, url) else {
                 self.answers += 1;
@@ -134,7 +134,7 @@ impl Survey {
 
     /// A newer tag of the GitHub repository that a profile's first address is in.
     fn newer_release(&mut self, ctx: &Ctx, profile: &Profile) {
-        let released = profile.media.released();
+        let released = profile.released();
         let url = released.iter().flat_map(|r| &r.urls).find_map(|u| repository(u));
         let (Some(url), Some(version)) = (url, profile.version.as_deref()) else { return };
         let tags = self.tags(ctx, &url).unwrap_or_default();

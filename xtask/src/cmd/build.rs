@@ -262,7 +262,7 @@ fn supply<'s>(
     selection: &Selection,
 ) -> Result<os::Supply<'s>> {
     let version = profile.version.as_deref().unwrap_or("");
-    let released = profile.media.released();
+    let released = profile.released();
     let locked = released
         .iter()
         .filter_map(|r| Some((r.name.as_str(), loaded.lock.get(&profile.name, &r.name, version)?)));

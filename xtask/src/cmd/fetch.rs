@@ -86,7 +86,7 @@ fn downloads(build: &Build<'_>, sources: bool) -> Vec<NodeId> {
 fn record(ctx: &Ctx, loaded: &mut Loaded, profile: &Profile, artifacts: Option<&Utf8Path>) -> Result<()> {
     let version = profile.version.as_deref().unwrap_or("");
     let artifacts = artifacts.map(|dir| ctx.absolute(dir.to_owned())).transpose()?;
-    for released in profile.media.released() {
+    for released in profile.released() {
         let known = loaded.lock.get(&profile.name, &released.name, version);
         let locked = update::update(ctx, released, version, artifacts.as_deref(), known)?;
         ctx.report.out(&format!(

@@ -170,23 +170,31 @@ impl Site {
 
     /// What UEFI firmware loads over HTTP without TFTP: iPXE, or the ISO, which it mounts as a disk in memory.
     fn for_firmware(&self) -> BTreeMap<String, Utf8PathBuf> {
+        let uefi = self.for_uefi();
         let entries = self.programs.read_dir_utf8().into_iter().flatten().flatten();
         let files = entries.map(|e| e.path().to_owned()).filter(|p| {
             let name = p.file_name().unwrap_or_default();
-            name == fleet::UEFI || name.ends_with("-x86_64.iso")
+            uefi.is_some_and(|uefi| fleet::is_asked_for(name, uefi)) || name.ends_with("-x86_64.iso")
         });
         files.map(|p| (p.file_name().unwrap_or_default().to_owned(), p)).collect()
     }
 
     /// The names of those, what was asked for first.
     fn names_for_firmware(&self) -> Result<Vec<String>> {
-        let mut names: Vec<String> = self.for_firmware().into_keys().collect();
+        let ipxe = self.for_uefi();
+        let of_firmware = |name: &String| name.ends_with(".iso") || Some(name.as_str()) == ipxe;
+        let mut names: Vec<String> = self.for_firmware().into_keys().filter(of_firmware).collect();
         let ipxe_first = self.http_boot == HttpBoot::Ipxe;
-        names.sort_by_key(|name| (name == fleet::UEFI) != ipxe_first);
-        if !ipxe_first && names.first().is_none_or(|name| name == fleet::UEFI) {
+        names.sort_by_key(|name| (Some(name.as_str()) == ipxe) != ipxe_first);
+        if !ipxe_first && names.first().is_none_or(|name| Some(name.as_str()) == ipxe) {
             return Err(Failure::new(Kind::Usage, format!("no `*-x86_64.iso` in {}", self.programs)).into());
         }
         Ok(names)
+    }
+
+    /// What of iPXE firmware is given: the shim where there is one.
+    fn for_uefi(&self) -> Option<&'static str> {
+        fleet::for_uefi(|name| self.programs.join(name).is_file())
     }
 
     fn is_signed(&self) -> bool {
@@ -307,9 +315,13 @@ impl Site {
             }
             (Print::Dnsmasq, IpAddr::V4(address)) => {
                 let script = format!("{base_url}/boot.html");
-                let uefi = !self.programs.is_dir() || self.programs.join(fleet::UEFI).is_file();
-                let names = if uefi { vec![fleet::BIOS, fleet::UEFI] } else { vec![fleet::BIOS] };
-                let files: Vec<_> = names.iter().map(|n| self.programs.join(n).into_string()).collect();
+                // What is yet to be built has iPXE under its usual name.
+                let uefi = self.for_uefi().or((!self.programs.is_dir()).then_some(fleet::UEFI));
+                let firmware = self.for_firmware();
+                let beside = firmware.keys().map(String::as_str).filter(|n| !n.ends_with(".iso"));
+                let beside = beside.filter(|n| Some(*n) != uefi);
+                let names = [fleet::BIOS].into_iter().chain(uefi).chain(beside);
+                let files: Vec<_> = names.map(|n| self.programs.join(n).into_string()).collect();
                 let copy = format!("# iPXE: cp {} {tftp}/\n", files.join(" "));
                 let range = args.dhcp_range;
                 let http =

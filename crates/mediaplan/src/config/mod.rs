@@ -14,7 +14,7 @@ pub use base_url::BaseUrl;
 pub use distribution::{Archive, Distribution};
 pub use lock::{Lock, Locked, LockedPackage};
 pub use netboot::{Netboot, Trust};
-pub use raw::{Compress, Engine, KernelFlavour, Media, Released, SecureBoot};
+pub use raw::{Compress, Engine, KernelFlavour, Media, Released, SecureBoot, SignedIpxe};
 
 use bootparams::{Os, Params};
 use buildplan::shown_url;
@@ -75,6 +75,8 @@ pub struct Profile {
     pub certificate: Option<String>,
     /// Where kernel and initrd come from.
     pub media: Media,
+    /// What UEFI starts of iPXE, where somebody else signed it.
+    pub ipxe_signed: Option<SignedIpxe>,
     /// The machine that its guest needs.
     pub vm: VmSpec,
     /// What iPXE believes of what a server sends; the same for all profiles.
@@ -88,6 +90,10 @@ impl Profile {
     #[must_use]
     pub fn secure_boot_outlook(&self) -> &'static str {
         match self.secure_boot {
+            SecureBoot::Distribution if self.ipxe_signed.is_some() => {
+                "Secure Boot: the ISO starts with it on (shim by Microsoft, GRUB and kernel by the distribution), and \
+                 ipxe.iso and ipxe-shim.efi do (the shim and iPXE of profile.ipxe.signed)"
+            }
             SecureBoot::Distribution => {
                 "Secure Boot: the ISO starts with it on (shim by Microsoft, GRUB and kernel by the distribution); \
                  ipxe.iso and *.efi are unsigned and refused"
@@ -98,6 +104,15 @@ impl Profile {
             }
             SecureBoot::Off => "Secure Boot: nothing here is signed; a machine with it on refuses all of it",
         }
+    }
+}
+
+impl Profile {
+    /// The released files that its media are made of.
+    #[must_use]
+    pub fn released(&self) -> Vec<&Released> {
+        let signed = self.ipxe_signed.iter().flat_map(|ipxe| [&ipxe.shim, &ipxe.program]);
+        self.media.released().into_iter().chain(signed).collect()
     }
 }
 
@@ -120,16 +135,14 @@ impl Media {
 
     /// The same with the version filled in where names and addresses have `{version}`.
     fn at(&self, version: &str) -> Self {
-        let at = |r: &Released| Released {
-            name: r.name.replace("{version}", version),
-            urls: r.urls.iter().map(|u| u.replace("{version}", version)).collect(),
-        };
         match self {
             Self::Distribution { .. } | Self::Docker { .. } => self.clone(),
             Self::Iso { file, kernel, initrd } => {
-                Self::Iso { file: at(file), kernel: kernel.clone(), initrd: initrd.clone() }
+                Self::Iso { file: file.at(version), kernel: kernel.clone(), initrd: initrd.clone() }
             }
-            Self::Files { kernel, initrd } => Self::Files { kernel: at(kernel), initrd: at(initrd) },
+            Self::Files { kernel, initrd } => {
+                Self::Files { kernel: kernel.at(version), initrd: initrd.at(version) }
+            }
         }
     }
 }
@@ -196,6 +209,9 @@ impl Config {
     }
 }
 
+/// What the shim of a signed iPXE is called in `dist/`.
+pub(crate) const SHIM: &str = "ipxe-shim.efi";
+
 const NO_CERTIFICATE: &str = "secure-boot = \"own-key\" needs a certificate in [secure-boot]; \
      `cargo xtask key new secure-boot --to keys` makes one, keys/secure-boot.crt";
 
@@ -215,15 +231,39 @@ fn signing_problem(raw: &raw::ProfileToml, all: &raw::MediaToml) -> Option<Strin
     }
 }
 
-/// Names and addresses of a profile's files that cannot be used.
-fn media_problems(media: &Media, version: &str) -> Vec<String> {
+/// What is wrong with iPXE that somebody else signed.
+fn ipxe_problems(raw: &raw::ProfileToml, all: &raw::MediaToml) -> Vec<String> {
+    let Some(signed) = &raw.ipxe.signed else { return Vec::new() };
     let mut wrong = Vec::new();
+    if !is_plain_path(&signed.loads) || signed.loads.contains('/') || !signed.loads.ends_with(".efi") {
+        wrong.push(format!("ipxe.signed: loads `{}` is not the name of an EFI program", signed.loads));
+    }
+    if [SHIM, "snponly.efi"].contains(&signed.loads.as_str()) {
+        wrong.push(format!("ipxe.signed: loads `{}` is another program's name here", signed.loads));
+    }
+    if signed.shim.name == signed.program.name {
+        wrong.push("ipxe.signed: shim and program have the same name".to_owned());
+    }
+    if all.netboot.is_signed() {
+        wrong.push(
+            "ipxe.signed: a released iPXE knows none of your roots, so netboot.trust cannot be \"signed\""
+                .to_owned(),
+        );
+    }
+    wrong
+}
+
+/// Names and addresses of a profile's files that cannot be used.
+fn media_problems(raw: &raw::ProfileToml, version: &str) -> Vec<String> {
+    let (media, mut wrong) = (&raw.media, Vec::new());
     if let Media::Docker { containers, .. } = media {
         for file in containers.iter().filter(|f| !is_plain_path(f)) {
             wrong.push(format!("containers: `{file}` must be a path below isofs/<profile>/"));
         }
     }
-    for released in media.at(version).released() {
+    let media = media.at(version);
+    let signed = raw.ipxe.signed.iter().flat_map(|ipxe| [ipxe.shim.at(version), ipxe.program.at(version)]);
+    for released in media.released().into_iter().cloned().chain(signed) {
         if !is_plain_path(&released.name) {
             wrong.push(format!("`{}` cannot be a file name", released.name));
         }
@@ -261,7 +301,8 @@ fn checked(name: &str, raw: &raw::ProfileToml, all: &raw::MediaToml, wrong: &mut
     }
     let plain = raw.cloud_config.as_deref().is_none_or(is_plain_path);
     check(plain, "cloud-config must be a path below isofs/<profile>/".to_owned());
-    for problem in signing_problem(raw, all).into_iter().chain(media_problems(&raw.media, version_text)) {
+    let problems = signing_problem(raw, all).into_iter().chain(ipxe_problems(raw, all));
+    for problem in problems.chain(media_problems(raw, version_text)) {
         check(false, problem);
     }
     Profile {
@@ -285,6 +326,11 @@ fn checked(name: &str, raw: &raw::ProfileToml, all: &raw::MediaToml, wrong: &mut
             .clone()
             .filter(|_| raw.secure_boot == Some(SecureBoot::OwnKey)),
         media: raw.media.at(version_text),
+        ipxe_signed: raw.ipxe.signed.as_ref().map(|ipxe| SignedIpxe {
+            shim: ipxe.shim.at(version_text),
+            program: ipxe.program.at(version_text),
+            loads: ipxe.loads.clone(),
+        }),
         vm: raw.vm.clone(),
         netboot: all.netboot.clone(),
         version,

@@ -77,6 +77,9 @@ pub struct ProfileToml {
     pub secure_boot: Option<SecureBoot>,
     /// Where kernel and initrd come from.
     pub media: Media,
+    /// iPXE that somebody else signed.
+    #[serde(default)]
+    pub ipxe: OthersIpxe,
     /// The machine that its guest needs.
     #[serde(default)]
     #[schemars(with = "vmspec::spec::RawVm")]
@@ -97,6 +100,31 @@ fn default_base_url() -> String {
 
 fn default_timeout() -> u32 {
     2000
+}
+
+/// `[profile.NAME.ipxe]`.
+#[derive(Clone, Debug, Default, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct OthersIpxe {
+    /// Programs that UEFI starts in place of the engine's, as a release has them.
+    pub signed: Option<SignedIpxe>,
+}
+
+/// iPXE for UEFI that starts with Secure Boot on. Its digests are in `media.lock`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct SignedIpxe {
+    /// What firmware starts: a shim that Microsoft signed.
+    pub shim: Released,
+    /// What that shim starts: an iPXE that it trusts, and that reads `autoexec.ipxe`.
+    pub program: Released,
+    /// The name under which the shim looks for it.
+    #[serde(default = "default_loads")]
+    pub loads: String,
+}
+
+fn default_loads() -> String {
+    "ipxe.efi".to_owned()
 }
 
 /// `[secure-boot]`: a key of the person's.
@@ -210,4 +238,14 @@ pub struct Released {
     /// Addresses, tried in order; `{version}` is the profile's.
     #[serde(default)]
     pub urls: Vec<String>,
+}
+
+impl Released {
+    /// The same with the version filled in where names and addresses have `{version}`.
+    pub(super) fn at(&self, version: &str) -> Self {
+        Self {
+            name: self.name.replace("{version}", version),
+            urls: self.urls.iter().map(|u| u.replace("{version}", version)).collect(),
+        }
+    }
 }

@@ -25,13 +25,13 @@ const GRUB_MODULES: &[&str] = &[
 /// A FAT image with the files UEFI firmware looks for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct EfiImage {
-    files: Vec<(&'static str, Arg)>,
+    files: Vec<(String, Arg)>,
 }
 
 impl EfiImage {
     /// An image of these files, by path.
-    pub(crate) fn new(files: impl IntoIterator<Item = (&'static str, Arg)>) -> Self {
-        Self { files: files.into_iter().collect() }
+    pub(crate) fn new<P: Into<String>>(files: impl IntoIterator<Item = (P, Arg)>) -> Self {
+        Self { files: files.into_iter().map(|(path, content)| (path.into(), content)).collect() }
     }
 }
 
@@ -43,8 +43,7 @@ impl Stage for EfiImage {
     fn plan(&self, p: &mut Planner) -> Result<Artifact> {
         let mut node = p.node::<Self>("FAT image for UEFI");
         let to = node.out("efi.img");
-        let files = self.files.iter().map(|(path, content)| ((*path).to_owned(), content.clone()));
-        node.product(Product::Fat(files.collect()), to);
+        node.product(Product::Fat(self.files.clone()), to);
         Ok(node.finish_one())
     }
 }

@@ -12,15 +12,15 @@ use super::{
     script::Script,
     signed::SignedProgram,
 };
-use crate::config::IpxePin;
+use crate::config::{IpxePin, SHIM};
 use buildplan::{Arg, Artifact, CmdSpec, Material, NodeId, Planner, Resource, Stage};
 
 /// What an engine made: names in `dist/` and artifacts.
-pub(crate) type IpxeFiles = Vec<(&'static str, Artifact)>;
+pub(crate) type IpxeFiles = Vec<(String, Artifact)>;
 
 /// What UEFI starts of it, signed where there is a certificate.
 fn signed(p: &mut Planner, files: IpxeFiles, certificate: Option<&String>) -> Result<IpxeFiles> {
-    let one = |(name, program): (&'static str, Artifact)| {
+    let one = |(name, program): (String, Artifact)| {
         let certificate = certificate.filter(|_| name.ends_with(".efi"));
         Ok((name, SignedProgram::maybe(p, program, certificate)?))
     };
@@ -28,7 +28,46 @@ fn signed(p: &mut Planner, files: IpxeFiles, certificate: Option<&String>) -> Re
 }
 
 fn named<'f>(files: &'f IpxeFiles, name: &str) -> &'f Artifact {
-    files.iter().find(|(n, _)| *n == name).map(|(_, file)| file).expect("it is in the list")
+    files.iter().find(|(n, _)| n == name).map(|(_, file)| file).expect("it is in the list")
+}
+
+const ISO: &str = "ipxe.iso";
+
+/// iPXE for UEFI that somebody else signed, and what starts it.
+pub(super) struct SignedByOthers<'a> {
+    /// The shim, then iPXE.
+    pub(super) programs: [Artifact; 2],
+    /// The name under which the shim looks for iPXE.
+    pub(super) loads: &'a str,
+    /// What it runs, as `autoexec.ipxe` beside it.
+    pub(super) script: Artifact,
+    /// Whether the engine's programs carry the script in themselves.
+    pub(super) is_embedded: bool,
+    /// What `ipxe.iso` is made with.
+    pub(super) tools: Tools,
+}
+
+impl SignedByOthers<'_> {
+    /// Puts it in the place of what an engine made for UEFI; BIOS keeps the engine's.
+    ///
+    /// # Errors
+    /// None of its own.
+    pub(super) fn replace(self, p: &mut Planner, mut made: IpxeFiles) -> Result<IpxeFiles> {
+        let [shim, program] = self.programs;
+        made.retain(|(name, _)| name != ISO && !name.ends_with(".efi"));
+        let files = [
+            ("EFI/BOOT/BOOTX64.EFI".to_owned(), Arg::from(&shim)),
+            (format!("EFI/BOOT/{}", self.loads), Arg::from(&program)),
+            ("autoexec.ipxe".to_owned(), Arg::from(&self.script)),
+        ];
+        let efi = Some(p.ensure(&EfiImage::new(files))?);
+        let lkrn = Arg::from(named(&made, "ipxe.lkrn"));
+        let script = Some(self.script).filter(|_| !self.is_embedded);
+        let iso = p.ensure(&IpxeIso { lkrn, script, efi, tools: self.tools })?;
+        made.insert(0, (ISO.to_owned(), iso));
+        made.extend([(SHIM.to_owned(), shim), (self.loads.to_owned(), program)]);
+        Ok(made)
+    }
 }
 
 /// The distribution's binaries, with their names in `dist/`.
@@ -154,13 +193,13 @@ impl Stage for IpxeFromSource {
             ScriptSlot::Patched(script) => self.patched(p, script)?,
             ScriptSlot::Linked(script) => self.linked(p, script)?,
         };
-        let made: IpxeFiles = TARGETS.iter().map(|(_, name)| (*name, id.artifact(*name))).collect();
+        let made = TARGETS.iter().map(|(_, name)| ((*name).to_owned(), id.artifact(*name))).collect();
         let mut made = signed(p, made, self.certificate.as_ref())?;
         let program = Arg::from(named(&made, "ipxe.efi"));
         let efi = p.ensure(&EfiImage::new([("EFI/BOOT/BOOTX64.EFI", program)]))?;
         let lkrn = Arg::from(&id.artifact("ipxe.lkrn"));
         let iso = p.ensure(&IpxeIso { lkrn, script: None, efi: Some(efi), tools: self.tools.clone() })?;
-        made.insert(0, ("ipxe.iso", iso));
+        made.insert(0, (ISO.to_owned(), iso));
         Ok(made)
     }
 }
@@ -185,7 +224,7 @@ impl IpxeFromSource {
         let make = self.make(&tree, "embed.ipxe", "compile iPXE").args(parts);
         node.run(make.progress("[BUILD]", OBJECTS));
         node.resource(Resource::AllCpus);
-        Ok(vec![("ipxe", node.finish_one())])
+        Ok(vec![("ipxe".to_owned(), node.finish_one())])
     }
 
     /// Of the compiled tree, what a script is written into: a hundredth of it, so that it is soon read and compared.
@@ -312,13 +351,13 @@ impl Stage for Prebuilt {
     fn plan(&self, p: &mut Planner) -> Result<IpxeFiles> {
         let script = p.ensure(&self.script)?;
         let binaries = p.ensure(&self.files)?;
-        let names = BINARIES.iter().map(|(_, name)| *name);
+        let names = BINARIES.iter().map(|(_, name)| (*name).to_owned());
         let mut made = signed(p, names.zip(binaries).collect(), self.certificate.as_ref())?;
         let (lkrn, efi) = (Arg::from(named(&made, "ipxe.lkrn")), Arg::from(named(&made, "ipxe.efi")));
         let files = [("EFI/BOOT/BOOTX64.EFI", efi), ("autoexec.ipxe", Arg::from(&script))];
         let efi = Some(p.ensure(&EfiImage::new(files))?);
         let iso = IpxeIso { lkrn, script: Some(script), efi, tools: self.tools.clone() };
-        made.insert(0, ("ipxe.iso", p.ensure(&iso)?));
+        made.insert(0, (ISO.to_owned(), p.ensure(&iso)?));
         Ok(made)
     }
 }

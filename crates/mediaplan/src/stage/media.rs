@@ -86,10 +86,11 @@ pub fn plan(order: &MediaOrder<'_>) -> Result<PlannedMedia> {
         version: version.clone(),
     };
     let iso = p.ensure(&iso)?;
-    let made = engine(&mut p, order, tools)?;
+    let made = engine(&mut p, order, tools.clone())?;
+    let made = signed_by_others(&mut p, order, tools, made)?;
     let boot = p.ensure(&boot_script(profile, &order.line)?)?;
     let mut outputs = vec![(iso.name.clone(), iso.clone())];
-    outputs.extend(made.into_iter().map(|(name, artifact)| (name.to_owned(), artifact)));
+    outputs.extend(made);
     for (name, artifact) in
         [("boot.html", &boot), ("boot.ipxe", &boot), ("vmlinuz", &os.kernel), ("initrd", &os.initrd)]
     {
@@ -203,6 +204,25 @@ fn engine(p: &mut Planner, order: &MediaOrder<'_>, tools: Tools) -> Result<ipxe:
             p.ensure(&ipxe::Prebuilt::new(script, &order.supply.pins, certificate, tools)?)
         }
     }
+}
+
+/// With the programs for UEFI that the profile names, in place of the engine's.
+fn signed_by_others(
+    p: &mut Planner,
+    order: &MediaOrder<'_>,
+    tools: Tools,
+    made: ipxe::IpxeFiles,
+) -> Result<ipxe::IpxeFiles> {
+    let Some(signed) = &order.profile.ipxe_signed else { return Ok(made) };
+    let programs = order.supply.fetched(p, [&signed.shim, &signed.program])?;
+    let others = ipxe::SignedByOthers {
+        programs: programs.try_into().expect("two files are asked for"),
+        loads: &signed.loads,
+        script: p.ensure(&embed_script(order.profile))?,
+        is_embedded: order.engine == Engine::Source,
+        tools,
+    };
+    others.replace(p, made)
 }
 
 /// The script as it is without signatures, or the one that checks them.

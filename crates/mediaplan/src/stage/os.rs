@@ -195,6 +195,18 @@ impl Supply<'_> {
         Ok(Sample { packages: self.pins.files("sample", sample::PACKAGES.iter().copied())?, image })
     }
 
+    /// Each of `released`, as the lock has it.
+    ///
+    /// # Errors
+    /// [`Kind::Config`] when the lock lacks one.
+    pub(super) fn fetched<const N: usize>(
+        &self,
+        p: &mut Planner,
+        released: [&Released; N],
+    ) -> Result<Vec<Artifact>> {
+        self.downloads(released)?.iter().map(|file| p.ensure(file)).collect()
+    }
+
     /// Each of `released` as the lock has it.
     fn downloads<const N: usize>(&self, released: [&Released; N]) -> Result<[ReleaseFile; N]> {
         let locked = |name: &str| self.locked.iter().find(|(n, _)| *n == name).map(|(_, locked)| *locked);

@@ -30,6 +30,9 @@ impl Chain<'_> {
     /// When a program is not signed by whom the profile has.
     pub(super) fn check(&self, is_ipxe: bool) -> Result<Vec<String>> {
         let mut lines = Vec::new();
+        if let Some(signed) = self.profile.ipxe_signed.as_ref().filter(|_| is_ipxe) {
+            return self.others_ipxe(&format!("/EFI/BOOT/{}", signed.loads));
+        }
         if let Some(path) = &self.profile.certificate {
             let own = read_certificate(&self.root.join(path))?;
             let stages = if is_ipxe { &STAGES[..1] } else { &STAGES };
@@ -42,6 +45,26 @@ impl Chain<'_> {
             lines.extend(self.distribution()?);
         }
         Ok(lines)
+    }
+
+    /// iPXE that somebody else signed: firmware trusts Microsoft, that shim whom it carries; a person's key may stand for
+    /// either.
+    fn others_ipxe(&self, path: &str) -> Result<Vec<String>> {
+        let own = self.profile.certificate.as_ref();
+        let own = own.map(|path| read_certificate(&self.root.join(path))).transpose()?;
+        let or_own = |found: Result<String>, program: &Program, path: &str| match &own {
+            Some(own) => found.or_else(|e| by(program, path, &own.subject(), |c| c == own).map_err(|_| e)),
+            None => found,
+        };
+        let (shim, ipxe) = (program(self.iso, STAGES[0])?, program(self.iso, path)?);
+        let by_microsoft = |c: &Certificate| MICROSOFT.contains(&c.fingerprint().as_str());
+        let vendor = shim.vendor.as_ref();
+        let whose = vendor.map_or_else(|| "the shim".to_owned(), Certificate::subject);
+        let by_vendor = |c: &Certificate| vendor.is_some_and(|v| c == v || c.is_issued_by(v));
+        Ok(vec![
+            or_own(by(&shim, STAGES[0], "Microsoft", by_microsoft), &shim, STAGES[0])?,
+            or_own(by(&ipxe, path, &whose, by_vendor), &ipxe, path)?,
+        ])
     }
 
     /// Firmware trusts Microsoft, shim the distribution whose certificate is in it. A released kernel is not the

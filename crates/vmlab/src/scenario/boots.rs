@@ -8,7 +8,8 @@ use anyhow::{Result, anyhow, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{Trial, signed};
-use crate::{backend::Backend, dist::PROGRAMS, lan::Lan, media, netboot, server::RunningServer};
+use crate::{backend::Backend, lan::Lan, media, netboot, server::RunningServer};
+use ::netboot::fleet::{BIOS, UEFI, for_uefi, is_asked_for};
 use vmspec::{
     Firmware, Forward, Machine, Nic,
     qemu::{Ovmf, QemuHost},
@@ -119,8 +120,13 @@ impl Trial<'_> {
             let file = file?;
             fs_err::copy(file.path(), tree.join(file.file_name()))?;
         }
-        for name in PROGRAMS {
-            fs_err::copy(setup.dist.iso.with_file_name(name), tree.join(name))?;
+        let programs = setup.dist.iso.with_file_name("");
+        let uefi = for_uefi(|name| programs.join(name).is_file()).unwrap_or(UEFI);
+        for file in programs.read_dir_utf8()? {
+            let file = file?;
+            if file.file_name() == BIOS || is_asked_for(file.file_name(), uefi) {
+                fs_err::copy(file.path(), tree.join(file.file_name()))?;
+            }
         }
         if offer == Offer::Iso {
             fs_err::copy(medium, tree.join("medium-x86_64.iso"))?;
