@@ -122,6 +122,9 @@ impl Lab {
     }
 
     /// The cloud-config: a key, the registry, and a script that starts the server, pulls and tells.
+    ///
+    /// Of the server's log, it tells the first line since its last end: Docker notes the time of a start when the start is
+    /// done, and on a slow machine the server has spoken by then.
     pub(in super::super) fn config(&self, nonce: &str) -> String {
         let (line, port) = (config_line(nonce), self.registry.port());
         let server = if self.older { format!("{HOST}:{port}/{CARRIED}") } else { CARRIED.to_owned() };
@@ -132,8 +135,12 @@ impl Lab {
              docker inspect counter >/dev/null 2>&1 ||\n\
              \x20 docker run -d --restart=always -p 8080:80 -v data:/data --name counter {server}\n\
              say \"pulled $(docker run --rm --hostname a-container {HOST}:{port}/{PULLED} 2>&1 | tail -n 1)\"\n\
-             since=$(docker inspect -f '{{{{.State.StartedAt}}}}' counter)\n\
-             say \"log $(docker logs --since \"$since\" counter 2>&1 | grep started | head -n 1)\"\n\
+             since=$(docker inspect -f '{{{{.State.FinishedAt}}}}' counter)\n\
+             for _ in $(seq 60); do\n\
+             \x20 log=$(docker logs --since \"$since\" counter 2>&1 | grep -m 1 started) && break\n\
+             \x20 sleep 1\n\
+             done\n\
+             say \"log $log\"\n\
              {more}",
             more = self.more
         );
