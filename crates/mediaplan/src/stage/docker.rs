@@ -98,7 +98,7 @@ const MODULES: &[&str] = &[
     "drivers/net/hyperv/",
     "drivers/net/ipvlan/",
     "drivers/net/macvlan",
-    "drivers/net/phy/aquantia/",
+    "drivers/net/phy/aquantia",
     "drivers/net/phy/ax88796b",
     "drivers/net/phy/broadcom",
     "drivers/net/phy/marvell",
