@@ -49,6 +49,23 @@ impl<'a> Libraries<'a> {
         }
         Ok(found)
     }
+
+    /// The names of all symbols that these files define or look up.
+    pub(super) fn symbols<'f>(
+        &self,
+        files: impl Iterator<Item = &'f Utf8PathBuf>,
+    ) -> Result<BTreeSet<Vec<u8>>> {
+        let mut all = BTreeSet::new();
+        for file in files {
+            let bytes = fs_err::read(self.tree.join(file))?;
+            let library = ElfBytes::<AnyEndian>::minimal_parse(&bytes)?;
+            let Some((table, names)) = library.dynamic_symbol_table()? else { continue };
+            for symbol in table.iter() {
+                all.insert(names.get_raw(usize::try_from(symbol.st_name)?)?.to_vec());
+            }
+        }
+        Ok(all)
+    }
 }
 
 /// The names in a file's dynamic section; none for a file that is linked to nothing.

@@ -2,6 +2,7 @@
 
 mod containers;
 mod crates;
+mod exports;
 mod initrd;
 mod libraries;
 mod modules;

@@ -1,11 +1,13 @@
 //! The root of the Docker system: programs with their libraries, modules, our files, and the licences of all of it.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context as _, Result};
 use buildexec::{action::Call, tree};
 use camino::{Utf8Path, Utf8PathBuf};
 use failure::{Failure, Kind};
 
-use super::{libraries::Libraries, modules::KernelModules};
+use super::{exports::without_exports, libraries::Libraries, modules::KernelModules};
 
 /// Folders that are there before anything is mounted.
 const FOLDERS: &[&str] = &[
@@ -29,6 +31,10 @@ const FOLDERS: &[&str] = &[
     "var/lib/openntpd/run",
     "var/log",
 ];
+
+/// What is said of changed programs.
+const REDUCED: &str = "These programs differ from those of their packages: the names of their functions, by which a \
+    plug-in written in Go would look them up, are taken out of their dynamic symbols.\n";
 
 /// `kernel` and `packages` (unpacked), `configuration` and its `licences`, `program` (several), `modules` (several), `loaded` (modules
 /// that are left out), `link` and `target`, `place` and `file` (pairs, several), `to`.
@@ -83,10 +89,33 @@ fn programs(call: &Call<'_>, packages: &Utf8Path, to: &Utf8Path) -> Result<()> {
         }
         put(&from, &to.join(file), true)?;
     }
-    for (name, path) in Libraries::new(packages)?.closure(&files)? {
+    let libraries = Libraries::new(packages)?;
+    let closure = libraries.closure(&files)?;
+    reduce(&files, packages, &libraries.symbols(closure.values())?, to)?;
+    for (name, path) in closure {
         let folder = if name.starts_with("ld-") { "usr/lib64" } else { "usr/lib/x86_64-linux-gnu" };
         put(&packages.join(path), &to.join(folder).join(name), true)?;
     }
+    Ok(())
+}
+
+/// Takes exports out of Go programs, and says which ones beside the licences.
+fn reduce(
+    files: &[Utf8PathBuf],
+    packages: &Utf8Path,
+    known: &BTreeSet<Vec<u8>>,
+    to: &Utf8Path,
+) -> Result<()> {
+    let mut text = REDUCED.to_owned();
+    for file in files {
+        let program = fs_err::read(packages.join(file))?;
+        let reduced = without_exports(&program, known).with_context(|| format!("cannot read {file}"))?;
+        if let Some(reduced) = reduced {
+            fs_err::write(to.join(file), reduced)?;
+            text += &format!("/{file}\n");
+        }
+    }
+    fs_err::write(made(&to.join("usr/share/doc/changed-programs"))?, text)?;
     Ok(())
 }
 
