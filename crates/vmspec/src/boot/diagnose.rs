@@ -260,6 +260,10 @@ impl Boot {
     fn at_the_limit(&self, now: Duration) -> Diagnosis {
         let limit = self.want.limit.as_secs();
         let quiet = (now - self.last).as_secs();
+        if let Some(line) = self.lines.iter().find(|l| words::lost_timer(l)) {
+            let text = format!("a processor's timer stopped, {}: {}", self.reached_so_far(), quote(line));
+            return Diagnosis { cause: Cause::Silent, text };
+        }
         let (cause, text) = match self.furthest() {
             Mark::Power => (Cause::NoLoader, format!("no boot loader spoke within {limit} s")),
             Mark::Loader if self.want.netboot => {
@@ -277,9 +281,13 @@ impl Boot {
         Diagnosis { cause, text }
     }
 
+    fn reached_so_far(&self) -> String {
+        format!("after {}", self.furthest().label())
+    }
+
     /// Where a boot is, in words.
     fn where_(&self) -> String {
-        let after = format!("after {}", self.furthest().label());
+        let after = self.reached_so_far();
         self.lines.last().map_or(after.clone(), |l| format!("{after}; the last line was {}", quote(l)))
     }
 }

@@ -136,6 +136,12 @@ pub(super) fn panic(line: &str) -> bool {
     line.contains("Kernel panic - not syncing")
 }
 
+/// A line by which Linux says that a processor's timer stopped. It was seen before the first process, on a machine of two
+/// processors that QEMU translated on a busy host.
+pub(super) fn lost_timer(line: &str) -> bool {
+    line.contains("kthread timer wakeup didn't happen for")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

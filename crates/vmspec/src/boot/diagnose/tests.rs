@@ -167,6 +167,15 @@ fn at_the_limit_the_last_mark_tells_what_it_waited_for() {
         cause(&boot(want(false), &[line("Could not find kernel image: vmlinuz")]), 3),
         Some(Cause::Loader)
     );
+    let stopped =
+        "[    2.5] rcu: rcu_preempt kthread timer wakeup didn't happen for 5251 jiffies! g-1159 f0x0";
+    let verdict = boot(want(false), &guest(&[stopped])).verdict(secs(60)).unwrap();
+    let BootEnd::Hung(diagnosis) = verdict else { panic!("{verdict:?}") };
+    assert_eq!(diagnosis.cause, Cause::Silent);
+    assert!(
+        diagnosis.text.contains("a processor's timer stopped, after userspace: `[    2.5] rcu: "),
+        "{diagnosis}"
+    );
     let mut slow = boot(want(false), &guest(&[]));
     slow.saw(secs(58), &line("[   50.0] still here"));
     // Heard of not long ago, it goes on; silent or far too late, it does not.
