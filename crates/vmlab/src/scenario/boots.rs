@@ -158,7 +158,8 @@ impl Trial<'_> {
             machine.nics = vec![self.setup.spec.card(Nic::Nat { network: None, forwards: vec![forward] })];
         }
         machine.tpm = self.tpm.as_ref().map(|tpm| tpm.socket.clone());
-        if let Some(lab) = &self.lab {
+        if let Some(lab) = &mut self.lab {
+            lab.choose_ports()?;
             lab.fit(&mut machine, |plug| self.setup.spec.card(plug));
         }
         self.scenario.fit(&mut machine);

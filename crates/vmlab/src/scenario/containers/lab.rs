@@ -86,8 +86,8 @@ impl Lab {
         }
         Ok(Self {
             registry: Registry::start(files)?,
-            page: free_port()?,
-            ssh: free_port()?,
+            page: 0,
+            ssh: 0,
             key: outside::make_key(ctx, dir)?,
             more: String::new(),
             line: Vec::new(),
@@ -98,6 +98,15 @@ impl Lab {
             settings: [""; 3],
             synced: 0,
         })
+    }
+
+    /// Chooses the ports of this host for a boot: what was free at the last one may be taken by now.
+    ///
+    /// # Errors
+    /// When this host has no free port.
+    pub(in super::super) fn choose_ports(&mut self) -> Result<()> {
+        (self.page, self.ssh) = (free_port()?, free_port()?);
+        Ok(())
     }
 
     /// Gives the machine a card whose ports of this host lead to the page and to SSH.
