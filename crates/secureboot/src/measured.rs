@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::{Error, Program, certificate::hex};
-use grub::Step;
+use grub::GrubStep;
 
 /// Raised when the file says something else, or the same in another way.
 const FORMAT: u32 = 1;
@@ -72,13 +72,13 @@ pub struct Register {
     /// What it holds in the end.
     pub sha256: String,
     /// What it was extended with, in order.
-    pub events: Vec<Event>,
+    pub events: Vec<MeasuredEvent>,
 }
 
 /// One measurement.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Event {
+pub struct MeasuredEvent {
     /// The digest of what was measured.
     pub sha256: String,
     /// What was measured.
@@ -230,26 +230,26 @@ fn known(grub: &[u8]) -> Result<(), String> {
 /// What GRUB and the kernel measure: commands, and files.
 fn loaded(
     iso: &Iso,
-    steps: &[Step],
+    steps: &[GrubStep],
     kernel: &[u8],
     script: &[u8],
-) -> Result<(Vec<Event>, Vec<Event>), Error> {
+) -> Result<(Vec<MeasuredEvent>, Vec<MeasuredEvent>), Error> {
     let command = |text: &str| event(text.as_bytes(), format!("grub_cmd: {text}"));
-    let mut commands: Vec<Event> = EARLY.iter().map(|text| command(text)).collect();
+    let mut commands: Vec<MeasuredEvent> = EARLY.iter().map(|text| command(text)).collect();
     let mut files = vec![event(script, SCRIPT.to_owned())];
     let mut options = Vec::new();
     let mut initrd = Joined::default();
     for step in steps {
         match step {
-            Step::Command(text) => commands.push(command(text)),
-            Step::Kernel(file, line) => {
+            GrubStep::Command(text) => commands.push(command(text)),
+            GrubStep::Kernel(file, line) => {
                 files.push(streamed(iso, file, &mut Joined::default())?);
                 commands.push(event(line.as_bytes(), format!("kernel_cmdline: {line}")));
                 let text = format!("{BOOT_IMAGE}{line}");
                 let bytes: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
                 options.push(event(&bytes, format!("options of the kernel: {text}")));
             }
-            Step::Initrd(names) => {
+            GrubStep::Initrd(names) => {
                 for name in names {
                     files.push(streamed(iso, name, &mut initrd)?);
                 }
@@ -261,7 +261,7 @@ fn loaded(
     }
     if initrd.length > 0 && memmem::find(kernel, INITRD).is_some() {
         let what = "the initrd, as the kernel got it".to_owned();
-        files.push(Event { sha256: hex(&initrd.hash.finalize()), what });
+        files.push(MeasuredEvent { sha256: hex(&initrd.hash.finalize()), what });
     }
     Ok((commands, files))
 }
@@ -274,7 +274,7 @@ struct Joined {
 }
 
 /// The event of a file, which is also joined to others.
-fn streamed(iso: &Iso, path: &str, joined: &mut Joined) -> Result<Event, Error> {
+fn streamed(iso: &Iso, path: &str, joined: &mut Joined) -> Result<MeasuredEvent, Error> {
     let entry = iso.find(path).map_err(|e| Error::Image(e.to_string()))?;
     let gap = joined.length.next_multiple_of(4) - joined.length;
     joined.hash.update(&[0; 4][..usize::try_from(gap).expect("less than 4")]);
@@ -291,18 +291,18 @@ fn streamed(iso: &Iso, path: &str, joined: &mut Joined) -> Result<Event, Error> 
         length += read as u64;
     }
     joined.length += gap + length;
-    Ok(Event { sha256: hex(&hash.finalize()), what: path.to_owned() })
+    Ok(MeasuredEvent { sha256: hex(&hash.finalize()), what: path.to_owned() })
 }
 
-fn event(bytes: &[u8], what: String) -> Event {
-    Event { sha256: hex(&Sha256::digest(bytes)), what }
+fn event(bytes: &[u8], what: String) -> MeasuredEvent {
+    MeasuredEvent { sha256: hex(&Sha256::digest(bytes)), what }
 }
 
-fn program(path: &str, program: &Program) -> Event {
-    Event { sha256: program.digest_hex(), what: format!("{path}, as Authenticode hashes it") }
+fn program(path: &str, program: &Program) -> MeasuredEvent {
+    MeasuredEvent { sha256: program.digest_hex(), what: format!("{path}, as Authenticode hashes it") }
 }
 
-fn register(pcr: u8, secure_boot: Option<bool>, events: Vec<Event>) -> Register {
+fn register(pcr: u8, secure_boot: Option<bool>, events: Vec<MeasuredEvent>) -> Register {
     let mut value = [0; 32];
     for event in &events {
         let digest = bytes(&event.sha256);

@@ -18,7 +18,7 @@ pub struct PinnedCrate {
 }
 
 #[derive(Deserialize)]
-struct CargoLock {
+struct LockFile {
     #[serde(default)]
     package: Vec<LockedCrate>,
 }
@@ -44,7 +44,7 @@ struct CratePackage {
     name: String,
 }
 
-impl CargoLock {
+impl LockFile {
     /// The entry of `name`, or of `name version` where there are several.
     fn find(&self, dependency: &str) -> Option<&LockedCrate> {
         let mut words = dependency.split(' ');
@@ -62,7 +62,7 @@ pub fn behind<'m>(
     lock: &str,
     manifests: impl IntoIterator<Item = &'m str>,
 ) -> Result<Vec<PinnedCrate>, toml::de::Error> {
-    let lock: CargoLock = toml::from_str(lock)?;
+    let lock: LockFile = toml::from_str(lock)?;
     let mut todo = Vec::new();
     for text in manifests {
         let manifest: CrateManifest = toml::from_str(text)?;

@@ -7,7 +7,7 @@ use bootparams::target::{Target, grub_arguments};
 
 /// One thing that GRUB measures.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum GrubStep {
     /// A command, with its words as it gets them.
     Command(String),
     /// A kernel that it loads, and the kernel's command line with the file in front.
@@ -25,7 +25,7 @@ const PLACES: [&str; 2] = ["root", "prefix"];
 ///
 /// # Errors
 /// The line whose effect its text does not tell.
-pub(super) fn steps(text: &str) -> Result<Vec<Step>, String> {
+pub(super) fn steps(text: &str) -> Result<Vec<GrubStep>, String> {
     // GRUB drops lines that begin so before it parses the rest (`read_config_file_getline` in normal/main.c).
     let mut lines = text.split('\n').filter(|line| !line.starts_with('#'));
     let (mut steps, mut entries, mut default) = (Vec::new(), Vec::new(), 0);
@@ -35,7 +35,7 @@ pub(super) fn steps(text: &str) -> Result<Vec<Step>, String> {
                 let block = block(&mut lines).ok_or_else(|| unknown(line))?;
                 let words = words(head)?;
                 let [_, title] = words.as_slice() else { return Err(unknown(line)) };
-                steps.push(Step::Command(format!("menuentry {title} {{\n{}", block.join("\n"))));
+                steps.push(GrubStep::Command(format!("menuentry {title} {{\n{}", block.join("\n"))));
                 entries.push((title.clone(), block));
                 continue;
             }
@@ -54,10 +54,10 @@ pub(super) fn steps(text: &str) -> Result<Vec<Step>, String> {
             }
             _ => return Err(unknown(line)),
         }
-        steps.push(Step::Command(words.join(" ")));
+        steps.push(GrubStep::Command(words.join(" ")));
     }
     let (title, block) = entries.get(default).ok_or("it has no menu entry to start")?;
-    steps.push(Step::Command(format!("setparams {title}")));
+    steps.push(GrubStep::Command(format!("setparams {title}")));
     for line in &block[..block.len() - 1] {
         entry_line(line, &mut steps)?;
     }
@@ -77,17 +77,17 @@ fn block<'t>(lines: &mut impl Iterator<Item = &'t str>) -> Option<Vec<&'t str>> 
     }
 }
 
-fn entry_line(line: &str, steps: &mut Vec<Step>) -> Result<(), String> {
+fn entry_line(line: &str, steps: &mut Vec<GrubStep>) -> Result<(), String> {
     let words = words(line)?;
     let [command, arguments @ ..] = words.as_slice() else { return Ok(()) };
-    steps.push(Step::Command(words.join(" ")));
+    steps.push(GrubStep::Command(words.join(" ")));
     match (command.as_str(), arguments) {
         ("echo", _) => {}
         ("linux", [file, ..]) => {
             let at = line.find("linux").map_or(0, |at| at + "linux".len());
-            steps.push(Step::Kernel(file.clone(), Target::Grub.read(&line[at..])));
+            steps.push(GrubStep::Kernel(file.clone(), Target::Grub.read(&line[at..])));
         }
-        ("initrd", [_, ..]) => steps.push(Step::Initrd(arguments.to_vec())),
+        ("initrd", [_, ..]) => steps.push(GrubStep::Initrd(arguments.to_vec())),
         _ => return Err(unknown(line)),
     }
     Ok(())
@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn a_script_of_ours_is_measured_as_grub_was_seen_to_do_it() {
-        let command = |text: &str| Step::Command(text.to_owned());
+        let command = |text: &str| GrubStep::Command(text.to_owned());
         let entry = "menuentry smoke {\n  linux /vmlinuz quiet 'a=[b c]'\n\n  initrd /seed.cpio /initrd\n}";
         let expected = [
             command("set timeout=0"),
@@ -131,9 +131,9 @@ mod tests {
             command(entry),
             command("setparams smoke"),
             command("linux /vmlinuz quiet a=[b c]"),
-            Step::Kernel("/vmlinuz".to_owned(), "/vmlinuz quiet \"a=[b c]\"".to_owned()),
+            GrubStep::Kernel("/vmlinuz".to_owned(), "/vmlinuz quiet \"a=[b c]\"".to_owned()),
             command("initrd /seed.cpio /initrd"),
-            Step::Initrd(vec!["/seed.cpio".to_owned(), "/initrd".to_owned()]),
+            GrubStep::Initrd(vec!["/seed.cpio".to_owned(), "/initrd".to_owned()]),
         ];
         assert_eq!(steps(SCRIPT).unwrap(), expected);
     }
@@ -142,9 +142,9 @@ mod tests {
     fn the_entry_is_the_one_that_starts_by_itself() {
         let text = "set default=1\nmenuentry a {\n  linux /a\n}\nmenuentry 'b c' {\n  linux /b\n}\n";
         let steps = steps(text).unwrap();
-        assert!(steps.contains(&Step::Command("setparams b c".to_owned())), "{steps:?}");
-        assert!(steps.contains(&Step::Kernel("/b".to_owned(), "/b".to_owned())), "{steps:?}");
-        assert!(!steps.iter().any(|s| matches!(s, Step::Kernel(file, _) if file == "/a")));
+        assert!(steps.contains(&GrubStep::Command("setparams b c".to_owned())), "{steps:?}");
+        assert!(steps.contains(&GrubStep::Kernel("/b".to_owned(), "/b".to_owned())), "{steps:?}");
+        assert!(!steps.iter().any(|s| matches!(s, GrubStep::Kernel(file, _) if file == "/a")));
     }
 
     #[test]
