@@ -57,7 +57,7 @@ mod tests {
     fn notes_that_are_missing_or_empty_are_none() {
         let why = |text, tag| section(text, tag).unwrap_err().to_string();
         assert_eq!(why(TEXT, Some("v1.1.0")), "CHANGELOG.md has no section `## 1.1.0`");
-        assert_eq!(why(TEXT, Some("v0.9")), "CHANGELOG.md says nothing in its section `## 0.9`");
+        assert_eq!(why(TEXT, Some("v0.9")), "the section `## 0.9` of CHANGELOG.md is empty");
         assert_eq!(why("", None), "CHANGELOG.md has no section");
     }
 

@@ -176,6 +176,6 @@ mod tests {
     fn everything_that_is_not_there_is_named() {
         let index = index(&[("a", "1", "x", "Depends: b (<< 1)"), ("b", "1", "libs", "")]);
         let lacks = names(&index, &["a", "c"]).unwrap_err();
-        assert_eq!(lacks, ["no package `c`", "nothing that gives a its `b (<< 1)`"]);
+        assert_eq!(lacks, ["no package `c`", "no package satisfies `b (<< 1)`, which a needs"]);
     }
 }
