@@ -24,3 +24,6 @@ pub use material::{IsoSpec, Material, Product, TextSpec};
 pub use planner::{Node, NodeBuilder, Plan, Planner, Stage};
 pub use render::{Format, render};
 pub use shown::shown_url;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,222 @@
+//! A plan of two nodes: how it is printed, and what its keys depend on.
+
+use std::cell::RefCell;
+
+use super::*;
+
+/// What a machine has, and what was asked of it.
+struct Host {
+    source: &'static [u8],
+    version: &'static str,
+    code: &'static [u8],
+    epoch: u64,
+    lacks: bool,
+    asked: RefCell<Vec<String>>,
+}
+
+fn host() -> Host {
+    Host { source: b"1", version: "1.0", code: b"c", epoch: 7, lacks: false, asked: RefCell::default() }
+}
+
+impl Host {
+    fn answer<T>(&self, name: &str, value: T, missing: fn(String) -> Missing) -> Result<T, Missing> {
+        self.asked.borrow_mut().push(name.to_owned());
+        if self.lacks { Err(missing(name.to_owned())) } else { Ok(value) }
+    }
+}
+
+impl HostInputs for Host {
+    fn source(&self, path: &str) -> Result<Digest, Missing> {
+        self.answer(path, Digest::of(self.source), Missing::Source)
+    }
+
+    fn tool(&self, program: &str) -> Result<ToolId, Missing> {
+        self.answer(program, ToolId { version: self.version.to_owned() }, Missing::Tool)
+    }
+
+    fn builtin(&self, name: &str) -> Result<Digest, Missing> {
+        self.answer(name, Digest::of(self.code), Missing::Builtin)
+    }
+
+    fn epoch(&self) -> u64 {
+        self.epoch
+    }
+}
+
+/// A file from elsewhere, and a text with a secret.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Fetched {
+    from: &'static str,
+}
+
+impl Stage for Fetched {
+    type Out = NodeId;
+    const NAME: &'static str = "fetched";
+    const FORMAT: u32 = 1;
+
+    fn plan(&self, p: &mut Planner) -> anyhow::Result<NodeId> {
+        let mut node = p.node::<Self>("the tools");
+        let to = node.out("tools");
+        let sources =
+            vec![FetchSource::File("/srv/tools".to_owned()), FetchSource::Url(self.from.to_owned())];
+        let sha256 = Digest::of(b"tools");
+        node.fetch(FetchSpec { to, sources, sha256, size: None, limit: 10, purl: None });
+        let note = node.out("note");
+        node.write(note, [Arg::from("password "), Arg::Secret("hunter2".to_owned()), Arg::from("\nend")]);
+        Ok(node.finish())
+    }
+}
+
+/// What a program of those tools makes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Made {
+    word: &'static str,
+    from: &'static str,
+}
+
+impl Stage for Made {
+    type Out = Artifact;
+    const NAME: &'static str = "made";
+    const FORMAT: u32 = 3;
+
+    fn plan(&self, p: &mut Planner) -> anyhow::Result<Artifact> {
+        let fetched = p.ensure(&Fetched { from: self.from })?;
+        let mut node = p.node::<Self>("an \"image\"");
+        let out = node.out("image");
+        let pack = CmdSpec::new("pack", "pack the image")
+            .in_tree(Arg::In(fetched.artifact("tools")))
+            .uses("xz")
+            .progress("file ", 3)
+            .env("LEVEL", "9")
+            .arg(Arg::Jobs)
+            .args([Arg::from(self.word), Arg::Src("isofs/list".to_owned()), Arg::Epoch])
+            .cwd(Arg::Work("w".to_owned()));
+        node.resource(Resource::AllCpus)
+            .run(pack)
+            .copy(Arg::In(fetched.artifact("note")), Arg::Work("note".to_owned()))
+            .builtin("sums", [("of", out), ("title", Arg::from("it's"))]);
+        Ok(node.finish_one())
+    }
+}
+
+fn plan(word: &'static str, from: &'static str) -> (Plan, NodeId) {
+    let mut planner = Planner::new();
+    let node = planner.ensure(&Made { word, from }).unwrap().node;
+    (planner.finish(), node)
+}
+
+const URL: &str = "http://me:pw@example.org/tools";
+
+fn key(word: &'static str, from: &'static str, host: &Host) -> Digest {
+    let (plan, goal) = plan(word, from);
+    Keys::compute(&plan, &[goal], host).unwrap().key(goal)
+}
+
+#[test]
+fn as_text_paths_are_symbolic_and_secrets_hidden() {
+    let text = render(&plan("a b", URL).0, Format::Text);
+    let tools = Digest::of(b"tools");
+    assert_eq!(
+        text,
+        format!(
+            "node0 fetched v1: the tools [Net] [private]\n    \
+             fetch {{out:tools}} sha256 {tools} from /srv/tools or http://example.org/tools\n    \
+             write {{out:note}}\n        | password {{secret, 7 bytes}}\n        | end\n    \
+             → tools, note\n\
+             node1 made v3: an \"image\" [AllCpus] [private]\n    \
+             run LEVEL=9 {{node0:tools}}/pack {{-jN}} \"a b\" {{src:isofs/list}} {{epoch}} (in {{work:w}})\n    \
+             copy {{node0:note}} to {{work:note}}\n    \
+             sums of={{out:image}} title=\"it's\"\n    → image\n"
+        )
+    );
+}
+
+#[test]
+fn as_json_and_for_graphviz_each_node_has_its_inputs() {
+    let (plan, _) = plan("a", URL);
+    let json: serde_json::Value = serde_json::from_str(&render(&plan, Format::Json)).unwrap();
+    let made = &json["nodes"][1];
+    assert_eq!((made["inputs"][0].as_u64(), made["outputs"][0].as_str()), (Some(0), Some("image")));
+    let kinds: Vec<_> =
+        made["actions"].as_array().unwrap().iter().map(|a| a["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["run", "copy", "sums"]);
+    assert_eq!(
+        render(&plan, Format::Dot),
+        "digraph plan {\n  rankdir=LR;\n  node [shape=box];\n  n0 [label=\"fetched: the tools\"];\n  \
+         n1 [label=\"made: an 'image'\"];\n  n0 -> n1;\n}\n"
+    );
+}
+
+#[test]
+fn a_key_follows_what_changes_the_result_and_nothing_else() {
+    let built = key("a", URL, &host());
+    assert_eq!(key("a", "http://mirror.example.org/tools", &host()), built, "where it comes from");
+    let others = [
+        key("b", URL, &host()),
+        key("a", URL, &Host { source: b"2", ..host() }),
+        key("a", URL, &Host { version: "1.1", ..host() }),
+        key("a", URL, &Host { code: b"d", ..host() }),
+        key("a", URL, &Host { epoch: 8, ..host() }),
+    ];
+    for (i, other) in others.iter().enumerate() {
+        assert!(*other != built && !others[..i].contains(other), "{i}");
+    }
+}
+
+#[test]
+fn inputs_are_told_apart_from_the_programs_that_made_it() {
+    let (plan, goal) = plan("a", URL);
+    let keys = Keys::compute(&plan, &[goal], &host()).unwrap();
+    let labels: Vec<String> = keys.inputs(goal).iter().map(Input::label).collect();
+    assert_eq!(
+        labels,
+        [
+            "tool-node fetched tools",
+            "tool xz",
+            "src isofs/list",
+            "action 0 run",
+            "node fetched note",
+            "action 1 copy",
+            "builtin sums",
+            "action 2 sums"
+        ]
+    );
+    let values: Vec<String> = keys.inputs(goal).iter().map(Input::value).collect();
+    let fetched = keys.ids().next().unwrap();
+    assert_eq!((&values[0], &values[1][..]), (&keys.key(fetched).to_string(), "1.0"));
+    assert_eq!((&values[2], &values[6]), (&Digest::of(b"1").to_string(), &Digest::of(b"c").to_string()));
+}
+
+#[test]
+fn all_that_is_missing_is_named_once_and_the_trees_own_program_is_never_asked_for() {
+    let (plan, goal) = plan("a", URL);
+    let host = Host { lacks: true, ..host() };
+    let missing = Keys::compute(&plan, &[goal], &host).unwrap_err();
+    let all = [
+        Missing::Source("isofs/list".to_owned()),
+        Missing::Tool("xz".to_owned()),
+        Missing::Builtin("sums".to_owned()),
+    ];
+    assert_eq!(missing, all);
+    assert!(!host.asked.borrow().contains(&"pack".to_owned()));
+}
+
+#[test]
+fn a_stage_that_needs_itself_is_an_error_and_equal_nodes_are_one() {
+    #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+    struct Circle;
+    impl Stage for Circle {
+        type Out = NodeId;
+        const NAME: &'static str = "circle";
+        const FORMAT: u32 = 1;
+
+        fn plan(&self, p: &mut Planner) -> anyhow::Result<NodeId> {
+            p.ensure(self)
+        }
+    }
+    let mut planner = Planner::new();
+    assert!(planner.ensure(&Circle).unwrap_err().to_string().contains("stage circle needs itself"));
+    let first = planner.ensure(&Fetched { from: URL }).unwrap();
+    assert_eq!(planner.ensure(&Fetched { from: URL }).unwrap(), first);
+    assert_eq!(planner.finish().nodes.len(), 1);
+}
