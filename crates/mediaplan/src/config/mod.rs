@@ -359,3 +359,6 @@ fn is_plain_path(path: &str) -> bool {
     !path.is_empty()
         && path.split('/').all(|part| !part.is_empty() && part != "." && part != ".." && is_version(part))
 }
+
+#[cfg(test)]
+mod tests;

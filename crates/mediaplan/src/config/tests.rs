@@ -1,0 +1,139 @@
+//! What is wrong in a media.toml is told all at once, each under its profile.
+
+use super::*;
+
+/// Ours, with changes: each text that is replaced is there.
+fn changed(changes: &[(&str, &str)]) -> Result<Config> {
+    let mut text = include_str!("../../../../media.toml").to_owned();
+    for (from, to) in changes {
+        assert!(text.contains(from), "{from}");
+        text = text.replacen(from, to, 1);
+    }
+    Config::parse(&text)
+}
+
+/// What is said of it.
+fn wrong(changes: &[(&str, &str)]) -> Vec<String> {
+    let error = changed(changes).unwrap_err();
+    assert_eq!(failure::kind_of(&error), Some(Kind::Config));
+    format!("{:#}", error.chain().nth(1).expect("the reasons")).lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn everything_that_is_wrong_outside_of_profiles_is_told_at_once() {
+    let said = wrong(&[
+        ("default-profile = \"docker\"", "default-profile = \"dokcer\""),
+        ("version = \"2.0.0\"", "version = \"../2\""),
+        ("12798ec29aa8a64d8675c4378b99f5fe28447afb", "main"),
+        ("https://github.com/ipxe/ipxe\"", "--upload-pack=touch x\""),
+        ("keys = [\n  \"04B54C3CDCA79751B16BC6B5225629DF75B188BD\"", "keys = [\n  \"04B5\""),
+    ]);
+    for part in [
+        "default-profile `dokcer` is not a profile",
+        "ipxe.version `../2` is not a version",
+        "ipxe.repositories: `--upload-pack=touch x` begins with `-`",
+        "ipxe.commit `main` is not 40 hex digits",
+        "distribution.keys: `04B5` is not 40 hex digits",
+    ] {
+        assert_eq!(said.iter().filter(|line| line.starts_with(part)).count(), 1, "{part}: {said:?}");
+    }
+    assert_eq!(said.len(), 5, "{said:?}");
+}
+
+#[test]
+fn everything_that_is_wrong_in_profiles_is_told_under_their_names() {
+    let said = wrong(&[
+        (
+            "[profile.linux]",
+            "[profile.Linux]\nnic = \"net 0\"\nbase-url = \"tftp://x\"\ncloud-config = \"../c\"",
+        ),
+        ("[profile.linux.media]", "[profile.Linux.media]"),
+        (
+            "os = \"linux\"\nversion = \"1\"",
+            "os = \"linux-9\"\nversion = \"a/b\"\nsecure-boot = \"distribution\"",
+        ),
+        ("{ name = \"vmlinuz\" }", "{ name = \"../vmlinuz\", urls = [\"ftp://x/vmlinuz\"] }"),
+        ("about = \"BurmillaOS", "secure-boot = \"own-key\"\nabout = \"BurmillaOS"),
+        ("version = \"1.5.8\"\n", ""),
+        ("# containers = [\"image.tar\"]", "containers = [\"/etc/image.tar\"]"),
+    ]);
+    for part in [
+        "profile.Linux: the name may hold lower-case letters",
+        "profile.Linux: version `a/b` cannot be a file name",
+        "profile.Linux: nic `net 0` is not an interface of iPXE",
+        "profile.Linux: os: ",
+        "profile.Linux: base-url `tftp://x`: must begin with http",
+        "profile.Linux: cloud-config must be a path below isofs",
+        "profile.Linux: secure-boot = \"distribution\" takes a kernel that the distribution signed",
+        "profile.Linux: `../vmlinuz` cannot be a file name",
+        "profile.Linux: `ftp://x/vmlinuz` must begin with http",
+        "profile.burmillaos: secure-boot = \"own-key\" needs a certificate",
+        "profile.rancheros: version is missing",
+        "profile.docker: containers: `/etc/image.tar` must be a path below isofs",
+    ] {
+        assert_eq!(said.iter().filter(|line| line.starts_with(part)).count(), 1, "{part}: {said:?}");
+    }
+    assert_eq!(said.len(), 12, "{said:?}");
+}
+
+const SIGNED: &str = "about = \"RancherOS 1.5.8,";
+
+#[test]
+fn a_signed_ipxe_of_others_has_names_that_its_shim_finds_and_no_roots_of_ours() {
+    let signed = |loads: &str, program: &str| {
+        format!(
+            "ipxe.signed = {{ shim = {{ name = \"shim.efi\" }}, program = {{ name = \"{program}\" }}, \
+             loads = \"{loads}\" }}\n{SIGNED}"
+        )
+    };
+    let config = changed(&[(SIGNED, &signed("ipxe.efi", "ipxe-{version}.efi"))]).unwrap();
+    let names: Vec<_> =
+        config.profile(Some("rancheros")).unwrap().released().iter().map(|r| r.name.clone()).collect();
+    assert_eq!(names, ["rancheros.iso", "shim.efi", "ipxe-1.5.8.efi"]);
+    for (loads, program, part) in [
+        ("efi/ipxe.efi", "i.efi", "is not the name of an EFI program"),
+        ("ipxe.bin", "i.efi", "is not the name of an EFI program"),
+        ("snponly.efi", "i.efi", "is another program's name here"),
+        ("ipxe.efi", "shim.efi", "shim and program have the same name"),
+    ] {
+        let said = wrong(&[(SIGNED, &signed(loads, program))]);
+        assert!(said.len() == 1 && said[0].contains(part), "{said:?}");
+    }
+    let roots = "[netboot]\ntrust = \"signed\"\nroots = [\"keys/root.crt\"]\n\n[distribution]\n";
+    let said = wrong(&[(SIGNED, &signed("ipxe.efi", "i.efi")), ("[distribution]\n", roots)]);
+    assert!(said.len() == 1 && said[0].contains("knows none of your roots"), "{said:?}");
+}
+
+#[test]
+fn who_signs_is_told_in_one_line_for_each_kind_of_profile() {
+    let own = "[secure-boot]\ncertificate = \"keys/sb.crt\"\n\n[distribution]\n";
+    let config = changed(&[
+        ("[distribution]\n", own),
+        ("about = \"BurmillaOS", "secure-boot = \"own-key\"\nabout = \"BurmillaOS"),
+    ])
+    .unwrap();
+    let profile = |name| config.profile(Some(name)).unwrap();
+    assert_eq!(
+        ["docker", "burmillaos", "linux"].map(|name| profile(name).secure_boot),
+        [SecureBoot::Distribution, SecureBoot::OwnKey, SecureBoot::Off]
+    );
+    assert_eq!(profile("burmillaos").certificate.as_deref(), Some("keys/sb.crt"));
+    assert_eq!(profile("docker").certificate, None);
+    let said = wrong(&[
+        ("[distribution]\n", &own.replace("keys/sb.crt", "../sb.crt")),
+        ("about = \"BurmillaOS", "secure-boot = \"own-key\"\nabout = \"BurmillaOS"),
+    ]);
+    assert_eq!(
+        said,
+        ["profile.burmillaos: secure-boot.certificate: `../sb.crt` is not a path inside the repository"]
+    );
+}
+
+#[test]
+fn a_profile_that_is_missing_is_a_usage_error_with_the_names() {
+    let error = changed(&[]).unwrap().profile(Some("dokcer")).unwrap_err();
+    assert_eq!(failure::kind_of(&error), Some(Kind::Usage));
+    assert!(error.to_string().contains("no profile `dokcer`"), "{error}");
+    let error = Config::parse("profile = 1").unwrap_err();
+    assert_eq!(error.to_string(), "media.toml cannot be read");
+}
