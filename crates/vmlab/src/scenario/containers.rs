@@ -45,6 +45,10 @@ const MOUNT: u64 = 6000;
 const WRITE: u64 = 4000;
 /// A disk that is soon full.
 const FULL_MIB: u64 = 300;
+/// What is said once dockerd has failed several times in a row.
+const GIVES_UP: &str = "media: service dockerd ends again and again";
+/// In so much time a service that is started again at once would have failed again.
+const AGAIN: Duration = Duration::from_secs(45);
 
 /// The end of a scenario that did not show what it was to show.
 #[derive(Debug, thiserror::Error)]
@@ -286,21 +290,19 @@ impl Trial<'_> {
                 self.lab().more.clear();
             }
         }
+        let words = match trouble {
+            DiskTrouble::Missing => "media: state none: no disk is LABEL=RANCHER_STATE",
+            DiskTrouble::Foreign => "media: state: /dev/vda is not empty, and is left alone",
+            DiskTrouble::ReadOnly => "media: state none: /dev/vda is write-protected",
+            DiskTrouble::Full => return self.names_full_disk("media: state is full"),
+            DiskTrouble::Rancher => "media: state: a disk of RancherOS",
+        };
         let before = disk.exists().then(|| digest(&disk)).transpose()?;
         let memory = matches!(trouble, DiskTrouble::Missing | DiskTrouble::Foreign | DiskTrouble::ReadOnly);
         self.lab().read_only = trouble == DiskTrouble::ReadOnly;
         self.lab().synced *= u64::from(!memory);
         let (mut session, page) = self.whole_boot()?;
-        expect(
-            &mut session,
-            match trouble {
-                DiskTrouble::Missing => "media: state none: no disk is LABEL=RANCHER_STATE",
-                DiskTrouble::Foreign => "media: state: /dev/vda is not empty, and is left alone",
-                DiskTrouble::ReadOnly => "media: state none: /dev/vda is write-protected",
-                DiskTrouble::Full => "media: state is full",
-                DiskTrouble::Rancher => "media: state: a disk of RancherOS",
-            },
-        )?;
+        expect(&mut session, words)?;
         let said = session.boot().lines().iter().filter(|l| l.contains("in MEMORY and gone")).count();
         if said != usize::from(memory) {
             return Err(wrong(&mut session, format!("the console says {said} times that it runs in memory")));
@@ -310,6 +312,23 @@ impl Trial<'_> {
             return Err(wrong(&mut session, "the disk was written to"));
         }
         passed(format!("said, and the server has counted to {}", page.count))
+    }
+
+    /// dockerd cannot start there. The machine says why, and tries again after minutes.
+    fn names_full_disk(&mut self, words: &str) -> Result<Outcome> {
+        let (mut session, end) = self.boot(Some(GIVES_UP))?;
+        if let failure @ Outcome::Failed { .. } = self.judge(&mut session, end) {
+            return Ok(failure);
+        }
+        expect(&mut session, words)?;
+        std::thread::sleep(AGAIN);
+        session.look(None, &mut |_, _| {})?;
+        let said = session.boot().lines().iter().filter(|l| l.contains(GIVES_UP)).count();
+        session.cut()?;
+        if said != 1 {
+            return Err(wrong(&mut session, format!("dockerd's failure was said {said} times")));
+        }
+        passed("the disk is named, and dockerd is not started again and again")
     }
 
     /// Three datasources: one that unfolds without end, one of ten megabytes, one of wrong parts and right ones.
