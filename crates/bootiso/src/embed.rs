@@ -163,7 +163,7 @@ impl MediaLayout {
 /// `linux /vmlinuz ` in place of the arguments, with nothing but a line end before what follows.
 ///
 /// # Errors
-/// [`ErrorKind::Arguments`] when the arguments are longer than [`capacity`], or have a line end in them.
+/// [`ErrorKind::Arguments`] when the arguments are longer than `capacity` allows, or have a line end in them.
 pub fn region(args: &str, length: usize) -> Result<String> {
     if args.contains(['\n', '\r', '\0']) {
         return Err(Error::new(ErrorKind::Arguments, "kernel arguments cannot contain line ends"));

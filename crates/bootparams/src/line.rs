@@ -60,8 +60,8 @@ pub fn parse(line: &str, os: Os) -> Result<ConfigValue, Crash> {
     read(line, os.dialect())
 }
 
-/// Reads a line as the parser of `os` does when it is called by itself, with the line as it is; see
-/// [`Dialect::alone`]. This is what vectors made with the genuine parsers hold.
+/// Reads a line as the parser of `os` does when it is called by itself, with the line as it is. This is what vectors made
+/// with the genuine parsers hold.
 ///
 /// # Errors
 /// As [`parse`].

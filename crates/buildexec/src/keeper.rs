@@ -36,7 +36,7 @@ pub fn keep(mut args: impl Iterator<Item = OsString>) -> Option<ExitCode> {
 /// On Windows, in place of a keeper: puts this process into a job object that ends all it started, and what they started,
 /// when it ends. Without one, programs may outlive us.
 #[cfg(windows)]
-pub(crate) fn bind_children() {
+pub fn bind_children() {
     let mut limits = win32job::ExtendedLimitInfo::new();
     limits.limit_kill_on_job_close();
     if let Ok(job) = win32job::Job::create_with_limit_info(&limits)

@@ -42,7 +42,7 @@ impl Interrupt {
         let watch = move || {
             let mut first = None;
             for _ in signals.forever() {
-                this.set();
+                this.0.store(true, Ordering::Relaxed);
                 if first.get_or_insert_with(Instant::now).elapsed() > AGAIN {
                     std::process::exit(i32::from(Kind::Interrupted.exit_code()));
                 }
@@ -66,11 +66,6 @@ impl Interrupt {
     #[must_use]
     pub fn is_set(&self) -> bool {
         self.0.load(Ordering::Relaxed)
-    }
-
-    /// Acts as a signal would; for tests and for stopping helpers.
-    pub(crate) fn set(&self) {
-        self.0.store(true, Ordering::Relaxed);
     }
 
     /// Fails once a signal came.

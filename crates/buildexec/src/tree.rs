@@ -202,7 +202,7 @@ pub fn link(target: &std::path::Path, at: &Utf8Path) -> Result<()> {
 /// # Errors
 /// When the system cannot.
 #[cfg(not(unix))]
-pub(crate) fn link(target: &std::path::Path, at: &Utf8Path) -> Result<()> {
+pub fn link(target: &std::path::Path, at: &Utf8Path) -> Result<()> {
     anyhow::bail!("cannot make the link {at} to {}", target.display())
 }
 
@@ -342,7 +342,7 @@ pub fn private(dir: &Utf8Path) -> Result<()> {
 /// # Errors
 /// None.
 #[cfg(not(unix))]
-pub(crate) fn private(_: &Utf8Path) -> Result<()> {
+pub fn private(_: &Utf8Path) -> Result<()> {
     Ok(())
 }
 
@@ -373,6 +373,6 @@ pub fn readable_by_all(dir: &Utf8Path) -> Result<()> {
 /// # Errors
 /// None.
 #[cfg(not(unix))]
-pub(crate) fn readable_by_all(_: &Utf8Path) -> Result<()> {
+pub fn readable_by_all(_: &Utf8Path) -> Result<()> {
     Ok(())
 }

@@ -29,7 +29,7 @@ struct Request {
 }
 
 impl Timeline {
-    /// Takes an event in; the number of the machine it was about, for [`Self::line`].
+    /// Takes an event in; the place of the machine that it was about in [`Self::lines`].
     pub(crate) fn apply(&mut self, event: &ClientEvent) -> Option<usize> {
         match &event.what {
             ClientEventKind::Asked(asked) => self.asked(event, asked),

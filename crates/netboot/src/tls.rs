@@ -50,7 +50,7 @@ impl Tls {
     /// Reads them from files.
     ///
     /// # Errors
-    /// As [`Self::new`].
+    /// When a file cannot be read, is not PEM, or the key is of another certificate.
     pub fn read(certificates: &Utf8Path, key: &Utf8Path) -> Result<Self> {
         let text = |path: &Utf8Path| {
             fs_err::read_to_string(path).explain(Kind::Usage, || format!("cannot read {path}"))

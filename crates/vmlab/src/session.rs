@@ -348,7 +348,7 @@ pub(crate) fn left_running(ctx: &Ctx, dir: &Utf8Path) -> Result<Vec<Leftover>> {
 /// Finds QEMU and says what runs the guests.
 ///
 /// # Errors
-/// As [`host::find`].
+/// When QEMU is not installed.
 pub fn backend(ctx: &Ctx) -> Result<qemu::QemuHost> {
     let host = host::find(ctx)?;
     if host.accel == qemu::Accel::Tcg {

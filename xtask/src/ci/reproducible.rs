@@ -31,7 +31,7 @@ pub struct Pair<'a> {
 /// Builds both, compares, and prints the digests.
 ///
 /// # Errors
-/// [`Kind::Digest`] when a byte differs; what the builds say when one fails.
+/// [`failure::Kind::Digest`] when a byte differs; what the builds say when one fails.
 pub fn run(ctx: &Ctx, pair: &Pair<'_>) -> Result<()> {
     let dir = ctx.work.join("reproducible");
     tree::remove(&dir)?;

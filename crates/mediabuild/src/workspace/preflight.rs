@@ -211,7 +211,7 @@ pub fn is_root() -> bool {
 /// Whether everything may be done here.
 #[cfg(not(unix))]
 #[must_use]
-pub(crate) fn is_root() -> bool {
+pub fn is_root() -> bool {
     false
 }
 
