@@ -83,7 +83,7 @@ impl Stage for Made {
         let fetched = p.ensure(&Fetched { from: self.from })?;
         let mut node = p.node::<Self>("an \"image\"");
         let out = node.out("image");
-        let pack = CmdSpec::new("pack", "pack the image")
+        let make = CmdSpec::new("make", "make the image")
             .in_tree(Arg::In(fetched.artifact("tools")))
             .uses("xz")
             .progress("file ", 3)
@@ -92,7 +92,7 @@ impl Stage for Made {
             .args([Arg::from(self.word), Arg::Src("isofs/list".to_owned()), Arg::Epoch])
             .cwd(Arg::Work("w".to_owned()));
         node.resource(Resource::AllCpus)
-            .run(pack)
+            .run(make)
             .copy(Arg::In(fetched.artifact("note")), Arg::Work("note".to_owned()))
             .builtin("sums", [("of", out), ("title", Arg::from("it's"))]);
         Ok(node.finish_one())
@@ -124,7 +124,7 @@ fn as_text_paths_are_symbolic_and_secrets_hidden() {
              write {{out:note}}\n        | password {{secret, 7 bytes}}\n        | end\n    \
              → tools, note\n\
              node1 made v3: an \"image\" [AllCpus] [private]\n    \
-             run LEVEL=9 {{node0:tools}}/pack {{-jN}} \"a b\" {{src:isofs/list}} {{epoch}} (in {{work:w}})\n    \
+             run LEVEL=9 {{node0:tools}}/make {{-jN}} \"a b\" {{src:isofs/list}} {{epoch}} (in {{work:w}})\n    \
              copy {{node0:note}} to {{work:note}}\n    \
              sums of={{out:image}} title=\"it's\"\n    → image\n"
         )
@@ -198,7 +198,7 @@ fn all_that_is_missing_is_named_once_and_the_trees_own_program_is_never_asked_fo
         Missing::Builtin("sums".to_owned()),
     ];
     assert_eq!(missing, all);
-    assert!(!host.asked.borrow().contains(&"pack".to_owned()));
+    assert!(!host.asked.borrow().contains(&"make".to_owned()));
 }
 
 #[test]
