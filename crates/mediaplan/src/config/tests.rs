@@ -22,14 +22,14 @@ fn wrong(changes: &[(&str, &str)]) -> Vec<String> {
 #[test]
 fn everything_that_is_wrong_outside_of_profiles_is_told_at_once() {
     let said = wrong(&[
-        ("default-profile = \"docker\"", "default-profile = \"dokcer\""),
+        ("default-profile = \"docker\"", "default-profile = \"podman\""),
         ("version = \"2.0.0\"", "version = \"../2\""),
         ("12798ec29aa8a64d8675c4378b99f5fe28447afb", "main"),
         ("https://github.com/ipxe/ipxe\"", "--upload-pack=touch x\""),
         ("keys = [\n  \"04B54C3CDCA79751B16BC6B5225629DF75B188BD\"", "keys = [\n  \"04B5\""),
     ]);
     for part in [
-        "default-profile `dokcer` is not a profile",
+        "default-profile `podman` is not a profile",
         "ipxe.version `../2` is not a version",
         "ipxe.repositories: `--upload-pack=touch x` begins with `-`",
         "ipxe.commit `main` is not 40 hex digits",
@@ -131,9 +131,9 @@ fn who_signs_is_told_in_one_line_for_each_kind_of_profile() {
 
 #[test]
 fn a_profile_that_is_missing_is_a_usage_error_with_the_names() {
-    let error = changed(&[]).unwrap().profile(Some("dokcer")).unwrap_err();
+    let error = changed(&[]).unwrap().profile(Some("podman")).unwrap_err();
     assert_eq!(failure::kind_of(&error), Some(Kind::Usage));
-    assert!(error.to_string().contains("no profile `dokcer`"), "{error}");
+    assert!(error.to_string().contains("no profile `podman`"), "{error}");
     let error = Config::parse("profile = 1").unwrap_err();
     assert_eq!(error.to_string(), "media.toml cannot be read");
 }
