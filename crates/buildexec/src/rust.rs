@@ -21,7 +21,7 @@ impl Rust {
     /// One of its folders.
     ///
     /// # Errors
-    /// When there is no rustc, or it fails.
+    /// When rustc is missing or fails.
     pub(crate) fn folder(&self, ctx: &Ctx, folder: RustFolder) -> Result<String> {
         if folder == RustFolder::Crates {
             let home = || ctx.env.get("HOME").map(|home| format!("{home}/.cargo"));
