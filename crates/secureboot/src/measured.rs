@@ -166,7 +166,7 @@ impl Prediction {
 
     fn compare_one(&self, pcr: u8, value: Option<&String>) -> Result<String, String> {
         let name = format!("PCR {pcr} ({})", meaning(pcr));
-        let Some(value) = value else { return Err(format!("{name} was not told")) };
+        let Some(value) = value else { return Err(format!("{name} is missing from the registers")) };
         let all: Vec<&Register> = self.registers.iter().filter(|r| r.pcr == pcr).collect();
         match all.iter().find(|r| r.sha256 == *value) {
             Some(Register { secure_boot: None, .. }) => Ok(format!("{name} is as predicted")),
@@ -223,7 +223,7 @@ fn known(grub: &[u8]) -> Result<(), String> {
     }
     let version = version.map(|v| format!(" {v}")).unwrap_or_default();
     Err(format!(
-        "what this GRUB{version} runs before {SCRIPT} is not known; it is of Debian's GRUB 2.12 for CDs"
+        "what this GRUB{version} runs before {SCRIPT} is unknown; only Debian's GRUB 2.12 for CDs is known"
     ))
 }
 
@@ -373,7 +373,7 @@ mod tests {
             [
                 "PCR 4 (the programs that firmware and shim started) is as predicted with Secure Boot on",
                 "no: PCR 8 (GRUB's commands and the kernel's command line) is eeeeeeeeeeeeeeee, not cccccccccccccccc",
-                "no: PCR 9 (the files that were loaded: grub.cfg, kernel, initrd) was not told",
+                "no: PCR 9 (the files that were loaded: grub.cfg, kernel, initrd) is missing from the registers",
             ]
         );
         let text = prediction.to_json().unwrap();

@@ -30,7 +30,8 @@ pub fn booted(subject: &Subject<'_>, read: &str, checks: &mut Checks) {
             "the file has no SHA-256 registers: write it with `grep . /sys/class/tpm/tpm0/pcr-sha256/*`";
         return checks.add(CHECK, Err(text.to_owned()));
     }
-    let iso = iso(subject).ok_or_else(|| "no ISO of the profile is here".to_owned());
+    let iso =
+        iso(subject).ok_or_else(|| "no ISO of the profile in this folder; name the ISO itself".to_owned());
     let prediction = match iso.and_then(|iso| predict(&subject.dir.join(iso))) {
         Ok(prediction) => prediction,
         Err(why) => return checks.add(CHECK, Err(why)),
@@ -55,5 +56,5 @@ pub(super) fn iso(subject: &Subject<'_>) -> Option<String> {
 
 fn predict(path: &Utf8Path) -> Result<Prediction, String> {
     let iso = image::open(path).map_err(|e| format!("{e:#}"))?;
-    Prediction::of(&iso).map_err(|e| format!("what a TPM measures of the ISO is not known: {e}"))
+    Prediction::of(&iso).map_err(|e| format!("cannot predict what a TPM measures of the ISO: {e}"))
 }
