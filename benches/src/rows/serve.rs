@@ -74,7 +74,7 @@ pub(super) fn run(lab: &Lab) -> Result<Vec<RowResult>> {
             let pair = [&ours, &theirs].map(|server| {
                 lab.ctx.check_interrupt()?;
                 let before = server.cpu()?;
-                let took = runtime.block_on(round(server.addr, load))?;
+                let took = runtime.block_on(round(server.addr, load)).with_context(|| server.name)?;
                 let bytes = (load.clients * load.requests) as f64 * load.size as f64;
                 Ok::<_, anyhow::Error>((took / bytes * 1e9, (server.cpu()? - before) / bytes * 1e9))
             });

@@ -1,8 +1,8 @@
 //! The HTTP server of a netboot tree, and what it tells about the machines that boot from it.
 //!
 //! A lab and CI server: one folder, read-only, HTTP/1.1. Pure parts (`range`, `target`, `script`, `timeline`,
-//! `fleet`) decide; `tree` reads files, `wire` moves bytes, `answer` joins them, `server` holds limits and
-//! threads. `tls` decrypts in front of it; uploads and listings are left out: a fleet puts nginx in front of the same folder, with the
+//! `fleet`) decide; `tree` reads files, `wire` moves bytes, `answer` joins them, `server` holds limits, `workers` threads.
+//! `tls` decrypts in front of it; uploads and listings are left out: a fleet puts nginx in front of the same folder, with the
 //! configuration that `fleet` prints.
 
 mod answer;
@@ -24,6 +24,7 @@ pub mod timeline;
 mod tls;
 mod tree;
 mod wire;
+mod workers;
 
 pub use boot::{BootStage, BootState, MachineLine};
 pub use event::{ClientEvent, ClientEventKind, FileRole, MachineName};

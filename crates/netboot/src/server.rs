@@ -10,13 +10,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
-    runtime::Runtime,
+    runtime::Handle,
 };
 
 use super::{
@@ -29,6 +29,7 @@ use super::{
     tls::Tls,
     tree::ServedTree,
     wire::{Link, Stream},
+    workers::{Workers, idlest},
 };
 use failure::{Failure, Kind};
 
@@ -185,7 +186,8 @@ impl ServerState {
 pub struct Server {
     addr: SocketAddr,
     shared: Arc<ServerState>,
-    runtime: Option<Runtime>,
+    /// Held until the server is dropped.
+    _workers: Workers,
 }
 
 impl Server {
@@ -202,13 +204,10 @@ impl Server {
             timeline: Mutex::default(),
             observer: config.observer.clone(),
         };
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(std::thread::available_parallelism().map_or(2, usize::from).min(4))
-            .thread_name("serve")
-            .enable_all()
-            .build()?;
+        let workers = Workers::start()?;
+        let acceptor = workers.handles().first().context("no thread serves")?;
         let listener = {
-            let _in = runtime.enter();
+            let _in = acceptor.enter();
             listen(config.addr).map_err(|e| unusable(config.addr, e))?
         };
         let addr = listener.local_addr()?;
@@ -216,8 +215,8 @@ impl Server {
         let most = config.limits.connections.min(room.connections);
         let shared = ServerState { config, tree, hub: Arc::new(hub), hosts, most, links: Mutex::default() };
         let shared = Arc::new(shared);
-        runtime.spawn(accept(listener, Arc::clone(&shared)));
-        Ok(Self { addr, shared, runtime: Some(runtime) })
+        acceptor.spawn(accept(listener, Arc::clone(&shared), workers.handles().to_vec()));
+        Ok(Self { addr, shared, _workers: workers })
     }
 
     /// Where it listens.
@@ -253,15 +252,6 @@ impl Server {
     #[must_use]
     pub fn connections(&self) -> usize {
         self.shared.links.lock().unwrap_or_else(PoisonError::into_inner).len()
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            // Only hashing a large file can take longer than an instant.
-            runtime.shutdown_timeout(Duration::from_secs(5));
-        }
     }
 }
 
@@ -342,36 +332,41 @@ impl Room {
     }
 }
 
-async fn accept(listener: TcpListener, shared: Arc<ServerState>) {
+async fn accept(listener: TcpListener, shared: Arc<ServerState>, workers: Vec<Handle>) {
     for id in 1.. {
         match listener.accept().await {
-            Ok((tcp, peer)) => admit(&shared, id, tcp, peer),
+            Ok((tcp, peer)) => admit(&shared, &workers, id, tcp, peer),
             // Out of descriptors, or the client is gone already: neither gets better by asking at once.
             Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
         }
     }
 }
 
-fn admit(shared: &Arc<ServerState>, id: u64, tcp: TcpStream, peer: SocketAddr) {
+fn admit(shared: &Arc<ServerState>, workers: &[Handle], id: u64, tcp: TcpStream, peer: SocketAddr) {
     let link = Link::new(id, peer.ip(), Arc::clone(&shared.hub));
-    let Ok(local) = tcp.local_addr() else { return };
+    let (Ok(local), Some(worker)) = (tcp.local_addr(), idlest(workers)) else { return };
     let grace = shared.config.limits.grace;
     if !shared.links.lock().unwrap_or_else(PoisonError::into_inner).admit(&link, shared.most, grace) {
         return link.tell(ClientEventKind::Closed { trouble: Some("all connections are in use".to_owned()) });
     }
     // The last packet of an answer must not wait for an acknowledgement.
     _ = tcp.set_nodelay(true);
-    let shared = Arc::clone(shared);
-    tokio::spawn(async move {
-        let tcp = match &shared.config.tls {
-            None => tcp,
-            Some(tls) => match tls.open(tcp).await {
-                Ok(tcp) => tcp,
-                Err(e) => return close(&shared, &link, Some(e.to_string())),
-            },
-        };
-        converse(shared, link, tcp, local).await;
+    let (shared, tcp) = (Arc::clone(shared), tcp.into_std());
+    worker.spawn(async move {
+        match open(&shared, tcp).await {
+            Ok(tcp) => converse(shared, link, tcp, local).await,
+            Err(e) => close(&shared, &link, Some(e.to_string())),
+        }
     });
+}
+
+/// Takes a connection over from the thread that accepted it.
+async fn open(shared: &ServerState, tcp: std::io::Result<std::net::TcpStream>) -> std::io::Result<TcpStream> {
+    let tcp = TcpStream::from_std(tcp?)?;
+    match &shared.config.tls {
+        None => Ok(tcp),
+        Some(tls) => tls.open(tcp).await,
+    }
 }
 
 async fn converse(shared: Arc<ServerState>, link: Arc<Link>, tcp: TcpStream, local: SocketAddr) {

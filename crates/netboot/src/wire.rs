@@ -354,8 +354,8 @@ impl AsyncRead for Stream {
     }
 }
 
-/// Sends up to `max` bytes of `file` from `offset`. A file that is not in the page cache blocks this thread
-/// for a disk read, as it does in nginx; netboot files are read once and stay there.
+/// Sends up to `max` bytes of `file` from `offset`. What is not in the page cache blocks this thread for a disk read, as it
+/// does in nginx, a placeholder's length at a time; its first request read all of it on another thread, for its digest.
 ///
 /// Less than `max` means that the socket is full: tokio is told so at once, without a call that could only fail. The system
 /// reports the next room in any case, since it was asked for more than it had.

@@ -114,7 +114,11 @@ pub fn run(ctx: &Ctx, args: &ServeArgs) -> Result<()> {
     let scheme = if config.tls.is_some() { "https" } else { "http" };
     config.files = site.for_firmware();
     site.say_what_is_signed(ctx, config.signer.is_some());
-    config.observer = Some(Arc::new(move |e| _ = tx.send(e.clone())));
+    // Only JSON shows single events, and each of them wakes a thread.
+    if ctx.report.mode() == Mode::Json {
+        let tx = tx.clone();
+        config.observer = Some(Arc::new(move |e| _ = tx.send(e.clone())));
+    }
     let tree = config.tree.clone();
     let server = Server::start(config)?;
     let addr = server.addr();
