@@ -13,6 +13,9 @@ use mediaplan::stage::{
 
 use crate::repository;
 
+#[path = "plans/orders.rs"]
+mod orders;
+
 /// The repository as it stands, with digests for what the lock leaves to the person, and packages that do not change.
 fn loaded() -> Loaded {
     let mut loaded = load::read(&repository()).unwrap();
@@ -38,22 +41,28 @@ fn planned(loaded: &Loaded, profile: &Profile, engine: Engine) -> PlannedMedia {
 }
 
 fn planned_with(loaded: &Loaded, profile: &Profile, engine: Engine, docker: docker::Sources) -> PlannedMedia {
+    media::plan(&order(loaded, profile, engine, docker)).unwrap()
+}
+
+fn order<'a>(
+    loaded: &'a Loaded,
+    profile: &'a Profile,
+    engine: Engine,
+    docker: docker::Sources,
+) -> MediaOrder<'a> {
     let version = profile.version.as_deref().unwrap_or("");
     let released = profile.released();
-    let locked = released
-        .iter()
-        .map(|r| (r.name.as_str(), loaded.lock.get(&profile.name, &r.name, version).unwrap()))
-        .collect();
+    let locked = |name: &'a str| Some((name, loaded.lock.get(&profile.name, name, version)?));
+    let locked = released.into_iter().filter_map(|r| locked(&r.name)).collect();
     let pins = Pins::new(&loaded.config.distribution, &loaded.lock);
-    media::plan(&MediaOrder {
+    MediaOrder {
         profile,
         engine,
         pin: &loaded.config.ipxe,
         bootscripts: &loaded.bootscripts,
         line: Line::new(profile, None).unwrap(),
         supply: os::Supply { profile: &profile.name, locked, pins, docker },
-    })
-    .unwrap()
+    }
 }
 
 fn each(mut f: impl FnMut(&Loaded, &Profile, Engine)) {
