@@ -56,7 +56,7 @@ fn a_run_that_no_matrix_has_is_refused_with_those_that_there_are() {
     let axes = "    strategy:\n      matrix:\n        engine: [prebuilt, source]\n";
     let repo = workflow(&[job("build", axes, &["run: echo made ${{ matrix.engine }}"])]);
     let (code, text) = said(&repo, &["ci", "run", "w", "--matrix", "sorce"], &[]);
-    assert!(code == 2 && text.contains("its runs are: prebuilt, source"), "{text}");
+    assert!(code == 2 && text.contains("its entries are: prebuilt, source"), "{text}");
     assert!(!text.contains("made "), "nothing was run: {text}");
     let (code, text) = said(&repo, &["ci", "run", "w", "--matrix", "source"], &[]);
     assert!(code == 0 && text.contains("made source") && !text.contains("made prebuilt"), "{text}");
@@ -69,7 +69,7 @@ fn a_second_artifact_of_one_name_is_refused() {
         "uses: actions/upload-artifact@0\n        with:\n          name: same\n          path: media.toml";
     let repo = workflow(&[job("build", axes, &[upload])]);
     let (code, said) = said(&repo, &["ci", "run", "w"], &[]);
-    assert!(code != 0 && said.contains("there is an artifact same already"), "{said}");
+    assert!(code != 0 && said.contains("an artifact named same already exists"), "{said}");
 }
 
 #[test]

@@ -23,7 +23,7 @@ fn workflows() -> Vec<(String, String)> {
 fn every_step_is_an_action_or_one_command_of_ours() {
     for (name, text) in workflows() {
         let workflow = Workflow::parse(&name, &text).unwrap();
-        workflow.order().unwrap();
+        workflow.order(None).unwrap();
         for step in workflow.jobs.values().flat_map(|j| &j.steps) {
             let Some(run) = &step.run else {
                 assert!(step.uses.is_some(), "{name}: {} does nothing", step.name);

@@ -1,63 +1,58 @@
 //! The handful of `${{ }}` expressions that our workflows use: a path into a context, `toJSON` and `fromJSON` of
 //! one, and the conditions about what came before. Anything else is refused.
 
-use std::collections::BTreeMap;
-
 use anyhow::Result;
 use serde_json::Value;
 
 use failure::{Failure, Kind};
 
-/// What expressions see: `github`, `matrix`, `needs`, `steps`, `runner`.
-#[derive(Clone, Debug, Default)]
-pub struct Contexts(pub BTreeMap<String, Value>);
-
-impl Contexts {
-    /// Replaces every `${{ }}` in `text`.
-    ///
-    /// # Errors
-    /// [`Kind::Config`] for an expression that is not known.
-    pub fn expand(&self, text: &str) -> Result<String> {
-        let mut out = String::new();
-        let mut rest = text;
-        while let Some((before, behind)) = rest.split_once("${{") {
-            let (expression, after) =
-                behind.split_once("}}").ok_or_else(|| unknown(behind, "it has no end"))?;
-            out += before;
-            out += &as_text(&self.value(expression.trim())?);
-            rest = after;
-        }
-        Ok(out + rest)
+/// Replaces every `${{ }}` in `text` by what `contexts` (`github`, `matrix`, `needs`, `steps`, `runner`) have there.
+///
+/// # Errors
+/// [`Kind::Config`] for an expression that is not known.
+pub fn expand(contexts: &Value, text: &str) -> Result<String> {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some((before, behind)) = rest.split_once("${{") {
+        let (expression, after) = behind.split_once("}}").ok_or_else(|| unknown(behind, "it has no end"))?;
+        out += before;
+        out += &as_text(&evaluate(contexts, expression.trim())?);
+        rest = after;
     }
+    Ok(out + rest)
+}
 
-    /// The value of one expression.
-    ///
-    /// # Errors
-    /// As [`Self::expand`].
-    pub fn value(&self, expression: &str) -> Result<Value> {
-        let inner = |name: &str| expression.strip_prefix(name)?.strip_prefix('(')?.strip_suffix(')');
-        if let Some(path) = inner("fromJSON") {
-            let text = as_text(&self.path(path)?);
-            return serde_json::from_str(&text).map_err(|_| unknown(expression, "that is not JSON"));
-        }
-        if let Some(path) = inner("toJSON") {
-            return Ok(Value::String(self.path(path)?.to_string()));
-        }
-        self.path(expression)
-    }
+/// The value of a text that is one `${{ }}` and nothing else.
+///
+/// # Errors
+/// As [`expand`].
+pub fn value(contexts: &Value, text: &str) -> Result<Value> {
+    let inner = text.trim().strip_prefix("${{").and_then(|t| t.strip_suffix("}}"));
+    evaluate(contexts, inner.ok_or_else(|| unknown(text, "a value is one `${{ }}`"))?.trim())
+}
 
-    /// A member that is not there is empty, as at GitHub; a context that is not there is refused.
-    fn path(&self, path: &str) -> Result<Value> {
-        let mut words = path.split('.');
-        let is_word =
-            |w: &str| !w.is_empty() && w.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
-        if !path.split('.').all(is_word) {
-            return Err(unknown(path, "only paths, toJSON and fromJSON are"));
-        }
-        let context = words.next().and_then(|w| self.0.get(w));
-        let context = context.ok_or_else(|| unknown(path, "this context is not available here"))?;
-        Ok(words.fold(context.clone(), |value, word| value.get(word).cloned().unwrap_or(Value::Null)))
+fn evaluate(contexts: &Value, expression: &str) -> Result<Value> {
+    let inner = |name: &str| expression.strip_prefix(name)?.strip_prefix('(')?.strip_suffix(')');
+    if let Some(path) = inner("fromJSON") {
+        let text = as_text(&member(contexts, path)?);
+        return serde_json::from_str(&text).map_err(|_| unknown(expression, "that is not JSON"));
     }
+    if let Some(path) = inner("toJSON") {
+        return Ok(Value::String(member(contexts, path)?.to_string()));
+    }
+    member(contexts, expression)
+}
+
+/// A member that is not there is empty, as at GitHub; a context that is not there is refused.
+fn member(contexts: &Value, path: &str) -> Result<Value> {
+    let is_word = |w: &str| !w.is_empty() && w.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
+    if !path.split('.').all(is_word) {
+        return Err(unknown(path, "only paths, toJSON and fromJSON are"));
+    }
+    let mut words = path.split('.');
+    let context = words.next().and_then(|word| contexts.get(word));
+    let context = context.ok_or_else(|| unknown(path, "this context is not available here"))?;
+    Ok(words.try_fold(context, |value, word| value.get(word)).cloned().unwrap_or_default())
 }
 
 /// Whether a job or step runs, given whether all before it passed.
@@ -92,18 +87,17 @@ fn unknown(expression: &str, why: &str) -> anyhow::Error {
 mod tests {
     use super::*;
 
-    fn contexts() -> Contexts {
-        let needs = serde_json::json!({ "plan": { "result": "success", "outputs": { "m": "{\"a\":[1]}" } } });
-        Contexts(BTreeMap::from([("needs".to_owned(), needs)]))
+    fn contexts() -> Value {
+        serde_json::json!({ "needs": { "plan": { "result": "success", "outputs": { "m": "{\"a\":[1]}" } } } })
     }
 
     #[test]
     fn a_path_and_json_both_ways_are_known() {
         let c = contexts();
-        assert_eq!(c.expand("<${{ needs.plan.result }}>${{needs.none.x}}!").unwrap(), "<success>!");
-        assert_eq!(c.value("fromJSON(needs.plan.outputs.m)").unwrap()["a"][0], 1);
-        assert!(c.expand("${{ toJSON(needs) }}").unwrap().starts_with("{\"plan\":{"));
-        assert_eq!(c.expand("plain").unwrap(), "plain");
+        assert_eq!(expand(&c, "<${{ needs.plan.result }}>${{needs.none.x}}!").unwrap(), "<success>!");
+        assert_eq!(value(&c, "${{ fromJSON(needs.plan.outputs.m) }}").unwrap()["a"][0], 1);
+        assert!(expand(&c, "${{ toJSON(needs) }}").unwrap().starts_with("{\"plan\":{"));
+        assert_eq!(expand(&c, "plain").unwrap(), "plain");
     }
 
     #[test]
@@ -111,9 +105,10 @@ mod tests {
         for bad in
             ["${{ secrets.X }}", "${{ needs.a == 'b' }}", "${{ format('x') }}", "${{ needs.plan", "${{ }}"]
         {
-            let error = contexts().expand(bad).unwrap_err().to_string();
+            let error = expand(&contexts(), bad).unwrap_err().to_string();
             assert!(error.contains("is not known"), "{error}");
         }
+        assert!(value(&contexts(), "plain").is_err());
         assert!(runs(Some("github.ref == 'x'"), true).is_err());
     }
 

@@ -5,7 +5,7 @@
 //! the clone, artifacts are folders; others, its cache among them, are skipped by name.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     time::{Duration, Instant},
 };
 
@@ -14,8 +14,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::{Value, json};
 
 use super::{
-    expr::{Contexts, runs},
-    workflow::{Job, MatrixText, Step, Workflow},
+    expr::{self, runs},
+    workflow::{Job, Step, Workflow},
 };
 use crate::dev::steps::{StepEnd, Steps};
 use buildexec::ctx::Ctx;
@@ -34,7 +34,7 @@ const PASSED: &[&str] = &[
     "MEDIA_ARTIFACTS",
 ];
 
-/// Variables of one run of a job, as steps add to them.
+/// Variables of one run of a job.
 type Vars = BTreeMap<String, String>;
 
 /// The part of a workflow to run; by default all of it.
@@ -57,11 +57,8 @@ struct Local<'c> {
     dir: Utf8PathBuf,
     github: Value,
     commit: String,
-    choice: JobChoice,
     /// What `needs` says of each job that has ended.
     ended: BTreeMap<String, Value>,
-    /// The names of every matrix that was met.
-    names: BTreeSet<String>,
 }
 
 /// Runs the workflow `.github/workflows/<name>.yml`, or what is chosen of it.
@@ -89,123 +86,94 @@ pub fn run(ctx: &Ctx, name: &str, choice: &JobChoice) -> Result<()> {
     });
     let dir = ctx.work.join("ci");
     tree::remove(&dir.join("artifacts"))?;
-    let choice = choice.clone();
-    let (ended, names) = (BTreeMap::new(), BTreeSet::new());
-    let mut local = Local { ctx, workflow, dir, github, commit, choice, ended, names };
-    local.all()
+    let mut local = Local { ctx, workflow, dir, github, commit, ended: BTreeMap::new() };
+    local.all(choice)
 }
 
 impl Local<'_> {
-    fn all(&mut self) -> Result<()> {
-        let wanted = self.wanted()?;
-        let last = wanted.iter().rposition(|id| self.workflow.jobs[id].strategy.is_some());
+    fn all(&mut self, choice: &JobChoice) -> Result<()> {
+        let order: Vec<(String, Job)> = self
+            .workflow
+            .order(choice.job.as_deref())?
+            .into_iter()
+            .map(|id| (id.to_owned(), self.workflow.jobs[id].clone()))
+            .collect();
+        let last = order.iter().rposition(|(_, job)| job.strategy.is_some());
+        let mut names = Vec::new();
         let mut steps = Steps::new(self.ctx, &[]);
-        for (at, id) in wanted.into_iter().enumerate() {
-            let job = self.workflow.jobs[&id].clone();
+        for (at, (id, job)) in order.into_iter().enumerate() {
             let passed = job.needs.iter().all(|n| self.ended[n]["result"] == "success");
             if !runs(job.condition.as_deref(), passed)? {
                 steps.step(&id, |_| Ok(StepEnd::Skipped("a job before it failed".to_owned())));
                 self.ended.insert(id, json!({ "result": "skipped", "outputs": {} }));
                 continue;
             }
-            let mut outputs = json!({});
-            let mut ok = true;
-            let runs = self.runs_of(&job)?;
-            if Some(at) == last || last.is_none() {
-                self.check_choice()?;
+            let mut entries = self.entries(&job)?;
+            names.extend(entries.iter().map(|(name, _)| name.clone()));
+            if let Some(chosen) = &choice.run {
+                if at >= last.unwrap_or(0) && !names.contains(chosen) {
+                    return Err(no_entry(chosen, &names));
+                }
+                entries = self.only(chosen, entries);
             }
-            for (label, matrix) in runs {
-                let label = format!("{id}{label}");
-                ok &= steps.step(&label, |_| {
+            let (mut outputs, mut result) = (json!({}), "success");
+            for (name, matrix) in entries {
+                let label = if name.is_empty() { id.clone() } else { format!("{id} ({name})") };
+                let ok = steps.step(&label, |_| {
                     outputs = self.job(&job, matrix)?;
                     Ok(StepEnd::Passed)
                 });
+                result = if ok { result } else { "failure" };
             }
-            let result = if ok { "success" } else { "failure" };
             self.ended.insert(id, json!({ "result": result, "outputs": outputs }));
         }
         steps.finish()
     }
 
-    /// The matrix that comes last has had its say: the run that was chosen is in one of them.
-    fn check_choice(&self) -> Result<()> {
-        let Some(run) = self.choice.run.as_ref().filter(|run| !self.names.contains(*run)) else {
-            return Ok(());
-        };
-        let names: Vec<&str> = self.names.iter().map(String::as_str).collect();
-        Err(Failure::new(Kind::Usage, format!("no matrix of the workflow has an entry `{run}`"))
-            .help(format!("its runs are: {}", names.join(", ")))
-            .into())
+    /// The entry `chosen`, or all of them where a job has none of that name.
+    fn only(&self, chosen: &str, entries: Vec<(String, Value)>) -> Vec<(String, Value)> {
+        let (kept, left): (Vec<_>, Vec<_>) = entries.into_iter().partition(|(name, _)| name == chosen);
+        if kept.is_empty() {
+            return left;
+        }
+        let left: Vec<_> = left.into_iter().map(|(name, _)| name).collect();
+        self.ctx.report.warn(format!("left out: {}", left.join(", ")));
+        kept
     }
 
-    /// The jobs to run in order: all, or one and what it needs.
-    fn wanted(&self) -> Result<Vec<String>> {
-        let order: Vec<String> = self.workflow.order()?.into_iter().map(str::to_owned).collect();
-        let Some(only) = &self.choice.job else { return Ok(order) };
-        if !order.contains(only) {
-            let text = format!("the workflow {} has no job `{only}`", self.workflow.name);
-            let help = format!("its jobs are: {}", order.join(", "));
-            return Err(Failure::new(Kind::Usage, text).help(help).into());
-        }
-        let mut wanted = vec![only.clone()];
-        for id in order.iter().rev() {
-            if wanted.contains(id) {
-                wanted.extend(self.workflow.jobs[id].needs.iter().cloned());
-            }
-        }
-        Ok(order.into_iter().filter(|id| wanted.contains(id)).collect())
-    }
-
-    /// The runs of a job, each with what its name ends in.
-    fn runs_of(&mut self, job: &Job) -> Result<Vec<(String, Value)>> {
+    /// The entries of a job's matrix, by their names; one without a name, where it has no matrix.
+    fn entries(&self, job: &Job) -> Result<Vec<(String, Value)>> {
         let Some(strategy) = &job.strategy else { return Ok(vec![(String::new(), json!({}))]) };
-        let all: Vec<Value> = match &strategy.matrix {
-            MatrixText::Axes(axes) => {
-                anyhow::ensure!(axes.len() == 1, "the matrix of `{}` has several axes: use one", job.name);
-                axes.iter()
-                    .flat_map(|(name, values)| values.iter().map(move |v| json!({ name: v })))
-                    .collect()
-            }
-            MatrixText::Expression(text) => {
-                let expression = text.trim().strip_prefix("${{").and_then(|t| t.strip_suffix("}}"));
-                let expression = expression.context("a matrix is one expression, or lists")?;
-                let value = self.contexts(job, json!({})).value(expression.trim())?;
-                value["include"].as_array().cloned().context("the matrix has no `include`")?
-            }
+        let matrix = match &strategy.matrix {
+            Value::String(text) => expr::value(&self.contexts(job, &json!({})), text)?,
+            lists => lists.clone(),
         };
+        let axes = matrix.as_object().context("a matrix is an expression, or lists")?;
+        anyhow::ensure!(axes.len() == 1, "the matrix of `{}` has several axes: use one", job.name);
+        let list = axes.iter().filter_map(|(axis, values)| Some((axis, values.as_array()?)));
+        let entries: Vec<(String, Value)> = list
+            .flat_map(|(axis, values)| values.iter().map(move |value| (axis, value)))
+            .map(|(axis, value)| match axis == "include" {
+                true => (value["name"].as_str().unwrap_or_default().to_owned(), value.clone()),
+                false => (value.as_str().unwrap_or_default().to_owned(), json!({ axis: value })),
+            })
+            .collect();
         // GitHub fails such a job: "Matrix vector does not contain any values".
-        if all.is_empty() {
+        if entries.is_empty() {
             return Err(Failure::new(Kind::Config, format!("the matrix of `{}` is empty", job.name)).into());
         }
-        let name = |one: &Value| -> String {
-            let name = one.get("name").or_else(|| one.as_object()?.values().next());
-            name.and_then(Value::as_str).unwrap_or("").to_owned()
-        };
-        let mut named: Vec<(String, Value)> = all.into_iter().map(|one| (name(&one), one)).collect();
-        self.names.extend(named.iter().map(|(name, _)| name.clone()));
-        if let Some(chosen) = self.choice.run.as_ref().filter(|c| named.iter().any(|(n, _)| n == *c)) {
-            let (kept, left): (Vec<_>, Vec<_>) = named.into_iter().partition(|(n, _)| n == chosen);
-            let left: Vec<_> = left.into_iter().map(|(n, _)| n).collect();
-            self.ctx.report.warn(format!("left out: {}", left.join(", ")));
-            named = kept;
-        }
-        Ok(named.into_iter().map(|(name, one)| (format!(" ({name})"), one)).collect())
+        Ok(entries)
     }
 
-    fn contexts(&self, job: &Job, matrix: Value) -> Contexts {
+    fn contexts(&self, job: &Job, matrix: &Value) -> Value {
         let needs: BTreeMap<_, _> = self.ended.iter().filter(|(id, _)| job.needs.contains(id)).collect();
-        Contexts(BTreeMap::from([
-            ("github".to_owned(), self.github.clone()),
-            ("matrix".to_owned(), matrix),
-            ("needs".to_owned(), json!(needs)),
-            ("steps".to_owned(), json!({})),
-            ("runner".to_owned(), json!({ "os": "Linux", "temp": self.dir.join("temp") })),
-        ]))
+        let runner = json!({ "os": "Linux", "temp": self.dir.join("temp") });
+        json!({ "github": self.github, "matrix": matrix, "needs": needs, "steps": {}, "runner": runner })
     }
 
     /// One run of a job: its outputs.
     fn job(&self, job: &Job, matrix: Value) -> Result<Value> {
-        let mut contexts = self.contexts(job, matrix);
+        let mut contexts = self.contexts(job, &matrix);
         let (workspace, temp) = (self.dir.join("workspace"), self.dir.join("temp"));
         for folder in [&workspace, &temp] {
             tree::remove(folder)?;
@@ -214,7 +182,7 @@ impl Local<'_> {
         fs_err::create_dir_all(&workspace)?;
         let mut vars = self.variables(&workspace, &temp);
         for (name, value) in &job.env {
-            vars.insert(name.clone(), contexts.expand(value)?);
+            vars.insert(name.clone(), expr::expand(&contexts, value)?);
         }
         let mut first = None;
         let limit = Duration::from_secs(job.timeout_minutes * 60);
@@ -228,7 +196,7 @@ impl Local<'_> {
             let deadline = limit.saturating_sub(begin.elapsed());
             let done = match &step.uses {
                 Some(uses) => self.action(uses, step, &contexts),
-                None => self.script(step, &mut contexts, &mut vars, deadline),
+                None => self.script(step, &mut contexts, &vars, deadline),
             };
             if let Err(e) = done {
                 self.ctx.check_interrupt()?;
@@ -238,7 +206,9 @@ impl Local<'_> {
         }
         match first {
             Some(error) => Err(error),
-            None => job.outputs.iter().map(|(k, v)| Ok((k.clone(), json!(contexts.expand(v)?)))).collect(),
+            None => {
+                job.outputs.iter().map(|(k, v)| Ok((k.clone(), json!(expr::expand(&contexts, v)?)))).collect()
+            }
         }
     }
 
@@ -248,7 +218,6 @@ impl Local<'_> {
             ("GITHUB_ACTIONS", "true"),
             ("GITHUB_WORKSPACE", workspace.as_str()),
             ("GITHUB_OUTPUT", temp.join("output").as_str()),
-            ("GITHUB_ENV", temp.join("env").as_str()),
             ("GITHUB_STEP_SUMMARY", temp.join("summary").as_str()),
             ("RUNNER_TEMP", temp.as_str()),
             ("RUNNER_OS", "Linux"),
@@ -266,12 +235,12 @@ impl Local<'_> {
         vars
     }
 
-    fn script(&self, step: &Step, contexts: &mut Contexts, vars: &mut Vars, limit: Duration) -> Result<()> {
-        let text = contexts.expand(step.run.as_deref().context("a step has `run` or `uses`")?)?;
+    fn script(&self, step: &Step, contexts: &mut Value, vars: &Vars, limit: Duration) -> Result<()> {
+        let text = expr::expand(contexts, step.run.as_deref().context("a step has `run` or `uses`")?)?;
         let temp = self.dir.join("temp");
         let script = temp.join("step.sh");
         fs_err::write(&script, text)?;
-        for file in ["output", "env", "summary"] {
+        for file in ["output", "summary"] {
             fs_err::write(temp.join(file), "")?;
         }
         let mut cmd = Cmd::new("bash", format!("run the step `{}`", step.name))
@@ -282,26 +251,25 @@ impl Local<'_> {
             .deadline(limit);
         cmd.env.clone_from(vars);
         for (name, value) in &step.env {
-            cmd = cmd.env(name, contexts.expand(value)?);
+            cmd = cmd.env(name, expr::expand(contexts, value)?);
         }
         let logs = self.dir.join("logs");
         fs_err::create_dir_all(&logs)?;
         let log = logs.join(format!("{}.log", self.workflow.name));
         let show = &mut |line: &str| self.ctx.report.err_line(line);
         self.ctx.runner.logged(&cmd, &log, show)?;
-        vars.extend(pairs(&fs_err::read_to_string(temp.join("env"))?)?);
         let outputs = pairs(&fs_err::read_to_string(temp.join("output"))?)?;
-        if let (Some(id), Some(steps)) = (&step.id, contexts.0.get_mut("steps")) {
-            steps[id] = json!({ "outputs": outputs });
+        if let Some(id) = &step.id {
+            contexts["steps"][id] = json!({ "outputs": outputs });
         }
         Ok(())
     }
 
-    fn action(&self, uses: &str, step: &Step, contexts: &Contexts) -> Result<()> {
+    fn action(&self, uses: &str, step: &Step, contexts: &Value) -> Result<()> {
         let action = uses.split('@').next().unwrap_or(uses);
         let with = |name: &str| -> Result<Option<String>> {
             let text = step.with.get(name).and_then(Value::as_str);
-            text.map(|t| contexts.expand(t)).transpose()
+            text.map(|t| expr::expand(contexts, t)).transpose()
         };
         let artifacts = self.dir.join("artifacts");
         let workspace = self.dir.join("workspace");
@@ -313,7 +281,7 @@ impl Local<'_> {
                 let to = artifacts.join(&name);
                 anyhow::ensure!(
                     !to.exists(),
-                    "there is an artifact {name} already, from another run of a job"
+                    "an artifact named {name} already exists, from another run of a job"
                 );
                 if !from.exists() {
                     // As GitHub does, unless it is told that nothing is an error.
@@ -327,14 +295,9 @@ impl Local<'_> {
             }
             "actions/download-artifact" => {
                 let to = workspace.join(with("path")?.context("no path")?);
-                match (with("name")?, with("pattern")?) {
-                    (Some(name), _) => tree::copy(&artifacts.join(name), &to),
-                    (None, Some(pattern)) => {
-                        let merge = with("merge-multiple")?.as_deref() == Some("true");
-                        download_all(&artifacts, &pattern, merge, &to)
-                    }
-                    (None, None) => tree::copy(&artifacts, &to),
-                }
+                let pattern = with("pattern")?.context("artifacts are downloaded by a pattern")?;
+                let merge = with("merge-multiple")?.as_deref() == Some("true");
+                download_all(&artifacts, &pattern, merge, &to)
             }
             _ => {
                 self.ctx.report.note(format!("{action} is GitHub's: skipped"));
@@ -368,6 +331,13 @@ impl Local<'_> {
         }
         Ok(())
     }
+}
+
+fn no_entry(chosen: &str, names: &[String]) -> anyhow::Error {
+    let names: Vec<&str> = names.iter().map(String::as_str).filter(|name| !name.is_empty()).collect();
+    Failure::new(Kind::Usage, format!("no matrix of the workflow has an entry `{chosen}`"))
+        .help(format!("its entries are: {}", names.join(", ")))
+        .into()
 }
 
 /// Lines `NAME=VALUE` of a file that steps write to.

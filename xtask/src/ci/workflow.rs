@@ -64,18 +64,8 @@ pub struct Strategy {
     /// Whether one failure stops the others.
     #[serde(default)]
     pub fail_fast: bool,
-    /// `${{ fromJSON(…) }}`, or a list.
-    pub matrix: MatrixText,
-}
-
-/// A matrix as it is written.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(untagged)]
-pub enum MatrixText {
-    /// An expression that gives GitHub's JSON.
-    Expression(String),
-    /// One list, by its name.
-    Axes(BTreeMap<String, Vec<String>>),
+    /// An expression that gives GitHub's JSON, or one list by its name.
+    pub matrix: Value,
 }
 
 /// A step.
@@ -110,26 +100,36 @@ impl Workflow {
         serde_saphyr::from_str(text).explain(Kind::Config, || format!("cannot read the workflow {name}"))
     }
 
-    /// The jobs' ids, each behind those that it needs.
+    /// The jobs' ids, each behind those that it needs: all, or `only` one and what that needs.
     ///
     /// # Errors
-    /// [`Kind::Config`] when a job needs one that is not there, or itself.
-    pub fn order(&self) -> Result<Vec<&str>> {
-        let mut order: Vec<&str> = Vec::new();
-        while order.len() < self.jobs.len() {
-            let ready = |(id, job): &(&String, &Job)| {
-                !order.contains(&id.as_str()) && job.needs.iter().all(|n| order.contains(&n.as_str()))
-            };
-            let next: Vec<&str> = self.jobs.iter().filter(ready).map(|(id, _)| id.as_str()).collect();
-            if next.is_empty() {
-                let rest: Vec<_> =
-                    self.jobs.keys().map(String::as_str).filter(|j| !order.contains(j)).collect();
-                let text = format!("these jobs need jobs that never end: {}", rest.join(", "));
-                return Err(Failure::new(Kind::Config, text).into());
-            }
-            order.extend(next);
+    /// [`Kind::Usage`] for a job that the workflow does not have; [`Kind::Config`] when jobs need each other.
+    pub fn order<'w>(&'w self, only: Option<&'w str>) -> Result<Vec<&'w str>> {
+        let mut order = Vec::new();
+        for id in self.jobs.keys().map(String::as_str).filter(|id| only.is_none_or(|o| o == *id)) {
+            self.add(id, &mut order, 0)?;
         }
-        Ok(order)
+        only.filter(|_| order.is_empty()).map_or(Ok(order), |id| Err(self.no_job(id)))
+    }
+
+    fn add<'w>(&'w self, id: &'w str, order: &mut Vec<&'w str>, depth: usize) -> Result<()> {
+        if depth > self.jobs.len() {
+            return Err(Failure::new(Kind::Config, format!("the job `{id}` needs itself")).into());
+        }
+        for need in &self.jobs.get(id).ok_or_else(|| self.no_job(id))?.needs {
+            self.add(need, order, depth + 1)?;
+        }
+        if !order.contains(&id) {
+            order.push(id);
+        }
+        Ok(())
+    }
+
+    fn no_job(&self, id: &str) -> anyhow::Error {
+        let jobs: Vec<&str> = self.jobs.keys().map(String::as_str).collect();
+        Failure::new(Kind::Usage, format!("the workflow {} has no job `{id}`", self.name))
+            .help(format!("its jobs are: {}", jobs.join(", ")))
+            .into()
     }
 }
 
@@ -151,10 +151,12 @@ mod tests {
 
     #[test]
     fn jobs_come_behind_those_that_they_need() {
-        let w = workflow(&[("a", &["c"]), ("b", &[]), ("c", &["b"])]);
-        assert_eq!(w.order().unwrap(), ["b", "c", "a"]);
-        let w = workflow(&[("a", &["b"]), ("b", &["a"]), ("c", &[])]);
-        assert_eq!(w.order().unwrap_err().to_string(), "these jobs need jobs that never end: a, b");
+        let w = workflow(&[("a", &["c"]), ("b", &[]), ("c", &["b"]), ("d", &[])]);
+        assert_eq!(w.order(None).unwrap(), ["b", "c", "a", "d"]);
+        assert_eq!(w.order(Some("c")).unwrap(), ["b", "c"]);
+        assert_eq!(w.order(Some("e")).unwrap_err().to_string(), "the workflow w has no job `e`");
+        let w = workflow(&[("a", &["b"]), ("b", &["a"])]);
+        assert!(w.order(None).unwrap_err().to_string().ends_with("needs itself"));
     }
 
     #[test]
