@@ -3,11 +3,13 @@
 mod boot;
 mod build;
 mod dist;
+mod docker;
 mod download;
 mod image;
 mod ipxe;
 mod kargs;
 mod params;
+mod power_on;
 mod profiles;
 mod serve;
 
@@ -125,6 +127,13 @@ pub(crate) const ROWS: &[Row] = &[
         about: "a line of 1,000 parameters, checked",
         slow: false,
         run: params::run,
+    },
+    Row {
+        number: 15,
+        name: "docker-info",
+        about: "the Docker host from power-on to `docker info`, by stages",
+        slow: true,
+        run: docker::run,
     },
 ];
 
