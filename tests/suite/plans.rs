@@ -219,26 +219,21 @@ const EDITS: &[(Engine, &str, &[&str])] = &[
     (
         Engine::Prebuilt,
         "isofs/common/grub.cfg",
-        &[
-            "grub.cfg from isofs/common/grub.cfg",
-            "media.json: where the room for parameters is",
-            ISO,
-            MEASURED,
-        ],
+        &["grub.cfg from isofs/common/grub.cfg", "media.json: where the embed areas are", ISO, MEASURED],
     ),
     (
         Engine::Prebuilt,
         "isofs/smoke/cloud-config.yml",
         &[
-            "seed with the cloud-config",
-            "media.json: where the room for parameters is",
+            "config initrd with the cloud-config",
+            "media.json: where the embed areas are",
             ISO,
             MEASURED,
             "cloud-config",
         ],
     ),
     (Engine::Prebuilt, "fat-image", &["FAT image for UEFI", "FAT image for UEFI", ISO, MEASURED, "ipxe.iso"]),
-    (Engine::Prebuilt, "room", &["media.json: where the room for parameters is", ISO, MEASURED]),
+    (Engine::Prebuilt, "room", &["media.json: where the embed areas are", ISO, MEASURED]),
     (Engine::Prebuilt, "predict-registers", &[MEASURED]),
     (Engine::Prebuilt, "a file of no node", &[]),
 ];

@@ -21,7 +21,7 @@ impl Stage for ConfigInitrd {
     const FORMAT: u32 = 1;
 
     fn plan(&self, p: &mut Planner) -> Result<Artifact> {
-        let mut node = p.node::<Self>("seed with the cloud-config");
+        let mut node = p.node::<Self>("config initrd with the cloud-config");
         let mut args = self.args();
         args.push(("to", node.out("seed.cpio")));
         node.builtin("seed", args);
@@ -71,7 +71,7 @@ impl Stage for EmbedAreas {
     const FORMAT: u32 = 1;
 
     fn plan(&self, p: &mut Planner) -> Result<Artifact> {
-        let mut node = p.node::<Self>("media.json: where the room for parameters is");
+        let mut node = p.node::<Self>("media.json: where the embed areas are");
         let mut args = vec![("to", node.out("media.json")), ("os", self.os.to_string().into())];
         for (path, file, loader, text) in &self.files {
             let loader = if *loader == Loader::Grub { "grub" } else { "isolinux" };
