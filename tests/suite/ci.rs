@@ -63,6 +63,16 @@ fn a_run_that_no_matrix_has_is_refused_with_those_that_there_are() {
 }
 
 #[test]
+fn a_workflow_or_job_that_is_missing_is_named_with_those_that_exist() {
+    let repo = workflow(&[job("a", "", &["run: echo made it"])]);
+    let (code, text) = said(&repo, &["ci", "run", "v"], &[]);
+    assert!(code == 2 && text.contains("the workflows are: ci, nightly, release"), "{text}");
+    assert!(!text.contains("os error"), "{text}");
+    let (code, text) = said(&repo, &["ci", "run", "w", "--job", "b"], &[]);
+    assert!(code == 2 && text.contains("the jobs are: a") && !text.contains("made it"), "{text}");
+}
+
+#[test]
 fn a_second_artifact_of_one_name_is_refused() {
     let axes = "    strategy:\n      matrix:\n        engine: [prebuilt, source]\n";
     let upload =

@@ -41,6 +41,15 @@ const BANNED: &[(&str, &str)] = &[
     ("another program than", "is not …"),
     ("lies beside it", "is beside it"),
     ("nothing says", "no record of"),
+    ("and behind it its", "followed by its"),
+    ("may be given several times", "(repeatable)"),
+    ("where the room for", "where the embed area is"),
+    ("not usable here", "is unavailable"),
+    ("as is true of", "the fact alone"),
+    ("the ones that were promised", "expected"),
+    ("who signs: stands", "name of the signer"),
+    ("are told only under", "are served only under"),
+    ("the one that is open", "the open one"),
 ];
 
 /// Words behind "is no" that make another sentence of it.

@@ -57,3 +57,20 @@ fn a_password_is_asked_for_on_a_terminal_alone() {
     repo.xtask(&[NEW, &["--password-file", "password"]].concat()).assert().code(2);
     assert!(!repo.path("keys/root.pem").exists() && !repo.path("keys/signer.pem").exists());
 }
+
+#[test]
+fn a_file_that_is_no_key_or_certificate_is_named() {
+    let repo = Repo::new();
+    repo.write("other", "neither\n");
+    let new = [NEW, &["--no-password", "--root", "other"]].concat();
+    let serve =
+        ["serve", "--tree", ".", "--listen", "127.0.0.1:0", "--tls-cert", "other", "--tls-key", "other"];
+    for (args, says) in
+        [(&new[..], "cannot certify a signer with other"), (&serve[..], "cannot serve HTTPS with other")]
+    {
+        let said = repo.xtask(args).assert().code(2).get_output().stderr.clone();
+        let said = String::from_utf8(said).unwrap();
+        assert!(said.contains(says), "{said}");
+    }
+    assert!(!repo.path("keys/signer.pem").exists());
+}

@@ -71,6 +71,7 @@ fn parameters_with_errors_files_that_are_there_and_equal_names_are_refused_befor
     refused(&["--set", "a: quiet", "--set", "a: panic=1"], "two variants would be written to a.iso");
     refused(&["--set", "../a: quiet"], "`../a` is not a name");
     refused(&["--from", "nowhere"], "nowhere");
+    refused(&[], "--set <PARAMETERS>");
     assert!(!repo.path("out").exists());
     repo.write("out/a.iso", "somebody's");
     refused(&["--set", "a: quiet"], "out/a.iso already exists");

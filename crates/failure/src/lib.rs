@@ -45,17 +45,17 @@ kinds! {
     Config = 3,
     /// Programs or files of the host are missing.
     MissingTool = 4,
-    /// Bytes are not the ones that were promised.
+    /// Bytes do not match their digest.
     Digest = 5,
     /// An image, archive or other input is malformed.
     Input = 6,
     /// A server or repository cannot be reached, or `--offline` forbids it.
     Network = 7,
-    /// The disk is full, or a file, a folder or standard output cannot be written or is another user's.
+    /// The disk is full, or a file, a folder or standard output cannot be written or belongs to another user.
     Storage = 8,
     /// A port or address is taken.
     Port = 9,
-    /// A machine did not boot as promised.
+    /// A machine did not boot as expected.
     Boot = 10,
     /// Kernel parameters or a cloud-config would not do what they say.
     Params = 11,

@@ -56,6 +56,7 @@ impl Tls {
             fs_err::read_to_string(path).explain(Kind::Usage, || format!("cannot read {path}"))
         };
         Self::new(&text(certificates)?, &text(key)?)
+            .explain(Kind::Usage, || format!("cannot serve HTTPS with {certificates} and {key}"))
     }
 
     /// The other end of a connection: what is written to it is encrypted for the client.

@@ -352,7 +352,7 @@ pub(crate) fn left_running(ctx: &Ctx, dir: &Utf8Path) -> Result<Vec<Leftover>> {
 pub fn backend(ctx: &Ctx) -> Result<qemu::QemuHost> {
     let host = host::find(ctx)?;
     if host.accel == qemu::Accel::Tcg {
-        ctx.report.note("KVM is not usable here: QEMU translates (TCG), which is slower");
+        ctx.report.note("KVM is unavailable: QEMU emulates the processor (TCG), which is slower");
     }
     Ok(host)
 }

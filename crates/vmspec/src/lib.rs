@@ -79,7 +79,7 @@ pub enum Firmware {
     Bios,
     /// UEFI (OVMF in QEMU), without Secure Boot.
     Uefi,
-    /// UEFI with Secure Boot on, and the keys that machines have from the factory: Microsoft's.
+    /// UEFI with Secure Boot on and Microsoft's keys, as machines are shipped.
     SecureBoot,
 }
 

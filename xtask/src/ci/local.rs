@@ -67,9 +67,12 @@ struct Local<'c> {
 /// When a step fails, or the workflow has what a local run cannot do.
 pub fn run(ctx: &Ctx, name: &str, choice: &JobChoice) -> Result<()> {
     let path = ctx.root.join(format!(".github/workflows/{name}.yml"));
-    let text = fs_err::read_to_string(&path).map_err(|e| {
-        Failure::new(Kind::Usage, format!("no workflow `{name}` in .github/workflows")).source(e)
-    })?;
+    if !path.is_file() {
+        return Err(Failure::new(Kind::Usage, format!("no workflow `{name}` in .github/workflows"))
+            .help("the workflows are: ci, nightly, release")
+            .into());
+    }
+    let text = fs_err::read_to_string(&path)?;
     let workflow = Workflow::parse(name, &text)?;
     let git = |words: &[&str]| -> Result<String> {
         let cmd = Cmd::new("git", "ask git about HEAD").args(words.iter().copied());

@@ -7,9 +7,9 @@ use mediaplan::config::{Config, Engine, Lock, Media, Profile};
 /// Purpose of the jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Purpose {
-    /// Does a change hold: the profiles made of pinned packages, one of them by both engines.
+    /// For a change: the profiles made of pinned packages, one of them with both engines.
     Ci,
-    /// What people take: each profile whose inputs are known, by both engines.
+    /// For people: each profile whose inputs are known, with both engines.
     Release,
 }
 

@@ -57,22 +57,22 @@ enum CiCommand {
     Finish,
     /// Check that pinned downloads still exist and look for newer versions; prints Markdown.
     Pins {
-        /// Open an issue with it through `gh`, or edit the one that is open. Without GH_TOKEN it is a rehearsal: it is
-        /// only printed, and a missing network is not a failure.
+        /// Open an issue with the result through `gh`, or update the open one. Without GH_TOKEN this is a dry run that
+        /// tolerates a missing network.
         #[arg(long)]
         issue: bool,
-        /// Open a pull request that records today's packages in media.lock, through `gh`, or bring the open one up to
-        /// date; a rehearsal without GH_TOKEN.
+        /// Open a pull request that records today's packages in media.lock through `gh`, or update the open one; a dry
+        /// run without GH_TOKEN.
         #[arg(long)]
         change: bool,
-        /// Print that change and open nothing.
+        /// Print the change without opening a pull request.
         #[arg(long, conflicts_with_all = ["issue", "change"])]
         dry_run: bool,
         /// Install with apt what the distribution's signature is verified with.
         #[arg(long)]
         install: bool,
     },
-    /// Print what resolving our packages reads of a distribution's indices: fixtures of tests are made of it.
+    /// Reduce package indices to what resolving our packages reads: makes the fixtures of tests.
     Relations {
         /// `Packages` files of one release, unpacked: of each suite and component.
         #[arg(required = true, value_name = "PACKAGES")]
@@ -107,8 +107,8 @@ enum CiCommand {
         #[arg(long)]
         install: bool,
     },
-    /// Create a release at GitHub, through `gh`, of what `assets` laid out. Where the push of a tag did not start the
-    /// workflow, nothing is uploaded.
+    /// Create a GitHub release from the folder `assets`, through `gh`. Uploads nothing unless the push of a tag started
+    /// the workflow.
     Upload {
         /// Folder of the channel.
         release: Utf8PathBuf,

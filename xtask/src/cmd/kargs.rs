@@ -84,8 +84,8 @@ struct TargetArgs {
     output: Option<Utf8PathBuf>,
     /// Update the checksums, manifest, SBOM and provenance beside the result.
     ///
-    /// `verify` then still says that parameters or their embed areas are not what the profile promises, as is true of a
-    /// changed image. `kargs reset --update-sums` puts everything back.
+    /// `verify` still reports that the parameters are not the profile's. `kargs reset --update-sums` restores
+    /// everything.
     #[arg(long)]
     update_sums: bool,
     /// OS that reads the arguments, such as `rancheros-1.5.8`, if the image does not say.

@@ -20,7 +20,7 @@ const SOON: Duration = Duration::from_secs(30 * 86_400);
 /// Sources of the key that signs a netboot tree, and of its password.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct NetbootKeyArgs {
-    /// Sign the netboot tree with this key: PEM, the private key and behind it its certificates [default: the text in
+    /// Sign the netboot tree with this PEM file: the private key, followed by its certificates [default: the text in
     /// the variable MEDIA_NETBOOT_KEY].
     #[arg(long, value_name = "FILE")]
     pub netboot_key: Option<Utf8PathBuf>,

@@ -36,7 +36,7 @@ enum ParamsCommand {
     /// A line that crashes the parser gives "PANIC", one that it never finishes "HANG". With --json a
     /// float stays one: 1e5 is 100000.0, and NaN is {"float":"NaN"}.
     Parse(ParseArgs),
-    /// Write the files that the Docker system makes of parameters and cloud-configs, with the program it does it with.
+    /// Write the files that the Docker system generates from parameters and cloud-configs, using its own program.
     RenderSystem(render_system::RenderArgs),
 }
 

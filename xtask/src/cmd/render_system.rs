@@ -38,7 +38,7 @@ pub(super) struct RenderArgs {
 pub(super) fn run(ctx: &Ctx, args: &RenderArgs) -> Result<()> {
     let to = &args.to;
     if to.exists() {
-        let message = format!("{to} exists");
+        let message = format!("{to} already exists");
         return Err(Failure::new(Kind::Usage, message).help("give the path of a new folder").into());
     }
     let refused = compile(&input(ctx, args)?, to.as_std_path(), Owners::Leave)

@@ -15,8 +15,8 @@ use pki::Signer;
 /// Sources of the key that signs programs of profiles with `secure-boot = "own-key"`, and of its password.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct SecureBootKeyArgs {
-    /// Sign programs for Secure Boot with this key: PEM, the private key and behind it its certificate [default: the text
-    /// in the variable MEDIA_SECURE_BOOT_KEY].
+    /// Sign programs for Secure Boot with this PEM file: the private key, followed by its certificate [default: the
+    /// text in the variable MEDIA_SECURE_BOOT_KEY].
     #[arg(long, value_name = "FILE")]
     pub secure_boot_key: Option<Utf8PathBuf>,
     /// Take that key's password from this environment variable [default: MEDIA_SECURE_BOOT_PASSWORD].

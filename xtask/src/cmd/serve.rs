@@ -41,14 +41,14 @@ pub struct ServeArgs {
     /// Listen here instead of on the host of the profile's base-url, such as 192.168.1.10:8089.
     #[arg(long, value_name = "ADDRESS:PORT", value_parser = listen_address)]
     pub listen: Option<SocketAddr>,
-    /// Another name or address of this server, such as a forwarded port's; may be given several times. The live view
-    /// and cloud-configs are told only under names that are known: the base-url's, this host's, and these.
+    /// Another name or address of this server, such as a forwarded port's (repeatable). The live view and cloud-configs
+    /// are served only under known names: the base-url's, this host's, and these.
     #[arg(long, value_name = "NAME")]
     pub host: Vec<String>,
     /// What signs the scripts that are made for one machine, of a signed tree.
     #[command(flatten)]
     pub netboot_key: NetbootKeyArgs,
-    /// Speak HTTPS with this certificate, PEM, and behind it those above it.
+    /// Serve HTTPS with this certificate chain: PEM, the server's own certificate first.
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     pub tls_cert: Option<Utf8PathBuf>,
     /// The private key of --tls-cert, PEM, without a password.
@@ -64,7 +64,7 @@ pub struct ServeArgs {
     /// Act as the DHCP server of a network without one, and give out these addresses.
     #[arg(long, value_name = "FIRST-LAST", requires = "boots")]
     pub dhcp_range: Option<fleet::Range>,
-    /// What UEFI HTTP Boot is given.
+    /// What to offer UEFI HTTP Boot.
     #[arg(long, value_enum, value_name = "WHAT", default_value_t, requires = "boots")]
     pub http_boot: HttpBoot,
     /// Print the equivalent configuration of another server, and serve nothing.

@@ -47,7 +47,7 @@ pub struct VariantsArgs {
     /// Profile [default: default-profile in media.toml].
     pub profile: Option<String>,
     /// Kernel parameters of one variant; `NAME: ` in front names its file.
-    #[arg(long, value_name = "PARAMETERS")]
+    #[arg(long, value_name = "PARAMETERS", required_unless_present = "from")]
     pub set: Vec<String>,
     /// File with one variant per line, as in --set; `#` begins a comment.
     #[arg(long, value_name = "FILE", required_unless_present = "set")]

@@ -27,10 +27,11 @@ pub struct VerifyArgs {
     /// Minisign public key that must have signed the media.
     #[arg(long, value_name = "PUB")]
     pub key: Option<Utf8PathBuf>,
-    /// A certificate that iPXE of these media trusts [default: netboot.roots of media.toml].
+    /// Certificate that the iPXE of these media trusts [default: netboot.roots of media.toml].
     #[arg(long, value_name = "FILE")]
     pub netboot_root: Vec<Utf8PathBuf>,
-    /// Registers of a machine that started the ISO under UEFI, as `grep . /sys/class/tpm/tpm0/pcr-sha256/*` shows them.
+    /// PCR values of a machine that booted the ISO under UEFI, as `grep . /sys/class/tpm/tpm0/pcr-sha256/*` prints
+    /// them.
     #[arg(long, value_name = "FILE")]
     pub booted: Option<Utf8PathBuf>,
     /// Rebuild the media from the manifest's inputs in a separate folder, and compare every byte.
@@ -276,5 +277,5 @@ fn show(ctx: &Ctx, checks: &Checks) {
         };
         vec![c.name.to_owned(), verdict.to_owned(), c.reason.clone()]
     });
-    ctx.report.out_table(&["PROMISE", "", "SEEN"], &rows.collect::<Vec<_>>());
+    ctx.report.out_table(&["CHECK", "", "SEEN"], &rows.collect::<Vec<_>>());
 }

@@ -106,14 +106,14 @@ struct VmTestArgs {
     /// Also run long scenarios, and a hundred power cuts instead of ten.
     #[arg(long)]
     long: bool,
-    /// Cut the power N times at random moments, from the ISO and from the network: the counter of the guest never goes
-    /// back, and its file system is clean after each.
+    /// Cut the power N times at random moments, booting from the ISO and from the network; check that the guest's
+    /// counter never goes back and its file system stays clean.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), conflicts_with_all = ["scenarios", "long"])]
     torture: Option<u64>,
     /// Boot with each kind of disk that is not blank: `autoformat` must change nothing of it.
     #[arg(long, conflicts_with_all = ["scenarios", "long", "torture"])]
     disks: bool,
-    /// Write how many cases there were, and how many held, to docs/reliability.md.
+    /// Record the number of cases, and how many passed, in docs/reliability.md.
     #[arg(long)]
     report: bool,
     /// Folder of older media of the profile, for the scenario `upgrade`: the new ones take over their disk.

@@ -161,7 +161,7 @@ mod tests {
         for command in help::command().get_subcommands().filter(|c| !c.is_hide_set()) {
             assert!(text.contains(&format!("\n## `cargo xtask {}`\n", command.get_name())), "{command:?}");
         }
-        assert!(text.contains("| 5 | Digest | Bytes are not the ones that were promised. |"));
+        assert!(text.contains("| 5 | Digest | Bytes do not match their digest. |"));
         assert_eq!(text.matches("--keep-failed").count(), 1, "options of every command are shown once");
     }
 

@@ -67,7 +67,7 @@ impl<'c> Steps<'c> {
     pub fn finish(self) -> Result<()> {
         if let Some(unknown) = self.only.iter().find(|o| !self.known.contains(o)) {
             let failure = Failure::new(Kind::Usage, format!("unknown step `{unknown}`"));
-            return Err(failure.help(format!("steps: {}", self.known.join(", "))).into());
+            return Err(failure.help(format!("the steps are: {}", self.known.join(", "))).into());
         }
         self.ctx.report.out(&summary(&self.done));
         self.ctx.check_interrupt()?;

@@ -163,9 +163,9 @@ pub enum SecureBoot {
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum Engine {
-    /// Compiled from the pinned commit, patched, the script embedded.
+    /// Compile the pinned commit with our patches and embed the script.
     Source,
-    /// The distribution's package, the script beside it: no compiler, under a second.
+    /// Use the distribution's package, with the script beside it: no compiler, under a second.
     Prebuilt,
 }
 

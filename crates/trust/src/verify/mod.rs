@@ -245,7 +245,8 @@ impl Subject<'_> {
                 }
             }
             Ok(None) if self.only.is_some() => {
-                checks.skip("manifest", format!("no {MANIFEST} beside it: what it should hold is unknown"));
+                checks
+                    .skip("manifest", format!("no {MANIFEST} beside it: its intended contents are unknown"));
             }
             other => checks.add("manifest", other.and(Err(format!("no such file: {MANIFEST}")))),
         }

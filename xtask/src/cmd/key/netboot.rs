@@ -24,10 +24,10 @@ const KEY_LIMIT: u64 = 256 << 10;
 \x20 cargo xtask key new netboot --to keys              # a root and a signer\n\
 \x20 cargo xtask key new netboot --to keys/2028 --root keys/root.pem  # the next")]
 pub(super) struct NetbootArgs {
-    /// The folder for the new files.
+    /// Folder for the new files.
     #[arg(long, value_name = "DIR")]
     to: Utf8PathBuf,
-    /// Who signs: stands in the certificates, and iPXE shows it.
+    /// Name of the signer, which the certificates hold and iPXE shows.
     #[arg(long, value_name = "NAME", default_value = "netboot")]
     name: String,
     /// Days until iPXE refuses what the signer signs.
@@ -57,7 +57,10 @@ pub(super) fn run(ctx: &Ctx, args: &NetbootArgs) -> Result<()> {
     };
     let password = args.password.get(ctx)?;
     let password = password.as_ref().map(|p| p.as_str());
-    let wrong = |e: String| Failure::new(Kind::Usage, e);
+    let wrong = |e: String| match &args.root {
+        Some(root) => Failure::new(Kind::Usage, format!("cannot certify a signer with {root}: {e}")),
+        None => Failure::new(Kind::Usage, e),
+    };
     let made_root = match &args.root {
         Some(_) => None,
         None => Some(

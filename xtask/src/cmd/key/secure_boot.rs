@@ -22,10 +22,10 @@ const SECONDS: u64 = 20 * 365 * 86_400;
 #[command(after_help = "Examples:\n\
 \x20 cargo xtask key new secure-boot --to keys  # certificate and key")]
 pub(super) struct SecureBootArgs {
-    /// The folder for the new files.
+    /// Folder for the new files.
     #[arg(long, value_name = "DIR")]
     to: Utf8PathBuf,
-    /// Who signs: stands in the certificate, and firmware shows it.
+    /// Name of the signer, which the certificate holds and firmware shows.
     #[arg(long, value_name = "NAME", default_value = "boot media")]
     name: String,
     #[command(flatten)]
