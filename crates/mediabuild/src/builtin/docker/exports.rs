@@ -3,7 +3,7 @@
 //! A Go program that can load plug-ins exports each of its functions by name, which for dockerd, containerd and its shim
 //! comes to a tenth of their size and to an eighth of the system's image. Nothing in the system is such a plug-in. Their
 //! code and data stay as they are, byte for byte; so does each symbol that the program itself or one of its libraries
-//! looks up (`docs/adr/0014-go-exports.md`).
+//! looks up (`docs/adr/0014-go-tables.md`).
 
 use std::{collections::BTreeSet, ops::Range};
 
@@ -179,4 +179,4 @@ impl<'a> Exports<'a> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

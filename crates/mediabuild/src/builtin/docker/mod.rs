@@ -6,6 +6,7 @@ mod exports;
 mod initrd;
 mod libraries;
 mod modules;
+mod positions;
 mod root;
 mod sample;
 mod workspace;

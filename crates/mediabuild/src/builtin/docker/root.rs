@@ -7,7 +7,9 @@ use buildexec::{action::Call, tree};
 use camino::{Utf8Path, Utf8PathBuf};
 use failure::{Failure, Kind};
 
-use super::{exports::without_exports, libraries::Libraries, modules::KernelModules};
+use super::{
+    exports::without_exports, libraries::Libraries, modules::KernelModules, positions::without_positions,
+};
 
 /// Folders that are there before anything is mounted.
 const FOLDERS: &[&str] = &[
@@ -33,8 +35,11 @@ const FOLDERS: &[&str] = &[
 ];
 
 /// What is said of changed programs.
-const REDUCED: &str = "These programs differ from those of their packages: the names of their functions, by which a \
-    plug-in written in Go would look them up, are taken out of their dynamic symbols.\n";
+const REDUCED: &str = "These programs differ from those of their packages, whose code and addresses they have.\n\
+    exports: the names of their functions, by which a plug-in written in Go would look them up, are taken out of their \
+    dynamic symbols.\n\
+    positions: stack traces say the function and the offset in it, and `?:0` for file and line, which the same offset \
+    has in the package's program.\n";
 
 /// `kernel` and `packages` (unpacked), `configuration` and its `licences`, `program` (several), `modules` (several), `loaded` (modules
 /// that are left out), `link` and `target`, `place` and `file` (pairs, several), `to`.
@@ -99,7 +104,7 @@ fn programs(call: &Call<'_>, packages: &Utf8Path, to: &Utf8Path) -> Result<()> {
     Ok(())
 }
 
-/// Takes exports out of Go programs, and says which ones beside the licences.
+/// Takes out of Go programs what nothing in the system reads, and says so beside the licences.
 fn reduce(
     files: &[Utf8PathBuf],
     packages: &Utf8Path,
@@ -108,11 +113,20 @@ fn reduce(
 ) -> Result<()> {
     let mut text = REDUCED.to_owned();
     for file in files {
-        let program = fs_err::read(packages.join(file))?;
-        let reduced = without_exports(&program, known).with_context(|| format!("cannot read {file}"))?;
-        if let Some(reduced) = reduced {
-            fs_err::write(to.join(file), reduced)?;
-            text += &format!("/{file}\n");
+        let mut program = fs_err::read(packages.join(file))?;
+        let mut changes = Vec::new();
+        let fewer = without_exports(&program, known).with_context(|| format!("cannot read {file}"))?;
+        if let Some(fewer) = fewer {
+            program = fewer;
+            changes.push("exports");
+        }
+        if let Some(fewer) = without_positions(&program) {
+            program = fewer;
+            changes.push("positions");
+        }
+        if !changes.is_empty() {
+            fs_err::write(to.join(file), program)?;
+            text += &format!("/{file}: {}\n", changes.join(", "));
         }
     }
     fs_err::write(made(&to.join("usr/share/doc/changed-programs"))?, text)?;

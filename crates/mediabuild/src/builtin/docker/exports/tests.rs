@@ -14,12 +14,12 @@ const SYMBOLS: &[(&str, bool)] = &[
     ("free", false),
 ];
 
-fn le(values: &[u64], size: usize) -> Vec<u8> {
+pub(in super::super) fn le(values: &[u64], size: usize) -> Vec<u8> {
     values.iter().flat_map(|v| v.to_le_bytes()[..size].to_vec()).collect()
 }
 
 /// A Go program's tables; the relocations are for `free` and `runtime.tlsg`.
-fn program(mark: &str) -> Vec<u8> {
+fn program(mark: &'static str) -> Vec<u8> {
     let mut strings = b"\0libc.so.6\0".to_vec();
     let mut symbols = vec![0; SYMBOL];
     for (name, defined) in SYMBOLS {
@@ -30,8 +30,7 @@ fn program(mark: &str) -> Vec<u8> {
         strings.extend(name.bytes().chain([0]));
     }
     let relocation = |symbol: u64, kind: u64| le(&[0x2000, symbol << 32 | kind, 7], 8);
-    let sections: Vec<(&str, u32, Vec<u8>, u32, u32)> = vec![
-        ("", abi::SHT_NULL, Vec::new(), 0, 0),
+    elf(vec![
         (".dynsym", abi::SHT_DYNSYM, symbols, 2, 1),
         (".dynstr", abi::SHT_STRTAB, strings, 0, 0),
         (".gnu.version", abi::SHT_GNU_VERSYM, le(&[0, 1, 2, 1, 1, 1, 3], 2), 1, 0),
@@ -39,8 +38,17 @@ fn program(mark: &str) -> Vec<u8> {
         (".rela.dyn", abi::SHT_RELA, [relocation(6, 6), relocation(0, 8), relocation(3, 18)].concat(), 1, 0),
         (".dynamic", abi::SHT_DYNAMIC, le(&[1, 1, 0, 0], 8), 2, 0),
         (mark, abi::SHT_PROGBITS, b"code and data".to_vec(), 0, 0),
-        (".shstrtab", abi::SHT_STRTAB, Vec::new(), 0, 0),
-    ];
+    ])
+}
+
+/// A section: its name and kind, its bytes, and what it links to.
+type Section = (&'static str, u32, Vec<u8>, u32, u32);
+
+/// A file of these sections, between an empty one and that of their names.
+pub(in super::super) fn elf(sections: Vec<Section>) -> Vec<u8> {
+    let first = ("", abi::SHT_NULL, Vec::new(), 0, 0);
+    let last = (".shstrtab", abi::SHT_STRTAB, Vec::new(), 0, 0);
+    let sections: Vec<Section> = [first].into_iter().chain(sections).chain([last]).collect();
     let names = sections.iter().fold(Vec::new(), |all, s| [&all[..], s.0.as_bytes(), b"\0"].concat());
     let (mut body, mut headers, mut name) = (vec![0; 64], Vec::new(), 0);
     for (title, kind, data, link, info) in &sections {
