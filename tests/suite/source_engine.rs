@@ -27,7 +27,7 @@ endif
 BIOS = bin/ipxe.lkrn bin/undionly.kpxe
 LINKED = $(BIOS:%=%.bin) bin-x86_64-efi/ipxe.efi bin-x86_64-efi/snponly.efi
 all: $(BIOS) $(LINKED)
-bin/core.o: core.c config/local/general.h config/local/console.h
+bin/core.o: core.c config/local/general.h config/local/console.h config/local/branding.h
 \t@echo '  [BUILD] bin/core.o'
 \t@echo compile >> LOG
 \t@mkdir -p bin && cat core.c config/local/*.h > $@
@@ -91,7 +91,8 @@ pub(crate) fn lab() -> Option<(Repo, String)> {
     }
     let repo = Repo::with_linux();
     let makefile = MAKEFILE.replace("LOG", repo.path("make.log").as_str());
-    let id = pin(&repo, &[("src/Makefile", &makefile), ("src/core.c", "first\none\nlast\n")]);
+    let files = [("src/core.c", "first\none\nlast\n"), ("src/config/branding.h", "theirs\n")];
+    let id = pin(&repo, &[&[("src/Makefile", makefile.as_str())], &files[..]].concat());
     Some((repo, id))
 }
 
@@ -162,6 +163,28 @@ fn another_script_costs_no_make_and_another_patch_a_compilation() {
     repo.write("bootscripts/patches/0001-two.patch", patch("one", "two"));
     repo.xtask(DIST).assert().success();
     assert!(made(&repo).contains(&"compile".to_owned()));
+}
+
+#[test]
+fn objects_are_reused_where_ccache_is_and_no_key_knows_of_it() {
+    let Some((repo, _)) = lab() else { return };
+    repo.program("ccache", "");
+    let makefile = repo.read("ipxe/src/Makefile").replace(
+        "@echo compile >>",
+        "@echo \"compile with $(CC), $(origin CC); $$CCACHE_DIR $$CCACHE_CONFIGPATH $$CCACHE_COMPILERCHECK\" >>",
+    );
+    let id = commit(&repo, &[("src/Makefile", &makefile)]);
+    let toml = repo.read("media.toml");
+    repo.edit("media.toml", &toml.split_once("commit = \"").unwrap().1[..40], &id);
+    repo.xtask(DIST).assert().success();
+    let compiled = made(&repo).swap_remove(0);
+    let (start, tools) = compiled.rsplit_once("string:").unwrap();
+    let work = repo.path("target/media/ccache");
+    assert_eq!(start, format!("compile with ccache gcc, command line; {work} /dev/null "));
+    assert_eq!(tools.len(), 64, "a digest of the programs: {tools}");
+    fs::remove_file(repo.path("bin/ccache")).unwrap();
+    repo.xtask(DIST).assert().success();
+    assert_eq!(made(&repo), [""; 0]);
 }
 
 #[test]

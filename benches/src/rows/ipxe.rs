@@ -208,7 +208,7 @@ pub(super) fn near(lab: &Lab) -> Result<Vec<RowResult>> {
         "clone, make from nothing",
         &pairs,
         0.25,
-        "make looks at two thousand objects, and compiles those whose sources differ",
+        "make and ccache look at two thousand objects, and compile those whose sources differ",
     )])
 }
 

@@ -12,6 +12,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::{
     fetch::{self, Patience},
     hash::Sums,
+    objects,
     rust::Rust,
     store, tree,
 };
@@ -133,6 +134,9 @@ impl NodeRun<'_> {
         cmd.env.insert("SOURCE_DATE_EPOCH".to_owned(), self.epoch.to_string());
         for (name, value) in &spec.env {
             cmd.env.insert(name.clone(), self.text(value)?);
+        }
+        if let Some((variable, compiler)) = &spec.start.reuses {
+            objects::reuse(self.ctx, self.keys.inputs(self.id), (variable, compiler), &mut cmd);
         }
         let started = Instant::now();
         let mut done = 0;

@@ -8,6 +8,7 @@ pub mod host_inputs;
 pub mod keeper;
 pub mod leftovers;
 pub mod midstates;
+pub mod objects;
 mod panics;
 pub mod run;
 mod rust;

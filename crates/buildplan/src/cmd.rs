@@ -69,6 +69,9 @@ pub struct Planned {
     pub tree: Option<Arg>,
     /// Programs that it calls in turn and whose versions change the bytes as well.
     pub uses: Vec<String>,
+    /// The variable among its arguments that names its compiler, and the compiler: objects that are kept by what they are
+    /// compiled from may be taken. They must not change what is made; left out of the key.
+    pub reuses: Option<(String, String)>,
     /// How to read progress off its output.
     pub progress: Option<Progress>,
 }
@@ -156,6 +159,13 @@ impl CmdSpec {
     #[must_use]
     pub fn uses(mut self, program: &str) -> Self {
         self.start.uses.push(program.to_owned());
+        self
+    }
+
+    /// Lets the compiler that `variable` names take objects that are kept by what they are compiled from.
+    #[must_use]
+    pub fn reuses(mut self, variable: &str, compiler: &str) -> Self {
+        self.start.reuses = Some((variable.to_owned(), compiler.to_owned()));
         self
     }
 

@@ -27,6 +27,8 @@ struct ToolRow {
     package: &'static str,
     #[serde(rename = "for")]
     purpose: &'static str,
+    /// Whether everything works without it.
+    optional: bool,
     found: Option<String>,
 }
 
@@ -36,7 +38,8 @@ struct ToolRow {
 /// [`failure::Kind::MissingTool`] when something is missing, with the command that installs it.
 pub fn run(ctx: &Ctx, args: &DoctorArgs) -> Result<()> {
     if args.install {
-        preflight::check(ctx, &needs::all(), true)?;
+        let optional = needs::optional().into_iter().flat_map(|(_, needs)| needs);
+        preflight::check(ctx, &needs::all().into_iter().chain(optional).collect::<Vec<_>>(), true)?;
     }
     let machine = BuildHost::new(ctx, 0);
     let found = |need: &Need| -> Option<String> {
@@ -46,10 +49,15 @@ pub fn run(ctx: &Ctx, args: &DoctorArgs) -> Result<()> {
         machine.tool(&need.what).ok().map(|t| t.version)
     };
     let mut rows = Vec::new();
-    for (purpose, needs) in needs::by_purpose() {
-        for need in needs {
-            rows.push(ToolRow { found: found(&need), what: need.what, package: need.package, purpose });
-        }
+    let all = needs::by_purpose().into_iter().map(|part| (part, false));
+    for ((purpose, needs), optional) in all.chain(needs::optional().into_iter().map(|part| (part, true))) {
+        rows.extend(needs.into_iter().map(|need| ToolRow {
+            found: found(&need),
+            what: need.what,
+            package: need.package,
+            purpose,
+            optional,
+        }));
     }
     let missing: Vec<Need> = needs::all()
         .into_iter()
@@ -75,10 +83,11 @@ fn page(rows: &[ToolRow], width: usize) -> String {
     for part in rows.chunk_by(|a, b| a.purpose == b.purpose) {
         text += &format!("To {}:\n", part[0].purpose);
         for row in part {
-            let found = row.found.as_deref().map_or("MISSING", version);
+            let lacks = if row.optional { "not installed, optional" } else { "MISSING" };
+            let found = row.found.as_deref().map_or(lacks, version);
             text += &wrap(&format!("  {:<column$} {found}", row.what), 6, width);
         }
-        if part.iter().any(|row| row.found.is_none()) {
+        if part.iter().any(|row| row.found.is_none() && !row.optional) {
             missing.push(part[0].purpose);
         }
     }
@@ -121,16 +130,20 @@ mod tests {
 
     #[test]
     fn the_page_fits_80_columns_and_ends_with_a_summary() {
-        let row = |need: Need, purpose, found: Option<&str>| ToolRow {
+        let row = |need: Need, purpose, optional, found: Option<&str>| ToolRow {
             what: need.what,
             package: need.package,
             purpose,
+            optional,
             found: found.map(str::to_owned),
         };
         let rows = |found: Option<&'static str>| -> Vec<ToolRow> {
-            let parts = needs::by_purpose().into_iter();
+            let parts = needs::by_purpose().into_iter().map(|part| (part, false));
+            let parts = parts.chain(needs::optional().into_iter().map(|part| (part, true)));
             parts
-                .flat_map(|(purpose, needs)| needs.into_iter().map(move |n| row(n, purpose, found)))
+                .flat_map(|((purpose, needs), optional)| {
+                    needs.into_iter().map(move |n| row(n, purpose, optional, found))
+                })
                 .collect()
         };
         let long = "a program that says a great deal about itself before it comes to its number";
@@ -144,5 +157,9 @@ mod tests {
         assert!(all.ends_with("\n\nAll found: every command works here.\n"), "{all}");
         let last = none.split_once("\n\n").unwrap().1.replace("\n  ", " ");
         assert!(last.contains("boot media in QEMU (`vm`)") && last.contains("compile iPXE"), "{last}");
+        assert!(
+            none.contains("ccache") && !last.contains("a tenth"),
+            "what is optional is missed by nothing: {last}"
+        );
     }
 }

@@ -7,6 +7,7 @@ use anyhow::Result;
 use super::build::{Build, Selection};
 use buildexec::ctx::Ctx;
 use buildexec::{
+    midstates, objects,
     store::{Store, entry_dir},
     tree,
 };
@@ -48,9 +49,10 @@ pub fn run(ctx: &Ctx, args: &GcArgs) -> Result<()> {
     for (path, size) in store.entries()?.iter().filter(|(p, _)| !needed.contains(p)) {
         remove(path, *size)?;
     }
-    for rest in ["downloads", "logs", buildexec::midstates::FOLDER, "tmp"] {
+    let (kept, rests) = (["downloads", objects::FOLDER], ["logs", midstates::FOLDER, "tmp"]);
+    for rest in kept.into_iter().filter(|_| args.all).chain(rests) {
         let dir = ctx.work.join(rest);
-        if dir.exists() && (args.all || rest != "downloads") {
+        if dir.exists() {
             remove(&dir, tree::size(&dir).unwrap_or(0))?;
         }
     }

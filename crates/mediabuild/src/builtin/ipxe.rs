@@ -25,6 +25,24 @@ pub(super) fn placeholder(call: &Call<'_>) -> Result<()> {
         .explain(Kind::Storage, || format!("cannot write {to}"))
 }
 
+/// `tree`: gives each header of iPXE's configuration that we leave alone an empty one of ours, as its Makefile would.
+///
+/// # Errors
+/// When it cannot be written.
+pub(super) fn config(call: &Call<'_>) -> Result<()> {
+    let config = call.path("tree")?.join("src/config");
+    let local = config.join("local");
+    fs_err::create_dir_all(&local)?;
+    for header in config.read_dir_utf8()? {
+        let header = header?;
+        let ours = local.join(header.file_name());
+        if header.path().extension() == Some("h") && !ours.exists() {
+            fs_err::write(ours, "")?;
+        }
+    }
+    Ok(())
+}
+
 /// `script`, `length` of the placeholder, `zbin`; for each program `name`, `program` (compiled around the placeholder; of BIOS's, what is packed),
 /// `zinfo` (empty for UEFI's) and `to`.
 ///

@@ -70,6 +70,7 @@ pub const BUILTINS: BuiltinTable = &[
     builtin("git-apply", git::apply, &[GIT, TREE], &[]),
     builtin("git-checkout", git::checkout, &[GIT, TREE], &[]),
     builtin("guest-workspace", docker::workspace, &[DOCKER, KERNEL, UNPACK, TREE, BOOTISO], DOCKERS),
+    builtin("ipxe-config", ipxe::config, &[IPXE], &["memchr"]),
     builtin("ipxe-placeholder", ipxe::placeholder, &[IPXE], &["memchr"]),
     builtin("ipxe-script", ipxe::script, &[IPXE], &["memchr"]),
     builtin("iso", iso::image, &[ISO, BOOTISO], WRITERS),

@@ -148,6 +148,7 @@ impl Stage for IpxeTree {
                 Arg::join([to.clone(), format!("/src/config/local/{name}").into()]),
             );
         }
+        node.builtin("ipxe-config", [("tree", to)]);
         Ok(node.finish_one())
     }
 }
@@ -304,9 +305,14 @@ impl IpxeFromSource {
             .arg(format!("EMBED={script}"))
             // A checksum of the objects otherwise, the script's among them: two scripts would differ in more than the script.
             .arg(format!("BUILD_ID_CMD=echo 0x{}", &self.pin.commit[..8]))
+            // What each source depends on is of use to a compile of changed sources, which this never is: a quarter of the
+            // time. The link around another script depends on what iPXE's Makefile names.
+            .arg("AUTO_DEPS=")
             // Debug information names the folder of the compile, and the EFI build id is a checksum of the objects.
             // make fills in the folder, so that the text, and with it the key, is the same everywhere.
-            .arg("EXTRA_CFLAGS=-ffile-prefix-map=$(CURDIR)=.")
+            // By -MD ccache learns what was read, without a second run of the preprocessor.
+            .arg("EXTRA_CFLAGS=-ffile-prefix-map=$(CURDIR)=. -MD")
+            .reuses("CC", "gcc")
             .arg(format!("GITVERSION={}", &self.pin.commit[..8]))
             .uses("gcc")
             .uses("ld")

@@ -29,6 +29,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("rustc", "rustup"),
     ("gcc", "gcc"),
     ("ld", "binutils"),
+    ("ccache", "ccache"),
     ("perl", "perl"),
     ("openssl", "openssl"),
     ("/usr/include/lzma.h", "liblzma-dev"),
@@ -129,6 +130,12 @@ pub fn by_purpose() -> Vec<(&'static str, Vec<Need>)> {
         ("boot media in QEMU (`vm`)", boot()),
         ("serve with --dhcp, and test", needs(&[TEST])),
     ]
+}
+
+/// What only saves time, by what it is for.
+#[must_use]
+pub fn optional() -> Vec<(&'static str, Vec<Need>)> {
+    vec![("compile iPXE in a tenth of the time when little of it changed", needs(&[&["ccache"]]))]
 }
 
 /// Everything that any command needs, the tests included.
