@@ -1,5 +1,6 @@
 //! Downloads: from several sources in order, resumed, limited, hashed while they stream.
 
+mod bypass;
 mod http;
 mod part;
 mod patience;
@@ -150,6 +151,15 @@ fn none(ctx: &Ctx, spec: &FetchSpec, label: &str, said: &[(String, anyhow::Error
     }
 }
 
+/// Whether a proxy refuses the name and password, or wants some.
+fn wants_login(e: &anyhow::Error) -> bool {
+    match e.downcast_ref::<ureq::Error>() {
+        Some(ureq::Error::StatusCode(code)) => *code == 407,
+        Some(ureq::Error::ConnectProxyFailed(said)) => said.contains("407"),
+        _ => false,
+    }
+}
+
 /// Whether a server says that it has no such file.
 fn is_gone(e: &anyhow::Error) -> bool {
     matches!(e.downcast_ref::<ureq::Error>(), Some(ureq::Error::StatusCode(404 | 410)))
@@ -227,9 +237,9 @@ impl<'a> Download<'a> {
             return Err(Failure::new(Kind::Network, "not tried, because of --offline").into());
         }
         let secure = self.want.sha256.is_none() && url.starts_with("https://");
-        let proxies = Proxies::of(&self.ctx.env).map_err(|name| {
-            Failure::new(Kind::Usage, format!("the variable {name} is not the address of a proxy"))
-                .help("write it as http://HOST:PORT, or http://NAME:PASSWORD@HOST:PORT")
+        let proxies = Proxies::of(&self.ctx.env).map_err(|wrong| {
+            let help = "write it as http://HOST:PORT, or http://NAME:PASSWORD@HOST:PORT";
+            Failure::new(Kind::Usage, wrong).help(help)
         })?;
         let agent = http::agent(self.patience, secure, &proxies);
         let mut tries = Tries::new(self.patience, part.have);
@@ -247,6 +257,9 @@ impl<'a> Download<'a> {
                     (again, self.ranges) = (false, false);
                 }
                 Err(e) => tries.after(self.ctx, e, part.have).map_err(|e| match proxies.of_url(url) {
+                    Some(proxy) if wants_login(&e) => e.context(format!(
+                        "the proxy {proxy} wants another name and password (http://NAME:PASSWORD@HOST:PORT)"
+                    )),
                     Some(proxy) => e.context(format!("through the proxy {proxy}")),
                     None => e,
                 })?,

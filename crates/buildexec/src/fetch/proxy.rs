@@ -9,10 +9,12 @@ use ureq::{
     Error, Proxy, ProxyProtocol,
     http::Uri,
     unversioned::transport::{
-        Buffers, ConnectionDetails, Connector, DefaultConnector, NextTimeout, TcpConnector, Transport,
+        Buffers, ConnectionDetails, Connector, DefaultConnector, NextTimeout, RustlsConnector, TcpConnector,
+        Transport,
     },
 };
 
+use super::bypass::Bypass;
 use crate::ctx::Env;
 
 /// The proxies that downloads go through.
@@ -20,21 +22,35 @@ use crate::ctx::Env;
 pub(super) struct Proxies {
     http: Option<Proxy>,
     https: Option<Proxy>,
+    bypass: Bypass,
 }
 
 impl Proxies {
     /// Reads the environment.
     ///
     /// # Errors
-    /// The name of a variable whose value is not the address of a proxy.
+    /// What is wrong with a variable. A proxy that cannot be used is never left out in silence.
     pub(super) fn of(env: &Env) -> Result<Self, String> {
-        let bypassed = either(env, "no_proxy").map(|(_, hosts)| hosts).unwrap_or_default();
-        let proxy = |scheme: &str| {
+        let bypass = Bypass::new(either(env, "no_proxy").map(|(_, hosts)| hosts).unwrap_or_default());
+        let proxy = |scheme: &str, usable: &[ProxyProtocol]| {
             let found = either(env, &format!("{scheme}_proxy")).or_else(|| either(env, "all_proxy"));
             let Some((name, address)) = found else { return Ok(None) };
-            with_bypass(address, bypassed).map(Some).map_err(|_| name)
+            let proxy = Proxy::new(address)
+                .map_err(|_| format!("the variable {name} is not the address of a proxy"))?;
+            if !usable.contains(&proxy.protocol()) {
+                let kind = address.split_once("://").map_or("", |(kind, _)| kind);
+                return Err(format!("{name} names a proxy that {scheme}:// downloads cannot use: {kind}://"));
+            }
+            Ok(Some(proxy))
         };
-        Ok(Self { http: proxy("http")?, https: proxy("https")? })
+        let http = proxy("http", &[ProxyProtocol::Http])?;
+        let https = proxy("https", &[ProxyProtocol::Http, ProxyProtocol::Https])?;
+        Ok(Self { http, https, bypass })
+    }
+
+    fn of_uri(&self, uri: &Uri) -> Option<&Proxy> {
+        let proxy = if uri.scheme_str() == Some("http") { &self.http } else { &self.https };
+        proxy.as_ref().filter(|_| !self.bypass.covers(uri))
     }
 
     /// What ureq itself is to use.
@@ -44,59 +60,42 @@ impl Proxies {
 
     /// The proxy that `url` goes through, without name and password.
     pub(super) fn of_url(&self, url: &str) -> Option<String> {
-        let url: Uri = url.parse().ok()?;
-        let proxy = if url.scheme_str() == Some("http") { &self.http } else { &self.https };
-        let proxy = proxy.as_ref().filter(|p| !p.is_no_proxy(&url))?;
+        let proxy = self.of_uri(&url.parse().ok()?)?;
         Some(format!("{}:{}", proxy.host(), proxy.port()))
     }
 
-    /// Connects plain addresses.
+    /// Connects to the proxy or to the server itself.
     pub(super) fn connector(&self) -> impl Connector {
-        PlainConnector { proxy: self.http.clone(), other: DefaultConnector::new() }
+        let tls = RustlsConnector::default();
+        ProxyConnector { proxies: self.clone(), tls, tunnel: DefaultConnector::new() }
     }
 }
 
-/// A variable in small or in capital letters, and its name.
+/// A variable in small or in capital letters, and its name. An empty one is as none.
 fn either<'e>(env: &'e Env, name: &str) -> Option<(String, &'e str)> {
-    let capital = name.to_ascii_uppercase();
-    let value = env.get(name).map(|v| (name.to_owned(), v));
-    value.or_else(|| env.get(&capital).map(|v| (capital, v)))
+    let names = [name.to_owned(), name.to_ascii_uppercase()];
+    names.into_iter().find_map(|name| {
+        let value = env.get(&name).filter(|value| !value.is_empty())?;
+        Some((name, value))
+    })
 }
 
-/// `example.org` in `no_proxy` means its subdomains too, and white space around a name means nothing.
-fn with_bypass(address: &str, bypassed: &str) -> Result<Proxy, Error> {
-    let given = Proxy::new(address)?;
-    let mut builder = Proxy::builder(given.protocol()).host(given.host()).port(given.port());
-    if let Some(name) = given.username() {
-        builder = builder.username(name);
-    }
-    if let Some(password) = given.password() {
-        builder = builder.password(password);
-    }
-    for host in bypassed.split(',').map(str::trim).filter(|h| !h.is_empty()) {
-        let bare = host.trim_start_matches("*.").trim_start_matches('.');
-        builder = builder.no_proxy(host).no_proxy(bare).no_proxy(&format!(".{bare}"));
-    }
-    builder.build()
-}
-
-/// Connects `http://` to the proxy or the server itself, and leaves everything else to ureq.
+/// Leaves tunnels to ureq. Everything else, it connects to the proxy or the server itself.
 #[derive(Debug)]
-struct PlainConnector {
-    proxy: Option<Proxy>,
-    other: DefaultConnector,
+struct ProxyConnector {
+    proxies: Proxies,
+    tls: RustlsConnector,
+    tunnel: DefaultConnector,
 }
 
-impl Connector for PlainConnector {
+impl Connector for ProxyConnector {
     type Out = Box<dyn Transport>;
 
     fn connect(&self, details: &ConnectionDetails<'_>, _: Option<()>) -> Result<Option<Self::Out>, Error> {
-        if details.uri.scheme_str() != Some("http") {
-            return self.other.connect(details, None);
-        }
-        let proxy = self.proxy.as_ref().filter(|p| !p.is_no_proxy(details.uri));
-        if proxy.is_some_and(|p| !matches!(p.protocol(), ProxyProtocol::Http)) {
-            return self.other.connect(details, None);
+        let is_plain = details.uri.scheme_str() == Some("http");
+        let proxy = self.proxies.of_uri(details.uri);
+        if proxy.is_some() && !is_plain {
+            return self.tunnel.connect(details, None);
         }
         let peer = proxy.map_or(details.uri, Proxy::uri);
         let direct = ConnectionDetails {
@@ -114,12 +113,13 @@ impl Connector for PlainConnector {
         let Some(tcp) = Connector::<()>::connect(&TcpConnector::default(), &direct, None)? else {
             return Ok(None);
         };
-        Ok(Some(match proxy {
+        Ok(match proxy {
             Some(proxy) => {
-                Box::new(Absolute { inner: tcp.boxed(), origin: origin(details.uri), login: login(proxy) })
+                let (origin, login) = (origin(details.uri), login(proxy));
+                Some(Box::new(Absolute { inner: tcp.boxed(), origin, login }))
             }
-            None => tcp.boxed(),
-        }))
+            None => self.tls.connect(&direct, Some(tcp))?.map(Transport::boxed),
+        })
     }
 }
 
@@ -190,23 +190,41 @@ mod tests {
         assert_eq!(found.http.unwrap().port(), 2);
         assert_eq!(found.https.unwrap().port(), 3);
         assert!(proxies(&[("https_proxy", "http://a:1")]).http.is_none());
-        assert_eq!(Proxies::of(&Env::of(&[("HTTPS_PROXY", "http://a b")])).unwrap_err(), "HTTPS_PROXY");
+        assert_eq!(proxies(&[("http_proxy", ""), ("HTTP_PROXY", "http://a:4")]).http.unwrap().port(), 4);
+        assert!(proxies(&[("all_proxy", "")]).https.is_none());
     }
 
     #[test]
-    fn a_host_in_no_proxy_stands_for_its_subdomains() {
-        let found =
-            proxies(&[("http_proxy", "http://a:1"), ("no_proxy", "localhost, .example.org,*.example.net")]);
-        let proxy = found.http.unwrap();
-        for (host, direct) in [
-            ("localhost", true),
-            ("example.org", true),
-            ("a.example.org", true),
-            ("a.b.example.net", true),
-            ("notexample.org", false),
-            ("example.com", false),
+    fn a_proxy_that_cannot_be_used_is_an_error_that_names_its_variable() {
+        let refused = |name: &str, address: &str| Proxies::of(&Env::of(&[(name, address)])).unwrap_err();
+        assert_eq!(
+            refused("HTTPS_PROXY", "http://a b"),
+            "the variable HTTPS_PROXY is not the address of a proxy"
+        );
+        for (name, address, kind) in [
+            ("http_proxy", "socks5://a:1", "socks5"),
+            ("https_proxy", "socks4a://a:1", "socks4a"),
+            ("ALL_PROXY", "socks5://me:secret@a:1", "socks5"),
+            ("http_proxy", "https://a:1", "https"),
         ] {
-            assert_eq!(proxy.is_no_proxy(&format!("http://{host}/").parse().unwrap()), direct, "{host}");
+            let said = refused(name, address);
+            assert!(said.contains(name) && said.ends_with(&format!(": {kind}://")), "{said}");
+            assert!(!said.contains("secret"), "{said}");
+        }
+        assert!(Proxies::of(&Env::of(&[("https_proxy", "https://a:1")])).is_ok());
+    }
+
+    #[test]
+    fn a_host_in_no_proxy_is_asked_directly_by_either_scheme() {
+        let found = proxies(&[("all_proxy", "http://a:1"), ("NO_PROXY", "example.org 10.0.0.0/8")]);
+        for (url, proxy) in [
+            ("http://example.org/", None),
+            ("https://www.example.org/", None),
+            ("https://10.1.2.3/", None),
+            ("https://example.com/", Some("a:1")),
+            ("http://11.1.2.3/", Some("a:1")),
+        ] {
+            assert_eq!(found.of_url(url).as_deref(), proxy, "{url}");
         }
     }
 
