@@ -182,7 +182,7 @@ impl Ctx {
     /// # Errors
     /// [`failure::Kind::Usage`] when it does not.
     pub fn absolute(&self, path: Utf8PathBuf) -> Result<Utf8PathBuf> {
-        path.canonicalize_utf8().map_err(|e| {
+        crate::paths::real(&path).map_err(|e| {
             failure::Failure::new(failure::Kind::Usage, format!("no such file or folder: {path}"))
                 .source(e)
                 .into()
@@ -267,7 +267,7 @@ fn mode(globals: &Globals, env: &Env) -> Mode {
 /// The repository, or where the person stands, and which of them it is.
 fn find_root(env: &Env) -> Result<(Utf8PathBuf, bool)> {
     if let Some(root) = env.get("MEDIA_ROOT") {
-        return Ok((Utf8Path::new(root).canonicalize_utf8()?, true));
+        return Ok((crate::paths::real(Utf8Path::new(root))?, true));
     }
     if let Some(manifest) = env.get("CARGO_MANIFEST_DIR") {
         let parent = Utf8Path::new(manifest).parent().filter(|p| p.join("media.toml").exists());

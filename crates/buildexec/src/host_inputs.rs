@@ -93,7 +93,7 @@ impl<'c> BuildHost<'c> {
             return Some(old.clone());
         }
         let toolchain = if is_rustups { Some(self.toolchain(self.started(program)?)?) } else { None };
-        let real = toolchain.as_ref().map_or(&path, |t| &t.program).canonicalize_utf8().ok()?;
+        let real = crate::paths::real(toolchain.as_ref().map_or(&path, |t| &t.program)).ok()?;
         let version = format!("{} ({})", self.said(program), self.digest(real)?.short(8));
         let known = RememberedVersion { path, size, time, toolchain, version };
         self.tools.borrow_mut().insert(program.to_owned(), known.clone());

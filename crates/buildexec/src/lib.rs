@@ -10,6 +10,7 @@ pub mod leftovers;
 pub mod midstates;
 pub mod objects;
 mod panics;
+pub mod paths;
 pub mod run;
 mod rust;
 pub mod schedule;

@@ -11,7 +11,7 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::wire::read_at;
-use buildexec::run::read_limited;
+use buildexec::{paths::real, run::read_limited};
 use buildplan::Digest;
 use failure::{Failure, Kind};
 
@@ -38,11 +38,11 @@ pub(super) struct OpenFile {
 impl ServedTree {
     /// Fails when `root` is not a folder.
     pub(super) fn new(root: &Utf8Path, machines: Option<&Utf8Path>, most: usize) -> Result<Self> {
-        let root = root.canonicalize_utf8().ok().filter(|r| r.is_dir()).ok_or_else(|| {
+        let root = real(root).ok().filter(|r| r.is_dir()).ok_or_else(|| {
             Failure::new(Kind::Usage, format!("no such folder: {root}"))
                 .help("build it with `cargo xtask dist`")
         })?;
-        let machines = machines.and_then(|m| m.canonicalize_utf8().ok());
+        let machines = machines.and_then(|m| real(m).ok());
         Ok(Self { root, machines, most, open: Mutex::default() })
     }
 
@@ -89,7 +89,7 @@ impl ServedTree {
 
 /// The real path of a regular file, when it is below `root`.
 fn inside(root: &Utf8Path, path: &str) -> Option<Utf8PathBuf> {
-    let real = root.join(path).canonicalize_utf8().ok()?;
+    let real = real(&root.join(path)).ok()?;
     // Opening a pipe would block, and a device has no length: ask before opening.
     (real.starts_with(root) && real.is_file()).then_some(real)
 }

@@ -22,7 +22,7 @@ use super::verify::{
     sums::{self, SHA256, SHA512},
 };
 use attest::{Manifest, SIGNATURE};
-use buildexec::tree;
+use buildexec::{paths, tree};
 use buildplan::digest::sha512;
 use failure::{Explain as _, Failure, Kind};
 
@@ -202,7 +202,7 @@ fn fill(new: &Utf8Path, channel: &Channel, parts: &[ReleaseFolder], notes: &str)
 /// When it cannot be read or written.
 pub(crate) fn write_sums(dir: &Utf8Path) -> Result<()> {
     let (mut short, mut long) = (String::new(), String::new());
-    for file in tree::files(dir)? {
+    for file in paths::listed(dir)? {
         let path = dir.join(&file);
         short += &format!("{}  {file}\n", tree::digest(&path)?.0);
         long += &format!("{}  {file}\n", sha512(&mut fs_err::File::open(&path)?)?);
@@ -223,7 +223,7 @@ fn below<'a>(list: &'a Sha256Sums, folder: &'a str) -> impl Iterator<Item = (&'a
 /// When it cannot be read.
 pub(crate) fn digests(dir: &Utf8Path) -> Result<Sha256Sums> {
     let one = |file: Utf8PathBuf| Ok((file.to_string(), tree::digest(&dir.join(&file))?.0.to_string()));
-    tree::files(dir)?.into_iter().map(one).collect()
+    paths::listed(dir)?.into_iter().map(one).collect()
 }
 
 #[cfg(test)]
@@ -276,7 +276,7 @@ mod tests {
 
         /// Every file of a channel, sorted.
         fn files(&self, channel: &str) -> Vec<String> {
-            tree::files(&self.to.join(channel)).unwrap().into_iter().map(Utf8PathBuf::into_string).collect()
+            paths::listed(&self.to.join(channel)).unwrap().into_iter().map(Utf8PathBuf::into_string).collect()
         }
     }
 

@@ -36,7 +36,7 @@ struct Site {
 
 fn site(change: impl FnOnce(&mut ServerConfig)) -> Site {
     let dir = tempfile::tempdir().unwrap();
-    let root = Utf8Path::from_path(dir.path()).unwrap().canonicalize_utf8().unwrap();
+    let root = buildexec::paths::real(Utf8Path::from_path(dir.path()).unwrap()).unwrap();
     let tree = root.join("netboot");
     fs_err::create_dir_all(tree.join("sub")).unwrap();
     fs_err::create_dir_all(root.join("machines")).unwrap();

@@ -45,7 +45,7 @@ pub(crate) fn has(program: &str) -> bool {
 /// A folder that nginx, which gives up root, can read.
 fn readable_folder() -> (tempfile::TempDir, Utf8PathBuf) {
     let dir = tempfile::tempdir().unwrap();
-    let root = Utf8Path::from_path(dir.path()).unwrap().canonicalize_utf8().unwrap();
+    let root = buildexec::paths::real(Utf8Path::from_path(dir.path()).unwrap()).unwrap();
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;

@@ -33,7 +33,7 @@ struct Fixture {
 
 fn fixture() -> Fixture {
     let dir = tempfile::tempdir().unwrap();
-    let root = Utf8Path::from_path(dir.path()).unwrap().canonicalize_utf8().unwrap();
+    let root = buildexec::paths::real(Utf8Path::from_path(dir.path()).unwrap()).unwrap();
     let bin = root.join("bin");
     fs::create_dir_all(&bin).unwrap();
     fs::write(bin.join("VBoxManage"), SCRIPT).unwrap();

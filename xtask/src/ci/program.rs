@@ -1,11 +1,11 @@
 //! This program as a file of a release, for people who only want `iso`, `kargs`, `params` or `verify`.
 
 use anyhow::Result;
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8Path;
 use xshell::cmd;
 
 use crate::dev::shell;
-use buildexec::ctx::Ctx;
+use buildexec::{ctx::Ctx, paths};
 use failure::{Explain as _, Kind};
 
 /// For Linux, a program that needs no library of the system, so that its age does not matter.
@@ -35,7 +35,7 @@ pub fn build(ctx: &Ctx, to: &Utf8Path) -> Result<()> {
     fs_err::create_dir_all(to)?;
     let path = to.join(name());
     fs_err::copy(folder.join(format!("xtask{extension}")), &path)?;
-    let path: Utf8PathBuf = path.canonicalize_utf8()?;
+    let path = paths::real(&path)?;
     cmd!(sh, "{path} --version").run().explain(Kind::Command, || format!("{path} does not run"))?;
     ctx.report.out(path.as_str());
     Ok(())

@@ -8,6 +8,8 @@ use mediabuild::workspace::preflight;
 use mediaplan::stage::needs::{self, Need};
 use report::table::wrap;
 use serde::Serialize;
+use vmlab::virtualbox;
+use vmspec::virtualbox::System;
 
 /// Arguments of `doctor`.
 #[derive(Debug, clap::Args)]
@@ -41,6 +43,9 @@ pub fn run(ctx: &Ctx, args: &DoctorArgs) -> Result<()> {
         let optional = needs::optional().into_iter().flat_map(|(_, needs)| needs);
         preflight::check(ctx, &needs::all().into_iter().chain(optional).collect::<Vec<_>>(), true)?;
     }
+    if std::env::consts::OS != "linux" {
+        return elsewhere(ctx, std::env::consts::OS);
+    }
     let machine = BuildHost::new(ctx, 0);
     let found = |need: &Need| -> Option<String> {
         if need.what.starts_with('/') {
@@ -68,10 +73,32 @@ pub fn run(ctx: &Ctx, args: &DoctorArgs) -> Result<()> {
     } else {
         ctx.report.out(&page(&rows, report::columns().unwrap_or(80)));
     }
-    if let Some(text) = preflight::limits(std::env::consts::OS, "smoke") {
-        ctx.report.note(text);
-    }
     if missing.is_empty() { Ok(()) } else { Err(preflight::failure(&missing.iter().collect::<Vec<_>>())) }
+}
+
+/// Where media cannot be built, VirtualBox is all that a command may lack.
+fn elsewhere(ctx: &Ctx, os: &str) -> Result<()> {
+    let found = virtualbox::preflight::find(ctx, System::current());
+    let purpose = "boot media in VirtualBox (`vm --backend virtualbox`)";
+    let row = ToolRow {
+        what: "VBoxManage".to_owned(),
+        package: "",
+        purpose,
+        optional: false,
+        found: found.as_ref().ok().map(ToString::to_string),
+    };
+    if ctx.globals.json {
+        ctx.report.out_json(&[row]);
+    } else {
+        ctx.report.out(&page_elsewhere(&row, os));
+    }
+    found.map(drop)
+}
+
+fn page_elsewhere(row: &ToolRow, os: &str) -> String {
+    let found = row.found.as_deref().unwrap_or("MISSING");
+    let limits = preflight::limits(os, "docker").unwrap_or_default();
+    format!("To {}:\n  {} {found}\n\n{limits}\n", row.purpose, row.what)
 }
 
 /// The rows under a line for each purpose, at most `width` columns wide, and a summary.
@@ -126,6 +153,17 @@ mod tests {
         ] {
             assert_eq!(version(said), number);
         }
+    }
+
+    /// What Debian's packages bring is needed there in WSL or a container alone.
+    #[test]
+    fn where_media_cannot_be_built_no_tool_for_that_is_asked_for() {
+        let found = Some(r"C:\Program Files\Oracle\VirtualBox\VBoxManage.exe".to_owned());
+        let row =
+            ToolRow { what: "VBoxManage".to_owned(), package: "", purpose: "boot", optional: false, found };
+        let page = page_elsewhere(&row, "windows");
+        assert!(page.starts_with("To boot:\n  VBoxManage C:\\Program Files"), "{page}");
+        assert!(page.contains("wsl --exec") && !page.contains("`dist smoke` works"), "{page}");
     }
 
     #[test]

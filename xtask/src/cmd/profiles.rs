@@ -3,7 +3,7 @@
 use anyhow::Result;
 use serde::Serialize;
 
-use buildexec::{ctx::Ctx, tree};
+use buildexec::{ctx::Ctx, paths};
 use mediabuild::workspace::load;
 use report::table::bytes;
 
@@ -61,7 +61,7 @@ fn size(ctx: &Ctx, name: &str) -> Result<Option<u64>> {
         return Ok(None);
     }
     let mut sum = 0;
-    for file in tree::files(&dir)? {
+    for file in paths::listed(&dir)? {
         sum += fs_err::symlink_metadata(dir.join(file))?.len();
     }
     Ok(Some(sum))

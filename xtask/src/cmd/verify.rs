@@ -11,7 +11,7 @@ use super::{
 };
 use attest::{MANIFEST, Manifest};
 use buildexec::ctx::Ctx;
-use buildexec::{schedule, store::Store};
+use buildexec::{paths, schedule, store::Store};
 use failure::{Explain as _, Failure, Kind};
 use mediabuild::workspace::{load, load::Loaded};
 use trust::verify::{
@@ -167,7 +167,7 @@ fn local(ctx: &Ctx, what: &str) -> Result<(Utf8PathBuf, Option<String>)> {
     let lists = |d: &&Utf8Path| [sums::SHA256, MANIFEST].iter().any(|list| sums::is_there(d, list));
     let listing = path.ancestors().skip(1).take(2).find(lists);
     let dir = listing.or(path.parent()).map_or_else(Utf8PathBuf::new, Utf8Path::to_owned);
-    let name = path.strip_prefix(&dir).unwrap_or(&path).to_string();
+    let name = paths::slashed(path.strip_prefix(&dir).unwrap_or(&path));
     Ok((dir, Some(name)))
 }
 

@@ -4,7 +4,7 @@ use anyhow::Result;
 use camino::Utf8Path;
 
 use buildexec::ctx::Ctx;
-use buildexec::tree;
+use buildexec::paths;
 use failure::{Explain as _, Failure, Kind};
 use mediaplan::config::{Config, Lock};
 use mediaplan::stage::{crates, docker, media::Bootscripts};
@@ -92,7 +92,7 @@ fn list(dir: &Utf8Path) -> Result<Vec<String>> {
     if !dir.is_dir() {
         return Ok(Vec::new());
     }
-    Ok(tree::files(dir)?.into_iter().map(camino::Utf8PathBuf::into_string).collect())
+    Ok(paths::listed(dir)?.into_iter().map(camino::Utf8PathBuf::into_string).collect())
 }
 
 fn below(root: &Utf8Path, dir: &str, extension: &str) -> Result<Vec<String>> {

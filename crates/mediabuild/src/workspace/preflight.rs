@@ -44,6 +44,11 @@ pub fn limits(os: &str, profile: &str) -> Option<String> {
 /// [`Kind::Usage`] with the lines that build them in Linux on the same machine.
 pub fn can_build(os: &str, profile: &str) -> Result<()> {
     let Some(limits) = limits(os, profile) else { return Ok(()) };
+    let os = match os {
+        "windows" => "Windows",
+        "macos" => "macOS",
+        other => other,
+    };
     Err(Failure::new(Kind::Usage, format!("media cannot be built on {os}")).help(limits).into())
 }
 
@@ -226,7 +231,10 @@ mod tests {
         let windows = limits("windows", "box").unwrap();
         assert!(windows.contains("\n  wsl --exec bash -lc \"cargo xtask dist box\"\n"), "{windows}");
         let error = can_build("macos", "box").unwrap_err();
-        assert_eq!(failure::kind_of(&error), Some(Kind::Usage));
+        assert_eq!(
+            (failure::kind_of(&error), error.to_string().as_str()),
+            (Some(Kind::Usage), "media cannot be built on macOS")
+        );
         let help = failure::helps_of(&error).concat();
         assert!(help.contains("docker run --rm --platform linux/amd64 -v \"$PWD:/src\""), "{help}");
         assert!(!how("windows", &["git".to_owned()]).contains("sudo"));

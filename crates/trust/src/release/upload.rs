@@ -11,7 +11,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::{NOTES, digests, notes, write_sums};
 use crate::verify::sums::{self, SHA256, SHA512};
 use buildexec::ctx::Ctx;
-use buildexec::tree;
+use buildexec::{paths, tree};
 use buildplan::Cmd;
 use failure::{Explain as _, Failure, Kind};
 
@@ -41,7 +41,7 @@ pub fn assets(ctx: &Ctx, release: &Utf8Path, programs: Option<&Utf8Path>, epoch:
         fs_err::copy(programs.unwrap_or(&assets).join(&file), assets.join(name))?;
     }
     write_sums(&assets)?;
-    let names: Vec<String> = tree::files(&assets)?.into_iter().map(Utf8PathBuf::into_string).collect();
+    let names: Vec<String> = paths::listed(&assets)?.into_iter().map(Utf8PathBuf::into_string).collect();
     ctx.report.out(&names.join("\n"));
     Ok(())
 }
@@ -66,7 +66,7 @@ pub fn run(ctx: &Ctx, release: &Utf8Path, tag: &str) -> Result<()> {
         return Ok(());
     };
     let notes = release.join(NOTES);
-    let files = tree::files(&assets)?.into_iter().map(|f| assets.join(f));
+    let files = paths::listed(&assets)?.into_iter().map(|f| assets.join(f));
     let words = ["release", "create", tag, "--verify-tag", "--title", tag, "--notes-file", notes.as_str()];
     let mut cmd = Cmd::new("gh", "create the release").args(words).args(files).deadline(DEADLINE);
     for name in FOR_GH {
@@ -99,7 +99,7 @@ fn archive(ctx: &Ctx, folder: &Utf8Path, assets: &Utf8Path, epoch: u64) -> Resul
 /// The medium itself: `<profile>-<version>-x86_64.iso`. It does not depend on the engine, which makes what iPXE is in,
 /// so that the parts of both engines hold the same one.
 fn image(folder: &Utf8Path, assets: &Utf8Path) -> Result<()> {
-    for file in tree::files(folder)?.into_iter().filter(|f| f.as_str().ends_with("-x86_64.iso")) {
+    for file in paths::listed(folder)?.into_iter().filter(|f| f.as_str().ends_with("-x86_64.iso")) {
         let (from, to) = (folder.join(&file), assets.join(&file));
         if to.exists() && tree::digest(&from)? != tree::digest(&to)? {
             let text = format!("two parts of the release have different files {file}");

@@ -28,7 +28,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 pub use rules::{FindKind, Rules};
 
 use buildexec::ctx::Ctx;
-use buildexec::tree;
+use buildexec::paths;
 use failure::{Failure, Kind};
 
 /// Where something was found: the artifact, and the way in.
@@ -81,7 +81,7 @@ pub fn scan(ctx: &Ctx, label: &str, root: &Utf8Path, rules: &Rules) -> Result<Sc
 }
 
 fn scan_all(ctx: &Ctx, label: &str, root: &Utf8Path, rules: &Rules) -> Result<Scan> {
-    let files = tree::files(root)?;
+    let files = paths::listed(root)?;
     // A file itself is listed as an empty path.
     let path_of = |rel: &Utf8Path| if rel.as_str().is_empty() { root.to_owned() } else { root.join(rel) };
     let size = |rel: &Utf8PathBuf| fs_err::symlink_metadata(path_of(rel)).map_or(0, |m| m.len());

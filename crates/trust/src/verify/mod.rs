@@ -30,8 +30,8 @@ use bootiso::Iso;
 use buildexec::ctx::Ctx;
 use buildexec::{
     hash::{self, Sums},
+    paths,
     run::read_limited,
-    tree,
 };
 use buildplan::Digest;
 use failure::{Failure, Kind};
@@ -289,7 +289,7 @@ impl Subject<'_> {
         }
         let files = match &self.only {
             Some(only) => vec![only.into()],
-            None => tree::files(&self.dir).map_err(|e| format!("{e:#}"))?,
+            None => paths::listed(&self.dir).map_err(|e| format!("{e:#}"))?,
         };
         let unknown = files.iter().find(|f| {
             let of = netboot::signed_file(f.as_str()).unwrap_or(f.as_str());

@@ -2,7 +2,7 @@
 
 use super::{Checks, Subject, read_manifest, sums};
 use crate::release::{NOTES, ReleaseFolder};
-use buildexec::tree;
+use buildexec::paths;
 
 /// The folders of a release in `subject`: those with a manifest, when the folder itself has none.
 #[must_use]
@@ -30,7 +30,7 @@ pub fn complete(subject: &Subject<'_>, parts: &[ReleaseFolder]) -> Result<String
     if let Some(part) = parts.iter().find(|p| p.dir.file_name() != Some(p.name().as_str())) {
         return Err(format!("{} holds {}", part.dir.file_name().unwrap_or_default(), part.name()));
     }
-    let files = tree::files(&subject.dir).map_err(|e| format!("{e:#}"))?;
+    let files = paths::listed(&subject.dir).map_err(|e| format!("{e:#}"))?;
     let part = |f: &str| f.split_once('/').is_some_and(|(top, _)| parts.iter().any(|p| p.name() == top));
     let about = |f: &str| f == NOTES || sums::is_list(f);
     match files.iter().map(|f| f.as_str()).find(|f| !part(f) && !about(f)) {

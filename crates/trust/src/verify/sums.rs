@@ -6,7 +6,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{Checks, Subject, TEXT_LIMIT, read_file, sign};
 use attest::{MANIFEST, PROVENANCE, SBOM};
-use buildexec::{hash::Sums, tree};
+use buildexec::{hash::Sums, paths};
 
 /// What some editors put in front of a text.
 const MARK: char = '\u{feff}';
@@ -175,7 +175,7 @@ fn compare(
 }
 
 fn extra(dir: &Utf8Path, listed: &BTreeMap<String, String>) -> Result<String, String> {
-    let files = tree::files(dir).map_err(|e| format!("{e:#}"))?;
+    let files = paths::listed(dir).map_err(|e| format!("{e:#}"))?;
     let extra = files.iter().filter(|f| !listed.contains_key(f.as_str()) && !is_list(f.as_str()));
     let (litter, extra): (Vec<_>, Vec<_>) = extra.partition(|f| is_litter(f));
     match (extra.first(), litter.first()) {

@@ -17,7 +17,7 @@ const NETWORKS_CONF: &str = "/etc/vbox/networks.conf";
 ///
 /// # Errors
 /// [`Kind::MissingTool`] with how to install it.
-pub(crate) fn find(ctx: &Ctx, system: System) -> Result<Utf8PathBuf> {
+pub fn find(ctx: &Ctx, system: System) -> Result<Utf8PathBuf> {
     let on_path = ctx.find_program("VBoxManage").or_else(|| ctx.find_program("vboxmanage"));
     let found = on_path.or_else(|| {
         let places = usual_places(system, &ctx.env);
