@@ -4,6 +4,11 @@
 
 use std::process::Command;
 
+use buildexec::ctx::{Ctx, Env, Globals};
+use mediabuild::{builtin::BUILTINS, workspace::load};
+use mediaplan::config::Engine;
+use xtask::cmd::build::{Build, Selection};
+
 use super::repo::Repo;
 
 const DIST: &[&str] = &["dist", "smoke", "--engine", "prebuilt"];
@@ -74,4 +79,22 @@ fn a_run_without_work_starts_no_program_and_writes_no_output() {
     assert!(!repo.path("calls").exists(), "{}", repo.read("calls"));
     let kinds = |kind: &str| events.matches(&format!("\"event\":\"{kind}\"")).count();
     assert_eq!((kinds("started"), kinds("finished"), kinds("cached") > 5), (0, 0, true), "{events}");
+}
+
+#[test]
+fn a_node_with_another_label_is_named_by_it_in_media_that_were_built_before() {
+    let Some(repo) = Repo::with_packages("repo") else { return };
+    repo.xtask(&["-q", "dist", "smoke", "--engine", "prebuilt"]).assert().success();
+    let variables = repo.variables();
+    let variables: Vec<_> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let ctx = Ctx::new(Globals::default(), Env::of(&variables), BUILTINS).unwrap();
+    let loaded = load::load(&ctx).unwrap();
+    let profile = loaded.config.profile(Some("smoke")).unwrap();
+    let selection = Selection { engine: Some(Engine::Prebuilt), ..Selection::default() };
+    let mut build = Build::new(&ctx, &loaded, profile, &selection).unwrap();
+    let keys = build.keys().unwrap();
+    assert!(build.publish(&keys).is_current().unwrap());
+    // No key has the label in it, but the manifest has.
+    build.planned.plan.nodes[0].label += ", as it is called now";
+    assert!(!build.publish(&keys).is_current().unwrap());
 }

@@ -152,8 +152,9 @@ impl Publish<'_> {
         if let Some(signer) = self.signer {
             fields.add("signer", signer.certificate().der());
         }
-        // The manifest also says what no key depends on, such as which package brought a file.
+        // The manifest also says what no key depends on, such as a node's label and which package brought a file.
         for id in self.keys.ids() {
+            fields.add("label", self.planned.plan.node(id).label.as_bytes());
             self.keys.inputs(id).iter().for_each(|i| fields.add(&i.label(), i.value().as_bytes()));
             for material in &self.planned.plan.node(id).materials {
                 fields.add("material", attest::json(material).as_bytes());
