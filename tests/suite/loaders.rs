@@ -271,3 +271,37 @@ fn a_loader_without_a_configuration_is_named() {
     let (_, left) = append(&lab);
     assert!(left.len() == 1 && left[0].starts_with("FAT image at "), "{left:?}");
 }
+
+#[test]
+fn menus_are_followed_into_other_folders_loaders_and_environments() {
+    let lab = Lab::new();
+    let isolinux = "label a\n linux /vmlinuz\n append a=1\nlabel more\n config /x/y.cfg /z\n";
+    let grub = "menuentry sys { syslinux_configfile -s /menu/other.txt }\n\
+        menuentry env { load_env -f /menu/my.env kopts; linux /vmlinuz $kopts }\n\
+        menuentry inner { loopback loop /x.iso; set root=(loop); configfile /boot/grub/loopback.cfg }\n\
+        menuentry direct { loopback loop /x.iso; source (loop)/a.cfg }\n\
+        menuentry old { legacy_configfile /menu/old.txt }\n";
+    let tree: [(&str, &[u8]); 6] = [
+        ("isolinux/isolinux.cfg", isolinux.as_bytes()),
+        ("x/y.cfg", b"label y\n linux /vmlinuz\n append y=1\ninclude w.cfg\n"),
+        ("z/w.cfg", b"label w\n linux /vmlinuz\n append w=1\n"),
+        ("boot/grub/grub.cfg", grub.as_bytes()),
+        ("menu/other.txt", b"label o\n linux /vmlinuz\n append o=1\n"),
+        ("menu/my.env", b"kopts=quiet env=1\n####"),
+    ];
+    if !image(&lab, &tree, &[("/startup.nsh", b"\\vmlinuz.efi nsh=1\r\n")]) {
+        return;
+    }
+    let (state, left) = append(&lab);
+    let mut found: Vec<_> = state.slots.iter().map(|s| format!("{} {}", s.entry, s.args)).collect();
+    found.sort();
+    assert_eq!(found, ["a a=1 word=1", "env $kopts word=1", "o o=1 word=1", "w w=1 word=1", "y y=1 word=1"]);
+    let left = left.join("\n");
+    for expected in ["grub.cfg inner", "grub.cfg direct", "grub.cfg old", "startup.nsh"] {
+        assert!(left.contains(expected), "{expected} in {left}");
+    }
+    assert_eq!(left.lines().count(), 4, "{left}");
+    let plan =
+        kargs::plan(&Iso::open(&lab.utf8("x.iso")).unwrap(), &Edit::Delete(vec!["env".to_owned()]), None);
+    assert!(plan.unwrap().unreached.iter().any(|u| u.file == "/menu/my.env"));
+}

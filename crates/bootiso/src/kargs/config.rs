@@ -41,6 +41,13 @@ pub(super) struct FixedArgs {
     pub(super) reason: String,
 }
 
+impl FixedArgs {
+    /// Of an entry that continues in another file, with arguments that are not known.
+    pub(super) fn continued(entry: String, reason: String) -> Self {
+        Self { entry, args: None, takes_words: true, reason }
+    }
+}
+
 /// A value that a variable, or an argument of a function, may have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct VariableValue {
@@ -64,6 +71,12 @@ pub(super) struct LoaderConfig {
     pub(super) values: Vec<VariableValue>,
     /// Other files of the same loader, as they are written.
     pub(super) includes: Vec<String>,
+    /// ISOLINUX: folders that relative paths of an included file begin at, as they are written.
+    pub(super) folders: Vec<String>,
+    /// GRUB: files of ISOLINUX that it shows as a menu.
+    pub(super) menus: Vec<String>,
+    /// GRUB: files that it reads variables from.
+    pub(super) environments: Vec<String>,
     /// ISOLINUX: whether an `append` above the first label gives arguments to labels that have none.
     pub(super) has_common: bool,
     /// Lines that are nothing but a comment, with their line ends.

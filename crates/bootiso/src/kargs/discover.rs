@@ -19,6 +19,8 @@ use bootparams::Os;
 const LONGEST: u64 = 1 << 20;
 /// Loader files of one image, and files that they name.
 const MOST: usize = 512;
+/// Folders that one file's paths may begin at.
+const MOST_FOLDERS: usize = 16;
 /// What GRUB's `load_env` reads variables from.
 const ENVIRONMENT: &str = "/grubenv";
 /// Places with arguments in one file.
@@ -44,13 +46,16 @@ pub(super) struct LoaderFiles {
 }
 
 /// A loader file that is to be read.
+#[derive(Clone)]
 struct ReadTask {
     volume: usize,
     /// In lower case.
     path: String,
-    /// The folder that relative paths begin at.
-    folder: String,
+    /// Folders that relative paths may begin at.
+    folders: Vec<String>,
     loader: Loader,
+    /// Whether it is read for its variables alone.
+    is_environment: bool,
     has_common: bool,
 }
 
@@ -262,8 +267,9 @@ impl Search<'_> {
     fn roots(&mut self, loader: Loader) {
         for (volume, files) in self.volumes.iter().enumerate() {
             for (name, path) in files.names(loader).filter(|(name, _)| loader_of(name) == Some(loader)) {
-                let folder = name.rsplit_once('/').map_or("", |(f, _)| f).to_owned();
-                self.todo.push(ReadTask { volume, path: path.clone(), folder, loader, has_common: false });
+                let (path, folders) = (path.clone(), vec![folder_of(name)]);
+                let is_environment = path.ends_with(ENVIRONMENT);
+                self.todo.push(ReadTask { volume, path, folders, loader, is_environment, has_common: false });
             }
         }
         self.todo.reverse();
@@ -290,7 +296,7 @@ impl Search<'_> {
 
     fn read(&mut self, task: &ReadTask, path: &str, place: &FilePlace) -> Result<()> {
         let text = Text::decode(place.part(self.iso, 0, place.size)?);
-        let mut config = match task.path.ends_with(ENVIRONMENT) {
+        let mut config = match task.is_environment {
             true => grub::environment(&text.text),
             false => config::parse(task.loader, &text.text, task.has_common),
         };
@@ -299,36 +305,49 @@ impl Search<'_> {
             return Err(too_many());
         }
         let name = format!("{}{path}", self.volumes[task.volume].prefix);
-        let includes = std::mem::take(&mut config.includes);
-        self.include(task, &includes, &mut config);
+        self.follow(task, &mut config);
         self.found.push(ConfigFile { name, loader: task.loader, text, config, place: place.clone() });
         Ok(())
     }
 
-    /// Notes the files that a configuration includes. A name that is known at boot only is an argument that
-    /// cannot be reached.
-    fn include(&mut self, from: &ReadTask, includes: &[String], config: &mut config::LoaderConfig) {
+    /// Notes the files that a configuration continues in. A name that is known at boot only is an argument that cannot
+    /// be reached.
+    fn follow(&mut self, from: &ReadTask, config: &mut config::LoaderConfig) {
         let others = self.found.iter().filter(|f| f.loader == Loader::Grub).flat_map(|f| &f.config.values);
         let values: Vec<VariableValue> = config.values.iter().chain(others).cloned().collect();
-        for include in includes {
-            let Some(patterns) = paths::patterns(from.loader, &from.folder, include, &values) else {
-                let reason =
-                    format!("it continues in the file `{include}`, whose name is known only at boot");
-                config.fixed.push(FixedArgs { entry: String::new(), args: None, takes_words: true, reason });
-                continue;
-            };
-            // The same file system first, and all others, since scripts search for theirs.
-            for pattern in patterns {
-                for (volume, files) in self.volumes.iter().enumerate() {
-                    let (loader, has_common) = (from.loader, config.has_common);
-                    for path in files.matching(loader, &pattern) {
-                        let folder = from.folder.clone();
-                        self.todo.push(ReadTask { volume, path: path.clone(), folder, loader, has_common });
+        let folders = from.folders(config);
+        for (names, loader, is_environment) in [
+            (std::mem::take(&mut config.includes), from.loader, false),
+            (std::mem::take(&mut config.menus), Loader::Isolinux, false),
+            (std::mem::take(&mut config.environments), Loader::Grub, true),
+        ] {
+            let has_common = config.has_common;
+            let like =
+                ReadTask { folders: folders.clone(), loader, is_environment, has_common, ..from.clone() };
+            for name in names {
+                match paths::patterns(from.loader, &folders, &name, &values) {
+                    Some(patterns) => self.note(&patterns, &like),
+                    // The lines that take its variables are changed all the same.
+                    None if is_environment => {}
+                    None => {
+                        let reason =
+                            format!("it continues in the file `{name}`, whose name is known only at boot");
+                        config.fixed.push(FixedArgs::continued(String::new(), reason));
                     }
                 }
             }
         }
         self.todo.truncate(MOST * 2);
+    }
+
+    /// Notes the files of these names, of all file systems, since scripts search for theirs.
+    fn note(&mut self, patterns: &[String], like: &ReadTask) {
+        for pattern in patterns {
+            for (volume, files) in self.volumes.iter().enumerate() {
+                let found = files.matching(like.loader, pattern).into_iter();
+                self.todo.extend(found.map(|path| ReadTask { volume, path, ..like.clone() }));
+            }
+        }
     }
 
     /// Looks at the programs of UEFI, and follows what is built into GRUB. Hands back what each one is.
@@ -363,11 +382,11 @@ impl Search<'_> {
     ) {
         for (path, text) in texts {
             let mut config = config::parse(Loader::Grub, text, false);
-            let folder = path.rsplit_once('/').map_or(String::new(), |(f, _)| format!("/{f}"));
-            let task =
-                ReadTask { volume, path: path.clone(), folder, loader: Loader::Grub, has_common: false };
-            let includes = std::mem::take(&mut config.includes);
-            self.include(&task, &includes, &mut config);
+            let (path, folders) = (path.clone(), vec![format!("/{}", folder_of(path))]);
+            let loader = Loader::Grub;
+            let task = ReadTask { volume, path, folders, loader, is_environment: false, has_common: false };
+            self.follow(&task, &mut config);
+            let path = &task.path;
             let name = if path.is_empty() { name.to_owned() } else { format!("{name}:/{path}") };
             let reason = || "the configuration is built into GRUB".to_owned();
             for line in &config.lines {
@@ -384,6 +403,29 @@ impl Search<'_> {
             unreached.extend(config.fixed.iter().map(|f| Unreached::of(&name, f)));
         }
     }
+}
+
+impl ReadTask {
+    /// Where paths in it may begin: ISOLINUX has one folder at a time, which a `config` may change.
+    fn folders(&self, config: &config::LoaderConfig) -> Vec<String> {
+        let mut folders = self.folders.clone();
+        if self.loader == Loader::Isolinux {
+            folders.push(folder_of(&self.path));
+            for named in &config.folders {
+                let bases = self.folders.iter().filter(|_| !named.starts_with('/'));
+                folders.extend(bases.map(|base| format!("{base}/{named}")));
+                folders.extend(named.starts_with('/').then(|| named.clone()));
+            }
+            folders.sort();
+            folders.dedup();
+            folders.truncate(MOST_FOLDERS);
+        }
+        folders
+    }
+}
+
+fn folder_of(path: &str) -> String {
+    path.rsplit_once('/').map_or("", |(folder, _)| folder).to_owned()
 }
 
 fn is_started_by_firmware(path: &str) -> bool {

@@ -15,6 +15,20 @@ const MULTIBOOT: [&str; 3] = ["multiboot", "multiboot2", "xen_hypervisor"];
 const MODULES: [&str; 3] = ["module", "module2", "xen_module"];
 const INCLUDES: [&str; 6] =
     ["configfile", "source", ".", "normal", "extract_entries_configfile", "extract_entries_source"];
+/// Menus of ISOLINUX (`grub-core/commands/syslinuxcfg.c`).
+const MENUS: [&str; 4] = [
+    "syslinux_configfile",
+    "syslinux_source",
+    "extract_syslinux_entries_configfile",
+    "extract_syslinux_entries_source",
+];
+/// Menus of GRUB Legacy (`grub-core/commands/legacycfg.c`).
+const LEGACY: [&str; 4] = [
+    "legacy_configfile",
+    "legacy_source",
+    "extract_legacy_entries_configfile",
+    "extract_legacy_entries_source",
+];
 
 /// What a script has said so far.
 struct GrubScript<'t> {
@@ -24,6 +38,10 @@ struct GrubScript<'t> {
     entry: String,
     /// A multiboot kernel whose modules have not been Linux yet, with its arguments.
     multiboot: Option<String>,
+    /// Devices that `loopback` makes of files.
+    images: BTreeSet<String>,
+    /// Whether paths without a device are on one of them.
+    is_in_image: bool,
 }
 
 /// Reads a script.
@@ -37,6 +55,8 @@ pub(super) fn parse(text: &str) -> LoaderConfig {
         functions,
         entry: String::new(),
         multiboot: None,
+        images: BTreeSet::new(),
+        is_in_image: false,
     };
     for command in &commands {
         script.assignment(command);
@@ -125,9 +145,13 @@ impl GrubScript<'_> {
     }
 
     fn command(&mut self, command: &[ConfigWord]) {
+        let words = if command[0].value == "set" { &command[1..] } else { &command[..1] };
+        if let Some(device) = words.iter().find_map(|w| w.value.strip_prefix("root=")) {
+            self.is_in_image = self.images.contains(device.trim_matches(['(', ')']));
+        }
         let name = self.resolved(&command[0].value, command);
         match (name.as_str(), command) {
-            ("menuentry" | "submenu", [_, words @ ..]) => self.menu(words),
+            ("menuentry" | "submenu" | "hiddenentry", [_, words @ ..]) => self.menu(words),
             ("function", [_, name, ..]) => {
                 self.end_of_entry();
                 self.entry = format!("{}()", name.value);
@@ -148,11 +172,17 @@ impl GrubScript<'_> {
                 self.multiboot = Some(line.clone()).filter(|_| !file.is_empty() && !is_other_program(file));
             }
             ("module", [_, words @ ..]) => self.module(words),
-            ("include", [_, file, ..]) if !file.value.starts_with('-') => {
-                self.config.includes.push(file.value.clone());
+            ("include", [_, file, ..]) if !file.value.starts_with('-') => self.include(&file.value),
+            ("include", [_, .., file]) => self.include(&file.value),
+            ("menu", [_, .., file]) => self.config.menus.push(file.value.clone()),
+            ("legacy", [_, .., file]) => {
+                let reason = format!("it continues in `{}`, a menu of GRUB Legacy", file.value);
+                self.config.fixed.push(FixedArgs::continued(self.entry.clone(), reason));
             }
-            ("include", [_, words @ ..]) => {
-                self.config.includes.extend(words.last().map(|w| w.value.clone()));
+            ("load_env", [_, words @ ..]) => self.environment(words),
+            ("loopback", [_, words @ ..]) => {
+                let device = words.iter().find(|w| !w.value.starts_with('-'));
+                self.images.extend(device.map(|w| w.value.clone()));
             }
             (name, [_, words @ ..]) if self.functions.contains(name) => self.call(words),
             _ => {}
@@ -166,6 +196,8 @@ impl GrubScript<'_> {
             n if MULTIBOOT.contains(&n) => "multiboot",
             n if MODULES.contains(&n) => "module",
             n if INCLUDES.contains(&n) => "include",
+            n if MENUS.contains(&n) => "menu",
+            n if LEGACY.contains(&n) => "legacy",
             _ => "",
         };
         let named = family(word);
@@ -186,9 +218,30 @@ impl GrubScript<'_> {
         }
     }
 
+    /// A file of this image, or of one in it, which is not looked into.
+    fn include(&mut self, file: &str) {
+        let device = file.strip_prefix('(').and_then(|f| f.split_once(')'));
+        let is_inner = device.map_or(self.is_in_image, |(name, _)| self.images.contains(name));
+        if is_inner {
+            let reason = format!("it continues in `{file}` of an image within this one");
+            self.config.fixed.push(FixedArgs::continued(self.entry.clone(), reason));
+        } else {
+            self.config.includes.push(file.to_owned());
+        }
+    }
+
+    /// `load_env -f FILE NAME…`; without a file, it is the one that is found by its name.
+    fn environment(&mut self, words: &[ConfigWord]) {
+        let at = words.iter().position(|w| w.value == "-f" || w.value == "--file");
+        let behind = at.and_then(|at| words.get(at + 1)).map(|w| w.value.as_str());
+        let file = behind.or_else(|| words.iter().find_map(|w| w.value.strip_prefix("--file=")));
+        self.config.environments.extend(file.map(str::to_owned));
+    }
+
     /// A title, options, and words that the entry's commands get as `$1` and so on.
     fn menu(&mut self, words: &[ConfigWord]) {
         self.end_of_entry();
+        self.is_in_image = false;
         let mut rest = Vec::new();
         let mut words = words.iter();
         while let Some(word) = words.next() {

@@ -61,7 +61,11 @@ pub(super) fn parse(text: &str, has_common: bool) -> LoaderConfig {
             }
             ("append", Some(label)) => (label.append, label.end) = (Some(range.clone()), range.end),
             ("append", None) => common = Some(range),
-            ("include" | "config", _) => config.includes.extend(first_word(value)),
+            ("include", _) => config.includes.extend(first_word(value)),
+            ("config", _) => {
+                config.includes.extend(first_word(value));
+                config.folders.extend(value.split_whitespace().nth(1).map(str::to_owned));
+            }
             ("menu", _) => config.includes.extend(menu_include(value)),
             ("ui", _) => config.includes.extend(value.split_whitespace().skip(1).map(str::to_owned)),
             (choice, _) if CHOICES.contains(&choice) => choices.push(range),

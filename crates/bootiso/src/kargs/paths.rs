@@ -13,15 +13,14 @@ const MOST_LINKED: usize = 8;
 const MOST_NAMES: usize = 1 << 16;
 const LONGEST: usize = 1024;
 
-/// The paths that `path`, as a file in `folder` includes it, may mean: absolute, in lower case, with `*` for what is
+/// The paths that `path`, where relative ones begin at one of `folders`, may mean: absolute, in lower case, with `*` for what is
 /// known at boot only. Nothing when that is all of it.
 pub(super) fn patterns(
     loader: Loader,
-    folder: &str,
+    folders: &[String],
     path: &str,
     values: &[VariableValue],
 ) -> Option<Vec<String>> {
-    let folder = folder.to_lowercase();
     let mut found = Vec::new();
     let expanded = if loader == Loader::Grub { expanded(path, values) } else { vec![path.to_owned()] };
     for path in expanded {
@@ -32,7 +31,10 @@ pub(super) fn patterns(
         match path.strip_prefix('/') {
             Some(path) => found.push(normal(path)),
             // Both loaders take relative paths from a folder of theirs, which is seldom another one.
-            None => found.extend([normal(&format!("{folder}/{path}")), normal(&path)]),
+            None => {
+                found.push(normal(&path));
+                found.extend(folders.iter().map(|f| normal(&format!("{}/{path}", f.to_lowercase()))));
+            }
         }
     }
     found.sort();
@@ -204,7 +206,7 @@ mod tests {
 
     fn grub(path: &str) -> Vec<String> {
         let values = [value("f", "/a/one.cfg"), value("f", "/a/two.cfg"), value("dir", "($root)/boot")];
-        patterns(Loader::Grub, "/EFI/BOOT", path, &values).unwrap_or_default()
+        patterns(Loader::Grub, &["/EFI/BOOT".to_owned()], path, &values).unwrap_or_default()
     }
 
     #[test]
@@ -216,7 +218,7 @@ mod tests {
         assert!(grub("$prefix/x.cfg").contains(&"*/x.cfg".to_owned()));
         assert_eq!(grub("($root)/boot/*.cfg"), ["/boot/*.cfg"]);
         assert!(grub("$unknown").is_empty());
-        let isolinux = patterns(Loader::Isolinux, "/isolinux", "::/a/X.cfg", &[]).unwrap();
+        let isolinux = patterns(Loader::Isolinux, &[], "::/a/X.cfg", &[]).unwrap();
         assert_eq!(isolinux, ["/a/x.cfg"]);
     }
 

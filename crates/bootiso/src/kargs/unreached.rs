@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::{
-    config::{FixedArgs, file_name},
+    config::{FixedArgs, file_name, looks_like_linux},
     discover::Volume,
     efi::EfiProgram,
     place::ConfigFile,
@@ -17,6 +17,8 @@ use crate::{Iso, embed::Loader};
 
 /// Longer files are not read as configurations.
 const LONGEST: u64 = 1 << 18;
+/// It starts kernels as it starts other programs.
+const SHELL: &str = "the UEFI shell";
 /// How much of a boot image is looked at for the name of its loader.
 const HEAD: u64 = 32 << 10;
 
@@ -85,7 +87,8 @@ pub(super) fn other_loaders(iso: &Iso, volumes: &[Volume]) -> Result<Vec<Unreach
         for (path, place) in volume.all().filter(|(_, p)| p.size <= LONGEST) {
             let Some(loader) = other_loader(&path.to_lowercase()) else { continue };
             let text = Text::decode(place.part(iso, 0, place.size)?).text;
-            let lines: Vec<&str> = text.lines().filter(|l| starts_something(l)).map(str::trim).collect();
+            let starts = if loader == SHELL { starts_linux } else { starts_something };
+            let lines: Vec<&str> = text.lines().filter(|l| starts(l)).map(str::trim).collect();
             if !lines.is_empty() {
                 let reason = format!("configurations of {loader} are not changed");
                 let args = Some(lines.join("\n"));
@@ -107,6 +110,7 @@ fn other_loader(path: &str) -> Option<&'static str> {
         "menu.lst" => "GRUB Legacy",
         "grub.conf" | "boot.conf" if path.starts_with("/efi/") || path.starts_with("/boot/") => "GRUB Legacy",
         "autoexec.ipxe" => "iPXE",
+        "startup.nsh" => SHELL,
         _ => return None,
     })
 }
@@ -133,6 +137,11 @@ fn starts_something(line: &str) -> bool {
     // A file of rEFInd beside a kernel has two quoted texts a line.
     let key: String = line.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
     line.starts_with('"') || KEYS.contains(&key.to_ascii_lowercase().as_str())
+}
+
+/// Whether a line of a script starts a kernel, which is a program to the shell.
+fn starts_linux(line: &str) -> bool {
+    line.split_whitespace().next().is_some_and(looks_like_linux)
 }
 
 /// What firmware starts without a configuration that was found.
