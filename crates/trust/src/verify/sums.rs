@@ -48,8 +48,10 @@ pub(crate) fn parse(text: &str, digits: usize) -> Result<BTreeMap<String, String
         let Some((hex, path)) = fields(line, digits) else {
             return Err(format!("line {} is not a checksum and a path", number + 1));
         };
-        if found.insert(path.to_owned(), line[hex].to_ascii_lowercase()).is_some() {
-            return Err(format!("line {} lists {path} again", number + 1));
+        let digest = line[hex].to_ascii_lowercase();
+        let old = found.insert(path.to_owned(), digest.clone());
+        if old.is_some_and(|old| old != digest) {
+            return Err(format!("line {} lists {path} with another digest", number + 1));
         }
     }
     if found.is_empty() { Err("it is empty".to_owned()) } else { Ok(found) }
@@ -74,8 +76,8 @@ pub fn with_digests(text: &str, digits: usize, new: &BTreeMap<&str, String>) -> 
     changed
 }
 
-/// Where the digest stands in a line, and the path: `HEX  path` or `HEX *path` of coreutils, `SHA256 (path) = HEX` of
-/// BSD.
+/// Where the digest stands in a line, and the path: `HEX  path` or `HEX *path` of coreutils, which takes one blank or
+/// tab too, `SHA256 (path) = HEX` of BSD.
 fn fields(line: &str, digits: usize) -> Option<(Range<usize>, &str)> {
     let line = line.trim_end();
     let (hex, path) = if let Some((path, hex)) = line.strip_prefix("SHA").and_then(|r| r.rsplit_once(") = "))
@@ -84,8 +86,8 @@ fn fields(line: &str, digits: usize) -> Option<(Range<usize>, &str)> {
         let place = line.len() - hex.len()..line.len();
         matches!(bits, "256" | "512").then_some((place, path))?
     } else {
-        let (hex, path) = line.split_once("  ").or_else(|| line.split_once(" *"))?;
-        (0..hex.len(), path)
+        let rest = line.get(digits..)?;
+        (0..digits, ["  ", " *", " ", "\t"].iter().find_map(|blank| rest.strip_prefix(blank))?)
     };
     let path = path.strip_prefix("./").unwrap_or(path);
     let is_digest = hex.len() == digits && line[hex.clone()].bytes().all(|b| b.is_ascii_hexdigit());
@@ -203,6 +205,10 @@ mod tests {
         let hex = "a".repeat(64);
         let text = format!("# of today\r\nSHA256 (a (b).iso) = {hex}\r\n\r\n{hex}  ./c/d\r\n");
         assert_eq!(parse(&text, 64).unwrap().keys().collect::<Vec<_>>(), ["a (b).iso", "c/d"]);
+        let text = format!("{hex} a b\n{hex}\tc/d\n{hex}  a b\n");
+        assert_eq!(parse(&text, 64).unwrap().keys().collect::<Vec<_>>(), ["a b", "c/d"]);
+        assert!(parse(&format!("{text}{}  a b\n", "b".repeat(64)), 64).unwrap_err().contains("line 4"));
+        assert!(parse(&format!("{hex}0  a\n"), 64).is_err() && parse(&format!("{hex}a\n"), 64).is_err());
         assert!(parse(&format!("MD5 (a) = {hex}\n"), 64).is_err());
         assert!(parse("# nothing\n", 64).is_err());
     }
@@ -224,7 +230,7 @@ mod tests {
         for text in [
             format!("{hex}  ../x\n"),
             format!("{hex}  /etc/passwd\n"),
-            format!("{hex}  a\n{hex}  a\n"),
+            format!("{hex}  a\n{}  a\n", "b".repeat(64)),
             "abc  a\n".to_owned(),
             String::new(),
         ] {
