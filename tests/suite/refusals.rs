@@ -9,6 +9,19 @@ use super::{
 };
 
 #[test]
+fn a_lock_or_signing_key_that_is_missing_is_named_before_anything_is_built() {
+    let repo = Repo::new();
+    let says = |args: &[&str], code: i32, says: &str| {
+        let said = repo.xtask(args).assert().code(code).stdout_eq("").get_output().stderr.clone();
+        let said = String::from_utf8(said).unwrap();
+        assert!(said.contains(says) && !said.contains("built "), "{said}");
+    };
+    says(&["dist", "smoke", "--sign", "release.key"], 2, "error: no such file or folder: release.key");
+    fs_err::remove_file(repo.path("media.lock")).unwrap();
+    says(&["plan", "smoke"], 3, "media.lock\n  help: it belongs to the repository");
+}
+
+#[test]
 fn an_unknown_profile_is_told_which_there_are() {
     let repo = Repo::new();
     repo.xtask(&["dist", "nope"]).assert().code(2).stdout_eq("").stderr_eq(str![[r#"

@@ -97,7 +97,7 @@ impl Survey {
                 return Ok(());
             }
             Err(e) if kind_of(&e) == Some(Kind::MissingTool) => {
-                ctx.report.warn(format!("the distribution's packages are not looked at: {e}"));
+                ctx.report.warn(format!("the distribution's packages were not checked: {e}"));
                 return Ok(());
             }
             today => today?,

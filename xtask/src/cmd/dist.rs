@@ -80,6 +80,8 @@ pub fn run(ctx: &Ctx, args: &DistArgs) -> Result<()> {
         let build = Build::new(ctx, &loaded, profile, &selection)?;
         return super::explain::run(ctx, &build, &build.keys()?);
     }
+    // Now rather than after minutes of building.
+    args.sign.clone().map(|key| ctx.absolute(key)).transpose()?;
     let signer = args.netboot_key.of(ctx, profile)?;
     let selection = Selection { signer: signer.clone(), ..selection };
     let built = build_loaded(ctx, &loaded, &selection, args.install)?;

@@ -85,6 +85,11 @@ pub fn docker_sources(root: &Utf8Path) -> Result<docker::Sources> {
 }
 
 fn text(path: &Utf8Path) -> Result<String> {
+    if !path.exists() {
+        return Err(Failure::new(Kind::Config, format!("no such file: {path}"))
+            .help("it belongs to the repository: `git restore` brings it back")
+            .into());
+    }
     fs_err::read_to_string(path).explain(Kind::Config, || format!("cannot read {path}"))
 }
 

@@ -105,7 +105,7 @@ fn how(os: &str, packages: &[String]) -> String {
     }
     let sudo = if is_root() { "" } else { "sudo " };
     format!(
-        "install them with `{sudo}apt-get install --no-install-recommends {names}`, or let `--install` do it"
+        "install what is missing with `{sudo}apt-get install --no-install-recommends {names}`, or let `--install` do it"
     )
 }
 

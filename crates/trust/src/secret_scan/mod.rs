@@ -30,6 +30,7 @@ pub use rules::{FindKind, Rules};
 use buildexec::ctx::Ctx;
 use buildexec::paths;
 use failure::{Failure, Kind};
+use report::table::count;
 
 /// Where something was found: the artifact, and the way in.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
@@ -116,7 +117,7 @@ impl Scan {
         let found = self.found.iter().filter(|(f, _)| !(allow.secrets && f.what.is_secret()));
         let bad: Vec<String> = found.map(|(f, at)| f.tell(*at)).collect();
         if !bad.is_empty() {
-            return Err(Failure::new(Kind::Leak, format!("{} things that must not be published", bad.len()))
+            return Err(Failure::new(Kind::Leak, format!("found {} that must not be published", count(bad.len(), "thing")))
                 .source(anyhow::anyhow!(bad.join("\n")))
                 .help("take it out and build again; `publish-secrets = true` in the profile lets secrets through that are meant to be public")
                 .into());
