@@ -375,6 +375,8 @@ fn images_and_parameters_of_anybody_need_no_repository() {
         assert!(text.contains(wanted), "{args:?}: {code:?} {text}");
         assert!(args[0] == "verify" || code == Some(0), "{args:?}: {text}");
     }
+    let (_, text) = run(&["params", "check"]);
+    assert!(text.contains("`params` with --os and --line"), "{text}");
     for args in [&["dist"][..], &["plan"], &["verify", "media", "--rebuild"], &["codegen"]] {
         let (code, text) = run(args);
         assert_eq!((code, text.contains("no media.toml in")), (Some(2), true), "{args:?}: {text}");

@@ -138,7 +138,10 @@ impl Ctx {
         }
         let text = format!("no media.toml in {} or above", self.root);
         Err(failure::Failure::new(failure::Kind::Usage, text)
-            .help("run this inside the repository; `iso`, `kargs`, `params` and `verify` work anywhere")
+            .help(
+                "run this inside the repository; `iso`, `kargs`, `verify`, and `params` with --os and --line \
+                 work anywhere",
+            )
             .into())
     }
 
