@@ -142,6 +142,15 @@ mod tests {
         assert_eq!(emit(&node), text);
     }
 
+    #[test]
+    fn numbers_without_digits_are_yamls_own_words() {
+        let words = [(f64::NAN, ".nan"), (f64::INFINITY, "+.inf"), (f64::NEG_INFINITY, "-.inf")];
+        for (number, word) in words {
+            let map = BTreeMap::from([("a".to_owned(), ConfigValue::Float(number))]);
+            assert_eq!(emit(&ConfigValue::Map(map)), format!("a: {word}\n"));
+        }
+    }
+
     proptest! {
         #[test]
         fn what_is_written_is_read_back(map in prop::collection::btree_map("[a-z:# -]{1,4}", node(), 0..4)) {
