@@ -383,3 +383,38 @@ fn images_and_parameters_of_anybody_need_no_repository() {
     }
     assert!(!lab.path("target").exists());
 }
+
+/// A release's program has another name, and no cargo around it.
+#[test]
+fn a_program_of_another_name_shows_commands_that_can_be_typed() {
+    let lab = Lab::new();
+    let program = lab.path("boot-media");
+    fs::copy(env!("CARGO_BIN_EXE_xtask"), &program).unwrap();
+    let run = |args: &[&str]| {
+        let mut command = Command::new(&program);
+        command
+            .args(args)
+            .current_dir(lab.path(""))
+            .env_remove("MEDIA_ROOT")
+            .env_remove("CARGO_MANIFEST_DIR");
+        let output = command.output().unwrap();
+        (output.status.code(), format!("{}{}", String::from_utf8_lossy(&output.stdout), err(&output)))
+    };
+    for (args, code) in [
+        (&["--help"][..], 0),
+        (&["kargs", "append", "--help"], 0),
+        (&["completions", "--help"], 0),
+        (&["completions", "bash"], 0),
+        (&["iso", "lss"], 2),
+        (&["params", "check"], 2),
+        (&["verify", "nothing"], 2),
+        (&["dist"], 2),
+        (&["--json", "iso", "lss"], 2),
+    ] {
+        let (ended, text) = run(args);
+        assert_eq!(ended, Some(code), "{args:?}: {text}");
+        assert!(!text.contains("cargo xtask") && !text.trim().is_empty(), "{args:?}: {text}");
+    }
+    assert!(run(&["iso", "--help"]).1.contains("boot-media iso"));
+    assert!(run(&["completions", "zsh"]).1.starts_with("#compdef boot-media\n"));
+}

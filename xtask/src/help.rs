@@ -3,7 +3,7 @@
 
 use clap::{Arg, Command, CommandFactory as _};
 
-use crate::cli::Cli;
+use crate::{cli::Cli, cmd::completions};
 use report::table::wrap;
 
 /// Commands by what people come for. A test holds it against the commands that exist.
@@ -70,6 +70,10 @@ pub fn command() -> Command {
     for name in names {
         let hidden = if BUILDS.contains(&name.as_str()) { &[] } else { hidden.as_slice() };
         root = root.mut_subcommand(&name, |c| arrange(c, &name, hidden));
+    }
+    if let Some(typed) = report::program::typed() {
+        let text = completions::scripts_of(completions::file_name(typed));
+        root = root.mut_subcommand("completions", |c| c.after_long_help(text));
     }
     let groups = grouped(&root, report::columns().unwrap_or(usize::MAX));
     root.help_template(format!(

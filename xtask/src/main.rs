@@ -9,7 +9,7 @@ use buildexec::{
 };
 use clap::FromArgMatches as _;
 use failure::{Failure, Kind};
-use report::{Mode, Reporter};
+use report::{Mode, Reporter, program};
 use xtask::cli::Cli;
 use xtask::{cmd, help};
 
@@ -18,11 +18,12 @@ fn main() -> ExitCode {
         return code;
     }
     buildexec::keeper::bind_children();
+    program::started_as(&std::env::args_os().next().unwrap_or_default());
     let parsed = help::command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
     let cli = match parsed {
         Ok(cli) => cli,
         Err(e) if e.use_stderr() && std::env::args_os().any(|arg| arg == "--json") => return misused(&e),
-        Err(e) => e.exit(),
+        Err(e) => return answered(&e),
     };
     let globals = (&cli.globals).into();
     let ctx = match Ctx::new(globals, Env::read(), BUILTINS) {
@@ -33,6 +34,21 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => fail(&ctx.report, &e),
     }
+}
+
+/// Help, the version, or what is wrong with a command line, for people.
+fn answered(e: &clap::Error) -> ExitCode {
+    if program::typed().is_none() {
+        e.exit();
+    }
+    let report = Reporter::new(Mode::Human { terminal: false }, false);
+    let text = e.to_string();
+    let text = program::spelled(text.trim_end());
+    match e.use_stderr() {
+        true => report.err_line(&text),
+        false => report.out(&text),
+    }
+    u8::try_from(e.exit_code()).unwrap_or(2).into()
 }
 
 /// What clap says of a command line, for a script that reads JSON.

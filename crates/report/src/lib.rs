@@ -6,6 +6,7 @@
 
 mod human;
 mod live;
+pub mod program;
 pub mod table;
 
 use std::{
@@ -134,12 +135,12 @@ impl Reporter {
 
     /// Shows a remark on standard error.
     pub fn note(&self, text: impl Into<String>) {
-        self.event(&Event::Note { text: text.into() });
+        self.event(&Event::Note { text: program::spelled(&text.into()).into_owned() });
     }
 
     /// Shows a remark that wants attention.
     pub fn warn(&self, text: impl Into<String>) {
-        self.event(&Event::Warning { text: text.into() });
+        self.event(&Event::Warning { text: program::spelled(&text.into()).into_owned() });
     }
 
     /// Prints a result on standard output, with a final newline. A script that asked for JSON gets what is not JSON yet as
@@ -237,16 +238,16 @@ impl Reporter {
             let value = serde_json::json!({
                 "event": "error",
                 "kind": failure::kind_of(error).map(|k| format!("{k:?}")),
-                "message": error.to_string(),
+                "message": program::spelled(&error.to_string()),
                 "causes": causes,
-                "help": failure::helps_of(error),
+                "help": failure::helps_of(error).into_iter().map(program::spelled).collect::<Vec<_>>(),
             });
             return self.line(&value.to_string());
         }
         if self.mode == Mode::GitHub {
             self.err_line(&format!("::error::{}", escape_github(&error.to_string())));
         }
-        self.err_line(&human::error_text(error));
+        self.err_line(&program::spelled(&human::error_text(error)));
     }
 
     /// Removes all bars, so that what follows starts on a clean line.

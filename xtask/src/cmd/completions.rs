@@ -5,6 +5,7 @@ use clap_complete::Shell;
 
 use crate::help;
 use buildexec::ctx::Ctx;
+use report::program;
 
 /// Arguments of `completions`.
 #[derive(Debug, clap::Args)]
@@ -27,12 +28,33 @@ pub struct CompletionsArgs {
     pub shell: Shell,
 }
 
-/// Prints a completion script for a command `xtask`.
+/// What `--help` says behind the options where a release brought the program, whose file's name is `name`.
+#[must_use]
+pub fn scripts_of(name: &str) -> String {
+    format!(
+        "\
+Where each shell looks for a script:
+
+  bash        {name} completions bash > ~/.local/share/bash-completion/completions/{name}
+  zsh         {name} completions zsh > DIR/_{name}, where DIR is in $fpath
+  fish        {name} completions fish > ~/.config/fish/completions/{name}.fish
+  powershell  {name} completions powershell >> $PROFILE"
+    )
+}
+
+/// Prints a completion script for a command `xtask`, or for the program that a release brought.
 ///
 /// # Errors
 /// When standard output cannot be written.
 pub fn run(ctx: &Ctx, args: &CompletionsArgs) -> Result<()> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut help::command().bin_name("xtask"), "xtask", &mut script);
+    let name = program::typed().map_or("xtask", file_name);
+    clap_complete::generate(args.shell, &mut help::command().bin_name(name), name, &mut script);
     ctx.report.out_bytes(&script)
+}
+
+/// What a shell calls the program at `path`.
+pub(crate) fn file_name(path: &str) -> &str {
+    let name = path.rsplit(std::path::is_separator).next().unwrap_or(path);
+    name.strip_suffix(std::env::consts::EXE_SUFFIX).unwrap_or(name)
 }
