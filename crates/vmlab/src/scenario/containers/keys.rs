@@ -12,7 +12,7 @@ const TOP: &str =
 const BELOW: &str = "  password: correct-horse\n  environment: {COLOUR: blue}\n  sysctl: {net.ipv4.ip_default_ttl: \"77\"}\n  \
     modules: [dummy numdummies=2]\n  shutdown_timeout: 21\n  ssh: {listen_address: 0.0.0.0}\n  state: {wait: true}\n  \
     network:\n    dns: {nameservers: [10.0.2.3], search: [example.test]}\n    http_proxy: http://10.0.2.2:9\n    \
-    no_proxy: 10.0.2.2\n    interfaces:\n      eth*: {dhcp: true, mtu: 1400, address: 10.0.2.77/24}\n  \
+    no_proxy: 10.0.2.2\n    interfaces:\n      eth*: {dhcp: true, mtu: 1400, address: 10.0.2.77/24, gateway: 10.0.2.3}\n  \
     services:\n    web:\n      image: sample/counter:1\n      hostname: web1\n      environment: {A: b}\n      \
     ports: [\"8081:80\"]\n      volumes: [\"web:/data\"]\n      labels: {kind: page}\n      mem_limit: 64m\n      \
     restart: always\n      cap_drop: [ALL]\n      read_only: false\n";
@@ -39,6 +39,7 @@ const EFFECTS: &[(&str, &str, &str)] = &[
     ("rancher.network.interfaces.*.mtu", "cat /sys/class/net/eth0/mtu", "1400"),
     ("rancher.network.interfaces.*.address", "ip -4 -o addr show eth0", "10.0.2.77/24"),
     ("rancher.network.interfaces.*.dhcp", "ip -4 -o addr show eth0", "10.0.2.15/24"),
+    ("rancher.network.interfaces.*.gateway", "ip route get 192.0.2.1", "via 10.0.2.3 dev eth0"),
     ("rancher.network.http_proxy", "docker info -f '{{.HTTPProxy}}'", "http://10.0.2.2:9"),
     ("rancher.network.no_proxy", "docker info -f '{{.NoProxy}}'", "10.0.2.2"),
     ("rancher.docker.bip", "ip -4 -o addr show docker0", "172.30.0.1/16"),
