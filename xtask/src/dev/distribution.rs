@@ -259,7 +259,7 @@ mod tests {
     fn an_unknown_release_is_refused_with_those_that_are_known() {
         let error = find("sarge").unwrap_err();
         assert_eq!(failure::kind_of(&error), Some(Kind::Usage));
-        assert_eq!(failure::helps_of(&error).concat(), "releases: bookworm, trixie, noble, resolute");
+        assert_eq!(failure::helps_of(&error).concat(), "the releases are: bookworm, trixie, noble, resolute");
         assert_eq!(find("noble").unwrap().components, "main,universe");
     }
 

@@ -135,7 +135,7 @@ pub fn by_purpose() -> Vec<(&'static str, Vec<Need>)> {
 /// What only saves time, by what it is for.
 #[must_use]
 pub fn optional() -> Vec<(&'static str, Vec<Need>)> {
-    vec![("compile iPXE in a tenth of the time when little of it changed", needs(&[&["ccache"]]))]
+    vec![("recompile a changed iPXE quickly", needs(&[&["ccache"]]))]
 }
 
 /// Everything that any command needs, the tests included.
