@@ -138,7 +138,7 @@ impl Publish<'_> {
     }
 
     fn stamp_file(&self) -> Utf8PathBuf {
-        self.ctx.work.join(format!("dist-{}.json", self.profile))
+        stamp_file(&self.ctx.work, &self.ctx.dist, self.profile)
     }
 
     /// What is wanted, as one digest.
@@ -304,6 +304,14 @@ impl Publish<'_> {
     }
 }
 
+/// Where it is kept what a profile's folder in `dist` was written with: media made for a test lie below `work`, and are
+/// others than the person's.
+fn stamp_file(work: &Utf8Path, dist: &Utf8Path, profile: &str) -> Utf8PathBuf {
+    let test =
+        dist.strip_prefix(work).map(|inner| inner.as_str().replace('/', "-") + "-").unwrap_or_default();
+    work.join(format!("dist-{test}{profile}.json"))
+}
+
 /// What the manifest says of each node. Made of the plan alone: the store may lack a node whose output was not needed.
 ///
 /// # Errors
@@ -379,4 +387,17 @@ fn keep(dir: &Utf8Path, new: &Utf8Path, path: &str, report: &Reporter) -> Result
         fs_err::create_dir_all(parent)?;
     }
     fs_err::hard_link(&from, &to).or_else(|_| tree::copy(&from, &to))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn media_made_for_a_test_do_not_pass_for_edits_of_the_persons() {
+        let file = |dist: &str| stamp_file("target/media".into(), dist.into(), "docker").into_string();
+        assert_eq!(file("dist"), "target/media/dist-docker.json");
+        assert_eq!(file("target/media/vm/samples"), "target/media/dist-vm-samples-docker.json");
+        assert_eq!(file("target/media/vm/signed-https"), "target/media/dist-vm-signed-https-docker.json");
+    }
 }
