@@ -58,6 +58,28 @@ fn an_image_is_listed_printed_and_taken_out() {
     assert_eq!((again.status.code(), err(&again).contains("not an empty folder")), (Some(2), true));
 }
 
+/// Linux shows them as what they are; an empty file in their place would be something else.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_pipe_is_named_and_never_an_empty_file() {
+    let lab = Lab::new();
+    if !lab.xorriso() {
+        return;
+    }
+    lab.write("special/file", "text");
+    let mode = rustix::fs::Mode::from_raw_mode(0o600);
+    rustix::fs::mkfifoat(rustix::fs::CWD, lab.path("special/pipe"), mode).unwrap();
+    assert!(lab.run("xorriso", &["-as", "mkisofs", "-quiet", "-R", "-o", "special.iso", "special"]));
+    let text = ok(&lab, &["iso", "ls", "special.iso"]);
+    assert!(text.contains("/pipe (device, pipe or socket)"), "{text}");
+    let output = xtask(&lab, &["iso", "cat", "special.iso", "/pipe"]);
+    assert!(!output.status.success() && err(&output).contains("/pipe is not a file"), "{}", err(&output));
+    let output = xtask(&lab, &["iso", "extract", "special.iso", "--to", "out"]);
+    assert!(output.status.success() && err(&output).contains("1 special file left out"), "{}", err(&output));
+    let left: Vec<_> = fs::read_dir(lab.path("out")).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(left, ["file"]);
+}
+
 #[test]
 fn a_failed_extraction_leaves_nothing() {
     let lab = Lab::new();

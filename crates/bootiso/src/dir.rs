@@ -40,6 +40,8 @@ pub enum EntryKind {
     Folder,
     /// A symbolic link, with its target as recorded.
     Link(String),
+    /// A device, a pipe or a socket, which has no contents.
+    Special,
 }
 
 /// A file, folder or link.
@@ -47,7 +49,7 @@ pub enum EntryKind {
 pub struct Entry {
     /// The absolute path in the image. No part of it is `.`, `..`, empty, or has a `/` or NUL in it.
     pub path: String,
-    /// Whether the record describes a file, a folder or a link.
+    /// What the record describes.
     pub kind: EntryKind,
     /// The length of a file's contents in bytes.
     pub size: u64,
@@ -225,6 +227,9 @@ impl NameTree<'_> {
             EntryKind::Link(target)
         } else if record.flags & FOLDER != 0 {
             EntryKind::Folder
+        } else if extra.special {
+            extent.length = 0;
+            EntryKind::Special
         } else {
             EntryKind::File
         };

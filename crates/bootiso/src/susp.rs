@@ -48,6 +48,8 @@ pub(super) struct Extra {
     pub(super) moved: bool,
     /// How the file's bytes are packed.
     pub(super) packing: Option<Packing>,
+    /// A device, a pipe or a socket.
+    pub(super) special: bool,
 }
 
 /// Bytes to skip in each record's system use area, when the root's own record (`.`) announces SUSP.
@@ -96,6 +98,7 @@ fn entries(area: Field<'_>, found: &mut Extra, link_open: &mut bool) -> Result<O
             }
             b"NM" => name(entry, found)?,
             b"SL" => link(entry, found, link_open)?,
+            b"PX" => found.special = is_special(entry),
             b"CL" => found.child = Some(entry.both32(4)?),
             b"RE" => found.moved = true,
             b"ZF" => found.packing = Some(zisofs(entry)?),
@@ -106,6 +109,12 @@ fn entries(area: Field<'_>, found: &mut Extra, link_open: &mut bool) -> Result<O
         from += length;
     }
     Ok(next)
+}
+
+/// Whether a file's mode is of neither a file nor a folder nor a link. One that cannot be read says nothing.
+fn is_special(entry: Field<'_>) -> bool {
+    let mode = entry.bytes.get(4..8).map_or(0, |mode| u32::from_le_bytes(mode.try_into().expect("4 bytes")));
+    !matches!(mode & 0o170_000, 0 | 0o100_000 | 0o040_000 | 0o120_000)
 }
 
 /// The entry of a compressed file: the algorithm, its parameters, and the size of the contents.

@@ -93,6 +93,7 @@ fn ls(ctx: &Ctx, iso: &Iso) -> Result<()> {
         bootiso::EntryKind::Link(target) => {
             vec![String::new(), format!("{} -> {}", shown(&e.path), shown(target))]
         }
+        bootiso::EntryKind::Special => vec![String::new(), shown(&e.path) + " (device, pipe or socket)"],
     };
     let mut text = format!("{} ({} names, {} bytes)\n\n", shown(iso.label()), iso.naming()?, iso.size()?);
     text += &fitted(&["SIZE", "PATH"], &entries.iter().map(row).collect::<Vec<_>>());
@@ -170,13 +171,14 @@ fn extract(ctx: &Ctx, iso: &Iso, path: Option<&str>, to: &Utf8Path) -> Result<()
     let root =
         Utf8Path::from_path(temp.path()).ok_or_else(|| Failure::new(Kind::Storage, cannot()))?.join("tree");
     fs_err::create_dir(&root).explain(Kind::Storage, cannot)?;
-    let mut links = 0;
+    let (mut links, mut special) = (0, 0);
     for entry in &chosen {
         match &entry.kind {
             bootiso::EntryKind::Folder => {
                 fs_err::create_dir_all(inside(&root, &entry.path)?).explain(Kind::Storage, cannot)?
             }
             bootiso::EntryKind::Link(_) => links += 1,
+            bootiso::EntryKind::Special => special += 1,
             bootiso::EntryKind::File => {
                 write_file(ctx, iso, entry, &inside(&root, &entry.path)?).explain(Kind::Storage, cannot)?
             }
@@ -187,12 +189,16 @@ fn extract(ctx: &Ctx, iso: &Iso, path: Option<&str>, to: &Utf8Path) -> Result<()
         ctx.report
             .warn(format!("{} left out, since links may lead out of {to}", count(links, "symbolic link")));
     }
-    if ctx.globals.json {
-        ctx.report.out_json(
-            &serde_json::json!({ "folder": to, "entries": chosen.len() - links, "links_left_out": links }),
-        );
+    if special > 0 {
+        ctx.report.warn(format!("{} left out: devices, pipes or sockets", count(special, "special file")));
     }
-    ctx.report.note(format!("{} in {to}", count(chosen.len() - links, "entry")));
+    let entries = chosen.len() - links - special;
+    if ctx.globals.json {
+        ctx.report.out_json(&serde_json::json!({
+            "folder": to, "entries": entries, "links_left_out": links, "special_left_out": special,
+        }));
+    }
+    ctx.report.note(format!("{} in {to}", count(entries, "entry")));
     Ok(())
 }
 
