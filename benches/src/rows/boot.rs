@@ -3,10 +3,10 @@
 use anyhow::{Context as _, Result};
 use camino::Utf8Path;
 
-use super::power_on::{image_by_recipe, need, power_on};
+use super::power_on::{beside_old_layout, image_by_recipe, need, power_on};
 use crate::{
     lab::Lab,
-    series::{Goal, Pairs, RowResult, Unit},
+    series::{Goal, Pairs, RowResult},
 };
 use buildplan::Cmd;
 
@@ -43,18 +43,7 @@ pub(super) fn run(lab: &Lab) -> Result<Vec<RowResult>> {
         kernel.add(ours[0], theirs[0]);
         words.add(ours[1], theirs[1]);
     }
-    let line = |name: &str, work: &str, pairs: &Pairs, goal, limit: &str| RowResult {
-        row: 11,
-        name: name.to_owned(),
-        work: work.to_owned(),
-        against: Some("isolinux, one xz cpio".to_owned()),
-        unit: Unit::Seconds,
-        ours: pairs.ours(),
-        theirs: Some(pairs.theirs()),
-        ratio: Some(pairs.ratio()),
-        goal,
-        limit: limit.to_owned(),
-    };
+    let line = |name, work, pairs, goal, limit| beside_old_layout(11, (name, work), pairs, goal, limit);
     Ok(vec![
         line(
             "power-on",

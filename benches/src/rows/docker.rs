@@ -5,10 +5,10 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::power_on::{image_by_recipe, need, power_on};
+use super::power_on::{beside_old_layout, image_by_recipe, need, power_on};
 use crate::{
     lab::Lab,
-    series::{Goal, Pairs, RowResult, Unit},
+    series::{Goal, Pairs, RowResult},
 };
 use buildplan::Cmd;
 
@@ -90,30 +90,19 @@ pub(super) fn run(lab: &Lab) -> Result<Vec<RowResult>> {
 }
 
 fn lines(total: &Pairs, own: &Pairs, stages: &[Pairs; STAGES.len()]) -> Vec<RowResult> {
-    let line = |name: String, work: String, pairs: &Pairs, goal, limit: &str| RowResult {
-        row: 15,
-        name,
-        work,
-        against: Some("isolinux, one xz cpio of the same system".to_owned()),
-        unit: Unit::Seconds,
-        ours: pairs.ours(),
-        theirs: Some(pairs.theirs()),
-        ratio: Some(pairs.ratio()),
-        goal,
-        limit: limit.to_owned(),
-    };
+    let line =
+        |name: &str, work: &str, pairs, goal, limit| beside_old_layout(15, (name, work), pairs, goal, limit);
     let mut lines = vec![
         line(
-            "docker-info".to_owned(),
-            "power-on → `docker info` answers; BIOS, CD at AHCI, a state disk that was formatted before"
-                .to_owned(),
+            "docker-info",
+            "power-on → `docker info` answers; BIOS, CD at AHCI, a state disk that was formatted before",
             total,
             Goal::Ratio(0.7),
             "containerd and dockerd, which are the same in both, and the BIOS, which reads the medium",
         ),
         line(
-            "docker-info-own".to_owned(),
-            "of these, neither loader, containerd nor dockerd".to_owned(),
+            "docker-info-own",
+            "of these, neither loader, containerd nor dockerd",
             own,
             Goal::Figure(6.0),
             "the kernel's own start, and drivers that are looked for",
@@ -121,7 +110,7 @@ fn lines(total: &Pairs, own: &Pairs, stages: &[Pairs; STAGES.len()]) -> Vec<RowR
     ];
     for ((name, work), pairs) in STAGES.iter().zip(stages) {
         // A stage of its own is compared with nothing: the other medium spends the time elsewhere.
-        let stage = line(format!("docker-info-{name}"), format!("stage: {work}"), pairs, Goal::None, "");
+        let stage = line(&format!("docker-info-{name}"), &format!("stage: {work}"), pairs, Goal::None, "");
         lines.push(RowResult { against: None, ratio: None, ..stage });
     }
     lines

@@ -6,7 +6,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::{lab::Lab, missing};
+use crate::{
+    lab::Lab,
+    missing,
+    series::{Goal, Pairs, RowResult, Unit},
+};
 use buildexec::run::Streams;
 use buildplan::Cmd;
 
@@ -61,6 +65,28 @@ pub(super) fn image_by_recipe(
         ["-b", "isolinux/isolinux.bin", "-c", "isolinux/boot.cat", "-no-emul-boot", "-boot-info-table"];
     run(make.args(boot).args(["-boot-load-size", "4", "-o", out.as_str(), tree.as_str()]))?;
     Ok(out)
+}
+
+/// A line in seconds of row `row`, whose alternative is the old recipe around the same system.
+pub(super) fn beside_old_layout(
+    row: u8,
+    (name, work): (&str, &str),
+    pairs: &Pairs,
+    goal: Goal,
+    limit: &str,
+) -> RowResult {
+    RowResult {
+        row,
+        name: name.to_owned(),
+        work: work.to_owned(),
+        against: Some("isolinux, one xz cpio of the same system".to_owned()),
+        unit: Unit::Seconds,
+        ours: pairs.ours(),
+        theirs: Some(pairs.theirs()),
+        ratio: Some(pairs.ratio()),
+        goal,
+        limit: limit.to_owned(),
+    }
 }
 
 /// What a machine said, and when.
