@@ -49,6 +49,7 @@ impl Human {
                 self.end(label);
                 self.line(&format!("{:>9} {label}", "failed"));
             }
+            Event::Ended { label } => self.end(label),
             Event::Cached { label } => self.line(&format!("{:>9} {label}", "cached")),
             Event::Note { text } => self.line(text),
         }

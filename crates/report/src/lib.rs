@@ -62,6 +62,11 @@ pub enum Event {
         /// The label it started with.
         label: String,
     },
+    /// It ended; a remark says what came of it.
+    Ended {
+        /// The label it started with.
+        label: String,
+    },
     /// Nothing had to be done.
     Cached {
         /// What was found ready.

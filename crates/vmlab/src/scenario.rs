@@ -26,6 +26,7 @@ pub use signed::{BuiltMedia, SignedMedia};
 
 use super::{backend::Backend, media, outside, server::RunningServer, session::Session};
 use buildexec::ctx::Ctx;
+use report::Event;
 use vmspec::{
     Machine, Nic, VmSpec,
     boot::{Boot, BootEnd, Diagnosis, Mark, Want},
@@ -219,6 +220,12 @@ impl Trial<'_> {
                 self.containers(shown)
             }
         }
+    }
+
+    /// Shows how many of its cases are behind it.
+    fn report(&self, done: u64, of: u64) {
+        let label = self.scenario.name.to_owned();
+        self.ctx.report.event(&Event::Progress { label, done, total: Some(of) });
     }
 
     fn comes_up(&mut self) -> Result<Outcome> {

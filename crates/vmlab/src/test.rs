@@ -14,7 +14,7 @@ use bootparams::Os;
 use buildexec::ctx::Ctx;
 use failure::{Failure, Kind};
 use mediaplan::config::Profile;
-use report::table::table;
+use report::{Event, table::table};
 use vmspec::scenario::{ALL, CONTAINERS, Scenario};
 
 /// Finished runs whose transcripts are kept.
@@ -142,7 +142,11 @@ fn one(ctx: &Ctx, setup: &Setup, scenario: &'static Scenario, folder: &Utf8Path)
             folder,
         });
     }
-    scenario::run(ctx, setup, scenario, &folder)
+    let label = scenario.name.to_owned();
+    ctx.report.event(&Event::Started { label: label.clone() });
+    let result = scenario::run(ctx, setup, scenario, &folder);
+    ctx.report.event(&Event::Ended { label });
+    result
 }
 
 /// One line as soon as it is known; the table at the end has them in order.

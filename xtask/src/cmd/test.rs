@@ -20,6 +20,8 @@ use vmspec::scenario;
 
 /// The profile that quick tests boot: it is up in seconds, and says what it found.
 const SMOKE: &str = "smoke";
+/// The profile whose containers are looked at.
+const DOCKER: &str = "docker";
 
 /// Arguments of `test`.
 #[derive(Debug, clap::Args)]
@@ -84,12 +86,12 @@ pub fn run(ctx: &Ctx, args: &TestArgs) -> Result<()> {
     steps.step("dist-smoke", |ctx| xtask(ctx, &["dist", SMOKE]));
     steps.step("statements", |ctx| lint::statements(ctx, args.install));
     steps.step("vm-test", |ctx| vm_test(ctx, args.long));
-    steps.step("vm-test-docker", |ctx| vm_test_docker(ctx, args.long));
+    steps.step("vm-test-docker", |ctx| vm_test_docker(ctx, args));
     if args.long {
         steps.step("coverage", |ctx| coverage::check(ctx, args.install, args.report));
         steps.step("fuzz-images", |ctx| fuzz_images(ctx, args.report));
-        steps.step("torture", |ctx| boots(ctx, &["--torture", "100"], args.report));
-        steps.step("disks", |ctx| boots(ctx, &["--disks"], args.report));
+        steps.step("torture", |ctx| boots(ctx, SMOKE, &["--torture", "100"], args.report));
+        steps.step("disks", |ctx| boots(ctx, SMOKE, &["--disks"], args.report));
         steps.step("fuzz-parameters", fuzz_parameters);
     }
     steps.finish()
@@ -114,8 +116,9 @@ fn attack(ctx: &Ctx, rows: &[String]) -> Result<()> {
         steps.step(row.name, |ctx| match row.attack {
             Attack::Test(tests) => suite(ctx, tests),
             Attack::Images => fuzz_images(ctx, true),
-            Attack::PowerCuts => boots(ctx, &["--torture", "100"], true),
-            Attack::Disks => boots(ctx, &["--disks"], true),
+            Attack::PowerCuts => boots(ctx, SMOKE, &["--torture", "100"], true),
+            Attack::ContainerCuts => boots(ctx, DOCKER, &["--long", "--scenario", "power-cut"], true),
+            Attack::Disks => boots(ctx, SMOKE, &["--disks"], true),
         });
     }
     steps.finish()
@@ -136,10 +139,10 @@ fn vm_test(ctx: &Ctx, long: bool) -> Result<StepEnd> {
 }
 
 /// Everything, or containers and the cure of what a power cut breaks; ten power cuts in a row are CI's.
-fn vm_test_docker(ctx: &Ctx, long: bool) -> Result<StepEnd> {
+fn vm_test_docker(ctx: &Ctx, args: &TestArgs) -> Result<StepEnd> {
     let words: &[&str] =
-        if long { &["--long"] } else { &["--scenario", "containers-usb-uefi", "--scenario", "heal"] };
-    xtask(ctx, &[&["vm", "test", "docker"], words].concat())
+        if args.long { &["--long"] } else { &["--scenario", "containers-usb-uefi", "--scenario", "heal"] };
+    boots(ctx, DOCKER, words, args.long && args.report)
 }
 
 /// What is missing fails here only when it was to be installed: the tests that need it say so by name.
@@ -185,11 +188,11 @@ fn run_and_report(
 }
 
 /// Boots that are rows of the report.
-fn boots(ctx: &Ctx, words: &[&str], report: bool) -> Result<StepEnd> {
+fn boots(ctx: &Ctx, profile: &str, words: &[&str], report: bool) -> Result<StepEnd> {
     let report = report.then_some("--report");
     xtask(
         ctx,
-        &["vm", "test", SMOKE].into_iter().chain(words.iter().copied()).chain(report).collect::<Vec<_>>(),
+        &["vm", "test", profile].into_iter().chain(words.iter().copied()).chain(report).collect::<Vec<_>>(),
     )
 }
 

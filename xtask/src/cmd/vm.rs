@@ -5,6 +5,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{build::Selection, dist as build, signed_media};
 use crate::dev::reliability;
+use bootparams::Os;
 use buildexec::ctx::Ctx;
 use failure::{Failure, Kind};
 use mediabuild::workspace::load;
@@ -242,15 +243,16 @@ fn run_test(ctx: &Ctx, args: &VmTestArgs) -> Result<()> {
     } else {
         ctx.report.out(&test::summary(&done));
     }
-    report(ctx, args, &done)?;
+    report(ctx, args, profile.os, &done)?;
     test::judge(&done, strict)
 }
 
 /// A row of docs/reliability.md.
-fn report(ctx: &Ctx, args: &VmTestArgs, done: &[FinishedScenario]) -> Result<()> {
+fn report(ctx: &Ctx, args: &VmTestArgs, os: Os, done: &[FinishedScenario]) -> Result<()> {
     let what = match args.torture {
         Some(_) => "power cuts",
         None if args.disks => "disks",
+        None if os == Os::Docker => "power cuts, containers",
         None => return Ok(()),
     };
     let sum = |of: fn(&FinishedScenario) -> u64| done.iter().map(of).sum::<u64>();

@@ -25,6 +25,8 @@ pub enum Attack {
     Images,
     /// `vm test --torture`.
     PowerCuts,
+    /// `vm test docker --long --scenario power-cut`.
+    ContainerCuts,
     /// `vm test --disks`.
     Disks,
 }
@@ -116,6 +118,13 @@ pub const ROWS: &[Row] = &[
         "the power fails while the guest boots: its counter never goes back, its disk is clean",
     ),
     row(
+        "power cuts, containers",
+        100,
+        Attack::ContainerCuts,
+        "the power fails while Docker starts a container or writes: the container runs again and counts on from what was \
+         synced, the disk is clean",
+    ),
+    row(
         "disks",
         10,
         Attack::Disks,
@@ -167,7 +176,7 @@ fn written(document: &str) -> BTreeMap<String, Count> {
 fn joined(mut rows: BTreeMap<String, Count>, told: BTreeMap<String, Count>) -> BTreeMap<String, Count> {
     for (name, mut count) in told {
         let row = ROWS.iter().find(|r| r.name == name);
-        let adds = row.is_some_and(|r| r.attack == Attack::PowerCuts);
+        let adds = row.is_some_and(|r| matches!(r.attack, Attack::PowerCuts | Attack::ContainerCuts));
         let whole = row.map_or(0, |r| r.whole);
         if let Some(before) = rows.get(&name).filter(|before| adds && before.tried < whole) {
             (count.tried, count.held) = (count.tried + before.tried, count.held + before.held);

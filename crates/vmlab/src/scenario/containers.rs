@@ -165,17 +165,20 @@ impl Trial<'_> {
     fn cuts(&mut self, cuts: u64) -> Result<Outcome> {
         let mut healed = 0;
         for cut in 0..cuts {
+            self.report(cut, cuts);
             match moment(cut) {
                 Moment::Write => {
                     let (mut session, _) = self.whole_boot()?;
                     healed += heals(&session);
                     self.must_be_mounted(&mut session, cut)?;
+                    self.cases.held = cut;
                     self.watch(random(WRITE))?;
                     session.cut()?;
                 }
                 Moment::Start => self.cut_after(STARTS, random(START))?,
                 Moment::Mount => self.cut_after("media: state mounted", random(MOUNT))?,
             }
+            self.cases.tried = cut + 1;
         }
         let (mut session, page) = self.whole_boot()?;
         healed += heals(&session);
@@ -184,6 +187,7 @@ impl Trial<'_> {
         if let Some(why) = outside::check_disk(self.ctx, &self.dir.join("disk0.raw"))? {
             return Err(wrong(&mut session, format!("after {cuts} power cuts: {why}")));
         }
+        self.cases.held = cuts;
         passed(format!("{cuts} cuts, {healed} containers put right, counter at {}, e2fsck clean", page.count))
     }
 

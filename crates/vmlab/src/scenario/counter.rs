@@ -54,6 +54,7 @@ impl Trial<'_> {
             }
             session.cut()?;
             self.cases.tried += u64::from(!last);
+            self.report(self.cases.tried, cuts);
             let wrong = match looks {
                 true => outside::check_disk(self.ctx, &self.dir.join("disk0.raw"))?,
                 false => None,
