@@ -260,13 +260,13 @@ codes! {
         "the address is not asked",
         "add `rancher.cloud_init.datasources=[cmdline]`, or give `[url:…]` there";
     NIC_TWICE "W0504" "two selectors for one interface"
-        "A name or pattern and an address (`mac:`) can both be true of one interface; which settings it gets is then undefined."
-        "rancheros-1.5.8" "rancher.network.interfaces.eth0.dhcp=true rancher.network.interfaces.mac:00:11:22:33:44:55.mtu=9000";
+        "An interface gets the settings of one selector: one with its address (`mac:`), or else its name, or else a pattern. Where two patterns fit, or a pattern of addresses and an address, it is chance which."
+        "rancheros-1.5.8" "rancher.network.interfaces.eth*.dhcp=true rancher.network.interfaces.e*.mtu=9000";
     NIC_NONE "W0505" "no interface gets an address"
         "Any selector replaces the default, which is DHCP on eth*. None of these asks for DHCP or sets an address, or none of them is an interface of this machine."
         "rancheros-1.5.8" "rancher.network.interfaces.eth0.mtu=9000";
     NIC_GLOB "W0506" "this selector matches nothing"
-        "Patterns of addresses (`mac:00:11:*`) are known from 1.5.2 on; before, and with `mac=`, nothing matches."
+        "Patterns of addresses (`mac:00:11:*`) are known from 1.5.2 on, and are compared with addresses in lower case. Without a `*` the whole address is needed."
         "rancheros-1.5.0" "rancher.network.interfaces.mac:00:11:*.dhcp=true";
     LOCKDOWN "W0507" "ignored under Secure Boot"
         "With Secure Boot on, Debian's kernel locks itself down for integrity: nothing may change the running kernel, its tables or its memory, and these parameters ask for that. See kernel_lockdown(7)."

@@ -3,9 +3,11 @@
 use std::{collections::BTreeMap, ops::Range};
 
 use super::LineChecker;
-use crate::{codes, tree::ConfigValue};
+use crate::{codes, host::hardware_address, tree::ConfigValue};
 
 const PREFIX: &str = "rancher.network.interfaces.";
+/// Behind it is the address of a card, or a pattern of addresses.
+const MAC: &str = "mac:";
 
 /// A selector, where it first stands, and whether it gives an address.
 struct Selector {
@@ -20,24 +22,13 @@ impl LineChecker<'_> {
             return;
         }
         self.useless_patterns(&selectors);
-        let by_mac = |name: &str| name.starts_with("mac:") || name.starts_with("mac=");
-        let macs = selectors.iter().find(|(name, _)| by_mac(name));
-        let names = selectors.iter().find(|(name, _)| !by_mac(name) && name.as_str() != "lo");
-        if let (Some((mac, selector)), Some((name, _))) = (macs, names) {
-            let message = format!("`{mac}` and `{name}` may be one interface");
-            let help = "select by name or by address, not by both";
-            self.found.say(
-                &codes::NIC_TWICE,
-                selector.span.clone(),
-                message,
-                "one of them wins; which one is undefined",
-                help,
-            );
-        }
+        self.rivals(&selectors);
         let (first, span) =
             selectors.iter().next().map(|(n, s)| (n.clone(), s.span.clone())).unwrap_or_default();
         let nics = &self.context.nics;
-        let matched = nics.is_empty() || selectors.keys().any(|s| nics.iter().any(|n| matches(s, n)));
+        let fits =
+            |selector: &str| selector.starts_with(MAC) || nics.iter().any(|nic| matches(selector, nic));
+        let matched = nics.is_empty() || selectors.keys().any(|s| fits(s));
         if !matched {
             let message = format!("the machine has no interface `{first}` (it has {})", nics.join(", "));
             self.found.say(
@@ -78,15 +69,36 @@ impl LineChecker<'_> {
         selectors
     }
 
+    /// An address is over a name, and a name over a pattern; between others of one kind it is chance.
+    fn rivals(&mut self, selectors: &BTreeMap<String, Selector>) {
+        for (name, selector) in selectors.iter().filter(|(name, _)| name.contains('*')) {
+            let rival = |other: &&String| {
+                let same_kind = other.starts_with(MAC) == name.starts_with(MAC);
+                let ranked = !name.starts_with(MAC) && !other.contains('*');
+                *other != name && same_kind && !ranked && matches(name, other)
+            };
+            if let Some(other) = selectors.keys().find(rival) {
+                self.found.say(
+                    &codes::NIC_TWICE,
+                    selector.span.clone(),
+                    format!("`{name}` and `{other}` may be one interface"),
+                    "one of them wins; which one is undefined",
+                    "let no two patterns match one interface",
+                );
+            }
+        }
+    }
+
     fn useless_patterns(&mut self, selectors: &BTreeMap<String, Selector>) {
         for (name, selector) in selectors {
-            let pattern = name.strip_prefix("mac:").is_some_and(|m| m.contains(['*', '?']));
-            let wrong = if name.starts_with("mac=") {
-                "`mac=` is not a selector"
-            } else if pattern && !self.os.since(1, 5, 2) {
-                "address patterns are supported from 1.5.2 on"
-            } else {
-                continue;
+            let Some(address) = name.strip_prefix(MAC) else { continue };
+            let wrong = match address.contains('*') {
+                true if !self.os.since(1, 5, 2) => "address patterns are supported from 1.5.2 on",
+                true if address.contains(|c: char| c.is_ascii_uppercase()) => {
+                    "address patterns are compared with lower-case addresses"
+                }
+                false if hardware_address(address).is_none() => "the address is not a hardware address",
+                _ => continue,
             };
             let help = "write `mac:` and the full address";
             self.found.say(&codes::NIC_GLOB, selector.span.clone(), wrong, "it matches no interface", help);
@@ -111,4 +123,30 @@ fn matches(selector: &str, nic: &str) -> bool {
         }
     }
     rest.ends_with(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Context, Os, check};
+
+    #[test]
+    fn only_selectors_between_which_chance_decides_are_rivals() {
+        let codes = |selectors: &[&str], nics: &[&str]| -> Vec<&str> {
+            let line: Vec<String> =
+                selectors.iter().map(|s| format!("rancher.network.interfaces.{s}.dhcp=true")).collect();
+            let context =
+                Context { nics: nics.iter().map(|n| (*n).to_owned()).collect(), ..Context::default() };
+            let found = check(&line.join(" "), "rancheros-1.5.8".parse::<Os>().unwrap(), &context);
+            found.iter().map(|d| d.code.id).collect()
+        };
+        let card = "mac:00:11:22:33:44:55";
+        assert_eq!(codes(&[card, "eth*"], &["eth0"]), [""; 0]);
+        assert_eq!(codes(&[card, "eth0", "eth1", "eth*"], &[]), [""; 0]);
+        assert_eq!(codes(&[card], &["eth0"]), [""; 0]);
+        assert_eq!(codes(&["eth*", "e*"], &[]), ["W0504"]);
+        assert_eq!(codes(&[card, "mac:00:11:*"], &[]), ["W0504"]);
+        assert_eq!(codes(&["mac:00:11:22:33:44"], &[]), ["W0506"]);
+        assert_eq!(codes(&["mac:AA:*"], &[]), ["W0506"]);
+        assert_eq!(codes(&["mac:00-11-22-33-44-AA"], &[]), [""; 0]);
+    }
 }

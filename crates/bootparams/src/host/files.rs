@@ -122,7 +122,8 @@ impl Host {
         // A name before a pattern, so that the pattern takes what is left.
         let mut sorted: Vec<_> =
             interfaces.iter().map(|(n, i)| (i.selector.as_deref().unwrap_or(n), i)).collect();
-        sorted.sort_by_key(|(selector, _)| selector.contains(['*', '?']));
+        // The first that fits an interface is its own: addresses are over names, and names over patterns.
+        sorted.sort_by_key(|(selector, _)| (!selector.starts_with("mac:"), selector.contains(['*', '?'])));
         let text = sorted.iter().fold(String::new(), |all, (selector, i)| all + &interface(selector, i));
         out.add("etc/host/network", 0o644, text);
         if !network.nameservers.is_empty() {

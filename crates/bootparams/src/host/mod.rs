@@ -17,6 +17,7 @@ mod walk;
 use std::collections::BTreeMap;
 
 pub use files::{HostFile, Rendered};
+pub(crate) use network::hardware_address;
 pub use table::{SystemKey, keys};
 pub(crate) use walk::{setting, tree};
 

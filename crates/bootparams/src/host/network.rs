@@ -36,27 +36,46 @@ pub(super) fn with(
     change: impl FnOnce(&mut Interface),
 ) -> TakeResult {
     let name = names.first().copied().unwrap_or_default();
-    if let Err(reason) = check_selector(name) {
-        return vec![reason];
+    match normal_selector(name) {
+        Ok(selector) => {
+            change(host.network.interfaces.entry(selector).or_default());
+            Vec::new()
+        }
+        Err(reason) => vec![reason],
     }
-    change(host.network.interfaces.entry(name.to_owned()).or_default());
-    Vec::new()
 }
 
-fn check_selector(text: &str) -> Result<(), String> {
-    if text.starts_with("mac=") {
-        return Err("an address is selected by `mac:`".to_owned());
-    }
-    if take::plain(text, ":*?_.-") {
-        Ok(())
-    } else {
-        Err(format!("`{}` selects nothing", text.escape_debug()))
-    }
+/// A selector as the system compares it. RancherOS takes any character behind `mac`, and addresses in each of the ways
+/// of Go's `net.ParseMAC`.
+fn normal_selector(text: &str) -> Result<String, String> {
+    let address = text.strip_prefix("mac:").or_else(|| text.strip_prefix("mac="));
+    let normal = match address {
+        None => take::plain(text, ":*?_.-").then(|| text.to_owned()),
+        Some(pattern) if pattern.contains(['*', '?']) => {
+            take::plain(pattern, ":*?").then(|| format!("mac:{}", pattern.to_ascii_lowercase()))
+        }
+        Some(address) => {
+            let wrong = || format!("`{}` is not a hardware address", address.escape_debug());
+            return hardware_address(address).map(|a| format!("mac:{a}")).ok_or_else(wrong);
+        }
+    };
+    normal.ok_or_else(|| format!("`{}` selects nothing", text.escape_debug()))
+}
+
+/// `52:54:00:12:34:56` of this, `52-54-…` or `5254.0012.3456`; of 6, 8 or 20 bytes, as Go's `net.ParseMAC` has it.
+pub(crate) fn hardware_address(text: &str) -> Option<String> {
+    let (separator, width) =
+        if text.contains('.') { ('.', 4) } else { (if text.contains('-') { '-' } else { ':' }, 2) };
+    let whole = |group: &str| group.len() == width && group.bytes().all(|b| b.is_ascii_hexdigit());
+    let digits: Vec<char> =
+        text.chars().filter(|c| *c != separator).map(|c| c.to_ascii_lowercase()).collect();
+    (text.split(separator).all(whole) && [12, 16, 40].contains(&digits.len()))
+        .then(|| digits.chunks(2).map(String::from_iter).collect::<Vec<_>>().join(":"))
 }
 
 pub(super) fn selector(host: &mut Host, names: &Wildcards<'_>, value: String) -> TakeResult {
-    match check_selector(&value) {
-        Ok(()) => with(host, names, |i| i.selector = Some(value.to_owned())),
+    match normal_selector(&value) {
+        Ok(selector) => with(host, names, |i| i.selector = Some(selector)),
         Err(reason) => vec![reason],
     }
 }

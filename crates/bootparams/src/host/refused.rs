@@ -86,32 +86,13 @@ const REASONS: &[(&str, &str)] = &[
     ("rancher.services.*.links", "use a network of your own, or net: host"),
     ("rancher.services.*.build", "an image is built elsewhere"),
     ("rancher.services.*.container_name", "a container has the name of its service"),
-    ("rancher.services.*.cgroup_parent", NOT_PASSED_ON),
-    ("rancher.services.*.cpu_quota", NOT_PASSED_ON),
-    ("rancher.services.*.cpu_shares", NOT_PASSED_ON),
-    ("rancher.services.*.cpuset", NOT_PASSED_ON),
-    ("rancher.services.*.dns_search", NOT_PASSED_ON),
-    ("rancher.services.*.ipc", NOT_PASSED_ON),
-    ("rancher.services.*.log_opt", NOT_PASSED_ON),
-    ("rancher.services.*.mac_address", NOT_PASSED_ON),
-    ("rancher.services.*.memswap_limit", NOT_PASSED_ON),
-    ("rancher.services.*.oom_score_adj", NOT_PASSED_ON),
-    ("rancher.services.*.security_opt", NOT_PASSED_ON),
-    ("rancher.services.*.ulimits", NOT_PASSED_ON),
-    ("rancher.services.*.uts", NOT_PASSED_ON),
-    ("rancher.services.*.volume_driver", NOT_PASSED_ON),
     ("rancher.services.*.dockerfile", "an image is built elsewhere"),
-    ("rancher.services.*.domainname", "give the whole name in hostname"),
-    ("rancher.services.*.env_file", "give them in environment"),
-    ("rancher.services.*.expose", "ports are published with ports"),
     ("rancher.services.*.external_links", "use a network of your own, or net: host"),
     ("rancher.services.*.name", "a container has the name of its service"),
-    ("rancher.services.*.stdin_open", "a service has no terminal"),
-    ("rancher.services.*.tty", "a service has no terminal"),
+    ("rancher.services.*.depends_on", "services start in the order of their names"),
+    ("rancher.services.*.network_mode", "set net"),
     ("rancher.services.*.volumes_from", "name the volumes in volumes"),
 ];
-
-const NOT_PASSED_ON: &str = "this option of compose is not passed on; run the container from runcmd";
 
 /// Why a key is not taken, where there is more to say than that it is unknown.
 pub(super) fn reason(path: &[&str]) -> Option<&'static str> {

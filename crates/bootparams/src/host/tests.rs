@@ -247,3 +247,73 @@ fn no_message_repeats_a_password() {
         }
     }
 }
+
+#[test]
+fn addresses_of_cards_are_taken_as_go_reads_them_and_win_over_names() {
+    let config = "#cloud-config
+rancher:
+  network:
+    interfaces:
+      \"eth*\": {dhcp: true}
+      eth0: {mtu: 1400}
+      mac=52-54-00-AA-BB-CC: {dhcp: true}
+      \"mac:5254.00aa.bbcd\": {mtu: 1300}
+      \"mac:52:54:00:AA:*\": {mtu: 1200}
+      lan: {match: \"mac=52:54:00:AA:BB:CE\", mtu: 1100}
+";
+    let (files, refused) = files(config);
+    assert_eq!(refused, Vec::<String>::new());
+    let selectors: Vec<&str> =
+        files["etc/host/network"].lines().filter_map(|l| l.split('\'').nth(1)).collect();
+    let all = [
+        "mac:52:54:00:aa:bb:ce",
+        "mac:52:54:00:aa:bb:cc",
+        "mac:52:54:00:aa:bb:cd",
+        "mac:52:54:00:aa:*",
+        "eth0",
+        "eth*",
+    ];
+    assert_eq!(selectors, all);
+    for wrong in
+        ["ea:34:71:66:90:12:01", "52:54:00", "52:54:00:aa:bb:c", "52:54-00:aa:bb:cc", "é:54:00:aa:bb:cc", ""]
+    {
+        let config = format!(
+            "#cloud-config\nrancher: {{network: {{interfaces: {{\"mac={wrong}\": {{dhcp: true}}}}}}}}\n"
+        );
+        assert!(
+            self::refused(&config)[0].ends_with(&format!("`{wrong}` is not a hardware address")),
+            "{config}"
+        );
+    }
+}
+
+#[test]
+fn an_empty_value_takes_no_other_option_for_its_own() {
+    let config = "#cloud-config
+rancher:
+  services:
+    web:
+      image: nginx
+      user: ''
+      environment: ['', A=]
+      privileged: false
+      tty: true
+      entrypoint: /bin/sh -c
+      command: echo $A
+      ulimits: {nofile: {soft: 1, hard: 2}}
+      log_opt: {max-size: 1m, max-file: 3}
+";
+    let (files, refused) = files(config);
+    assert_eq!(refused, Vec::<String>::new());
+    let run = files["etc/host/services/web"].lines().last().unwrap_or_default();
+    let (_, words) = run.split_once("\"$sum\" ").unwrap();
+    assert_eq!(
+        words,
+        "'--entrypoint=/bin/sh' '--env=' '--env=A=' '--log-opt=max-size=1m' '--log-opt=max-file=3' '--tty' '--ulimit=nofile=1:2' '--user=' 'nginx' '-c' 'echo' '$A'"
+    );
+    for wrong in ["{nofile: many}", "{nofile: {soft: 1}}", "[1]"] {
+        let config =
+            format!("#cloud-config\nrancher: {{services: {{web: {{image: x, ulimits: {wrong}}}}}}}\n");
+        assert_eq!(self::refused(&config).len(), 1, "{wrong}");
+    }
+}

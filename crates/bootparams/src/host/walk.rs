@@ -153,7 +153,7 @@ pub(super) fn flag(value: &ValueTree) -> Result<bool, ()> {
     text(value).and_then(|t| yaml::boolean(&t)).ok_or(())
 }
 
-fn number(value: &ValueTree) -> Result<i64, ()> {
+pub(super) fn number(value: &ValueTree) -> Result<i64, ()> {
     text(value).and_then(|t| t.parse().ok()).ok_or(())
 }
 

@@ -15,12 +15,17 @@ const BELOW: &str = "  password: correct-horse\n  environment: {COLOUR: blue}\n 
     no_proxy: 10.0.2.2\n    interfaces:\n      eth*: {dhcp: true, mtu: 1400, address: 10.0.2.77/24, gateway: 10.0.2.3}\n  \
     services:\n    web:\n      image: sample/counter:1\n      hostname: web1\n      environment: {A: b}\n      \
     ports: [\"8081:80\"]\n      volumes: [\"web:/data\"]\n      labels: {kind: page}\n      mem_limit: 64m\n      \
-    restart: always\n      cap_drop: [ALL]\n      read_only: false\n";
+    restart: always\n      cap_drop: [ALL]\n      read_only: false\n      cpu_shares: 512\n      \
+    ulimits: {nofile: {soft: 512, hard: 1024}}\n      log_opt: {max-file: \"2\"}\n";
 
 /// Below `rancher.docker`.
 const DOCKER: &str = "    bip: 172.30.0.1/16\n    log_driver: json-file\n    log_opts: {max-size: 2m}\n    \
     extra_args: [--label=place=here]\n    registry_mirror: http://10.0.2.2:9\n    debug: true\n    \
     live_restore: true\n    userland_proxy: false\n    environment: [SHADE=dark]\n";
+
+/// Among `write_files`: RancherOS's own script, as its users write it.
+const FILES: &str = "  - path: /etc/rc.local\n    permissions: '0755'\n    content: |\n      #!/bin/bash\n      \
+    wait-docker\n      [[ -S /run/docker.sock ]] && docker ps --format '{{.Names}}' >/run/late\n";
 
 /// A key, how its effect is asked for, and a part of the answer.
 const EFFECTS: &[(&str, &str, &str)] = &[
@@ -28,6 +33,7 @@ const EFFECTS: &[(&str, &str, &str)] = &[
     ("mounts", "grep ' /scratch ' /proc/mounts", "tmpfs rw"),
     ("bootcmd", "cat /run/early", "early"),
     ("write_files", "stat -c %a /opt/look", "755"),
+    ("/etc/rc.local", "cat /run/late", "web"),
     ("rancher.password", "grep ^rancher: /etc/shadow", "rancher:$6$"),
     ("rancher.environment", "cat /etc/environment", "COLOUR='blue'"),
     ("rancher.sysctl", "cat /proc/sys/net/ipv4/ip_default_ttl", "77"),
@@ -57,6 +63,13 @@ const EFFECTS: &[(&str, &str, &str)] = &[
     ("rancher.services.*.volumes", "docker volume ls -q", "web"),
     ("rancher.services.*.labels", "docker inspect -f '{{.Config.Labels}}' web", "kind:page"),
     ("rancher.services.*.mem_limit", "docker inspect -f '{{.HostConfig.Memory}}' web", "67108864"),
+    ("rancher.services.*.cpu_shares", "docker inspect -f '{{.HostConfig.CpuShares}}' web", "512"),
+    ("rancher.services.*.ulimits", "docker exec web sh -c 'ulimit -n; ulimit -Hn'", "512 1024"),
+    (
+        "rancher.services.*.log_opt.*",
+        "docker inspect -f '{{.HostConfig.LogConfig.Config}}' web",
+        "max-file:2",
+    ),
     ("rancher.services.*.restart", "docker inspect -f '{{.HostConfig.RestartPolicy.Name}}' web", "always"),
     ("rancher.services.*.cap_drop", "docker inspect -f '{{.HostConfig.CapDrop}}' web", "[ALL]"),
 ];
@@ -64,7 +77,7 @@ const EFFECTS: &[(&str, &str, &str)] = &[
 impl Trial<'_> {
     /// One boot, and one question over SSH, whose key is a key of the cloud-config too.
     pub(super) fn takes_keys(&mut self) -> Result<Outcome> {
-        self.lab().settings = [TOP, BELOW, DOCKER];
+        self.lab().settings = [TOP, BELOW, DOCKER, FILES];
         let (mut session, _) = self.whole_boot()?;
         let port = self.lab().ssh;
         let said = match outside::ask(self.ctx, self.dir, "root", port, &question())? {

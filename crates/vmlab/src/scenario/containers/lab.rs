@@ -59,7 +59,7 @@ pub(in super::super) struct Lab {
     /// Whether the older media are booted, which carry no image.
     pub(in super::super) older: bool,
     /// More of the cloud-config: keys at the top, those below `rancher`, and those below `rancher.docker`.
-    pub(super) settings: [&'static str; 3],
+    pub(super) settings: [&'static str; 4],
     /// The highest number that was seen on the page, so that it was on the disk.
     pub(super) synced: u64,
 }
@@ -95,7 +95,7 @@ impl Lab {
             drive: None,
             read_only: false,
             older: false,
-            settings: [""; 3],
+            settings: [""; 4],
             synced: 0,
         })
     }
@@ -137,7 +137,7 @@ impl Lab {
     pub(in super::super) fn config(&self, nonce: &str) -> String {
         let (line, port) = (config_line(nonce), self.registry.port());
         let server = if self.older { format!("{HOST}:{port}/{CARRIED}") } else { CARRIED.to_owned() };
-        let [top, below, docker] = self.settings;
+        let [top, below, docker, files] = self.settings;
         let script = format!(
             "#!/bin/sh\n\
              . /usr/lib/host/lib\n\
@@ -157,7 +157,7 @@ impl Lab {
         format!(
             "#cloud-config\n{line}\n{top}ssh_authorized_keys:\n  - {key}\nrancher:\n{below}  docker:\n    \
              insecure_registry: ['{HOST}:{port}']\n{docker}write_files:\n  - path: /opt/look\n    permissions: '0755'\n    \
-             content: |\n{script}runcmd:\n  - /opt/look\n",
+             content: |\n{script}{files}runcmd:\n  - /opt/look\n",
             key = self.key
         )
     }
