@@ -26,7 +26,7 @@ struct PullRequest {
 ///
 /// # Errors
 /// When git cannot compare the files.
-pub fn show(ctx: &Ctx, lock: &str, body: &str) -> Result<()> {
+pub(crate) fn show(ctx: &Ctx, lock: &str, body: &str) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let new = folder.path().join("media.lock");
     fs_err::write(&new, lock)?;
@@ -43,7 +43,7 @@ pub fn show(ctx: &Ctx, lock: &str, body: &str) -> Result<()> {
 ///
 /// # Errors
 /// [`Kind::Network`] when `gh` fails.
-pub fn open(ctx: &Ctx, lock: &str, body: &str) -> Result<()> {
+pub(crate) fn open(ctx: &Ctx, lock: &str, body: &str) -> Result<()> {
     open_by(&shell(ctx)?, lock, body)
 }
 

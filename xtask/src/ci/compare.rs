@@ -13,7 +13,7 @@ use report::table;
 
 /// A file of the first build, beside that of the second.
 #[derive(Debug)]
-pub struct Same {
+pub(crate) struct Same {
     /// Path below the compared folders.
     pub path: Utf8PathBuf,
     /// Bytes in the first build, or in the second if only that has it.
@@ -26,7 +26,7 @@ pub struct Same {
 
 /// How two files differ.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Difference {
+pub(crate) enum Difference {
     /// Only one build has it.
     Missing,
     /// From a byte on.
@@ -56,7 +56,7 @@ impl fmt::Display for Difference {
 ///
 /// # Errors
 /// When a file cannot be read.
-pub fn trees(first: &Utf8Path, second: &Utf8Path) -> Result<Vec<Same>> {
+pub(crate) fn trees(first: &Utf8Path, second: &Utf8Path) -> Result<Vec<Same>> {
     let paths: BTreeSet<_> = tree::files(first)?.into_iter().chain(tree::files(second)?).collect();
     let each = paths.into_iter().map(|path| {
         let (a, b) = (first.join(&path), second.join(&path));
@@ -72,7 +72,7 @@ pub fn trees(first: &Utf8Path, second: &Utf8Path) -> Result<Vec<Same>> {
 
 /// The digests of the first build, and under the title `second` how the second one differs.
 #[must_use]
-pub fn table(all: &[Same], second: &str) -> String {
+pub(crate) fn table(all: &[Same], second: &str) -> String {
     let row = |s: &Same| {
         let state = s.difference.as_ref().map_or("same".to_owned(), ToString::to_string);
         let sha256 = s.sha256.map(|d| d.to_string()).unwrap_or_default();
@@ -85,7 +85,7 @@ pub fn table(all: &[Same], second: &str) -> String {
 ///
 /// # Errors
 /// [`Kind::Digest`] when a byte differs.
-pub fn judge(all: &[Same]) -> Result<(), Failure> {
+pub(crate) fn judge(all: &[Same]) -> Result<(), Failure> {
     let names: Vec<_> = all.iter().filter(|s| s.difference.is_some()).map(|s| s.path.as_str()).collect();
     if names.is_empty() {
         return Ok(());

@@ -16,7 +16,7 @@ struct NeededJob {
 ///
 /// # Errors
 /// [`Kind::Command`] naming every job that did not pass: one that was skipped or cancelled did not.
-pub fn check(needs: &str) -> Result<()> {
+pub(crate) fn check(needs: &str) -> Result<()> {
     let needs: BTreeMap<String, NeededJob> = serde_json::from_str(needs)
         .explain(Kind::Usage, || "NEEDS is not GitHub's `toJSON(needs)`".into())?;
     let bad: Vec<String> = needs

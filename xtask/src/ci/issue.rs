@@ -23,7 +23,7 @@ struct Issue {
 ///
 /// # Errors
 /// [`Kind::Network`] when `gh` fails.
-pub fn write(ctx: &Ctx, body: &str) -> Result<()> {
+pub(crate) fn write(ctx: &Ctx, body: &str) -> Result<()> {
     let sh = shell(ctx)?;
     let failed = || "the issue could not be written".to_owned();
     let about = "written by the nightly workflow, which finds its issue by this label";

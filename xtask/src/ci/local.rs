@@ -14,8 +14,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::{Value, json};
 
 use super::{
-    expr::{self, runs},
-    workflow::{Job, Step, Workflow},
+    expr,
+    workflow::{Condition, Job, Step, Workflow},
 };
 use crate::dev::steps::{StepEnd, Steps};
 use buildexec::ctx::Ctx;
@@ -39,7 +39,7 @@ type Vars = BTreeMap<String, String>;
 
 /// The part of a workflow to run; by default all of it.
 #[derive(Clone, Debug, Default, clap::Args)]
-pub struct JobChoice {
+pub(crate) struct JobChoice {
     /// Only this job, and those that it needs.
     #[arg(long)]
     pub job: Option<String>,
@@ -52,20 +52,20 @@ pub struct JobChoice {
 /// A workflow under way.
 struct Local<'c> {
     ctx: &'c Ctx,
-    workflow: Workflow,
+    workflow: &'c Workflow,
     /// Workspace, target folder, artifacts and logs.
     dir: Utf8PathBuf,
     github: Value,
     commit: String,
     /// What `needs` says of each job that has ended.
-    ended: BTreeMap<String, Value>,
+    ended: BTreeMap<&'c str, Value>,
 }
 
 /// Runs the workflow `.github/workflows/<name>.yml`, or what is chosen of it.
 ///
 /// # Errors
 /// When a step fails, or the workflow has what a local run cannot do.
-pub fn run(ctx: &Ctx, name: &str, choice: &JobChoice) -> Result<()> {
+pub(crate) fn run(ctx: &Ctx, name: &str, choice: &JobChoice) -> Result<()> {
     let path = ctx.root.join(format!(".github/workflows/{name}.yml"));
     if !path.is_file() {
         return Err(Failure::new(Kind::Usage, format!("no workflow `{name}` in .github/workflows"))
@@ -85,45 +85,47 @@ pub fn run(ctx: &Ctx, name: &str, choice: &JobChoice) -> Result<()> {
     let branch = git(&["rev-parse", "--abbrev-ref", "HEAD"])?;
     let github = json!({
         "ref": format!("refs/heads/{branch}"), "ref_name": branch, "sha": commit, "token": "",
-        "repository": "local/local", "event_name": "workflow_dispatch", "run_id": "1", "workflow": workflow.name,
+        "repository": "local/local", "event_name": "workflow_dispatch",
     });
     let dir = ctx.work.join("ci");
     tree::remove(&dir.join("artifacts"))?;
-    let mut local = Local { ctx, workflow, dir, github, commit, ended: BTreeMap::new() };
+    let mut local = Local { ctx, workflow: &workflow, dir, github, commit, ended: BTreeMap::new() };
     local.all(choice)
 }
 
-impl Local<'_> {
-    fn all(&mut self, choice: &JobChoice) -> Result<()> {
-        let order: Vec<(String, Job)> = self
-            .workflow
-            .order(choice.job.as_deref())?
-            .into_iter()
-            .map(|id| (id.to_owned(), self.workflow.jobs[id].clone()))
-            .collect();
-        let last = order.iter().rposition(|(_, job)| job.strategy.is_some());
+impl<'c> Local<'c> {
+    fn all(&mut self, choice: &'c JobChoice) -> Result<()> {
+        let workflow = self.workflow;
+        let order = workflow.order(choice.job.as_deref())?;
+        let last = order.iter().rposition(|id| workflow.jobs[*id].strategy.is_some());
         let mut names = Vec::new();
         let mut steps = Steps::new(self.ctx, &[]);
-        for (at, (id, job)) in order.into_iter().enumerate() {
-            let passed = job.needs.iter().all(|n| self.ended[n]["result"] == "success");
-            if !runs(job.condition.as_deref(), passed)? {
-                steps.step(&id, |_| Ok(StepEnd::Skipped("a job before it failed".to_owned())));
+        for (at, id) in order.into_iter().enumerate() {
+            let job = &workflow.jobs[id];
+            let passed = job.needs.iter().all(|n| self.ended[n.as_str()]["result"] == "success");
+            if !Condition::allows(job.condition, passed) {
+                steps.step(id, |_| Ok(StepEnd::Skipped("a job before it failed".to_owned())));
                 self.ended.insert(id, json!({ "result": "skipped", "outputs": {} }));
                 continue;
             }
-            let mut entries = self.entries(&job)?;
-            names.extend(entries.iter().map(|(name, _)| name.clone()));
+            let mut entries = self.entries(job)?;
+            names.extend(entries.iter().map(|(name, _)| name.clone()).filter(|name| !name.is_empty()));
             if let Some(chosen) = &choice.run {
-                if at >= last.unwrap_or(0) && !names.contains(chosen) {
-                    return Err(no_entry(chosen, &names));
+                if last.is_none_or(|last| at >= last) && !names.contains(chosen) {
+                    let text = format!("no matrix in the workflow has an entry `{chosen}`");
+                    let help = format!("its entries are: {}", names.join(", "));
+                    return Err(Failure::new(Kind::Usage, text).help(help).into());
                 }
-                entries = self.only(chosen, entries);
+                if entries.iter().any(|(name, _)| name == chosen) {
+                    self.ctx.report.warn(format!("only the entry `{chosen}` of `{id}` is run"));
+                    entries.retain(|(name, _)| name == chosen);
+                }
             }
             let (mut outputs, mut result) = (json!({}), "success");
             for (name, matrix) in entries {
-                let label = if name.is_empty() { id.clone() } else { format!("{id} ({name})") };
+                let label = if name.is_empty() { id.to_owned() } else { format!("{id} ({name})") };
                 let ok = steps.step(&label, |_| {
-                    outputs = self.job(&job, matrix)?;
+                    outputs = self.job(job, &matrix)?;
                     Ok(StepEnd::Passed)
                 });
                 result = if ok { result } else { "failure" };
@@ -133,22 +135,13 @@ impl Local<'_> {
         steps.finish()
     }
 
-    /// The entry `chosen`, or all of them where a job has none of that name.
-    fn only(&self, chosen: &str, entries: Vec<(String, Value)>) -> Vec<(String, Value)> {
-        let (kept, left): (Vec<_>, Vec<_>) = entries.into_iter().partition(|(name, _)| name == chosen);
-        if kept.is_empty() {
-            return left;
-        }
-        let left: Vec<_> = left.into_iter().map(|(name, _)| name).collect();
-        self.ctx.report.warn(format!("left out: {}", left.join(", ")));
-        kept
-    }
-
     /// The entries of a job's matrix, by their names; one without a name, where it has no matrix.
     fn entries(&self, job: &Job) -> Result<Vec<(String, Value)>> {
         let Some(strategy) = &job.strategy else { return Ok(vec![(String::new(), json!({}))]) };
         let matrix = match &strategy.matrix {
-            Value::String(text) => expr::value(&self.contexts(job, &json!({})), text)?,
+            Value::String(text) => {
+                serde_json::from_str(&expr::expand(&self.contexts(job, &json!({})), text)?)?
+            }
             lists => lists.clone(),
         };
         let axes = matrix.as_object().context("a matrix is an expression, or lists")?;
@@ -169,21 +162,19 @@ impl Local<'_> {
     }
 
     fn contexts(&self, job: &Job, matrix: &Value) -> Value {
-        let needs: BTreeMap<_, _> = self.ended.iter().filter(|(id, _)| job.needs.contains(id)).collect();
-        let runner = json!({ "os": "Linux", "temp": self.dir.join("temp") });
-        json!({ "github": self.github, "matrix": matrix, "needs": needs, "steps": {}, "runner": runner })
+        let needs: BTreeMap<_, _> =
+            self.ended.iter().filter(|(id, _)| job.needs.iter().any(|n| n == *id)).collect();
+        json!({ "github": self.github, "matrix": matrix, "needs": needs, "steps": {} })
     }
 
     /// One run of a job: its outputs.
-    fn job(&self, job: &Job, matrix: Value) -> Result<Value> {
-        let mut contexts = self.contexts(job, &matrix);
-        let (workspace, temp) = (self.dir.join("workspace"), self.dir.join("temp"));
-        for folder in [&workspace, &temp] {
-            tree::remove(folder)?;
+    fn job(&self, job: &Job, matrix: &Value) -> Result<Value> {
+        let mut contexts = self.contexts(job, matrix);
+        for folder in ["workspace", "temp"].map(|name| self.dir.join(name)) {
+            tree::remove(&folder)?;
+            fs_err::create_dir_all(&folder)?;
         }
-        fs_err::create_dir_all(&temp)?;
-        fs_err::create_dir_all(&workspace)?;
-        let mut vars = self.variables(&workspace, &temp);
+        let mut vars = self.variables();
         for (name, value) in &job.env {
             vars.insert(name.clone(), expr::expand(&contexts, value)?);
         }
@@ -191,7 +182,7 @@ impl Local<'_> {
         let limit = Duration::from_secs(job.timeout_minutes * 60);
         let begin = Instant::now();
         for step in &job.steps {
-            if !runs(step.condition.as_deref(), first.is_none())? {
+            if !Condition::allows(step.condition, first.is_none()) {
                 continue;
             }
             self.ctx.report.note(format!("-- {}", step.name));
@@ -215,15 +206,12 @@ impl Local<'_> {
         }
     }
 
-    fn variables(&self, workspace: &Utf8Path, temp: &Utf8Path) -> Vars {
+    fn variables(&self) -> Vars {
         let mut vars: Vars = [
             ("CI", "true"),
             ("GITHUB_ACTIONS", "true"),
-            ("GITHUB_WORKSPACE", workspace.as_str()),
-            ("GITHUB_OUTPUT", temp.join("output").as_str()),
-            ("GITHUB_STEP_SUMMARY", temp.join("summary").as_str()),
-            ("RUNNER_TEMP", temp.as_str()),
-            ("RUNNER_OS", "Linux"),
+            ("GITHUB_OUTPUT", self.dir.join("temp/output").as_str()),
+            ("GITHUB_STEP_SUMMARY", self.dir.join("temp/summary").as_str()),
         ]
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .into();
@@ -336,13 +324,6 @@ impl Local<'_> {
     }
 }
 
-fn no_entry(chosen: &str, names: &[String]) -> anyhow::Error {
-    let names: Vec<&str> = names.iter().map(String::as_str).filter(|name| !name.is_empty()).collect();
-    Failure::new(Kind::Usage, format!("no matrix of the workflow has an entry `{chosen}`"))
-        .help(format!("its entries are: {}", names.join(", ")))
-        .into()
-}
-
 /// Lines `NAME=VALUE` of a file that steps write to.
 fn pairs(text: &str) -> Result<Vars> {
     let pair = |line: &str| {
@@ -354,7 +335,7 @@ fn pairs(text: &str) -> Result<Vars> {
 
 /// Artifacts whose name begins as a pattern that ends in `*`, each in a folder of its own unless they are merged.
 fn download_all(artifacts: &Utf8Path, pattern: &str, merge: bool, to: &Utf8Path) -> Result<()> {
-    let start = pattern.strip_suffix('*').context("a pattern is known that ends in `*`")?;
+    let start = pattern.strip_suffix('*').context("only patterns that end in `*` are supported")?;
     for entry in artifacts.read_dir_utf8()? {
         let entry = entry?;
         if entry.file_name().starts_with(start) {

@@ -6,7 +6,7 @@ use mediaplan::config::{Config, Engine, Lock, Media, Profile};
 
 /// Purpose of the jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Purpose {
+pub(crate) enum Purpose {
     /// For a change: the profiles made of pinned packages, one of them with both engines.
     Ci,
     /// For people: each profile whose inputs are known, with both engines.
@@ -15,7 +15,7 @@ pub enum Purpose {
 
 /// One job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct MatrixJob {
+pub(crate) struct MatrixJob {
     /// `smoke-prebuilt`: a name for the job and for its artifact.
     pub name: String,
     /// Name of the profile to build.
@@ -28,7 +28,7 @@ pub struct MatrixJob {
 
 /// GitHub's form of a matrix without axes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Matrix {
+pub(crate) struct Matrix {
     /// One job per profile and engine, in GitHub's form.
     pub include: Vec<MatrixJob>,
 }
@@ -37,7 +37,7 @@ pub struct Matrix {
 ///
 /// A profile whose files are not in the lock, or have no address, cannot be built on a machine that has nothing.
 #[must_use]
-pub fn matrix(config: &Config, lock: &Lock, purpose: Purpose, firmware: &str) -> Matrix {
+pub(crate) fn matrix(config: &Config, lock: &Lock, purpose: Purpose, firmware: &str) -> Matrix {
     let job = |profile: &Profile, engine: Engine| MatrixJob {
         name: format!("{}-{}", profile.name, engine_name(engine)),
         profile: profile.name.clone(),

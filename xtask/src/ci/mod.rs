@@ -3,16 +3,16 @@
 //!
 //! GitHub's own parts stay GitHub's: permissions, attestation, its caches. `docs/ci.md` says what only it can show.
 
-pub mod change;
-pub mod compare;
-pub mod expr;
-pub mod finish;
-pub mod issue;
-pub mod local;
-pub mod matrix;
-pub mod output;
-pub mod pins;
-pub mod program;
-pub mod reproducible;
+pub(crate) mod change;
+pub(crate) mod compare;
+pub(crate) mod expr;
+pub(crate) mod finish;
+pub(crate) mod issue;
+pub(crate) mod local;
+pub(crate) mod matrix;
+pub(crate) mod output;
+pub(crate) mod pins;
+pub(crate) mod program;
+pub(crate) mod reproducible;
 mod varied;
 pub mod workflow;

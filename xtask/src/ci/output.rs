@@ -10,7 +10,7 @@ use buildexec::ctx::Ctx;
 ///
 /// # Errors
 /// When the file of outputs cannot be written.
-pub fn set(ctx: &Ctx, name: &str, value: &str) -> Result<()> {
+pub(crate) fn set(ctx: &Ctx, name: &str, value: &str) -> Result<()> {
     ctx.report.out(value);
     if let Some(file) = ctx.env.get("GITHUB_OUTPUT") {
         let mut file = fs_err::OpenOptions::new().append(true).create(true).open(file)?;
@@ -23,7 +23,7 @@ pub fn set(ctx: &Ctx, name: &str, value: &str) -> Result<()> {
 ///
 /// # Errors
 /// When it cannot be written.
-pub fn summary(ctx: &Ctx, markdown: &str) -> Result<()> {
+pub(crate) fn summary(ctx: &Ctx, markdown: &str) -> Result<()> {
     if let Some(file) = ctx.env.get("GITHUB_STEP_SUMMARY") {
         let mut file = fs_err::OpenOptions::new().append(true).create(true).open(file)?;
         writeln!(file, "{markdown}")?;

@@ -28,7 +28,7 @@ struct Survey {
 }
 
 /// What is not as media.toml and media.lock have it.
-pub struct PinReport {
+pub(crate) struct PinReport {
     /// The body of an issue or a change.
     pub body: String,
     /// Today's packages, when they are others than those recorded.
@@ -40,7 +40,7 @@ pub struct PinReport {
 /// # Errors
 /// [`Kind::Network`] when no server answers at all: that says nothing of the pins. [`Kind::Digest`] when the distribution's
 /// index is not signed as media.toml says. Ctrl-C.
-pub fn report(ctx: &Ctx, loaded: &Loaded) -> Result<Option<PinReport>> {
+pub(crate) fn report(ctx: &Ctx, loaded: &Loaded) -> Result<Option<PinReport>> {
     let mut survey = Survey::default();
     let config = &loaded.config;
     survey.ipxe(ctx, config);
@@ -59,7 +59,7 @@ pub fn report(ctx: &Ctx, loaded: &Loaded) -> Result<Option<PinReport>> {
     remarks.sort();
     remarks.dedup();
     let list = remarks.iter().map(|r| format!("- {r}\n")).collect::<String>();
-    let head = "What media.toml pins is not as it was, or there is something newer.\n\n";
+    let head = "Something that media.toml pins has changed, or a newer version is out.\n\n";
     Ok((!remarks.is_empty()).then(|| PinReport { body: format!("{head}{list}"), packages }))
 }
 

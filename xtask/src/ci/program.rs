@@ -15,7 +15,7 @@ const STATIC: &str = "x86_64-unknown-linux-musl";
 ///
 /// # Errors
 /// When it does not compile or does not run.
-pub fn build(ctx: &Ctx, to: &Utf8Path) -> Result<()> {
+pub(crate) fn build(ctx: &Ctx, to: &Utf8Path) -> Result<()> {
     let sh = shell(ctx)?;
     let target = if cfg!(target_os = "linux") { Some(STATIC) } else { None };
     if let Some(target) = target {

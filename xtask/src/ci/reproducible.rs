@@ -17,7 +17,7 @@ use mediaplan::config::Engine;
 use report::table::table;
 
 /// What is built twice.
-pub struct Pair<'a> {
+pub(crate) struct Pair<'a> {
     /// Name of the profile to build twice.
     pub profile: &'a str,
     /// Where iPXE comes from.
@@ -32,7 +32,7 @@ pub struct Pair<'a> {
 ///
 /// # Errors
 /// [`failure::Kind::Digest`] when a byte differs; what the builds say when one fails.
-pub fn run(ctx: &Ctx, pair: &Pair<'_>) -> Result<()> {
+pub(crate) fn run(ctx: &Ctx, pair: &Pair<'_>) -> Result<()> {
     let dir = ctx.work.join("reproducible");
     tree::remove(&dir)?;
     let mut named = tempfile::Builder::new();

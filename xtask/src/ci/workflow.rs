@@ -36,7 +36,7 @@ pub struct Job {
     pub needs: Vec<String>,
     /// When it runs though a job before it failed.
     #[serde(rename = "if")]
-    pub condition: Option<String>,
+    pub condition: Option<Condition>,
     /// Runner image, such as `ubuntu-24.04`.
     pub runs_on: String,
     /// Several runs of it.
@@ -51,10 +51,26 @@ pub struct Job {
     /// Values for the jobs that need it.
     #[serde(default)]
     pub outputs: BTreeMap<String, String>,
-    /// The environment whose rules guard it; GitHub's alone.
-    pub environment: Option<Value>,
     /// Steps, run in this order.
     pub steps: Vec<Step>,
+}
+
+/// A condition under which a job or step runs though something before it failed.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub enum Condition {
+    /// In any case.
+    #[serde(rename = "always()")]
+    Always,
+    /// Only then.
+    #[serde(rename = "failure()")]
+    Failure,
+}
+
+impl Condition {
+    /// Whether a job or step with this condition runs, given whether everything before it passed.
+    pub(crate) fn allows(condition: Option<Self>, passed: bool) -> bool {
+        condition.map_or(passed, |c| matches!(c, Self::Always) || !passed)
+    }
 }
 
 /// How often a job runs.
@@ -78,7 +94,7 @@ pub struct Step {
     pub id: Option<String>,
     /// When it runs though a step before it failed.
     #[serde(rename = "if")]
-    pub condition: Option<String>,
+    pub condition: Option<Condition>,
     /// An action.
     pub uses: Option<String>,
     /// The action's inputs.
@@ -160,9 +176,17 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_is_not_known_is_refused_with_its_line() {
-        let text = format!("{HEAD}  a:\n    name: a\n    continue-on-error: true\n");
-        let error = format!("{:#}", Workflow::parse("w", &text).unwrap_err());
-        assert!(error.contains("continue-on-error") && error.contains('8'), "{error}");
+    fn a_key_or_condition_that_is_not_known_is_refused_with_its_line() {
+        for (line, word) in
+            [("continue-on-error: true", "continue-on-error"), ("if: github.ref == 'x'", "always()")]
+        {
+            let text = format!("{HEAD}  a:\n    name: a\n    {line}\n");
+            let error = format!("{:#}", Workflow::parse("w", &text).unwrap_err());
+            assert!(error.contains(word) && error.contains('8'), "{error}");
+        }
+        let allows = |c| (Condition::allows(c, true), Condition::allows(c, false));
+        assert_eq!(allows(None), (true, false));
+        assert_eq!(allows(Some(Condition::Always)), (true, true));
+        assert_eq!(allows(Some(Condition::Failure)), (false, true));
     }
 }
