@@ -6,7 +6,7 @@ use clap::{Arg, Command, CommandFactory as _};
 use crate::{cli::Cli, cmd::completions};
 use report::table::wrap;
 
-/// Commands by what people come for. A test holds it against the commands that exist.
+/// Commands by what people come for. A test compares it with the commands that exist.
 const GROUPS: &[(&str, &[&str])] = &[
     ("Make", &["dist", "variants", "profiles", "plan", "fetch"]),
     ("Try", &["vm"]),

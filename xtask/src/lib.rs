@@ -5,5 +5,5 @@
 pub mod ci;
 pub mod cli;
 pub mod cmd;
-pub mod dev;
+mod dev;
 pub mod help;

@@ -126,11 +126,7 @@ enum CiCommand {
     },
 }
 
-/// Runs a subcommand of `ci`.
-///
-/// # Errors
-/// Whatever the subcommand meets.
-pub fn run(ctx: &Ctx, args: &CiArgs) -> Result<()> {
+pub(crate) fn run(ctx: &Ctx, args: &CiArgs) -> Result<()> {
     match &args.command {
         CiCommand::Matrix { purpose } => print_matrix(ctx, *purpose),
         CiCommand::CacheKey { selection, install } => cache_key(ctx, selection, *install),

@@ -17,7 +17,7 @@ pub struct CodegenArgs {
 ///
 /// # Errors
 /// When a file is out of date under --check, or cannot be written.
-pub fn run(ctx: &Ctx, args: &CodegenArgs) -> Result<()> {
+pub(crate) fn run(ctx: &Ctx, args: &CodegenArgs) -> Result<()> {
     if args.check {
         return codegen::check(ctx);
     }

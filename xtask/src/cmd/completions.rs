@@ -30,7 +30,7 @@ pub struct CompletionsArgs {
 
 /// What `--help` says behind the options where a release brought the program, whose file's name is `name`.
 #[must_use]
-pub fn scripts_of(name: &str) -> String {
+pub(crate) fn scripts_of(name: &str) -> String {
     format!(
         "\
 Where each shell looks for a script:
@@ -46,7 +46,7 @@ Where each shell looks for a script:
 ///
 /// # Errors
 /// When standard output cannot be written.
-pub fn run(ctx: &Ctx, args: &CompletionsArgs) -> Result<()> {
+pub(crate) fn run(ctx: &Ctx, args: &CompletionsArgs) -> Result<()> {
     let mut script = Vec::new();
     let name = program::typed().map_or("xtask", file_name);
     clap_complete::generate(args.shell, &mut help::command().bin_name(name), name, &mut script);

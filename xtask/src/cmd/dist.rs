@@ -67,7 +67,7 @@ pub struct DistArgs {
 ///
 /// # Errors
 /// When anything fails; `dist/<profile>/` is then unchanged.
-pub fn run(ctx: &Ctx, args: &DistArgs) -> Result<()> {
+pub(crate) fn run(ctx: &Ctx, args: &DistArgs) -> Result<()> {
     let selection = Selection {
         password: args.password.clone(),
         keep_secrets: args.keep_secrets,
@@ -199,7 +199,7 @@ fn make(ctx: &Ctx, build: &Build<'_>, keys: &Keys, store: &Store) -> Result<Publ
         let summary = schedule::execute(ctx, plan, keys, &goals, build.epoch(), store)?;
         match publish.run(&summary.built) {
             Err(e) if e.is::<Damaged>() && tries > 0 => {
-                ctx.report.warn(format!("{e}; building it again"));
+                ctx.report.warn(format!("{e}; rebuilding it"));
                 tries -= 1;
             }
             published => {

@@ -38,7 +38,7 @@ struct ToolRow {
 ///
 /// # Errors
 /// [`failure::Kind::MissingTool`] when something is missing, with the command that installs it.
-pub fn run(ctx: &Ctx, args: &DoctorArgs) -> Result<()> {
+pub(crate) fn run(ctx: &Ctx, args: &DoctorArgs) -> Result<()> {
     if args.install {
         let optional = needs::optional().into_iter().flat_map(|(_, needs)| needs);
         preflight::check(ctx, &needs::all().into_iter().chain(optional).collect::<Vec<_>>(), true)?;

@@ -45,7 +45,7 @@ pub struct FetchArgs {
 ///
 /// # Errors
 /// When a file is unavailable or does not match the lock.
-pub fn run(ctx: &Ctx, args: &FetchArgs) -> Result<()> {
+pub(crate) fn run(ctx: &Ctx, args: &FetchArgs) -> Result<()> {
     // Before anything is downloaded: another run may be at it.
     let store = Store::open(&ctx.work, &ctx.report, &ctx.runner.interrupt)?;
     let mut loaded = load::load(ctx)?;

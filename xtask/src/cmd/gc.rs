@@ -34,7 +34,7 @@ pub struct GcArgs {
 ///
 /// # Errors
 /// When the configuration or the disk cannot be read.
-pub fn run(ctx: &Ctx, args: &GcArgs) -> Result<()> {
+pub(crate) fn run(ctx: &Ctx, args: &GcArgs) -> Result<()> {
     let store = Store::open(&ctx.work, &ctx.report, &ctx.runner.interrupt)?;
     let needed = if args.all { BTreeSet::new() } else { needed(ctx)? };
     let mut gone = Vec::new();

@@ -58,7 +58,7 @@ enum IsoCommand {
 ///
 /// # Errors
 /// When the image is malformed, has no such file, or something cannot be written.
-pub fn run(ctx: &Ctx, args: &IsoArgs) -> Result<()> {
+pub(crate) fn run(ctx: &Ctx, args: &IsoArgs) -> Result<()> {
     match &args.command {
         IsoCommand::Ls { iso } => ls(ctx, &open(iso)?),
         IsoCommand::Cat { iso, path } => {

@@ -108,7 +108,7 @@ impl TargetArgs {
 /// # Errors
 /// When the image is malformed, has no space left, nothing matches, or it cannot be written. [`Kind::Incomplete`] when some
 /// entries could not be changed with the others.
-pub fn run(ctx: &Ctx, args: &KargsArgs) -> Result<()> {
+pub(crate) fn run(ctx: &Ctx, args: &KargsArgs) -> Result<()> {
     match &args.command {
         KargsCommand::Show { iso } => show(ctx, &pattern::one(iso)?),
         KargsCommand::Append(w) => edit(ctx, &w.target, &Edit::Append(words(w)?)),

@@ -6,41 +6,38 @@ use crate::cli::Command;
 use buildexec::ctx::Ctx;
 
 pub mod build;
-pub mod ci;
-pub mod codegen;
-pub mod completions;
-pub mod dist;
-pub mod doctor;
+pub(crate) mod ci;
+pub(crate) mod codegen;
+pub(crate) mod completions;
+pub(crate) mod dist;
+pub(crate) mod doctor;
 mod explain;
-pub mod fetch;
-pub mod gc;
-pub mod iso;
-pub mod kargs;
+pub(crate) mod fetch;
+pub(crate) mod gc;
+pub(crate) mod iso;
+pub(crate) mod kargs;
 mod kargs_lists;
-pub mod key;
+pub(crate) mod key;
 mod netboot_key;
-pub mod params;
+pub(crate) mod params;
 pub mod password;
 mod pattern;
-pub mod plan;
-pub mod profiles;
-pub mod publish;
+pub(crate) mod plan;
+pub(crate) mod profiles;
+pub(crate) mod publish;
 mod render_system;
-pub mod secret_scan;
-pub mod secure_boot_key;
-pub mod serve;
-pub mod sign;
+pub(crate) mod secret_scan;
+pub(crate) mod secure_boot_key;
+pub(crate) mod serve;
+pub(crate) mod sign;
 mod signed_media;
-pub mod store;
-pub mod test;
-pub mod variants;
+pub(crate) mod store;
+pub(crate) mod test;
+pub(crate) mod variants;
 pub mod verify;
-pub mod vm;
+pub(crate) mod vm;
 
 /// Runs a command.
-///
-/// # Errors
-/// Whatever the command meets.
 pub fn run(ctx: &Ctx, command: &Command) -> Result<()> {
     if needs_repository(command) {
         ctx.require_repository()?;

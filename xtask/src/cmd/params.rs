@@ -77,7 +77,7 @@ struct ParseArgs {
 ///
 /// # Errors
 /// [`Kind::Params`] for errors in the parameters; errors reading files.
-pub fn run(ctx: &Ctx, args: &ParamsArgs) -> Result<()> {
+pub(crate) fn run(ctx: &Ctx, args: &ParamsArgs) -> Result<()> {
     match &args.action {
         ParamsCommand::Check(subject) => check(ctx, subject),
         ParamsCommand::Explain(subject) => explain(ctx, subject),
@@ -176,11 +176,11 @@ fn explain(ctx: &Ctx, subject: &LineInput) -> Result<()> {
         }
     };
     let yaml =
-        bootparams::explain(&line, os).explain(Kind::Params, || format!("{os} does not survive the line"))?;
+        bootparams::explain(&line, os).explain(Kind::Params, || format!("{os} crashes on this line"))?;
     if ctx.globals.json {
         ctx.report.out_json(&serde_json::json!({ "os": os, "yaml": yaml }));
     } else if yaml.is_empty() {
-        ctx.report.note(format!("{os} takes nothing from this line into its configuration"));
+        ctx.report.note(format!("this line sets nothing in the configuration of {os}"));
     } else {
         ctx.report.out(&yaml);
     }

@@ -25,7 +25,7 @@ pub struct PlanArgs {
 ///
 /// # Errors
 /// When the profile cannot be made here.
-pub fn run(ctx: &Ctx, args: &PlanArgs) -> Result<()> {
+pub(crate) fn run(ctx: &Ctx, args: &PlanArgs) -> Result<()> {
     let loaded = load::load(ctx)?;
     let profile = loaded.config.profile(args.selection.profile.as_deref())?;
     let build = Build::new(ctx, &loaded, profile, &args.selection)?;

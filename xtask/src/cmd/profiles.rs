@@ -26,7 +26,7 @@ struct ProfileRow {
 ///
 /// # Errors
 /// When `media.toml` is invalid or `dist/` cannot be read.
-pub fn run(ctx: &Ctx, _: &ProfilesArgs) -> Result<()> {
+pub(crate) fn run(ctx: &Ctx, _: &ProfilesArgs) -> Result<()> {
     let loaded = load::load(ctx)?;
     let default = loaded.config.default_profile.as_str();
     let rows: Vec<ProfileRow> = loaded

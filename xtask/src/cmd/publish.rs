@@ -57,7 +57,7 @@ pub struct PublishArgs {
 /// # Errors
 /// [`Kind::Digest`] for a failed check, [`Kind::Leak`] for a secret, [`Kind::Usage`] where something else is in the
 /// way, [`Kind::Config`] without notes; then nothing is written.
-pub fn run(ctx: &Ctx, args: &PublishArgs) -> Result<()> {
+pub(crate) fn run(ctx: &Ctx, args: &PublishArgs) -> Result<()> {
     let loaded = load::load(ctx)?;
     let mut parts = Vec::new();
     for dir in folders(ctx, args)? {

@@ -24,7 +24,7 @@ pub struct SecretScanArgs {
 ///
 /// # Errors
 /// [`failure::Kind::Leak`] with each find.
-pub fn run(ctx: &Ctx, args: &SecretScanArgs) -> Result<()> {
+pub(crate) fn run(ctx: &Ctx, args: &SecretScanArgs) -> Result<()> {
     let rules = secret_scan::rules(ctx);
     let mut all = secret_scan::Scan::default();
     for path in &args.paths {

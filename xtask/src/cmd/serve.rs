@@ -99,21 +99,21 @@ fn listen_address(text: &str) -> Result<SocketAddr, String> {
 ///
 /// # Errors
 /// When the address is taken or nothing was built to serve.
-pub fn run(ctx: &Ctx, args: &ServeArgs) -> Result<()> {
-    let site = Site::new(ctx, args)?;
+pub(crate) fn run(ctx: &Ctx, args: &ServeArgs) -> Result<()> {
+    let offering = Offering::new(ctx, args)?;
     if let Some(server) = args.print {
-        ctx.report.out(&site.print(server, args)?);
+        ctx.report.out(&offering.print(server, args)?);
         return Ok(());
     }
-    site.check_built()?;
-    let mut config = site.config(ctx, args);
+    offering.check_built()?;
+    let mut config = offering.config(ctx, args);
     let (tx, events) = mpsc::channel();
     config.signer = args.netboot_key.open(ctx)?;
     config.tls =
         args.tls_cert.as_ref().zip(args.tls_key.as_ref()).map(|(c, k)| Tls::read(c, k)).transpose()?;
     let scheme = if config.tls.is_some() { "https" } else { "http" };
-    config.files = site.for_firmware();
-    site.say_what_is_signed(ctx, config.signer.is_some());
+    config.files = offering.for_firmware();
+    offering.say_what_is_signed(ctx, config.signer.is_some());
     // Only JSON shows single events, and each of them wakes a thread.
     if ctx.report.mode() == Mode::Json {
         let tx = tx.clone();
@@ -125,7 +125,7 @@ pub fn run(ctx: &Ctx, args: &ServeArgs) -> Result<()> {
     let reached = SocketAddr::new(reached(addr.ip()), addr.port());
     let at = format!("{scheme}://{reached}");
     ctx.report.note(format!("serving {tree} on {at}/boot.html; the live view is {at}/_/"));
-    let dhcp = args.dhcp.then(|| site.dhcp(ctx, addr, args.dhcp_range)).transpose()?;
+    let dhcp = args.dhcp.then(|| offering.dhcp(ctx, addr, args.dhcp_range)).transpose()?;
     ctx.report.note("Ctrl-C ends it");
     let end = watch(ctx, &server, dhcp, &events);
     ctx.report.clear();
@@ -133,7 +133,7 @@ pub fn run(ctx: &Ctx, args: &ServeArgs) -> Result<()> {
 }
 
 /// What is served, and the address under which its scripts expect it.
-struct Site {
+struct Offering {
     tree: Utf8PathBuf,
     /// iPXE's programs.
     programs: Utf8PathBuf,
@@ -145,7 +145,7 @@ struct Site {
     http_boot: HttpBoot,
 }
 
-impl Site {
+impl Offering {
     fn new(ctx: &Ctx, args: &ServeArgs) -> Result<Self> {
         if let Some(tree) = args.tree.clone() {
             let script = fs_err::read_to_string(tree.join("boot.html")).unwrap_or_default();
@@ -205,7 +205,7 @@ impl Site {
         self.tree.join("boot.ipxe.sig").is_file()
     }
 
-    /// A signed tree without the key stands as it was signed; what would have to be made anew is named.
+    /// A signed tree without the key stays as it was signed; what would have to be signed again is named.
     fn say_what_is_signed(&self, ctx: &Ctx, key: bool) {
         let signed = self.is_signed();
         if key && !signed {
@@ -405,23 +405,23 @@ mod tests {
         args: ServeArgs,
     }
 
-    fn site(base_url: &str) -> Site {
+    fn offering(base_url: &str) -> Offering {
         let dir = Utf8PathBuf::from("/nowhere");
         let base_url = BaseUrl::parse(base_url).unwrap();
         let (programs, machines, profile) = (dir.clone(), None, Some("box".to_owned()));
-        Site { tree: dir, programs, machines, base_url, profile, http_boot: HttpBoot::Ipxe }
+        Offering { tree: dir, programs, machines, base_url, profile, http_boot: HttpBoot::Ipxe }
     }
 
     fn printed(args: &[&str]) -> String {
         let args = ServeLine::try_parse_from([&["serve"], args].concat()).unwrap().args;
-        site("http://192.168.1.10:8089").print(args.print.unwrap(), &args).unwrap()
+        offering("http://192.168.1.10:8089").print(args.print.unwrap(), &args).unwrap()
     }
 
     #[test]
     fn listening_where_the_media_do_not_ask_is_said_with_the_way_out() {
-        let site = site("http://192.168.1.10:8089");
+        let offering = offering("http://192.168.1.10:8089");
         let own = Some("10.1.2.3".parse().unwrap());
-        let at = |addr: &str| site.elsewhere(addr.parse().unwrap(), own);
+        let at = |addr: &str| offering.elsewhere(addr.parse().unwrap(), own);
         assert_eq!(at("192.168.1.10:8089"), None);
         let text = at("192.168.1.11:8089").unwrap();
         assert!(text.contains("base-url, http://192.168.1.10:8089,"), "{text}");
@@ -436,7 +436,7 @@ mod tests {
         assert!(at("192.168.1.10:80").is_some());
         // A name may lead anywhere.
         assert_eq!(
-            super::tests::site("http://boot.lan/x").elsewhere("10.0.0.1:80".parse().unwrap(), own),
+            super::tests::offering("http://boot.lan/x").elsewhere("10.0.0.1:80".parse().unwrap(), own),
             None
         );
     }
@@ -446,8 +446,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let programs = camino::Utf8Path::from_path(folder.path()).unwrap().to_owned();
         let first = |http_boot| {
-            let site = Site { programs: programs.clone(), http_boot, ..site("http://192.168.1.10") };
-            site.names_for_firmware().map(|names| names[0].clone())
+            let offering =
+                Offering { programs: programs.clone(), http_boot, ..offering("http://192.168.1.10") };
+            offering.names_for_firmware().map(|names| names[0].clone())
         };
         fs_err::write(programs.join("ipxe.efi"), "").unwrap();
         let error = first(HttpBoot::Iso).unwrap_err();
@@ -459,7 +460,7 @@ mod tests {
 
     #[test]
     fn what_is_not_built_names_its_profile() {
-        let error = site("http://192.168.1.10:8089").check_built().unwrap_err();
+        let error = offering("http://192.168.1.10:8089").check_built().unwrap_err();
         assert_eq!(failure::helps_of(&error), ["build it with `cargo xtask dist box`"]);
     }
 

@@ -55,7 +55,7 @@ impl KeyPassword {
 ///
 /// # Errors
 /// [`Kind::Usage`] for a wrong key or password.
-pub fn run(ctx: &Ctx, args: &SignArgs) -> Result<()> {
+pub(crate) fn run(ctx: &Ctx, args: &SignArgs) -> Result<()> {
     let dir = ctx.absolute(args.dir.clone())?;
     let path = with(ctx, &dir, &args.key, &args.password)?;
     ctx.report.out(path.as_str());

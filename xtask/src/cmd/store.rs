@@ -41,14 +41,14 @@ pub enum StoreCommand {
 ///
 /// # Errors
 /// [`Kind::Digest`] when an entry is damaged and stays.
-pub fn run(ctx: &Ctx, args: &StoreArgs) -> Result<()> {
+pub(crate) fn run(ctx: &Ctx, args: &StoreArgs) -> Result<()> {
     let StoreCommand::Check { remove } = args.command;
     let store = Store::open(&ctx.work, &ctx.report, &ctx.runner.interrupt)?;
     let entries = store.entries()?;
     let mut damaged: Vec<(&Utf8PathBuf, String)> = Vec::new();
     for (dir, _) in &entries {
         ctx.check_interrupt()?;
-        if let Err(e) = whole(dir, Inspection::Contents).and_then(|entry| as_promised(&entry)) {
+        if let Err(e) = whole(dir, Inspection::Contents).and_then(|entry| as_recorded(&entry)) {
             damaged.push((dir, format!("{e:#}")));
         }
     }
@@ -69,7 +69,7 @@ fn entries_are(n: usize) -> String {
 }
 
 /// A download's own manifest says which digest it was made for.
-fn as_promised(entry: &StoreEntry) -> Result<()> {
+fn as_recorded(entry: &StoreEntry) -> Result<()> {
     let wanted = entry.materials.iter().find_map(|material| match material {
         Material::Package { sha256, .. } | Material::Download { sha256, .. } => Some(*sha256),
         _ => None,

@@ -62,7 +62,7 @@ impl TestArgs {
 ///
 /// # Errors
 /// The kind of the first failure.
-pub fn run(ctx: &Ctx, args: &TestArgs) -> Result<()> {
+pub(crate) fn run(ctx: &Ctx, args: &TestArgs) -> Result<()> {
     if !args.row.is_empty() {
         return attack(ctx, &args.row);
     }

@@ -75,7 +75,7 @@ struct Variant {
 
 /// One image as it was made.
 #[derive(Serialize)]
-struct Made<'a> {
+struct WrittenVariant<'a> {
     file: &'a str,
     params: &'a str,
     size: u64,
@@ -87,7 +87,7 @@ struct Made<'a> {
 ///
 /// # Errors
 /// When parameters have errors, files are there already, or an image cannot be made. None of the new files is left then.
-pub fn run(ctx: &Ctx, args: &VariantsArgs) -> Result<()> {
+pub(crate) fn run(ctx: &Ctx, args: &VariantsArgs) -> Result<()> {
     let variants = wanted(args)?;
     let loaded = load::load(ctx)?;
     let profile = loaded.config.profile(args.profile.as_deref())?;
@@ -103,8 +103,8 @@ pub fn run(ctx: &Ctx, args: &VariantsArgs) -> Result<()> {
     check_free(args, &names)?;
     let store = Store::open(&ctx.work, &ctx.report, &ctx.runner.interrupt)?;
     let sums = make(ctx, &build, &store, &args.to, &names)?;
-    let made: Vec<Made<'_>> = (names.iter().zip(&variants).zip(&sums))
-        .map(|((file, variant), sums)| Made {
+    let made: Vec<WrittenVariant<'_>> = (names.iter().zip(&variants).zip(&sums))
+        .map(|((file, variant), sums)| WrittenVariant {
             file,
             params: &variant.params,
             size: sums.size,
@@ -115,7 +115,7 @@ pub fn run(ctx: &Ctx, args: &VariantsArgs) -> Result<()> {
     if ctx.globals.json {
         ctx.report.out_json(&made);
     } else {
-        let line = |m: &Made<'_>| format!("{}  {}\n", &m.sha256[..12], args.to.join(m.file));
+        let line = |m: &WrittenVariant<'_>| format!("{}  {}\n", &m.sha256[..12], args.to.join(m.file));
         ctx.report.out(&made.iter().map(line).collect::<String>());
     }
     Ok(())
@@ -132,7 +132,7 @@ fn wanted(args: &VariantsArgs) -> Result<Vec<Variant>> {
     }
     if variants.is_empty() {
         return Err(Failure::new(Kind::Usage, "no variant is given")
-            .help("name one with --set, or one a line in --from")
+            .help("add one with --set, or one per line in a file for --from")
             .into());
     }
     Ok(variants)

@@ -1,4 +1,4 @@
-//! `cargo xtask verify`: are these the media that were promised?
+//! `cargo xtask verify`: are these the expected media?
 
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};

@@ -143,11 +143,7 @@ struct RmArgs {
     shell: Option<ScriptShell>,
 }
 
-/// Runs a subcommand of `vm`.
-///
-/// # Errors
-/// Whatever the subcommand meets.
-pub fn run(ctx: &Ctx, args: &VmArgs) -> Result<()> {
+pub(crate) fn run(ctx: &Ctx, args: &VmArgs) -> Result<()> {
     match &args.command {
         VmCommand::Run(args) => run_one(ctx, args),
         VmCommand::Test(args) => run_test(ctx, args),
@@ -227,7 +223,7 @@ fn run_test(ctx: &Ctx, args: &VmTestArgs) -> Result<()> {
     };
     let signed = match chosen.iter().any(|s| matches!(s.start, Start::Signed(_))) {
         true => signed_media::build(ctx, profile, args.ipxe_repo.clone())?,
-        false => Err("no scenario wants signed media".to_owned()),
+        false => Err("no chosen scenario needs signed media".to_owned()),
     };
     let cuts = args.torture.unwrap_or(0);
     let order = test::Order { chosen, samples, signed, long: args.long, cuts };

@@ -37,7 +37,7 @@ fn files(ctx: &Ctx) -> Result<Vec<(&'static str, String)>> {
 ///
 /// # Errors
 /// When the disk cannot be written.
-pub fn write(ctx: &Ctx) -> Result<Vec<Utf8PathBuf>> {
+pub(crate) fn write(ctx: &Ctx) -> Result<Vec<Utf8PathBuf>> {
     let stale = stale(ctx)?;
     for (path, text) in &stale {
         fs_err::create_dir_all(path.parent().expect("each is in a folder"))?;
@@ -50,7 +50,7 @@ pub fn write(ctx: &Ctx) -> Result<Vec<Utf8PathBuf>> {
 ///
 /// # Errors
 /// [`Kind::Config`] with their names.
-pub fn check(ctx: &Ctx) -> Result<()> {
+pub(crate) fn check(ctx: &Ctx) -> Result<()> {
     let stale = stale(ctx)?;
     if stale.is_empty() {
         return Ok(());

@@ -1,4 +1,4 @@
-//! Line coverage of the pure crates, whose promises need no machine: by their own tests, and by those of the suite that
+//! Line coverage of the pure crates, whose claims need no machine: by their own tests, and by those of the suite that
 //! plan and check. Lines of tests do not count.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,7 +22,7 @@ const COMPONENT: &str = "llvm-tools";
 
 /// Lines that can run, and how many did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Lines {
+pub(crate) struct Lines {
     /// That can run.
     pub all: u64,
     /// That did.
@@ -40,7 +40,7 @@ impl Lines {
 /// # Errors
 /// When a test fails, when a crate has less than it must, and when the tools are missing though `MEDIA_REQUIRE_VM` is
 /// set.
-pub fn check(ctx: &Ctx, install: bool, report: bool) -> Result<StepEnd> {
+pub(crate) fn check(ctx: &Ctx, install: bool, report: bool) -> Result<StepEnd> {
     let sh = shell(ctx)?;
     let Some(tools) = tools(&sh, install)? else {
         let lacks = format!("the toolchain has no {COMPONENT}; `rustup component add {COMPONENT}`");

@@ -76,7 +76,7 @@ exec chroot "$root" "$@"
 ///
 /// # Errors
 /// [`Kind::Usage`] for an unknown release and without root; the kind of the first step that failed.
-pub fn run(ctx: &Ctx, suite: &str, extra: &[String], install: bool) -> Result<()> {
+pub(crate) fn run(ctx: &Ctx, suite: &str, extra: &[String], install: bool) -> Result<()> {
     let release = find(suite)?;
     if !preflight::is_root() {
         return Err(Failure::new(Kind::Usage, "installing another release needs root")

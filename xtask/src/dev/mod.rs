@@ -1,16 +1,16 @@
 //! Chores of contributors: what `cargo xtask test` runs besides the tests themselves.
 //!
 //! Short foreground tools, run with xshell so that their own output is what the person sees. What a stage needs is
-//! run by `exec/run.rs` instead, with a deadline and a cleared environment; a chore is cargo or a linter, which are
+//! run by `buildexec` instead, with a deadline and a cleared environment; a chore is cargo or a linter, which are
 //! to see the environment of the person who calls them.
 
-pub mod codegen;
-pub mod coverage;
-pub mod distribution;
-pub mod gates;
-pub mod lint;
-pub mod reliability;
-pub mod steps;
+pub(crate) mod codegen;
+pub(crate) mod coverage;
+pub(crate) mod distribution;
+pub(crate) mod gates;
+pub(crate) mod lint;
+pub(crate) mod reliability;
+pub(crate) mod steps;
 
 use anyhow::Result;
 use clap::Parser as _;
@@ -24,7 +24,7 @@ use buildexec::ctx::Ctx;
 ///
 /// # Errors
 /// When the working folder is missing.
-pub fn shell(ctx: &Ctx) -> Result<Shell> {
+pub(crate) fn shell(ctx: &Ctx) -> Result<Shell> {
     let sh = Shell::new()?;
     sh.change_dir(&ctx.root);
     Ok(sh)
@@ -34,7 +34,7 @@ pub fn shell(ctx: &Ctx) -> Result<Shell> {
 ///
 /// # Errors
 /// The command's.
-pub fn xtask(ctx: &Ctx, words: &[&str]) -> Result<StepEnd> {
+pub(crate) fn xtask(ctx: &Ctx, words: &[&str]) -> Result<StepEnd> {
     let cli = Cli::try_parse_from(["xtask"].iter().chain(words))?;
     cmd::run(ctx, &cli.command).map(|()| StepEnd::Passed)
 }

@@ -14,11 +14,11 @@ use buildexec::ctx::Ctx;
 use failure::{Failure, Kind};
 
 /// The document.
-pub const PATH: &str = "docs/reliability.md";
+pub(crate) const PATH: &str = "docs/reliability.md";
 
 /// How a row is attacked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Attack {
+pub(crate) enum Attack {
     /// Tests of the suite whose names begin so.
     Test(&'static str),
     /// The fuzzer of images.
@@ -33,7 +33,7 @@ pub enum Attack {
 
 /// One row of the table.
 #[derive(Debug)]
-pub struct Row {
+pub(crate) struct ReliabilityRow {
     /// What it is called.
     pub name: &'static str,
     /// How many cases a whole run has.
@@ -44,17 +44,17 @@ pub struct Row {
     pub attack: Attack,
 }
 
-const fn row(name: &'static str, whole: u64, attack: Attack, about: &'static str) -> Row {
-    Row { name, whole, about, attack }
+const fn row(name: &'static str, whole: u64, attack: Attack, about: &'static str) -> ReliabilityRow {
+    ReliabilityRow { name, whole, about, attack }
 }
 
 /// The table.
-pub const ROWS: &[Row] = &[
+pub(crate) const ROWS: &[ReliabilityRow] = &[
     row(
         "downloads",
         40,
         Attack::Test("downloads::whatever"),
-        "a server that cuts, stalls, changes the file, lies about lengths and ranges; at several offsets",
+        "a server that breaks off, stalls, changes the file, or lies about lengths and ranges, at several offsets",
     ),
     row(
         "kills",
@@ -66,13 +66,13 @@ pub const ROWS: &[Row] = &[
         "store damage",
         20,
         Attack::Test("damage::every"),
-        "an entry of the store is damaged: it is named or built again",
+        "an entry of the store is damaged: it is named or rebuilt",
     ),
     row(
         "verify alterations",
         10_000,
         Attack::Test("alterations::an_image"),
-        "an image is altered, with lists that fit: `verify` refuses it",
+        "an image is altered and its lists are made to fit: `verify` refuses it",
     ),
     row(
         "mutated images",
@@ -84,14 +84,14 @@ pub const ROWS: &[Row] = &[
         "hostile configuration",
         1_000,
         Attack::Test("hostile_config::"),
-        "`media.toml` with values that mean harm: refused or harmless",
+        "`media.toml` with malicious values: refused or harmless",
     ),
-    row("serve, hosts", 100, Attack::Test("serve::"), "private answers are told under known names alone"),
+    row("serve, hosts", 100, Attack::Test("serve::"), "private answers are served only under known names"),
     row(
         "serve, connections at once",
         5_000,
         Attack::Test("serve::"),
-        "a crowd of one address is served and shuts nobody out",
+        "many clients at one address are served and lock no other address out",
     ),
     row(
         "serve, low descriptor limits",
@@ -103,13 +103,13 @@ pub const ROWS: &[Row] = &[
         "serve, slow readers and writers",
         400,
         Attack::Test("serve::"),
-        "clients that are slow on purpose are cut",
+        "deliberately slow clients are disconnected",
     ),
     row(
         "hiding places",
         80,
         Attack::Test("hiding::secrets"),
-        "a secret hides: `secret-scan` refuses its file",
+        "a secret is hidden in a file: `secret-scan` refuses it",
     ),
     row(
         "power cuts",
@@ -172,7 +172,7 @@ fn written(document: &str) -> BTreeMap<String, Count> {
 }
 
 /// What was told, with what the document has. No two power cuts come at the same moment, so a run of them goes on where
-/// one that was cut short ended; all else is told anew.
+/// one that was cut short ended; all else is reported again.
 fn joined(mut rows: BTreeMap<String, Count>, told: BTreeMap<String, Count>) -> BTreeMap<String, Count> {
     for (name, mut count) in told {
         let row = ROWS.iter().find(|r| r.name == name);
@@ -190,7 +190,7 @@ fn joined(mut rows: BTreeMap<String, Count>, told: BTreeMap<String, Count>) -> B
 fn table(rows: &BTreeMap<String, Count>) -> String {
     let mut text =
         "| what | a case | tried | held | last run | |\n| --- | --- | --- | --- | --- | --- |\n".to_owned();
-    for Row { name, whole, about, .. } in ROWS {
+    for ReliabilityRow { name, whole, about, .. } in ROWS {
         text += &match rows.get(*name) {
             Some(Count { tried, held, when }) => {
                 let short = (tried < whole).then(|| format!("of {whole}"));
@@ -206,8 +206,8 @@ fn table(rows: &BTreeMap<String, Count>) -> String {
 
 /// The document with another table; what stands behind the table is a person's and stays.
 fn render(document: &str, rows: &BTreeMap<String, Count>) -> String {
-    let begins = "# Reliability\n\nThe table is written by `cargo xtask test --long --report`, or row by row with `--row`. A row says how many cases \
-                  were tried, in how many the promise held, and when that was; one that was cut short says so.\n\n";
+    let begins = "# Reliability\n\nThe table is written by `cargo xtask test --long --report`, or row by row with `--row`. Each row gives \
+                  the number of cases tried, how many of them held, and the last run; a run that was cut short is marked.\n\n";
     let behind: String = document
         .lines()
         .skip_while(|line| !line.starts_with('|'))
@@ -231,7 +231,7 @@ fn today(ctx: &Ctx) -> Result<String> {
 ///
 /// # Errors
 /// When something did not hold, or the disk cannot be written.
-pub fn take(ctx: &Ctx, said: &str) -> Result<()> {
+pub(crate) fn take(ctx: &Ctx, said: &str) -> Result<()> {
     let path = ctx.root.join(PATH);
     let document = fs_err::read_to_string(&path).unwrap_or_default();
     let told = parse(said, &today(ctx)?);
@@ -248,7 +248,7 @@ pub fn take(ctx: &Ctx, said: &str) -> Result<()> {
 ///
 /// # Errors
 /// When the disk cannot be read or written.
-pub fn write_section(ctx: &Ctx, title: &str, text: &str) -> Result<()> {
+pub(crate) fn write_section(ctx: &Ctx, title: &str, text: &str) -> Result<()> {
     let path = ctx.root.join(PATH);
     Ok(fs_err::write(&path, with_section(&fs_err::read_to_string(&path)?, title, text))?)
 }
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn power_cuts_add_up_until_they_are_all_and_other_rows_are_told_anew() {
+    fn power_cuts_add_up_until_they_are_all_and_other_rows_are_reported_again() {
         let row = |name: &str, n| BTreeMap::from([(name.to_owned(), count(n, n, "b"))]);
         assert_eq!(joined(row("power cuts", 60), row("power cuts", 50))["power cuts"], count(110, 110, "b"));
         assert_eq!(joined(row("power cuts", 200), row("power cuts", 50))["power cuts"].tried, 50);

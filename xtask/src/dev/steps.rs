@@ -10,7 +10,7 @@ use report::table::table;
 
 /// How a step ended.
 #[derive(Debug)]
-pub enum StepEnd {
+pub(crate) enum StepEnd {
     /// It did what it should.
     Passed,
     /// It could not be tried here, for this reason.
@@ -26,7 +26,7 @@ struct FinishedStep {
 }
 
 /// Steps that were run.
-pub struct Steps<'c> {
+pub(crate) struct Steps<'c> {
     ctx: &'c Ctx,
     only: Vec<String>,
     known: Vec<String>,
@@ -36,13 +36,13 @@ pub struct Steps<'c> {
 impl<'c> Steps<'c> {
     /// No steps yet. Where `only` names some, the others are left out.
     #[must_use]
-    pub fn new(ctx: &'c Ctx, only: &[String]) -> Self {
+    pub(crate) fn new(ctx: &'c Ctx, only: &[String]) -> Self {
         Self { ctx, only: only.to_vec(), known: Vec::new(), done: Vec::new() }
     }
 
     /// Runs a step, remembers how it ended, and says whether it did not fail. Once Ctrl-C came, nothing is run any
     /// more.
-    pub fn step(&mut self, name: &str, f: impl FnOnce(&Ctx) -> Result<StepEnd>) -> bool {
+    pub(crate) fn step(&mut self, name: &str, f: impl FnOnce(&Ctx) -> Result<StepEnd>) -> bool {
         self.known.push(name.to_owned());
         if !self.only.is_empty() && !self.only.iter().any(|o| o == name) {
             return true;
@@ -64,7 +64,7 @@ impl<'c> Steps<'c> {
     ///
     /// # Errors
     /// The kind of the first failure, naming every step that failed; [`Kind::Usage`] for a step that is not known.
-    pub fn finish(self) -> Result<()> {
+    pub(crate) fn finish(self) -> Result<()> {
         if let Some(unknown) = self.only.iter().find(|o| !self.known.contains(o)) {
             let failure = Failure::new(Kind::Usage, format!("unknown step `{unknown}`"));
             return Err(failure.help(format!("the steps are: {}", self.known.join(", "))).into());

@@ -48,11 +48,7 @@ enum New {
     SecureBoot(secure_boot::SecureBootArgs),
 }
 
-/// Runs a subcommand of `key`.
-///
-/// # Errors
-/// Whatever the subcommand meets.
-pub fn run(ctx: &Ctx, args: &KeyArgs) -> Result<()> {
+pub(crate) fn run(ctx: &Ctx, args: &KeyArgs) -> Result<()> {
     let KeyCommand::New(args) = &args.command;
     match &args.what {
         New::Netboot(args) => netboot::run(ctx, args),
