@@ -35,7 +35,7 @@ const ALTERNATIVES: [&str; 10] = [
 const TICK: Duration = Duration::from_micros(200);
 
 /// What every row works with.
-pub(crate) struct Lab {
+pub(crate) struct BenchLab {
     /// Where processes start and what is printed.
     pub(crate) ctx: Ctx,
     /// This program.
@@ -49,7 +49,7 @@ pub(crate) struct Lab {
     folder: tempfile::TempDir,
 }
 
-impl Lab {
+impl BenchLab {
     /// Builds the program in the profile that this one was built in: `cargo run -p benches` measures what
     /// `cargo xtask` runs, and `--release` what a release carries.
     ///

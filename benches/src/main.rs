@@ -19,7 +19,7 @@ use clap::Parser;
 use buildexec::ctx::{Ctx, Env, Globals};
 use failure::{Failure, Kind};
 use history::History;
-use lab::Lab;
+use lab::BenchLab;
 use rows::Row;
 use series::RowResult;
 
@@ -79,7 +79,7 @@ fn run(ctx: &Ctx, args: &Args) -> Result<()> {
     }
     let chosen = rows::choose(&args.rows)?;
     let mut history = History::read(&ctx.root)?;
-    let lab = Lab::new(ctx.clone(), args)?;
+    let lab = BenchLab::new(ctx.clone(), args)?;
     if args.install {
         lab.install()?;
     }
@@ -106,7 +106,7 @@ fn run(ctx: &Ctx, args: &Args) -> Result<()> {
 
 /// What the rows gave, and the names of those that failed. A row that fails, or lacks an alternative on this machine, leaves
 /// the others alone.
-fn measure(ctx: &Ctx, lab: &Lab, rows: &[&Row]) -> Result<(Vec<RowResult>, Vec<&'static str>)> {
+fn measure(ctx: &Ctx, lab: &BenchLab, rows: &[&Row]) -> Result<(Vec<RowResult>, Vec<&'static str>)> {
     let (mut lines, mut failed) = (Vec::new(), Vec::new());
     for row in rows {
         ctx.check_interrupt()?;

@@ -12,33 +12,33 @@ use std::{
 
 use buildexec::{
     ctx::{Ctx, Env, Globals},
-    fetch::{Patience, fetch},
+    fetch::{RetryPolicy, fetch},
 };
 use buildplan::{Arg, Digest, FetchSource, FetchSpec};
 use camino::{Utf8Path, Utf8PathBuf};
 use mediabuild::builtin::BUILTINS;
 
-use self::servers::{Answer, FAULTS, LENGTH, Server, honest, length, send};
+use self::servers::{BadServer, FAULTS, LENGTH, ServerAnswer, honest, length, send};
 
 mod servers;
 
-/// As [`Patience::default`], in a hurry.
-fn hurry() -> Patience {
-    Patience {
+/// As [`RetryPolicy::default`], in a hurry.
+fn hurry() -> RetryPolicy {
+    RetryPolicy {
         stall: Duration::from_secs(3),
         least: 3000,
         first_pause: Duration::from_millis(40),
         longest_wait: Duration::from_secs(1),
-        ..Patience::default()
+        ..RetryPolicy::default()
     }
 }
 
-struct Lab {
+struct DownloadLab {
     ctx: Ctx,
     dir: tempfile::TempDir,
 }
 
-impl Lab {
+impl DownloadLab {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let root = crate::repository();
@@ -71,12 +71,18 @@ fn bytes(case: usize) -> Vec<u8> {
 }
 
 /// What went wrong with a fault, if anything did.
-fn case(lab: &Lab, number: usize, fault: &(&str, bool, Answer), at: usize, size: bool) -> Option<String> {
+fn case(
+    lab: &DownloadLab,
+    number: usize,
+    fault: &(&str, bool, ServerAnswer),
+    at: usize,
+    size: bool,
+) -> Option<String> {
     let (name, alone, answer) = *fault;
     let bytes = bytes(number);
     let begin = Instant::now();
     let wrong = |what: &str| Some(format!("{name} at {at}, size known: {size}: {what}"));
-    let server = Server::new(&bytes, at, answer);
+    let server = BadServer::new(&bytes, at, answer);
     let to = format!("{number}.alone");
     let came = lab.fetch(&bytes, size, &[&server.url], &to);
     let there = fs_err::read(lab.path(&to)).ok();
@@ -87,7 +93,7 @@ fn case(lab: &Lab, number: usize, fault: &(&str, bool, Answer), at: usize, size:
         return wrong(&format!("{e:#}"));
     }
     if !alone {
-        let (server, next) = (Server::new(&bytes, at, answer), Server::new(&bytes, 0, honest));
+        let (server, next) = (BadServer::new(&bytes, at, answer), BadServer::new(&bytes, 0, honest));
         let to = format!("{number}.next");
         if let Err(e) = lab.fetch(&bytes, size, &[&server.url, &next.url], &to) {
             return wrong(&format!("the next source did not help: {e:#}"));
@@ -101,7 +107,7 @@ fn case(lab: &Lab, number: usize, fault: &(&str, bool, Answer), at: usize, size:
 
 /// Tries every fault at every offset, and returns how many cases there were and what did not hold.
 fn attack(offsets: &[usize]) -> (usize, Vec<String>) {
-    let lab = Lab::new();
+    let lab = DownloadLab::new();
     let cases: Vec<_> = FAULTS
         .iter()
         .flat_map(|fault| offsets.iter().flat_map(move |at| [(fault, *at, true), (fault, *at, false)]))
@@ -138,9 +144,9 @@ fn whatever_a_server_does_only_the_right_bytes_arrive() {
 
 #[test]
 fn a_server_that_asks_for_a_moment_gets_it() {
-    let lab = Lab::new();
+    let lab = DownloadLab::new();
     let bytes = bytes(1);
-    let server = Server::new(&bytes, 0, |a, s| match a.number {
+    let server = BadServer::new(&bytes, 0, |a, s| match a.number {
         0 => send(s, "503 Busy", "Retry-After: 1\r\nContent-Length: 0\r\n", b""),
         _ => honest(a, s),
     });
@@ -152,16 +158,16 @@ fn a_server_that_asks_for_a_moment_gets_it() {
 
 #[test]
 fn two_downloads_of_the_same_bytes_at_once_do_not_disturb_each_other() {
-    let lab = Lab::new();
+    let lab = DownloadLab::new();
     let bytes = bytes(2);
-    let slow: Answer = |a, s| {
+    let slow: ServerAnswer = |a, s| {
         send(s, "200 OK", &length(a.bytes.len()), b"")?;
         a.bytes.chunks(10_000).try_for_each(|piece| {
             std::thread::sleep(Duration::from_millis(20));
             s.write_all(piece)
         })
     };
-    let server = Server::new(&bytes, 0, slow);
+    let server = BadServer::new(&bytes, 0, slow);
     std::thread::scope(|scope| {
         for to in ["a", "b", "c", "d"] {
             let (lab, bytes, server) = (&lab, &bytes, &server);
@@ -175,9 +181,9 @@ fn two_downloads_of_the_same_bytes_at_once_do_not_disturb_each_other() {
 
 #[test]
 fn what_an_earlier_run_downloaded_whole_is_not_asked_for_again() {
-    let lab = Lab::new();
+    let lab = DownloadLab::new();
     let bytes = bytes(3);
-    let server = Server::new(&bytes, 0, honest);
+    let server = BadServer::new(&bytes, 0, honest);
     fs_err::create_dir_all(lab.path("media/downloads")).unwrap();
     fs_err::write(lab.path(&format!("media/downloads/{}.part", Digest::of(&bytes))), &bytes).unwrap();
     lab.fetch(&bytes, false, &[&server.url], "to").unwrap();

@@ -9,13 +9,13 @@ use std::{
 
 /// A file that is offered.
 #[derive(Clone)]
-pub(crate) struct Offer {
+pub(crate) struct OfferedFile {
     bytes: Vec<u8>,
     /// The first answer ends after so many bytes.
     breaks_at: Option<usize>,
 }
 
-impl Offer {
+impl OfferedFile {
     pub(crate) fn whole(bytes: impl Into<Vec<u8>>) -> Self {
         Self { bytes: bytes.into(), breaks_at: None }
     }
@@ -32,12 +32,12 @@ pub(crate) struct Web {
 }
 
 struct State {
-    offers: BTreeMap<String, Offer>,
+    offers: BTreeMap<String, OfferedFile>,
     asked: Vec<String>,
 }
 
 impl Web {
-    pub(crate) fn new(offers: &[(&str, Offer)]) -> Self {
+    pub(crate) fn new(offers: &[(&str, OfferedFile)]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let offers = offers.iter().map(|(path, offer)| ((*path).to_owned(), offer.clone())).collect();
@@ -57,7 +57,7 @@ impl Web {
     }
 
     /// Offers something else from now on.
-    pub(crate) fn offer(&self, path: &str, offer: Offer) {
+    pub(crate) fn offer(&self, path: &str, offer: OfferedFile) {
         self.state.lock().unwrap().offers.insert(path.to_owned(), offer);
     }
 

@@ -5,7 +5,7 @@ use camino::Utf8Path;
 
 use super::power_on::{beside_old_layout, image_by_recipe, need, power_on};
 use crate::{
-    lab::Lab,
+    lab::BenchLab,
     series::{Goal, Pairs, RowResult},
 };
 use buildplan::Cmd;
@@ -21,7 +21,7 @@ const WORDS: &str = "media: ";
 const MACHINE: [&str; 6] = ["-machine", "pc", "-m", "512", "-smp", "1"];
 
 /// Row 11.
-pub(super) fn run(lab: &Lab) -> Result<Vec<RowResult>> {
+pub(super) fn run(lab: &BenchLab) -> Result<Vec<RowResult>> {
     need(lab, &[("qemu-system-x86_64", "qemu-system-x86"), ("xorriso", "xorriso"), ("xz", "xz-utils")])?;
     lab.smoke()?;
     let root = lab.repository("words", PROFILE)?;

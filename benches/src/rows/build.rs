@@ -3,12 +3,12 @@
 use anyhow::Result;
 
 use crate::{
-    lab::{Lab, cargo},
+    lab::{BenchLab, cargo},
     series::{Figures, Goal, RowResult, Unit},
 };
 
 /// Row 12.
-pub(super) fn cold(lab: &Lab) -> Result<Vec<RowResult>> {
+pub(super) fn cold(lab: &BenchLab) -> Result<Vec<RowResult>> {
     let (mut wall, mut cpu) = (Vec::new(), Vec::new());
     for _ in 0..lab.rounds(2) {
         let target = lab.folder("cold-build")?;

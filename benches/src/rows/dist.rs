@@ -4,18 +4,18 @@ use anyhow::Result;
 use camino::Utf8Path;
 
 use crate::{
-    lab::{Lab, big, write_profiles},
+    lab::{BenchLab, big, write_profiles},
     missing,
     series::{Figures, Goal, Pairs, RowResult, Unit, seconds},
 };
 use buildplan::Cmd;
 
 /// Row 4.
-pub(super) fn no_op(lab: &Lab) -> Result<Vec<RowResult>> {
+pub(super) fn no_op(lab: &BenchLab) -> Result<Vec<RowResult>> {
     ["smoke", "docker"].into_iter().map(|profile| no_op_of(lab, profile)).collect()
 }
 
-fn no_op_of(lab: &Lab, profile: &str) -> Result<RowResult> {
+fn no_op_of(lab: &BenchLab, profile: &str) -> Result<RowResult> {
     lab.built(profile)?;
     let cmd = lab.xtask(&lab.ctx.root, "build what is built").args(["dist", profile, "--quiet"]);
     let times = (0..lab.rounds(40)).map(|_| lab.time(&cmd)).collect::<Result<Vec<_>>>()?;
@@ -35,7 +35,7 @@ fn no_op_of(lab: &Lab, profile: &str) -> Result<RowResult> {
 }
 
 /// Row 5.
-pub(super) fn parameters(lab: &Lab) -> Result<Vec<RowResult>> {
+pub(super) fn parameters(lab: &BenchLab) -> Result<Vec<RowResult>> {
     if lab.ctx.find_program("xorriso").is_none() {
         return Err(missing("xorriso is not installed", "apt-get install xorriso"));
     }
@@ -76,7 +76,7 @@ pub(super) fn parameters(lab: &Lab) -> Result<Vec<RowResult>> {
 const VARIANTS: usize = 20;
 
 /// Row 6.
-pub(super) fn variants(lab: &Lab) -> Result<Vec<RowResult>> {
+pub(super) fn variants(lab: &BenchLab) -> Result<Vec<RowResult>> {
     if lab.ctx.find_program("xorriso").is_none() {
         return Err(missing("xorriso is not installed", "apt-get install xorriso"));
     }
@@ -122,7 +122,7 @@ pub(super) fn variants(lab: &Lab) -> Result<Vec<RowResult>> {
 ///
 /// # Errors
 /// When one of them fails.
-pub(super) fn rebuild(lab: &Lab, iso: &Utf8Path, folder: &Utf8Path, round: usize) -> Result<f64> {
+pub(super) fn rebuild(lab: &BenchLab, iso: &Utf8Path, folder: &Utf8Path, round: usize) -> Result<f64> {
     let out = folder.join("rebuilt.iso");
     buildexec::tree::remove(&out)?;
     seconds(|| {

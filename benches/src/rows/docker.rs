@@ -7,7 +7,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::power_on::{beside_old_layout, image_by_recipe, need, power_on};
 use crate::{
-    lab::Lab,
+    lab::BenchLab,
     series::{Goal, Pairs, RowResult},
 };
 use buildplan::Cmd;
@@ -52,7 +52,7 @@ const STAGES: [(&str, &str); 8] = [
 ];
 
 /// Row 15.
-pub(super) fn run(lab: &Lab) -> Result<Vec<RowResult>> {
+pub(super) fn run(lab: &BenchLab) -> Result<Vec<RowResult>> {
     need(
         lab,
         &[
@@ -74,7 +74,7 @@ pub(super) fn run(lab: &Lab) -> Result<Vec<RowResult>> {
     lab.ctx.runner.run(&embed.args([ours.as_str(), config.as_str(), "--quiet"]))?;
     let cpio = unpacked(lab, &folder, &dist.join("netboot/initrd"))?;
     let theirs = image_by_recipe(lab, &ours, &dist.join("netboot/vmlinuz"), &cpio)?;
-    let (ours, theirs) = (Medium::new(lab, ours)?, Medium::new(lab, theirs)?);
+    let (ours, theirs) = (BootedMedium::new(lab, ours)?, BootedMedium::new(lab, theirs)?);
     let mut total = Pairs::default();
     let mut own = Pairs::default();
     let mut stages: [Pairs; STAGES.len()] = Default::default();
@@ -118,7 +118,7 @@ fn lines(total: &Pairs, own: &Pairs, stages: &[Pairs; STAGES.len()]) -> Vec<RowR
 
 /// The system of our initrd as one archive, as the old recipe has it: the base archive's BusyBox and module for containers,
 /// the whole tree of the image, and the same cloud-config.
-fn unpacked(lab: &Lab, folder: &Utf8Path, initrd: &Utf8Path) -> Result<Utf8PathBuf> {
+fn unpacked(lab: &BenchLab, folder: &Utf8Path, initrd: &Utf8Path) -> Result<Utf8PathBuf> {
     let run = |cmd: Cmd| lab.ctx.runner.run(&cmd.deadline(Duration::from_secs(600)));
     let (base, tree) = (folder.join("base"), folder.join("tree"));
     fs_err::create_dir_all(&base)?;
@@ -152,27 +152,27 @@ fn image_offset(initrd: &[u8]) -> Option<usize> {
 }
 
 /// A medium, and a disk that was formatted by it.
-struct Medium {
+struct BootedMedium {
     iso: Utf8PathBuf,
     disk: Utf8PathBuf,
 }
 
-impl Medium {
+impl BootedMedium {
     /// The first start formats the disk, is not measured, and ends in order.
-    fn new(lab: &Lab, iso: Utf8PathBuf) -> Result<Self> {
+    fn new(lab: &BenchLab, iso: Utf8PathBuf) -> Result<Self> {
         let medium = Self { disk: iso.with_extension("disk"), iso };
         fs_err::File::create(&medium.disk)?.set_len(2 << 30)?;
         medium.start(lab, "snapshot=off", true)?;
         Ok(medium)
     }
 
-    fn start(&self, lab: &Lab, snapshot: &str, ends: bool) -> Result<super::power_on::Said> {
+    fn start(&self, lab: &BenchLab, snapshot: &str, ends: bool) -> Result<super::power_on::Said> {
         let disk = format!("file={},if=virtio,format=raw,cache=unsafe,{snapshot}", self.disk);
         let machine: Vec<&str> = MACHINE.into_iter().chain(["-drive", &disk]).collect();
         power_on(lab, &self.iso, &machine, &[ANSWERED, END], ends)
     }
 
-    fn stages(&self, lab: &Lab) -> Result<[f64; STAGES.len()]> {
+    fn stages(&self, lab: &BenchLab) -> Result<[f64; STAGES.len()]> {
         let said = self.start(lab, "snapshot=on", false)?;
         stages(said.times[0], &said.console).with_context(|| format!("the times of {}", self.iso))
     }

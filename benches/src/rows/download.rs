@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::{
-    lab::{Lab, noise},
+    lab::{BenchLab, noise},
     missing,
     rows::serve,
     series::{Goal, Pairs, RowResult, Unit, seconds},
@@ -15,7 +15,7 @@ use buildexec::{
 use buildplan::Cmd;
 
 /// Row 8.
-pub(super) fn run(lab: &Lab) -> Result<Vec<RowResult>> {
+pub(super) fn run(lab: &BenchLab) -> Result<Vec<RowResult>> {
     if lab.ctx.find_program("curl").is_none() {
         return Err(missing("curl is not installed", "apt-get install curl"));
     }

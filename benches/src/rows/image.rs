@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result};
 
 use crate::{
-    lab::Lab,
+    lab::BenchLab,
     missing,
     series::{Figures, Goal, RowResult, Unit},
 };
@@ -15,7 +15,7 @@ const PROFILE: &str = "[profile.small]\nabout = \"no more than needed\"\nos = \"
                        [profile.small.media]\nkind = \"distribution\"\nkernel = \"cloud\"\n";
 
 /// Row 10.
-pub(super) fn size(lab: &Lab) -> Result<Vec<RowResult>> {
+pub(super) fn size(lab: &BenchLab) -> Result<Vec<RowResult>> {
     if lab.ctx.find_program("grub-mkrescue").is_none() || lab.ctx.find_program("mformat").is_none() {
         return Err(missing(
             "grub-mkrescue or mtools is not installed",

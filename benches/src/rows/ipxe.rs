@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::{
-    lab::Lab,
+    lab::BenchLab,
     missing,
     series::{Figures, Goal, Pairs, RowResult, Unit},
 };
@@ -32,13 +32,13 @@ pub(crate) struct BothWays {
 
 /// What is measured of iPXE: one machine, two ways.
 struct Ways<'l> {
-    lab: &'l Lab,
+    lab: &'l BenchLab,
     both: &'l BothWays,
 }
 
 impl<'l> Ways<'l> {
     /// Compiles both, unless another row did.
-    fn new(lab: &'l Lab) -> Result<Self> {
+    fn new(lab: &'l BenchLab) -> Result<Self> {
         if let Some(both) = lab.ipxe.get() {
             return Ok(Self { lab, both });
         }
@@ -114,7 +114,7 @@ fn forget(store: &Utf8Path, stage: &str) -> Result<()> {
 }
 
 /// Row 1.
-pub(super) fn cold(lab: &Lab) -> Result<Vec<RowResult>> {
+pub(super) fn cold(lab: &BenchLab) -> Result<Vec<RowResult>> {
     let ways = Ways::new(lab)?;
     let [clone, make, ours] = ways.both.cold;
     let dist = ways.both.root.join("dist/source");
@@ -154,7 +154,7 @@ pub(super) fn cold(lab: &Lab) -> Result<Vec<RowResult>> {
 }
 
 /// Row 2.
-pub(super) fn script(lab: &Lab) -> Result<Vec<RowResult>> {
+pub(super) fn script(lab: &BenchLab) -> Result<Vec<RowResult>> {
     let ways = Ways::new(lab)?;
     let embed = ways.both.root.join("bootscripts/embed.ipxe");
     let text = fs_err::read_to_string(&embed)?;
@@ -182,7 +182,7 @@ pub(super) fn script(lab: &Lab) -> Result<Vec<RowResult>> {
 }
 
 /// Row 3.
-pub(super) fn near(lab: &Lab) -> Result<Vec<RowResult>> {
+pub(super) fn near(lab: &BenchLab) -> Result<Vec<RowResult>> {
     let ways = Ways::new(lab)?;
     let BothWays { root, repository, commit, .. } = ways.both;
     let list =

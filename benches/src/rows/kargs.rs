@@ -6,7 +6,7 @@ use anyhow::Result;
 use camino::Utf8Path;
 
 use crate::{
-    lab::Lab,
+    lab::BenchLab,
     missing,
     rows::dist::rebuild,
     series::{Goal, Pairs, RowResult, Unit, seconds},
@@ -21,7 +21,7 @@ use failure::{Failure, Kind};
 const EDITS: usize = 100;
 
 /// Row 7.
-pub(super) fn run(lab: &Lab) -> Result<Vec<RowResult>> {
+pub(super) fn run(lab: &BenchLab) -> Result<Vec<RowResult>> {
     if lab.ctx.find_program("xorriso").is_none() {
         return Err(missing("xorriso is not installed", "apt-get install xorriso"));
     }

@@ -16,7 +16,7 @@ mod serve;
 use anyhow::Result;
 pub(crate) use ipxe::BothWays;
 
-use crate::{lab::Lab, series::RowResult};
+use crate::{lab::BenchLab, series::RowResult};
 use failure::{Failure, Kind};
 use report::table::table;
 
@@ -31,7 +31,7 @@ pub(crate) struct Row {
     /// Whether it takes minutes, and runs only when it is named.
     slow: bool,
     /// Measures.
-    pub(crate) run: fn(&Lab) -> Result<Vec<RowResult>>,
+    pub(crate) run: fn(&BenchLab) -> Result<Vec<RowResult>>,
 }
 
 /// Every row.

@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::{
-    lab::Lab,
+    lab::BenchLab,
     series::{Figures, Goal, RowResult, Unit, seconds},
 };
 use bootparams::{Context, Os, Target, check};
@@ -12,7 +12,7 @@ use bootparams::{Context, Os, Target, check};
 const WORDS: usize = 1000;
 
 /// Row 14.
-pub(super) fn run(lab: &Lab) -> Result<Vec<RowResult>> {
+pub(super) fn run(lab: &BenchLab) -> Result<Vec<RowResult>> {
     let line = (0..WORDS).map(word).collect::<Vec<_>>().join(" ");
     let context =
         Context { targets: Target::ALL.to_vec(), on_medium: true, nics: Vec::new(), secure_boot: true };

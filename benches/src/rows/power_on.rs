@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::{
-    lab::Lab,
+    lab::BenchLab,
     missing,
     series::{Goal, Pairs, RowResult, Unit},
 };
@@ -18,7 +18,7 @@ use buildplan::Cmd;
 const TICK: Duration = Duration::from_millis(5);
 
 /// Fails where one of these programs is missing, and names its package.
-pub(super) fn need(lab: &Lab, programs: &[(&str, &str)]) -> Result<()> {
+pub(super) fn need(lab: &BenchLab, programs: &[(&str, &str)]) -> Result<()> {
     for (program, package) in programs {
         if lab.ctx.find_program(program).is_none() {
             return Err(missing(
@@ -32,7 +32,7 @@ pub(super) fn need(lab: &Lab, programs: &[(&str, &str)]) -> Result<()> {
 
 /// An image with the loader and parameters of `ours`, and one initrd: `cpio`, packed with xz. The file `cpio` is gone then.
 pub(super) fn image_by_recipe(
-    lab: &Lab,
+    lab: &BenchLab,
     ours: &Utf8Path,
     vmlinuz: &Utf8Path,
     cpio: &Utf8Path,
@@ -100,7 +100,7 @@ pub(super) struct Said {
 /// Switches a machine with this CD on, without acceleration, and off when it has said all of `words`; with `ends`, when it has
 /// switched itself off behind them.
 pub(super) fn power_on(
-    lab: &Lab,
+    lab: &BenchLab,
     iso: &Utf8Path,
     machine: &[&str],
     words: &[&str],

@@ -3,12 +3,12 @@
 use anyhow::Result;
 
 use crate::{
-    lab::Lab,
+    lab::BenchLab,
     series::{Figures, Goal, Pairs, RowResult, Unit},
 };
 
 /// Row 13.
-pub(super) fn run(lab: &Lab) -> Result<Vec<RowResult>> {
+pub(super) fn run(lab: &BenchLab) -> Result<Vec<RowResult>> {
     let repositories = [1, 1000, 10_000]
         .map(|count| Ok((count, lab.repository(&format!("profiles-{count}"), &many(count))?)));
     let repositories = repositories.into_iter().collect::<Result<Vec<_>>>()?;

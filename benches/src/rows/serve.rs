@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use crate::{
-    lab::Lab,
+    lab::BenchLab,
     missing,
     series::{Goal, Pairs, RowResult, Unit},
 };
@@ -55,7 +55,7 @@ pub(super) struct Served {
 }
 
 /// Row 9.
-pub(super) fn run(lab: &Lab) -> Result<Vec<RowResult>> {
+pub(super) fn run(lab: &BenchLab) -> Result<Vec<RowResult>> {
     let nginx = lab.ctx.find_program("nginx");
     let nginx = nginx.ok_or_else(|| missing("nginx is not installed", "apt-get install nginx-light"))?;
     netboot::server::raise_file_limit();
@@ -119,14 +119,14 @@ fn of(load: &Load, wall: &Pairs, cpu: &Pairs) -> [RowResult; 2] {
 ///
 /// # Errors
 /// When it does not start.
-pub(super) fn any(lab: &Lab, folder: &Utf8Path) -> Result<Served> {
+pub(super) fn any(lab: &BenchLab, folder: &Utf8Path) -> Result<Served> {
     match lab.ctx.find_program("nginx") {
         Some(nginx) => start_nginx(lab, nginx.as_str(), folder),
         None => ours(lab, folder),
     }
 }
 
-fn ours(lab: &Lab, folder: &Utf8Path) -> Result<Served> {
+fn ours(lab: &BenchLab, folder: &Utf8Path) -> Result<Served> {
     let addr = free_addr()?;
     let tree = folder.join("tree");
     let cmd = lab.xtask(&lab.ctx.root, "start our server");
@@ -134,7 +134,7 @@ fn ours(lab: &Lab, folder: &Utf8Path) -> Result<Served> {
     Ok(Served { name: "serve", addr, job: start(lab, &cmd, &folder.join("ours.log"), addr)? })
 }
 
-fn start_nginx(lab: &Lab, program: &str, folder: &Utf8Path) -> Result<Served> {
+fn start_nginx(lab: &BenchLab, program: &str, folder: &Utf8Path) -> Result<Served> {
     // Workers of nginx may be another user's.
     #[cfg(unix)]
     for path in folder.ancestors().take(2) {
@@ -165,7 +165,7 @@ fn free_addr() -> Result<SocketAddr> {
 }
 
 /// Starts a server and waits until it accepts.
-fn start(lab: &Lab, cmd: &Cmd, log: &Utf8Path, addr: SocketAddr) -> Result<RunningCommand> {
+fn start(lab: &BenchLab, cmd: &Cmd, log: &Utf8Path, addr: SocketAddr) -> Result<RunningCommand> {
     let file = fs_err::File::create(log)?.into_parts().0;
     let mut job = lab.ctx.runner.spawn(cmd, Streams { stdout: file.try_clone()?, stderr: file })?;
     let begin = Instant::now();

@@ -27,16 +27,16 @@ pub(super) struct Ask<'a> {
     at: usize,
 }
 
-pub(super) type Answer = fn(&Ask<'_>, &mut TcpStream) -> std::io::Result<()>;
+pub(super) type ServerAnswer = fn(&Ask<'_>, &mut TcpStream) -> std::io::Result<()>;
 
 /// A server; its thread ends with the test's process.
-pub(super) struct Server {
+pub(super) struct BadServer {
     pub(super) url: String,
     asked: Arc<AtomicUsize>,
 }
 
-impl Server {
-    pub(super) fn new(bytes: &[u8], at: usize, answer: Answer) -> Self {
+impl BadServer {
+    pub(super) fn new(bytes: &[u8], at: usize, answer: ServerAnswer) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/file", listener.local_addr().unwrap());
         let asked = Arc::new(AtomicUsize::new(0));
@@ -63,7 +63,7 @@ fn serve(
     count: &AtomicUsize,
     bytes: &[u8],
     at: usize,
-    answer: Answer,
+    answer: ServerAnswer,
 ) -> std::io::Result<()> {
     let mut ask = Ask { number: 0, from: None, if_range: None, bytes, at };
     for line in BufReader::new(stream.try_clone()?).lines() {
@@ -126,7 +126,7 @@ fn part(
 }
 
 /// The first answer breaks off; then `next`.
-fn broken(ask: &Ask<'_>, to: &mut TcpStream, next: Answer) -> std::io::Result<()> {
+fn broken(ask: &Ask<'_>, to: &mut TcpStream, next: ServerAnswer) -> std::io::Result<()> {
     if ask.number == 0 { honest_with(ask, to, "", ask.at) } else { next(ask, to) }
 }
 
@@ -167,7 +167,7 @@ const NEW: &str = "ETag: \"new\"\r\n";
 const DATES: &str = "Last-Modified: Fri, 31 Dec 1999 00:00:00 GMT\r\nDate: Fri, 31 Dec 1999 23:59:59 GMT\r\n";
 
 /// Faults: the name, whether this server alone gives the right bytes in the end, what it does.
-pub(super) const FAULTS: &[(&str, bool, Answer)] = &[
+pub(super) const FAULTS: &[(&str, bool, ServerAnswer)] = &[
     ("no fault", true, honest),
     ("breaks off once", true, |a, s| broken(a, s, honest)),
     ("breaks off at each answer", true, |a, s| honest_with(a, s, "", 9000)),

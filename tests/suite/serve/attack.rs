@@ -11,7 +11,7 @@ use buildplan::Cmd;
 use netboot::ServerLimits;
 use rustix::net::{AddressFamily, SocketType, bind, connect, socket, sockopt};
 
-use super::{Client, Site, servers::spawn, site};
+use super::{Client, TestServer, servers::spawn, site};
 
 const ONE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 1);
 const OTHER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
@@ -53,13 +53,13 @@ fn is_served(tcp: &mut TcpStream) -> bool {
 }
 
 /// The server as a process that may open few files, soft and hard.
-struct Process {
+struct ServeProcess {
     addr: SocketAddr,
     job: RunningCommand,
 }
 
-impl Process {
-    fn start(site: &Site, limits: &str) -> Self {
+impl ServeProcess {
+    fn start(site: &TestServer, limits: &str) -> Self {
         let addr = std::net::TcpListener::bind((ONE, 0)).unwrap().local_addr().unwrap();
         let tree = site.root.join("netboot");
         let listen = addr.to_string();
@@ -131,7 +131,7 @@ fn a_crowd_of_one_address_is_served_and_shuts_nobody_out() {
     let site = site(|_| {});
     // Both ends are files of some process, and ours has a limit, too.
     let crowd = if crate::long() { 5000 } else { 1000 };
-    let server = Process::start(&site, "ulimit -Sn 64");
+    let server = ServeProcess::start(&site, "ulimit -Sn 64");
     let mut all: Vec<_> = (0..crowd).map(|_| from(ONE, server.addr, None).unwrap()).collect();
     let mut newcomer = from(OTHER, server.addr, None).unwrap();
     assert!(is_served(&mut newcomer), "a newcomer beside {crowd} idle connections");
@@ -148,7 +148,7 @@ fn with_few_descriptors_an_address_that_takes_all_makes_room() {
     let site = site(|_| {});
     let limits = [32, 40, 64, 128, 256, 1024];
     let held = limits.into_iter().filter(|limit| {
-        let server = Process::start(&site, &format!("ulimit -Hn {limit}; ulimit -Sn 32"));
+        let server = ServeProcess::start(&site, &format!("ulimit -Hn {limit}; ulimit -Sn 32"));
         let crowd: Vec<_> = (0..limit * 2).map(|_| from(ONE, server.addr, None).unwrap()).collect();
         let served = is_served(&mut from(OTHER, server.addr, None).unwrap());
         drop(crowd);
@@ -162,8 +162,8 @@ fn with_few_descriptors_an_address_that_takes_all_makes_room() {
 
 #[test]
 fn those_that_are_slow_on_purpose_are_cut_and_hurt_nobody() {
-    let patience = Duration::from_millis(400);
-    let limits = ServerLimits { head: patience, patience, ..ServerLimits::default() };
+    let timeout = Duration::from_millis(400);
+    let limits = ServerLimits { head: timeout, write_timeout: timeout, ..ServerLimits::default() };
     let site = site(|c| {
         c.limits = limits;
         c.overrides.insert("large".into(), vec![7; 1 << 20]);

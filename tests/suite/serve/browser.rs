@@ -14,7 +14,7 @@ use netboot::{ClientEventKind, Fault, MachineName};
 use serde_json::{Value, json};
 
 use super::{
-    Site,
+    TestServer,
     servers::{has, spawn},
     site,
 };
@@ -109,7 +109,7 @@ impl Browser {
 }
 
 /// One machine that is up and one whose kernel stops half-way.
-fn two_machines() -> Site {
+fn two_machines() -> TestServer {
     let site = site(|c| _ = c.faults.insert("vmlinuz".into(), Fault::StallAfter(150_000)));
     for path in ["/boot.html?mac=52-54-00-00-00-01", "/initrd", "/cloud-config.yml", "/_/up"] {
         site.get(path);

@@ -8,7 +8,7 @@ use std::{
 
 use netboot::{BootStage, BootState, Fault, MachineLine};
 
-use super::{Site, pattern, site};
+use super::{TestServer, pattern, site};
 
 /// One machine at its own loopback address.
 struct ServedMachine {
@@ -55,7 +55,7 @@ impl ServedMachine {
     }
 }
 
-fn line(site: &Site, n: u8) -> MachineLine {
+fn line(site: &TestServer, n: u8) -> MachineLine {
     let name = format!("52:54:00:00:00:{n:02x}");
     site.server.lines().into_iter().find(|l| l.name == name).expect("the machine is in the view")
 }

@@ -27,14 +27,14 @@ use netboot::{ClientEvent, ClientEventKind, Fault, FileRole, Server, ServerConfi
 const SCRIPT: &str = "#!ipxe\nset base-url http://192.168.56.1:8089\nkernel ${base-url}/vmlinuz\nboot\n";
 
 /// A served folder, deleted at the end.
-struct Site {
+struct TestServer {
     server: Server,
     events: Receiver<ClientEvent>,
     root: Utf8PathBuf,
     _dir: tempfile::TempDir,
 }
 
-fn site(change: impl FnOnce(&mut ServerConfig)) -> Site {
+fn site(change: impl FnOnce(&mut ServerConfig)) -> TestServer {
     let dir = tempfile::tempdir().unwrap();
     let root = buildexec::paths::real(Utf8Path::from_path(dir.path()).unwrap()).unwrap();
     let tree = root.join("netboot");
@@ -53,7 +53,7 @@ fn site(change: impl FnOnce(&mut ServerConfig)) -> Site {
     config.names = vec!["10.1.2.3".to_owned(), "boot".to_owned()];
     config.observer = Some(std::sync::Arc::new(move |e| _ = tx.send(e.clone())));
     change(&mut config);
-    Site { server: Server::start(config).unwrap(), events, root, _dir: dir }
+    TestServer { server: Server::start(config).unwrap(), events, root, _dir: dir }
 }
 
 /// Bytes without a period that a buffer's size could hide; made once, for tests are not optimised.
@@ -63,13 +63,13 @@ fn pattern(len: usize) -> &'static [u8] {
     &BYTES[..len]
 }
 
-struct Answer {
+struct HttpAnswer {
     status: u16,
     fields: BTreeMap<String, String>,
     body: Vec<u8>,
 }
 
-impl Answer {
+impl HttpAnswer {
     fn field(&self, name: &str) -> &str {
         self.fields.get(name).map_or("", String::as_str)
     }
@@ -88,7 +88,7 @@ impl Client {
         self.0.get_mut().write_all(head.as_bytes()).unwrap();
     }
 
-    fn head(&mut self) -> Answer {
+    fn head(&mut self) -> HttpAnswer {
         let mut line = String::new();
         self.0.read_line(&mut line).unwrap();
         let status = line.split(' ').nth(1).unwrap_or("0").parse().unwrap();
@@ -99,10 +99,10 @@ impl Client {
             let Some((name, value)) = line.trim_end().split_once(": ") else { break };
             fields.insert(name.to_ascii_lowercase(), value.to_owned());
         }
-        Answer { status, fields, body: Vec::new() }
+        HttpAnswer { status, fields, body: Vec::new() }
     }
 
-    fn ask(&mut self, method: &str, path: &str, fields: &[(&str, &str)]) -> Answer {
+    fn ask(&mut self, method: &str, path: &str, fields: &[(&str, &str)]) -> HttpAnswer {
         let mut head = format!("{method} {path} HTTP/1.1\r\n");
         if !fields.iter().any(|(n, _)| *n == "Host") {
             head += "Host: 10.1.2.3:8089\r\n";
@@ -127,17 +127,17 @@ impl Client {
         text
     }
 
-    fn get(&mut self, path: &str) -> Answer {
+    fn get(&mut self, path: &str) -> HttpAnswer {
         self.ask("GET", path, &[])
     }
 }
 
-impl Site {
+impl TestServer {
     fn client(&self) -> Client {
         Client::to(self.server.addr())
     }
 
-    fn get(&self, path: &str) -> Answer {
+    fn get(&self, path: &str) -> HttpAnswer {
         self.client().get(path)
     }
 
@@ -245,7 +245,7 @@ fn a_machine_gets_its_own_script_and_cloud_config_else_the_profiles() {
     put("52-54-00-00-00-01.ipxe", "#!ipxe\nset base-url http://x\n");
     put("4c4c4544-0044-4a10-8050-b4c04f4d3232.yml", "by uuid");
     let mut client = site.client();
-    let text = |a: Answer| String::from_utf8(a.body).unwrap();
+    let text = |a: HttpAnswer| String::from_utf8(a.body).unwrap();
     let mine = text(client.get("/boot.html?mac=52:54:00:00:00:01"));
     assert_eq!(mine, "#!ipxe\nset base-url http://10.1.2.3:8089\n");
     assert!(text(client.get("/boot.html?mac=52:54:00:00:00:02")).contains("vmlinuz"));
@@ -361,7 +361,7 @@ fn thousands_of_idle_connections_make_room_for_one_that_works() {
 #[test]
 fn a_reader_that_takes_nothing_is_cut_and_hurts_nobody() {
     let site = site(|c| {
-        c.limits.patience = Duration::from_millis(200);
+        c.limits.write_timeout = Duration::from_millis(200);
         c.overrides.insert("large".into(), vec![7; 32 << 20]);
     });
     let mut slow = site.client();

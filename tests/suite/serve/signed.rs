@@ -9,7 +9,7 @@ use std::{
 
 use netboot::Tls;
 
-use super::{super::fixtures::has, SCRIPT, Site, site};
+use super::{super::fixtures::has, SCRIPT, TestServer, site};
 
 const ASKING: &str = "mac=52-54-00-00-00-01&uuid=4c4c4544-0044-4a10-8050-b4c04f4d3232";
 pub(super) const NOW: u64 = 1_800_000_000;
@@ -23,7 +23,7 @@ pub(super) fn keys() -> (Vec<pki::Certificate>, pki::Signer) {
     (pki::certificates(&root.certificate).unwrap(), pki::Signer::open(&signer.secret, None).unwrap())
 }
 
-fn signed_site(key: Option<Arc<pki::Signer>>) -> Site {
+fn signed_site(key: Option<Arc<pki::Signer>>) -> TestServer {
     let site = site(|config| config.signer = key);
     let signature = keys().1.sign(SCRIPT.as_bytes()).unwrap();
     fs_err::write(site.root.join("netboot/boot.ipxe.sig"), signature).unwrap();
@@ -31,7 +31,7 @@ fn signed_site(key: Option<Arc<pki::Signer>>) -> Site {
 }
 
 /// Whether iPXE would run what it gets.
-fn is_believed(site: &Site, query: &str) -> bool {
+fn is_believed(site: &TestServer, query: &str) -> bool {
     let script = site.get(&format!("/boot.ipxe?{query}"));
     let signature = site.get(&format!("/boot.ipxe.sig?{query}"));
     pki::verify(&script.body, &signature.body, &keys().0, NOW).is_ok()

@@ -7,15 +7,15 @@ use vmspec::{Disk, DiskFormat, virtualbox::System};
 
 use super::{
     machine, place,
-    registry::{Registry, Vm},
+    registry::{VboxRegistry, Vm},
     virtualbox,
 };
 
 const SYSTEMS: [System; 3] = [System::Linux, System::Windows, System::MacOs];
 const OTHER: &str = "00000000-1111-4222-8333-444444444444";
 
-fn ready(system: System) -> VirtualBox<Registry> {
-    let mut vm = virtualbox(system, Registry::new(system));
+fn ready(system: System) -> VirtualBox<VboxRegistry> {
+    let mut vm = virtualbox(system, VboxRegistry::new(system));
     vm.prepare(&machine(system)).unwrap();
     vm.host.log.clear();
     vm
@@ -195,7 +195,7 @@ fn a_renamed_machine_keeps_its_disk() {
 
 #[test]
 fn a_disk_that_cannot_shrink_names_the_command_that_removes_it() {
-    let mut vm = virtualbox(System::Linux, Registry::new(System::Linux));
+    let mut vm = virtualbox(System::Linux, VboxRegistry::new(System::Linux));
     vm.place.name = vmspec::machine_name("smoke");
     let mut machine = machine(System::Linux);
     machine.disks[0].path = vm.place.system.join(&vm.place.folder(), "disk0.vdi").into();

@@ -9,7 +9,7 @@ use vmspec::{
 
 use super::{
     base, machine, place,
-    registry::{Dhcp, Interface, Registry, Vm},
+    registry::{Dhcp, VboxInterface, VboxRegistry, Vm},
     virtualbox,
 };
 
@@ -38,7 +38,7 @@ fn text(system: System, todo: &Todo) -> String {
 }
 
 /// Plans, carries out, and plans again: then nothing is left.
-fn settled(vm: &mut VirtualBox<Registry>, machine: &Machine) -> String {
+fn settled(vm: &mut VirtualBox<VboxRegistry>, machine: &Machine) -> String {
     let system = vm.place.system;
     let todo = vm.plan(machine).unwrap();
     vm.prepare(machine).unwrap();
@@ -49,8 +49,8 @@ fn settled(vm: &mut VirtualBox<Registry>, machine: &Machine) -> String {
     text(system, &todo)
 }
 
-fn ready(system: System) -> VirtualBox<Registry> {
-    let mut vm = virtualbox(system, Registry::new(system));
+fn ready(system: System) -> VirtualBox<VboxRegistry> {
+    let mut vm = virtualbox(system, VboxRegistry::new(system));
     vm.prepare(&machine(system)).unwrap();
     vm.host.log.clear();
     vm
@@ -64,7 +64,7 @@ fn snapshot(case: &str, of: impl Fn(System) -> String) {
 
 #[test]
 fn a_fresh_host_gets_everything() {
-    snapshot("fresh", |system| settled(&mut virtualbox(system, Registry::new(system)), &machine(system)));
+    snapshot("fresh", |system| settled(&mut virtualbox(system, VboxRegistry::new(system)), &machine(system)));
 }
 
 #[test]
@@ -147,7 +147,7 @@ fn a_card_that_was_nat_leaves_no_rule_in_the_way() {
 #[test]
 fn half_made_leftovers_are_cleaned_up_first() {
     snapshot("leftovers", |system| {
-        let mut host = Registry::new(system);
+        let mut host = VboxRegistry::new(system);
         let place = place(system);
         // A `createvm` of another repository failed and left its settings file.
         host.files.insert(place.settings_file(), Some("00000000-1111-4222-8333-444444444444".to_owned()));
@@ -172,12 +172,12 @@ fn half_made_leftovers_are_cleaned_up_first() {
 }
 
 /// An interface without an address, and what a refused `dhcpserver add` leaves.
-fn half_made_network(host: &mut Registry) {
+fn half_made_network(host: &mut VboxRegistry) {
     let name = match host.system {
         System::Windows => "VirtualBox Host-Only Ethernet Adapter #2",
         _ => "vboxnet0",
     };
-    host.interfaces.push(Interface {
+    host.interfaces.push(VboxInterface {
         name: name.to_owned(),
         address: None,
         netmask: None,
@@ -201,7 +201,7 @@ fn a_machine_whose_settings_file_was_left_is_brought_back() {
 
 #[test]
 fn a_settings_file_of_a_registered_machine_is_left_alone() {
-    let mut vm = virtualbox(System::Linux, Registry::new(System::Linux));
+    let mut vm = virtualbox(System::Linux, VboxRegistry::new(System::Linux));
     let other = "00000000-1111-4222-8333-444444444444";
     vm.host.vms.insert(other.to_owned(), Vm::new("smoke", "Linux_64"));
     vm.host.files.insert(vm.place.settings_file(), Some(other.to_owned()));
@@ -229,12 +229,18 @@ fn a_running_or_saved_machine_is_left_over_from_a_killed_run() {
 #[test]
 fn other_interfaces_and_machines_are_not_touched() {
     for system in [System::Linux, System::Windows] {
-        let mut host = Registry::new(system);
+        let mut host = VboxRegistry::new(system);
         let address = "192.168.99.1".parse().ok();
         let netmask = "255.255.255.0".parse().ok();
         let names = ["vboxnet0", "VirtualBox Host-Only Ethernet Adapter"];
         let name = names[usize::from(system == System::Windows)].to_owned();
-        host.interfaces.push(Interface { name: name.clone(), address, netmask, up: true, configured: true });
+        host.interfaces.push(VboxInterface {
+            name: name.clone(),
+            address,
+            netmask,
+            up: true,
+            configured: true,
+        });
         host.vms.insert("11111111-2222-4333-8444-555555555555".to_owned(), Vm::new("smoke", "Other"));
         let mut vm = virtualbox(system, host);
         settled(&mut vm, &machine(system));
@@ -326,6 +332,6 @@ fn an_operating_system_that_is_not_listed_is_refused() {
     machine.os_type = "NoSuchOS".to_owned();
     let mut vm = ready(System::Linux);
     let error = vm.prepare(&machine).unwrap_err();
-    assert_eq!(error.to_string(), "VirtualBox knows no operating system `NoSuchOS`");
+    assert_eq!(error.to_string(), "VirtualBox has no operating system type `NoSuchOS`");
     assert_eq!(vm.host.log, [] as [&str; 0]);
 }

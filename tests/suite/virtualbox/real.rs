@@ -109,7 +109,7 @@ fn without_virtualbox_the_guess_is_a_new_installation() {
     fs::remove_file(f.root.join("bin/VBoxManage")).unwrap();
     let todo = vmlab::virtualbox::guess(&f.ctx, &f.root.join("vm"), "smoke", &f.machine).unwrap();
     assert!(todo.notes.iter().any(|n| n.contains("not installed")));
-    // Why nothing makes the DHCP server that the documentation promises.
+    // Why nothing makes the DHCP server that the documentation describes.
     let told = todo.notes.iter().any(|n| n.contains("DHCP server of vboxnet0 already, at 192.168.56.100"));
     let made = todo.steps.iter().any(|s| s.why().contains("DHCP server"));
     assert_eq!((told, made), (cfg!(target_os = "linux"), cfg!(windows)));

@@ -20,7 +20,7 @@ use super::output;
 /// A failure: text, and the code it came with.
 pub(super) struct Wrong(pub(super) i32, pub(super) String, pub(super) Option<&'static str>);
 
-pub(super) type Answer = std::result::Result<String, Wrong>;
+pub(super) type VboxAnswer = std::result::Result<String, Wrong>;
 
 #[derive(Clone, Default)]
 pub(super) struct Vm {
@@ -39,7 +39,7 @@ pub(super) struct Vm {
     pub(super) snapshots: Vec<String>,
 }
 
-pub(super) struct Interface {
+pub(super) struct VboxInterface {
     pub(super) name: String,
     pub(super) address: Option<Ipv4Addr>,
     pub(super) netmask: Option<Ipv4Addr>,
@@ -71,10 +71,10 @@ pub(super) struct Hdd {
     pub(super) accessible: bool,
 }
 
-pub(super) struct Registry {
+pub(super) struct VboxRegistry {
     pub(super) system: System,
     pub(super) vms: BTreeMap<String, Vm>,
-    pub(super) interfaces: Vec<Interface>,
+    pub(super) interfaces: Vec<VboxInterface>,
     pub(super) dhcp: Vec<Dhcp>,
     pub(super) nets: Vec<Net>,
     /// Known hard disks by location.
@@ -96,7 +96,7 @@ fn disk_uuid(location: &str) -> String {
     machine_uuid("disk", location)
 }
 
-impl Registry {
+impl VboxRegistry {
     /// A new registry. On Linux it has a DHCP server for an interface that does not exist.
     pub(super) fn new(system: System) -> Self {
         let mut new = Self {
@@ -173,7 +173,7 @@ impl Registry {
         known.ok_or_else(|| wrong(&format!("Could not find a registered machine named '{id}'"), NOT_FOUND))
     }
 
-    fn run(&mut self, args: &[&str]) -> Answer {
+    fn run(&mut self, args: &[&str]) -> VboxAnswer {
         if let Some(answer) = self.answer(args) {
             return answer;
         }
@@ -197,7 +197,7 @@ pub(super) fn wrong_argument(text: &str) -> Wrong {
     Wrong(2, text.to_owned(), None)
 }
 
-impl ManageHost for Registry {
+impl ManageHost for VboxRegistry {
     fn call(&mut self, cmd: &Cmd) -> Result<CommandOutput> {
         let args: Vec<&str> = cmd.args.iter().map(String::as_str).collect();
         let windows = self.system == System::Windows;

@@ -4,11 +4,11 @@ use std::fmt::Write as _;
 
 use vmspec::virtualbox::System;
 
-use super::{Answer, Registry, Vm, wrong};
+use super::{VboxAnswer, VboxRegistry, Vm, wrong};
 
-impl Registry {
+impl VboxRegistry {
     /// Answers a question; `None` when `args` is none.
-    pub(super) fn answer(&mut self, args: &[&str]) -> Option<Answer> {
+    pub(super) fn answer(&mut self, args: &[&str]) -> Option<VboxAnswer> {
         Some(match args {
             ["--version"] => Ok("7.2.22r170000\n".to_owned()),
             ["list", "vms"] => Ok(self.vms.iter().fold(String::new(), |mut out, (uuid, vm)| {
@@ -31,7 +31,7 @@ impl Registry {
         })
     }
 
-    fn shown(&mut self, id: &str, show: &dyn Fn(&Vm) -> String) -> Answer {
+    fn shown(&mut self, id: &str, show: &dyn Fn(&Vm) -> String) -> VboxAnswer {
         let vm = self.vm(id)?;
         if !vm.accessible {
             return Err(wrong("The object functionality is limited", "E_ACCESSDENIED (0x80070005)"));

@@ -5,14 +5,14 @@ use core::net::Ipv4Addr;
 use vmspec::virtualbox::System;
 
 use super::{
-    Answer, Dhcp, FILE_ERROR, IN_USE, INVALID_ARG, INVALID_STATE, Interface, NOT_FOUND, Net, Registry, Vm,
-    Wrong, wrong, wrong_argument,
+    Dhcp, FILE_ERROR, IN_USE, INVALID_ARG, INVALID_STATE, NOT_FOUND, Net, VboxAnswer, VboxInterface,
+    VboxRegistry, Vm, Wrong, wrong, wrong_argument,
 };
 
-const SILENT: Answer = Ok(String::new());
+const SILENT: VboxAnswer = Ok(String::new());
 
-impl Registry {
-    pub(super) fn change(&mut self, args: &[&str]) -> Answer {
+impl VboxRegistry {
+    pub(super) fn change(&mut self, args: &[&str]) -> VboxAnswer {
         match args {
             [
                 "createvm",
@@ -70,7 +70,7 @@ impl Registry {
         }
     }
 
-    fn create(&mut self, name: &str, os: &str, base: &str, uuid: &str) -> Answer {
+    fn create(&mut self, name: &str, os: &str, base: &str, uuid: &str) -> VboxAnswer {
         let folder = self.system.join(base, name);
         let file = self.system.join(&folder, &format!("{name}.vbox"));
         if self.files.contains_key(&file) {
@@ -92,7 +92,7 @@ impl Registry {
         ))
     }
 
-    fn register(&mut self, file: &str) -> Answer {
+    fn register(&mut self, file: &str) -> VboxAnswer {
         let Some(Some(uuid)) = self.files.get(file).cloned() else {
             return Err(wrong("Could not find file", FILE_ERROR));
         };
@@ -109,7 +109,7 @@ impl Registry {
 
     /// With `--delete`, every attached disk goes, wherever it lies; at one that cannot be read it stops half-way. The
     /// disks that stay are known by the machine's settings file alone.
-    fn unregister(&mut self, id: &str, delete: bool) -> Answer {
+    fn unregister(&mut self, id: &str, delete: bool) -> VboxAnswer {
         self.unlocked()?;
         let vm = self.vm(id)?.clone();
         if vm.state == "running" {
@@ -163,7 +163,7 @@ impl Registry {
     }
 
     /// All or nothing.
-    fn modify(&mut self, id: &str, options: &[&str]) -> Answer {
+    fn modify(&mut self, id: &str, options: &[&str]) -> VboxAnswer {
         self.unlocked()?;
         self.can_save(id)?;
         let vm = self.vm(id)?;
@@ -180,7 +180,7 @@ impl Registry {
         SILENT
     }
 
-    fn create_interface(&mut self) -> Answer {
+    fn create_interface(&mut self) -> VboxAnswer {
         assert_ne!(self.system, System::MacOs, "macOS has no host-only interfaces");
         let n = self.interfaces.len();
         let name = match (self.system, n) {
@@ -190,7 +190,7 @@ impl Registry {
         };
         let number = u8::try_from(n).unwrap();
         let default = (self.system == System::Linux).then(|| Ipv4Addr::new(192, 168, 56 + number, 1));
-        self.interfaces.push(Interface {
+        self.interfaces.push(VboxInterface {
             name: name.clone(),
             address: default,
             netmask: default.map(|_| Ipv4Addr::new(255, 255, 255, 0)),
@@ -200,7 +200,7 @@ impl Registry {
         Ok(format!("Interface '{name}' was successfully created\n"))
     }
 
-    fn ipconfig(&mut self, name: &str, ip: &str, mask: &str) -> Answer {
+    fn ipconfig(&mut self, name: &str, ip: &str, mask: &str) -> VboxAnswer {
         let found = self.interfaces.iter_mut().find(|i| i.name == name);
         let text = format!("The host network interface named '{name}' could not be found");
         let found = found.ok_or_else(|| wrong(&text, INVALID_ARG))?;
@@ -210,7 +210,7 @@ impl Registry {
         SILENT
     }
 
-    fn dhcp_server(&mut self, verb: &str, network: String, options: &[&str]) -> Answer {
+    fn dhcp_server(&mut self, verb: &str, network: String, options: &[&str]) -> VboxAnswer {
         let at = self.dhcp.iter().position(|d| d.network == network);
         match (verb, at) {
             ("remove", Some(i)) => {
@@ -245,7 +245,7 @@ impl Registry {
         SILENT
     }
 
-    fn host_only_net(&mut self, verb: &str, name: &str, options: &[&str]) -> Answer {
+    fn host_only_net(&mut self, verb: &str, name: &str, options: &[&str]) -> VboxAnswer {
         assert_eq!(self.system, System::MacOs);
         let at = self.nets.iter().position(|n| n.name == name);
         let addresses = match options {
@@ -268,7 +268,7 @@ impl Registry {
         SILENT
     }
 
-    fn create_disk(&mut self, path: &str, mib: &str) -> Answer {
+    fn create_disk(&mut self, path: &str, mib: &str) -> VboxAnswer {
         if self.files.contains_key(path) {
             return Err(wrong(
                 &format!(
@@ -289,13 +289,13 @@ impl Registry {
         Ok("Medium created. UUID: aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee\n".to_owned())
     }
 
-    fn resize(&mut self, path: &str, bytes: &str) -> Answer {
+    fn resize(&mut self, path: &str, bytes: &str) -> VboxAnswer {
         let hdd = self.hdds.get_mut(path).expect("only known disks are resized");
         hdd.mib = bytes.parse::<u64>().unwrap() >> 20;
         SILENT
     }
 
-    fn close(&mut self, path: &str, delete: bool) -> Answer {
+    fn close(&mut self, path: &str, delete: bool) -> VboxAnswer {
         if self.vms.values().any(|vm| vm.slots.values().any(|m| m == path)) {
             return Err(wrong(
                 &format!(
@@ -312,7 +312,7 @@ impl Registry {
         gone.map(|_| String::new()).ok_or_else(|| wrong("Could not find file for the medium", FILE_ERROR))
     }
 
-    fn add_controller(&mut self, id: &str, name: &str) -> Answer {
+    fn add_controller(&mut self, id: &str, name: &str) -> VboxAnswer {
         let vm = self.vm(id)?;
         if vm.controllers.iter().any(|c| c == name) {
             return Err(wrong(&format!("Storage controller named '{name}' already exists"), IN_USE));
@@ -322,7 +322,7 @@ impl Registry {
     }
 
     /// The same attachment again is not an error. A disk that is not known yet is opened and known from then on.
-    fn attach(&mut self, id: &str, controller: &str, slot: (u32, u32), medium: &str) -> Answer {
+    fn attach(&mut self, id: &str, controller: &str, slot: (u32, u32), medium: &str) -> VboxAnswer {
         self.unlocked()?;
         self.can_save(id)?;
         if medium.ends_with(".vdi") && !self.hdds.contains_key(medium) {
@@ -345,14 +345,14 @@ impl Registry {
         SILENT
     }
 
-    fn start(&mut self, id: &str) -> Answer {
+    fn start(&mut self, id: &str) -> VboxAnswer {
         self.unlocked()?;
         self.vm(id)?.state = "running".to_owned();
         Ok("Waiting for VM to power on...\n".to_owned())
     }
 
     /// The lock outlives the power-off.
-    fn power_off(&mut self, id: &str) -> Answer {
+    fn power_off(&mut self, id: &str) -> VboxAnswer {
         let vm = self.vm(id)?;
         if vm.state != "running" {
             return Err(Wrong(1, format!("Machine '{}' is not currently running.", vm.name), None));
