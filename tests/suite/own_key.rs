@@ -4,7 +4,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use fs_err as fs;
-use secureboot::{Certificate, Program, sign, variables::Variables};
+use secureboot::{Program, RsaCertificate, sign, variables::Variables};
 
 use super::{
     fixtures::has,
@@ -89,7 +89,7 @@ fn a_machine_that_knows_the_key_can_check_every_program_and_the_key_is_nowhere()
     let secret = repo.read("keys/secure-boot.pem");
     let signer = pki::Signer::open_for_firmware(&secret, Some("correct horse")).unwrap();
     repo.xtask(&[DIST, KEY].concat()).assert().success();
-    let own = Certificate::from_der(signer.certificate().der()).unwrap();
+    let own = RsaCertificate::from_der(signer.certificate().der()).unwrap();
     assert_eq!(repo.read_bytes("dist/own/secure-boot/secure-boot.cer"), signer.certificate().der());
     for program in ["netboot/vmlinuz", "ipxe.efi", "snponly.efi"] {
         let program = Program::read(&repo.read_bytes(&format!("dist/own/{program}"))).unwrap();
@@ -140,7 +140,7 @@ fn verify_refuses_what_the_profiles_key_did_not_sign() {
     new_key(&repo, "other");
     let other = pki::Signer::open_for_firmware(&repo.read("other/secure-boot.pem"), Some("correct horse"));
     let other = other.unwrap();
-    let certificate = Certificate::from_der(other.certificate().der()).unwrap();
+    let certificate = RsaCertificate::from_der(other.certificate().der()).unwrap();
     let unsigned = repo.read_bytes("artifacts/vmlinuz");
     let forged = sign::sign(&unsigned, &certificate, &|data| other.sign_bare(data)).unwrap();
     assert_eq!(forged.len(), signed.len());
@@ -154,7 +154,7 @@ fn verify_refuses_what_the_profiles_key_did_not_sign() {
     let at = bytes.windows(64).position(|w| w == &signed[signed.len() / 2..][..64]).unwrap();
     bytes[at] ^= 1;
     repo.write(&path, bytes);
-    fails(&repo, &["verify", "dist/own"], 5, "it is of another program: a byte was changed");
+    fails(&repo, &["verify", "dist/own"], 5, "it belongs to another program, or a byte was changed");
     // A profile whose certificate is another's has another chain.
     repo.xtask(&[DIST, KEY].concat()).assert().success();
     fs::copy(repo.path("other/secure-boot.crt"), repo.path("keys/secure-boot.crt")).unwrap();
@@ -201,7 +201,7 @@ fn signatures_come_off_as_they_went_on() {
     };
     let text = include_str!("../fixtures/pki/signer.pem");
     let key = pki::Signer::open_for_firmware(text, Some("open")).unwrap();
-    let certificate = Certificate::from_der(key.certificate().der()).unwrap();
+    let certificate = RsaCertificate::from_der(key.certificate().der()).unwrap();
     for program in [kernel, shim] {
         let before = Program::read(&program).unwrap();
         let signed = sign::sign(&program, &certificate, &|data| key.sign_bare(data)).unwrap();
@@ -309,7 +309,7 @@ fn an_ipxe_that_came_signed_takes_the_place_of_the_engines() {
     fails(&repo, &again, 5, "media.lock says");
     for (from, to, why) in [
         ("loads = \"grubx64.efi\"", "loads = \"../x.efi\"", "is not the name of an EFI program"),
-        ("loads = \"../x.efi\"", "loads = \"ipxe-shim.efi\"", "is another program's name here"),
+        ("loads = \"../x.efi\"", "loads = \"ipxe-shim.efi\"", "is the name of another program here"),
         ("{ name = \"signed.efi\" }", "{ name = \"ipxe-shimx64.efi\" }", "have the same name"),
     ] {
         repo.edit("media.toml", from, to);

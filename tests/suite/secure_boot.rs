@@ -27,7 +27,7 @@ fn chain() -> Option<[Vec<u8>; 3]> {
 fn each_program_of_the_chain_is_signed_by_the_one_before() {
     let Some([shim, grub, kernel]) = chain() else { return };
     let shim = Program::read(&shim).unwrap();
-    let ca = |c: &secureboot::Certificate| MICROSOFT.contains(&c.fingerprint().as_str());
+    let ca = |c: &secureboot::RsaCertificate| MICROSOFT.contains(&c.fingerprint().as_str());
     assert!(shim.signatures.iter().all(|s| s.leads_to(ca).is_some()), "{:?}", shim.signatures);
     assert!(shim.sbat.unwrap().contains("\nshim,"));
     let vendor = shim.vendor.unwrap();
@@ -50,7 +50,7 @@ fn a_changed_byte_is_found_wherever_it_lies() {
         let mut changed = grub.clone();
         changed[at] ^= 1;
         let error = Program::read(&changed).unwrap_err();
-        assert!(error.to_string().contains("it is of another program"), "byte {at}: {error}");
+        assert!(error.to_string().contains("it belongs to another program"), "byte {at}: {error}");
     }
     let mut unsigned = grub.clone();
     unsigned[signatures].fill(0);

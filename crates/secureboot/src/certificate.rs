@@ -18,9 +18,9 @@ pub const MICROSOFT: [&str; 2] = [
 
 /// A certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Certificate(pub(crate) x509_cert::Certificate);
+pub struct RsaCertificate(pub(crate) x509_cert::Certificate);
 
-impl Certificate {
+impl RsaCertificate {
     /// Reads DER, with nothing behind it.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ pub mod program;
 pub mod sign;
 pub mod variables;
 
-pub use certificate::{Certificate, MICROSOFT};
+pub use certificate::{MICROSOFT, RsaCertificate};
 pub use program::{Program, Signature};
 
 /// Why something is not what it should be.

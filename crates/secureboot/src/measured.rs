@@ -91,7 +91,7 @@ pub struct MeasuredEvent {
 pub struct Unknown {
     /// Its number.
     pub pcr: u8,
-    /// Why not.
+    /// Reason why it cannot be predicted.
     pub why: String,
 }
 

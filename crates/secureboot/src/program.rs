@@ -5,7 +5,7 @@ use der::{Encode as _, asn1::OctetString};
 use object::{LittleEndian, Object as _, ObjectSection as _, read::pe::PeFile64};
 use sha2::{Digest as _, Sha256};
 
-use crate::{Certificate, Error, certificate::hex};
+use crate::{Error, RsaCertificate, certificate::hex};
 
 /// The attribute of a signature that holds the digest of what is signed (RFC 5652, 11.2).
 const MESSAGE_DIGEST: &str = "1.2.840.113549.1.9.4";
@@ -23,22 +23,22 @@ pub struct Program {
     /// What it says of itself in its section `.sbat`: a line per component, its name and generation first.
     pub sbat: Option<String>,
     /// The certificate that a shim trusts besides the firmware's.
-    pub vendor: Option<Certificate>,
+    pub vendor: Option<RsaCertificate>,
 }
 
 /// A signature that holds for the program that it is in.
 #[derive(Clone, Debug)]
 pub struct Signature {
     /// Whose key made it.
-    pub signer: Certificate,
+    pub signer: RsaCertificate,
     /// The certificates that came with it.
-    pub others: Vec<Certificate>,
+    pub others: Vec<RsaCertificate>,
 }
 
 impl Signature {
     /// Whether the chain from the signer leads to `authority`, by its own key or through certificates that came along.
     #[must_use]
-    pub fn leads_to(&self, authority: impl Fn(&Certificate) -> bool) -> Option<&Certificate> {
+    pub fn leads_to(&self, authority: impl Fn(&RsaCertificate) -> bool) -> Option<&RsaCertificate> {
         let mut at = &self.signer;
         // As many steps as there are certificates; a circle ends as well.
         for _ in 0..=self.others.len() {
@@ -115,24 +115,24 @@ fn text(data: &[u8]) -> String {
 }
 
 /// The certificate in shim's table: sizes and places of what it trusts and what it refuses (shim's `cert.S`).
-fn vendor_certificate(section: &[u8]) -> Option<Certificate> {
+fn vendor_certificate(section: &[u8]) -> Option<RsaCertificate> {
     let word = |at: usize| Some(u32::from_le_bytes(section.get(at..at + 4)?.try_into().ok()?) as usize);
     let (length, at) = (word(0)?, word(8)?);
-    Certificate::from_der(section.get(at..at.checked_add(length)?)?).ok()
+    RsaCertificate::from_der(section.get(at..at.checked_add(length)?)?).ok()
 }
 
 /// A signature whose three digests fit: of the program, of what says so, and by the signer's key.
 fn checked(signature: &AuthenticodeSignature, digest: &[u8; 32]) -> Result<Signature, Error> {
     let wrong = |text: &str| Error::Signature(text.to_owned());
     if signature.digest() != digest {
-        return Err(wrong("it is of another program: a byte was changed after it was made"));
+        return Err(wrong("it belongs to another program, or a byte was changed after signing"));
     }
-    let all: Vec<Certificate> = signature.certificates().cloned().map(Certificate).collect();
+    let all: Vec<RsaCertificate> = signature.certificates().cloned().map(RsaCertificate).collect();
     let info = signature.signer_info();
     let cms::signed_data::SignerIdentifier::IssuerAndSerialNumber(id) = &info.sid else {
         return Err(wrong("it does not name its signer by issuer and number"));
     };
-    let named = |c: &&Certificate| {
+    let named = |c: &&RsaCertificate| {
         let tbs = &c.0.tbs_certificate;
         tbs.issuer == id.issuer && tbs.serial_number == id.serial_number
     };

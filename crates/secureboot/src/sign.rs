@@ -22,7 +22,7 @@ use der::{
 use sha2::{Digest as _, Sha256};
 use x509_cert::{attr::Attribute, spki::AlgorithmIdentifierOwned};
 
-use crate::{Certificate, Error, Program, program::RSA_SHA256, variables};
+use crate::{Error, Program, RsaCertificate, program::RSA_SHA256, variables};
 
 /// Signs SHA-256 of what it is given by RSA, PKCS #1 v1.5.
 pub(crate) type SignFn<'a> = &'a dyn Fn(&[u8]) -> Vec<u8>;
@@ -53,7 +53,7 @@ const APPEND: u32 = 0x67;
 ///
 /// # Errors
 /// When it is not an EFI program, has no room for a signature in its header, or the key is another's.
-pub fn sign(program: &[u8], certificate: &Certificate, key: SignFn<'_>) -> Result<Vec<u8>, Error> {
+pub fn sign(program: &[u8], certificate: &RsaCertificate, key: SignFn<'_>) -> Result<Vec<u8>, Error> {
     let wrong = |text: &str| Error::Program(text.to_owned());
     let place =
         Program::signatures_at(program).ok_or_else(|| wrong("its header has no room for signatures"))?;
@@ -106,7 +106,7 @@ pub fn without_last(program: &[u8]) -> Option<Vec<u8>> {
 ///
 /// # Errors
 /// When the certificate cannot be written.
-pub fn key_list(certificate: &Certificate) -> Result<Vec<u8>, Error> {
+pub fn key_list(certificate: &RsaCertificate) -> Result<Vec<u8>, Error> {
     Ok(variables::certificate_list(&certificate.to_der()?))
 }
 
@@ -116,7 +116,7 @@ pub fn key_list(certificate: &Certificate) -> Result<Vec<u8>, Error> {
 ///
 /// # Errors
 /// When the certificate cannot be written.
-pub fn key_update(certificate: &Certificate, key: SignFn<'_>, time: u64) -> Result<Vec<u8>, Error> {
+pub fn key_update(certificate: &RsaCertificate, key: SignFn<'_>, time: u64) -> Result<Vec<u8>, Error> {
     let time = efi_time(time).map_err(|e| Error::Signature(e.to_string()))?;
     let list = key_list(certificate)?;
     update(certificate, &time, &list, key(&said(&time, &list)))
@@ -126,7 +126,7 @@ pub fn key_update(certificate: &Certificate, key: SignFn<'_>, time: u64) -> Resu
 ///
 /// # Errors
 /// Why it is not one.
-pub fn check_key_update(bytes: &[u8], certificate: &Certificate) -> Result<(), Error> {
+pub fn check_key_update(bytes: &[u8], certificate: &RsaCertificate) -> Result<(), Error> {
     let wrong = |text: &str| Error::Signature(text.to_owned());
     let time = bytes.first_chunk().ok_or_else(|| wrong("it is too short"))?;
     let end = time.len() + word(bytes, time.len());
@@ -151,7 +151,7 @@ fn said(time: &[u8; 16], list: &[u8]) -> Vec<u8> {
 
 /// An `EFI_VARIABLE_AUTHENTICATION_2` and the data.
 fn update(
-    certificate: &Certificate,
+    certificate: &RsaCertificate,
     time: &[u8; 16],
     list: &[u8],
     signature: Vec<u8>,
@@ -173,7 +173,7 @@ fn efi_time(seconds: u64) -> der::Result<[u8; 16]> {
     Ok(time)
 }
 
-fn authenticode(digest: &[u8; 32], by: &Certificate, key: SignFn<'_>) -> der::Result<Vec<u8>> {
+fn authenticode(digest: &[u8; 32], by: &RsaCertificate, key: SignFn<'_>) -> der::Result<Vec<u8>> {
     let content = SpcIndirectDataContent {
         data: SpcAttributeTypeAndOptionalValue {
             value_type: PE_IMAGE,
@@ -200,7 +200,7 @@ fn attribute(oid: ObjectIdentifier, value: Any) -> der::Result<Attribute> {
 fn signed_data(
     content: EncapsulatedContentInfo,
     attributes: Option<SignedAttributes>,
-    by: &Certificate,
+    by: &RsaCertificate,
     signature: Vec<u8>,
 ) -> der::Result<SignedData> {
     let tbs = &by.0.tbs_certificate;

@@ -3,7 +3,7 @@
 
 use anyhow::Result;
 use camino::Utf8Path;
-use secureboot::{Certificate, sign};
+use secureboot::{RsaCertificate, sign};
 
 use buildexec::{action::Call, ctx::SigningKey};
 use failure::{Explain as _, Failure, Kind};
@@ -48,7 +48,7 @@ fn write(call: &Call<'_>, to: &str, bytes: &[u8]) -> Result<()> {
     fs_err::write(&to, bytes).explain(Kind::Storage, || format!("cannot write {to}"))
 }
 
-fn certificate(call: &Call<'_>) -> Result<Certificate> {
+fn certificate(call: &Call<'_>) -> Result<RsaCertificate> {
     read_certificate(call.path("certificate")?)
 }
 
@@ -56,9 +56,9 @@ fn certificate(call: &Call<'_>) -> Result<Certificate> {
 ///
 /// # Errors
 /// [`Kind::Config`] when it cannot be read, or holds another number of them.
-pub fn read_certificate(path: &Utf8Path) -> Result<Certificate> {
+pub fn read_certificate(path: &Utf8Path) -> Result<RsaCertificate> {
     let text = fs_err::read_to_string(path).explain(Kind::Config, || format!("cannot read {path}"))?;
-    let mut all = Certificate::from_pem(&text).explain(Kind::Config, || format!("cannot read {path}"))?;
+    let mut all = RsaCertificate::from_pem(&text).explain(Kind::Config, || format!("cannot read {path}"))?;
     match (all.pop(), all.len()) {
         (Some(one), 0) => Ok(one),
         (_, more) => {
@@ -68,9 +68,9 @@ pub fn read_certificate(path: &Utf8Path) -> Result<Certificate> {
     }
 }
 
-fn key<'c>(call: &'c Call<'_>, certificate: &Certificate) -> Result<&'c SigningKey> {
+fn key<'c>(call: &'c Call<'_>, certificate: &RsaCertificate) -> Result<&'c SigningKey> {
     let key = call.job.ctx.key.as_deref();
-    match key.filter(|key| Certificate::from_der(&key.certificate).as_ref() == Ok(certificate)) {
+    match key.filter(|key| RsaCertificate::from_der(&key.certificate).as_ref() == Ok(certificate)) {
         Some(key) => Ok(key),
         None => {
             let text =

@@ -6,7 +6,7 @@ use bootiso::Iso;
 use camino::Utf8Path;
 use mediabuild::builtin::sign::read_certificate;
 use mediaplan::config::{Profile, SecureBoot};
-use secureboot::{Certificate, MICROSOFT, Program, Signature};
+use secureboot::{MICROSOFT, Program, RsaCertificate, Signature};
 
 /// No loader and no kernel is larger.
 const LIMIT: u64 = 128 << 20;
@@ -37,7 +37,7 @@ impl Chain<'_> {
             let own = read_certificate(&self.root.join(path))?;
             let stages = if is_ipxe { &STAGES[..1] } else { &STAGES };
             for stage in stages {
-                let trusted = |c: &Certificate| *c == own;
+                let trusted = |c: &RsaCertificate| *c == own;
                 lines.push(by(&program(self.iso, stage)?, stage, &own.subject(), trusted)?);
             }
         }
@@ -57,10 +57,10 @@ impl Chain<'_> {
             None => found,
         };
         let (shim, ipxe) = (program(self.iso, STAGES[0])?, program(self.iso, path)?);
-        let by_microsoft = |c: &Certificate| MICROSOFT.contains(&c.fingerprint().as_str());
+        let by_microsoft = |c: &RsaCertificate| MICROSOFT.contains(&c.fingerprint().as_str());
         let vendor = shim.vendor.as_ref();
-        let whose = vendor.map_or_else(|| "the shim".to_owned(), Certificate::subject);
-        let by_vendor = |c: &Certificate| vendor.is_some_and(|v| c == v || c.is_issued_by(v));
+        let whose = vendor.map_or_else(|| "the shim".to_owned(), RsaCertificate::subject);
+        let by_vendor = |c: &RsaCertificate| vendor.is_some_and(|v| c == v || c.is_issued_by(v));
         Ok(vec![
             or_own(by(&shim, STAGES[0], "Microsoft", by_microsoft), &shim, STAGES[0])?,
             or_own(by(&ipxe, path, &whose, by_vendor), &ipxe, path)?,
@@ -73,13 +73,13 @@ impl Chain<'_> {
         let [shim, grub, kernel] = STAGES;
         let mut lines = Vec::new();
         let first = program(self.iso, shim)?;
-        let by_microsoft = |c: &Certificate| MICROSOFT.contains(&c.fingerprint().as_str());
+        let by_microsoft = |c: &RsaCertificate| MICROSOFT.contains(&c.fingerprint().as_str());
         lines.push(by(&first, shim, "Microsoft", by_microsoft)?);
         let vendor =
             first.vendor.as_ref().context("the shim trusts no distribution: it has no certificate")?;
         let kernel = Some(kernel).filter(|_| self.profile.media.is_distributions());
         for path in [grub].into_iter().chain(kernel) {
-            let trusted = |c: &Certificate| c == vendor || c.is_issued_by(vendor);
+            let trusted = |c: &RsaCertificate| c == vendor || c.is_issued_by(vendor);
             lines.push(by(&program(self.iso, path)?, path, &vendor.subject(), trusted)?);
         }
         Ok(lines)
@@ -87,7 +87,12 @@ impl Chain<'_> {
 }
 
 /// The line of a program that `whose` key must have signed.
-fn by(program: &Program, path: &str, whose: &str, trusted: impl Fn(&Certificate) -> bool) -> Result<String> {
+fn by(
+    program: &Program,
+    path: &str,
+    whose: &str,
+    trusted: impl Fn(&RsaCertificate) -> bool,
+) -> Result<String> {
     let found = program.signatures.iter().find_map(|s| Some((s, s.leads_to(&trusted)?)));
     let Some((signature, _)) = found else {
         let signers: Vec<String> = program.signatures.iter().map(signer).collect();
