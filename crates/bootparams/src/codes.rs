@@ -106,7 +106,7 @@ codes! {
     CRASH "E0105" "reading this value crashes PID 1"
         "The parser panics: up to 0.4.4 on an integer beyond 64 bits, later on a list or map as a map's key and on some anchors. Other anchors multiply until memory ends."
         "rancheros-0.4.4" "rancher.ssh.port=99999999999999999999";
-    AFTER_DASHES "E0106" "lost behind `--`"
+    AFTER_DASHES "E0106" "lost after `--`"
         "Words after `--` go to init, and the kernels of RancherOS try to hide it from /proc/cmdline, which is the only place where a password and an autologin are looked for."
         "rancheros-1.5.8" "quiet -- rancher.password=x1y2z3";
     DASHES_QUOTES "E0107" "the kernel removes quotes after `--`"
@@ -190,19 +190,19 @@ codes! {
     GONE "W0103" "this version no longer has the key"
         "It is ignored. `formatzero` was removed in 0.7.0, where a first MiB of zeros is enough; `docker.args` with it."
         "rancheros-1.5.8" "rancher.state.formatzero=true";
-    DUPLICATE "W0104" "set again further on"
-        "The last one counts; lists are not joined."
+    DUPLICATE "W0104" "set again later"
+        "The last one wins; lists are not merged."
         "rancheros-1.5.8" "rancher.ssh.port=22 rancher.ssh.port=2222";
     MANGLED "W0105" "the OS sees another text"
         "A value goes through YAML first: a leading 0 makes it octal, `1.10` is a float, `yes` is true, a date is a moment, `~` is nothing. Double quotes keep it as it is, from 0.4.5 on."
         "rancheros-1.5.8" "rancher.environment.V=1.10";
     RAW "W0106" "kept verbatim, quotes and brackets included"
-        "The value begins like YAML's quotes or lists, but is none; then the OS takes the raw text."
+        "The value begins like a string or list of YAML but is not one, so the OS takes the raw text."
         "rancheros-1.5.8" "cc.hostname='a'b";
     ERASES "W0107" "null erases the defaults below"
         "`~`, `null`, an anchor or a tag alone empties the whole map."
         "rancheros-1.5.8" "rancher.system_docker=~";
-    REPLACED "W0108" "replaced further on"
+    REPLACED "W0108" "replaced later"
         "A value given to a key throws away what was set below it."
         "rancheros-1.5.8" "rancher.environment.A=b rancher.environment=~";
     NO_PREFIX "W0109" "read only with `cc.` in front"
@@ -215,7 +215,7 @@ codes! {
         "Up to 0.6.1 it stays a text. From 0.7.0 on the colon is hidden from YAML and put back in values only, so the key is garbled. Write each key with dots."
         "rancheros-1.5.8" "rancher.environment={A:b}";
     NOT_ON_LINE "W0112" "has no useful form on the command line"
-        "Lists of maps have no form there, PEM texts and host keys have line breaks, and names of kernel settings have dots. The boot goes on, without what was meant."
+        "Lists of maps have no form there, PEM texts and host keys have line breaks, and names of kernel settings have dots. The boot goes on without the setting."
         "rancheros-1.5.8" "rancher.docker.ca_cert=x";
     CLEAR_SECRET "W0202" "a secret in clear text on the medium"
         "Anyone with the medium or the machine can read it: every process can read /proc/cmdline."
@@ -226,7 +226,7 @@ codes! {
     NO_PASSWORD "W0204" "no password is set"
         "An empty value leaves the password as it is."
         "rancheros-1.5.8" "rancher.password=";
-    STATE_CASE "W0401" "labels are compared letter by letter"
+    STATE_CASE "W0401" "labels are case-sensitive"
         "The label is `RANCHER_STATE`. BurmillaOS's own iPXE script has it in the wrong case."
         "burmillaos-1.9.3" "rancher.state.dev=LABEL=rancher_STATE"
         => "the label is `RANCHER_STATE`, not `{}`",
@@ -245,7 +245,7 @@ codes! {
         "/dev/sda and /dev/vda are tried",
         "remove the word, or write `[none]`";
     NO_CONSOLE "W0501" "no login on this terminal"
-        "A serial line has a login only when its `console=` is there as well; of tty0 there never is one: the screens are tty1 to tty6."
+        "A serial line has a login only when its `console=` is there as well; tty0 never has one: the screens are tty1 to tty6."
         "rancheros-1.5.8" "rancher.autologin=ttyS0"
         => "`{}` has no login",
         "no login appears there",
@@ -278,9 +278,9 @@ codes! {
         "",
         "list them in the order to try";
     WIPES "N0402" "a disk whose first MiB is zero is wiped"
-        "From 0.7.0 on that is enough; what lies behind it is not looked at."
+        "From 0.7.0 on that is enough; what follows is not examined."
         "rancheros-1.5.8" "rancher.state.dev=LABEL=RANCHER_STATE rancher.state.autoformat=[/dev/sda]"
-        => "a disk here is formatted if its first MiB is zero, whatever follows",
+        => "a disk here is formatted if its first MiB is zero, even with data after it",
         "its data is gone",
         "name only disks that may be wiped";
     CONSOLE_ORDER "N0501" "the last console= is /dev/console"
@@ -293,7 +293,7 @@ codes! {
         "A file that cannot be read is skipped as a whole, and the boot goes on without it."
         "rancheros-1.5.8" "#cloud-config\nhostname: [a\n";
     CC_HEADER "E0602" "the first line must be exactly `#cloud-config`"
-        "Without it a datasource's text is dropped; `#!…` and `#compose` are other things. White space behind it does no harm, a byte order mark before it does."
+        "Without it a datasource's text is dropped; `#!…` and `#compose` mark other formats. White space behind it does no harm, a byte order mark before it does."
         "rancheros-1.5.8" "hostname: a\n";
     CC_TYPE "E0603" "a value of the wrong type"
         "A single wrong type makes the OS skip the whole file."
@@ -308,7 +308,7 @@ codes! {
         "The OS writes what it has read as YAML on the way to its structures. Its encoder fails on emoji (all beyond U+FFFD) and on control characters, and escapes other characters beyond ASCII with wrong digits, which are refused or read as other characters. The whole file is skipped, wherever they stand, but for comments."
         "rancheros-1.5.8" "#cloud-config\nwrite_files:\n  - path: /etc/motd\n    content: \"\\U0001F600\"\n";
     CC_CRASH "E0607" "reading it crashes PID 1"
-        "An integer that is an empty text, a list, a map or binary data as a map's key, a service that is null, and some anchors: the code does not look before it steps."
+        "An integer that is an empty text, a list, a map or binary data as a map's key, a service that is null, and some anchors: the code does not check for them."
         "rancheros-1.5.8" "#cloud-config\nrancher:\n  services:\n    web:\n";
     CC_UNKNOWN "W0601" "unknown key in the cloud-config"
         "Unknown keys are silently ignored. Those of other systems' cloud-init (`users`, `packages`) are unknown here."
@@ -317,10 +317,10 @@ codes! {
         "This version ignores it."
         "rancheros-0.4.4" "#cloud-config\nruncmd:\n  - [echo]\n";
     CC_PASSWORD "W0603" "a fixed password, or one that is not read here"
-        "`rancher.password` is read from the kernel's command line only. A `chpasswd` in a script that sets the password `rancher` is one that everyone knows."
+        "`rancher.password` is read from the kernel's command line only. A `chpasswd` in a script may set the password `rancher`, which everyone knows."
         "rancheros-1.5.8" "#cloud-config\nrancher:\n  password: rancher\n";
     CC_TWICE "W0604" "set twice in one map"
-        "The last one counts; nothing is joined."
+        "The last one wins; nothing is merged."
         "rancheros-1.5.8" "#cloud-config\nhostname: a\nhostname: b\n";
     CC_MANGLED "W0605" "the OS sees another text in the cloud-config"
         "As on the command line, the text is what YAML makes of it: permissions `0644` become 420, and are then read as octal 420."
@@ -332,7 +332,7 @@ codes! {
         "The OS reads them, `ros config validate` does not."
         "rancheros-1.5.8" "#cloud-config\r\nhostname: a\r\n";
     CC_EARLY "N0601" "too late in a cloud-config that is fetched"
-        "The state's device and autoformat are needed before a datasource is asked; in a cloud-config that is fetched they come too late. On the command line, or in a seed in front of the initrd, they are in time."
+        "The state's device and autoformat are needed before a datasource is asked; in a cloud-config that is fetched they come too late. On the command line, or in a config initrd, they are in time."
         "rancheros-1.5.8" "#cloud-config\nrancher:\n  state:\n    dev: LABEL=RANCHER_STATE\n";
     HOST_KEY "E0701" "not a key of this system"
         "`docker-1` takes the keys of its table; the others of RancherOS are refused with a reason, and the rest of the line or file is applied."

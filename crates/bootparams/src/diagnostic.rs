@@ -34,7 +34,7 @@ impl Severity {
 /// A finding about a text.
 #[derive(Clone, Debug)]
 pub struct Diagnostic {
-    /// Which rule.
+    /// Rule that it is about.
     pub code: &'static Code,
     /// The bytes of the text it is about.
     pub span: Range<usize>,

@@ -6,16 +6,13 @@ use std::{fmt, str::FromStr};
 /// 1.9.0, so a number alone says which of the two is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Version {
-    /// The 1 in 1.5.8.
-    pub major: u16,
-    /// The 5 in 1.5.8.
-    pub minor: u16,
-    /// The 8 in 1.5.8.
-    pub patch: u16,
+    major: u16,
+    minor: u16,
+    patch: u16,
 }
 
 impl Version {
-    /// `v(1, 5, 8)`.
+    /// Version `major.minor.patch`.
     #[must_use]
     pub const fn new(major: u16, minor: u16, patch: u16) -> Self {
         Self { major, minor, patch }
@@ -104,30 +101,47 @@ impl fmt::Display for Os {
     }
 }
 
+/// The releases of a family that are known.
+struct Family {
+    id: &'static str,
+    of: fn(Version) -> Os,
+    first: Version,
+    /// Where nothing follows.
+    last: Option<Version>,
+}
+
+const FAMILIES: [Family; 2] = [
+    Family {
+        id: "rancheros",
+        of: Os::Rancher,
+        first: Version::new(0, 4, 0),
+        last: Some(Version::new(1, 5, 8)),
+    },
+    Family { id: "burmillaos", of: Os::Burmilla, first: Version::new(1, 9, 0), last: None },
+];
+
 impl FromStr for Os {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let known = "`rancheros-1.5.8`, `burmillaos-1.9.3`, `docker-1`, `smoke` or `linux`";
-        let os = match text.split_once('-') {
-            None if text == "smoke" => Self::Smoke,
-            None if text == "linux" => Self::Linux,
-            Some(("docker", "1")) => Self::Docker,
-            Some(("rancheros", version)) => Self::Rancher(version.parse()?),
-            Some(("burmillaos", version)) => Self::Burmilla(version.parse()?),
-            _ => return Err(format!("unknown OS `{text}`; give {known}")),
+        match text {
+            "smoke" => return Ok(Self::Smoke),
+            "linux" => return Ok(Self::Linux),
+            "docker-1" => return Ok(Self::Docker),
+            _ => {}
+        }
+        let named = FAMILIES.iter().find_map(|f| Some((f, text.strip_prefix(f.id)?.strip_prefix('-')?)));
+        let Some((family, version)) = named else {
+            let known = "`rancheros-1.5.8`, `burmillaos-1.9.3`, `docker-1`, `smoke` or `linux`";
+            return Err(format!("unknown OS `{text}`; give {known}"));
         };
-        let first = match os {
-            Self::Rancher(_) => Version::new(0, 4, 0),
-            _ => Version::new(1, 9, 0),
-        };
-        let too_late = matches!(os, Self::Rancher(v) if v > Version::new(1, 5, 8));
-        if too_late || os.version().is_some_and(|v| os != Self::Smoke && v < first) {
+        let version: Version = version.parse()?;
+        if version < family.first || family.last.is_some_and(|last| version > last) {
             return Err(format!(
                 "`{text}` is not a known release (RancherOS 0.4.0-1.5.8, BurmillaOS from 1.9.0)"
             ));
         }
-        Ok(os)
+        Ok((family.of)(version))
     }
 }
 
@@ -147,17 +161,17 @@ impl<'de> serde::Deserialize<'de> for Os {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dialect {
     /// 0.4.5: values are YAML. Before: `[a,b]`, `true`, `false`, digits, else text.
-    pub yaml: bool,
+    pub(crate) yaml: bool,
     /// 0.6.0: `\"` and `\'` lose their backslash all over the line.
-    pub unescape: bool,
+    pub(crate) unescape: bool,
     /// 0.7.0: `:` is hidden from YAML.
-    pub hides_colon: bool,
+    pub(crate) hides_colon: bool,
     /// 0.8.0: so is `?`, and `cc.` is read.
-    pub hides_question: bool,
+    pub(crate) hides_question: bool,
     /// 0.9.0: what the kernel hands to init after `--` is read as well.
-    pub after_dashes: bool,
+    pub(crate) after_dashes: bool,
     /// 1.5.5: quotes and brackets keep blanks together.
-    pub groups: bool,
+    pub(crate) groups: bool,
 }
 
 impl Dialect {

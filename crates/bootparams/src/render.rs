@@ -22,7 +22,7 @@ pub struct RenderError {
     pub os: Os,
     /// What stands in the way.
     pub reason: String,
-    /// Another way.
+    /// What to write instead.
     pub help: String,
 }
 

@@ -30,7 +30,7 @@ pub enum Target {
 pub struct Obstacle {
     /// The bytes of the line that it cannot carry.
     pub span: Range<usize>,
-    /// Why not.
+    /// Reason why the loader cannot pass it on.
     pub reason: &'static str,
 }
 
@@ -38,7 +38,7 @@ impl Target {
     /// Every target.
     pub const ALL: [Self; 3] = [Self::Isolinux, Self::Grub, Self::Ipxe];
 
-    /// For people.
+    /// Name as people read it.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -142,12 +142,12 @@ fn grub_obstacle(line: &str, words: &[Word], os: Os) -> Option<Obstacle> {
         let reason = "GRUB puts a backslash before each quote and backslash, which is not undone here";
         return Some(Obstacle { span: word.span.clone(), reason });
     }
-    // Quotes of the kernel's own words are set anew, and may then group other words for the OS.
+    // Quotes of the kernel's own words are set again, and may then group other words for the OS.
     let quoted = words.iter().find(|w| !is_ours(w, os) && w.text.contains(['"', '\'']))?;
     if same_to_os(line, &Target::Grub.read(&grub_text(line, words, os)), os) {
         return None;
     }
-    let reason = "GRUB sets these quotes anew, and then the words behind them are not read as before";
+    let reason = "GRUB rewrites these quotes, and the words after them are then read differently";
     Some(Obstacle { span: quoted.span.clone(), reason })
 }
 

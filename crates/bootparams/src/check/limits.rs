@@ -15,7 +15,7 @@ impl LineChecker<'_> {
             if let Some(obstacle) = target.obstacle(self.line, self.words, self.os) {
                 let message = format!("{} cannot pass this on", target.name());
                 let at_boot = obstacle.reason;
-                let help = "write it differently, or in a cloud-config";
+                let help = "rewrite it, or move it to a cloud-config";
                 self.found.say(&codes::LOADER, obstacle.span, message, at_boot, help);
             }
         }

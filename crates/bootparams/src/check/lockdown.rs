@@ -13,7 +13,7 @@ const IGNORED: &[(&str, &str)] = &[
     ("iomem", "/dev/mem stays closed"),
     ("lockdown", "the kernel stays locked down"),
     ("msr.allow_writes", "no program writes to MSRs"),
-    ("module.sig_enforce", "unsigned modules are refused whatever it says"),
+    ("module.sig_enforce", "unsigned modules are refused regardless"),
     ("resume", "the kernel does not hibernate, so it does not resume"),
 ];
 

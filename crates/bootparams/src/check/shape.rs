@@ -224,7 +224,7 @@ impl LineChecker<'_> {
             let (at_boot, help) = if std::ptr::eq(code, &codes::DROPPED) {
                 ("it is silently dropped", "remove the other one")
             } else {
-                ("the later one counts", "keep one of them")
+                ("the last one wins", "keep one of them")
             };
             self.found.say(code, span, message, at_boot, help);
         }

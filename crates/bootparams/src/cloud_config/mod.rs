@@ -220,7 +220,7 @@ impl ConfigChecker {
                     &codes::CC_TWICE,
                     span.clone(),
                     message,
-                    "the last one counts",
+                    "the last one wins",
                     "keep one of them",
                 );
             }

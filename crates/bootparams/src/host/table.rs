@@ -69,13 +69,13 @@ pub(crate) static ROWS: &[HostRow] = &[
         "bootcmd",
         "[[ip, link]]",
         Commands(|h, v| take::commands(&mut h.bootcmd, v)),
-        "commands before the network",
+        "commands run before the network is up",
     ),
     row(
         "runcmd",
         "[echo up]",
         Commands(|h, v| take::commands(&mut h.runcmd, v)),
-        "commands when Docker answers",
+        "commands run once Docker answers",
     ),
     row(
         "rancher.password",
@@ -377,7 +377,7 @@ pub(crate) static ROWS: &[HostRow] = &[
 ];
 
 impl Handler {
-    /// For people.
+    /// Name as people read it.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Flag(_) | Run(_, Shape::Flag) => "boolean",

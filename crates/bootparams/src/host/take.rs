@@ -271,7 +271,7 @@ fn file(tree: &ValueTree) -> Result<HostFile, String> {
     let Data::Map(entries) = &tree.data else { return Err("a file is a map with a path".to_owned()) };
     let known = ["path", "content", "owner", "permissions", "encoding"];
     if let Some(name) = entries.iter().map(MapEntry::name).find(|name| !known.contains(&name.as_str())) {
-        return Err(format!("`{name}` is not a property of a file; there are {}", known.join(", ")));
+        return Err(format!("`{name}` is not a property of a file; known: {}", known.join(", ")));
     }
     let get = |name: &str| match entries.iter().rfind(|e| e.name() == name) {
         None => Ok(String::new()),
@@ -302,7 +302,7 @@ fn content(text: &str, encoding: &str) -> Result<Vec<u8>, String> {
             let text: String = text.split_ascii_whitespace().collect();
             STANDARD.decode(text).map_err(|_| "the content is not base64".to_owned())
         }
-        other => Err(format!("the encoding `{other}` is not taken; write the text itself, or base64")),
+        other => Err(format!("the encoding `{other}` is not supported; use plain text or base64")),
     }
 }
 

@@ -51,7 +51,7 @@ pub enum Type {
 }
 
 impl Type {
-    /// For people.
+    /// Name as people read it.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -107,7 +107,7 @@ pub enum OnLine {
 }
 
 impl OnLine {
-    /// For people.
+    /// Name as people read it.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {

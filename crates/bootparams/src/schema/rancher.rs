@@ -85,7 +85,7 @@ pub(super) const ROWS: &[SchemaRow] = &[
         .since(0, 5, 0)
         .defaults(&[(V0_4, "false")]),
     SchemaRow::new("log", Bool, "messages of services on the console").defaults(&[(V0_4, "false")]),
-    SchemaRow::new("force_console_rebuild", Bool, "make the console container anew")
+    SchemaRow::new("force_console_rebuild", Bool, "rebuild the console container")
         .since(0, 4, 5)
         .defaults(&[(V0_4, "false")]),
     SchemaRow::new("recovery", Bool, "a root shell early, without network and state")

@@ -17,7 +17,7 @@ pub(crate) enum Data {
     /// What the text means, and the text.
     Scalar(ConfigValue, String),
     List(Vec<ValueTree>),
-    /// As written: a key may stand here twice, and then the last one counts.
+    /// As written: a key may stand here twice, and then the last one wins.
     Map(Vec<MapEntry>),
 }
 
