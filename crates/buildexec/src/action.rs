@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{
-    fetch::{self, Patience},
+    fetch::{self, RetryPolicy},
     hash::Sums,
     objects,
     rust::Rust,
@@ -29,7 +29,7 @@ pub struct NodeRun<'a> {
     pub plan: &'a Plan,
     /// The keys of the plan.
     pub keys: &'a Keys,
-    /// Which node.
+    /// Node whose actions run.
     pub id: NodeId,
     /// Its folder, with `out` and `work`.
     pub scratch: &'a Utf8Path,
@@ -84,7 +84,7 @@ impl NodeRun<'_> {
         match action {
             Action::Run(cmd) => self.command(cmd),
             Action::Fetch(spec) => {
-                fetch::fetch(self.ctx, spec, &self.path(&spec.to)?, self.label(), &Patience::default())
+                fetch::fetch(self.ctx, spec, &self.path(&spec.to)?, self.label(), &RetryPolicy::default())
             }
             Action::Copy { from, to } => {
                 let (from, to) = (self.path(from)?, self.path(to)?);
@@ -256,7 +256,7 @@ impl Call<'_> {
     }
 }
 
-/// An action that is a function of ours, with the code that its outputs depend on: an edit of it makes them anew.
+/// An action that is a function of ours, with the code that its outputs depend on: an edit of it makes them again.
 pub struct Builtin {
     /// The name that plans call it by.
     pub name: &'static str,

@@ -85,9 +85,9 @@ pub struct Ctx {
     pub env: Env,
     /// Options that every command has.
     pub globals: Globals,
-    /// Prints.
+    /// Where results and events are reported.
     pub report: Reporter,
-    /// Starts processes.
+    /// Starts every process of the run.
     pub runner: Runner,
     /// The builtins that plans may call.
     pub builtins: BuiltinTable,

@@ -26,7 +26,7 @@ const AHEAD: usize = 8;
 /// Length and digests of what was hashed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sums {
-    /// Bytes.
+    /// Length in bytes.
     pub size: u64,
     /// The SHA-256.
     pub sha256: Digest,

@@ -9,7 +9,7 @@ use super::{ctx::Ctx, run::Runner};
 use failure::{Failure, Kind};
 
 /// A program that was killed is gone after this long.
-const PATIENCE: Duration = Duration::from_secs(10);
+const KILL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A running program.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +42,7 @@ fn is_one(leftover: &Leftover, program: &str, texts: &[&str]) -> bool {
 pub fn end(ctx: &Ctx, leftovers: &[Leftover]) -> Result<()> {
     let begin = Instant::now();
     while let Some(Leftover { id, command }) = leftovers.iter().find(|l| kill(l.id)) {
-        if begin.elapsed() > PATIENCE {
+        if begin.elapsed() > KILL_TIMEOUT {
             return Err(Failure::new(Kind::Command, format!("could not end the process {id}: {command}"))
                 .help(format!("end it with `kill -9 {id}`"))
                 .into());

@@ -1,4 +1,5 @@
-//! Effects: running commands, fetching, the store, the scheduler.
+//! Carries out any plan: scheduler, store, downloads, processes, and the context of a run. Builtins come as a table from
+//! the caller, so nothing here knows what is built.
 
 pub mod action;
 pub mod ctx;

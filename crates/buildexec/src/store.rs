@@ -10,7 +10,7 @@
 //! ```
 //! An entry is used while modes, sizes and times agree with the stamp; otherwise its digests are computed again, as
 //! after a CI cache came back. One that a node reads, or that is copied into `dist/`, is read and compared in any case.
-//! One that is not what its manifest says, or not whole, is as none: it is removed and built anew.
+//! One that is incomplete or does not match its manifest is removed and rebuilt.
 
 use std::{
     collections::BTreeMap,
@@ -201,19 +201,19 @@ impl Store {
             return Ok(None);
         }
         let found = whole(&dir, look).and_then(|entry| {
-            anyhow::ensure!(entry.key == key, "it has another key");
+            anyhow::ensure!(entry.key == key, "its key differs");
             let names = entry.outputs.keys().map(String::as_str);
-            anyhow::ensure!(names.eq(sorted(&node.outputs)), "it has other outputs");
+            anyhow::ensure!(names.eq(sorted(&node.outputs)), "its outputs differ");
             let is_wanted = |(name, output): (&String, &StoredOutput)| {
                 node.wanted(name).is_none_or(|sha256| sha256 == output.sha256)
             };
-            anyhow::ensure!(entry.outputs.iter().all(is_wanted), "it is not what the plan wants");
+            anyhow::ensure!(entry.outputs.iter().all(is_wanted), "it is not what the plan expects");
             Ok(entry)
         });
         if let Ok(entry) = found {
             return Ok(Some(entry));
         }
-        report.warn(format!("{dir} is not what its manifest says; building it again"));
+        report.warn(format!("{dir} does not match its manifest; rebuilding it"));
         tree::remove(&dir)?;
         Ok(None)
     }
@@ -369,7 +369,7 @@ pub(crate) fn read_regular(path: &Utf8Path) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// What a node made, held against what the plan wants.
+/// What a node made, compared with what the plan expects.
 fn made(run: &NodeRun<'_>, node: &Node) -> Result<BTreeMap<String, StoredOutput>> {
     let each = node.outputs.iter().map(|name| {
         let path = in_scratch(run.scratch, name);

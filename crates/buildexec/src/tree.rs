@@ -220,11 +220,11 @@ pub fn remove(path: &Utf8Path) -> Result<()> {
     if is_folder && fs_extra::dir::remove(path).is_ok() {
         return Ok(());
     }
-    remove_patiently(path.as_std_path()).with_context(|| format!("cannot remove {path}"))
+    remove_with_retries(path.as_std_path()).with_context(|| format!("cannot remove {path}"))
 }
 
 /// As [`remove`], entry by entry.
-fn remove_patiently(path: &Path) -> std::io::Result<()> {
+fn remove_with_retries(path: &Path) -> std::io::Result<()> {
     let meta = match fs_err::symlink_metadata(path) {
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
         other => other?,
@@ -236,7 +236,7 @@ fn remove_patiently(path: &Path) -> std::io::Result<()> {
     let mut tries = 0;
     loop {
         for entry in fs_err::read_dir(path)? {
-            remove_patiently(&entry?.path())?;
+            remove_with_retries(&entry?.path())?;
         }
         match present(fs_err::remove_dir(path)) {
             Err(e) if e.kind() == ErrorKind::DirectoryNotEmpty && tries < 50 => tries += 1,
@@ -258,7 +258,7 @@ fn present(removed: std::io::Result<()>) -> std::io::Result<()> {
 #[cfg(unix)]
 fn open_up(folder: &Path) {
     use std::os::unix::fs::PermissionsExt as _;
-    // What this cannot change, the removal tells of.
+    // What this cannot change, the removal reports.
     _ = fs_err::set_permissions(folder, std::fs::Permissions::from_mode(0o700));
 }
 

@@ -243,7 +243,7 @@ fn script_signature(shared: &ServerState, asker: &Asker<'_>) -> Result<Option<Ve
     }
     let names = target::machine_names(asker.machine, asker.peer);
     match shared.tree.machine_text(&names, "ipxe") {
-        // iPXE would hold the tree's signature against the machine's script, and blame the wrong file.
+        // iPXE would check the tree's signature against the machine's script, and blame the wrong file.
         Some(_) => shared.tree.machine_text(&names, "ipxe.sig").map(Some).ok_or(StatusCode::NOT_FOUND),
         None => Ok(None),
     }

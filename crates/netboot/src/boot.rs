@@ -80,7 +80,7 @@ pub struct MachineLine {
     pub name: String,
     /// Its IP address, once it asked over HTTP.
     pub address: Option<IpAddr>,
-    /// Boot progress.
+    /// Latest stage that was reached.
     pub stage: BootStage,
     /// Whether it goes on.
     pub state: BootState,

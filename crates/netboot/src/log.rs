@@ -72,6 +72,6 @@ mod tests {
         line.text = "kernel, silent for 6 s".to_owned();
         assert!(log.news(&[line.clone()], 9.0).is_empty());
         line.boots = 2;
-        assert_eq!(log.news(&[line], 10.0).len(), 3, "another boot is told anew");
+        assert_eq!(log.news(&[line], 10.0).len(), 3, "another boot is reported again");
     }
 }

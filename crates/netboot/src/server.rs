@@ -103,8 +103,8 @@ pub struct ServerLimits {
     pub connections: usize,
     /// A request's head must be complete after this long; an idle connection is closed as late.
     pub head: Duration,
-    /// A reader that takes nothing for this long, or next to nothing, is cut.
-    pub patience: Duration,
+    /// A client that takes nothing for this long, or next to nothing, is disconnected.
+    pub write_timeout: Duration,
     /// A connection silent for less is not cut to make room for another of the same address.
     pub grace: Duration,
 }
@@ -115,7 +115,7 @@ impl Default for ServerLimits {
             connections: 8192,
             head: Duration::from_secs(30),
             // A person who looks at a hanging machine wants to see it hang, so this is longer than nginx's.
-            patience: Duration::from_secs(180),
+            write_timeout: Duration::from_secs(180),
             grace: Duration::from_secs(2),
         }
     }
@@ -371,7 +371,7 @@ async fn open(shared: &ServerState, tcp: std::io::Result<std::net::TcpStream>) -
 
 async fn converse(shared: Arc<ServerState>, link: Arc<Link>, tcp: TcpStream, local: SocketAddr) {
     let limits = shared.config.limits;
-    let io = TokioIo::new(Stream::new(tcp, Arc::clone(&link), limits.patience));
+    let io = TokioIo::new(Stream::new(tcp, Arc::clone(&link), limits.write_timeout));
     let service = service_fn(|request| answer(Arc::clone(&shared), Arc::clone(&link), local, request));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

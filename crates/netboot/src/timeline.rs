@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn pieces_in_any_order_add_up_and_a_restart_counts_anew() {
+    fn pieces_in_any_order_add_up_and_a_restart_counts_again() {
         let mut lab = TimelineLab::default();
         for (start, len) in [(0, 100), (500, 500), (50, 200)] {
             let request = lab.ask(0.0, 1, FileRole::Kernel, (206, start, len));

@@ -31,7 +31,7 @@ use super::{event::ClientEventKind, server::Hub};
 /// Never written nor read, so the system gives it no memory. Its length bounds one `sendfile`, so that one
 /// fast reader does not hold a thread for long.
 static PLACEHOLDER: LazyLock<Vec<u8>> = LazyLock::new(|| vec![0; 1 << 20]);
-/// A reader that waits and takes fewer bytes than this in all its patience takes next to nothing.
+/// A reader that waits and takes fewer bytes than this within the timeout reads too slowly.
 const LEAST: usize = 64 << 10;
 /// How often a transfer is told about.
 const TELL_EVERY: Duration = Duration::from_millis(250);
@@ -207,13 +207,13 @@ fn stands_for_file(slice: &IoSlice<'_>) -> bool {
 pub(super) struct Stream {
     tcp: TcpStream,
     link: Arc<Link>,
-    patience: Duration,
+    timeout: Duration,
     /// Is there from when the socket took nothing until it took enough again.
     waiting: Option<Waiting>,
 }
 
 struct Waiting {
-    /// When the reader's patience is over.
+    /// When the timeout ends.
     end: Pin<Box<Sleep>>,
     /// The pause before it is told how far the reader came.
     pause: Pin<Box<Sleep>>,
@@ -222,15 +222,15 @@ struct Waiting {
 }
 
 impl Waiting {
-    fn new(patience: Duration) -> Self {
+    fn new(timeout: Duration) -> Self {
         let sleep = |time| Box::pin(tokio::time::sleep(time));
-        Self { end: sleep(patience), pause: sleep(TELL_EVERY), told: false, taken: 0 }
+        Self { end: sleep(timeout), pause: sleep(TELL_EVERY), told: false, taken: 0 }
     }
 }
 
 impl Stream {
-    pub(super) fn new(tcp: TcpStream, link: Arc<Link>, patience: Duration) -> Self {
-        Self { tcp, link, patience, waiting: None }
+    pub(super) fn new(tcp: TcpStream, link: Arc<Link>, timeout: Duration) -> Self {
+        Self { tcp, link, timeout, waiting: None }
     }
 
     /// Counts what the reader took.
@@ -279,9 +279,9 @@ impl Stream {
     }
 
     /// Whether the reader's time is up. Soon after it stopped, its progress is reported: it may be the last report.
-    fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
-        let patience = self.patience;
-        let waiting = self.waiting.get_or_insert_with(|| Waiting::new(patience));
+    fn poll_timeout(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        let timeout = self.timeout;
+        let waiting = self.waiting.get_or_insert_with(|| Waiting::new(timeout));
         if !waiting.told && waiting.pause.as_mut().poll(cx).is_ready() {
             waiting.told = true;
             if let Some(segment) = self.link.queue.lock().unwrap_or_else(PoisonError::into_inner).front() {
@@ -289,7 +289,7 @@ impl Stream {
             }
         }
         let up = waiting.end.as_mut().poll(cx);
-        up.map(|()| io::Error::new(io::ErrorKind::TimedOut, "the reader takes next to nothing"))
+        up.map(|()| io::Error::new(io::ErrorKind::TimedOut, "the client reads too slowly"))
     }
 }
 
@@ -314,7 +314,7 @@ impl AsyncWrite for Stream {
         loop {
             match self.tcp.poll_write_ready(cx) {
                 Poll::Ready(ready) => ready?,
-                Poll::Pending => return self.poll_patience(cx).map(Err),
+                Poll::Pending => return self.poll_timeout(cx).map(Err),
             }
             match self.send(slices) {
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}

@@ -76,7 +76,7 @@ impl Backend {
         }
     }
 
-    /// What runs the guest's code, as far as patience is concerned.
+    /// What runs the guest's code, which decides how long a boot may take.
     #[must_use]
     pub(crate) fn accel(&self) -> qemu::Accel {
         match self {

@@ -123,7 +123,7 @@ impl Lan {
     }
 }
 
-/// What a line of `serve --json` tells of a boot.
+/// What a line of `serve --json` says about a boot.
 fn told(line: &str) -> Option<Fact> {
     fact(&serde_json::from_str::<ClientEventKind>(line).ok()?)
 }

@@ -1,6 +1,6 @@
 //! Runs virtual machines and watches what their guests do.
 //!
-//! `machine/` decides (command lines, verdicts, scenarios); here they are carried out: a [`session`] is one
+//! `vmspec` decides (command lines, verdicts, scenarios); this crate carries it out: a [`session`] is one
 //! running machine with everything that is seen of it joined on one clock.
 
 pub mod backend;
@@ -12,7 +12,7 @@ pub mod media;
 pub mod netboot;
 mod outside;
 pub mod power;
-pub mod qmp;
+mod qmp;
 mod registry;
 pub mod run;
 pub mod scenario;

@@ -15,18 +15,18 @@ pub(crate) const SCRIPTS: [&str; 2] = ["boot.html", "boot.ipxe"];
 pub(crate) const CONFIG: &str = "cloud-config.yml";
 
 /// The archive with the cloud-config that a script loads before the initrd.
-const SEED: &str = "seed.cpio";
+const CONFIG_INITRD: &str = "seed.cpio";
 
 /// Whether `script` brings its own cloud-config.
 #[must_use]
 pub(crate) fn has_config_initrd(script: &str) -> bool {
-    script.contains(SEED)
+    script.contains(CONFIG_INITRD)
 }
 
 /// `script` without its own cloud-config, so that one from elsewhere is looked for.
 #[must_use]
-pub(crate) fn without_seed(script: &str) -> String {
-    script.split_inclusive('\n').filter(|l| !l.contains(SEED)).collect()
+pub(crate) fn without_config_initrd(script: &str) -> String {
+    script.split_inclusive('\n').filter(|l| !l.contains(CONFIG_INITRD)).collect()
 }
 
 /// `script` with `args` added to its kernel lines, before what follows a failure.
@@ -150,10 +150,10 @@ mod tests {
     }
 
     #[test]
-    fn only_the_seed_is_taken_out() {
+    fn only_the_config_initrd_is_taken_out() {
         let script = "#!ipxe\ninitrd ${base-url}/seed.cpio || goto failed\ninitrd i\n";
         assert!(has_config_initrd(script));
-        assert_eq!(without_seed(script), "#!ipxe\ninitrd i\n");
+        assert_eq!(without_config_initrd(script), "#!ipxe\ninitrd i\n");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use buildplan::Cmd;
 use vmspec::scenario::{Dist, Proof, Scenario, Start};
 
 /// How long the SSH server may take after the login prompt: it makes its keys first.
-const SSH_PATIENCE: Duration = Duration::from_secs(120);
+const SSH_TIMEOUT: Duration = Duration::from_secs(120);
 const KEY: &str = "ssh-key";
 
 /// Why `scenario` cannot be proved from outside on this host, if it cannot.
@@ -162,7 +162,7 @@ pub(crate) fn ask(
         if output.success() {
             return Ok(Ok(output.text().trim().to_owned()));
         }
-        if start.elapsed() > SSH_PATIENCE {
+        if start.elapsed() > SSH_TIMEOUT {
             return Ok(Err(output.error_text().lines().last().unwrap_or_default().to_owned()));
         }
         std::thread::sleep(Duration::from_secs(1));

@@ -13,7 +13,7 @@ use buildexec::run::Tail;
 use failure::{Failure, Kind};
 
 /// A command is answered within milliseconds; a screen picture in TCG takes longer.
-const PATIENCE: Duration = Duration::from_secs(10);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The connection to a running QEMU.
 pub(crate) struct Control {
@@ -54,8 +54,8 @@ impl Control {
             if let Some(found) = found {
                 return found;
             }
-            if start.elapsed() > PATIENCE {
-                let text = format!("QEMU did not answer `{command}` within {} s", PATIENCE.as_secs());
+            if start.elapsed() > ANSWER_TIMEOUT {
+                let text = format!("QEMU did not answer `{command}` within {} s", ANSWER_TIMEOUT.as_secs());
                 return Err(Failure::new(Kind::Command, text).into());
             }
             std::thread::sleep(Duration::from_millis(5));

@@ -18,7 +18,7 @@ use serde_json::Value;
 
 /// No request of a client that means well is longer, or takes longer.
 const REQUEST_LIMIT: u64 = 16 << 10;
-const PATIENCE: Duration = Duration::from_secs(60);
+const IO_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Files by path: their type and bytes.
 pub(crate) type Files = BTreeMap<String, (String, Vec<u8>)>;
@@ -69,8 +69,8 @@ impl Drop for Registry {
 }
 
 fn answer(stream: TcpStream, files: &Files) -> Result<()> {
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(IO_TIMEOUT))?;
+    stream.set_write_timeout(Some(IO_TIMEOUT))?;
     let mut lines = BufReader::new((&stream).take(REQUEST_LIMIT)).lines();
     let first = lines.next().context("nothing was asked")??;
     while lines.next().transpose()?.is_some_and(|line| !line.is_empty()) {}

@@ -29,9 +29,9 @@ use vmspec::{
 };
 
 /// A person who watches a boot is told no sooner that it is slow.
-const PATIENCE: Duration = Duration::from_secs(600);
+const SHORTEST_LIMIT: Duration = Duration::from_secs(600);
 /// The process of a machine that was just switched off keeps its ports for a moment.
-const PORT_PATIENCE: Duration = Duration::from_secs(10);
+const PORT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often a machine that is up is looked at.
 const TICK: Duration = Duration::from_millis(50);
 
@@ -109,7 +109,7 @@ pub fn run(ctx: &Ctx, profile: &Profile, wish: &Wish) -> Result<()> {
     if taken_back {
         ctx.report.note(format!("{} was switched off: a killed run left it on", machine.name));
     }
-    free_ports(ctx, &machine, if taken_back { PORT_PATIENCE } else { Duration::ZERO })?;
+    free_ports(ctx, &machine, if taken_back { PORT_TIMEOUT } else { Duration::ZERO })?;
     for old in ["timeline.jsonl", "qemu.log", "command.txt"] {
         _ = fs_err::remove_file(home.dir.join(old));
     }
@@ -158,7 +158,7 @@ fn unserved(e: anyhow::Error, profile: &Profile) -> anyhow::Error {
 
 fn want(profile: &Profile, dist: &Dist, wish: &Wish, accel: Accel) -> Want {
     let firmware = wish.firmware.unwrap_or(profile.vm.firmware);
-    let usual = || boot_limit(firmware, accel, dist.initrd_bytes).max(PATIENCE);
+    let usual = || boot_limit(firmware, accel, dist.initrd_bytes).max(SHORTEST_LIMIT);
     Want {
         netboot: wish.from == BootMedium::Netboot,
         // The product as it was built: there is nothing in it by which to tell this boot from another.
@@ -237,11 +237,11 @@ fn way_in(os: Os, forward: &Forward) -> Option<String> {
 }
 
 /// QEMU's own words about a port that is taken are hard to read, and VirtualBox starts without the port.
-fn free_ports(ctx: &Ctx, machine: &Machine, patience: Duration) -> Result<()> {
+fn free_ports(ctx: &Ctx, machine: &Machine, timeout: Duration) -> Result<()> {
     let start = Instant::now();
     for Forward { name, host_port, guest_port } in forwards(machine) {
         while let Err(e) = std::net::TcpListener::bind(("127.0.0.1", *host_port)) {
-            if start.elapsed() < patience {
+            if start.elapsed() < timeout {
                 ctx.check_interrupt()?;
                 std::thread::sleep(TICK);
                 continue;

@@ -18,7 +18,7 @@ use anyhow::{Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 
-use containers::Lab;
+use containers::ContainerLab;
 pub use containers::Samples;
 pub(crate) use containers::lacks_older;
 use measured::Tpm;
@@ -97,7 +97,7 @@ pub enum Outcome {
     },
 }
 
-/// How many cases a scenario tried that tries many, and in how many its promise held.
+/// The cases of a scenario that tries many: how many were tried, and how many passed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct CaseCount {
     /// Power cuts, or disks.
@@ -192,7 +192,7 @@ struct Trial<'a> {
     /// What was tried, and what held.
     cases: CaseCount,
     /// What stands around a machine whose containers are looked at.
-    lab: Option<Lab>,
+    lab: Option<ContainerLab>,
     /// The TPM of its machine.
     tpm: Option<Tpm>,
 }
@@ -216,7 +216,7 @@ impl Trial<'_> {
             Proof::Disks => self.disks(),
             Proof::Containers(shown) => {
                 let Some(samples) = &self.setup.samples else { bail!("no medium with a sample image") };
-                self.lab = Some(Lab::open(self.ctx, self.dir, samples)?);
+                self.lab = Some(ContainerLab::open(self.ctx, self.dir, samples)?);
                 self.containers(shown)
             }
         }

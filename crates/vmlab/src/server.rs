@@ -79,7 +79,7 @@ fn asked_host(script: &str) -> Option<String> {
     rest.split('/').next().map(str::to_owned)
 }
 
-/// What an event of the server tells of a boot.
+/// What an event of the server says about a boot.
 pub(crate) fn fact(what: &ClientEventKind) -> Option<Fact> {
     Some(match what {
         ClientEventKind::Asked(a) => Fact::HttpAsked {

@@ -257,8 +257,8 @@ impl Session {
                 heard = Instant::now();
                 on_fact(at, fact);
             })?;
-            let patience = if heard == pressed { HEED } else { SILENCE };
-            if heard.elapsed() > patience || pressed.elapsed() > SHUTDOWN {
+            let timeout = if heard == pressed { HEED } else { SILENCE };
+            if heard.elapsed() > timeout || pressed.elapsed() > SHUTDOWN {
                 return Ok(false);
             }
             ctx.check_interrupt()?;

@@ -31,7 +31,7 @@ pub struct Machine {
     pub variables: Option<Utf8PathBuf>,
     /// Memory in MiB.
     pub memory_mib: u32,
-    /// Processors.
+    /// Number of processors.
     pub cpus: u8,
     /// Disks, in the order the guest sees them.
     pub disks: Vec<Disk>,
@@ -215,7 +215,7 @@ pub enum Nic {
 /// A tap device in another process's network namespace.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Tap {
-    /// Its name there.
+    /// Name of the device in that namespace.
     pub device: String,
     /// A process in that namespace.
     pub process: u32,

@@ -202,10 +202,10 @@ impl Scenario {
             _ if self.clock().is_some() => "only QEMU's clock is set here",
             _ if self.is_measured() => "only QEMU is given a TPM here",
             (_, Proof::Fails(Sabotage::RevokedShim)) => {
-                "VirtualBox takes no list of revoked programs from us"
+                "VirtualBox cannot be given a list of revoked programs"
             }
-            (Start::Netboot, _) if self.firmware == SECURE => "VirtualBox takes no keys from us",
-            (_, Proof::Fails(Sabotage::NoDhcp)) => "VirtualBox shows us no packets to tell it by",
+            (Start::Netboot, _) if self.firmware == SECURE => "VirtualBox cannot be given keys",
+            (_, Proof::Fails(Sabotage::NoDhcp)) => "VirtualBox shows no packets to detect it by",
             (_, Proof::Containers(_)) => "the disks and cards of these machines are QEMU's",
             (Start::Network(_), _) => "the network of these boots is made for QEMU",
             // The host gets its address only when a machine starts, and the server must be there before.
@@ -412,7 +412,7 @@ impl Scenario {
                 }
                 _ => Vec::new(),
             },
-            limit: spec.boot_timeout.unwrap_or_else(usual).max(self.patience()),
+            limit: spec.boot_timeout.unwrap_or_else(usual).max(self.shortest_limit()),
         }
     }
 
@@ -429,7 +429,7 @@ impl Scenario {
     }
 
     /// What a boot may take at least: with containers it does much, and hosts are busy.
-    fn patience(&self) -> Duration {
+    fn shortest_limit(&self) -> Duration {
         Duration::from_secs(if self.of_containers() { 1800 } else { 0 })
     }
 

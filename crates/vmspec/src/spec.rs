@@ -23,7 +23,7 @@ pub use cards::{CardSpec, NicKind, RawCard, RawNic};
 pub struct VmSpec {
     /// Memory in MiB.
     pub memory_mib: u32,
-    /// Processors.
+    /// Number of processors.
     pub cpus: u8,
     /// What starts the boot loader.
     pub firmware: Firmware,
@@ -64,7 +64,7 @@ pub struct DiskSpec {
 pub struct RawVm {
     /// Memory in MiB.
     pub memory: u32,
-    /// Processors.
+    /// Number of processors.
     pub cpus: u8,
     /// `"bios"`, `"uefi"` or `"secure-boot"`.
     pub firmware: Firmware,
@@ -174,7 +174,7 @@ impl TryFrom<RawVm> for VmSpec {
             return Err(WrongVm(format!("os-type `{}` is not a name such as `Linux_64`", raw.os_type)));
         }
         if raw.ready.trim().is_empty() {
-            return Err(WrongVm("ready is empty, so every line would do".to_owned()));
+            return Err(WrongVm("ready is empty, so every line would match".to_owned()));
         }
         if let Some(seconds) = raw.boot_timeout {
             within("boot-timeout in seconds", u64::from(seconds), 1, 24 * 3600)?;
@@ -264,7 +264,9 @@ fn host_only(raw: &RawHostOnly) -> Result<HostOnly, WrongVm> {
     }
     for (what, address) in [("host", host), ("dhcp-server", raw.dhcp_server)] {
         if (dhcp_first..=dhcp_last).contains(&address) {
-            return Err(WrongVm(format!("{what} {address} is inside dhcp-range and could be given away")));
+            return Err(WrongVm(format!(
+                "{what} {address} is inside dhcp-range and could be assigned to a guest"
+            )));
         }
     }
     Ok(net)

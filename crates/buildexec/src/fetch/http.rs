@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use ureq::{Body, http::Response, unversioned::resolver::DefaultResolver};
 
-use super::{Patience, proxy::Proxies};
+use super::{RetryPolicy, proxy::Proxies};
 
 /// An answer whose body goes on where the file ends, or begins it.
 pub(super) struct HttpResponse {
@@ -30,16 +30,16 @@ pub(super) enum HttpFailure {
 
 /// The client: system certificates (a company's own among them), no transparent decompression, a limit on
 /// silence rather than on the whole time. An `https` address that leads on to `http` is refused where `secure`.
-pub(super) fn agent(patience: &Patience, secure: bool, proxies: &Proxies) -> ureq::Agent {
+pub(super) fn agent(policy: &RetryPolicy, secure: bool, proxies: &Proxies) -> ureq::Agent {
     let tls = ureq::tls::TlsConfig::builder().root_certs(ureq::tls::RootCerts::PlatformVerifier).build();
     let config = ureq::Agent::config_builder()
         .tls_config(tls)
         .https_only(secure)
         .http_status_as_error(false)
         .input_buffer_size(crate::hash::PIECE)
-        .timeout_connect(Some(patience.stall.min(Duration::from_secs(20))))
-        .timeout_recv_response(Some(patience.stall))
-        .timeout_per_read(Some(patience.stall))
+        .timeout_connect(Some(policy.stall.min(Duration::from_secs(20))))
+        .timeout_recv_response(Some(policy.stall))
+        .timeout_per_read(Some(policy.stall))
         .proxy(proxies.tunnel())
         .user_agent(concat!("xtask/", env!("CARGO_PKG_VERSION")));
     ureq::Agent::with_parts(config.build(), proxies.connector(), DefaultResolver::default())

@@ -3,8 +3,8 @@
 mod bypass;
 mod http;
 mod part;
-mod patience;
 mod proxy;
+mod retry;
 
 use std::{io::Read as _, time::Instant};
 
@@ -14,22 +14,22 @@ use camino::Utf8Path;
 use self::{
     http::{HttpFailure, HttpRequest, HttpResponse},
     part::{Claim, PartialFile},
-    patience::Tries,
     proxy::Proxies,
+    retry::Tries,
 };
 use super::hash::{self, PIECE, Sums, SumsHasher};
 use crate::ctx::Ctx;
 use buildplan::{Digest, FetchSource, FetchSpec, shown_url};
 use failure::{Explain as _, Failure, Kind};
-pub use patience::Patience;
 use report::Event;
+pub use retry::RetryPolicy;
 
 /// Fetches `spec` to `to`. `label` is the node's, for progress.
 ///
 /// # Errors
 /// [`Kind::Network`] with what each source said when none gives the file; [`Kind::Digest`] when one gave other
 /// bytes and no other gave the right ones; [`Kind::Interrupted`].
-pub fn fetch(ctx: &Ctx, spec: &FetchSpec, to: &Utf8Path, label: &str, patience: &Patience) -> Result<()> {
+pub fn fetch(ctx: &Ctx, spec: &FetchSpec, to: &Utf8Path, label: &str, policy: &RetryPolicy) -> Result<()> {
     let dir = ctx.work.join("downloads");
     fs_err::create_dir_all(&dir)?;
     let claim = Claim::new(&dir, spec.sha256);
@@ -40,7 +40,7 @@ pub fn fetch(ctx: &Ctx, spec: &FetchSpec, to: &Utf8Path, label: &str, patience: 
         let from = match source {
             FetchSource::File(path) => local(&want, Utf8Path::new(path), to),
             FetchSource::Url(url) => {
-                let mut download = Download::new(ctx, &want, claim.path(), label, patience);
+                let mut download = Download::new(ctx, &want, claim.path(), label, policy);
                 download.part().and_then(|part| match part {
                     Some(part) => download.from(url, part),
                     None => Ok(()),
@@ -71,8 +71,8 @@ pub fn fetch(ctx: &Ctx, spec: &FetchSpec, to: &Utf8Path, label: &str, patience: 
 /// What the server or the disk said; more than the limit.
 pub fn download(ctx: &Ctx, want: &Bounds, url: &str, path: &Utf8Path, label: &str) -> Result<()> {
     super::tree::remove(path)?;
-    let patience = Patience { tries: if want.until.is_some() { 1 } else { 4 }, ..Patience::default() };
-    let mut download = Download::new(ctx, want, path, label, &patience);
+    let policy = RetryPolicy { tries: if want.until.is_some() { 1 } else { 4 }, ..RetryPolicy::default() };
+    let mut download = Download::new(ctx, want, path, label, &policy);
     match download.part()? {
         Some(part) => download.from(url, part),
         None => Ok(()),
@@ -85,7 +85,7 @@ pub fn download(ctx: &Ctx, want: &Bounds, url: &str, path: &Utf8Path, label: &st
 /// What it said, as [`ureq::Error`].
 pub fn exists(ctx: &Ctx, url: &str) -> Result<(), ureq::Error> {
     let proxies = Proxies::of(&ctx.env).map_err(|_| ureq::Error::InvalidProxyUrl)?;
-    let status = http::agent(&Patience::default(), false, &proxies).head(url).call()?.status();
+    let status = http::agent(&RetryPolicy::default(), false, &proxies).head(url).call()?.status();
     if status.is_success() { Ok(()) } else { Err(ureq::Error::StatusCode(status.as_u16())) }
 }
 
@@ -133,17 +133,17 @@ impl Bounds {
 fn none(ctx: &Ctx, spec: &FetchSpec, label: &str, said: &[(String, anyhow::Error)]) -> anyhow::Error {
     let lines: Vec<String> = said.iter().map(|(name, e)| format!("{name}: {e:#}")).collect();
     let failure = if said.iter().any(|(_, e)| failure::kind_of(e) == Some(Kind::Digest)) {
-        let want = format!("no source gave {label} as media.lock has it, with SHA-256 {}", spec.sha256);
+        let want = format!("no source has {label} with the SHA-256 in media.lock, {}", spec.sha256);
         Failure::new(Kind::Digest, want)
             .help("the source changed the file or the lock is wrong; find out which before using it")
     } else if spec.purl.is_some() && said.iter().any(|(_, e)| is_gone(e)) {
-        Failure::new(Kind::Network, format!("no source gave {label}: mirrors drop old versions")).help(
+        Failure::new(Kind::Network, format!("no source has {label}: mirrors drop old versions")).help(
             "record today's packages with `cargo xtask fetch --update`, or give a folder that holds the file with \
              --artifacts DIR",
         )
     } else {
         let has_url = spec.sources.iter().any(|s| matches!(s, FetchSource::Url(_)));
-        Failure::new(Kind::Network, format!("no source gave {label}")).help(unreachable(ctx, has_url))
+        Failure::new(Kind::Network, format!("no source has {label}")).help(unreachable(ctx, has_url))
     };
     match said.is_empty() {
         true => failure.into(),
@@ -202,7 +202,7 @@ struct Download<'a> {
     want: &'a Bounds,
     path: &'a Utf8Path,
     label: &'a str,
-    patience: &'a Patience,
+    policy: &'a RetryPolicy,
     /// Whether parts are asked for; not of a server that gave another one.
     ranges: bool,
     /// When progress was last shown.
@@ -215,9 +215,9 @@ impl<'a> Download<'a> {
         want: &'a Bounds,
         path: &'a Utf8Path,
         label: &'a str,
-        patience: &'a Patience,
+        policy: &'a RetryPolicy,
     ) -> Self {
-        Self { ctx, want, path, label, patience, ranges: true, shown: None }
+        Self { ctx, want, path, label, policy, ranges: true, shown: None }
     }
 
     /// What an earlier run left; nothing when that is all of it.
@@ -230,7 +230,7 @@ impl<'a> Download<'a> {
         Ok((!whole).then_some(part))
     }
 
-    /// Downloads from `url`, and tries again what can get better. Bytes that turn out wrong are begun anew once, when
+    /// Downloads from `url`, and tries again what can get better. Wrong bytes are downloaded again once, when
     /// they came in several pieces: the file may have changed between two of them.
     fn from(&mut self, url: &str, mut part: PartialFile) -> Result<()> {
         if self.ctx.globals.offline {
@@ -241,8 +241,8 @@ impl<'a> Download<'a> {
             let help = "write it as http://HOST:PORT, or http://NAME:PASSWORD@HOST:PORT";
             Failure::new(Kind::Usage, wrong).help(help)
         })?;
-        let agent = http::agent(self.patience, secure, &proxies);
-        let mut tries = Tries::new(self.patience, part.have);
+        let agent = http::agent(self.policy, secure, &proxies);
+        let mut tries = Tries::new(self.policy, part.have);
         let mut again = true;
         loop {
             match self.exchange(&agent, url, &mut part, &mut tries) {
@@ -258,7 +258,7 @@ impl<'a> Download<'a> {
                 }
                 Err(e) => tries.after(self.ctx, e, part.have).map_err(|e| match proxies.of_url(url) {
                     Some(proxy) if wants_login(&e) => e.context(format!(
-                        "the proxy {proxy} wants another name and password (http://NAME:PASSWORD@HOST:PORT)"
+                        "the proxy {proxy} requires a valid name and password (http://NAME:PASSWORD@HOST:PORT)"
                     )),
                     Some(proxy) => e.context(format!("through the proxy {proxy}")),
                     None => e,
@@ -293,7 +293,7 @@ impl<'a> Download<'a> {
                 return self.exchange(agent, url, part, tries);
             }
             Err(HttpFailure::FromZero) => {
-                return Err(anyhow!("the server sent a part that was not asked for"));
+                return Err(anyhow!("the server sent a range that was not requested"));
             }
             Err(HttpFailure::Later(code, wait)) => {
                 tries.asked_to_wait(wait);
@@ -361,7 +361,7 @@ fn pause(ctx: &Ctx, time: std::time::Duration) -> Result<()> {
 
 /// Whether nothing that this machine could do changes what a server said.
 fn is_final(e: &anyhow::Error) -> bool {
-    is_fatal(e) || !patience::can_get_better(e)
+    is_fatal(e) || !retry::can_get_better(e)
 }
 
 /// Gives a reason to an error that a person would not understand without.

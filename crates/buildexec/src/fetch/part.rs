@@ -114,7 +114,7 @@ impl PartialFile {
         Ok(())
     }
 
-    /// What the file is as it stands. To go on, it has to be begun anew.
+    /// What the file is as it stands. To go on, it has to be restarted.
     pub(super) fn sums(&mut self) -> Sums {
         std::mem::replace(&mut self.hasher, SumsHasher::sha256()).finish()
     }

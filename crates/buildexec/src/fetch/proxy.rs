@@ -71,7 +71,7 @@ impl Proxies {
     }
 }
 
-/// A variable in small or in capital letters, and its name. An empty one is as none.
+/// A variable in small or in capital letters, and its name. An empty one counts as unset.
 fn either<'e>(env: &'e Env, name: &str) -> Option<(String, &'e str)> {
     let names = [name.to_owned(), name.to_ascii_uppercase()];
     names.into_iter().find_map(|name| {
@@ -134,7 +134,7 @@ fn login(proxy: &Proxy) -> String {
     format!("Proxy-Authorization: Basic {}\r\n", STANDARD.encode(both))
 }
 
-/// Writes each request's first line anew. Requests here have no body, so one transmission is one request.
+/// Rewrites each request's first line. Requests here have no body, so one transmission is one request.
 #[derive(Debug)]
 struct Absolute {
     inner: Box<dyn Transport>,

@@ -99,7 +99,7 @@ impl Trial<'_> {
             let host = self.setup.dist.network.as_ref().map_or(String::new(), |n| n.host.to_string());
             let url = format!("http://{host}:{}/{}", at.port(), netboot::CONFIG);
             args += &format!(" rancher.cloud_init.datasources=[url:{url}]");
-            script = netboot::without_seed(&script);
+            script = netboot::without_config_initrd(&script);
         }
         let script = netboot::with_args(&script, &args)?;
         let kernel = fs_err::metadata(tree.join("vmlinuz"))?.len();

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use camino::Utf8PathBuf;
 
-pub(super) use lab::Lab;
+pub(super) use lab::ContainerLab;
 
 use super::{Outcome, Session, Setup, Trial, failed, nonce};
 use crate::outside;
@@ -115,7 +115,7 @@ impl Trial<'_> {
         outcome.or_else(|e| e.downcast::<ContainerFailure>().map(|wrong| wrong.0))
     }
 
-    fn lab(&mut self) -> &mut Lab {
+    fn lab(&mut self) -> &mut ContainerLab {
         self.lab.as_mut().expect("a scenario of containers has one")
     }
 
@@ -238,7 +238,7 @@ impl Trial<'_> {
         let said: Vec<_> = session.boot().lines().iter().filter_map(|l| l.strip_prefix("media: ")).collect();
         let wanted = ["stopping", "containers and Docker ended", "state unmounted"];
         if said[said.len().saturating_sub(wanted.len())..] != wanted {
-            return Err(wrong(&mut session, format!("it ended with other words than {wanted:?}")));
+            return Err(wrong(&mut session, format!("its end lacks {wanted:?}")));
         }
         if let Some(why) = outside::is_clean(self.ctx, &self.dir.join("disk0.raw"))? {
             return Err(wrong(&mut session, why));

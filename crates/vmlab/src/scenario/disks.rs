@@ -22,7 +22,7 @@ const LOOKED_AT: u64 = 1 << 20;
 /// A guest that waits for its state disk gets one so long after it began to.
 const LATE: Duration = Duration::from_secs(4);
 /// What the guest says before it formats a disk that has data where RancherOS does not look.
-const WARNING: &str = "has data behind its first MiB";
+const WARNING: &str = "has data after its first MiB";
 
 /// A disk as the guest meets it.
 struct Case {

@@ -165,7 +165,7 @@ impl<H: ManageHost> VirtualBox<H> {
                 CarriedOut::LookAgain { interface } => created = interface.or(created),
             }
         }
-        let message = format!("the machine `{}` does not become what it should be", self.place.name);
+        let message = format!("the machine `{}` does not reach the wanted state", self.place.name);
         let help = format!("look at it with `VBoxManage showvminfo {}`", self.place.uuid);
         Err(Failure::new(Kind::Command, message).help(help).into())
     }

@@ -89,7 +89,7 @@ impl Power for Running {
     }
 
     fn plug(&mut self, _: &Utf8Path) -> Result<()> {
-        anyhow::bail!("VirtualBox takes no disk from us while the machine runs")
+        anyhow::bail!("VirtualBox changes no disk while the machine runs")
     }
 
     /// Under another name first, so that there is never half a picture.

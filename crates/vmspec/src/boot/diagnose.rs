@@ -88,7 +88,7 @@ impl fmt::Display for Diagnosis {
 }
 
 /// A DHCP server that will answer has done so by then: clients ask again after 1, 2, 4 and 8 seconds.
-const DHCP_PATIENCE: Duration = Duration::from_secs(15);
+const DHCP_TIMEOUT: Duration = Duration::from_secs(15);
 /// A transfer that moved nothing for so long has stopped.
 const STALL: Duration = Duration::from_secs(10);
 /// A script that was missing may be asked for under its second name, or again.
@@ -97,7 +97,7 @@ const SECOND_TRY: Duration = Duration::from_secs(4);
 const LAST_WORDS: Duration = Duration::from_millis(300);
 /// On a host that does much else, a boot was seen to take twenty times as long. So a guest that still says something has
 /// so many times its limit.
-const PATIENCE: u32 = 3;
+const SLOW_FACTOR: u32 = 3;
 
 impl Boot {
     /// What has become of the boot by `now`; `None` while it may still come up.
@@ -129,7 +129,7 @@ impl Boot {
         let diagnosis = self.at_the_limit(now);
         let goes_on = matches!(diagnosis.cause, Cause::Slow | Cause::Loader | Cause::Silent)
             && now < self.last + self.want.limit / 4
-            && now < self.want.limit * PATIENCE;
+            && now < self.want.limit * SLOW_FACTOR;
         (!goes_on).then_some(BootEnd::Hung(diagnosis))
     }
 
@@ -243,7 +243,7 @@ impl Boot {
             true => "the DHCP server refused".to_owned(),
             false => format!("asked for {:.1} s without an answer", asked.as_secs_f64()),
         };
-        (now >= asked + DHCP_PATIENCE).then_some(Diagnosis { cause: Cause::NoDhcp, text })
+        (now >= asked + DHCP_TIMEOUT).then_some(Diagnosis { cause: Cause::NoDhcp, text })
     }
 
     /// A file that the boot needs, was refused, and was not had later.

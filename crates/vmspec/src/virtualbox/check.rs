@@ -102,7 +102,7 @@ pub fn check(place: &Place, machine: &Machine) -> Result<(), Failure> {
     wrong.extend(media(place.system, machine));
     wrong.extend(cards(machine));
     if machine.boot.len() > 4 {
-        wrong.push(format!("{} boot devices, and VirtualBox has places for 4", machine.boot.len()));
+        wrong.push(format!("{} boot devices, but VirtualBox takes 4", machine.boot.len()));
     }
     if wrong.is_empty() {
         return Ok(());
@@ -140,7 +140,7 @@ fn media(system: System, machine: &Machine) -> Vec<String> {
         }
     }
     if machine.disks.len() > DISK_SLOTS.len() {
-        wrong.push(format!("{} disks, and one IDE controller with a DVD drive takes 3", machine.disks.len()));
+        wrong.push(format!("{} disks, but one IDE controller with a DVD drive takes 3", machine.disks.len()));
     }
     wrong.extend(machine.disks.iter().filter_map(|d| disk(system, d)));
     wrong
@@ -160,7 +160,7 @@ fn disk(system: System, disk: &Disk) -> Option<String> {
 fn cards(machine: &Machine) -> Vec<String> {
     let mut wrong = Vec::new();
     if machine.nics.len() > MAX_NICS {
-        wrong.push(format!("{} network cards, and VirtualBox has {MAX_NICS}", machine.nics.len()));
+        wrong.push(format!("{} network cards, but VirtualBox takes {MAX_NICS}", machine.nics.len()));
     }
     for card in &machine.nics {
         match &card.plug {

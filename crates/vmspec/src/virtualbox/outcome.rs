@@ -152,7 +152,7 @@ const HELPS: [(&str, &str); 10] = [
         "a disk was replaced behind VirtualBox's back; `VBoxManage closemedium disk FILE` forgets the old one",
     ),
     ("Could not find file for the medium", "the image is not there; `cargo xtask dist` builds it"),
-    ("Failed to create file", "the folder of the picture must exist and be writable"),
+    ("Failed to create file", "the folder of the screenshot must exist and be writable"),
 ];
 
 /// The unfinished last line of an answer that was cut off. VBoxManage ends every line; when it meets a character that

@@ -126,7 +126,7 @@ fn os_type(machine: &Machine, state: &HostState) -> Result<(), Failure> {
     if state.os_types.iter().any(|t| t.id == machine.os_type) {
         return Ok(());
     }
-    let message = format!("VirtualBox knows no operating system `{}`", machine.os_type);
+    let message = format!("VirtualBox has no operating system type `{}`", machine.os_type);
     Err(Failure::new(Kind::Config, message)
         .help("`VBoxManage list ostypes` lists them; `Linux_64` fits any Linux"))
 }
@@ -229,10 +229,7 @@ fn notes(machine: &Machine, state: &HostState) -> Vec<String> {
         notes.push("NVMe disks are on IDE in VirtualBox: the guest calls the first one /dev/sda".to_owned());
     }
     if state.version.is_some_and(|v| v < [7, 0, 0]) {
-        notes.push(
-            "this VirtualBox is older than 7.0, for which the commands are written; expect refused options"
-                .to_owned(),
-        );
+        notes.push("this VirtualBox is older than 7.0; it may refuse some options".to_owned());
     }
     notes
 }
@@ -264,7 +261,7 @@ pub fn press_power(place: &Place) -> ManageStep {
 /// Takes a picture of the screen into the absolute path `file`, once the guest shows something.
 #[must_use]
 pub fn screenshot(place: &Place, file: &str) -> ManageStep {
-    let cmd = place.manage("take a picture of the screen");
+    let cmd = place.manage("take a screenshot");
     ManageStep::new(cmd.args(["controlvm", &place.uuid, "screenshotpng", file])).rule(Rule::Picture)
 }
 

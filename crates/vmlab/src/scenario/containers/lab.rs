@@ -24,7 +24,7 @@ const HOST: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 2);
 const CARRIED: &str = "sample/counter:1";
 const PULLED: &str = "sample/greeter:1";
 /// A busy host without acceleration is slow; what is judged is what comes, not when.
-const PATIENCE: Duration = Duration::from_secs(600);
+const TIMEOUT: Duration = Duration::from_secs(600);
 
 /// What is right in it is a host name and a file.
 const MIXED: &str = "#cloud-config\nhostname: mixed\nssh_authorized_keys: 5\nrancher:\n  docker:\n    bip: nowhere\n  \
@@ -41,7 +41,7 @@ pub(super) const REFUSED: &[&str] = &[
 ];
 
 /// What runs beside the machine.
-pub(in super::super) struct Lab {
+pub(in super::super) struct ContainerLab {
     registry: Registry,
     page: u16,
     pub(super) ssh: u16,
@@ -73,7 +73,7 @@ pub(super) struct Page {
     pub(super) count: u64,
 }
 
-impl Lab {
+impl ContainerLab {
     /// Starts the registry and makes a key in `dir`.
     ///
     /// # Errors
@@ -168,7 +168,7 @@ impl Lab {
     /// [`failure::Kind::Interrupted`].
     pub(super) fn page(&self, ctx: &Ctx) -> Result<Option<Page>> {
         let start = Instant::now();
-        while start.elapsed() < PATIENCE {
+        while start.elapsed() < TIMEOUT {
             if let Some(page) = self.ask() {
                 return Ok(Some(page));
             }

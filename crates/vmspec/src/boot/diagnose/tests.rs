@@ -93,7 +93,7 @@ fn an_argument_that_did_not_arrive_is_named() {
 }
 
 #[test]
-fn no_answer_to_dhcp_is_named_once_patience_is_over() {
+fn no_answer_to_dhcp_is_named_once_its_time_is_over() {
     let b = boot(want(true), &[line("iPXE"), Fact::DhcpAsked, Fact::DhcpAsked]);
     assert_eq!(cause(&b, 16), None);
     assert_eq!(cause(&b, 17), Some(Cause::NoDhcp));

@@ -1,4 +1,4 @@
-//! How long a source is put up with: tries, the lowest rate, and what a busy server asks for.
+//! When a download is tried again: how often, the lowest rate, and what a busy server asks for.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use crate::ctx::Ctx;
 
 /// What a source may cost.
 #[derive(Clone, Debug)]
-pub struct Patience {
+pub struct RetryPolicy {
     /// A server that sends nothing for this long has stalled; one that sends less than `least` bytes is too slow.
     pub stall: Duration,
     /// Bytes in `stall` at least: 1 kB a second.
@@ -22,7 +22,7 @@ pub struct Patience {
     pub longest_wait: Duration,
 }
 
-impl Default for Patience {
+impl Default for RetryPolicy {
     fn default() -> Self {
         Self {
             stall: Duration::from_secs(30),
@@ -39,7 +39,7 @@ const MOST: u32 = 1000;
 
 /// The tries of one source.
 pub(super) struct Tries<'p> {
-    patience: &'p Patience,
+    policy: &'p RetryPolicy,
     in_row: u32,
     all: u32,
     /// The most bytes that there were.
@@ -53,9 +53,9 @@ pub(super) struct Tries<'p> {
 }
 
 impl<'p> Tries<'p> {
-    pub(super) fn new(patience: &'p Patience, have: u64) -> Self {
+    pub(super) fn new(policy: &'p RetryPolicy, have: u64) -> Self {
         Self {
-            patience,
+            policy,
             in_row: 0,
             all: 0,
             best: have,
@@ -76,10 +76,10 @@ impl<'p> Tries<'p> {
     }
 
     fn check_rate(&mut self) -> Result<()> {
-        if self.since.elapsed() < self.patience.stall {
+        if self.since.elapsed() < self.policy.stall {
             return Ok(());
         }
-        if self.came < self.patience.least {
+        if self.came < self.policy.least {
             return Err(TooSlow(self.came, self.since.elapsed().as_secs_f64()).into());
         }
         (self.since, self.came) = (Instant::now(), 0);
@@ -91,7 +91,7 @@ impl<'p> Tries<'p> {
         self.wait = wait;
     }
 
-    /// Pauses after the failure `e` when another try is worth it. Tries count anew when there is more than ever.
+    /// Pauses after the failure `e` when another try is worth it. The count of tries restarts when there is more than ever.
     ///
     /// # Errors
     /// `e` when it is not, and [`failure::Kind::Interrupted`].
@@ -109,21 +109,21 @@ impl<'p> Tries<'p> {
             self.in_row += 1;
         }
         self.all += 1;
-        if self.in_row >= self.patience.tries || self.all >= MOST {
+        if self.in_row >= self.policy.tries || self.all >= MOST {
             return Err(e);
         }
         if let Some(wait) = self.wait.take() {
             self.waited = self.waited.saturating_add(wait);
-            if self.waited > self.patience.longest_wait {
+            if self.waited > self.policy.longest_wait {
                 return Err(because(e, format!("the server asks to try again in {} s", wait.as_secs())));
             }
-            pause(ctx, wait.max(self.patience.first_pause / 10))?;
+            pause(ctx, wait.max(self.policy.first_pause / 10))?;
             (self.since, self.came) = (Instant::now(), 0);
             return Ok(());
         }
         match moved {
-            true => pause(ctx, self.patience.first_pause / 10),
-            false => pause(ctx, self.patience.first_pause * 2u32.pow((self.in_row - 1).min(10))),
+            true => pause(ctx, self.policy.first_pause / 10),
+            false => pause(ctx, self.policy.first_pause * 2u32.pow((self.in_row - 1).min(10))),
         }
     }
 }
