@@ -15,7 +15,7 @@ use trust::verify::sums;
 use xtask::cmd::{password::PasswordArgs, verify};
 
 use self::kinds::{ALTERATIONS, record};
-use super::release::{Media, Repository};
+use super::release::{MediaCopy, Repository};
 
 mod kinds;
 
@@ -33,7 +33,7 @@ fn media_that_could_boot_something_else_are_refused() {
         alter(&mut bytes);
         assert_ne!(bytes, good, "{name}");
         fs::write(media.path(ISO), bytes).unwrap();
-        media.promise_again();
+        media.refresh_statements();
         let (code, said) = media.verify(&["--strict"]);
         // The lists fit, so that it is the image that is refused.
         let names = said.lines().find_map(|line| line.strip_prefix("error: verification failed: "));
@@ -59,7 +59,7 @@ fn an_entry_that_the_plan_does_not_put_there_is_named() {
     }
     bytes[end..end + copy.len()].copy_from_slice(&copy);
     fs::write(media.path(ISO), bytes).unwrap();
-    media.promise_again();
+    media.refresh_statements();
     let said = media.broken(&[], "loaders");
     assert!(said.contains("the ISO has /isoevils.cfg, which this repository does not put there"), "{said}");
 }
@@ -78,7 +78,7 @@ fn a_refusal_names_the_first_byte_that_differs_and_where_it_lies() {
     ] {
         let media = repository.media();
         media.flip(file, at as u64);
-        media.promise_again();
+        media.refresh_statements();
         let (code, said) = media.verify(&[]);
         assert!(code == 5 && said.contains(&format!("byte {at} of ")) && said.contains(place), "{said}");
     }
@@ -126,8 +126,8 @@ impl Mutation {
     }
 }
 
-/// As [`Media::promise_again`], when only the file `name` was changed.
-fn promise(media: &Media<'_>, name: &str, bytes: &[u8]) {
+/// As [`MediaCopy::refresh_statements`], when only the file `name` was changed.
+fn refresh_statements_of(media: &MediaCopy<'_>, name: &str, bytes: &[u8]) {
     let mut manifest = media.manifest();
     let output = manifest.outputs.get_mut(name).unwrap();
     (output.size, output.sha256) = (bytes.len() as u64, Digest::of(bytes));
@@ -165,7 +165,7 @@ fn an_image_that_was_changed_anywhere_is_refused() {
             continue;
         }
         fs::write(media.path(ISO), &bytes).unwrap();
-        promise(&media, ISO, &bytes);
+        refresh_statements_of(&media, ISO, &bytes);
         subject.manifest = trust::verify::read_manifest(&dir).unwrap();
         subject.read = trust::verify::FilesRead::default();
         let judged = subject.run(None).unwrap().judge();
@@ -188,7 +188,7 @@ fn an_image_that_was_changed_anywhere_is_refused() {
 #[test]
 fn what_lies_beside_the_media_is_held_to_the_same() {
     let Some(repository) = Repository::get() else { return };
-    let spoiled = |spoil: &dyn Fn(&Media<'_>)| {
+    let spoiled = |spoil: &dyn Fn(&MediaCopy<'_>)| {
         let media = repository.media();
         spoil(&media);
         let (code, said) = media.verify(&[]);
@@ -199,7 +199,7 @@ fn what_lies_beside_the_media_is_held_to_the_same() {
     assert!(said.contains("SHA512SUMS is missing"), "{said}");
     let said = spoiled(&|m| {
         fs::write(m.path("netboot/extra"), "x").unwrap();
-        m.promise_again();
+        m.refresh_statements();
     });
     assert!(said.contains("manifest.json does not know netboot/extra"), "{said}");
     let said = spoiled(&|m| {

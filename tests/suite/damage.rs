@@ -158,7 +158,7 @@ fn one_bit_of_a_download_that_nothing_else_shows_is_not_built_from() {
         "params = [\"quiet\", { console = \"tty0\" }, ",
     );
     repo.xtask(LINUX).assert().success().stderr_eq(snapbox::str![[r#"
-warning: [ROOT]/target/media/store/download-[..] is not what its manifest says; building it again
+warning: [ROOT]/target/media/store/download-[..] does not match its manifest; rebuilding it
 
 "#]]);
     assert_eq!(repo.read("dist/linux/netboot/vmlinuz"), "a kernel\n");

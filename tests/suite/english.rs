@@ -50,6 +50,17 @@ const BANNED: &[(&str, &str)] = &[
     ("who signs: stands", "name of the signer"),
     ("are told only under", "are served only under"),
     ("the one that is open", "the open one"),
+    ("held against", "compared with"),
+    ("is another than", "is not …"),
+    ("belongs into", "belongs in"),
+    ("is as none", "counts as unset"),
+    ("begun anew", "restarted"),
+    ("made anew", "made again"),
+    ("told anew", "reported again"),
+    ("the last one counts", "the last one wins"),
+    ("which leads away", "which is outside the folder"),
+    ("when built again", "when rebuilt"),
+    ("built again", "rebuilt"),
 ];
 
 /// Words behind "is no" that make another sentence of it.

@@ -173,7 +173,7 @@ fn an_entry_that_was_changed_is_noticed_and_made_again() {
         fs::write(image, bytes).unwrap();
     }
     repo.xtask(LINUX).assert().success().stderr_eq(str![[r#"
-warning: [ROOT]/target/media/store/iso-[..] is not what its manifest says; building it again
+warning: [ROOT]/target/media/store/iso-[..] does not match its manifest; rebuilding it
 
 "#]]);
     assert_eq!(repo.dist(), before);

@@ -171,7 +171,7 @@ fn continuation_areas_that_loop_or_lie_outside_are_errors() {
     assert!(walk_error(image).contains("continuation areas lead on without an end"));
     assert!(walk_error(rock_ridge(&continuation(9999, 0))).contains("28 bytes should be here"));
     assert!(walk_error(rock_ridge(b"NM\x02\x01")).contains("shorter than its header"));
-    assert!(walk_error(rock_ridge(b"NM\x08\x01\0../")).contains("cannot be a name"));
+    assert!(walk_error(rock_ridge(b"NM\x08\x01\0../")).contains("is not a valid name"));
     assert!(
         walk_error(rock_ridge(b"CL\x0C\x01\x13\0\0\0\0\0\0\x13"))
             .contains("no moved folder is at byte 38912")
@@ -220,11 +220,11 @@ fn a_packed_file_is_unpacked_or_refused() {
     assert_eq!(unpacked(&zf, &zeros).unwrap(), [0; 5]);
     let wrong = |entry: &[u8], change: fn(&mut Vec<u8>)| unpacked(entry, &zisofs(change)).unwrap_err();
     for (text, why) in [
-        (wrong(&zf, |b| b[0] = 0), "does not begin as one"),
+        (wrong(&zf, |b| b[0] = 0), "its magic number is missing"),
         (wrong(&zf, |b| b[8] = 6), "disagree"),
         (wrong(&zf, |b| b[12] = 8), "disagree"),
         (wrong(&zf, |b| b[16] = 200), "ends before it starts"),
-        (wrong(&zf, |b| b[22] = 9), "longer than zlib makes one"),
+        (wrong(&zf, |b| b[22] = 9), "longer than zlib can make one"),
         (wrong(&zf, |b| b[30] ^= 0xFF), "cannot be unpacked"),
         (wrong(&zf, |b| b.truncate(30)), "ends too early"),
         (wrong(&packed(b"pz", 6), |b| b[8] = 6), "wrong length"),
@@ -278,7 +278,7 @@ fn a_boot_catalog_that_is_damaged_is_an_error() {
 #[test]
 fn names_that_lead_out_of_a_folder_are_errors() {
     for name in [&b"../x"[..], b"..", b"a/b", b"a\0b"] {
-        assert!(walk_error(image(&[record(name, 19, 1, 0)])).contains("cannot be a name"));
+        assert!(walk_error(image(&[record(name, 19, 1, 0)])).contains("is not a valid name"));
     }
 }
 

@@ -154,7 +154,10 @@ fn there_and_back(lab: &Lab, name: &str, places: usize) {
     let state = apply(&path, &Edit::Delete(list(&["media.nonce"]))).unwrap();
     assert_eq!(state, before);
     assert!(
-        apply(&path, &Edit::Reset).unwrap_err().to_string().contains("does not say what its arguments were")
+        apply(&path, &Edit::Reset)
+            .unwrap_err()
+            .to_string()
+            .contains("does not record its original arguments")
     );
 }
 

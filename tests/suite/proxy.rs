@@ -8,14 +8,17 @@ use camino::Utf8Path;
 use super::{
     repo::Repo,
     serve::servers::{has, spawn},
-    web::{Offer, Web},
+    web::{OfferedFile, Web},
 };
 
 /// A server that offers what `linux` is made of, and a repository that asks it.
 fn lab() -> (Repo, Web) {
     let repo = Repo::with_linux();
     repo.entries("os").iter().for_each(|entry| fs_err::remove_dir_all(entry).unwrap());
-    let web = Web::new(&[("/vmlinuz", Offer::whole("a kernel\n")), ("/initrd", Offer::whole("an initrd\n"))]);
+    let web = Web::new(&[
+        ("/vmlinuz", OfferedFile::whole("a kernel\n")),
+        ("/initrd", OfferedFile::whole("an initrd\n")),
+    ]);
     for name in ["vmlinuz", "initrd"] {
         let urls = format!("name = \"{name}\", urls = [\"{}/{name}\"]", web.url());
         repo.edit("media.toml", &format!("name = \"{name}\""), &urls);
@@ -55,7 +58,7 @@ fn a_plain_address_is_asked_of_the_proxy_in_absolute_form_with_its_login() {
     let failed = repo.xtask(FETCH).env("http_proxy", wrong).assert().code(7).get_output().stderr.clone();
     let failed = String::from_utf8_lossy(&failed);
     assert!(
-        failed.contains("40") || failed.contains("wants another name and password"),
+        failed.contains("40") || failed.contains("requires a valid name and password"),
         "the proxy's refusal is named: {failed}"
     );
     assert!(!failed.contains("wrong"), "the password is not shown: {failed}");

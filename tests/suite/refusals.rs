@@ -73,7 +73,7 @@ fn a_template_with_an_unknown_variable_is_refused_by_file_and_line() {
     let repo = Repo::with_linux();
     repo.edit("bootscripts/boot.ipxe", "{{args}}", "{{argz}}");
     repo.xtask(LINUX).assert().code(3).stdout_eq("").stderr_eq(str![[r#"
-error: bootscripts/boot.ipxe, line 10: unknown variable `argz`; there are: title, base-url, seed, args
+error: bootscripts/boot.ipxe, line 10: unknown variable `argz`; known variables: title, base-url, load-config-initrd, args
 
 "#]]);
     assert_eq!(repo.dist(), None);
@@ -123,7 +123,7 @@ fn other_bytes_than_the_lock_says_are_refused() {
     repo.write("artifacts/initrd", "another initrd\n");
     std::fs::remove_dir_all(repo.path("target")).unwrap();
     repo.xtask(LINUX).assert().code(5).stdout_eq("").stderr_eq(str![[r#"
-error: no source gave initrd as media.lock has it, with SHA-256 238e22f901beee417a93090f37479b9895c6f4bc8b5a59195c75055169c40a1f
+error: no source has initrd with the SHA-256 in media.lock, 238e22f901beee417a93090f37479b9895c6f4bc8b5a59195c75055169c40a1f
   because: [ROOT]/artifacts/initrd: wrong bytes: 15 bytes with SHA-256 f7be54587229a111d344d831e115864cfbe643cc5bc430471660e9e1f50bc7a9
   help: the source changed the file or the lock is wrong; find out which before using it
 
@@ -147,7 +147,7 @@ fn without_a_network_each_source_says_why() {
         "version = \"1.5.8\"\nengine = \"prebuilt\"",
     );
     repo.xtask(&["-q", "fetch", "rancheros"]).assert().code(7).stdout_eq("").stderr_eq(str![[r#"
-error: no source gave rancheros.iso
+error: no source has rancheros.iso
   because: http://127.0.0.1:1/a/v1.5.8/rancheros.iso: io: Connection refused (os error 111)
     http://127.0.0.1:1/b/v1.5.8/rancheros.iso: io: Connection refused (os error 111)
   help: check the network, or give a folder that holds the file with --artifacts DIR
@@ -155,7 +155,7 @@ error: no source gave rancheros.iso
 "#]]);
     repo.xtask(&["-q", "--offline", "fetch", "rancheros"]).assert().code(7).stdout_eq("").stderr_eq(str![[
         r#"
-error: no source gave rancheros.iso
+error: no source has rancheros.iso
   because: http://127.0.0.1:1/a/v1.5.8/rancheros.iso: not tried, because of --offline
     http://127.0.0.1:1/b/v1.5.8/rancheros.iso: not tried, because of --offline
   help: run it once without --offline, or give a folder that holds the file with --artifacts DIR
@@ -181,7 +181,7 @@ fn all_inputs_that_are_missing_are_named_at_once_with_the_command_that_goes_on()
     );
     repo.xtask(&["-q", "dist", "rancheros"]).assert().code(7).stdout_eq("").stderr_eq(str![[r#"
 error: 2 inputs are not available: rancheros.iso, iPXE 2.0.0 sources
-  because: no source gave rancheros.iso
+  because: no source has rancheros.iso
       http://127.0.0.1:1/a/v1.5.8/rancheros.iso: io: Connection refused (os error 111)
       http://127.0.0.1:1/a/v1.5.8/rancheros.iso: io: Connection refused (os error 111)
     iPXE 2.0.0 sources failed

@@ -1,4 +1,4 @@
-//! Media that somebody touched are refused, and the message says which promise broke. A tiny profile is built by the
+//! Media that somebody touched are refused, and the message says which check failed. A tiny profile is built by the
 //! real program once; each test spoils a copy.
 
 #![expect(clippy::disallowed_methods, reason = "a person calls the program, not the runner")]
@@ -138,10 +138,10 @@ impl Repository {
     }
 
     /// A copy to spoil.
-    pub(super) fn media(&self) -> Media<'_> {
+    pub(super) fn media(&self) -> MediaCopy<'_> {
         let dir = tempfile::tempdir().unwrap();
         copy(&self.path("dist/mini"), dir.path());
-        Media { repository: self, dir }
+        MediaCopy { repository: self, dir }
     }
 }
 
@@ -158,12 +158,12 @@ pub(super) fn copy(from: &Path, to: &Path) {
     }
 }
 
-pub(super) struct Media<'a> {
+pub(super) struct MediaCopy<'a> {
     pub(super) repository: &'a Repository,
     pub(super) dir: tempfile::TempDir,
 }
 
-impl Media<'_> {
+impl MediaCopy<'_> {
     pub(super) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
@@ -179,14 +179,11 @@ impl Media<'_> {
         said
     }
 
-    /// Refused with these promises, and no others.
-    pub(super) fn broken(&self, args: &[&str], promises: &str) -> String {
+    /// Refused by these checks, and no others.
+    pub(super) fn broken(&self, args: &[&str], checks: &str) -> String {
         let (code, said) = self.verify(args);
         assert_eq!(code, 5, "{said}");
-        assert!(
-            said.contains(&format!("error: verification failed: {promises}\n")),
-            "not {promises}: {said}"
-        );
+        assert!(said.contains(&format!("error: verification failed: {checks}\n")), "not {checks}: {said}");
         said
     }
 
@@ -195,7 +192,7 @@ impl Media<'_> {
     }
 
     /// What a careful thief would do: manifest, statements and lists made to fit the files.
-    pub(super) fn promise_again(&self) {
+    pub(super) fn refresh_statements(&self) {
         let mut manifest = self.manifest();
         for (path, output) in &mut manifest.outputs {
             let bytes = fs::read(self.path(path)).unwrap();
@@ -259,16 +256,13 @@ fn one_bit_flipped_in_any_file_is_refused() {
         media.flip(name, 977 * i as u64);
         let (code, said) = media.verify(&[]);
         assert!(code == 5 && said.contains("verification failed: checksums, sha512"), "{name}: {said}");
-        assert!(
-            said.contains(&format!("checksums: {name} is not the file that SHA256SUMS promises")),
-            "{said}"
-        );
+        assert!(said.contains(&format!("checksums: {name} does not match SHA256SUMS")), "{said}");
     }
     for name in ["manifest.json", "sbom.spdx.json", "provenance.intoto.json"] {
         let media = repository.media();
         media.flip(name, 40);
         let (code, said) = media.verify(&[]);
-        assert!(code == 5 && said.contains(&format!("checksums: {name} is not the file")), "{said}");
+        assert!(code == 5 && said.contains(&format!("checksums: {name} does not match")), "{said}");
     }
 }
 
@@ -277,7 +271,7 @@ fn a_swapped_kernel_with_every_list_made_to_fit_is_refused() {
     let Some(repository) = Repository::get() else { return };
     let media = repository.media();
     fs::write(media.path("netboot/vmlinuz"), "another kernel").unwrap();
-    media.promise_again();
+    media.refresh_statements();
     let said = media.broken(&[], "kernel, released");
     assert!(said.contains("kernel: /vmlinuz of the ISO is not netboot/vmlinuz"), "{said}");
 }
@@ -289,7 +283,7 @@ fn an_edited_script_with_every_list_made_to_fit_is_refused() {
     let path = media.path("netboot/boot.ipxe");
     let text = fs::read_to_string(&path).unwrap().replace("quiet", "quiet init=/bin/sh");
     fs::write(path, text).unwrap();
-    media.promise_again();
+    media.refresh_statements();
     media.broken(&[], "boot script");
 }
 
@@ -300,8 +294,8 @@ fn parameters_changed_in_the_iso_are_told() {
     let iso = media.path("mini-1-x86_64.iso");
     let (code, said) = repository.run(&["kargs", "append", iso.to_str().unwrap(), "init=/bin/sh"]);
     assert_eq!(code, 0, "{said}");
-    media.promise_again();
-    media.broken(&[], "parameters, parameters, room");
+    media.refresh_statements();
+    media.broken(&[], "parameters, parameters, embed areas");
 }
 
 #[test]
@@ -312,7 +306,7 @@ fn a_stale_manifest_is_refused() {
     manifest.outputs.get_mut("ipxe.iso").unwrap().sha256 = Digest::of(b"the build of last week");
     media.state(&manifest);
     let said = media.broken(&[], "manifest");
-    assert!(said.contains("ipxe.iso is not the file that manifest.json is about: it is older"), "{said}");
+    assert!(said.contains("ipxe.iso does not match manifest.json: it is older"), "{said}");
     let media = repository.media();
     let mut manifest = media.manifest();
     let script = manifest.nodes.values_mut().find(|n| n.label.starts_with("boot.ipxe")).unwrap();
@@ -363,7 +357,7 @@ fn a_signature_holds_for_its_key_and_for_no_other() {
     assert!(media.accepted(&["--key", &public[0]]).contains("SHA256SUMS is signed by this key"));
     media.broken(&["--key", &public[1]], "signature");
     fs::write(media.path("netboot/vmlinuz"), "another kernel").unwrap();
-    media.promise_again();
+    media.refresh_statements();
     media.broken(&["--key", &public[0]], "signature, kernel, released");
 }
 
@@ -373,11 +367,11 @@ fn a_rebuild_gives_the_same_bytes_and_tells_the_first_that_differs() {
     let media = repository.media();
     let artifacts = repository.path("artifacts");
     let args = ["--rebuild", "--artifacts", artifacts.to_str().unwrap()];
-    assert!(media.accepted(&args).contains("the same, byte for byte, when built again"));
+    assert!(media.accepted(&args).contains("identical, byte for byte, when rebuilt"));
     let iso = camino::Utf8PathBuf::try_from(media.path("mini-1-x86_64.iso")).unwrap();
     let at = bootiso::Iso::open(&iso).unwrap().find("/initrd").unwrap().extents[0].offset + 5;
     media.flip("mini-1-x86_64.iso", at);
-    media.promise_again();
+    media.refresh_statements();
     let said = media.broken(&args, "initrd, rebuild, rebuild");
     assert!(said.contains(&format!("mini-1-x86_64.iso differs from byte {at} on, in /initrd")), "{said}");
 }

@@ -9,7 +9,7 @@ use snapbox::str;
 
 use super::{
     repo::{LINUX, Repo, can_build},
-    web::{Offer, Web},
+    web::{OfferedFile, Web},
 };
 
 const ISO: &str = "/v1.5.8/rancheros.iso";
@@ -27,14 +27,14 @@ fn noise(seed: u8, length: usize) -> Vec<u8> {
 }
 
 /// A repository, an ISO laid out as `scripts/package-iso` of v1.5.8 does, and its kernel and initrd.
-struct Lab {
+struct ReleaseLab {
     repo: Repo,
     iso: Vec<u8>,
     kernel: Vec<u8>,
     initrd: Vec<u8>,
 }
 
-impl Lab {
+impl ReleaseLab {
     fn new() -> Option<Self> {
         if !can_build("rancheros", Engine::Prebuilt) {
             return None;
@@ -99,8 +99,8 @@ impl Lab {
 
 #[test]
 fn rancheros_is_made_of_the_kernel_and_initrd_in_its_iso() {
-    let Some(lab) = Lab::new() else { return };
-    let web = Web::new(&[(ISO, Offer::whole(lab.iso.clone()))]);
+    let Some(lab) = ReleaseLab::new() else { return };
+    let web = Web::new(&[(ISO, OfferedFile::whole(lab.iso.clone()))]);
     lab.servers(&[&web]);
     lab.lock(&lab.iso);
     lab.repo.xtask(DIST).assert().success();
@@ -117,8 +117,8 @@ fn rancheros_is_made_of_the_kernel_and_initrd_in_its_iso() {
 
 #[test]
 fn a_download_that_breaks_off_goes_on_where_it_ended() {
-    let Some(lab) = Lab::new() else { return };
-    let web = Web::new(&[(ISO, Offer::broken_once(lab.iso.clone(), 123_456))]);
+    let Some(lab) = ReleaseLab::new() else { return };
+    let web = Web::new(&[(ISO, OfferedFile::broken_once(lab.iso.clone(), 123_456))]);
     lab.servers(&[&web]);
     lab.lock(&lab.iso);
     lab.repo.xtask(DIST).assert().success();
@@ -128,9 +128,9 @@ fn a_download_that_breaks_off_goes_on_where_it_ended() {
 
 #[test]
 fn wrong_bytes_of_one_source_do_not_keep_the_next_from_being_tried() {
-    let Some(lab) = Lab::new() else { return };
-    let (none, wrong) = (Web::new(&[]), Web::new(&[(ISO, Offer::whole("<html>moved</html>"))]));
-    let right = Web::new(&[(ISO, Offer::whole(lab.iso.clone()))]);
+    let Some(lab) = ReleaseLab::new() else { return };
+    let (none, wrong) = (Web::new(&[]), Web::new(&[(ISO, OfferedFile::whole("<html>moved</html>"))]));
+    let right = Web::new(&[(ISO, OfferedFile::whole(lab.iso.clone()))]);
     lab.servers(&[&none, &wrong, &right]);
     lab.lock(&lab.iso);
     lab.repo.xtask(DIST).assert().success();
@@ -140,8 +140,8 @@ fn wrong_bytes_of_one_source_do_not_keep_the_next_from_being_tried() {
 
 #[test]
 fn a_beginning_with_wrong_bytes_is_not_gone_on_with_for_ever() {
-    let Some(lab) = Lab::new() else { return };
-    let web = Web::new(&[(ISO, Offer::whole(lab.iso.clone()))]);
+    let Some(lab) = ReleaseLab::new() else { return };
+    let web = Web::new(&[(ISO, OfferedFile::whole(lab.iso.clone()))]);
     lab.servers(&[&web]);
     lab.lock(&lab.iso);
     let part = format!("target/media/downloads/{}.part", Digest::of(&lab.iso));
@@ -153,12 +153,12 @@ fn a_beginning_with_wrong_bytes_is_not_gone_on_with_for_ever() {
 
 #[test]
 fn other_bytes_from_every_source_are_refused_with_what_each_gave() {
-    let Some(lab) = Lab::new() else { return };
-    let (none, wrong) = (Web::new(&[]), Web::new(&[(ISO, Offer::whole("<html>moved</html>"))]));
+    let Some(lab) = ReleaseLab::new() else { return };
+    let (none, wrong) = (Web::new(&[]), Web::new(&[(ISO, OfferedFile::whole("<html>moved</html>"))]));
     lab.servers(&[&none, &wrong]);
     lab.lock(b"something else");
     lab.repo.xtask(DIST).assert().code(5).stdout_eq("").stderr_eq(str![[r#"
-error: no source gave rancheros.iso as media.lock has it, with SHA-256 [..]
+error: no source has rancheros.iso with the SHA-256 in media.lock, [..]
   because: http://127.0.0.1:[..]/v1.5.8/rancheros.iso: http status: 404
     http://127.0.0.1:[..]/v1.5.8/rancheros.iso: wrong bytes: 18 bytes with SHA-256 [..]
   help: the source changed the file or the lock is wrong; find out which before using it
@@ -170,9 +170,9 @@ error: no source gave rancheros.iso as media.lock has it, with SHA-256 [..]
 
 #[test]
 fn an_iso_that_ends_too_early_is_refused_by_our_reader() {
-    let Some(lab) = Lab::new() else { return };
+    let Some(lab) = ReleaseLab::new() else { return };
     let cut = &lab.iso[..400_000];
-    let web = Web::new(&[(ISO, Offer::whole(cut))]);
+    let web = Web::new(&[(ISO, OfferedFile::whole(cut))]);
     lab.servers(&[&web]);
     lab.lock(cut);
     lab.repo.xtask(DIST).assert().code(6).stdout_eq("").stderr_eq(str![[r#"
@@ -187,9 +187,9 @@ error: cannot take boot/vmlinuz-* out of rancheros.iso, which is the file that m
 
 #[test]
 fn a_file_that_is_no_iso_is_refused() {
-    let Some(lab) = Lab::new() else { return };
+    let Some(lab) = ReleaseLab::new() else { return };
     let page = noise(7, 100_000);
-    let web = Web::new(&[(ISO, Offer::whole(page.clone()))]);
+    let web = Web::new(&[(ISO, OfferedFile::whole(page.clone()))]);
     lab.servers(&[&web]);
     lab.lock(&page);
     lab.repo.xtask(DIST).assert().code(6).stdout_eq("").stderr_eq(str![[r#"
@@ -203,8 +203,8 @@ error: cannot take boot/vmlinuz-* out of rancheros.iso, which is the file that m
 
 #[test]
 fn an_iso_without_the_kernel_is_refused_by_name() {
-    let Some(lab) = Lab::new() else { return };
-    let web = Web::new(&[(ISO, Offer::whole(lab.iso.clone()))]);
+    let Some(lab) = ReleaseLab::new() else { return };
+    let web = Web::new(&[(ISO, OfferedFile::whole(lab.iso.clone()))]);
     lab.servers(&[&web]);
     lab.lock(&lab.iso);
     lab.repo.edit("media.toml", "kernel = \"boot/vmlinuz-*\"", "kernel = \"boot/bzImage\"");
@@ -218,15 +218,17 @@ error: cannot take boot/bzImage out of rancheros.iso, which is the file that med
 }
 
 /// What the release itself says, in RancherOS's own form.
-fn checksums(iso: &[u8]) -> Offer {
-    Offer::whole(format!("sha256: {}  rancheros.iso\nmd5: 0  rancheros.iso\n", Digest::of(iso)))
+fn checksums(iso: &[u8]) -> OfferedFile {
+    OfferedFile::whole(format!("sha256: {}  rancheros.iso\nmd5: 0  rancheros.iso\n", Digest::of(iso)))
 }
 
 #[test]
 fn an_update_records_the_digest_and_what_vouches_for_it() {
-    let Some(lab) = Lab::new() else { return };
-    let web =
-        Web::new(&[(ISO, Offer::whole(lab.iso.clone())), ("/v1.5.8/checksums.txt", checksums(&lab.iso))]);
+    let Some(lab) = ReleaseLab::new() else { return };
+    let web = Web::new(&[
+        (ISO, OfferedFile::whole(lab.iso.clone())),
+        ("/v1.5.8/checksums.txt", checksums(&lab.iso)),
+    ]);
     lab.servers(&[&web]);
     lab.repo.forget("rancheros");
     lab.repo.xtask(DIST).assert().code(3).stdout_eq("").stderr_eq(str![[r#"
@@ -259,9 +261,11 @@ rancheros: [..] fetched, [..] there already
 
 #[test]
 fn an_update_against_the_releases_own_list_is_refused() {
-    let Some(lab) = Lab::new() else { return };
-    let web =
-        Web::new(&[(ISO, Offer::whole(lab.iso.clone())), ("/v1.5.8/checksums.txt", checksums(b"other"))]);
+    let Some(lab) = ReleaseLab::new() else { return };
+    let web = Web::new(&[
+        (ISO, OfferedFile::whole(lab.iso.clone())),
+        ("/v1.5.8/checksums.txt", checksums(b"other")),
+    ]);
     lab.servers(&[&web]);
     lab.repo.forget("rancheros");
     let lock = lab.repo.read("media.lock");
@@ -275,8 +279,8 @@ error: http://127.0.0.1:[..]/v1.5.8/rancheros.iso has SHA-256 [..], and http://1
 
 #[test]
 fn an_update_says_when_nothing_vouches() {
-    let Some(lab) = Lab::new() else { return };
-    let web = Web::new(&[(ISO, Offer::whole(lab.iso.clone()))]);
+    let Some(lab) = ReleaseLab::new() else { return };
+    let web = Web::new(&[(ISO, OfferedFile::whole(lab.iso.clone()))]);
     lab.servers(&[&web]);
     lab.repo.forget("rancheros");
     lab.repo.xtask(UPDATE).assert().success().stdout_eq(str![[r#"
@@ -289,13 +293,13 @@ rancheros: [..] fetched, [..] there already
 
 #[test]
 fn an_update_never_replaces_what_the_lock_has() {
-    let Some(lab) = Lab::new() else { return };
-    let web = Web::new(&[(ISO, Offer::whole(lab.iso.clone()))]);
+    let Some(lab) = ReleaseLab::new() else { return };
+    let web = Web::new(&[(ISO, OfferedFile::whole(lab.iso.clone()))]);
     lab.servers(&[&web]);
     lab.lock(&lab.iso);
     lab.repo.xtask(UPDATE).assert().success();
     let lock = lab.repo.read("media.lock");
-    web.offer(ISO, Offer::whole("other bytes"));
+    web.offer(ISO, OfferedFile::whole("other bytes"));
     lab.repo.xtask(UPDATE).assert().code(5).stdout_eq("").stderr_eq(str![[r#"
 error: rancheros.iso from http://127.0.0.1:[..]/v1.5.8/rancheros.iso has SHA-256 [..], and media.lock says [..]
   help: find out which is right before you remove the entry from media.lock and run this again
@@ -315,7 +319,7 @@ fn any_kernel_and_initrd_out_of_a_folder_become_media() {
     repo.edit("media.toml", "version = \"1\"\nengine = \"source\"", "version = \"1\"\nengine = \"prebuilt\"");
     let record = ["-q", "--offline", "fetch", "--update", "linux", "--artifacts", "artifacts"];
     repo.xtask(&record).assert().code(7).stderr_eq(snapbox::str![[r#"
-error: no source gave initrd
+error: no source has initrd
   because: no such file: [ROOT]/artifacts/initrd
   help: give a folder that holds the file with --artifacts DIR
 
@@ -331,7 +335,7 @@ error: no source gave initrd
         }
     }
     repo.xtask(LINUX).assert().code(7).stdout_eq("").stderr_eq(snapbox::str![[r#"
-error: no source gave initrd
+error: no source has initrd
   because: [ROOT]/artifacts/initrd: no such file
   help: give a folder that holds the file with --artifacts DIR
 

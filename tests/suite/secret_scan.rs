@@ -329,7 +329,7 @@ fn a_pipe_is_refused_and_not_waited_for() {
     lab.write("out/x", "");
     let mode = rustix::fs::Mode::from_raw_mode(0o600);
     rustix::fs::mkfifoat(rustix::fs::CWD, lab.path("out/pipe"), mode).unwrap();
-    refused(&lab, "out", &["not looked into: pipe: no file"]);
+    refused(&lab, "out", &["not looked into: pipe: neither a file"]);
 }
 
 #[test]

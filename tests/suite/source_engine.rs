@@ -1,4 +1,4 @@
-//! iPXE from source: what the stages promise, on a small repository whose Makefile builds at once and writes down what
+//! iPXE from source: what the stages guarantee, on a small repository whose Makefile builds at once and writes down what
 //! it was given. The real repository, where it can be reached, shows that the pin and our patches are right.
 
 #![expect(clippy::disallowed_methods, reason = "git is run by the tests themselves")]
@@ -238,7 +238,7 @@ fn a_repository_without_the_pinned_commit_is_refused() {
     repo.edit("media.toml", &id, PINNED);
     repo.xtask(DIST).assert().code(7).stdout_eq("").stderr_eq(str![[r#"
 error: iPXE 2.0.0 sources failed
-  because: no repository gave the commit 12798ec29aa8a64d8675c4378b99f5fe28447afb
+  because: no repository has the commit 12798ec29aa8a64d8675c4378b99f5fe28447afb
   because: [ROOT]/ipxe: could not check out the pinned commit: `git` exited with 128: it said:
     fatal: [..]
   help: the whole output is in [ROOT]/target/media/logs/ipxe-src-[..].log
@@ -284,7 +284,7 @@ fn a_repository_that_cannot_be_reached_is_named() {
     let args = [&DIST[..DIST.len() - 1], &["http://127.0.0.1:1/ipxe.git"]].concat();
     repo.xtask(&args).assert().code(7).stdout_eq("").stderr_eq(str![[r#"
 error: iPXE 2.0.0 sources failed
-  because: no repository gave the commit [..]
+  because: no repository has the commit [..]
   because: http://127.0.0.1:1/ipxe.git: could not fetch http://127.0.0.1:1/ipxe.git: `git` exited with 128: it said:
     fatal: [..]
   help: the whole output is in [ROOT]/target/media/logs/ipxe-src-[..].log
@@ -293,7 +293,7 @@ error: iPXE 2.0.0 sources failed
 "#]]);
     repo.xtask(&[&["--offline"], args.as_slice()].concat()).assert().code(7).stdout_eq("").stderr_eq(str![[
         r#"
-error: no repository gave the commit [..]
+error: no repository has the commit [..]
   because: http://127.0.0.1:1/ipxe.git: not tried, because of --offline
   help: run it once without --offline, or name a clone that has this commit with --ipxe-repo PATH
 

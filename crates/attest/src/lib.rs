@@ -1,6 +1,6 @@
 //! Statements about finished media, for other people's tools: what is in them (SPDX) and what they were made from
 //! (in-toto, SLSA). Both are functions of the manifest alone, so anyone who holds one can make and compare them.
-//! Pure: who writes the files is `exec/publish.rs`.
+//! Pure: `mediabuild` writes the files.
 
 pub mod manifest;
 pub mod provenance;

@@ -92,7 +92,7 @@ pub fn is_name(text: &str) -> bool {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Output {
-    /// Bytes.
+    /// Length in bytes.
     pub size: u64,
     /// SHA-256 of the file's bytes.
     pub sha256: Digest,

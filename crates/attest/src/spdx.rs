@@ -12,7 +12,7 @@ use super::{Manifest, ManifestNode};
 use buildplan::{Digest, Material, digest::Fields};
 
 /// SPDX's word for what is not known.
-const NOBODY_SAYS: &str = "NOASSERTION";
+const NO_ASSERTION: &str = "NOASSERTION";
 
 /// The document (<https://spdx.github.io/spdx-spec/v2.3/>).
 #[derive(Debug, Serialize)]
@@ -152,11 +152,11 @@ impl Parts<'_> {
             id,
             name: name.to_owned(),
             version_info: None,
-            supplier: NOBODY_SAYS.to_owned(),
-            download_location: NOBODY_SAYS.to_owned(),
-            license_concluded: NOBODY_SAYS,
-            license_declared: NOBODY_SAYS,
-            copyright_text: NOBODY_SAYS,
+            supplier: NO_ASSERTION.to_owned(),
+            download_location: NO_ASSERTION.to_owned(),
+            license_concluded: NO_ASSERTION,
+            license_declared: NO_ASSERTION,
+            copyright_text: NO_ASSERTION,
             files_analyzed: false,
             source_info: None,
             external_refs: None,
@@ -275,13 +275,13 @@ impl Parts<'_> {
             Material::Package { name, version, purl, sha256, url } => {
                 let package = self.add(id.clone(), name, Some(*sha256));
                 package.primary_package_purpose = "INSTALL";
-                package.download_location = url.clone().unwrap_or_else(|| NOBODY_SAYS.to_owned());
+                package.download_location = url.clone().unwrap_or_else(|| NO_ASSERTION.to_owned());
                 self.brought(&id, purl, version);
             }
             Material::Download { name, sha256, url } => {
                 let package = self.add(id.clone(), name, Some(*sha256));
                 package.primary_package_purpose = "ARCHIVE";
-                package.download_location = url.clone().unwrap_or_else(|| NOBODY_SAYS.to_owned());
+                package.download_location = url.clone().unwrap_or_else(|| NO_ASSERTION.to_owned());
             }
             Material::Crate { .. }
             | Material::PackageFile { .. }
@@ -319,7 +319,7 @@ fn how(node: &ManifestNode) -> &'static str {
 /// Who gives out a package: `pkg:deb/debian/…` is Debian's.
 fn supplier(purl: &str) -> String {
     if purl.starts_with("pkg:cargo/") {
-        return NOBODY_SAYS.to_owned();
+        return NO_ASSERTION.to_owned();
     }
     let vendor = purl.split('/').nth(1).unwrap_or_default();
     let (first, rest) = vendor.split_at_checked(1).unwrap_or_default();

@@ -54,7 +54,7 @@ pub fn archive(files: &[ArchiveFile], length: usize) -> Result<Vec<u8>> {
 fn check_path(path: &str) -> Result<()> {
     let odd = |part: &str| matches!(part, "" | "." | "..") || part.contains('\0');
     if path == "TRAILER!!!" || path.split('/').any(odd) {
-        return Err(Error::image(format!("{path:?} cannot be a path in a config initrd")));
+        return Err(Error::image(format!("{path:?} is not a valid path in a config initrd")));
     }
     Ok(())
 }

@@ -216,7 +216,7 @@ impl NameTree<'_> {
             return Ok(None);
         }
         if matches!(name.as_str(), "" | "." | "..") || name.contains(['/', '\0']) {
-            return Err(bad(record.at, format!("{name:?} cannot be a name")));
+            return Err(bad(record.at, format!("{name:?} is not a valid name")));
         }
         let mut extent = record.extent;
         let kind = if let Some(sector) = extra.child {

@@ -59,7 +59,7 @@ pub(super) fn read(source: &dyn ReadAt, sector: Option<u32>) -> Result<Vec<BootE
             }
         }
         if left > 0 {
-            return Err(bad(section.at, "a section says more entries than the catalog has"));
+            return Err(bad(section.at, "a section claims more entries than the catalog has"));
         }
         if kind == 0x91 {
             break;

@@ -241,7 +241,7 @@ impl Iso {
 /// As [`Iso::fat_files`], in an image of any kind.
 ///
 /// # Errors
-/// As there.
+/// As [`Iso::fat_files`].
 pub fn fat_files(source: &dyn ReadAt, offset: u64) -> Result<Vec<Entry>> {
     let files = fat::walk(source, offset)?.unwrap_or_default();
     Ok(files.into_iter().map(fat::FatFile::into_entry).collect())
@@ -250,7 +250,7 @@ pub fn fat_files(source: &dyn ReadAt, offset: u64) -> Result<Vec<Entry>> {
 /// As [`Iso::partitions`], of an image of any kind.
 ///
 /// # Errors
-/// As there.
+/// As [`Iso::partitions`].
 pub fn partitions(source: &dyn ReadAt) -> Result<Vec<Partition>> {
     hybrid::read(source)
 }

@@ -75,7 +75,7 @@ impl<'a> Zisofs<'a> {
         let size = u64::from(u32::from_le_bytes([head[8], head[9], head[10], head[11]]));
         let same = (size, u64::from(head[12]) * 4, head[13]) == (self.size, self.header, self.block_bits);
         if head[..8] != MAGIC {
-            return Err(damaged("it does not begin as one"));
+            return Err(damaged("its magic number is missing"));
         }
         if !same || self.header < HEADER as u64 {
             return Err(damaged("its header and its directory record disagree"));
@@ -97,7 +97,7 @@ impl<'a> Zisofs<'a> {
         }
         // zlib adds a few bytes to what it cannot compress.
         if u64::from(packed) > 2 * most + 64 {
-            return Err(damaged("a block is longer than zlib makes one"));
+            return Err(damaged("a block is longer than zlib can make one"));
         }
         let mut bytes = vec![0; packed as usize];
         self.read_at(&mut bytes, start.into())?;

@@ -1,4 +1,4 @@
-//! The plan: what to make out of what, as data. Pure; it knows nothing of the rest of the crate.
+//! The plan: what to make out of what, as data. Pure, and independent of what is planned.
 //!
 //! A *stage* (kind of work, equal to its parameters) plans *nodes*; a node has actions with symbolic paths and
 //! names its outputs; an *artifact* is one output of one node. Dependencies and keys are read out of the

@@ -162,7 +162,7 @@ impl Product {
             Self::Text(text) => {
                 let template = Arg::Src(text.template.clone());
                 let mut args = vec![("template", template), ("kind", text.syntax.into()), ("to", to)];
-                args.extend(text.embed_area.map(|name| ("room", name.into())));
+                args.extend(text.embed_area.map(|name| ("embed-area", name.into())));
                 for (name, value) in &text.variables {
                     args.extend([("name", (*name).into()), ("value", value.clone())]);
                 }

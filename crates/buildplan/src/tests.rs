@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use super::*;
 
 /// What a machine has, and what was asked of it.
-struct Host {
+struct FakeHost {
     source: &'static [u8],
     version: &'static str,
     code: &'static [u8],
@@ -14,18 +14,18 @@ struct Host {
     asked: RefCell<Vec<String>>,
 }
 
-fn host() -> Host {
-    Host { source: b"1", version: "1.0", code: b"c", epoch: 7, lacks: false, asked: RefCell::default() }
+fn host() -> FakeHost {
+    FakeHost { source: b"1", version: "1.0", code: b"c", epoch: 7, lacks: false, asked: RefCell::default() }
 }
 
-impl Host {
+impl FakeHost {
     fn answer<T>(&self, name: &str, value: T, missing: fn(String) -> Missing) -> Result<T, Missing> {
         self.asked.borrow_mut().push(name.to_owned());
         if self.lacks { Err(missing(name.to_owned())) } else { Ok(value) }
     }
 }
 
-impl HostInputs for Host {
+impl HostInputs for FakeHost {
     fn source(&self, path: &str) -> Result<Digest, Missing> {
         self.answer(path, Digest::of(self.source), Missing::Source)
     }
@@ -69,12 +69,12 @@ impl Stage for Fetched {
 
 /// What a program of those tools makes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Made {
+struct MadeText {
     word: &'static str,
     from: &'static str,
 }
 
-impl Stage for Made {
+impl Stage for MadeText {
     type Out = Artifact;
     const NAME: &'static str = "made";
     const FORMAT: u32 = 3;
@@ -101,13 +101,13 @@ impl Stage for Made {
 
 fn plan(word: &'static str, from: &'static str) -> (Plan, NodeId) {
     let mut planner = Planner::new();
-    let node = planner.ensure(&Made { word, from }).unwrap().node;
+    let node = planner.ensure(&MadeText { word, from }).unwrap().node;
     (planner.finish(), node)
 }
 
 const URL: &str = "http://me:pw@example.org/tools";
 
-fn key(word: &'static str, from: &'static str, host: &Host) -> Digest {
+fn key(word: &'static str, from: &'static str, host: &FakeHost) -> Digest {
     let (plan, goal) = plan(word, from);
     Keys::compute(&plan, &[goal], host).unwrap().key(goal)
 }
@@ -153,10 +153,10 @@ fn a_key_follows_what_changes_the_result_and_nothing_else() {
     assert_eq!(key("a", "http://mirror.example.org/tools", &host()), built, "where it comes from");
     let others = [
         key("b", URL, &host()),
-        key("a", URL, &Host { source: b"2", ..host() }),
-        key("a", URL, &Host { version: "1.1", ..host() }),
-        key("a", URL, &Host { code: b"d", ..host() }),
-        key("a", URL, &Host { epoch: 8, ..host() }),
+        key("a", URL, &FakeHost { source: b"2", ..host() }),
+        key("a", URL, &FakeHost { version: "1.1", ..host() }),
+        key("a", URL, &FakeHost { code: b"d", ..host() }),
+        key("a", URL, &FakeHost { epoch: 8, ..host() }),
     ];
     for (i, other) in others.iter().enumerate() {
         assert!(*other != built && !others[..i].contains(other), "{i}");
@@ -190,7 +190,7 @@ fn inputs_are_told_apart_from_the_programs_that_made_it() {
 #[test]
 fn all_that_is_missing_is_named_once_and_the_trees_own_program_is_never_asked_for() {
     let (plan, goal) = plan("a", URL);
-    let host = Host { lacks: true, ..host() };
+    let host = FakeHost { lacks: true, ..host() };
     let missing = Keys::compute(&plan, &[goal], &host).unwrap_err();
     let all = [
         Missing::Source("isofs/list".to_owned()),

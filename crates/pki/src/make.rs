@@ -52,7 +52,7 @@ pub struct Chance {
 /// The end of a certificate. It begins in 1970: a machine whose clock was never set must not refuse it.
 #[derive(Clone, Copy, Debug)]
 pub struct Lifetime {
-    /// The last second.
+    /// Last second of the validity.
     pub until: Seconds,
 }
 
@@ -113,7 +113,7 @@ pub fn signer(
 pub(crate) fn common_name(name: &str) -> Result<Name, String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || " .-_@".contains(c);
     if name.trim() != name || name.is_empty() || name.len() > 64 || !name.chars().all(plain) {
-        return Err(format!("`{name}` cannot be a name: letters, digits and ` .-_@`, 64 at most"));
+        return Err(format!("`{name}` is not a valid name: use up to 64 letters, digits and ` .-_@`"));
     }
     Name::from_str(&format!("CN={name}")).map_err(|e| e.to_string())
 }

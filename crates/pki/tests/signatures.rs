@@ -48,7 +48,7 @@ fn any_changed_byte_of_a_signature_is_refused() {
     let roots = certificates(&root).unwrap();
     let signature = key.sign(DATA).unwrap();
     assert!(verify(DATA, &signature, &roots, NOW).is_ok());
-    // The root's copy is for readers: iPXE holds it against the one that it was built with.
+    // The root's copy is for readers: iPXE compares it with the one that it was built with.
     let copy = roots[0].der();
     let begin = signature.windows(copy.len()).position(|w| w == copy).unwrap();
     for at in (0..signature.len()).filter(|at| !(begin..begin + copy.len()).contains(at)) {

@@ -84,7 +84,7 @@ pub enum Event {
     },
 }
 
-/// Prints. Cheap to clone; clones share one terminal.
+/// Where results and events are reported. Cheap to clone; clones share one terminal.
 #[derive(Clone)]
 pub struct Reporter {
     mode: Mode,

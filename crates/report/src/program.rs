@@ -3,7 +3,7 @@
 use std::{borrow::Cow, ffi::OsStr, path::Path, sync::OnceLock};
 
 /// What texts of this program call it.
-pub const IN_REPOSITORY: &str = "cargo xtask";
+const IN_REPOSITORY: &str = "cargo xtask";
 /// What cargo calls the program behind that.
 const BUILT: &str = "xtask";
 

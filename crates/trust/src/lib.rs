@@ -1,4 +1,4 @@
-//! Are media what was promised, do they hold secrets, and a release of those that pass.
+//! Verification of media, the scan for secrets, and releases of media that pass both.
 
 pub mod release;
 pub mod secret_scan;

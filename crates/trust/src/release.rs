@@ -101,7 +101,7 @@ fn channel(to: &Utf8Path, name: &str, parts: &[ReleaseFolder]) -> Result<Channel
             let listed: Sha256Sums =
                 below(&list, &old.name()).map(|(p, d)| (p.to_owned(), d.to_owned())).collect();
             if digests(&new.dir)? != listed {
-                let text = format!("{dir} has another {} already", old.name());
+                let text = format!("{dir} already has a different {}", old.name());
                 let help = "a dated channel does not change; give this release another name with --channel";
                 return Err(Failure::new(Kind::Usage, text).help(help).into());
             }
@@ -233,13 +233,13 @@ mod tests {
     use mediaplan::config::Engine;
 
     /// A folder to publish into, and one of folders that are published.
-    struct Lab {
+    struct ReleaseFolders {
         _dir: tempfile::TempDir,
         to: Utf8PathBuf,
         from: Utf8PathBuf,
     }
 
-    impl Lab {
+    impl ReleaseFolders {
         fn new() -> Self {
             let dir = tempfile::tempdir().unwrap();
             let root = Utf8Path::from_path(dir.path()).unwrap().to_owned();
@@ -282,7 +282,7 @@ mod tests {
 
     #[test]
     fn a_second_part_is_added_to_the_first() {
-        let lab = Lab::new();
+        let lab = ReleaseFolders::new();
         lab.publish("day", &[lab.part("a", "1", Engine::Source, "x")]).unwrap();
         lab.publish("day", &[lab.part("a", "1", Engine::Prebuilt, "y")]).unwrap();
         lab.publish("day", &[lab.part("b", "1", Engine::Source, "z")]).unwrap();
@@ -299,7 +299,7 @@ mod tests {
 
     #[test]
     fn latest_has_one_version_and_a_dated_channel_what_it_was_given() {
-        let lab = Lab::new();
+        let lab = ReleaseFolders::new();
         lab.publish("one", &[lab.part("a", "1", Engine::Source, "x")]).unwrap();
         lab.publish("two", &[lab.part("a", "2", Engine::Source, "y")]).unwrap();
         assert!(lab.files("one").contains(&"a-1-source/medium".to_owned()));
@@ -310,17 +310,17 @@ mod tests {
 
     #[test]
     fn a_dated_channel_never_gets_other_bytes_under_a_name_that_it_has() {
-        let lab = Lab::new();
+        let lab = ReleaseFolders::new();
         let part = lab.part("a", "1", Engine::Source, "x");
         lab.publish("day", std::slice::from_ref(&part)).unwrap();
         lab.publish("day", &[part]).expect("the same bytes change nothing");
         let (kind, why) = lab.refused("day", &[lab.part("a", "1", Engine::Source, "other")]);
-        assert!(kind == Kind::Usage && why.contains("has another a-1-source already"), "{why}");
+        assert!(kind == Kind::Usage && why.contains("already has a different a-1-source"), "{why}");
     }
 
     #[test]
     fn what_is_kept_is_checked_again() {
-        let lab = Lab::new();
+        let lab = ReleaseFolders::new();
         lab.publish("day", &[lab.part("a", "1", Engine::Source, "x")]).unwrap();
         fs_err::write(lab.to.join("day/a-1-source/medium"), "rotten").unwrap();
         let (kind, why) = lab.refused("day", &[lab.part("b", "1", Engine::Source, "y")]);
@@ -329,7 +329,7 @@ mod tests {
 
     #[test]
     fn a_folder_of_somebody_is_not_replaced() {
-        let lab = Lab::new();
+        let lab = ReleaseFolders::new();
         let part = lab.part("a", "1", Engine::Source, "x");
         for file in ["docs/read.md", "docs/SHA256SUMS", "docs/NOTES.md", "docs"] {
             _ = tree::remove(&lab.to);
@@ -348,7 +348,7 @@ mod tests {
 
     #[test]
     fn names_that_lead_away_are_refused() {
-        let lab = Lab::new();
+        let lab = ReleaseFolders::new();
         for (profile, version) in [("a", "/../../../x"), ("..", "1"), ("a", ""), (".a", "1")] {
             let mut part = lab.part("a", "1", Engine::Source, "x");
             (part.manifest.profile, part.manifest.version) = (profile.to_owned(), version.to_owned());

@@ -130,7 +130,7 @@ fn variants_share_every_node_but_the_image_and_what_its_line_is_written_into() {
     let (one, twenty) = (plan(1), plan(20));
     assert_eq!((one.outputs.len(), twenty.outputs.len()), (1, 20));
     assert_eq!((labels(&one.plan, "iso").len(), labels(&twenty.plan, "iso").len()), (1, 20));
-    for stage in ["initrd", "efi-image", "kernel", "seed"] {
+    for stage in ["initrd", "efi-image", "kernel", "config-initrd"] {
         assert_eq!(labels(&one.plan, stage).len(), labels(&twenty.plan, stage).len(), "{stage}");
     }
 }

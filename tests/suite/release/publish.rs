@@ -4,13 +4,13 @@ use std::path::PathBuf;
 
 use fs_err as fs;
 
-use super::{Media, Repository};
+use super::{MediaCopy, Repository};
 
 pub(super) const CHANGELOG: &str = "# Changes\n\n## Unreleased\n\n- next\n\n## 1.2.3\n\n- first\n";
 
 /// The media, and a folder to publish them into.
 struct ReleaseServer {
-    media: Media<'static>,
+    media: MediaCopy<'static>,
     dir: tempfile::TempDir,
 }
 

@@ -434,7 +434,7 @@ fn is_started_by_firmware(path: &str) -> bool {
 }
 
 fn too_many() -> Error {
-    let text = "there are more loader files and entries than in any real image";
+    let text = "more loader files and entries than any real image has";
     Error::image(text)
 }
 
@@ -469,7 +469,7 @@ fn take_values(files: &mut [ConfigFile]) {
                     ..ArgsLine::default()
                 }),
                 _ if used.contains(&value.name) || embedded.contains(&value.name) && value.has_words() => {
-                    let reason = "GRUB takes it for a part of arguments, by way of a variable".to_owned();
+                    let reason = "GRUB makes it part of the arguments, through a variable".to_owned();
                     file.config.fixed.push(value.fixed(reason));
                 }
                 _ => {}

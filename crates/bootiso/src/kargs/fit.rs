@@ -59,7 +59,7 @@ impl ConfigFile {
                 return Ok(Slack::None("the image ends with the file"));
             };
             if all[usize::try_from(self.place.size)?..].iter().any(|b| *b != 0) {
-                return Ok(Slack::None("its last sector holds other data behind it"));
+                return Ok(Slack::None("its last sector holds other data after it"));
             }
         }
         Ok(Slack::Bytes(room - self.place.size))

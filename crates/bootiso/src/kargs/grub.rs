@@ -263,7 +263,7 @@ impl GrubScript<'_> {
         words.iter().for_each(|w| self.argument(w));
     }
 
-    /// A word that is an argument of a function or entry. To take a bare one away would number the others anew.
+    /// A word that is an argument of a function or entry. Removing a bare one would renumber the others.
     fn argument(&mut self, word: &ConfigWord) {
         let is_quoted = self.text[word.range.clone()].starts_with(['"', '\'']);
         self.value("@", word, word.range.start, is_quoted);

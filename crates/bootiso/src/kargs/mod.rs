@@ -94,7 +94,7 @@ pub fn show(iso: &Iso, os: Option<Os>) -> Result<ImageArgs> {
     }
     let found = discover::find(iso)?;
     if found.files.is_empty() && found.unreached.is_empty() {
-        let text = "no ISOLINUX, GRUB or systemd-boot configuration that starts Linux is in the image";
+        let text = "the image has no ISOLINUX, GRUB or systemd-boot configuration that starts Linux";
         return Err(Error::image(text));
     }
     Ok(ImageArgs {
@@ -140,7 +140,7 @@ pub fn plan(iso: &Iso, edit: &Edit, os: Option<Os>) -> Result<PreparedEdit> {
     let change = match (ours::open(iso, os)?, edit) {
         (Some(ours), _) => ours.change(edit)?,
         (None, Edit::Reset) => {
-            let text = "the image does not say what its arguments were when it was built";
+            let text = "the image does not record its original arguments";
             return Err(Error::image(text).help("only images built by this program do"));
         }
         (None, _) => foreign_change(iso, edit, os.unwrap_or(Os::Linux))?,

@@ -80,7 +80,7 @@ pub(super) fn write(path: &Utf8Path, patches: &[Patch], flush: Flush) -> Result<
         _ = write_at(&file, &patch.old, patch.offset);
     }
     let state = match is_as_it_was(&file, patches) {
-        Ok(true) => "it is as it was",
+        Ok(true) => "it is unchanged",
         _ => "it may be partly changed; `kargs reset` repairs our images",
     };
     Err(Error::new(ErrorKind::Storage, format!("cannot change {path}: {state}")).source(error))

@@ -32,7 +32,7 @@ pub struct Unreached {
     /// The arguments, where they are known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub args: Option<String>,
-    /// Why not.
+    /// Reason why the edit cannot reach it.
     pub reason: String,
     /// Whether words would have to be added here.
     #[serde(skip)]

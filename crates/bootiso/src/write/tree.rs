@@ -68,7 +68,7 @@ impl FolderTree {
                 let is_file = level + 1 == names.len();
                 let here = children.entry(folder.clone()).or_default();
                 if here.insert((*name).to_owned(), is_file).is_some_and(|was| was || is_file) {
-                    return Err(bad(path, "it is there twice"));
+                    return Err(bad(path, "it is listed twice"));
                 }
                 folder = format!("{folder}/{name}");
             }
@@ -94,7 +94,7 @@ impl FolderTree {
             if let Some(pair) = entries.windows(2).find(|pair| pair[0].plain == pair[1].plain) {
                 return Err(bad(
                     &pair[1].path,
-                    "without its case and signs, it has the name of another file",
+                    "ignoring case and punctuation, it has the name of another file",
                 ));
             }
             for entry in entries.iter_mut().filter(|e| e.folder.is_some()) {
@@ -113,7 +113,7 @@ fn check(path: &str, name: &str) -> Result<(), WriteError> {
     // What Joliet has no place for.
     let allowed = |c: char| !c.is_control() && !matches!(c, '*' | ':' | ';' | '?' | '\\');
     if name.is_empty() || name == "." || name == ".." {
-        return Err(bad(path, "a name in it is empty or leads away"));
+        return Err(bad(path, "a name in it is empty, `.` or `..`"));
     }
     if name.len() > 60 || !name.chars().all(allowed) {
         return Err(bad(path, "a name has up to 60 bytes and none of *:;?\\"));

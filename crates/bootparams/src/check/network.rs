@@ -81,7 +81,7 @@ impl LineChecker<'_> {
                 self.found.say(
                     &codes::NIC_TWICE,
                     selector.span.clone(),
-                    format!("`{name}` and `{other}` may be one interface"),
+                    format!("`{name}` and `{other}` may select the same interface"),
                     "one of them wins; which one is undefined",
                     "let no two patterns match one interface",
                 );

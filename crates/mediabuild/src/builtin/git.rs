@@ -32,7 +32,7 @@ pub(super) fn checkout(call: &Call<'_>) -> Result<()> {
             Err(e) => said.push(format!("{}: {e:#}", shown_url(repository))),
         }
     }
-    Err(Failure::new(Kind::Network, format!("no repository gave the commit {commit}"))
+    Err(Failure::new(Kind::Network, format!("no repository has the commit {commit}"))
         .help(match ctx.globals.offline {
             true => {
                 "run it once without --offline, or name a clone that has this commit with --ipxe-repo PATH"
@@ -89,7 +89,7 @@ fn clone(ctx: &Ctx, repository: &str, commit: &str, to: &Utf8Path, call: &Call<'
 fn finish(ctx: &Ctx, commit: &str, to: &Utf8Path) -> Result<()> {
     let head = ctx.runner.run(&git(to, "read HEAD").args(["rev-parse", "HEAD"]))?.text();
     if head.trim() != commit {
-        let message = format!("the repository gave commit {} instead of {commit}", head.trim());
+        let message = format!("the repository returned commit {} instead of {commit}", head.trim());
         return Err(Failure::new(Kind::Digest, message).into());
     }
     // The history is not what is built; GITVERSION is passed on the command line.

@@ -1,4 +1,4 @@
-//! An ISO out of its parts, and what it must be, for those who hold one against its parts.
+//! An ISO out of its parts, and what it must be, to compare an existing one with.
 
 use anyhow::{Result, bail};
 

@@ -61,10 +61,12 @@ const MEASURERS: &[&str] = &[
 
 /// Every builtin.
 pub const BUILTINS: BuiltinTable = &[
+    builtin("config-initrd", embed::config_initrd, &[EMBED, BOOTISO], WRITERS),
     builtin("crate-licences", docker::licences, &[DOCKER, KERNEL, UNPACK, TREE, BOOTISO], DOCKERS),
     builtin("docker-containers", docker::containers, &[DOCKER, KERNEL, UNPACK, TREE, BOOTISO], DOCKERS),
     builtin("docker-initrd", docker::initrd, &[DOCKER, KERNEL, UNPACK, TREE, BOOTISO], DOCKERS),
     builtin("docker-root", docker::root, &[DOCKER, KERNEL, UNPACK, TREE, BOOTISO], DOCKERS),
+    builtin("embed-layout", embed::layout, &[EMBED, BOOTISO], WRITERS),
     builtin("fat-image", fat::image, &[FAT], &["fatfs"]),
     builtin("firmware-key", sign::firmware_key, &[SIGN], SIGNERS),
     builtin("git-apply", git::apply, &[GIT, TREE], &[]),
@@ -78,9 +80,7 @@ pub const BUILTINS: BuiltinTable = &[
     builtin("pick", unpack::pick, &[UNPACK, TREE], UNPACKERS),
     builtin("pick-kernel", kernel::pick, &[KERNEL, UNPACK, TREE], UNPACKERS),
     builtin("predict-registers", measure::predict, &[MEASURE, BOOTISO], MEASURERS),
-    builtin("room", embed::layout, &[EMBED, BOOTISO], WRITERS),
     builtin("sample-image", docker::sample, &[DOCKER, KERNEL, UNPACK, TREE, BOOTISO], DOCKERS),
-    builtin("seed", embed::config_initrd, &[EMBED, BOOTISO], WRITERS),
     builtin("sign-key-update", sign::key_update, &[SIGN], SIGNERS),
     builtin("sign-program", sign::program, &[SIGN], SIGNERS),
     builtin("smoke-initrd", initrd::smoke, &[INITRD, TREE, BOOTISO], WRITERS),

@@ -66,7 +66,7 @@ fn fill(text: &str, variables: &[(&str, impl AsRef<str>)]) -> Result<String, Str
             };
             let Some(found) = variables.iter().position(|(n, _)| *n == name) else {
                 let known: Vec<_> = variables.iter().map(|(n, _)| *n).collect();
-                return Err(at(format!("unknown variable `{name}`; there are: {}", known.join(", "))));
+                return Err(at(format!("unknown variable `{name}`; known variables: {}", known.join(", "))));
             };
             used[found] = true;
             filled += before;
@@ -96,7 +96,7 @@ mod tests {
     #[test]
     fn an_unknown_variable_is_named_with_its_line() {
         let error = fill("#!ipxe\nset a {{c}}\n", &[("a", "1")]).unwrap_err();
-        assert_eq!(error, "line 2: unknown variable `c`; there are: a");
+        assert_eq!(error, "line 2: unknown variable `c`; known variables: a");
     }
 
     #[test]

@@ -46,7 +46,7 @@ pub struct Publish<'a> {
 
 /// What a node made is not what it was any more: it is gone from the store, to be made again.
 #[derive(Debug, thiserror::Error)]
-#[error("{0} is not what its manifest says")]
+#[error("{0} does not match its manifest")]
 pub struct Damaged(Utf8PathBuf);
 
 /// What became of `dist/<profile>/`.
@@ -180,7 +180,7 @@ impl Publish<'_> {
     }
 
     /// Writes all files. What `dir` has already is taken from there, what this run `built` is copied inside the kernel,
-    /// and everything else is hashed in the one read that copies it, and held against what the store says of it.
+    /// and everything else is hashed in the one read that copies it, and compared with the store's record of it.
     fn write(&self, dir: &Utf8Path, new: &Utf8Path, built: &[NodeId]) -> Result<()> {
         let manifest = self.manifest()?;
         let before = self.unchanged(dir)?;

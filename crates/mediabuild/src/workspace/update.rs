@@ -106,7 +106,7 @@ fn get(
             Err(e) => said.push(format!("{}: {e:#}", shown_url(url))),
         }
     }
-    let failure = Failure::new(Kind::Network, format!("no source gave {}", released.name))
+    let failure = Failure::new(Kind::Network, format!("no source has {}", released.name))
         .help(unreachable(ctx, !released.urls.is_empty()));
     Err(match said.is_empty() {
         true => failure.into(),

@@ -1,4 +1,4 @@
-//! What `media.toml` and `media.lock` say: raw text to checked types. Pure; who reads the files is `exec/load.rs`.
+//! What `media.toml` and `media.lock` say: raw text to checked types. Pure: `mediabuild` reads the files.
 
 mod base_url;
 mod distribution;
@@ -36,7 +36,7 @@ pub struct Config {
 /// The pinned iPXE.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct IpxePin {
-    /// For people.
+    /// Version that messages and the SBOM show, such as `2.0.0`.
     pub version: String,
     /// 40 hex digits.
     pub commit: String,
@@ -239,7 +239,7 @@ fn ipxe_problems(raw: &raw::ProfileToml, all: &raw::MediaToml) -> Vec<String> {
         wrong.push(format!("ipxe.signed: loads `{}` is not the name of an EFI program", signed.loads));
     }
     if [SHIM, "snponly.efi"].contains(&signed.loads.as_str()) {
-        wrong.push(format!("ipxe.signed: loads `{}` is another program's name here", signed.loads));
+        wrong.push(format!("ipxe.signed: loads `{}` is the name of another program here", signed.loads));
     }
     if signed.shim.name == signed.program.name {
         wrong.push("ipxe.signed: shim and program have the same name".to_owned());
@@ -265,7 +265,7 @@ fn media_problems(raw: &raw::ProfileToml, version: &str) -> Vec<String> {
     let signed = raw.ipxe.signed.iter().flat_map(|ipxe| [ipxe.shim.at(version), ipxe.program.at(version)]);
     for released in media.released().into_iter().cloned().chain(signed) {
         if !is_plain_path(&released.name) {
-            wrong.push(format!("`{}` cannot be a file name", released.name));
+            wrong.push(format!("`{}` is not a valid file name", released.name));
         }
         let is_http = |url: &&String| url.starts_with("http://") || url.starts_with("https://");
         for url in released.urls.iter().filter(|url| !is_http(url)) {
@@ -286,7 +286,7 @@ fn checked(name: &str, raw: &raw::ProfileToml, all: &raw::MediaToml, wrong: &mut
     let version = raw.version.clone();
     let version_text = version.as_deref().unwrap_or("");
     let names_a_file = version_text.is_empty() || is_version(version_text);
-    check(names_a_file, format!("version `{}` cannot be a file name", version_text));
+    check(names_a_file, format!("version `{}` is not a valid file name", version_text));
     let needs_version = !raw.media.is_distributions();
     check(!needs_version || version.is_some(), "version is missing".to_owned());
     let nic = raw.nic.as_deref().unwrap_or("net0");

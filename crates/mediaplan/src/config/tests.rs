@@ -59,13 +59,13 @@ fn everything_that_is_wrong_in_profiles_is_told_under_their_names() {
     ]);
     for part in [
         "profile.Linux: the name may hold lower-case letters",
-        "profile.Linux: version `a/b` cannot be a file name",
+        "profile.Linux: version `a/b` is not a valid file name",
         "profile.Linux: nic `net 0` is not an interface of iPXE",
         "profile.Linux: os: ",
         "profile.Linux: base-url `tftp://x`: must begin with http",
         "profile.Linux: cloud-config must be a path below isofs",
         "profile.Linux: secure-boot = \"distribution\" takes a kernel that the distribution signed",
-        "profile.Linux: `../vmlinuz` cannot be a file name",
+        "profile.Linux: `../vmlinuz` is not a valid file name",
         "profile.Linux: `ftp://x/vmlinuz` must begin with http",
         "profile.burmillaos: secure-boot = \"own-key\" needs a certificate",
         "profile.rancheros: version is missing",
@@ -93,7 +93,7 @@ fn a_signed_ipxe_of_others_has_names_that_its_shim_finds_and_no_roots_of_ours() 
     for (loads, program, part) in [
         ("efi/ipxe.efi", "i.efi", "is not the name of an EFI program"),
         ("ipxe.bin", "i.efi", "is not the name of an EFI program"),
-        ("snponly.efi", "i.efi", "is another program's name here"),
+        ("snponly.efi", "i.efi", "is the name of another program here"),
         ("ipxe.efi", "shim.efi", "shim and program have the same name"),
     ] {
         let said = wrong(&[(SIGNED, &signed(loads, program))]);

@@ -17,14 +17,14 @@ pub(crate) struct ConfigInitrd {
 
 impl Stage for ConfigInitrd {
     type Out = Artifact;
-    const NAME: &'static str = "seed";
+    const NAME: &'static str = "config-initrd";
     const FORMAT: u32 = 1;
 
     fn plan(&self, p: &mut Planner) -> Result<Artifact> {
         let mut node = p.node::<Self>("config initrd with the cloud-config");
         let mut args = self.args();
         args.push(("to", node.out("seed.cpio")));
-        node.builtin("seed", args);
+        node.builtin("config-initrd", args);
         Ok(node.finish_one())
     }
 }
@@ -67,7 +67,7 @@ pub(crate) struct EmbedAreas {
 
 impl Stage for EmbedAreas {
     type Out = Artifact;
-    const NAME: &'static str = "room";
+    const NAME: &'static str = "embed-layout";
     const FORMAT: u32 = 1;
 
     fn plan(&self, p: &mut Planner) -> Result<Artifact> {
@@ -79,7 +79,7 @@ impl Stage for EmbedAreas {
             args.extend([("loader", loader.into()), ("args", text.clone())]);
         }
         args.extend(self.config_initrd.iter().flat_map(ConfigInitrd::args));
-        node.builtin("room", args);
+        node.builtin("embed-layout", args);
         Ok(node.finish_one())
     }
 }

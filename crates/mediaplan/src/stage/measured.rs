@@ -9,12 +9,12 @@ pub const REGISTERS: &str = "pcr.json";
 
 /// What the registers of a TPM hold once this ISO was started.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Registers {
+pub(super) struct PredictedRegisters {
     /// The ISO.
     pub(super) iso: Artifact,
 }
 
-impl Stage for Registers {
+impl Stage for PredictedRegisters {
     type Out = Artifact;
     const NAME: &'static str = "registers";
     const FORMAT: u32 = 1;

@@ -7,7 +7,7 @@ use super::{
     embed::CloudConfig,
     ipxe,
     line::Line,
-    measured::{REGISTERS, Registers},
+    measured::{PredictedRegisters, REGISTERS},
     os,
     packages::{Tools, Uefi, kernel_package},
     sample::Image,
@@ -62,7 +62,8 @@ pub struct PlannedMedia {
 
 /// Whether iPXE loads an output, by its path, in a netboot: `boot.html` is the script's second name, which only an
 /// unsigned netboot asks for, and the cloud-config as a file of its own is read by the operating system.
-fn is_loaded(path: &str) -> bool {
+#[must_use]
+pub fn is_loaded(path: &str) -> bool {
     ["boot.ipxe", "vmlinuz", "initrd", "seed.cpio"].iter().any(|name| path == format!("netboot/{name}"))
 }
 
@@ -104,7 +105,7 @@ pub fn plan(order: &MediaOrder<'_>) -> Result<PlannedMedia> {
         outputs.push((path.to_owned(), artifact));
     }
     if profile.secure_boot != SecureBoot::Off {
-        outputs.push((REGISTERS.to_owned(), p.ensure(&Registers { iso })?));
+        outputs.push((REGISTERS.to_owned(), p.ensure(&PredictedRegisters { iso })?));
     }
     if order.supply.docker.samples {
         for (name, image) in [("counter", Image::Counter), ("greeter", Image::Greeter)] {
@@ -257,7 +258,7 @@ fn embed_script(profile: &Profile) -> Script {
 
 /// What the server gives: kernel, initrd, parameters.
 fn boot_script(profile: &Profile, line: &Line) -> Result<Script> {
-    let load_seed = match (&profile.cloud_config, profile.netboot.is_signed()) {
+    let load_config_initrd = match (&profile.cloud_config, profile.netboot.is_signed()) {
         (None, _) => "# No cloud-config: nothing comes before the initrd.",
         (Some(_), false) => "initrd ${base-url}/seed.cpio || goto failed",
         (Some(_), true) => {
@@ -272,7 +273,7 @@ fn boot_script(profile: &Profile, line: &Line) -> Result<Script> {
         variables: vec![
             ("title", title(profile)),
             ("base-url", ScriptValue::Text(profile.base_url.to_string())),
-            ("seed", ScriptValue::Text(load_seed.to_owned())),
+            ("load-config-initrd", ScriptValue::Text(load_config_initrd.to_owned())),
             ("args", line.value(line.spelled(Target::Ipxe)?)),
         ],
         embed_area: None,

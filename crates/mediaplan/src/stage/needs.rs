@@ -1,7 +1,7 @@
 //! Which programs and files of the machine a profile is made with, and the packages that bring them.
 
 use crate::config::{Engine, Media};
-use buildplan::{Action, Missing, Plan};
+use buildplan::Missing;
 
 /// One thing that must be there.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -58,7 +58,7 @@ const SOURCE: &[&str] = &["git", "make", "gcc", "ld", "perl", "/usr/include/lzma
 /// A disk is looked at after each power cut, and a TPM after a measured boot.
 const BOOT: &[&str] = &["qemu-system-x86_64", "/usr/share/ovmf/OVMF.fd", "dnsmasq", "ip", "e2fsck", "swtpm"];
 const PAIR: &[&str] = &["faketime", "/usr/share/i18n/locales/de_DE"];
-/// What tests build images of others with, and hold our servers' configurations and completions against.
+/// What tests build other projects' images with, and check our servers' configurations and completions with.
 const TEST: &[&str] = &[
     "dnsmasq",
     "ip",
@@ -168,21 +168,4 @@ pub fn of_missing(missing: &Missing) -> Option<Need> {
         PACKAGES.iter().find(|(w, _)| w.starts_with(folder))
     });
     Some(Need { what: what.clone(), package: near.map_or("", |(_, p)| p) })
-}
-
-/// Programs and files that a plan uses, to hold the lists above against.
-#[must_use]
-pub fn used_by(plan: &Plan) -> Vec<String> {
-    let mut used = Vec::new();
-    for node in &plan.nodes {
-        for action in &node.actions {
-            if let Action::Run(cmd) = action {
-                used.extend(cmd.start.tree.is_none().then(|| cmd.program.clone()));
-                used.extend(cmd.start.uses.iter().cloned());
-            }
-        }
-    }
-    used.sort();
-    used.dedup();
-    used
 }

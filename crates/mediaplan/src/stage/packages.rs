@@ -25,8 +25,8 @@ pub(super) const SMOKE: &[&str] = &["busybox-static", "e2fsprogs"];
 pub(super) const IPXE_EFI: &str = "usr/lib/ipxe/ipxe-amd64.efi | boot/ipxe.efi";
 pub(super) const IPXE_LKRN: &str = "boot/ipxe.lkrn | usr/lib/ipxe/ipxe.lkrn";
 
-/// Files that land in media as they are, by package; of names with a `|` between them the first that the package has. Their digests are recorded, so that media can be held against
-/// media.lock without a download.
+/// Files that land in media as they are, by package; of names with a `|` between them the first that the package has.
+/// Their digests are recorded, so that media can be compared with media.lock without a download.
 pub const PICKED: &[(&str, &[&str])] = &[
     ("grub-efi-amd64-signed", &[SIGNED_GRUB]),
     ("ipxe", &[IPXE_EFI, IPXE_LKRN, "usr/lib/ipxe/snponly.efi", "usr/lib/ipxe/undionly.kpxe"]),
@@ -338,7 +338,7 @@ impl Uefi {
     }
 }
 
-/// Single files of a package, each held against its record.
+/// Single files of a package, each compared with its record.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct PackageFiles {
     tree: PackageTree,

@@ -62,7 +62,7 @@ pub fn run(ctx: &Ctx, release: &Utf8Path, tag: &str) -> Result<()> {
     }
     let pushed = ctx.env.get("GITHUB_EVENT_NAME") == Some("push") && ctx.env.get("GH_TOKEN").is_some();
     let Some(tag) = notes::tag(tag).filter(|_| pushed) else {
-        ctx.report.note("a rehearsal: only a workflow that the push of a tag started uploads");
+        ctx.report.note("dry run: only a workflow that a pushed tag started uploads");
         return Ok(());
     };
     let notes = release.join(NOTES);

@@ -125,10 +125,13 @@ impl Scan {
         if allow.unread || self.unread.is_empty() {
             return Ok(());
         }
-        Err(Failure::new(Kind::Leak, format!("{} things could not be scanned, so what they hold is unknown", self.unread.len()))
-            .source(anyhow::anyhow!(self.unread.join("\n")))
-            .help("pack them in another way; or look into them by other means, and `cargo xtask secret-scan --allow-unread` tells of the rest")
-            .into())
+        Err(Failure::new(
+            Kind::Leak,
+            format!("{} items could not be scanned, so their contents are unknown", self.unread.len()),
+        )
+        .source(anyhow::anyhow!(self.unread.join("\n")))
+        .help("repack them, or inspect them by other means and run `cargo xtask secret-scan --allow-unread`")
+        .into())
     }
 }
 

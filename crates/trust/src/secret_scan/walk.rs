@@ -125,7 +125,7 @@ impl<'a> ScanWalk<'a> {
             let what = if meta.is_symlink() {
                 "a link, which is never followed"
             } else {
-                "no file, no folder, no link"
+                "neither a file, a folder nor a link"
             };
             self.unread(what);
             return Ok(());
@@ -140,7 +140,7 @@ impl<'a> ScanWalk<'a> {
             _ => self.stream_once(meta.len(), || fs_err::File::open(path)),
         };
         if result.is_err() && self.limit.is_bomb() {
-            self.unread("it unpacks to so many times its size as only a bomb does");
+            self.unread("it unpacks to so many times its size that it must be a bomb");
             return Ok(());
         }
         self.survive(result).map_err(|e| {
@@ -393,7 +393,7 @@ impl<R: Read> Read for Defused<R> {
         self.given += blocks.map(|block| block.len() as u64).sum::<u64>();
         let (most, times) = BOMB;
         if self.given > most && self.given / times > self.taken.get() {
-            return Err(io::Error::other("it unpacks to so many times its size as only a bomb does"));
+            return Err(io::Error::other("it unpacks to so many times its size that it must be a bomb"));
         }
         Ok(n)
     }

@@ -1,4 +1,4 @@
-//! What each file of the media must be: the plan of this repository, for a machine as the manifest tells of it.
+//! What each file of the media must be: the plan of this repository, for a machine as the manifest describes it.
 //!
 //! Program versions of the build machine are taken from the manifest; all else is planned here
 //! as `dist` would. So the keys of all nodes can be computed again, and what needs nothing of a machine (scripts,

@@ -79,10 +79,7 @@ impl ExaminedIso<'_> {
             }
         }
         if !fine.is_empty() {
-            checks.add(
-                self.general(),
-                Ok(format!("{} of {} are what they must be", fine.join(", "), self.name)),
-            );
+            checks.add(self.general(), Ok(format!("{} of {} are as expected", fine.join(", "), self.name)));
         }
         if let Some(entry) = self.stranger() {
             let text = format!("{} has {entry}, which this repository does not put there", self.name);
@@ -143,8 +140,8 @@ impl ExaminedIso<'_> {
             "/isolinux.cfg" | "/boot/grub/grub.cfg" if self.path != "ipxe.iso" => "parameters",
             "/vmlinuz" => "kernel",
             "/initrd" => "initrd",
-            "/seed.cpio" => "seed",
-            embed::LAYOUT => "room",
+            "/seed.cpio" => "config initrd",
+            embed::LAYOUT => "embed areas",
             _ => self.general(),
         }
     }
@@ -220,7 +217,7 @@ impl ExaminedIso<'_> {
         let there = String::from_utf8_lossy(&bytes);
         let pair = there.lines().zip(text.lines()).position(|(a, b)| a != b);
         let line = pair.unwrap_or_else(|| there.lines().count().min(text.lines().count())) + 1;
-        Err(format!("{path} is not what profile {profile} says, from line {line} on"))
+        Err(format!("{path} differs from profile {profile} from line {line} on"))
     }
 
     /// The digest of isolinux.bin as it was before its boot info table was filled in: where the file is, and zeros
@@ -230,7 +227,7 @@ impl ExaminedIso<'_> {
         let (table, at) = (bytes.get_mut(8..64).context("isolinux.bin is too short")?, sector(entry)?);
         ensure!(
             table[4..8] == at.to_le_bytes(),
-            "isolinux.bin of {} loads the rest of itself from elsewhere",
+            "isolinux.bin of {} loads the rest of itself from another sector",
             self.name
         );
         ensure!(
@@ -263,7 +260,7 @@ impl ExaminedIso<'_> {
             return Err(format!("{name} has files that this repository does not put there"));
         }
         self.every_sector(entry, &name, parts, &files).map_err(|e| format!("{e:#}"))?;
-        Ok(known.then(|| format!("{name} has {} files, each what it must be", parts.len())))
+        Ok(known.then(|| format!("{name} has {} files, each as expected", parts.len())))
     }
 
     /// The FAT is the one that its files make, byte for byte.
@@ -326,10 +323,14 @@ impl ExaminedIso<'_> {
         };
         let written = image.write(&mut held, open);
         if let Some(at) = held.differs {
-            bail!("byte {at} of {} ({}) is not what its parts make", self.name, self.whereabouts(&image, at));
+            bail!(
+                "byte {at} of {} ({}) does not follow from its parts",
+                self.name,
+                self.whereabouts(&image, at)
+            );
         }
         written?;
-        Ok(format!("each of the {size} bytes of {} is what its parts make", self.name))
+        Ok(format!("all {size} bytes of {} follow from its parts", self.name))
     }
 
     /// What lies at a byte of the image that is planned, for a person.

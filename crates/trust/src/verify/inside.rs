@@ -29,7 +29,7 @@ pub(super) fn check(subject: &Subject<'_>, checks: &mut Checks) -> Result<()> {
         Ok(expected) => expected,
         Err(reason) => {
             checks.skip("parameters", reason);
-            return room_alone(subject, checks);
+            return layout_alone(subject, checks);
         }
     };
     for (path, artifact) in &expected.planned.outputs {
@@ -73,10 +73,10 @@ fn medium(subject: &Subject<'_>, path: &str) -> Option<String> {
 }
 
 /// Of an ISO of which nothing is known, only whether it tells the truth of itself.
-fn room_alone(subject: &Subject<'_>, checks: &mut Checks) -> Result<()> {
+fn layout_alone(subject: &Subject<'_>, checks: &mut Checks) -> Result<()> {
     if let Some(only) = subject.only.as_ref().filter(|n| n.ends_with(".iso") && *n != "ipxe.iso") {
         let said = image::open(&subject.dir.join(only)).and_then(|iso: Iso| image::layout(&iso));
-        checks.add("room", said.map_err(|e| format!("{e:#}")));
+        checks.add("embed areas", said.map_err(|e| format!("{e:#}")));
     }
     Ok(())
 }
@@ -85,7 +85,7 @@ fn room_alone(subject: &Subject<'_>, checks: &mut Checks) -> Result<()> {
 fn output(subject: &Subject<'_>, expected: &Expected, path: &str, artifact: &Artifact, checks: &mut Checks) {
     let name = match path {
         "netboot/vmlinuz" | "netboot/initrd" => "released",
-        "netboot/seed.cpio" => "seed",
+        "netboot/seed.cpio" => "config initrd",
         "netboot/cloud-config.yml" => "cloud-config",
         key if key.starts_with("secure-boot/") => "secure boot key",
         script if script.starts_with("netboot/") => "boot script",
@@ -131,7 +131,7 @@ pub(super) fn beside(subject: &Subject<'_>, expected: &Expected, artifact: &Arti
 
 /// Programs that are compiled here carry this repository's script, where they were not built on this machine.
 fn binaries(subject: &Subject<'_>, expected: &Expected, checks: &mut Checks) {
-    const PROMISE: &str = "iPXE script";
+    const CHECK: &str = "iPXE script";
     if subject.manifest.as_ref().is_none_or(|m| m.engine != Engine::Source) {
         return;
     }
@@ -140,7 +140,7 @@ fn binaries(subject: &Subject<'_>, expected: &Expected, checks: &mut Checks) {
     for (name, _) in expected.planned.outputs.iter().filter(|(path, a)| program(path) && unknown(a)) {
         let bytes = read_file(&subject.dir.join(name), PROGRAM_LIMIT).map_err(|e| format!("{e:#}"));
         let text = expected.text("embed.ipxe");
-        checks.add(PROMISE, bytes.and_then(|bytes| reads_back(&bytes, &text?, name)));
+        checks.add(CHECK, bytes.and_then(|bytes| reads_back(&bytes, &text?, name)));
         checks.skip("iPXE", format!("{name} was compiled elsewhere; --rebuild compares it"));
     }
 }

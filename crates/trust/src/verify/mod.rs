@@ -1,4 +1,4 @@
-//! Holds published media against what is promised of them: one named check for each promise, with its reason.
+//! Checks published media: one named check for each property, with its reason.
 //!
 //! First what anyone can check (checksums, no file missing or extra, signature), then that the manifest is about
 //! these files and this repository, then what is *inside*, both against a plan that is made here ([`expect`]).
@@ -63,7 +63,7 @@ pub enum Verdict {
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct Check {
     /// What is checked: `kernel`, `lock`, `signature`; `docs/verify.md` lists them.
-    #[serde(rename = "promise")]
+    #[serde(rename = "check")]
     pub name: &'static str,
     /// How it ended.
     pub verdict: Verdict,
@@ -150,7 +150,7 @@ impl Checks {
         }
         Err(Failure::new(Kind::Digest, format!("not known: {names}"))
             .source(anyhow::anyhow!(reasons))
-            .help("--fetch or --rebuild finds out; without --strict, what is unknown is only shown")
+            .help("--fetch or --rebuild finds out; without --strict, unknown results are only shown")
             .into())
     }
 
@@ -185,10 +185,10 @@ pub fn read_manifest(dir: &Utf8Path) -> Result<Option<Manifest>, String> {
     let manifest = Manifest::parse(&bytes)?;
     manifest.check_names()?;
     if let Some(path) = manifest.outputs.keys().find(|path| !sums::is_plain(path)) {
-        return Err(format!("{MANIFEST} names {path:?}, which leads away"));
+        return Err(format!("{MANIFEST} names {path:?}, which is outside the folder"));
     }
     if !ends(&manifest) {
-        return Err(format!("{MANIFEST} names nodes that are made of themselves, or too many in a row"));
+        return Err(format!("{MANIFEST} names nodes that depend on themselves or are nested too deep"));
     }
     Ok(Some(manifest))
 }
@@ -278,9 +278,7 @@ impl Subject<'_> {
             sums::regular(&self.dir, path).map_err(|e| format!("{MANIFEST} names {path}, but {e}"))?;
             let sums = self.sums(path)?;
             if (sums.sha256, sums.size) != (output.sha256, output.size) {
-                return Err(format!(
-                    "{path} is not the file that {MANIFEST} is about: it is older, or was changed"
-                ));
+                return Err(format!("{path} does not match {MANIFEST}: it is older, or was changed"));
             }
             if !manifest.nodes.contains_key(&output.key) {
                 return Err(format!("{MANIFEST} does not say what {path} was made from"));
@@ -323,7 +321,7 @@ fn checks_signature(subject: &Subject<'_>, key: Option<&Utf8Path>, checks: &mut 
         (Some(key), _) => {
             checks.add("signature", sign::check(&subject.dir, key).map_err(|e| format!("{e:#}")))
         }
-        (None, true) => checks.skip("signature", "there is one; give the key it should be by with --key"),
+        (None, true) => checks.skip("signature", "the media are signed; give the expected key with --key"),
         (None, false) => checks.skip("signature", "not signed, and no --key asks for it"),
     }
 }

@@ -1,5 +1,6 @@
 //! Signatures of a netboot tree: what iPXE will say to each file.
 
+use mediaplan::stage::media;
 use pki::{Certificate, Seconds};
 
 use super::{Checks, Subject, read_file};
@@ -19,9 +20,8 @@ pub fn check(subject: &Subject<'_>, roots: Option<&[Certificate]>, now: Seconds,
     let Some(manifest) = &subject.manifest else { return };
     let profile = subject.loaded.and_then(|l| l.config.profile(Some(&manifest.profile)).ok());
     let wanted = profile.is_some_and(|p| p.netboot.is_signed());
-    let loaded = ["boot.ipxe", "vmlinuz", "initrd", "seed.cpio"].map(|name| format!("netboot/{name}"));
     let all: Vec<&String> =
-        loaded.iter().filter(|f| manifest.outputs.contains_key(*f) && subject.wants(f)).collect();
+        manifest.outputs.keys().filter(|file| media::is_loaded(file) && subject.wants(file)).collect();
     let signed = all.iter().any(|file| subject.dir.join(format!("{file}.sig")).is_file());
     if all.is_empty() || !(signed || wanted) {
         return;

@@ -35,7 +35,7 @@ pub(super) fn check(
         if read.signatures.last().is_none_or(|last| last.signer != certificate) {
             return Err(format!("is not signed by `{who}`, whose certificate media.toml names"));
         }
-        let mut inside = sign::without_last(&bytes).ok_or("cannot be taken apart")?;
+        let mut inside = sign::without_last(&bytes).ok_or("cannot be parsed")?;
         for _ in 0..ALIGNED {
             if Digest::of(&inside) == want {
                 return Ok(format!("is {what}, signed by `{who}`"));

@@ -1,4 +1,4 @@
-//! The strongest promise: building again gives these bytes. The first difference is told by file, byte and entry.
+//! The strongest check: a rebuild gives these bytes. The first difference is reported by file, byte and entry.
 
 use std::io::Read as _;
 
@@ -21,7 +21,7 @@ pub fn compare(dir: &Utf8Path, new: &Utf8Path, manifest: &Manifest, checks: &mut
             first_difference(&published, &built)?
                 .map(|at| format!("differs from byte {at} on{}", entry(&published, at)))
         } else if published.is_file() {
-            Some("is not built any more".to_owned())
+            Some("is no longer built".to_owned())
         } else {
             Some("is missing".to_owned())
         };
@@ -35,7 +35,7 @@ pub fn compare(dir: &Utf8Path, new: &Utf8Path, manifest: &Manifest, checks: &mut
         }
     }
     if same == manifest.outputs.len() + 1 {
-        checks.add("rebuild", Ok(format!("{same} files are the same, byte for byte, when built again")));
+        checks.add("rebuild", Ok(format!("{same} files are identical, byte for byte, when rebuilt")));
     }
     Ok(())
 }

@@ -20,12 +20,12 @@ const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_'
 /// A file that is too large is not written to its last piece, of this many bytes.
 const PIECE: u64 = 1 << 18;
 
-/// How much a server, which may be anybody's, can make us take.
+/// How much an untrusted server can make us download.
 #[derive(Clone, Copy, Debug)]
 pub struct RemoteLimits {
     /// Bytes of all files together.
     pub bytes: u64,
-    /// Files.
+    /// Number of files.
     pub files: usize,
     /// From beginning to end.
     pub time: Duration,
@@ -63,7 +63,7 @@ pub fn get(ctx: &Ctx, url: &str, dir: &Utf8Path, limits: &RemoteLimits) -> Resul
     folder.maybe(sums::SHA512)?;
     folder.maybe(sign::SIGNATURE)?;
     for name in listed.keys().filter(|name| !sums::is_list(name)) {
-        // What is missing is told with the other promises.
+        // What is missing is reported with the other checks.
         if !folder.maybe(name)? {
             ctx.report.warn(format!("cannot download {}/{name}", folder.url));
         }
@@ -102,7 +102,7 @@ impl RemoteFolder<'_> {
             return Err(e);
         }
         if self.left < PIECE || Instant::now() > self.until {
-            let text = format!("{} goes on for too long, or holds too much", self.url);
+            let text = format!("{} takes too long or is too large", self.url);
             return Err(Failure::new(Kind::Network, text).source(e).into());
         }
         tree::remove(&self.dir.join(name))?;

@@ -45,7 +45,7 @@ fn secret_key(path: &Utf8Path, password: Option<String>) -> Result<minisign::Sec
     let bytes = read_limited(path, KEY_LIMIT)?;
     let text = String::from_utf8(bytes).ok().with_context(|| format!("{path} is not text"))?;
     let wrong = |e| {
-        Failure::new(Kind::Usage, format!("{path} is not a minisign secret key, or has another password"))
+        Failure::new(Kind::Usage, format!("{path} is not a minisign secret key, or the password is wrong"))
             .source(e)
     };
     let parse = || minisign::SecretKeyBox::from_string(&text).map_err(wrong);

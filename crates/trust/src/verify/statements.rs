@@ -28,7 +28,7 @@ pub(super) fn check(subject: &Subject<'_>, manifest: &Manifest, checks: &mut Che
                     ),
                 ),
                 Some(Err(strange)) => (Verdict::Fail, format!("{name} {strange}")),
-                None => (Verdict::Fail, format!("{name} is not what follows from {MANIFEST}")),
+                None => (Verdict::Fail, format!("{name} does not follow from {MANIFEST}")),
             }
         };
         checks.0.push(Check { name: check, verdict, reason });

@@ -10,7 +10,7 @@ use buildexec::{hash::Sums, paths};
 
 /// What some editors put in front of a text.
 const MARK: char = '\u{feff}';
-/// The list that everything is held against.
+/// The list that everything is compared with.
 pub const SHA256: &str = "SHA256SUMS";
 /// The same files by SHA-512.
 pub const SHA512: &str = "SHA512SUMS";
@@ -132,7 +132,7 @@ pub(super) fn regular(dir: &Utf8Path, path: &str) -> Result<Utf8PathBuf, String>
 pub(super) fn check(subject: &Subject<'_>, checks: &mut Checks) {
     let dir = &subject.dir;
     if subject.only.is_some() && !is_there(dir, SHA256) {
-        let unknown = "whether these bytes are the published ones was not checked";
+        let unknown = "these bytes were not compared with what was published";
         return checks.skip("checksums", format!("no {SHA256} beside it: {unknown}"));
     }
     let listed = read(dir, SHA256, 64);
@@ -144,7 +144,7 @@ pub(super) fn check(subject: &Subject<'_>, checks: &mut Checks) {
         let other = read(dir, SHA512, 128);
         let same = other.and_then(|other| match &listed {
             Ok(listed) if listed.keys().ne(other.keys()) => {
-                Err(format!("{SHA256} and {SHA512} list other files"))
+                Err(format!("{SHA256} and {SHA512} list different files"))
             }
             _ => compare(subject, SHA512, &other, |sums| sums.sha512.unwrap_or_default()),
         });
@@ -166,7 +166,7 @@ fn compare(
     let mut count = 0;
     for path in listed.keys().filter(|path| subject.wants(path)) {
         if digest(subject.sums(path)?) != listed[path] {
-            return Err(format!("{path} is not the file that {list} promises"));
+            return Err(format!("{path} does not match {list}"));
         }
         count += 1;
     }

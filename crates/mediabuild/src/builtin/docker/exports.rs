@@ -133,7 +133,7 @@ impl<'a> Exports<'a> {
     fn place(&self, section: &SectionHeader) -> Result<Range<usize>> {
         let start = usize::try_from(section.sh_offset)?;
         let end = start.checked_add(usize::try_from(section.sh_size)?).context("a section without end")?;
-        ensure!(end <= self.program.len(), "a section ends behind the file");
+        ensure!(end <= self.program.len(), "a section ends beyond the file");
         Ok(start..end)
     }
 

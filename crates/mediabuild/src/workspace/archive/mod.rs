@@ -21,7 +21,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::preflight;
 use buildexec::{
     ctx::Ctx,
-    fetch::{self, Bounds, Patience, is_fatal, unreachable},
+    fetch::{self, Bounds, RetryPolicy, is_fatal, unreachable},
     run::read_limited,
 };
 use buildplan::{Cmd, FetchSource, FetchSpec};
@@ -53,7 +53,7 @@ pub struct Today {
 ///
 /// # Errors
 /// [`Kind::MissingTool`] without gpgv or the keyring; [`Kind::Network`] when no mirror answers; [`Kind::Digest`] when a
-/// suite is not signed by a key of media.toml, is out of date, or is another than it says.
+/// suite is not signed by a key of media.toml, is out of date, or is not the one it claims to be.
 pub fn today(ctx: &Ctx, distribution: &Distribution) -> Result<Today> {
     preflight::check(ctx, &needs::update(&distribution.keyring), false)?;
     let now = SystemTime::now();
@@ -139,13 +139,13 @@ pub fn pick(
         };
         let deb = Utf8PathBuf::try_from(temporary.path().join(name))?;
         let label = format!("package {name} {}", package.version);
-        ctx.report.task(&label, || fetch::fetch(ctx, &spec, &deb, &label, &Patience::default()))?;
+        ctx.report.task(&label, || fetch::fetch(ctx, &spec, &deb, &label, &RetryPolicy::default()))?;
         package.files = crate::builtin::digests(&deb, files)?;
     }
     Ok(())
 }
 
-/// A package that is recorded anew, as another version, or no longer.
+/// A package whose record is new, has another version, or is gone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PackageChange {
     /// Name of the package that changed.
@@ -226,7 +226,7 @@ impl Suite<'_> {
         let to = "Packages.xz".into();
         let spec = FetchSpec { to, sources, sha256, size: Some(size), limit: size, purl: None };
         let label = format!("index of {}", self.suite);
-        fetch::fetch(self.ctx, &spec, &packed, &label, &Patience::default())?;
+        fetch::fetch(self.ctx, &spec, &packed, &label, &RetryPolicy::default())?;
         let mut packages = String::new();
         let unpacked = liblzma::read::XzDecoder::new_multi_decoder(fs_err::File::open(&packed)?);
         unpacked
@@ -253,7 +253,7 @@ impl Suite<'_> {
                 Err(e) => said.push(format!("{url}: {e:#}")),
             }
         }
-        Err(Failure::new(Kind::Network, format!("no mirror gave the {label}"))
+        Err(Failure::new(Kind::Network, format!("no mirror has the {label}"))
             .help(unreachable(self.ctx, true))
             .source(anyhow!(said.join("\n")))
             .into())
@@ -318,7 +318,7 @@ fn current(release: &ReleaseIndex<'_>, suite: &str, now: SystemTime) -> Result<(
     let named = names.contains(&suite) && !is.starts_with(&format!("{suite}-"));
     if !named {
         return Err(
-            Failure::new(Kind::Digest, format!("a mirror gives the suite `{is}` as `{suite}`")).into()
+            Failure::new(Kind::Digest, format!("a mirror serves the suite `{is}` as `{suite}`")).into()
         );
     }
     let Some(until) = release.field("Valid-Until") else { return Ok(()) };
@@ -361,6 +361,6 @@ mod tests {
         };
         assert!(ubuntu("noble-updates") && !ubuntu("noble") && !ubuntu("noble-security"));
         assert!(current(&ReleaseIndex::new("Suite: noble\nCodename: noble\n"), "noble", at(0)).is_ok());
-        assert!(said("bookworm", at(0)).unwrap_err().contains("gives the suite `trixie` as `bookworm`"));
+        assert!(said("bookworm", at(0)).unwrap_err().contains("serves the suite `trixie` as `bookworm`"));
     }
 }

@@ -42,13 +42,13 @@ fn program(mark: &'static str) -> Vec<u8> {
 }
 
 /// A section: its name and kind, its bytes, and what it links to.
-type Section = (&'static str, u32, Vec<u8>, u32, u32);
+type ElfSection = (&'static str, u32, Vec<u8>, u32, u32);
 
 /// A file of these sections, between an empty one and that of their names.
-pub(in super::super) fn elf(sections: Vec<Section>) -> Vec<u8> {
+pub(in super::super) fn elf(sections: Vec<ElfSection>) -> Vec<u8> {
     let first = ("", abi::SHT_NULL, Vec::new(), 0, 0);
     let last = (".shstrtab", abi::SHT_STRTAB, Vec::new(), 0, 0);
-    let sections: Vec<Section> = [first].into_iter().chain(sections).chain([last]).collect();
+    let sections: Vec<ElfSection> = [first].into_iter().chain(sections).chain([last]).collect();
     let names = sections.iter().fold(Vec::new(), |all, s| [&all[..], s.0.as_bytes(), b"\0"].concat());
     let (mut body, mut headers, mut name) = (vec![0; 64], Vec::new(), 0);
     for (title, kind, data, link, info) in &sections {

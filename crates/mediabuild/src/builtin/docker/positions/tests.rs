@@ -9,10 +9,10 @@ use super::{
 };
 
 /// A stream: how the number changes, and over how many bytes of code.
-type Steps = Vec<(i32, u32)>;
+type PcSteps = Vec<(i32, u32)>;
 
 /// A function's streams, as places in the list of all: of the stack, the file, the line, and others.
-type Streams = (usize, usize, usize, Vec<usize>);
+type TableStreams = (usize, usize, usize, Vec<usize>);
 
 fn varint(mut number: u32, to: &mut Vec<u8>) {
     while number >= 0x80 {
@@ -23,7 +23,7 @@ fn varint(mut number: u32, to: &mut Vec<u8>) {
 }
 
 /// A table with these streams and functions; where its list of functions is, too.
-fn table(streams: &[Steps], functions: &[Streams]) -> (Vec<u8>, usize) {
+fn table(streams: &[PcSteps], functions: &[TableStreams]) -> (Vec<u8>, usize) {
     let (mut bytes, mut offsets) = (vec![0], Vec::new());
     for steps in streams {
         offsets.push(bytes.len() as u64);
@@ -92,7 +92,7 @@ fn kept(program: &[u8]) -> Vec<Vec<Vec<(u64, i64)>>> {
     table.functions().unwrap().iter().map(read).collect()
 }
 
-fn steps() -> impl Strategy<Value = Steps> {
+fn steps() -> impl Strategy<Value = PcSteps> {
     let change = prop_oneof![-3..0, 1..100_i32, 100_000..1_000_000];
     // The first number may be what every stream begins with.
     (any::<bool>(), prop::collection::vec((change, 1..5_000_u32), 1..8)).prop_map(|(same, mut steps)| {
