@@ -47,40 +47,40 @@ impl Certificate {
     /// Whom it is about, as `CN=…`.
     #[must_use]
     pub fn subject(&self) -> String {
-        self.parsed.tbs_certificate().subject().to_string()
+        self.parsed.tbs_certificate.subject.to_string()
     }
 
     /// The end of its validity.
     #[must_use]
     pub(crate) fn not_after(&self) -> Seconds {
-        self.parsed.tbs_certificate().validity().not_after.to_unix_duration().as_secs()
+        self.parsed.tbs_certificate.validity.not_after.to_unix_duration().as_secs()
     }
 
     /// The day of the end of its validity, as `2028-11-27`.
     #[must_use]
     pub fn last_day(&self) -> String {
-        day(&self.parsed.tbs_certificate().validity().not_after)
+        day(&self.parsed.tbs_certificate.validity.not_after)
     }
 
     /// Whether it may sign other certificates.
     #[must_use]
     pub(crate) fn is_authority(&self) -> bool {
-        let constraints = self.parsed.tbs_certificate().get_extension::<BasicConstraints>();
+        let constraints = self.parsed.tbs_certificate.get::<BasicConstraints>();
         constraints.is_ok_and(|found| found.is_some_and(|(_, c)| c.ca))
     }
 
     /// Whether iPXE lets it sign files.
     #[must_use]
     pub(crate) fn signs_code(&self) -> bool {
-        let tbs = self.parsed.tbs_certificate();
-        let usage = tbs.get_extension::<KeyUsage>().ok().flatten();
-        let extended = tbs.get_extension::<ExtendedKeyUsage>().ok().flatten();
+        let tbs = &self.parsed.tbs_certificate;
+        let usage = tbs.get::<KeyUsage>().ok().flatten();
+        let extended = tbs.get::<ExtendedKeyUsage>().ok().flatten();
         usage.is_some_and(|(_, u)| u.digital_signature())
             && extended.is_some_and(|(_, e)| e.0.contains(&CODE_SIGNING))
     }
 
     pub(crate) fn check_time(&self, now: Seconds) -> Result<(), Refusal> {
-        let validity = self.parsed.tbs_certificate().validity();
+        let validity = &self.parsed.tbs_certificate.validity;
         if now < validity.not_before.to_unix_duration().as_secs() {
             return Err(Refusal::NotYetValid { who: self.subject(), from: day(&validity.not_before) });
         }
@@ -91,22 +91,22 @@ impl Certificate {
     }
 
     pub(crate) fn is_issued_by(&self, issuer: &Self) -> bool {
-        self.parsed.tbs_certificate().issuer() == issuer.parsed.tbs_certificate().subject()
+        self.parsed.tbs_certificate.issuer == issuer.parsed.tbs_certificate.subject
             && issuer.is_authority()
             && self.is_signed_by(issuer)
     }
 
     fn is_signed_by(&self, issuer: &Self) -> bool {
-        let Ok(signed) = self.parsed.tbs_certificate().to_der() else { return false };
-        let algorithm = self.parsed.signature_algorithm().oid.to_string();
+        let Ok(signed) = self.parsed.tbs_certificate.to_der() else { return false };
+        let algorithm = self.parsed.signature_algorithm.oid.to_string();
         let Some(hash) = Hash::of(&algorithm) else { return false };
-        self.parsed.signature().as_bytes().is_some_and(|s| issuer.verifies(hash, &signed, s))
+        self.parsed.signature.as_bytes().is_some_and(|s| issuer.verifies(hash, &signed, s))
     }
 
     /// Whether `signature` over `data` is by this certificate's key.
     pub(crate) fn verifies(&self, hash: Hash, data: &[u8], signature: &[u8]) -> bool {
         use ring::signature as by;
-        let key = self.parsed.tbs_certificate().subject_public_key_info();
+        let key = &self.parsed.tbs_certificate.subject_public_key_info;
         let curve = key.algorithm.parameters.as_ref().and_then(|p| p.decode_as::<ObjectIdentifier>().ok());
         let how: &dyn by::VerificationAlgorithm = match (key.algorithm.oid, curve, hash) {
             (RSA, _, Hash::Sha256) => &by::RSA_PKCS1_2048_8192_SHA256,

@@ -63,13 +63,10 @@ pub(crate) fn message(
     signature: Vec<u8>,
 ) -> der::Result<Vec<u8>> {
     let digest = AlgorithmIdentifierOwned { oid: SHA256, parameters: None };
-    let tbs = chain[0].parsed.tbs_certificate();
+    let tbs = &chain[0].parsed.tbs_certificate;
     let signer = SignerInfo {
         version: 1,
-        issuer_and_serial: IssuerAndSerial {
-            issuer: tbs.issuer().clone(),
-            serial: tbs.serial_number().clone(),
-        },
+        issuer_and_serial: IssuerAndSerial { issuer: tbs.issuer.clone(), serial: tbs.serial_number.clone() },
         digest_algorithm: digest.clone(),
         signature_algorithm: algorithm,
         signature: OctetString::new(signature)?,
@@ -168,9 +165,8 @@ pub fn verify(
         .filter_map(|c| Certificate::from_der(&c.to_der().ok()?))
         .collect();
     let is_signer = |c: &&Certificate| {
-        let tbs = c.parsed.tbs_certificate();
-        *tbs.issuer() == info.issuer_and_serial.issuer
-            && *tbs.serial_number() == info.issuer_and_serial.serial
+        let tbs = &c.parsed.tbs_certificate;
+        tbs.issuer == info.issuer_and_serial.issuer && tbs.serial_number == info.issuer_and_serial.serial
     };
     let by = held.iter().find(is_signer).ok_or(Refusal::NoCertificate)?;
     let (root, until) = trusted(by, &held, roots, now)?;

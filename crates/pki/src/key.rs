@@ -1,9 +1,12 @@
 //! A key that signs, with the certificates that say whose it is: one PEM text.
 
-use der::{Any, Decode as _, asn1::Null, asn1::ObjectIdentifier};
+use der::{
+    Any, Decode as _,
+    asn1::{BitString, ObjectIdentifier},
+};
 use p256::ecdsa::{self, signature::Signer as _};
-use pkcs8::{DecodePrivateKey as _, EncryptedPrivateKeyInfoRef, SecretDocument};
-use x509_cert::spki::AlgorithmIdentifierOwned;
+use pkcs8::{DecodePrivateKey as _, EncryptedPrivateKeyInfo, SecretDocument};
+use x509_cert::spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoOwned};
 use zeroize::Zeroizing;
 
 use crate::{
@@ -13,6 +16,7 @@ use crate::{
 };
 
 pub(crate) const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+const SHA256_WITH_RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.11");
 const ECDSA_WITH_SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.2");
 
 /// Signs files for iPXE.
@@ -137,17 +141,43 @@ impl PrivateKey {
         }
     }
 
+    /// How a message names it.
     fn algorithm(&self) -> AlgorithmIdentifierOwned {
         match self {
-            Self::Rsa(_) => {
-                AlgorithmIdentifierOwned { oid: RSA_ENCRYPTION, parameters: Some(Any::from(Null)) }
-            }
+            Self::Rsa(_) => of_rsa(RSA_ENCRYPTION),
             Self::P256(_) => AlgorithmIdentifierOwned { oid: ECDSA_WITH_SHA256, parameters: None },
+        }
+    }
+
+    /// How a certificate names it.
+    pub(crate) fn certifies_with(&self) -> AlgorithmIdentifierOwned {
+        match self {
+            Self::Rsa(_) => of_rsa(SHA256_WITH_RSA),
+            Self::P256(_) => self.algorithm(),
+        }
+    }
+
+    /// Its public half.
+    pub(crate) fn public(&self) -> Result<SubjectPublicKeyInfoOwned, String> {
+        match self {
+            Self::Rsa(key) => {
+                let subject_public_key = BitString::from_bytes(key.public().as_ref());
+                let subject_public_key = subject_public_key.map_err(|e| e.to_string())?;
+                Ok(SubjectPublicKeyInfoOwned { algorithm: of_rsa(RSA_ENCRYPTION), subject_public_key })
+            }
+            Self::P256(key) => {
+                SubjectPublicKeyInfoOwned::from_key(*key.verifying_key()).map_err(|e| e.to_string())
+            }
         }
     }
 }
 
-pub(crate) fn rsa_signature(key: &ring::rsa::KeyPair, data: &[u8]) -> Vec<u8> {
+/// An algorithm of RSA's, all of which have empty parameters.
+fn of_rsa(oid: ObjectIdentifier) -> AlgorithmIdentifierOwned {
+    AlgorithmIdentifierOwned { oid, parameters: Some(Any::null()) }
+}
+
+fn rsa_signature(key: &ring::rsa::KeyPair, data: &[u8]) -> Vec<u8> {
     let mut signature = vec![0; key.public().modulus_len()];
     let chance = ring::rand::SystemRandom::new(); // for blinding: the result does not depend on it
     key.sign(&ring::signature::RSA_PKCS1_SHA256, &chance, data, &mut signature)
@@ -168,7 +198,7 @@ fn private_key(text: &str, password: Option<&str>) -> Result<SecretDocument, Key
             return Ok(document);
         }
         let password = password.ok_or(KeyError::Locked)?;
-        let locked = EncryptedPrivateKeyInfoRef::from_der(document.as_bytes());
+        let locked = EncryptedPrivateKeyInfo::from_der(document.as_bytes());
         let locked = locked.map_err(|_| KeyError::NoKey)?;
         return locked.decrypt(password).map_err(|_| KeyError::WrongPassword);
     }

@@ -3,20 +3,17 @@
 use std::str::FromStr as _;
 
 use der::{
-    DateTime, EncodePem as _,
-    asn1::{BitString, GeneralizedTime, UtcTime},
+    DateTime, Encode, EncodePem as _,
+    asn1::{BitString, GeneralizedTime, OctetString, UtcTime},
+    oid::AssociatedOid,
     pem::LineEnding,
 };
-use p256::ecdsa::{
-    DerSignature, SigningKey,
-    signature::{Keypair, Signer as _},
-};
-use pkcs8::{EncodePrivateKey as _, PrivateKeyInfoRef, SecretDocument, pkcs5::pbes2};
+use p256::ecdsa::SigningKey;
+use pkcs8::{EncodePrivateKey as _, PrivateKeyInfo, SecretDocument, pkcs5::pbes2};
 use x509_cert::{
-    builder::{Builder as _, CertificateBuilder, profile::BuilderProfile},
-    certificate::TbsCertificate,
+    TbsCertificate, Version,
     ext::{
-        Extension, ToExtension as _,
+        Extension,
         pkix::{
             AuthorityKeyIdentifier, BasicConstraints, ExtendedKeyUsage, KeyUsage, KeyUsages,
             SubjectKeyIdentifier,
@@ -24,9 +21,7 @@ use x509_cert::{
     },
     name::Name,
     serial_number::SerialNumber,
-    spki::{
-        DynSignatureAlgorithmIdentifier, EncodePublicKey, SubjectPublicKeyInfoOwned, SubjectPublicKeyInfoRef,
-    },
+    spki::SubjectPublicKeyInfoOwned,
     time::{Time, Validity},
 };
 use zeroize::Zeroizing;
@@ -75,10 +70,10 @@ pub fn authority(
     password: Option<&str>,
 ) -> Result<NewKey, String> {
     let subject = common_name(name)?;
-    let key = new_key(chance)?;
+    let (key, document) = new_key(chance)?;
     let profile = CertificateProfile { issuer: subject.clone(), subject, authority: true };
-    let certificate = certify(profile, public(&key)?, (&key, &|d| der_signature(&key, d)), lifetime, chance)?;
-    made(&document(&key)?, chance, password, &[certificate])
+    let certificate = certify(profile, key.public()?, &key, lifetime, chance)?;
+    made(&document, chance, password, &[certificate])
 }
 
 /// A signer of files that the root in `authority` (PEM, its key and certificate) certifies.
@@ -97,17 +92,16 @@ pub fn signer(
     if !root.is_authority() {
         return Err(format!("{} may not certify others: it is not a CA", root.subject()));
     }
-    let PrivateKey::P256(authority) = &authority.key else {
+    if !matches!(authority.key, PrivateKey::P256(_)) {
         return Err(
             "only an EC P-256 authority can certify here: let your own CA issue the certificate".into()
         );
-    };
-    let key = new_key(chance)?;
-    let issuer = root.parsed.tbs_certificate().subject().clone();
+    }
+    let (key, document) = new_key(chance)?;
+    let issuer = root.parsed.tbs_certificate.subject.clone();
     let profile = CertificateProfile { issuer, subject: common_name(name)?, authority: false };
-    let by = |d: &[u8]| der_signature(authority, d);
-    let certificate = certify(profile, public(&key)?, (&**authority, &by), lifetime, chance)?;
-    made(&document(&key)?, chance, password, &[certificate, root])
+    let certificate = certify(profile, key.public()?, &authority.key, lifetime, chance)?;
+    made(&document, chance, password, &[certificate, root])
 }
 
 pub(crate) fn common_name(name: &str) -> Result<Name, String> {
@@ -118,49 +112,45 @@ pub(crate) fn common_name(name: &str) -> Result<Name, String> {
     Name::from_str(&format!("CN={name}")).map_err(|e| e.to_string())
 }
 
-fn new_key(chance: &Chance) -> Result<SigningKey, String> {
-    SigningKey::from_slice(chance.key.as_slice()).map_err(|_| "these random bytes are not a key".to_owned())
+fn new_key(chance: &Chance) -> Result<(PrivateKey, SecretDocument), String> {
+    let key = SigningKey::from_slice(chance.key.as_slice())
+        .map_err(|_| "these random bytes are not a key".to_owned())?;
+    let document = key.to_pkcs8_der().map_err(|e| e.to_string())?;
+    Ok((PrivateKey::P256(Box::new(key)), document))
 }
 
-fn public(key: &SigningKey) -> Result<SubjectPublicKeyInfoOwned, String> {
-    SubjectPublicKeyInfoOwned::from_key(key.verifying_key()).map_err(|e| e.to_string())
-}
-
-fn document(key: &SigningKey) -> Result<SecretDocument, String> {
-    key.to_pkcs8_der().map_err(|e| e.to_string())
-}
-
-fn der_signature(key: &SigningKey, data: &[u8]) -> Vec<u8> {
-    let signature: DerSignature = key.sign(data);
-    signature.as_bytes().to_vec()
-}
-
-/// Signs bytes.
-type SignBytes<'a> = &'a dyn Fn(&[u8]) -> Vec<u8>;
-
-/// A certificate for a `public` key, signed by the key of `by` with the function beside it.
-pub(crate) fn certify<S>(
+/// A certificate for a `public` key, signed by the key `by`.
+pub(crate) fn certify(
     profile: CertificateProfile,
     public: SubjectPublicKeyInfoOwned,
-    (by, sign): (&S, SignBytes<'_>),
+    by: &PrivateKey,
     lifetime: Lifetime,
     chance: &Chance,
-) -> Result<Certificate, String>
-where
-    S: Keypair + DynSignatureAlgorithmIdentifier,
-    S::VerifyingKey: EncodePublicKey,
-{
+) -> Result<Certificate, String> {
     let mut serial = chance.serial;
     serial[0] = serial[0] & 0x7f | 0x40; // positive, and of one length
-    let validity = Validity::new(time(0)?, time(lifetime.until)?);
-    let serial = SerialNumber::new(&serial).map_err(|e| e.to_string())?;
-    let mut builder =
-        CertificateBuilder::new(profile, serial, validity, public).map_err(|e| e.to_string())?;
-    let signed = builder.finalize(by).map_err(|e| e.to_string())?;
-    let signature = BitString::from_bytes(&sign(&signed)).map_err(|e| e.to_string())?;
-    let certificate = builder.assemble(signature, by).map_err(|e| e.to_string())?;
-    let der = der::Encode::to_der(&certificate).map_err(|e| e.to_string())?;
-    Certificate::from_der(&der).ok_or_else(|| "the new certificate cannot be read".to_owned())
+    let validity = Validity { not_before: time(0)?, not_after: time(lifetime.until)? };
+    let issuer = by.public()?;
+    let text = |e: der::Error| e.to_string();
+    let certificate = || {
+        let tbs_certificate = TbsCertificate {
+            version: Version::V3,
+            serial_number: SerialNumber::new(&serial)?,
+            signature: by.certifies_with(),
+            extensions: Some(profile.extensions(&public, &issuer)?),
+            issuer: profile.issuer,
+            validity,
+            subject: profile.subject,
+            subject_public_key_info: public,
+            issuer_unique_id: None,
+            subject_unique_id: None,
+        };
+        let signature = BitString::from_bytes(&by.sign(&tbs_certificate.to_der()?))?;
+        let signature_algorithm = by.certifies_with();
+        x509_cert::Certificate { tbs_certificate, signature_algorithm, signature }.to_der()
+    };
+    Certificate::from_der(&certificate().map_err(text)?)
+        .ok_or_else(|| "the new certificate cannot be read".to_owned())
 }
 
 fn time(seconds: Seconds) -> Result<Time, String> {
@@ -182,12 +172,9 @@ pub(crate) fn made(
     let mut secret = match password {
         None => document.to_pem("PRIVATE KEY", LineEnding::LF).map_err(|e| text(&e))?,
         Some(password) => {
-            let info = PrivateKeyInfoRef::try_from(document.as_bytes()).map_err(|e| text(&e))?;
-            let how = pbes2::Parameters::generate_scrypt_aes256cbc(
-                pkcs8::pkcs5::scrypt::Params::RECOMMENDED,
-                &chance.salt,
-                chance.iv,
-            );
+            let info = PrivateKeyInfo::try_from(document.as_bytes()).map_err(|e| text(&e))?;
+            let effort = pkcs8::pkcs5::scrypt::Params::recommended();
+            let how = pbes2::Parameters::scrypt_aes256cbc(effort, &chance.salt, &chance.iv);
             let locked = info.encrypt_with_params(how.map_err(|e| text(&e))?, password);
             let locked = locked.map_err(|e| text(&e))?;
             locked.to_pem("ENCRYPTED PRIVATE KEY", LineEnding::LF).map_err(|e| text(&e))?
@@ -207,40 +194,40 @@ pub(crate) struct CertificateProfile {
     pub(crate) authority: bool,
 }
 
-impl BuilderProfile for CertificateProfile {
-    fn get_issuer(&self, _: &Name) -> Name {
-        self.issuer.clone()
-    }
-
-    fn get_subject(&self) -> Name {
-        self.subject.clone()
-    }
-
-    fn build_extensions(
+impl CertificateProfile {
+    fn extensions(
         &self,
-        key: SubjectPublicKeyInfoRef<'_>,
-        issuer: SubjectPublicKeyInfoRef<'_>,
-        tbs: &TbsCertificate,
-    ) -> x509_cert::builder::Result<Vec<Extension>> {
-        let mut all = Vec::new();
-        let subject = tbs.subject();
+        key: &SubjectPublicKeyInfoOwned,
+        issuer: &SubjectPublicKeyInfoOwned,
+    ) -> der::Result<Vec<Extension>> {
         let path = self.authority.then_some(0);
-        all.push(
-            BasicConstraints { ca: self.authority, path_len_constraint: path }.to_extension(subject, &all)?,
-        );
         let usage = if self.authority {
             KeyUsages::KeyCertSign | KeyUsages::CRLSign
         } else {
             KeyUsages::DigitalSignature.into()
         };
-        all.push(KeyUsage(usage).to_extension(subject, &all)?);
+        let mut all = vec![
+            extension(&BasicConstraints { ca: self.authority, path_len_constraint: path }, true)?,
+            extension(&KeyUsage(usage), true)?,
+        ];
         if !self.authority {
-            all.push(ExtendedKeyUsage(vec![CODE_SIGNING]).to_extension(subject, &all)?);
-            all.push(AuthorityKeyIdentifier::try_from(issuer)?.to_extension(subject, &all)?);
+            let key_identifier = Some(key_identifier(issuer)?);
+            all.push(extension(&ExtendedKeyUsage(vec![CODE_SIGNING]), false)?);
+            all.push(extension(&AuthorityKeyIdentifier { key_identifier, ..Default::default() }, false)?);
         }
-        all.push(SubjectKeyIdentifier::try_from(key)?.to_extension(subject, &all)?);
+        all.push(extension(&SubjectKeyIdentifier(key_identifier(key)?), false)?);
         Ok(all)
     }
+}
+
+fn extension<T: AssociatedOid + Encode>(value: &T, critical: bool) -> der::Result<Extension> {
+    Ok(Extension { extn_id: T::OID, critical, extn_value: OctetString::new(value.to_der()?)? })
+}
+
+/// By which a certificate's issuer is found: SHA-1 of the public key (RFC 5280, 4.2.1.2). Nothing is proved by it.
+fn key_identifier(key: &SubjectPublicKeyInfoOwned) -> der::Result<OctetString> {
+    use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
+    OctetString::new(digest(&SHA1_FOR_LEGACY_USE_ONLY, key.subject_public_key.raw_bytes()).as_ref())
 }
 
 impl From<KeyError> for String {

@@ -119,3 +119,21 @@ fn a_new_key_opens_with_its_password_alone() {
         assert!(authority(name, Lifetime { until: NOW }, &chance(9), None).is_err(), "{name}");
     }
 }
+
+/// An update of a library must not change what is made.
+#[test]
+fn the_same_chance_makes_the_same_keys_certificates_and_signatures() {
+    let digest = |bytes: &[u8]| {
+        let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
+        digest.as_ref()[..8].iter().map(|b| format!("{b:02x}")).collect::<String>()
+    };
+    let root = authority("our root", Lifetime { until: NOW + 20 * YEAR }, &chance(1), Some("open")).unwrap();
+    let by = (root.secret.as_str(), Some("open"));
+    let made = signer("our signer", Lifetime { until: NOW + YEAR }, &chance(2), None, by).unwrap();
+    let signature = Signer::open(&made.secret, None).unwrap().sign(DATA).unwrap();
+    let texts = [root.certificate.as_bytes(), root.secret.as_bytes(), made.secret.as_bytes(), &signature];
+    assert_eq!(
+        texts.map(digest),
+        ["15d6b9545fbc22de", "97a44b9c36f7bf30", "a0b54652aa47cae2", "8b1ce4b5a9ab6b5a"]
+    );
+}
