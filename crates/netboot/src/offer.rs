@@ -6,6 +6,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use socket2::{Domain, Socket, Type};
+
 /// Servers may first try an address by pinging it, which takes a second or more.
 const WAIT: Duration = Duration::from_secs(3);
 /// The option's number and value that make a message a DISCOVER, and the one that makes it an OFFER.
@@ -42,21 +44,14 @@ pub(super) fn ask(address: Ipv4Addr) -> io::Result<Option<Ipv4Addr>> {
     }
 }
 
-#[cfg(unix)]
 fn bound(address: Ipv4Addr) -> io::Result<UdpSocket> {
-    use rustix::net::{AddressFamily, SocketType, bind, socket, sockopt};
-    let socket = socket(AddressFamily::INET, SocketType::DGRAM, None)?;
-    sockopt::set_socket_reuseaddr(&socket, true)?;
-    sockopt::set_socket_broadcast(&socket, true)?;
-    bind(&socket, &SocketAddr::from((address, 68)))?;
-    Ok(UdpSocket::from(socket))
-}
-
-#[cfg(not(unix))]
-fn bound(address: Ipv4Addr) -> io::Result<UdpSocket> {
-    let socket = UdpSocket::bind((address, 68))?;
+    let socket = Socket::new(Domain::IPV4, Type::DGRAM, None)?;
+    // Both sockets have the port. On Windows this option means something else.
+    #[cfg(unix)]
+    socket.set_reuse_address(true)?;
     socket.set_broadcast(true)?;
-    Ok(socket)
+    socket.bind(&SocketAddr::from((address, 68)).into())?;
+    Ok(UdpSocket::from(socket))
 }
 
 /// A request for any address, from a made-up network card whose number is marked as locally given.

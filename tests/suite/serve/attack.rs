@@ -9,7 +9,7 @@ use std::{
 use buildexec::run::RunningCommand;
 use buildplan::Cmd;
 use netboot::ServerLimits;
-use rustix::net::{AddressFamily, SocketType, bind, connect, socket, sockopt};
+use socket2::{Domain, Socket, Type};
 
 use super::{Client, TestServer, servers::spawn, site};
 
@@ -24,12 +24,12 @@ fn tell(what: &str, tried: usize, held: usize) {
 
 /// A connection from one of this host's own addresses.
 fn from(address: Ipv4Addr, to: SocketAddr, receive: Option<usize>) -> std::io::Result<TcpStream> {
-    let tcp = socket(AddressFamily::INET, SocketType::STREAM, None)?;
+    let tcp = Socket::new(Domain::IPV4, Type::STREAM, None)?;
     if let Some(size) = receive {
-        sockopt::set_socket_recv_buffer_size(&tcp, size)?;
+        tcp.set_recv_buffer_size(size)?;
     }
-    bind(&tcp, &SocketAddrV4::new(address, 0))?;
-    connect(&tcp, &to)?;
+    tcp.bind(&SocketAddrV4::new(address, 0).into())?;
+    tcp.connect(&to.into())?;
     let tcp = TcpStream::from(tcp);
     tcp.set_read_timeout(Some(Duration::from_secs(20)))?;
     Ok(tcp)

@@ -40,10 +40,10 @@ impl ServedMachine {
 
     #[cfg(target_os = "linux")]
     fn connect(&self) -> TcpStream {
-        use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
-        let socket = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
-        bind(&socket, &SocketAddr::from((self.address, 0))).unwrap();
-        connect(&socket, &self.server).unwrap();
+        use socket2::{Domain, Socket, Type};
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from((self.address, 0)).into()).unwrap();
+        socket.connect(&self.server.into()).unwrap();
         let tcp = TcpStream::from(socket);
         tcp.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         tcp
