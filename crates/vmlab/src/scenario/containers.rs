@@ -110,6 +110,7 @@ impl Trial<'_> {
             Shown::BadConfig => self.bears_configs(),
             Shown::ConfigDrive => self.reads_drive(),
             Shown::Keys => self.takes_keys(),
+            Shown::Cards => self.tells_cards_apart(),
             Shown::Upgrades => self.upgrades(),
         };
         outcome.or_else(|e| e.downcast::<ContainerFailure>().map(|wrong| wrong.0))

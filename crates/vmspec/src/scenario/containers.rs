@@ -1,6 +1,9 @@
 //! Scenarios of a system that runs containers.
 
+use core::net::Ipv4Addr;
+
 use super::{Attach, BIOS, Bus, Firmware, Machine, NicModel, Proof, Scenario, Start, UEFI};
+use crate::{Card, Nic, Subnet};
 
 /// What is shown of a system that runs containers. Each boots a medium that carries the image of a small server, which
 /// counts in a volume and shows the number on a published port.
@@ -25,6 +28,8 @@ pub enum Shown {
     ConfigDrive,
     /// Keys of a cloud-config have the effects that they are documented to have.
     Keys,
+    /// Of two network cards, each gets what a cloud-config says for its hardware address.
+    Cards,
     /// A disk that an older system filled goes on: its container runs, its images are there.
     Upgrades,
 }
@@ -60,7 +65,12 @@ pub enum Hardware {
     Large,
     /// 384 MiB of memory.
     Small,
+    /// A second network card, in a network of its own.
+    TwoCards,
 }
+
+/// Where the second of two cards is. QEMU answers at the second address, as a gateway.
+const SECOND_NETWORK: Subnet = Subnet { address: Ipv4Addr::new(10, 0, 9, 0), prefix: 24 };
 
 impl Hardware {
     /// Changes the machine.
@@ -79,6 +89,11 @@ impl Hardware {
             }
             Self::Large => machine.cpus = 4,
             Self::Small => machine.memory_mib = 384,
+            Self::TwoCards => {
+                let first = machine.nics.first().cloned();
+                let plug = Nic::Nat { network: Some(SECOND_NETWORK), forwards: Vec::new() };
+                machine.nics.extend(first.map(|card| Card { plug, ..card }));
+            }
         }
     }
 }
@@ -161,6 +176,16 @@ pub const CONTAINERS: &[Scenario] = &[
         "RancherOS's disk is mounted and named",
     ),
     iso("keys", UEFI, Attach::Cd, Shown::Keys, "what a cloud-config sets is so in the booted system"),
+    on(
+        Hardware::TwoCards,
+        iso(
+            "two-cards",
+            UEFI,
+            Attach::Cd,
+            Shown::Cards,
+            "two network cards, told apart by their hardware addresses",
+        ),
+    ),
     iso("upgrade", UEFI, Attach::Cd, Shown::Upgrades, "an older system's disk goes on (--older DIR)"),
     on(Hardware::Sata, iso("sata-e1000", UEFI, Attach::Cd, Shown::Run, "a SATA disk and an 82540EM")),
     on(Hardware::Nvme, iso("nvme-e1000e", UEFI, Attach::Cd, Shown::Run, "an NVMe disk and an 82574L")),

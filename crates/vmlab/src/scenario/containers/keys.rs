@@ -28,7 +28,9 @@ const FILES: &str = "  - path: /etc/rc.local\n    permissions: '0755'\n    conte
     wait-docker\n      [[ -S /run/docker.sock ]] && docker ps --format '{{.Names}}' >/run/late\n";
 
 /// A key, how its effect is asked for, and a part of the answer.
-const EFFECTS: &[(&str, &str, &str)] = &[
+type Effect = (&'static str, &'static str, &'static str);
+
+const EFFECTS: &[Effect] = &[
     ("hostname", "hostname", "keyed"),
     ("mounts", "grep ' /scratch ' /proc/mounts", "tmpfs rw"),
     ("bootcmd", "cat /run/early", "early"),
@@ -74,36 +76,67 @@ const EFFECTS: &[(&str, &str, &str)] = &[
     ("rancher.services.*.cap_drop", "docker inspect -f '{{.HostConfig.CapDrop}}' web", "[ALL]"),
 ];
 
+/// Below `rancher`: two cards by QEMU's addresses, one by the whole of it and one by its end.
+const CARDS: &str = "  network:\n    interfaces:\n      \"mac:52:54:00:12:34:57\":\n        \
+    address: 10.0.9.20/24\n        gateway: 10.0.9.2\n        mtu: 1400\n      \"mac:*:56\": {dhcp: true}\n";
+
+/// As [`EFFECTS`], of two cards.
+const CARD_EFFECTS: &[Effect] = &[
+    ("the second card's address", "ip -4 -o addr show $(card 57)", "10.0.9.20/24"),
+    ("how many it has", "ip -4 -o addr show $(card 57) | wc -l", "1"),
+    ("its mtu", "cat /sys/class/net/$(card 57)/mtu", "1400"),
+    ("the first card's address", "ip -4 -o addr show $(card 56)", "10.0.2.15/24"),
+    ("how many the first has", "ip -4 -o addr show $(card 56) | wc -l", "1"),
+    ("the first card's mtu", "cat /sys/class/net/$(card 56)/mtu", "1500"),
+    ("the default route", "ip route get 192.0.2.1", "via 10.0.9.2"),
+    ("the card of the default route", "ip route get 192.0.2.1", "src 10.0.9.20"),
+    ("the other gateway, which DHCP named", "ip route show default", "via 10.0.2.2"),
+];
+
 impl Trial<'_> {
-    /// One boot, and one question over SSH, whose key is a key of the cloud-config too.
+    /// The key of the question over SSH is a key of the cloud-config too.
     pub(super) fn takes_keys(&mut self) -> Result<Outcome> {
         self.lab().settings = [TOP, BELOW, DOCKER, FILES];
+        self.show(EFFECTS)?;
+        passed(format!("{} keys have their effects", EFFECTS.len() + 1))
+    }
+
+    /// One card has an address and the gateway, the other asks for its address, and is told of another gateway.
+    pub(super) fn tells_cards_apart(&mut self) -> Result<Outcome> {
+        self.lab().settings = ["", CARDS, "", ""];
+        self.show(CARD_EFFECTS)?;
+        passed("each card has its own address, and the gateway by hand wins over DHCP's")
+    }
+
+    /// One boot, and one question over SSH, whose answers show all of `effects`.
+    fn show(&mut self, effects: &[Effect]) -> Result<()> {
         let (mut session, _) = self.whole_boot()?;
         let port = self.lab().ssh;
-        let said = match outside::ask(self.ctx, self.dir, "root", port, &question())? {
+        let said = match outside::ask(self.ctx, self.dir, "root", port, &question(effects))? {
             Ok(said) => said,
             Err(why) => return Err(wrong(&mut session, format!("no login over SSH: {why}"))),
         };
-        let without = without_effect(&said);
-        if !without.is_empty() {
-            return Err(wrong(&mut session, format!("without effect: {}", without.join("; "))));
+        let without = without_effect(effects, &said);
+        if without.is_empty() {
+            return Ok(());
         }
-        passed(format!("{} keys have their effects", EFFECTS.len() + 1))
+        Err(wrong(&mut session, format!("without effect: {}", without.join("; "))))
     }
 }
 
-/// A script that answers in one line each.
-fn question() -> String {
-    EFFECTS.iter().fold(String::new(), |all, (key, ask, _)| {
+/// A script that answers in one line each. `card` in it names the card whose address ends so.
+fn question(effects: &[Effect]) -> String {
+    let card = "card() { grep -l \":$1\\$\" /sys/class/net/*/address | cut -d/ -f5; }\n".to_owned();
+    effects.iter().fold(card, |all, (key, ask, _)| {
         all + &format!("echo \"{key}=$({{ {ask}; }} 2>&1 | tr '\\n' ' ')\"\n")
     })
 }
 
 /// The keys whose effects were not in the answers, with what was.
-fn without_effect(said: &str) -> Vec<String> {
+fn without_effect(effects: &[Effect], said: &str) -> Vec<String> {
     let answer =
         |key: &str| said.lines().find_map(|l| l.strip_prefix(key)?.strip_prefix('=')).unwrap_or_default();
-    let missing = EFFECTS.iter().filter(|(key, _, wanted)| !answer(key).contains(wanted));
+    let missing = effects.iter().filter(|(key, _, wanted)| !answer(key).contains(wanted));
     missing.map(|(key, ..)| format!("{key}: `{}`", answer(key).trim())).collect()
 }
 
@@ -115,8 +148,8 @@ mod tests {
     fn a_key_without_its_effect_is_named() {
         let said =
             EFFECTS.iter().fold(String::new(), |all, (key, _, answer)| format!("{all}{key}={answer} \n"));
-        assert_eq!(without_effect(&said), [""; 0]);
+        assert_eq!(without_effect(EFFECTS, &said), [""; 0]);
         let said = said.replace("hostname=keyed", "hostname=other");
-        assert_eq!(without_effect(&said), ["hostname: `other`"]);
+        assert_eq!(without_effect(EFFECTS, &said), ["hostname: `other`"]);
     }
 }
