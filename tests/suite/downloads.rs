@@ -5,7 +5,7 @@
 #![expect(clippy::disallowed_macros, reason = "a long run says on its own output how many cases there were")]
 
 use std::{
-    io::Write as _,
+    io::{BufRead as _, Write as _},
     sync::atomic::{AtomicUsize, Ordering},
     time::{Duration, Instant},
 };
@@ -188,4 +188,37 @@ fn what_an_earlier_run_downloaded_whole_is_not_asked_for_again() {
     fs_err::write(lab.path(&format!("media/downloads/{}.part", Digest::of(&bytes))), &bytes).unwrap();
     lab.fetch(&bytes, false, &[&server.url], "to").unwrap();
     assert_eq!(server.asked(), 0);
+}
+
+/// What `first` is asked for with a name and password leads to `second`, which must not hear of them.
+#[test]
+fn a_password_for_one_server_is_not_told_to_the_next() {
+    let lab = Lab::new();
+    let bytes = bytes(4);
+    let second = std::net::TcpListener::bind("[::1]:0")
+        .or_else(|_| std::net::TcpListener::bind("127.0.0.1:0"))
+        .unwrap();
+    let first = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let (at, next) = (first.local_addr().unwrap(), second.local_addr().unwrap());
+    let heads = std::thread::scope(|scope| {
+        let answer = |listener: std::net::TcpListener, status: String, body: Vec<u8>| {
+            let (mut stream, _) = listener.accept().unwrap();
+            let head: Vec<String> = std::io::BufReader::new(stream.try_clone().unwrap())
+                .lines()
+                .map(Result::unwrap)
+                .take_while(|line| !line.is_empty())
+                .collect();
+            send(&mut stream, &status, &length(body.len()), &body).unwrap();
+            head.join("\n").to_ascii_lowercase()
+        };
+        let leads = format!("302 Found\r\nLocation: http://{next}/file");
+        let first = scope.spawn(move || answer(first, leads, Vec::new()));
+        let body = bytes.clone();
+        let second = scope.spawn(move || answer(second, "200 OK".to_owned(), body));
+        lab.fetch(&bytes, true, &[&format!("http://me:secret@{at}/file")], "to").unwrap();
+        [first.join().unwrap(), second.join().unwrap()]
+    });
+    assert!(heads[0].contains("authorization: basic bwu6c2vjcmv0"), "{}", heads[0]);
+    assert!(!heads[1].contains("authorization") && !heads[1].contains("secret"), "{}", heads[1]);
+    assert_eq!(fs_err::read(lab.path("to")).unwrap(), bytes);
 }

@@ -339,4 +339,72 @@ pub(super) const FAULTS: &[(&str, bool, ServerAnswer)] = &[
         s.write_all(b"HTTP/1.0 200 OK\r\n\r\n")?;
         s.write_all(a.bytes)
     }),
+    ("drips the head", false, |_, s| {
+        s.write_all(b"HTTP/1.1 200 OK\r\nX: ")?;
+        drip(s, b"x")
+    }),
+    ("drips hints", false, |_, s| drip(s, b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n")),
+    ("drips before the first chunk", false, |_, s| {
+        chunked(s, &[])?;
+        s.write_all(b"1;")?;
+        drip(s, b"x")
+    }),
+    ("drips trailers", false, |a, s| {
+        chunked(s, &[a.bytes])?;
+        s.write_all(b"0\r\n")?;
+        drip(s, b"X: y\r\n")
+    }),
+    ("drips redirects", false, |a, s| {
+        std::thread::sleep(Duration::from_millis(300));
+        send(s, "302 Found", &format!("Location: /{}\r\nContent-Length: 0\r\n", a.number), b"")
+    }),
+    ("hints first", true, |a, s| {
+        s.write_all(b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n")?;
+        std::thread::sleep(Duration::from_millis(100));
+        honest(a, s)
+    }),
+    ("trailers behind chunks", true, |a, s| {
+        chunked(s, &[a.bytes])?;
+        s.write_all(b"0\r\nContent-Length: 3\r\nX: y\r\n\r\n")
+    }),
+    ("packs what was asked for as it is", false, |a, s| {
+        let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        packed.write_all(a.bytes)?;
+        let packed = packed.finish()?;
+        send(s, "200 OK", &format!("{}Content-Encoding: gzip\r\n", length(packed.len())), &packed)
+    }),
+    ("says that it packed what it did not", true, |a, s| {
+        honest_with(a, s, "Content-Encoding: gzip\r\n", usize::MAX)
+    }),
+    ("says two lengths", false, |a, s| {
+        send(s, "200 OK", &format!("{}{}", length(a.at), length(a.bytes.len())), &a.bytes[..a.at])
+    }),
+    ("says a length and sends chunks", true, |a, s| {
+        send(s, "200 OK", &format!("{}Transfer-Encoding: chunked\r\n", length(a.at)), b"")?;
+        write!(s, "{:x}\r\n", a.bytes.len())?;
+        s.write_all(a.bytes)?;
+        s.write_all(b"\r\n0\r\n\r\n")
+    }),
+    ("chunks that wrap around", false, |_, s| {
+        send(s, "200 OK", "Transfer-Encoding: chunked\r\n", b"10000000000000005\r\nabcde\r\n0\r\n\r\n")
+    }),
+    ("leads to another scheme", false, |a, s| {
+        let to =
+            ["ftp://127.0.0.1/x", "data:,x", "javascript:x", "gopher://127.0.0.1/x", "ws://127.0.0.1:1/x"];
+        send(s, "302 Found", &format!("Location: {}\r\n", to[a.number % to.len()]), b"")
+    }),
+    ("leads to what is not an address", false, |a, s| {
+        let to: [&[u8]; 6] =
+            [b"//", b"http://", b"\xff\xfe", b"http://[::1", b"http://a b/", b"http://x:99999/"];
+        s.write_all(&[b"HTTP/1.1 301 Moved\r\nLocation: ", to[a.number % to.len()], b"\r\n\r\n"].concat())
+    }),
 ];
+
+/// Sends the same for longer than anyone should wait, so that no single wait is long.
+fn drip(to: &mut TcpStream, bytes: &[u8]) -> std::io::Result<()> {
+    for _ in 0..600 {
+        to.write_all(bytes)?;
+        std::thread::sleep(Duration::from_millis(300));
+    }
+    Ok(())
+}

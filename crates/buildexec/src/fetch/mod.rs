@@ -2,6 +2,7 @@
 
 mod bypass;
 mod http;
+mod pace;
 mod part;
 mod proxy;
 mod retry;

@@ -14,7 +14,7 @@ use ureq::{
     },
 };
 
-use super::bypass::Bypass;
+use super::{Patience, bypass::Bypass, pace::Paced};
 use crate::ctx::Env;
 
 /// The proxies that downloads go through.
@@ -36,7 +36,9 @@ impl Proxies {
             let found = either(env, &format!("{scheme}_proxy")).or_else(|| either(env, "all_proxy"));
             let Some((name, address)) = found else { return Ok(None) };
             let proxy = Proxy::new(address)
-                .map_err(|_| format!("the variable {name} is not the address of a proxy"))?;
+                .ok()
+                .filter(|_| has_port_or_none(address))
+                .ok_or_else(|| format!("the variable {name} is not the address of a proxy"))?;
             if !usable.contains(&proxy.protocol()) {
                 let kind = address.split_once("://").map_or("", |(kind, _)| kind);
                 return Err(format!("{name} names a proxy that {scheme}:// downloads cannot use: {kind}://"));
@@ -65,10 +67,19 @@ impl Proxies {
     }
 
     /// Connects to the proxy or to the server itself.
-    pub(super) fn connector(&self) -> impl Connector {
-        let tls = RustlsConnector::default();
-        ProxyConnector { proxies: self.clone(), tls, tunnel: DefaultConnector::new() }
+    pub(super) fn connector(&self, patience: &Patience) -> impl Connector {
+        let (proxies, patience) = (self.clone(), patience.clone());
+        ProxyConnector { proxies, patience, tls: RustlsConnector::default(), tunnel: DefaultConnector::new() }
     }
+}
+
+/// Whether what follows the host is a port; the parser takes anything else for the scheme's own.
+fn has_port_or_none(address: &str) -> bool {
+    let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let behind = host.rsplit_once(']').map_or(host, |(_, behind)| behind);
+    behind.rsplit_once(':').is_none_or(|(_, port)| port.parse::<u16>().is_ok_and(|port| port != 0))
 }
 
 /// A variable in small or in capital letters, and its name. An empty one counts as unset.
@@ -84,6 +95,7 @@ fn either<'e>(env: &'e Env, name: &str) -> Option<(String, &'e str)> {
 #[derive(Debug)]
 struct ProxyConnector {
     proxies: Proxies,
+    patience: Patience,
     tls: RustlsConnector,
     tunnel: DefaultConnector,
 }
@@ -95,7 +107,8 @@ impl Connector for ProxyConnector {
         let is_plain = details.uri.scheme_str() == Some("http");
         let proxy = self.proxies.of_uri(details.uri);
         if proxy.is_some() && !is_plain {
-            return self.tunnel.connect(details, None);
+            let tunnel = self.tunnel.connect(details, None)?;
+            return Ok(tunnel.map(|tunnel| Paced::new(tunnel, &self.patience).boxed()));
         }
         let peer = proxy.map_or(details.uri, Proxy::uri);
         let direct = ConnectionDetails {
@@ -113,6 +126,7 @@ impl Connector for ProxyConnector {
         let Some(tcp) = Connector::<()>::connect(&TcpConnector::default(), &direct, None)? else {
             return Ok(None);
         };
+        let tcp = Paced::new(tcp, &self.patience);
         Ok(match proxy {
             Some(proxy) => {
                 let (origin, login) = (origin(details.uri), login(proxy));
@@ -197,10 +211,15 @@ mod tests {
     #[test]
     fn a_proxy_that_cannot_be_used_is_an_error_that_names_its_variable() {
         let refused = |name: &str, address: &str| Proxies::of(&Env::of(&[(name, address)])).unwrap_err();
-        assert_eq!(
-            refused("HTTPS_PROXY", "http://a b"),
-            "the variable HTTPS_PROXY is not the address of a proxy"
-        );
+        for address in
+            ["http://a b", "http://a:x", "http://me:secret@a:99999", "a:", "http://[::1]:0/", "http://a:1x/"]
+        {
+            let said = refused("HTTPS_PROXY", address);
+            assert_eq!(said, "the variable HTTPS_PROXY is not the address of a proxy", "{address}");
+        }
+        for address in ["http://a", "a:1", "http://me:secret@a", "http://[::1]", "http://[::1]:8080/"] {
+            assert!(Proxies::of(&Env::of(&[("https_proxy", address)])).is_ok(), "{address}");
+        }
         for (name, address, kind) in [
             ("http_proxy", "socks5://a:1", "socks5"),
             ("https_proxy", "socks4a://a:1", "socks4a"),
