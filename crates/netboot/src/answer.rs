@@ -3,9 +3,10 @@
 use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::SystemTime};
 
 use hyper::{
-    HeaderMap, Method, Request, Response, StatusCode,
+    HeaderMap, Method, Request, Response, StatusCode, Version,
     body::{Bytes, Incoming},
     header::{self, HeaderName, HeaderValue},
+    http::uri::Authority,
 };
 
 use super::{
@@ -71,10 +72,10 @@ pub(super) async fn answer(
 ) -> Result<Response<Reply>, Infallible> {
     let path = target::tree_path(request.uri().path()).map(|p| shared.below_prefix(p));
     let machine = target::machine(request.uri().query().unwrap_or_default());
-    let host = field(request.headers(), &header::HOST);
+    let host = asked_host(&request).and_then(|host| target::host(host, local));
     let fault = path.as_ref().and_then(|p| shared.config.faults.get(p)).copied();
     let get = request.method() == Method::GET;
-    let result = match (&path, target::host(host, local), fault) {
+    let result = match (&path, host, fault) {
         _ if !get && request.method() != Method::HEAD => Err(StatusCode::METHOD_NOT_ALLOWED),
         (_, None, _) => Err(StatusCode::BAD_REQUEST),
         (_, _, Some(Fault::Status(status))) => {
@@ -309,7 +310,23 @@ fn refusal(status: StatusCode) -> (AnswerHead, BodySource) {
     (head, BodySource::Bytes(Bytes::from(text)))
 }
 
-/// A field that is there once and is plain text.
+/// The host that a request is for (RFC 9112, 3.2): its `Host` field, which stands there once and agrees with an address
+/// in the request line. HTTP/1.0 knew none. `None` when it must be refused: somebody between us may read it otherwise.
+fn asked_host<B>(request: &Request<B>) -> Option<Option<&str>> {
+    let mut fields = request.headers().get_all(header::HOST).iter();
+    let field = match (fields.next(), fields.next()) {
+        (Some(field), None) => Some(field.to_str().ok()?),
+        (None, _) if request.version() < Version::HTTP_11 => None,
+        _ => return None,
+    };
+    let agrees = |a: &Authority| field.is_none_or(|field| field.eq_ignore_ascii_case(a.as_str()));
+    match request.uri().authority() {
+        Some(authority) => agrees(authority).then_some(Some(authority.as_str())),
+        None => Some(field),
+    }
+}
+
+/// The first field of a name, when it is plain text.
 fn field<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }

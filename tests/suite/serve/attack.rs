@@ -126,6 +126,41 @@ fn a_page_that_rebinds_its_name_reads_nothing_private() {
     assert_eq!(machine.status, 200, "what is not private is for everyone, wherever a router sends them");
 }
 
+/// A request that two readers could take for different hosts' is refused, rather than taken for one of them.
+#[test]
+fn a_request_is_for_one_host_that_everyone_reads_alike() {
+    let site = site(|_| {});
+    let status = |line: &str, hosts: &[&[u8]]| {
+        let mut head = format!("{line}\r\n").into_bytes();
+        for host in hosts {
+            head.extend([b"Host: ", *host, b"\r\n"].concat());
+        }
+        let mut client = site.client();
+        client.0.get_mut().write_all(&[&head[..], b"Connection: close\r\n\r\n"].concat()).unwrap();
+        client.head().status
+    };
+    let own: &[u8] = b"10.1.2.3:8089";
+    for (line, hosts, wanted) in [
+        ("GET /_/ HTTP/1.1", &[own][..], 200),
+        ("GET /_/ HTTP/1.0", &[], 200),
+        ("GET /_/ HTTP/1.1", &[], 400),
+        ("GET /_/ HTTP/1.1", &[own, b"evil.example"], 400),
+        ("GET /_/ HTTP/1.1", &[b"evil.example", own], 400),
+        ("GET /_/ HTTP/1.1", &[own, own], 400),
+        ("GET /_/ HTTP/1.0", &[own, b"evil.example"], 400),
+        ("GET /_/ HTTP/1.1", &[b"\xe9vil.example"], 400),
+        ("GET /_/ HTTP/1.0", &[b"\xe9vil.example"], 400),
+        ("GET http://10.1.2.3:8089/_/ HTTP/1.1", &[own], 200),
+        ("GET http://10.1.2.3:8089/_/ HTTP/1.1", &[b"evil.example"], 400),
+        ("GET http://evil.example/_/ HTTP/1.1", &[own], 400),
+        ("GET http://evil.example/_/ HTTP/1.1", &[b"Evil.example"], 421),
+        ("GET http://evil.example/_/ HTTP/1.0", &[], 421),
+        ("GET http://a@10.1.2.3:8089/_/ HTTP/1.1", &[b"a@10.1.2.3:8089"], 400),
+    ] {
+        assert_eq!(status(line, hosts), wanted, "{line} {hosts:?}");
+    }
+}
+
 #[test]
 fn a_crowd_of_one_address_is_served_and_shuts_nobody_out() {
     let site = site(|_| {});
