@@ -146,8 +146,12 @@ impl<'de> Deserialize<'de> for Value {
 
 fn entries<'de, A: MapAccess<'de>>(mut map: A) -> Result<Vec<(String, Value)>, A::Error> {
     let mut entries = Vec::new();
-    while let Some(entry) = map.next_entry()? {
-        entries.push(entry);
+    while let Some((key, value)) = map.next_entry::<String, Value>()? {
+        // The parser hands over a date as a table with this key.
+        if key == "$__toml_private_datetime" {
+            return Err(serde::de::Error::custom("a date or time is not a value here; write it as a text"));
+        }
+        entries.push((key, value));
     }
     Ok(entries)
 }
@@ -182,5 +186,9 @@ mod tests {
         assert_eq!(back, r#"["quiet",{"z":1},{"a":[true,"x"]},{"rancher":{"state":{"dev":"none"}}}]"#);
         assert!(toml::from_str::<ParamsFile>("params = [1]").is_err());
         assert!(toml::from_str::<ParamsFile>("params = [{ a = 1.5 }]").is_err());
+        for date in ["1979-05-27", "{ a = 07:32:00 }", "{ a = { b = [1979-05-27T07:32:00Z] } }"] {
+            let said = toml::from_str::<ParamsFile>(&format!("params = [{date}]")).err().unwrap().to_string();
+            assert!(said.contains("write it as a text"), "{date}: {said}");
+        }
     }
 }

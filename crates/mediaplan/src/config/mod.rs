@@ -212,6 +212,8 @@ impl Config {
 /// What the shim of a signed iPXE is called in `dist/`.
 pub(crate) const SHIM: &str = "ipxe-shim.efi";
 
+/// Characters of a profile's name, which names of folders and media begin with.
+const LONGEST_NAME: usize = 64;
 const NO_CERTIFICATE: &str = "secure-boot = \"own-key\" needs a certificate in [secure-boot]; \
      `cargo xtask key new secure-boot --to keys` makes one, keys/secure-boot.crt";
 
@@ -282,7 +284,6 @@ fn checked(name: &str, raw: &raw::ProfileToml, all: &raw::MediaToml, wrong: &mut
             wrong.push(format!("profile.{}: {text}", name));
         }
     };
-    check(is_name(name), "the name may hold lower-case letters, digits and `-`".to_owned());
     let version = raw.version.clone();
     let version_text = version.as_deref().unwrap_or("");
     let names_a_file = version_text.is_empty() || is_version(version_text);
@@ -301,7 +302,8 @@ fn checked(name: &str, raw: &raw::ProfileToml, all: &raw::MediaToml, wrong: &mut
     }
     let plain = raw.cloud_config.as_deref().is_none_or(is_plain_path);
     check(plain, "cloud-config must be a path below isofs/<profile>/".to_owned());
-    let problems = signing_problem(raw, all).into_iter().chain(ipxe_problems(raw, all));
+    let problems =
+        name_problem(name).into_iter().chain(signing_problem(raw, all)).chain(ipxe_problems(raw, all));
     for problem in problems.chain(media_problems(raw, version_text)) {
         check(false, problem);
     }
@@ -338,10 +340,26 @@ fn checked(name: &str, raw: &raw::ProfileToml, all: &raw::MediaToml, wrong: &mut
     }
 }
 
+fn name_problem(name: &str) -> Option<String> {
+    if !is_name(name) {
+        return Some("the name may hold lower-case letters, digits and `-`".to_owned());
+    }
+    if name.len() > LONGEST_NAME {
+        return Some(format!("the name is longer than {LONGEST_NAME} characters"));
+    }
+    is_device(name).then(|| "Windows cannot have a folder of this name".to_owned())
+}
+
 fn is_name(name: &str) -> bool {
     let mut chars = name.chars();
     chars.next().is_some_and(|c| c.is_ascii_lowercase())
         && chars.all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+}
+
+/// Whether Windows takes the name for a device, wherever it stands; media are verified there, too.
+fn is_device(name: &str) -> bool {
+    let port = |kind: &str| name.strip_prefix(kind).is_some_and(|n| matches!(n.as_bytes(), [b'1'..=b'9']));
+    matches!(name, "con" | "prn" | "aux" | "nul") || port("com") || port("lpt")
 }
 
 fn is_version_char(c: char) -> bool {

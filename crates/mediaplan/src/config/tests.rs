@@ -76,6 +76,30 @@ fn everything_that_is_wrong_in_profiles_is_told_under_their_names() {
     assert_eq!(said.len(), 12, "{said:?}");
 }
 
+#[test]
+fn a_profile_has_a_name_that_every_system_can_have_as_a_folder() {
+    let said = |name: &str| {
+        let changes = [
+            ("[profile.linux]", format!("[profile.\"{name}\"]")),
+            ("[profile.linux.media]", format!("[profile.\"{name}\".media]")),
+        ];
+        let changes = changes.each_ref().map(|(from, to)| (*from, to.as_str()));
+        changed(&changes).map(|_| ()).map_err(|e| format!("{:#}", e.chain().nth(1).expect("the reasons")))
+    };
+    for good in ["l", "a-1", "com", "com0", "com10", "console", "auxiliary", &"x".repeat(64)] {
+        assert_eq!(said(good), Ok(()), "{good}");
+    }
+    for bad in ["con", "prn", "aux", "nul", "com1", "com9", "lpt1", "lpt9"] {
+        assert_eq!(said(bad), Err(format!("profile.{bad}: Windows cannot have a folder of this name")));
+    }
+    assert!(said(&"x".repeat(65)).unwrap_err().contains("longer than 64 characters"));
+    for bad in
+        ["", "-rf", "..", "a/b", "a b", "1", "L", "sm\u{43e}ke", "\u{fb01}", "a\u{200b}", "a\u{301}", "con."]
+    {
+        assert!(said(bad).unwrap_err().contains("the name may hold lower-case letters"), "{bad}");
+    }
+}
+
 const SIGNED: &str = "about = \"RancherOS 1.5.8,";
 
 #[test]
