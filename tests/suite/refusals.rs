@@ -252,3 +252,15 @@ fn a_cloud_config_that_is_no_text_is_told_what_it_is() {
     let text = String::from_utf8(output).unwrap();
     assert!(text.contains("it is UTF-16; save it as UTF-8"), "{text}");
 }
+
+#[test]
+fn an_address_to_verify_is_named_without_its_credentials() {
+    let repo = Repo::new();
+    for offline in [&[][..], &["--offline"]] {
+        let args = [offline, &["verify", "http://me:secret@127.0.0.1:1/x/?token=hidden"]].concat();
+        let output = repo.command(&args).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && said.contains("http://127.0.0.1:1/x"), "{said}");
+        assert!(!said.contains("secret") && !said.contains("hidden"), "{said}");
+    }
+}

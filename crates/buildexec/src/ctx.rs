@@ -1,6 +1,11 @@
 //! What every command is given: folders, environment, reporter, runner. The only reader of the environment.
 
-use std::{collections::BTreeMap, io::IsTerminal as _, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ffi::OsString,
+    io::IsTerminal as _,
+    sync::Arc,
+};
 
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -8,32 +13,68 @@ use camino::{Utf8Path, Utf8PathBuf};
 use crate::action::BuiltinTable;
 use crate::run::Runner;
 use crate::signals::Interrupt;
+use failure::Explain as _;
 use report::{Mode, Reporter};
 
 /// The environment at the start of the process.
 #[derive(Clone, Debug, Default)]
-pub struct Env(BTreeMap<String, String>);
+pub struct Env {
+    values: BTreeMap<String, String>,
+    /// Names of the variables whose values are not UTF-8.
+    unreadable: BTreeSet<String>,
+}
 
 impl Env {
-    /// Takes the process's environment; variables that are not UTF-8 are left out.
+    /// Takes the process's environment.
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "this is the one reader")]
     pub fn read() -> Self {
-        let pairs =
-            std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
-        Self(pairs.collect())
+        Self::from_os(std::env::vars_os())
+    }
+
+    fn from_os(pairs: impl Iterator<Item = (OsString, OsString)>) -> Self {
+        let mut env = Self::default();
+        for (name, value) in pairs {
+            let Ok(name) = name.into_string() else { continue };
+            match value.into_string() {
+                Ok(value) => _ = env.values.insert(name, value),
+                Err(_) => _ = env.unreadable.insert(name),
+            }
+        }
+        env
+    }
+
+    /// Fails when a variable of ours, or one that says where we read, write and download, is not UTF-8: without it, a run
+    /// would go elsewhere. Others' are left out.
+    ///
+    /// # Errors
+    /// [`failure::Kind::Usage`], naming the variable.
+    fn check(&self) -> Result<()> {
+        let decides = |name: &&String| {
+            name.starts_with("MEDIA_")
+                || ["CARGO_TARGET_DIR", "CARGO_MANIFEST_DIR", "HOME", "TMPDIR"].contains(&name.as_str())
+                || name.to_ascii_lowercase().ends_with("_proxy")
+        };
+        match self.unreadable.iter().find(decides) {
+            Some(name) => {
+                let text = format!("the variable {name} is not UTF-8");
+                Err(failure::Failure::new(failure::Kind::Usage, text).help("set it anew, or unset it").into())
+            }
+            None => Ok(()),
+        }
     }
 
     /// An environment of these variables alone, for tests.
     #[must_use]
     pub fn of(pairs: &[(&str, &str)]) -> Self {
-        Self(pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect())
+        let values = pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        Self { values, unreadable: BTreeSet::new() }
     }
 
     /// The value of `name`, when it is set and not empty.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str).filter(|v| !v.is_empty())
+        self.values.get(name).map(String::as_str).filter(|v| !v.is_empty())
     }
 
     /// Whether `name` is set to something other than nothing, `0` or `false`.
@@ -102,8 +143,10 @@ impl Ctx {
     /// nearest folder upwards with a `media.toml`.
     ///
     /// # Errors
-    /// When `MEDIA_ROOT` does not exist or signal handlers cannot be installed.
+    /// When `MEDIA_ROOT` does not exist, a variable that decides where to go is not UTF-8, or signal handlers cannot be
+    /// installed.
     pub fn new(globals: Globals, env: Env, builtins: BuiltinTable) -> Result<Self> {
+        env.check()?;
         let (root, has_repository) = find_root(&env)?;
         let target = env.get("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |t| root.join(t));
         let dist = env.get("MEDIA_DIST_DIR").map_or_else(|| root.join("dist"), |d| root.join(d));
@@ -155,8 +198,8 @@ impl Ctx {
         if !self.has_repository {
             return Ok(builder.tempdir()?);
         }
-        fs_err::create_dir_all(&self.work)?;
-        Ok(builder.tempdir_in(&self.work)?)
+        let made = fs_err::create_dir_all(&self.work).and_then(|()| builder.tempdir_in(&self.work));
+        made.explain(failure::Kind::Storage, || format!("cannot make a temporary folder in {}", self.work))
     }
 
     /// Parallel jobs.
@@ -270,7 +313,9 @@ fn mode(globals: &Globals, env: &Env) -> Mode {
 /// The repository, or where the person stands, and which of them it is.
 fn find_root(env: &Env) -> Result<(Utf8PathBuf, bool)> {
     if let Some(root) = env.get("MEDIA_ROOT") {
-        return Ok((crate::paths::real(Utf8Path::new(root))?, true));
+        let real = crate::paths::real(Utf8Path::new(root));
+        let missing = || format!("no such folder: {root}, which the variable MEDIA_ROOT names");
+        return Ok((real.explain(failure::Kind::Usage, missing)?, true));
     }
     if let Some(manifest) = env.get("CARGO_MANIFEST_DIR") {
         let parent = Utf8Path::new(manifest).parent().filter(|p| p.join("media.toml").exists());
@@ -287,6 +332,29 @@ fn find_root(env: &Env) -> Result<(Utf8PathBuf, bool)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn a_variable_that_decides_where_to_go_is_utf8_or_an_error() {
+        use std::os::unix::ffi::OsStringExt as _;
+        let check = |name: &str| {
+            let pairs =
+                [(name, b"/tmp/\xff".to_vec()), ("LS_COLORS", b"\xff".to_vec()), ("PATH", b"/bin".to_vec())];
+            let env = Env::from_os(pairs.into_iter().map(|(k, v)| (k.into(), OsString::from_vec(v))));
+            assert_eq!((env.get("PATH"), env.get(name)), (Some("/bin"), None));
+            env.check().map_err(|e| e.to_string())
+        };
+        assert_eq!(check("TERM"), Ok(()));
+        for name in ["MEDIA_ROOT", "MEDIA_PASSWORD", "CARGO_TARGET_DIR", "HOME", "https_proxy", "NO_PROXY"] {
+            assert_eq!(check(name), Err(format!("the variable {name} is not UTF-8")));
+        }
+    }
+
+    #[test]
+    fn a_repository_that_is_missing_is_named_with_its_variable() {
+        let said = find_root(&Env::of(&[("MEDIA_ROOT", "/nonexistent/x")])).unwrap_err().to_string();
+        assert_eq!(said, "no such folder: /nonexistent/x, which the variable MEDIA_ROOT names");
+    }
 
     #[test]
     fn children_get_every_character_and_no_language() {

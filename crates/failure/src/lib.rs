@@ -177,11 +177,16 @@ pub fn nameless(e: &io::Error) -> io::Error {
     e.raw_os_error().map_or_else(|| e.kind().into(), io::Error::from_raw_os_error)
 }
 
-/// Whether a character would change a terminal rather than be read on it: control characters, and those that turn the
-/// direction of text.
+/// Whether a character would change a terminal, or how other characters read, rather than be read itself: control
+/// characters, and Unicode's format characters and separators of lines, which turn the direction of text or are not seen.
 #[must_use]
 pub fn is_control(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    let format = matches!(
+        c,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+            | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}'
+    );
+    c.is_control() || format
 }
 
 /// A value that somebody else wrote, as it may stand in a message: control characters are spelled out.
@@ -220,6 +225,15 @@ impl From<bootiso::ErrorKind> for Kind {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_would_change_how_a_message_reads_is_spelled_out() {
+        for c in "\0\u{1b}\u{7f}\u{9b}\u{ad}\u{61c}\u{200b}\u{200d}\u{200f}\u{2028}\u{202e}\u{2060}\u{2066}\u{206f}\u{feff}\u{e0041}".chars() {
+            assert_eq!(shown(&format!("a{c}b")), format!("a{}b", c.escape_unicode()));
+        }
+        let text = "a b-é\u{301}…\u{2027}\u{202f}\u{2010}中文👍";
+        assert_eq!(shown(text), text);
+    }
 
     #[test]
     fn what_the_system_says_of_a_file_has_a_kind_until_somebody_knows_better() {

@@ -163,7 +163,8 @@ fn is_ours(dir: &Utf8Path) -> Result<bool> {
 /// as they were then.
 pub fn write(to: &Utf8Path, channels: &[Channel], parts: &[ReleaseFolder], notes: &str) -> Result<()> {
     fs_err::create_dir_all(to).explain(Kind::Storage, || format!("cannot write {to}"))?;
-    let new = tempfile::Builder::new().prefix(".publish-").tempdir_in(to)?;
+    let new = tempfile::Builder::new().prefix(".publish-").tempdir_in(to);
+    let new = new.explain(Kind::Storage, || format!("cannot write to {to}"))?;
     let new = Utf8Path::from_path(new.path()).expect("it is in a folder whose name is UTF-8");
     for channel in channels {
         let explain = || format!("cannot write {to}/{}", channel.name);

@@ -12,6 +12,7 @@ use buildexec::{
     fetch::{Bounds, download, is_fatal},
     tree,
 };
+use buildplan::shown_url;
 use failure::{Explain as _, Failure, Kind};
 
 /// What stands in a path of an address as it is (RFC 3986, 2.3); a `?` in a name would end it.
@@ -44,7 +45,8 @@ impl Default for RemoteLimits {
 /// [`Kind::Network`] when the list is unavailable or a limit is reached, [`Kind::Digest`] when the list is malformed.
 pub fn get(ctx: &Ctx, url: &str, dir: &Utf8Path, limits: &RemoteLimits) -> Result<()> {
     if ctx.globals.offline {
-        return Err(Failure::new(Kind::Network, format!("{url} was not tried, because of --offline")).into());
+        let text = format!("{} was not tried, because of --offline", shown_url(url));
+        return Err(Failure::new(Kind::Network, text).into());
     }
     let mut folder = RemoteFolder {
         ctx,
@@ -65,7 +67,7 @@ pub fn get(ctx: &Ctx, url: &str, dir: &Utf8Path, limits: &RemoteLimits) -> Resul
     for name in listed.keys().filter(|name| !sums::is_list(name)) {
         // What is missing is reported with the other checks.
         if !folder.maybe(name)? {
-            ctx.report.warn(format!("cannot download {}/{name}", folder.url));
+            ctx.report.warn(format!("cannot download {}/{name}", shown_url(folder.url)));
         }
     }
     Ok(())
@@ -91,7 +93,7 @@ impl RemoteFolder<'_> {
         let address = format!("{}/{}", self.url, utf8_percent_encode(name, PLAIN));
         let came = download(self.ctx, &want, &address, &to, name);
         self.left = self.left.saturating_sub(fs_err::metadata(&to).map_or(0, |m| m.len()));
-        came.explain(Kind::Network, || format!("cannot download {address}"))
+        came.explain(Kind::Network, || format!("cannot download {}", shown_url(&address)))
     }
 
     /// Whether it came; what came of it goes when it did not.
@@ -102,7 +104,7 @@ impl RemoteFolder<'_> {
             return Err(e);
         }
         if self.left < PIECE || Instant::now() > self.until {
-            let text = format!("{} takes too long or is too large", self.url);
+            let text = format!("{} takes too long or is too large", shown_url(self.url));
             return Err(Failure::new(Kind::Network, text).source(e).into());
         }
         tree::remove(&self.dir.join(name))?;

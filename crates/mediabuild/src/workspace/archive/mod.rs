@@ -24,7 +24,7 @@ use buildexec::{
     fetch::{self, Bounds, RetryPolicy, is_fatal, unreachable},
     run::read_limited,
 };
-use buildplan::{Cmd, FetchSource, FetchSpec};
+use buildplan::{Cmd, FetchSource, FetchSpec, shown_url};
 use failure::{Explain as _, Failure, Kind};
 use index::{Index, ReleaseIndex};
 use mediaplan::{
@@ -242,7 +242,7 @@ impl Suite<'_> {
         for mirror in self.archive.live() {
             let url = address(mirror, &format!("dists/{}/InRelease", self.suite));
             if self.ctx.globals.offline {
-                said.push(format!("{url}: not tried, because of --offline"));
+                said.push(format!("{}: not tried, because of --offline", shown_url(&url)));
                 continue;
             }
             buildexec::tree::remove(to)?;
@@ -250,7 +250,7 @@ impl Suite<'_> {
             match fetch::download(self.ctx, &bounds, &url, to, &label) {
                 Ok(()) => return Ok(()),
                 Err(e) if is_fatal(&e) => return Err(e),
-                Err(e) => said.push(format!("{url}: {e:#}")),
+                Err(e) => said.push(format!("{}: {e:#}", shown_url(&url))),
             }
         }
         Err(Failure::new(Kind::Network, format!("no mirror has the {label}"))
