@@ -260,6 +260,31 @@ rancheros: [..] fetched, [..] there already
 }
 
 #[test]
+fn a_size_that_is_not_recorded_is_said_then_recorded_and_then_held_to() {
+    let Some(lab) = Lab::new() else { return };
+    let web = Web::new(&[(ISO, Offer::whole(lab.iso.clone()))]);
+    lab.servers(&[&web]);
+    lab.lock(&lab.iso);
+    let fetch = &["-q", "fetch", "rancheros", "--engine", "prebuilt"];
+    lab.repo.xtask(fetch).assert().success().stderr_eq(str![[r#"
+warning: media.lock has no size for rancheros.iso; `cargo xtask fetch --update rancheros` records it
+
+"#]]);
+    lab.repo.xtask(UPDATE).assert().success().stderr_eq("");
+    let size = format!("sha256 = \"{}\"\nsize = {}\n", Digest::of(&lab.iso), lab.iso.len());
+    assert!(lab.repo.read("media.lock").contains(&size));
+    for entry in lab.repo.names("target/media/store").iter().filter(|name| name.starts_with("download-")) {
+        fs::remove_dir_all(lab.repo.path("target/media/store").join(entry)).unwrap();
+    }
+    fs::remove_dir_all(lab.repo.path("target/media/downloads")).unwrap();
+    web.offer(ISO, Offer::whole([&lab.iso[..], b"more"].concat()));
+    let said = lab.repo.xtask(fetch).assert().code(5).get_output().stderr.clone();
+    let said = String::from_utf8(said).unwrap();
+    let wrong = format!("wrong size: {} bytes offered, {} expected", lab.iso.len() + 4, lab.iso.len());
+    assert!(said.contains(&wrong), "{said}");
+}
+
+#[test]
 fn an_update_against_the_releases_own_list_is_refused() {
     let Some(lab) = ReleaseLab::new() else { return };
     let web = Web::new(&[

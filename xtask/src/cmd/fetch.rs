@@ -69,7 +69,22 @@ pub(crate) fn run(ctx: &Ctx, args: &FetchArgs) -> Result<()> {
         done.built.len(),
         done.cached.len()
     ));
+    warn_of_unknown_sizes(ctx, &loaded, &profile);
     Ok(())
+}
+
+/// Names released files whose length is not recorded: only their digests tell, at the end, that a server sent others.
+fn warn_of_unknown_sizes(ctx: &Ctx, loaded: &Loaded, profile: &Profile) {
+    let version = profile.version.as_deref().unwrap_or("");
+    for released in profile.released() {
+        let known = loaded.lock.get(&profile.name, &released.name, version);
+        if known.is_some_and(|known| known.size.is_none()) {
+            ctx.report.warn(format!(
+                "media.lock has no size for {}; `cargo xtask fetch --update {}` records it",
+                released.name, profile.name
+            ));
+        }
+    }
 }
 
 /// The nodes that need the network and nothing else; `sources` adds those of iPXE.
