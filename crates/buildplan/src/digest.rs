@@ -138,3 +138,66 @@ impl Fields {
         Digest(self.0.finalize().into())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Gives its bytes three at a time, interrupted before each piece, and fails at the end where it should.
+    struct Pieces(&'static [u8], bool, bool);
+
+    impl Read for Pieces {
+        fn read(&mut self, to: &mut [u8]) -> std::io::Result<usize> {
+            self.1 = !self.1;
+            if self.1 {
+                return Err(std::io::ErrorKind::Interrupted.into());
+            }
+            if self.0.is_empty() && self.2 {
+                return Err(std::io::ErrorKind::UnexpectedEof.into());
+            }
+            let n = self.0.len().min(3);
+            to[..n].copy_from_slice(&self.0[..n]);
+            self.0 = &self.0[n..];
+            Ok(n)
+        }
+    }
+
+    #[test]
+    fn a_digest_is_that_of_all_bytes_however_they_come() {
+        let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(Digest::of(b"abc").to_string(), abc);
+        assert_eq!(format!("{:?}", Digest::of(b"abc")), abc);
+        let read = Digest::read(&mut Pieces(b"abcdefgh", false, false)).unwrap();
+        assert_eq!(read, (Digest::of(b"abcdefgh"), 8));
+        let long = sha512(&mut Pieces(b"abc", false, false)).unwrap();
+        assert!(long.starts_with("ddaf35a193617aba") && long.ends_with("2a9ac94fa54ca49f"), "{long}");
+        assert_eq!(long.len(), 128);
+        for failed in [
+            Digest::read(&mut Pieces(b"abc", false, true)).map(|_| ()),
+            sha512(&mut Pieces(b"abc", false, true)).map(|_| ()),
+        ] {
+            assert_eq!(failed.unwrap_err().kind(), std::io::ErrorKind::UnexpectedEof);
+        }
+    }
+
+    #[test]
+    fn only_64_hex_digits_are_a_digest() {
+        let good: String = (0..32_u8).map(|i| format!("{:02x}", i * 7)).collect();
+        let digest: Digest = good.parse().unwrap();
+        assert_eq!(digest.to_string(), good);
+        assert_eq!(*digest.bytes(), std::array::from_fn(|i| i as u8 * 7));
+        let bad = [
+            "",
+            &good[1..],
+            &format!("{good}0"),
+            &good.replace('0', "g"),
+            &good.replacen("00", "é", 1),
+            &good.replacen("00", "+0", 1),
+        ];
+        for bad in bad {
+            assert!(bad.parse::<Digest>().is_err(), "{bad}");
+        }
+        let said = "z".repeat(1000).parse::<Digest>().unwrap_err().to_string();
+        assert_eq!(said.matches('z').count(), 80);
+    }
+}

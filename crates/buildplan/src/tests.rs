@@ -220,3 +220,88 @@ fn a_stage_that_needs_itself_is_an_error_and_equal_nodes_are_one() {
     assert_eq!(planner.ensure(&Fetched { from: URL }).unwrap(), first);
     assert_eq!(planner.finish().nodes.len(), 1);
 }
+
+#[test]
+fn an_output_is_wanted_with_the_digest_of_its_own_download_or_package() {
+    let (fetched, packaged) = (Digest::of(b"fetched"), Digest::of(b"packaged"));
+    let mut planner = Planner::new();
+    let mut node = planner.node::<Fetched>("files");
+    let names = ["other", "file", "packed", "made"];
+    let outs = names.map(|name| node.out(name));
+    for (to, sha256) in [(&outs[0], Digest::of(b"other")), (&outs[1], fetched)] {
+        node.fetch(FetchSpec {
+            to: to.clone(),
+            sources: Vec::new(),
+            sha256,
+            size: None,
+            limit: 1,
+            purl: None,
+        });
+    }
+    for (output, sha256) in [("unrelated", Digest::of(b"unrelated")), ("packed", packaged)] {
+        let (package, path) = ("p".to_owned(), "f".to_owned());
+        node.material(Material::PackageFile { output: output.to_owned(), package, path, sha256 });
+    }
+    node.write(outs[3].clone(), [Arg::from("x")]);
+    let id = node.finish();
+    let plan = planner.finish();
+    let wanted = ["file", "packed", "made", "none"].map(|name| plan.node(id).wanted(name));
+    assert_eq!(wanted, [Some(fetched), Some(packaged), None, None]);
+}
+
+thread_local! {
+    static PLANNED: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
+}
+
+/// Counts how often it is planned.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Counted(u8);
+
+impl Stage for Counted {
+    type Out = u32;
+    const NAME: &'static str = "counted";
+    const FORMAT: u32 = 1;
+
+    fn plan(&self, _: &mut Planner) -> anyhow::Result<u32> {
+        PLANNED.set(PLANNED.get() + 1);
+        Ok(PLANNED.get())
+    }
+}
+
+#[test]
+fn a_stage_is_planned_once_for_all_who_need_it() {
+    let mut planner = Planner::new();
+    let outs = [1, 1, 2, 1, 2].map(|n| planner.ensure(&Counted(n)).unwrap());
+    assert_eq!((outs, PLANNED.get()), ([1, 1, 2, 1, 2], 2));
+}
+
+#[test]
+fn a_product_is_made_by_the_builtin_of_its_kind_out_of_its_parts() {
+    let shown = |product: &Product| {
+        let (builtin, args) = product.call(Arg::Out("to".to_owned()));
+        let args: Vec<String> = args.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+        format!("{builtin} {}", args.join(" "))
+    };
+    let files = vec![("/a".to_owned(), Arg::from("x")), ("/b".to_owned(), Arg::Epoch)];
+    let (code, catalog) = (Arg::from("mbr"), "/cat".to_owned());
+    let iso = |efi: Option<&str>| {
+        let (files, efi) = (files.clone(), efi.map(str::to_owned));
+        let (label, bios) = ("L".to_owned(), "/i.bin".to_owned());
+        Product::Iso(IsoSpec { label, code: code.clone(), bios, catalog: catalog.clone(), efi, files })
+    };
+    let text = |embed_area| {
+        let variables = vec![("v", Arg::from("1")), ("w", Arg::from("2"))];
+        Product::Text(TextSpec { template: "t".to_owned(), syntax: "ipxe", embed_area, variables })
+    };
+    let parts = "path=/a content=x path=/b content={epoch}";
+    let image = "iso to={out:to} label=L epoch={epoch} code=mbr bios=/i.bin catalog=/cat";
+    assert_eq!(shown(&Product::Fat(files.clone())), format!("fat-image to={{out:to}} {parts}"));
+    assert_eq!(shown(&iso(None)), format!("{image} {parts}"));
+    assert_eq!(shown(&iso(Some("/e"))), format!("{image} efi=/e {parts}"));
+    let filled = "name=v value=1 name=w value=2";
+    assert_eq!(shown(&text(None)), format!("template template={{src:t}} kind=ipxe to={{out:to}} {filled}"));
+    assert_eq!(
+        shown(&text(Some("v"))),
+        format!("template template={{src:t}} kind=ipxe to={{out:to}} room=v {filled}")
+    );
+}
