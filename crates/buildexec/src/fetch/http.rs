@@ -42,7 +42,7 @@ pub(super) fn agent(policy: &RetryPolicy, secure: bool, proxies: &Proxies) -> ur
         .timeout_per_read(Some(policy.stall))
         .proxy(proxies.tunnel())
         .user_agent(concat!("xtask/", env!("CARGO_PKG_VERSION")));
-    ureq::Agent::with_parts(config.build(), proxies.connector(patience), DefaultResolver::default())
+    ureq::Agent::with_parts(config.build(), proxies.connector(policy), DefaultResolver::default())
 }
 
 /// What is asked for.

@@ -13,7 +13,7 @@ use ureq::{
     unversioned::transport::{Buffers, NextTimeout, Transport},
 };
 
-use super::Patience;
+use super::RetryPolicy;
 
 /// A connection whose bytes are counted.
 #[derive(Debug)]
@@ -23,8 +23,8 @@ pub(super) struct Paced<T> {
 }
 
 impl<T> Paced<T> {
-    pub(super) fn new(inner: T, patience: &Patience) -> Self {
-        let pace = Pace { stall: patience.stall, least: patience.least, waited: Duration::ZERO, came: 0 };
+    pub(super) fn new(inner: T, policy: &RetryPolicy) -> Self {
+        let pace = Pace { stall: policy.stall, least: policy.least, waited: Duration::ZERO, came: 0 };
         Self { inner, pace }
     }
 }

@@ -14,7 +14,7 @@ use ureq::{
     },
 };
 
-use super::{Patience, bypass::Bypass, pace::Paced};
+use super::{RetryPolicy, bypass::Bypass, pace::Paced};
 use crate::ctx::Env;
 
 /// The proxies that downloads go through.
@@ -67,9 +67,9 @@ impl Proxies {
     }
 
     /// Connects to the proxy or to the server itself.
-    pub(super) fn connector(&self, patience: &Patience) -> impl Connector {
-        let (proxies, patience) = (self.clone(), patience.clone());
-        ProxyConnector { proxies, patience, tls: RustlsConnector::default(), tunnel: DefaultConnector::new() }
+    pub(super) fn connector(&self, policy: &RetryPolicy) -> impl Connector {
+        let (proxies, policy) = (self.clone(), policy.clone());
+        ProxyConnector { proxies, policy, tls: RustlsConnector::default(), tunnel: DefaultConnector::new() }
     }
 }
 
@@ -95,7 +95,7 @@ fn either<'e>(env: &'e Env, name: &str) -> Option<(String, &'e str)> {
 #[derive(Debug)]
 struct ProxyConnector {
     proxies: Proxies,
-    patience: Patience,
+    policy: RetryPolicy,
     tls: RustlsConnector,
     tunnel: DefaultConnector,
 }
@@ -108,7 +108,7 @@ impl Connector for ProxyConnector {
         let proxy = self.proxies.of_uri(details.uri);
         if proxy.is_some() && !is_plain {
             let tunnel = self.tunnel.connect(details, None)?;
-            return Ok(tunnel.map(|tunnel| Paced::new(tunnel, &self.patience).boxed()));
+            return Ok(tunnel.map(|tunnel| Paced::new(tunnel, &self.policy).boxed()));
         }
         let peer = proxy.map_or(details.uri, Proxy::uri);
         let direct = ConnectionDetails {
@@ -126,7 +126,7 @@ impl Connector for ProxyConnector {
         let Some(tcp) = Connector::<()>::connect(&TcpConnector::default(), &direct, None)? else {
             return Ok(None);
         };
-        let tcp = Paced::new(tcp, &self.patience);
+        let tcp = Paced::new(tcp, &self.policy);
         Ok(match proxy {
             Some(proxy) => {
                 let (origin, login) = (origin(details.uri), login(proxy));
