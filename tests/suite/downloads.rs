@@ -193,7 +193,7 @@ fn what_an_earlier_run_downloaded_whole_is_not_asked_for_again() {
 /// What `first` is asked for with a name and password leads to `second`, which must not hear of them.
 #[test]
 fn a_password_for_one_server_is_not_told_to_the_next() {
-    let lab = Lab::new();
+    let lab = DownloadLab::new();
     let bytes = bytes(4);
     let second = std::net::TcpListener::bind("[::1]:0")
         .or_else(|_| std::net::TcpListener::bind("127.0.0.1:0"))

@@ -261,8 +261,8 @@ rancheros: [..] fetched, [..] there already
 
 #[test]
 fn a_size_that_is_not_recorded_is_said_then_recorded_and_then_held_to() {
-    let Some(lab) = Lab::new() else { return };
-    let web = Web::new(&[(ISO, Offer::whole(lab.iso.clone()))]);
+    let Some(lab) = ReleaseLab::new() else { return };
+    let web = Web::new(&[(ISO, OfferedFile::whole(lab.iso.clone()))]);
     lab.servers(&[&web]);
     lab.lock(&lab.iso);
     let fetch = &["-q", "fetch", "rancheros", "--engine", "prebuilt"];
@@ -277,7 +277,7 @@ warning: media.lock has no size for rancheros.iso; `cargo xtask fetch --update r
         fs::remove_dir_all(lab.repo.path("target/media/store").join(entry)).unwrap();
     }
     fs::remove_dir_all(lab.repo.path("target/media/downloads")).unwrap();
-    web.offer(ISO, Offer::whole([&lab.iso[..], b"more"].concat()));
+    web.offer(ISO, OfferedFile::whole([&lab.iso[..], b"more"].concat()));
     let said = lab.repo.xtask(fetch).assert().code(5).get_output().stderr.clone();
     let said = String::from_utf8(said).unwrap();
     let wrong = format!("wrong size: {} bytes offered, {} expected", lab.iso.len() + 4, lab.iso.len());
