@@ -124,9 +124,11 @@ impl Trial<'_> {
     }
 }
 
-/// A script that answers in one line each. `card` in it names the card whose address ends so.
+/// A script that answers in one line each. `card` in it names the card whose address ends so; those of Docker's interfaces are
+/// random, and may end so too.
 fn question(effects: &[Effect]) -> String {
-    let card = "card() { grep -l \":$1\\$\" /sys/class/net/*/address | cut -d/ -f5; }\n".to_owned();
+    let card =
+        "card() { grep -l \"^52:54:00:12:34:$1\\$\" /sys/class/net/*/address | cut -d/ -f5; }\n".to_owned();
     effects.iter().fold(card, |all, (key, ask, _)| {
         all + &format!("echo \"{key}=$({{ {ask}; }} 2>&1 | tr '\\n' ' ')\"\n")
     })
