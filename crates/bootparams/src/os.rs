@@ -202,3 +202,32 @@ impl Dialect {
         self.hides_question
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_system_is_read_back_from_its_name() {
+        for (name, since, locks_down) in [
+            ("rancheros-0.4.0", false, false),
+            ("rancheros-1.5.8", true, false),
+            ("burmillaos-1.9.0", true, false),
+            ("burmillaos-2.0.1", true, false),
+            ("docker-1", false, true),
+            ("smoke", true, true),
+            ("linux", false, false),
+        ] {
+            let os: Os = name.parse().unwrap();
+            assert_eq!(
+                (os.to_string().as_str(), os.since(1, 5, 8), os.locks_down()),
+                (name, since, locks_down)
+            );
+        }
+        for wrong in
+            ["rancheros-0.3.9", "rancheros-1.5.9", "burmillaos-1.8.9", "rancheros", "docker-2", "Linux", ""]
+        {
+            assert!(wrong.parse::<Os>().is_err(), "{wrong}");
+        }
+    }
+}

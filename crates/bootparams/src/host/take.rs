@@ -325,3 +325,35 @@ fn mode(text: &str) -> Option<u32> {
     }
     u32::from_str_radix(digits, 8).ok().filter(|m| *m <= 0o7777)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_and_devices_end_where_this_says() {
+        let good = ["a", &"x".repeat(512), "$6$salt$hash"];
+        assert!(good.iter().all(|text| password((*text).to_owned()).is_ok()));
+        for bad in ["", "rancher", &"x".repeat(513), "a\u{1b}", "$6$salt", "$6$a$b:c", "$6$a$b c"] {
+            assert!(password(bad.to_owned()).is_err(), "{bad:?}");
+        }
+        for (text, taken) in [
+            ("", Ok("none")),
+            ("none", Ok("none")),
+            ("LABEL=STATE_1.x-y", Ok("LABEL=STATE_1.x-y")),
+            ("UUID=1-2", Ok("UUID=1-2")),
+            ("/dev/disk/by-id/a_b:c", Ok("/dev/disk/by-id/a_b:c")),
+            ("LABEL=a b", Err("is not a path")),
+            ("PARTLABEL=x", Err("partitions are found by")),
+            ("sda", Err("is not a path")),
+            ("/dev/../etc", Err("is not a path")),
+            ("/dev/a;b", Err("is not a path")),
+        ] {
+            match (state_device(text.to_owned()), taken) {
+                (Ok(device), Ok(wanted)) => assert_eq!(device, wanted),
+                (Err(said), Err(part)) => assert!(said.contains(part), "{text}: {said}"),
+                (found, _) => panic!("{text}: {found:?}"),
+            }
+        }
+    }
+}

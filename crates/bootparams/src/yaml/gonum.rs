@@ -132,3 +132,54 @@ fn scale(bits: u64, exponent: i32) -> f64 {
     // In two steps, since neither the exponents nor the result of one step need fit.
     bits as f64 * 2_f64.powi(half) * 2_f64.powi(rest)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As Go's `strconv.ParseFloat` reads them.
+    #[test]
+    fn floats_are_read_as_go_reads_them() {
+        for (text, value) in [
+            ("1", 1.0),
+            ("-2.5e3", -2500.0),
+            ("+.5E-1", 0.05),
+            ("5.", 5.0),
+            ("-inf", f64::NEG_INFINITY),
+            ("+Infinity", f64::INFINITY),
+            ("0x1p0", 1.0),
+            ("0x1.8p3", 12.0),
+            ("0x.8p1", 1.0),
+            ("0X10P-2", 4.0),
+            ("-0xAp+1", -20.0),
+            ("0x0p9", 0.0),
+            ("0x10000000000000001p0", 18_446_744_073_709_551_616.0),
+            ("0x1.00000000000008p0", 1.0),
+            ("0x1.000000000000080000000001p0", 1.000_000_000_000_000_2),
+            ("0x1p1023", f64::MAX / (2.0 - f64::EPSILON)),
+            ("0x1p-1074", 5e-324),
+        ] {
+            assert_eq!(parse_float(text), Some(value), "{text}");
+        }
+        for text in [
+            "",
+            "-",
+            ".",
+            "e1",
+            "1e",
+            "1e+",
+            "1.2.3",
+            "+nan",
+            "1e999",
+            "0x1",
+            "0xp1",
+            "0x1p",
+            "0x1.2.3p1",
+            "0xgp1",
+            "0x1p1024",
+        ] {
+            assert_eq!(parse_float(text), None, "{text}");
+        }
+        assert!(parse_float("NaN").is_some_and(f64::is_nan));
+    }
+}
