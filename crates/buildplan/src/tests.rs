@@ -302,6 +302,6 @@ fn a_product_is_made_by_the_builtin_of_its_kind_out_of_its_parts() {
     assert_eq!(shown(&text(None)), format!("template template={{src:t}} kind=ipxe to={{out:to}} {filled}"));
     assert_eq!(
         shown(&text(Some("v"))),
-        format!("template template={{src:t}} kind=ipxe to={{out:to}} room=v {filled}")
+        format!("template template={{src:t}} kind=ipxe to={{out:to}} embed-area=v {filled}")
     );
 }
