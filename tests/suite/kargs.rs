@@ -10,7 +10,7 @@ use camino::Utf8Path;
 use failure::Kind;
 use fs_err as fs;
 
-use super::fixtures::Lab;
+use super::fixtures::{Lab, has};
 
 fn list(words: &[&str]) -> Vec<String> {
     words.iter().map(|w| (*w).to_owned()).collect()
@@ -172,13 +172,53 @@ fn every_loader_file_of_an_image_of_genisoimage_is_changed() {
     let plan =
         kargs::plan(&Iso::open(&lab.utf8("gen.iso")).unwrap(), &Edit::Append(list(&["x"])), None).unwrap();
     assert_eq!(plan.stale, ["/md5sum.txt in the image may list the old contents"]);
-    // The Joliet tree says the same length as the other.
-    let iso = Iso::open(&lab.utf8("gen.iso")).unwrap();
+    assert_eq!(trees_of_one_length(&lab, "gen.iso"), 2, "Joliet's too");
+}
+
+/// How many trees an image has, each of which says the same length of a file.
+fn trees_of_one_length(lab: &Lab, name: &str) -> usize {
+    let iso = Iso::open(&lab.utf8(name)).unwrap();
     let sizes = |t: &Vec<bootiso::Entry>| {
         t.iter().find(|e| e.path.eq_ignore_ascii_case("/isolinux/txt.cfg")).unwrap().size
     };
     let sizes: Vec<_> = iso.walk_all().unwrap().iter().map(sizes).collect();
-    assert_eq!(sizes[0], sizes[1]);
+    assert!(sizes.iter().all(|size| *size == sizes[0]), "{sizes:?}");
+    sizes.len()
+}
+
+/// Ubuntu, Fedora and Arch write a second tree for the partition, by which Linux and GRUB read a stick; xorriso writes
+/// another one yet for ISO 9660:1999.
+#[test]
+fn a_file_grows_in_the_trees_of_the_partition_and_of_iso_9660_1999_too() {
+    let lab = Lab::new();
+    if !lab.xorriso() {
+        return;
+    }
+    let long = format!("a={}", "x".repeat(400));
+    apply(&lab.utf8("xor.iso"), &Edit::Append(vec![long.clone()])).unwrap();
+    assert_eq!(trees_of_one_length(&lab, "xor.iso"), 4);
+    // The partition by itself, as a kernel mounts it.
+    let image = fs::read(lab.path("xor.iso")).unwrap();
+    let partition = Iso::over(std::sync::Arc::new(image[16 * 2048..].to_vec())).unwrap();
+    let text = partition.read(&partition.find("/isolinux/txt.cfg").unwrap(), 1 << 20).unwrap();
+    assert!(String::from_utf8(text).unwrap().contains(&long));
+
+    let made = "-as mkisofs -quiet -o 1999.iso -iso-level 4 -r -J tree";
+    lab.run("xorriso", &made.split(' ').collect::<Vec<_>>());
+    apply(&lab.utf8("1999.iso"), &Edit::Append(vec![long])).unwrap();
+    assert_eq!(trees_of_one_length(&lab, "1999.iso"), 3);
+}
+
+#[test]
+fn a_file_does_not_grow_where_apples_map_alone_leads_to_another_tree() {
+    let lab = Lab::new();
+    let made = "-as mkisofs -quiet -o apple.iso -r -hfsplus tree";
+    if !has("xorriso") || !lab.run("xorriso", &made.split(' ').collect::<Vec<_>>()) {
+        return;
+    }
+    let long = format!("a={}", "x".repeat(400));
+    let error = apply(&lab.utf8("apple.iso"), &Edit::Append(vec![long])).unwrap_err().to_string();
+    assert!(error.contains("bytes too small") && error.contains("HFS tree"), "{error}");
 }
 
 #[test]

@@ -91,7 +91,8 @@ pub(super) fn best<'a>(source: &'a dyn ReadAt, volumes: &Volumes) -> Result<Name
 /// Every tree of the image.
 pub(super) fn all<'a>(source: &'a dyn ReadAt, volumes: &Volumes) -> Result<Vec<NameTree<'a>>> {
     let joliet = volumes.joliet.map(|root| NameTree { source, root, naming: Naming::Joliet });
-    Ok(std::iter::once(primary(source, volumes)?).chain(joliet).collect())
+    let others = volumes.others.iter().map(|root| NameTree { source, root: *root, naming: Naming::Plain });
+    Ok(std::iter::once(primary(source, volumes)?).chain(joliet).chain(others).collect())
 }
 
 fn primary<'a>(source: &'a dyn ReadAt, volumes: &Volumes) -> Result<NameTree<'a>> {
@@ -284,6 +285,13 @@ impl NameTree<'_> {
 }
 
 impl Entry {
+    /// The entry of a tree whose positions are counted from `base`, with those of the image.
+    pub(super) fn based(mut self, base: u64) -> Self {
+        self.extents.iter_mut().for_each(|extent| extent.offset += base);
+        self.records.iter_mut().for_each(|record| *record += base);
+        self
+    }
+
     /// The last part of the path.
     #[must_use]
     pub(crate) fn name(&self) -> &str {

@@ -1,4 +1,4 @@
-//! Partitions of an image that is also a disk: MBR and GPT, in sectors of 512.
+//! Partitions of an image that is also a disk: MBR, GPT and Apple's map, the first two in sectors of 512.
 
 use crate::error::Result;
 use serde::Serialize;
@@ -6,6 +6,8 @@ use serde::Serialize;
 use super::source::{self, Field, ReadAt};
 
 const BLOCK: u64 = 512;
+/// Real maps have at most a handful.
+const MOST_APPLE: u64 = 64;
 
 /// Where a partition is listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -15,6 +17,8 @@ pub enum PartitionScheme {
     Mbr,
     /// The GUID table, whose checksums are right.
     Gpt,
+    /// Apple's map, in blocks whose size it says (Inside Macintosh, Devices, 3).
+    Apm,
 }
 
 /// A partition. Hybrid images often list some that overlap, or that end beyond the file at a whole cylinder.
@@ -24,7 +28,7 @@ pub struct Partition {
     pub scheme: PartitionScheme,
     /// Its number, from 1.
     pub number: usize,
-    /// The type: two hexadecimal digits, or a GUID.
+    /// The type: two hexadecimal digits, a GUID, or Apple's word.
     #[serde(rename = "type")]
     pub kind: String,
     /// First byte of the partition, counted from the start of the image.
@@ -40,7 +44,40 @@ pub(super) fn read(source: &dyn ReadAt) -> Result<Vec<Partition>> {
     let head = Field::new(&bytes, 0);
     let mut found = mbr(head)?;
     found.extend(gpt(source, head.part(BLOCK as usize, BLOCK as usize)?)?);
+    // With a GPT, whose header is where the second block of 512 bytes is, the map has blocks of 2048.
+    for block in [BLOCK, 4 * BLOCK] {
+        let entries = apm(source, block);
+        if !entries.is_empty() {
+            found.extend(entries);
+            break;
+        }
+    }
     Ok(found)
+}
+
+/// Apple's map in blocks of this size; it counts itself, so that its first partition begins behind the first block.
+fn apm(source: &dyn ReadAt, block: u64) -> Vec<Partition> {
+    let mut found = Vec::new();
+    let mut count = 1;
+    while (found.len() as u64) < count {
+        let at = (found.len() as u64 + 1) * block;
+        let Ok(bytes) = source::bytes(source, at, BLOCK) else { break };
+        if bytes[..2] != *b"PM" {
+            break;
+        }
+        let number = |at: usize| bytes[at..at + 4].iter().fold(0, |n, b| n << 8 | u64::from(*b));
+        count = number(4).min(MOST_APPLE);
+        let kind = bytes[48..80].split(|b| *b == 0).next().unwrap_or_default();
+        found.push(Partition {
+            scheme: PartitionScheme::Apm,
+            number: found.len() + 1,
+            kind: String::from_utf8_lossy(kind).into_owned(),
+            offset: number(8) * block,
+            length: number(12) * block,
+            active: false,
+        });
+    }
+    found
 }
 
 fn mbr(head: Field<'_>) -> Result<Vec<Partition>> {

@@ -74,7 +74,7 @@ pub use reader::Reader;
 pub use source::ReadAt;
 pub use susp::Packing;
 
-use std::{io, sync::Arc};
+use std::{collections::BTreeSet, io, sync::Arc};
 
 use camino::Utf8Path;
 
@@ -140,12 +140,34 @@ impl Iso {
         dir::best(&*self.source, &self.volumes)?.walk()
     }
 
-    /// What [`Iso::walk`] finds in each tree of the image: an edit of a record must change all of them.
+    /// What [`Iso::walk`] finds in each tree of the image: an edit of a record must change all of them. A partition
+    /// that does not begin where the image does may have trees of its own for the same files, by which a stick is
+    /// mounted (xorriso's `-partition_offset`, as Ubuntu, Fedora and Arch use it).
     ///
     /// # Errors
     /// As [`Iso::walk`].
     pub fn walk_all(&self) -> Result<Vec<Vec<Entry>>> {
-        dir::all(&*self.source, &self.volumes)?.iter().map(dir::NameTree::walk).collect()
+        let mut found = Vec::new();
+        for tree in dir::all(&*self.source, &self.volumes)? {
+            found.push(tree.walk()?);
+        }
+        for base in self.partitions_with_trees()? {
+            let tail = source::Tail { source: &*self.source, from: base };
+            for tree in dir::all(&tail, &volume::read(&tail)?)? {
+                found.push(tree.walk()?.into_iter().map(|entry| entry.based(base)).collect());
+            }
+        }
+        Ok(found)
+    }
+
+    /// Where partitions with a primary descriptor of their own begin.
+    fn partitions_with_trees(&self) -> Result<BTreeSet<u64>> {
+        let starts = self.partitions()?.into_iter().map(|p| p.offset).filter(|at| *at > 0);
+        let has_tree = |at: &u64| {
+            let descriptor = at.checked_add(16 * SECTOR);
+            descriptor.is_some_and(|at| self.bytes(at, 6).is_ok_and(|id| id == b"\x01CD001"))
+        };
+        Ok(starts.filter(has_tree).collect())
     }
 
     /// The one entry at `pattern`, such as `/boot/vmlinuz-*`: upper and lower case are equal, and a `*` at the

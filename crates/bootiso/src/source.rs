@@ -67,6 +67,23 @@ impl ReadAt for Vec<u8> {
     }
 }
 
+/// The bytes of an image from a position on, which is where a partition begins.
+pub(super) struct Tail<'a> {
+    pub(super) source: &'a dyn ReadAt,
+    pub(super) from: u64,
+}
+
+impl ReadAt for Tail<'_> {
+    fn size(&self) -> io::Result<u64> {
+        Ok(self.source.size()?.saturating_sub(self.from))
+    }
+
+    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        let offset = self.from.checked_add(offset).ok_or(io::ErrorKind::UnexpectedEof)?;
+        self.source.read_exact_at(buf, offset)
+    }
+}
+
 /// `length` bytes at `offset`, checked against the length of the image before memory is taken.
 pub(super) fn bytes(source: &dyn ReadAt, offset: u64, length: u64) -> Result<Vec<u8>> {
     inside(source, offset, length)?;

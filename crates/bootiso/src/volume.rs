@@ -17,6 +17,8 @@ pub(super) struct Volumes {
     pub(super) primary: Extent,
     /// The root folder of the tree with Unicode names.
     pub(super) joliet: Option<Extent>,
+    /// The root folders of further trees, which repeat the primary one by other rules of names (ISO 9660:1999).
+    pub(super) others: Vec<Extent>,
     /// The sector of the El Torito catalog.
     pub(super) catalog: Option<u32>,
 }
@@ -26,6 +28,7 @@ pub(super) fn read(source: &dyn ReadAt) -> Result<Volumes> {
         return Err(no_image("too short"));
     }
     let (mut primary, mut joliet, mut catalog) = (None, None, None);
+    let mut others = Vec::new();
     for sector in 16..16 + MOST_DESCRIPTORS {
         let at = sector * SECTOR;
         let bytes = source::bytes(source, at, SECTOR)?;
@@ -42,9 +45,11 @@ pub(super) fn read(source: &dyn ReadAt) -> Result<Volumes> {
             }
             1 if primary.is_none() => primary = Some((label(field)?, root(source, field)?)),
             2 if joliet.is_none() && is_joliet(field)? => joliet = Some(root(source, field)?),
+            2 if !is_joliet(field)? => others.push(root(source, field)?),
             255 => {
                 let (label, primary) = primary.ok_or_else(|| bad(at, "no primary volume descriptor"))?;
-                return Ok(Volumes { label, primary, joliet, catalog });
+                others.retain(|root| *root != primary);
+                return Ok(Volumes { label, primary, joliet, others, catalog });
             }
             _ => {}
         }

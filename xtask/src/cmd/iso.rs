@@ -118,8 +118,12 @@ fn ls(ctx: &Ctx, iso: &Iso) -> Result<()> {
     }
     if !partitions.is_empty() {
         let row = |p: &bootiso::Partition| {
-            let scheme = if p.scheme == bootiso::PartitionScheme::Mbr { "mbr" } else { "gpt" };
-            vec![format!("{scheme} {}", p.number), p.offset.to_string(), p.length.to_string(), p.kind.clone()]
+            let scheme = match p.scheme {
+                bootiso::PartitionScheme::Mbr => "mbr",
+                bootiso::PartitionScheme::Gpt => "gpt",
+                bootiso::PartitionScheme::Apm => "apm",
+            };
+            vec![format!("{scheme} {}", p.number), p.offset.to_string(), p.length.to_string(), shown(&p.kind)]
         };
         text += "\n";
         text += &fitted(
