@@ -85,6 +85,18 @@ fn grub_in_the_efi_image_is_ours_where_it_was_built_and_unknown_elsewhere() {
     assert!(code == 5 && said.contains("error: not known: loaders\n"), "{said}");
 }
 
+#[test]
+fn what_passes_for_a_signature_is_one() {
+    let Some(repository) = Repository::get() else { return };
+    let media = repository.media();
+    fs::write(media.path("netboot/boot.html.sig"), "anything").unwrap();
+    media.list();
+    assert!(media.broken(&[], "manifest").contains("manifest.json does not know netboot/boot.html.sig"));
+    let media = repository.media();
+    fs::create_dir(media.path("SHA256SUMS.minisig")).unwrap();
+    assert!(media.broken(&[], "files").contains("SHA256SUMS.minisig is not a regular file"));
+}
+
 /// Changes the manifest, and makes the statements and lists fit.
 fn states(repository: &Repository, spoil: impl FnOnce(&MediaCopy<'_>, &mut Manifest)) -> String {
     let media = repository.media();

@@ -9,10 +9,11 @@ use super::{Checks, Subject, read_file};
 const FILE_LIMIT: u64 = 4 << 30;
 const SIGNATURE_LIMIT: u64 = 1 << 20;
 
-/// The file that a signature of a netboot tree is of, by the signature's path.
+/// The file that a signature of a netboot tree is of, by the signature's path: one that iPXE loads, since `dist` signs no
+/// other.
 #[must_use]
 pub(crate) fn signed_file(path: &str) -> Option<&str> {
-    path.strip_suffix(".sig").filter(|file| file.starts_with("netboot/"))
+    path.strip_suffix(".sig").filter(|file| media::is_loaded(file))
 }
 
 /// Checks every signature as iPXE that trusts `roots` would at the time `now`. `None` as roots: not known which.

@@ -178,6 +178,10 @@ fn compare(
 
 fn extra(dir: &Utf8Path, listed: &BTreeMap<String, String>) -> Result<String, String> {
     let files = paths::listed(dir).map_err(|e| format!("{e:#}"))?;
+    // What is no list or signature, and has the name of one, is in none either.
+    for list in [SHA256, SHA512, sign::SIGNATURE].into_iter().filter(|list| is_there(dir, list)) {
+        regular(dir, list)?;
+    }
     let extra = files.iter().filter(|f| !listed.contains_key(f.as_str()) && !is_list(f.as_str()));
     let (litter, extra): (Vec<_>, Vec<_>) = extra.partition(|f| is_litter(f));
     match (extra.first(), litter.first()) {
