@@ -66,8 +66,8 @@ pub fn get(ctx: &Ctx, url: &str, dir: &Utf8Path, limits: &RemoteLimits) -> Resul
     folder.maybe(sign::SIGNATURE)?;
     for name in listed.keys().filter(|name| !sums::is_list(name)) {
         // What is missing is reported with the other checks.
-        if !folder.maybe(name)? {
-            ctx.report.warn(format!("cannot download {}/{name}", shown_url(folder.url)));
+        if let Some(e) = folder.maybe(name)? {
+            ctx.report.warn(format!("{e:#}"));
         }
     }
     Ok(())
@@ -96,10 +96,10 @@ impl RemoteFolder<'_> {
         came.explain(Kind::Network, || format!("cannot download {}", shown_url(&address)))
     }
 
-    /// Whether it came; what came of it goes when it did not.
-    fn maybe(&mut self, name: &str) -> Result<bool> {
+    /// Why it did not come, and what came of it goes then.
+    fn maybe(&mut self, name: &str) -> Result<Option<anyhow::Error>> {
         self.ctx.check_interrupt()?;
-        let Err(e) = self.one(name) else { return Ok(true) };
+        let Err(e) = self.one(name) else { return Ok(None) };
         if is_fatal(&e) {
             return Err(e);
         }
@@ -108,6 +108,6 @@ impl RemoteFolder<'_> {
             return Err(Failure::new(Kind::Network, text).source(e).into());
         }
         tree::remove(&self.dir.join(name))?;
-        Ok(false)
+        Ok(Some(e))
     }
 }

@@ -178,7 +178,7 @@ fn compare(
 
 fn extra(dir: &Utf8Path, listed: &BTreeMap<String, String>) -> Result<String, String> {
     let files = paths::listed(dir).map_err(|e| format!("{e:#}"))?;
-    // What is no list or signature, and has the name of one, is in none either.
+    // Lists do not list themselves, so that anything could have their names.
     for list in [SHA256, SHA512, sign::SIGNATURE].into_iter().filter(|list| is_there(dir, list)) {
         regular(dir, list)?;
     }
