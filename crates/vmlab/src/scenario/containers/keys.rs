@@ -25,7 +25,7 @@ const DOCKER: &str = "    bip: 172.30.0.1/16\n    log_driver: json-file\n    log
 
 /// Among `write_files`: RancherOS's own script, as its users write it.
 const FILES: &str = "  - path: /etc/rc.local\n    permissions: '0755'\n    content: |\n      #!/bin/bash\n      \
-    wait-docker\n      [[ -S /run/docker.sock ]] && docker ps --format '{{.Names}}' >/run/late\n";
+    wait-for-docker\n      [[ -S /run/docker.sock ]] && docker ps --format '{{.Names}}' >/run/late\n";
 
 /// A key, how its effect is asked for, and a part of the answer.
 type Effect = (&'static str, &'static str, &'static str);
