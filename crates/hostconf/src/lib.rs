@@ -15,6 +15,8 @@ use bootparams::host::{Host, HostFile, MAX_CONFIG};
 pub struct ConfigInput {
     /// Cloud-configs, each over the ones before it.
     pub configs: Vec<PathBuf>,
+    /// A configuration drive's `meta_data.json`, below all of them.
+    pub metadata: Option<PathBuf>,
     /// The command line, over all of them.
     pub line: String,
 }
@@ -39,8 +41,14 @@ pub fn compile(input: &ConfigInput, to: &Path, owners: Owners) -> io::Result<Vec
     let mut refused = Vec::new();
     for path in &input.configs {
         match read(path) {
-            Ok(text) => refused.extend(host.read_config(&text)),
+            Ok(bytes) => refused.extend(host.read_user_data(&bytes)),
             Err(e) => refused.push(format!("the cloud-config is not used: {e}")),
+        }
+    }
+    if let Some(path) = &input.metadata {
+        match read(path) {
+            Ok(bytes) => refused.extend(host.read_metadata(&bytes)),
+            Err(e) => refused.push(format!("meta_data.json is not used: {e}")),
         }
     }
     refused.extend(host.read_line(&input.line));
@@ -54,10 +62,10 @@ pub fn compile(input: &ConfigInput, to: &Path, owners: Owners) -> io::Result<Vec
 }
 
 /// A byte more than may be: what is longer is then refused for its length.
-fn read(path: &Path) -> io::Result<String> {
+fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     fs_err::File::open(path)?.take(MAX_CONFIG as u64 + 1).read_to_end(&mut bytes)?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    Ok(bytes)
 }
 
 fn write(file: &HostFile, to: &Path, owners: Owners) -> io::Result<()> {
@@ -150,6 +158,7 @@ mod tests {
         let missing = dir.path().join("missing.yml");
         let input = ConfigInput {
             configs: vec![good, bad, missing],
+            metadata: None,
             line: "cc.hostname=b rancher.password=x\n".to_owned(),
         };
         let refused = compile(&input, &to, Owners::Leave).unwrap();
@@ -166,7 +175,7 @@ mod tests {
         let config = dir.path().join("c.yml");
         let text = "#cloud-config\nhostname: a\n".to_owned() + &"#".repeat(10 << 20);
         fs_err::write(&config, text).unwrap();
-        let input = ConfigInput { configs: vec![config], line: String::new() };
+        let input = ConfigInput { configs: vec![config], ..ConfigInput::default() };
         let refused = compile(&input, &dir.path().join("to"), Owners::Leave).unwrap();
         assert_eq!(refused, ["the cloud-config is not used: it has more than a megabyte"]);
     }

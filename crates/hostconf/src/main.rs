@@ -1,4 +1,4 @@
-//! The program on the medium: `hostconf --cmdline FILE [--cloud-config FILE]… --to DIR`.
+//! The program on the medium: `hostconf --cmdline FILE [--cloud-config FILE]… [--metadata FILE] --to DIR`.
 //!
 //! Lines on standard error say what was refused. It ends with 1 when it cannot write, and with 2 when it was called
 //! wrongly.
@@ -17,7 +17,10 @@ fn main() -> ExitCode {
     let result = match arguments(std::env::args_os().skip(1)) {
         Some((input, to)) => compile(&input, &to, Owners::Set),
         None => {
-            _ = writeln!(err, "usage: hostconf --cmdline FILE [--cloud-config FILE]... --to DIR");
+            _ = writeln!(
+                err,
+                "usage: hostconf --cmdline FILE [--cloud-config FILE]... [--metadata FILE] --to DIR"
+            );
             return ExitCode::from(2);
         }
     };
@@ -43,6 +46,7 @@ fn arguments(mut args: impl Iterator<Item = OsString>) -> Option<(ConfigInput, P
             // The kernel gives it in a locale of its own; what is not text is not one of our parameters.
             "--cmdline" => input.line = String::from_utf8_lossy(&fs_err::read(value).ok()?).into_owned(),
             "--cloud-config" => input.configs.push(value),
+            "--metadata" => input.metadata = Some(value),
             "--to" => to = Some(value),
             _ => return None,
         }

@@ -54,7 +54,11 @@ fn input(ctx: &Ctx, args: &RenderArgs) -> Result<ConfigInput> {
     let Some(name) = &args.profile else {
         let configs = args.cloud_config.iter().map(|c| ctx.absolute(c.clone()));
         let configs: Result<Vec<_>> = configs.map(|c| Ok(c?.into_std_path_buf())).collect();
-        return Ok(ConfigInput { configs: configs?, line: args.line.clone().unwrap_or_default() });
+        return Ok(ConfigInput {
+            configs: configs?,
+            line: args.line.clone().unwrap_or_default(),
+            ..ConfigInput::default()
+        });
     };
     let loaded = load::load(ctx)?;
     let profile = loaded.config.profile(Some(name))?;
@@ -63,5 +67,5 @@ fn input(ctx: &Ctx, args: &RenderArgs) -> Result<ConfigInput> {
         return Err(Failure::new(Kind::Usage, message).help("name a profile whose os is docker-1").into());
     }
     let configs = profile.cloud_config.iter().map(|c| ctx.root.join(c).into_std_path_buf()).collect();
-    Ok(ConfigInput { configs, line: Line::new(profile, None)?.shown() })
+    Ok(ConfigInput { configs, line: Line::new(profile, None)?.shown(), ..ConfigInput::default() })
 }

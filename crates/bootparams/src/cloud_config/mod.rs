@@ -13,7 +13,7 @@ use super::{
     codes,
     convert::{self, ConfigVerdict, Misfit, as_text},
     diagnostic::{Diagnostic, Findings},
-    host::{self, Host},
+    host::{self, Host, UserData},
     os::Os,
     schema::{Key, Schema, Type},
     ssh,
@@ -53,6 +53,10 @@ pub fn boot(text: &str, os: Os) -> ConfigVerdict {
 #[must_use]
 pub fn check(text: &str, os: Os) -> Vec<Diagnostic> {
     let mut c = ConfigChecker { os, found: Findings::default() };
+    if os == Os::Docker {
+        c.host(text);
+        return c.found.in_order();
+    }
     c.header(text);
     if text.len() > MAX_BYTES {
         let help = "carry large files in the medium itself";
@@ -130,9 +134,22 @@ impl ConfigChecker {
     }
 
     /// The system's own code takes the values, and what that refuses is said here.
-    fn host(&mut self, tree: &ValueTree) {
+    fn host(&mut self, text: &str) {
+        let tree = match host::user_data(text) {
+            Ok(UserData::Values(tree)) => tree,
+            Ok(UserData::Script) => return,
+            Err(wrong) => {
+                let first = 0..text.split('\n').next().unwrap_or_default().len();
+                let (code, span) =
+                    wrong.span.map_or((&codes::CC_HEADER, first), |span| (&codes::CC_YAML, span));
+                let help = "a cloud-config is YAML behind a first line `#cloud-config`";
+                self.found.say(code, span, format!("this {}", wrong.reason), SKIPPED, help);
+                return;
+            }
+        };
+        self.second_document(text);
         let mut host = Host::default();
-        for refusal in host::tree(&mut host, tree) {
+        for refusal in host::tree(&mut host, &tree) {
             let (code, help) = advice(refusal.unknown);
             self.found.say(code, refusal.span, refusal.message, AT_BOOT, help);
         }
@@ -147,9 +164,6 @@ impl ConfigChecker {
     }
 
     fn root(&mut self, tree: &ValueTree) {
-        if self.os == Os::Docker {
-            return self.host(tree);
-        }
         if self.os.version().is_none() {
             // Somebody else's cloud-init: its keys are not known here.
             return;

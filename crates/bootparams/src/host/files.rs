@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+
 use super::{Host, docker::DockerDaemon, network::Interface};
 
 /// A file.
@@ -45,7 +47,7 @@ impl Host {
     }
 
     fn name(&self) -> &str {
-        self.hostname.as_deref().unwrap_or("docker")
+        self.hostname.as_deref().or(self.metadata.hostname.as_deref()).unwrap_or("docker")
     }
 
     fn basics(&self, out: &mut Rendered) {
@@ -57,7 +59,8 @@ impl Host {
             0o644,
             format!("127.0.0.1 localhost\n::1 localhost\n127.0.1.1 {name} {short}\n"),
         );
-        let keys = self.keys.iter().fold(String::new(), |all, key| all + key + "\n");
+        let more = self.metadata.keys.iter().filter(|key| !self.keys.contains(key));
+        let keys = self.keys.iter().chain(more).fold(String::new(), |all, key| all + key + "\n");
         for (home, id) in [("root", 0), ("home/rancher", 1100), ("home/docker", 1101)] {
             let path = format!("{home}/.ssh/authorized_keys");
             out.put(HostFile { path, mode: 0o600, uid: id, gid: id, content: keys.clone().into_bytes() });
@@ -76,6 +79,8 @@ impl Host {
                 if text.is_empty() { default.to_owned() } else { text.to_owned() }
             };
             let (kind, options) = (or(kind, "auto"), or(options, "defaults"));
+            // Tabs in a row are one to the shell that reads this.
+            let folder = or(folder, "none");
             _ = writeln!(mounts, "{device}\t{folder}\t{kind}\t{options}");
         }
         out.add("etc/host/mounts", 0o644, mounts);
@@ -84,6 +89,17 @@ impl Host {
             if !commands.is_empty() {
                 out.add(path, 0o700, script(path.rsplit('/').next().unwrap_or(path), commands));
             }
+        }
+        for registry in
+            self.registries.iter().filter(|(_, account)| credentials(account).is_empty()).map(|(r, _)| r)
+        {
+            out.refused.push(format!("`rancher.registry_auths.{registry}`: it has no username and password"));
+        }
+        if !self.registries.is_empty() {
+            out.add("root/.docker/config.json", 0o600, docker_login(&self.registries));
+        }
+        if let Some(script) = &self.script {
+            out.add("etc/host/user-data", 0o700, script.clone());
         }
     }
 
@@ -201,7 +217,37 @@ fn lines<T: AsRef<str>>(texts: impl IntoIterator<Item = T>) -> String {
 }
 
 fn assignments(variables: &BTreeMap<String, String>) -> String {
-    variables.iter().fold(String::new(), |all, (name, value)| format!("{all}{name}={}\n", quote(value)))
+    let assign = |(name, value): (&String, &String)| match name.as_str() {
+        "PATH" | "path" => format!("PATH={}\n", quote(&search_path(value))),
+        _ => format!("{name}={}\n", quote(value)),
+    };
+    variables.iter().map(assign).collect()
+}
+
+/// The folders in which programs are looked for: the system's, then those of `more`, which RancherOS separates by commas.
+/// Without its own the system would find none of its programs.
+fn search_path(more: &str) -> String {
+    let own = ["/usr/sbin", "/usr/bin"];
+    let more =
+        more.split([',', ':']).map(str::trim).filter(|folder| !folder.is_empty() && !own.contains(folder));
+    own.into_iter().chain(more).collect::<Vec<_>>().join(":")
+}
+
+/// What the Docker client shows a registry.
+fn credentials(account: &BTreeMap<&'static str, String>) -> BTreeMap<&'static str, String> {
+    let get = |name: &str| account.get(name).cloned();
+    let both = || Some(STANDARD.encode(format!("{}:{}", get("username")?, get("password")?)));
+    let auth = get("auth").or_else(both).map(|auth| ("auth", auth));
+    let tokens = ["identitytoken", "registrytoken"].map(|name| Some((name, get(name)?)));
+    auth.into_iter().chain(tokens.into_iter().flatten()).collect()
+}
+
+/// The Docker client's file of accounts.
+fn docker_login(registries: &BTreeMap<String, BTreeMap<&'static str, String>>) -> String {
+    let auths: BTreeMap<_, _> =
+        registries.iter().map(|(name, account)| (name, credentials(account))).collect();
+    let json = serde_json::json!({ "auths": auths });
+    serde_json::to_string_pretty(&json).expect("texts are always JSON") + "\n"
 }
 
 fn interface(selector: &str, i: &Interface) -> String {

@@ -7,9 +7,11 @@
 
 mod docker;
 mod files;
+mod metadata;
 mod network;
 mod refused;
 mod services;
+mod source;
 mod table;
 mod take;
 mod walk;
@@ -18,14 +20,11 @@ use std::collections::BTreeMap;
 
 pub use files::{HostFile, Rendered};
 pub(crate) use network::hardware_address;
+pub(crate) use source::{UserData, user_data};
 pub use table::{SystemKey, keys};
 pub(crate) use walk::{setting, tree};
 
-use crate::{
-    line,
-    os::Os,
-    yaml::{Stop, document},
-};
+use crate::{line, os::Os};
 
 /// The longest cloud-config that is read, in bytes.
 pub const MAX_CONFIG: usize = 1 << 20;
@@ -48,6 +47,9 @@ pub struct Host {
     modules: Vec<String>,
     ssh: Ssh,
     services: BTreeMap<String, services::Service>,
+    script: Option<String>,
+    metadata: metadata::Metadata,
+    registries: BTreeMap<String, BTreeMap<&'static str, String>>,
     datasources: Vec<String>,
 }
 
@@ -99,11 +101,24 @@ impl Host {
         refused
     }
 
-    /// Takes what a cloud-config sets, over what is there. Returns what was refused.
+    /// Takes what a datasource gave, over what is there: see [`Self::read_config`]. It may be packed with gzip.
+    pub fn read_user_data(&mut self, bytes: &[u8]) -> Vec<String> {
+        match source::text(bytes) {
+            Ok(text) => self.read_config(&text),
+            Err(reason) => vec![format!("the cloud-config is not used: it {reason}")],
+        }
+    }
+
+    /// Takes what a cloud-config, or a list of services behind `#compose`, sets over what is there; a script is kept,
+    /// and runs at the end of the boot. Returns what was refused.
     pub fn read_config(&mut self, text: &str) -> Vec<String> {
-        match config(text) {
-            Err(reason) => vec![format!("the cloud-config is not used: {reason}")],
-            Ok(root) => tree(self, &root).into_iter().map(|r| r.message).collect(),
+        match user_data(text) {
+            Ok(UserData::Values(root)) => tree(self, &root).into_iter().map(|r| r.message).collect(),
+            Ok(UserData::Script) => {
+                self.script = Some(text.to_owned());
+                Vec::new()
+            }
+            Err(wrong) => vec![format!("the cloud-config is not used: {}", wrong.sentence(text))],
         }
     }
 }
@@ -111,23 +126,6 @@ impl Host {
 /// Whether no key of the table is there or below.
 pub(crate) fn is_unknown(path: &[&str]) -> bool {
     matches!(table::find(path), table::TableMatch::Unknown(_))
-}
-
-/// The values of a cloud-config, or why it is none.
-fn config(text: &str) -> Result<document::ValueTree, String> {
-    if text.len() > MAX_CONFIG {
-        return Err("it has more than a megabyte".to_owned());
-    }
-    if text.lines().next() != Some("#cloud-config") {
-        return Err("its first line is not `#cloud-config`".to_owned());
-    }
-    document::read(text).map_err(|(stop, span)| match stop {
-        Stop::Bad(bad) => {
-            let line = text[..span.start].matches('\n').count() + 1;
-            format!("line {line} is not YAML: {}", bad.0)
-        }
-        Stop::Crash(_) => "its anchors or keys cannot be followed".to_owned(),
-    })
 }
 
 #[cfg(test)]

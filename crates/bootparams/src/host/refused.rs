@@ -1,11 +1,27 @@
 //! Keys of RancherOS and of other systems' cloud-init that this one does not take, and what to do instead.
 
+use super::table::{TableMatch, find};
+
 /// The beginning of a path (`*` is any one name) and the reason; the longest that fits counts.
 const REASONS: &[(&str, &str)] = &[
     ("default_hostname", "set hostname"),
     ("users", "the users are rancher, docker and root; give ssh_authorized_keys"),
     ("packages", "the system is read-only and has no packages; run a container"),
     ("coreos", "it is a key of another system"),
+    ("apt", "the system is read-only and has no packages; run a container"),
+    ("chpasswd", "set rancher.password for the consoles; SSH takes keys only"),
+    ("groups", "the users are rancher, docker and root"),
+    ("growpart", "disks are not repartitioned"),
+    ("manage_etc_hosts", "/etc/hosts has the host's name; write_files may replace it"),
+    ("manage_resolv_conf", "set rancher.network.dns"),
+    ("network", "set rancher.network"),
+    ("ntp", "the time comes from pool.ntp.org; write_files may replace /etc/ntpd.conf"),
+    ("package_update", "the system is read-only and has no packages; an update is a new medium"),
+    ("package_upgrade", "the system is read-only and has no packages; an update is a new medium"),
+    ("password", "set rancher.password"),
+    ("ssh_pwauth", "SSH takes keys only"),
+    ("swap", "list the device in mounts, with the type swap"),
+    ("timezone", "the clock is UTC; give containers TZ in their environment"),
     (
         "rancher.autologin",
         "logging in needs a key or a password; set rancher.password or ssh_authorized_keys",
@@ -41,7 +57,8 @@ const REASONS: &[(&str, &str)] = &[
     ("rancher.state.boot_dev", "kernel and system are on the medium"),
     ("rancher.state.boot_fstype", "kernel and system are on the medium"),
     ("rancher.upgrade", "an update is a new medium"),
-    ("rancher.registry_auths", "log in with `docker login`, from runcmd or by hand; it is kept in /home"),
+    ("rancher.registry_auths.*.email", "Docker does not use it any more"),
+    ("rancher.registry_auths.*.serveraddress", "the registry's address is the key above it"),
     ("rancher.defaults", "set the key itself"),
     ("rancher.resize_device", "disks are not repartitioned"),
     ("rancher.restart_services", "the system's services always run"),
@@ -94,6 +111,19 @@ const REASONS: &[(&str, &str)] = &[
     ("rancher.services.*.volumes_from", "name the volumes in volumes"),
 ];
 
+/// The place at which a key is known, when it was written at another: `rancher.runcmd`, `docker.debug`.
+pub(super) fn elsewhere(path: &[&str]) -> Option<String> {
+    let known = |path: &[&str]| !matches!(find(path), TableMatch::Unknown(_));
+    match path {
+        ["rancher", rest @ ..] if known(rest) => Some(rest.join(".")),
+        ["rancher", ..] => None,
+        _ => {
+            let below: Vec<&str> = ["rancher"].iter().chain(path).copied().collect();
+            known(&below).then(|| below.join("."))
+        }
+    }
+}
+
 /// Why a key is not taken, where there is more to say than that it is unknown.
 pub(super) fn reason(path: &[&str]) -> Option<&'static str> {
     let fits = |pattern: &str| {
@@ -111,10 +141,7 @@ pub(super) fn reason(path: &[&str]) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{
-        super::table::{TableMatch, find},
-        *,
-    };
+    use super::*;
     use crate::schema;
 
     #[test]

@@ -46,7 +46,7 @@ const fn row(path: &'static str, example: &'static str, handler: Handler, about:
 }
 
 pub(crate) static ROWS: &[HostRow] = &[
-    row("hostname", "box", Text(|h, _, v| take::set(&mut h.hostname, take::hostname(v))), "the host's name"),
+    row("hostname", "box", Text(take::own_hostname), "the host's name"),
     row(
         "ssh_authorized_keys",
         "[ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcH me@host]",
@@ -57,13 +57,13 @@ pub(crate) static ROWS: &[HostRow] = &[
         "write_files",
         "[{path: /opt/motd, content: hello, owner: rancher, permissions: \"0600\"}]",
         Items(take::files),
-        "files to write: path, content, owner, permissions, encoding (base64)",
+        "files to write: path, content, owner, permissions, encoding (base64, gzip, gzip+base64)",
     ),
     row(
         "mounts",
         "[[/dev/sdb1, /data, ext4, noatime]]",
         Items(take::mounts),
-        "device, folder, type, options",
+        "device, folder, type, options; of a device with the type swap the folder is not used",
     ),
     row(
         "bootcmd",
@@ -242,10 +242,40 @@ pub(crate) static ROWS: &[HostRow] = &[
     row("rancher.ssh.listen_address", "10.0.0.2", Text(take::listen), "its address"),
     row("rancher.shutdown_timeout", "60", Number(docker::shutdown), "seconds that containers have to stop"),
     row(
+        "rancher.registry_auths.*.username",
+        "me",
+        Text(|h, n, v| take::registry(h, n, "username", v)),
+        "account of a registry that services are pulled from",
+    ),
+    row(
+        "rancher.registry_auths.*.password",
+        "correct-horse",
+        Text(|h, n, v| take::registry(h, n, "password", v)),
+        "its password",
+    ),
+    row(
+        "rancher.registry_auths.*.auth",
+        "bWU6Y29ycmVjdC1ob3JzZQ==",
+        Text(|h, n, v| take::registry(h, n, "auth", v)),
+        "account:password in base64, in the place of both",
+    ),
+    row(
+        "rancher.registry_auths.*.identitytoken",
+        "t0ken",
+        Text(|h, n, v| take::registry(h, n, "identitytoken", v)),
+        "a token for the registry's token server",
+    ),
+    row(
+        "rancher.registry_auths.*.registrytoken",
+        "t0ken",
+        Text(|h, n, v| take::registry(h, n, "registrytoken", v)),
+        "a token for the registry",
+    ),
+    row(
         "rancher.cloud_init.datasources",
         "[\"url:http://192.168.56.1:8089/rancheros.yml\"]",
         List(take::datasources),
-        "where a cloud-config comes from: url:ADDRESS, configdrive",
+        "where a cloud-config or a script comes from: url:ADDRESS, file:PATH, configdrive",
     ),
     row(
         "rancher.services.*.image",

@@ -2,7 +2,7 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
-use super::{Host, HostFile, table::Wildcards};
+use super::{Host, HostFile, source::gunzip, table::Wildcards};
 use crate::{
     check::is_hash,
     ssh,
@@ -67,12 +67,37 @@ pub(super) fn line(text: String) -> Result<String, String> {
     if text.chars().any(char::is_control) { Err("it has control characters".to_owned()) } else { Ok(text) }
 }
 
+/// The host's name; an empty one is none.
+pub(super) fn own_hostname(host: &mut Host, _: &Wildcards<'_>, name: String) -> TakeResult {
+    if name.is_empty() { assign(&mut host.hostname, None) } else { set(&mut host.hostname, hostname(name)) }
+}
+
 pub(super) fn hostname(name: String) -> Result<String, String> {
     let label = |l: &str| plain(l, "-") && l.len() < 64 && !l.starts_with('-') && !l.ends_with('-');
     if name.len() < 254 && name.split('.').all(label) {
         Ok(name)
     } else {
         Err("a host's name has letters, digits, `-` and dots between them".to_owned())
+    }
+}
+
+/// A property of a registry's account. Docker's own registry goes by an old address.
+pub(super) fn registry(
+    host: &mut Host,
+    names: &Wildcards<'_>,
+    name: &'static str,
+    value: String,
+) -> TakeResult {
+    let registry = match names.first().copied().unwrap_or_default() {
+        "docker.io" | "index.docker.io" => "https://index.docker.io/v1/",
+        other => other,
+    };
+    match line(value) {
+        Ok(value) => {
+            host.registries.entry(registry.to_owned()).or_default().insert(name, value);
+            Vec::new()
+        }
+        Err(reason) => vec![reason],
     }
 }
 
@@ -182,12 +207,31 @@ pub(super) fn datasources(host: &mut Host, _: &Wildcards<'_>, sources: Vec<Strin
         match kind {
             "url" if web && printable => Ok(format!("url {rest}")),
             "url" => Err("`url:` is followed by an address with http:// or https://".to_owned()),
+            "file" if is_inside(rest) => Ok(format!("file {rest}")),
+            "file" => Err("`file:` is followed by a path from `/`".to_owned()),
             "configdrive" => Ok("configdrive config-2".to_owned()),
-            _ => {
-                Err(format!("`{kind}` is not a known datasource of this system; it has url and configdrive"))
-            }
+            _ => Err(other_source(kind)),
         }
     })
+}
+
+/// Clouds whose user data a plain request gets.
+const USER_DATA: &[(&str, &str)] = &[
+    ("aliyun", "http://100.100.100.200/latest/user-data"),
+    ("digitalocean", "http://169.254.169.254/metadata/v1/user-data"),
+    ("ec2", "http://169.254.169.254/latest/user-data"),
+    ("exoscale", "http://169.254.169.254/latest/user-data"),
+    ("packet", "https://metadata.platformequinix.com/userdata"),
+];
+
+fn other_source(kind: &str) -> String {
+    let kind = kind.escape_debug();
+    let address = USER_DATA.iter().find(|(name, _)| *name == kind.to_string());
+    let next = match address {
+        Some((_, address)) => format!("where it answers plain requests, write url:{address}"),
+        None => "this system has url, file and configdrive".to_owned(),
+    };
+    format!("`{kind}` is not a datasource of this system; {next}")
 }
 
 /// The text of a property, as it is written.
@@ -218,6 +262,12 @@ fn mount(mount: &ValueTree) -> Result<[String; 4], String> {
     let fields: [String; 4] = texts.try_into().map_err(|_| wrong())?;
     if fields.iter().any(|f| f.chars().any(|c| c.is_control() || c == '\t')) {
         return Err("a mount has control characters".to_owned());
+    }
+    if fields[0].is_empty() {
+        return Err("a mount's first text is its device".to_owned());
+    }
+    if fields[2] == "swap" {
+        return Ok(fields);
     }
     let folder = &fields[1];
     if !is_inside(folder) || OURS.iter().any(|o| folder == o || folder.starts_with(&format!("{o}/"))) {
@@ -255,11 +305,18 @@ const OURS: &[&str] = &[
     "/var/run",
 ];
 
+/// The most that all packed files unpack to, in bytes: they are kept in memory.
+const MAX_UNPACKED: usize = 16 << 20;
+
 pub(super) fn files(host: &mut Host, files: &[ValueTree]) -> TakeResult {
     let (mut kept, mut said) = (Vec::new(), Vec::new());
+    let mut left = MAX_UNPACKED;
     for file in files {
-        match self::file(file) {
-            Ok(file) => kept.push(file),
+        match self::file(file, left) {
+            Ok(file) => {
+                left = left.saturating_sub(file.content.len());
+                kept.push(file);
+            }
             Err(reason) => said.push(reason),
         }
     }
@@ -267,17 +324,31 @@ pub(super) fn files(host: &mut Host, files: &[ValueTree]) -> TakeResult {
     said
 }
 
-fn file(tree: &ValueTree) -> Result<HostFile, String> {
+fn file(tree: &ValueTree, room: usize) -> Result<HostFile, String> {
     let Data::Map(entries) = &tree.data else { return Err("a file is a map with a path".to_owned()) };
-    let known = ["path", "content", "owner", "permissions", "encoding"];
-    if let Some(name) = entries.iter().map(MapEntry::name).find(|name| !known.contains(&name.as_str())) {
-        return Err(format!("`{name}` is not a property of a file; known: {}", known.join(", ")));
-    }
     let get = |name: &str| match entries.iter().rfind(|e| e.name() == name) {
         None => Ok(String::new()),
         Some(entry) => text(&entry.value).ok_or_else(|| format!("`{name}` of a file is a text")),
     };
     let path = get("path")?;
+    let known = ["path", "content", "owner", "permissions", "encoding", "container"];
+    if let Some(name) = entries.iter().map(MapEntry::name).find(|name| !known.contains(&name.as_str())) {
+        let (file, name) = (path.escape_debug(), name.escape_debug());
+        let next = match name.to_string().as_str() {
+            "append" => "a file is written whole".to_owned(),
+            "group" | "user" => "write owner: user:group".to_owned(),
+            "defer" => "files are written before services start".to_owned(),
+            _ => format!("known: {}", known[..5].join(", ")),
+        };
+        return Err(format!("{file}: `{name}` is not a property of a file; {next}"));
+    }
+    // RancherOS's console is the container in which a login is.
+    if !matches!(get("container")?.as_str(), "" | "console") {
+        let file = path.escape_debug();
+        return Err(format!(
+            "{file}: the system's programs are not containers, so no other file of this path exists"
+        ));
+    }
     if !is_inside(&path) {
         return Err(format!(
             "a file's path begins with `/` and has no `..` in it, unlike `{}`",
@@ -288,21 +359,29 @@ fn file(tree: &ValueTree) -> Result<HostFile, String> {
     if ours && !path.starts_with("/usr/local/") {
         return Err(format!("`{path}` belongs to the system"));
     }
-    let content = content(&get("content")?, &get("encoding")?).map_err(|e| format!("{path}: {e}"))?;
+    let content = content(&get("content")?, &get("encoding")?, room).map_err(|e| format!("{path}: {e}"))?;
     let (uid, gid) = owner(&get("owner")?)
         .ok_or_else(|| format!("{path}: the owner is root, rancher, docker or a number"))?;
     let mode = mode(&get("permissions")?).ok_or_else(|| format!("{path}: permissions are octal digits"))?;
     Ok(HostFile { path: path[1..].to_owned(), mode, uid, gid, content })
 }
 
-fn content(text: &str, encoding: &str) -> Result<Vec<u8>, String> {
+fn content(text: &str, encoding: &str, room: usize) -> Result<Vec<u8>, String> {
+    let decoded = || {
+        let text: String = text.split_ascii_whitespace().collect();
+        STANDARD.decode(text).map_err(|_| "the content is not base64".to_owned())
+    };
     match encoding {
         "" | "text/plain" => Ok(text.as_bytes().to_owned()),
-        "b64" | "base64" => {
-            let text: String = text.split_ascii_whitespace().collect();
-            STANDARD.decode(text).map_err(|_| "the content is not base64".to_owned())
+        "b64" | "base64" => decoded(),
+        // Behind `gzip` alone stands `!!binary`, which is base64 as well.
+        "gz" | "gzip" | "gz+base64" | "gzip+base64" | "gz+b64" | "gzip+b64" => {
+            gunzip(&decoded()?, room).map_err(|e| format!("the content {e}"))
         }
-        other => Err(format!("the encoding `{other}` is not supported; use plain text or base64")),
+        other => {
+            let other = other.escape_debug();
+            Err(format!("the encoding `{other}` is not known; known: base64, gzip, gzip+base64"))
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Files in, files out: what each key does, and what is refused.
 
+mod moved;
+
 use super::{table::ROWS, *};
 use crate::{Os, check, cloud_config};
 
@@ -15,13 +17,14 @@ fn example(path: &str, example: &str) -> String {
         text += &format!("{}{segment}:", "  ".repeat(depth));
         text += if depth + 1 == segments.len() { " " } else { "\n" };
     }
-    // A service does something only with an image.
-    let image = if path.starts_with("rancher.services") && !path.ends_with("image") {
-        "\n    image: nginx"
-    } else {
-        ""
+    // A service does something only with an image, and an account with a name and a password.
+    let more = match segments.as_slice() {
+        ["rancher", "services", _, name, ..] if *name != "image" => "\n      image: nginx",
+        ["rancher", "registry_auths", _, "username"] => "\n      password: p\n      identitytoken: t",
+        ["rancher", "registry_auths", _, "password"] => "\n      username: u\n      identitytoken: t",
+        _ => "",
     };
-    text + example + image.replace("    ", "      ").as_str() + "\n"
+    text + example + more + "\n"
 }
 
 fn files(config: &str) -> (BTreeMap<String, String>, Vec<String>) {
@@ -227,7 +230,9 @@ fn a_text_that_is_no_cloud_config_is_refused_as_a_whole() {
         "hostname: a\n".to_owned(),
         "#cloud-config\nhostname: [\n".to_owned(),
         "#cloud-config\n".to_owned() + &"#".repeat(MAX_CONFIG),
-        "#!/bin/sh\n".to_owned(),
+        "#!/bin/sh\r\necho\r\n".to_owned(),
+        "Content-Type: multipart/mixed; boundary=x\n".to_owned(),
+        "#compose\n[".to_owned(),
         bomb,
         String::new(),
         "#cloud-config\n\0".to_owned(),

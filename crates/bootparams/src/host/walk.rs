@@ -41,7 +41,7 @@ pub(crate) fn setting(host: &mut Host, word: &Word, dialect: Dialect) -> Vec<Hos
     };
     let mut out = Vec::new();
     let path: Vec<&str> = path.split('.').collect();
-    Walk { host, out: &mut out }.entry(&path, &word.span, &value);
+    Walk { host, null_is_unset: false, out: &mut out }.entry(&path, &word.span, &value);
     out
 }
 
@@ -70,7 +70,7 @@ fn from_line(node: ConfigValue, written: &str, span: &Range<usize>) -> ValueTree
 pub(crate) fn tree(host: &mut Host, root: &ValueTree) -> Vec<HostRefusal> {
     let mut out = Vec::new();
     match &root.data {
-        Data::Map(_) => Walk { host, out: &mut out }.map(root, &[]),
+        Data::Map(_) => Walk { host, null_is_unset: true, out: &mut out }.map(root, &[]),
         Data::Scalar(ConfigValue::Null, _) => {}
         _ => {
             let message = format!("a cloud-config is a map, and this is {}", root.node().kind());
@@ -82,6 +82,8 @@ pub(crate) fn tree(host: &mut Host, root: &ValueTree) -> Vec<HostRefusal> {
 
 struct Walk<'a> {
     host: &'a mut Host,
+    /// Whether a key without a value says nothing, as in a file; on the line it may be a text that YAML takes for null.
+    null_is_unset: bool,
     out: &'a mut Vec<HostRefusal>,
 }
 
@@ -97,7 +99,9 @@ impl Walk<'_> {
 
     fn entry(&mut self, path: &[&str], span: &Range<usize>, value: &ValueTree) {
         let name = path.join(".").escape_debug().to_string();
+        let null = matches!(value.data, Data::Scalar(ConfigValue::Null, _));
         match find(path) {
+            TableMatch::Row(..) if null && self.null_is_unset => {}
             TableMatch::Row(row, names) => {
                 let names: Vec<&str> = names.iter().map(String::as_str).collect();
                 match take(self.host, row.handler, &names, value) {
@@ -119,10 +123,12 @@ impl Walk<'_> {
                 }
             },
             TableMatch::Unknown(near) => {
-                let reason = refused::reason(path).map(str::to_owned).unwrap_or_else(|| {
-                    let near = nearest(path.last().copied().unwrap_or_default(), &near);
-                    near.map_or("this system has no such key".to_owned(), |n| format!("did you mean `{n}`?"))
-                });
+                let near = || nearest(path.last().copied().unwrap_or_default(), &near).map(str::to_owned);
+                let meant = |name: String| format!("did you mean `{name}`?");
+                let reason = refused::reason(path)
+                    .map(str::to_owned)
+                    .or_else(|| refused::elsewhere(path).or_else(near).map(meant))
+                    .unwrap_or_else(|| "this system has no such key".to_owned());
                 self.refuse(span, format!("`{name}` is not taken: {reason}"), true);
             }
         }

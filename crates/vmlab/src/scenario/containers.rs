@@ -339,12 +339,15 @@ impl Trial<'_> {
     /// Three datasources: one that unfolds without end, one of ten megabytes, one of wrong parts and right ones.
     fn bears_configs(&mut self) -> Result<Outcome> {
         let lab = self.lab();
-        let urls: Vec<String> = ["bomb", "long", "mixed"].map(|name| lab.url(name)).to_vec();
+        let urls: Vec<String> = lab::FETCHED.iter().map(|name| lab.url(name)).collect();
         lab.line = vec![format!("rancher.cloud_init.datasources=[{}]", urls.join(","))];
         lab.more = "say \"host $(hostname) $(ls /opt/right) $(ls /escaped 2>&1 | tail -n 1)\"".to_owned();
         let (mut session, _) = self.whole_boot()?;
         for words in lab::REFUSED {
             expect(&mut session, &format!("media: config {words}"))?;
+        }
+        for words in lab::RAN {
+            expect(&mut session, &format!("media: {words}"))?;
         }
         expect(&mut session, "media: host mixed /opt/right ls: /escaped: No such file")?;
         passed("what is wrong was named, what is right applied")
@@ -357,16 +360,18 @@ impl Trial<'_> {
         lab.drive = Some(drive);
         lab.more =
             "mkdosfs -n config-2 /dev/vdb && mount -t vfat /dev/vdb /mnt && mkdir -p /mnt/openstack/latest\n\
-            printf '#cloud-config\\nhostname: from-drive\\n' >/mnt/openstack/latest/user_data; umount /mnt\n"
+            printf '{\"hostname\": \"from-drive\"}' >/mnt/openstack/latest/meta_data.json\n\
+            printf '#cloud-config\\nrancher: {sysctl: {net.ipv4.ip_default_ttl: 99}}\\n' >/mnt/openstack/latest/user_data\n\
+            umount /mnt\n"
                 .to_owned();
         let (mut session, _) = self.whole_boot()?;
         session.cut()?;
         let lab = self.lab();
         lab.line = vec!["rancher.cloud_init.datasources=[configdrive]".to_owned()];
-        lab.more = "say \"host $(hostname)\"".to_owned();
+        lab.more = "say \"host $(hostname), ttl $(cat /proc/sys/net/ipv4/ip_default_ttl)\"".to_owned();
         let (mut session, _) = self.whole_boot()?;
         expect(&mut session, "media: cloud-config configdrive applied")?;
-        expect(&mut session, "media: host from-drive")?;
+        expect(&mut session, "media: host from-drive, ttl 99")?;
         passed("the drive's cloud-config was applied")
     }
 }

@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
+use flate2::{Compression, write::GzEncoder};
 
 use super::super::free_port;
 use super::Samples;
@@ -30,10 +31,22 @@ const TIMEOUT: Duration = Duration::from_secs(600);
 const MIXED: &str = "#cloud-config\nhostname: mixed\nssh_authorized_keys: 5\nrancher:\n  docker:\n    bip: nowhere\n  \
     no_such_key: 1\nwrite_files:\n  - {path: /opt/right, content: right}\n  - {path: /opt/../../escaped/x, content: \
     x}\n  - {path: escaped/y, content: y}\n";
-/// What a boot says of the three cloud-configs.
+/// Fetched as gzip.
+const PACKED: &str = "#cloud-config\nhostname: packed\nrancher: {environment: {PATH: /opt/bin}}\n";
+/// Runs behind everything else, so that it sees what the others set.
+const SCRIPT: &str = "#!/bin/sh\n. /usr/lib/host/lib\nsay \"script on $(hostname), $(. /etc/environment; echo $PATH)\"\nexit 3\n";
+/// What [`SCRIPT`] and its end make the console say.
+pub(super) const RAN: &[&str] = &["script on mixed, /usr/sbin:/usr/bin:/opt/bin", "user-data failed: "];
+
+/// The names of the cloud-configs that the registry serves, each over the ones before.
+pub(super) const FETCHED: &[&str] = &["bomb", "long", "utf16", "mime", "packed", "mixed", "script"];
+
+/// What a boot says of them.
 pub(super) const REFUSED: &[&str] = &[
-    "the cloud-config is not used: its anchors or keys cannot be followed",
+    "the cloud-config is not used: line 6 has aliases that multiply without bound",
     "the cloud-config is not used: it has more than a megabyte",
+    "the cloud-config is not used: it is UTF-16; save it as UTF-8",
+    "the cloud-config is not used: it is a MIME message; give the cloud-config alone",
     "`ssh_authorized_keys` takes a list of texts, not an integer",
     "`rancher.docker.bip`: `nowhere` is not address/length",
     "`write_files`: a file's path begins with `/` and has no `..` in it, unlike `/opt/../../escaped/x`",
@@ -81,8 +94,8 @@ impl ContainerLab {
     pub(in super::super) fn open(ctx: &Ctx, dir: &Utf8Path, samples: &Samples) -> Result<Self> {
         let mut files = registry::image(&samples.images.join("greeter.tar"), PULLED)?;
         files.extend(registry::image(&samples.images.join("counter.tar"), CARRIED)?);
-        for (name, text) in [("bomb", bomb()), ("long", long()), ("mixed", MIXED.to_owned())] {
-            files.insert(format!("/{name}.yml"), ("text/plain".to_owned(), text.into_bytes()));
+        for (name, bytes) in fetched()? {
+            files.insert(format!("/{name}.yml"), ("text/plain".to_owned(), bytes));
         }
         Ok(Self {
             registry: Registry::start(files)?,
@@ -202,6 +215,30 @@ fn parse(said: &str) -> Option<Page> {
 }
 
 /// A few lines that are a billion when they are followed.
+fn fetched() -> Result<Vec<(&'static str, Vec<u8>)>> {
+    let text = |name: &str| match name {
+        "bomb" => Ok(bomb().into_bytes()),
+        "long" => Ok(long().into_bytes()),
+        "utf16" => {
+            Ok("\u{feff}#cloud-config\nhostname: utf16\n".encode_utf16().flat_map(u16::to_le_bytes).collect())
+        }
+        "mime" => {
+            Ok(b"Content-Type: multipart/mixed; boundary=x\n\n--x\n#cloud-config\nhostname: mime\n--x--\n"
+                .to_vec())
+        }
+        "packed" => gzip(PACKED.as_bytes()),
+        "mixed" => Ok(MIXED.as_bytes().to_vec()),
+        _ => Ok(SCRIPT.as_bytes().to_vec()),
+    };
+    FETCHED.iter().map(|name| Ok((*name, text(name)?))).collect()
+}
+
+fn gzip(bytes: &[u8]) -> Result<Vec<u8>> {
+    let mut out = GzEncoder::new(Vec::new(), Compression::default());
+    out.write_all(bytes)?;
+    Ok(out.finish()?)
+}
+
 fn bomb() -> String {
     let mut text = "#cloud-config\nhostname: bomb\na0: &a0 [x]\n".to_owned();
     for i in 1..10 {
