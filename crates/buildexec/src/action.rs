@@ -19,7 +19,7 @@ use super::{
 use crate::ctx::Ctx;
 use buildplan::{Action, Arg, Artifact, Cmd, CmdSpec, Digest, Keys, Node, NodeId, Plan, digest::Fields};
 use failure::{Explain as _, Kind};
-use report::Event;
+use report::{Event, Unit};
 
 /// A node under way.
 pub struct NodeRun<'a> {
@@ -151,7 +151,12 @@ impl NodeRun<'_> {
             if last.elapsed().as_millis() > 50 || done == 1 {
                 last = Instant::now();
                 let total = Some(progress.expected.max(done));
-                self.ctx.report.event(&Event::Progress { label: self.label().to_owned(), done, total });
+                self.ctx.report.event(&Event::Progress {
+                    label: self.label().to_owned(),
+                    done,
+                    total,
+                    unit: Unit::Steps,
+                });
             }
         })
     }

@@ -18,7 +18,7 @@ use super::{
 use crate::ctx::Ctx;
 use buildplan::{Action, Keys, Node, NodeId, Plan, Resource};
 use failure::{Failure, Kind};
-use report::Event;
+use report::{Event, TaskResult};
 
 /// How often one that waits for a node looks whether Ctrl-C came.
 const TICK: Duration = Duration::from_millis(100);
@@ -264,6 +264,12 @@ impl SharedState<'_> {
     }
 }
 
+/// Whether a node is a download or is made here.
+fn outcome(node: &Node) -> TaskResult {
+    let is_fetch = |action: &Action| matches!(action, Action::Fetch(_));
+    if node.actions.iter().all(is_fetch) { TaskResult::Fetched } else { TaskResult::Built }
+}
+
 impl Run<'_> {
     fn node(&self, id: NodeId) -> Result<()> {
         let node = self.plan.node(id);
@@ -280,7 +286,8 @@ impl Run<'_> {
         let result = panics::caught(&label, made);
         match result {
             Ok(()) => {
-                report.event(&Event::Finished { label, seconds: start.elapsed().as_secs_f64() });
+                let seconds = start.elapsed().as_secs_f64();
+                report.event(&Event::Finished { label, result: outcome(node), seconds });
                 Ok(())
             }
             Err(e) => {

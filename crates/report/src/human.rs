@@ -4,7 +4,7 @@ use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::Event;
+use super::{Event, Unit, table};
 
 /// Without a terminal, progress is a line at most this often.
 const PLAIN_EVERY: Duration = Duration::from_secs(10);
@@ -40,10 +40,10 @@ impl Human {
             Event::Warning { text } => self.line(&format!("warning: {text}")),
             _ if self.quiet => {}
             Event::Started { label } => self.start(label),
-            Event::Progress { label, done, total } => self.progress(label, *done, *total),
-            Event::Finished { label, seconds } => {
+            Event::Progress { label, done, total, unit } => self.progress(label, *done, *total, *unit),
+            Event::Finished { label, result, seconds } => {
                 self.end(label);
-                self.line(&format!("{:>9} {label}  {seconds:.1} s", "built"));
+                self.line(&format!("{:>9} {label}  {seconds:.1} s", result.word()));
             }
             Event::Failed { label } => {
                 self.end(label);
@@ -62,17 +62,19 @@ impl Human {
         self.running.insert(label.to_owned(), TaskBar { bar, last_line: std::time::Instant::now() });
     }
 
-    fn progress(&mut self, label: &str, done: u64, total: Option<u64>) {
+    fn progress(&mut self, label: &str, done: u64, total: Option<u64>, unit: Unit) {
         let Some(task) = self.running.get_mut(label) else { return };
         if let Some(total) = total.filter(|t| task.bar.length() != Some(*t)) {
-            task.bar.set_style(style("{spinner} {msg} [{bar:24}] {pos}/{len} {elapsed}"));
+            task.bar.set_style(style(match unit {
+                Unit::Bytes => "{spinner} {msg} [{bar:24}] {decimal_bytes}/{decimal_total_bytes} {elapsed}",
+                Unit::Steps => "{spinner} {msg} [{bar:24}] {pos}/{len} {elapsed}",
+            }));
             task.bar.set_length(total);
         }
         task.bar.set_position(done);
         if !self.terminal && task.last_line.elapsed() >= PLAIN_EVERY {
             task.last_line = std::time::Instant::now();
-            let of = total.map(|t| format!(" of {t}")).unwrap_or_default();
-            self.line(&format!("{:>9} {label}: {done}{of}", "…"));
+            self.line(&format!("{:>9} {label}: {}", "…", amount(done, total, unit)));
         }
     }
 
@@ -102,6 +104,16 @@ impl Human {
         }
         self.live.set(&self.bars, &[]);
     }
+}
+
+/// `1.5 MB of 4.0 MB` or `3 of 10`.
+fn amount(done: u64, total: Option<u64>, unit: Unit) -> String {
+    let shown = |n: u64| match unit {
+        Unit::Bytes => table::bytes(n),
+        Unit::Steps => n.to_string(),
+    };
+    let of = total.map(|total| format!(" of {}", shown(total))).unwrap_or_default();
+    shown(done) + &of
 }
 
 /// A text without characters that would do something to a terminal; lines and tabs stay.
@@ -151,6 +163,13 @@ fn shortened(line: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn progress_has_the_unit_of_what_is_counted() {
+        assert_eq!(amount(1_500_000, Some(4_000_000), Unit::Bytes), "1.5 MB of 4.0 MB");
+        assert_eq!(amount(2_000, None, Unit::Bytes), "2.0 kB");
+        assert_eq!(amount(3, Some(10), Unit::Steps), "3 of 10");
+    }
 
     #[test]
     fn a_long_line_is_shortened() {

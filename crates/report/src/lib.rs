@@ -41,7 +41,7 @@ pub enum Event {
         /// What it is, for people.
         label: String,
     },
-    /// It got further. `done` and `total` share a unit the label implies (bytes, objects).
+    /// It got further.
     Progress {
         /// The label it started with.
         label: String,
@@ -49,11 +49,15 @@ pub enum Event {
         done: u64,
         /// Out of how much, when known.
         total: Option<u64>,
+        /// What `done` and `total` count.
+        unit: Unit,
     },
     /// It ended well.
     Finished {
         /// The label it started with.
         label: String,
+        /// What came of it.
+        result: TaskResult,
         /// How long it took.
         seconds: f64,
     },
@@ -82,6 +86,39 @@ pub enum Event {
         /// The remark, in one sentence.
         text: String,
     },
+}
+
+/// What progress is counted in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unit {
+    /// Bytes, shown as kB, MB or GB.
+    Bytes,
+    /// Objects, packages, boots: whatever the task is made of.
+    Steps,
+}
+
+/// What came of a task that ended well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TaskResult {
+    /// A result of a plan was made.
+    Built,
+    /// An input was downloaded, or taken from a folder, and verified.
+    Fetched,
+    /// Nothing that is kept: a scan, an installation.
+    Done,
+}
+
+impl TaskResult {
+    /// The word in front of the task's label.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Built => "built",
+            Self::Fetched => "fetched",
+            Self::Done => "done",
+        }
+    }
 }
 
 /// Where results and events are reported. Cheap to clone; clones share one terminal.
@@ -132,7 +169,10 @@ impl Reporter {
         self.event(&Event::Started { label: label.clone() });
         let result = f();
         self.event(&match &result {
-            Ok(_) => Event::Finished { label, seconds: start.elapsed().as_secs_f64() },
+            Ok(_) => {
+                let seconds = start.elapsed().as_secs_f64();
+                Event::Finished { label, result: TaskResult::Done, seconds }
+            }
             Err(_) => Event::Failed { label },
         });
         result

@@ -22,7 +22,7 @@ use super::hash::{self, PIECE, Sums, SumsHasher};
 use crate::ctx::Ctx;
 use buildplan::{Digest, FetchSource, FetchSpec, shown_url};
 use failure::{Explain as _, Failure, Kind};
-use report::Event;
+use report::{Event, Unit};
 pub use retry::RetryPolicy;
 
 /// Fetches `spec` to `to`. `label` is the node's, for progress.
@@ -346,7 +346,12 @@ impl<'a> Download<'a> {
             return;
         }
         self.shown = Some(Instant::now());
-        self.ctx.report.event(&Event::Progress { label: self.label.to_owned(), done, total });
+        self.ctx.report.event(&Event::Progress {
+            label: self.label.to_owned(),
+            done,
+            total,
+            unit: Unit::Bytes,
+        });
     }
 }
 

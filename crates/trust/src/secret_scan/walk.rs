@@ -24,7 +24,7 @@ use super::{
 use buildexec::{ctx::Ctx, hash::SumsHasher};
 use buildplan::Digest;
 use failure::{Failure, Kind};
-use report::Event;
+use report::{Event, Unit};
 
 /// Bytes that one scan unpacks: many times what our largest medium holds, and an end to archives that are made
 /// never to end.
@@ -86,7 +86,7 @@ impl ScanProgress<'_> {
         if self.shown.is_none_or(|at| at.elapsed().as_millis() >= 100) {
             self.shown = Some(Instant::now());
             let (label, total) = (self.label.to_owned(), Some(self.total));
-            self.ctx.report.event(&Event::Progress { label, done: self.done, total });
+            self.ctx.report.event(&Event::Progress { label, done: self.done, total, unit: Unit::Bytes });
         }
     }
 }
