@@ -98,6 +98,21 @@ impl Failure {
         self
     }
 
+    /// The next step for a person who gave a name that is not among `known`: the name that they may have meant, and
+    /// all of them (`plural` says of what) unless they would fill a screen.
+    #[must_use]
+    pub fn help_choose(self, given: &str, known: &[&str], plural: &str) -> Self {
+        const SCREEN: usize = 20;
+        let near = known.iter().min_by_key(|name| strsim::damerau_levenshtein(given, name));
+        let near = near.filter(|name| strsim::damerau_levenshtein(given, name) <= 1 + given.len() / 4);
+        let all = format!("the {plural} are: {}", known.join(", "));
+        match near {
+            Some(near) if known.len() > SCREEN => self.help(format!("did you mean `{near}`?")),
+            Some(near) => self.help(format!("did you mean `{near}`? {all}")),
+            None => self.help(all),
+        }
+    }
+
     /// The kind of this failure.
     #[must_use]
     pub(crate) fn kind(&self) -> Kind {
@@ -233,6 +248,21 @@ mod tests {
         }
         let text = "a b-é\u{301}…\u{2027}\u{202f}\u{2010}中文👍";
         assert_eq!(shown(text), text);
+    }
+
+    #[test]
+    fn a_mistyped_name_is_told_which_one_was_probably_meant() {
+        let help = |given: &str, known: &[&str]| {
+            let failure = Failure::new(Kind::Usage, "unknown").help_choose(given, known, "profiles");
+            failure.help_text().unwrap().to_owned()
+        };
+        let few = ["docker", "linux", "smoke"];
+        assert_eq!(help("dokcer", &few), "did you mean `docker`? the profiles are: docker, linux, smoke");
+        assert_eq!(help("nope", &few), "the profiles are: docker, linux, smoke");
+        let many: Vec<String> = (10..40).map(|n| format!("scenario-{n}")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        assert_eq!(help("scenari-17", &many), "did you mean `scenario-17`?");
+        assert!(help("x", &many).starts_with("the profiles are: scenario-10, "));
     }
 
     #[test]

@@ -114,7 +114,7 @@ pub fn choose(os: Os, names: &[String], long: bool) -> Result<Vec<&'static Scena
         all.iter().copied().find(|s| s.name == name).ok_or_else(|| {
             let all: Vec<&str> = all.iter().map(|s| s.name).collect();
             Failure::new(Kind::Usage, format!("no such scenario: `{name}`"))
-                .help(format!("the scenarios are: {}", all.join(", ")))
+                .help_choose(name, &all, "scenarios")
                 .into()
         })
     };

@@ -16,9 +16,13 @@ struct NeededJob {
 ///
 /// # Errors
 /// [`Kind::Command`] naming every job that did not pass: one that was skipped or cancelled did not.
-pub(crate) fn check(needs: &str) -> Result<()> {
+pub(crate) fn check(needs: Option<&str>) -> Result<()> {
+    let needs = needs.ok_or_else(|| {
+        Failure::new(Kind::Usage, "the variable NEEDS is not set")
+            .help("in a workflow, set it to `${{ toJSON(needs) }}`")
+    })?;
     let needs: BTreeMap<String, NeededJob> = serde_json::from_str(needs)
-        .explain(Kind::Usage, || "NEEDS is not GitHub's `toJSON(needs)`".into())?;
+        .explain(Kind::Usage, || "the variable NEEDS is not GitHub's `toJSON(needs)`".into())?;
     let bad: Vec<String> = needs
         .iter()
         .filter(|(_, n)| n.result != "success")
@@ -38,9 +42,12 @@ mod tests {
     #[test]
     fn a_job_that_was_skipped_did_not_pass() {
         let needs = r#"{"a":{"result":"success","outputs":{}},"b":{"result":"skipped"}}"#;
-        assert_eq!(check(needs).unwrap_err().to_string(), "not every job passed: b (skipped)");
-        assert!(check(r#"{"a":{"result":"success"}}"#).is_ok());
-        assert!(check("{}").is_err());
-        assert!(check("").is_err());
+        assert_eq!(check(Some(needs)).unwrap_err().to_string(), "not every job passed: b (skipped)");
+        assert!(check(Some(r#"{"a":{"result":"success"}}"#)).is_ok());
+        assert!(check(Some("{}")).is_err());
+        assert!(check(Some("")).is_err());
+        let unset = check(None).unwrap_err();
+        assert_eq!(unset.to_string(), "the variable NEEDS is not set");
+        assert_eq!(failure::helps_of(&unset).len(), 1);
     }
 }

@@ -69,7 +69,7 @@ pub(crate) fn run(ctx: &Ctx, name: &str, choice: &JobChoice) -> Result<()> {
     let path = ctx.root.join(format!(".github/workflows/{name}.yml"));
     if !path.is_file() {
         return Err(Failure::new(Kind::Usage, format!("no workflow `{name}` in .github/workflows"))
-            .help("the workflows are: ci, nightly, release")
+            .help_choose(name, &["ci", "nightly", "release"], "workflows")
             .into());
     }
     let text = fs_err::read_to_string(&path)?;

@@ -144,7 +144,7 @@ impl Workflow {
     fn no_job(&self, id: &str) -> anyhow::Error {
         let jobs: Vec<&str> = self.jobs.keys().map(String::as_str).collect();
         Failure::new(Kind::Usage, format!("the workflow {} has no job `{id}`", self.name))
-            .help(format!("the jobs are: {}", jobs.join(", ")))
+            .help_choose(id, &jobs, "jobs")
             .into()
     }
 }

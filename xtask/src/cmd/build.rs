@@ -21,7 +21,7 @@ use mediaplan::stage::{
     docker,
     line::Line,
     media::{self, MediaOrder, PlannedMedia},
-    needs, os,
+    os,
     packages::Pins,
 };
 use report::table::count;
@@ -153,13 +153,8 @@ impl<'a> Build<'a> {
     /// # Errors
     /// As [`Self::keys`].
     pub fn keys_of(&self, goals: &[NodeId]) -> Result<Keys> {
-        Keys::compute(&self.planned.plan, goals, &BuildHost::new(self.ctx, self.epoch())).map_err(|missing| {
-            let needs: Vec<_> = missing.iter().filter_map(needs::of_missing).collect();
-            if needs.is_empty() {
-                return Failure::new(Kind::Config, format!("the repository lacks files: {missing:?}")).into();
-            }
-            preflight::failure(&needs.iter().collect::<Vec<_>>())
-        })
+        Keys::compute(&self.planned.plan, goals, &BuildHost::new(self.ctx, self.epoch()))
+            .map_err(|missing| preflight::lacking(&missing))
     }
 
     /// Where inputs are not available: the command that builds from what a person can bring.

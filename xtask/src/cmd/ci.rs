@@ -130,7 +130,7 @@ pub(crate) fn run(ctx: &Ctx, args: &CiArgs) -> Result<()> {
     match &args.command {
         CiCommand::Matrix { purpose } => print_matrix(ctx, *purpose),
         CiCommand::CacheKey { selection, install } => cache_key(ctx, selection, *install),
-        CiCommand::Finish => finish::check(ctx.env.get("NEEDS").unwrap_or("")),
+        CiCommand::Finish => finish::check(ctx.env.get("NEEDS")),
         CiCommand::Pins { issue, change, dry_run, install } => {
             print_pins(ctx, PinActions { issue: *issue, change: *change, dry_run: *dry_run }, *install)
         }

@@ -113,7 +113,7 @@ fn find(suite: &str) -> Result<&'static Release> {
     RELEASES.iter().find(|r| r.suite == suite).ok_or_else(|| {
         let known: Vec<_> = RELEASES.iter().map(|r| r.suite).collect();
         Failure::new(Kind::Usage, format!("unknown release `{suite}`"))
-            .help(format!("the releases are: {}", known.join(", ")))
+            .help_choose(suite, &known, "releases")
             .into()
     })
 }

@@ -66,8 +66,10 @@ impl<'c> Steps<'c> {
     /// The kind of the first failure, naming every step that failed; [`Kind::Usage`] for a step that is not known.
     pub(crate) fn finish(self) -> Result<()> {
         if let Some(unknown) = self.only.iter().find(|o| !self.known.contains(o)) {
-            let failure = Failure::new(Kind::Usage, format!("unknown step `{unknown}`"));
-            return Err(failure.help(format!("the steps are: {}", self.known.join(", "))).into());
+            let known: Vec<&str> = self.known.iter().map(|name| name.as_ref()).collect();
+            return Err(Failure::new(Kind::Usage, format!("unknown step `{unknown}`"))
+                .help_choose(unknown, &known, "steps")
+                .into());
         }
         self.ctx.report.out(&summary(&self.done));
         self.ctx.check_interrupt()?;

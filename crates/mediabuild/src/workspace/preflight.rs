@@ -6,10 +6,10 @@ use anyhow::Result;
 use camino::Utf8Path;
 
 use buildexec::ctx::Ctx;
-use buildplan::Cmd;
+use buildplan::{Cmd, Missing};
 use failure::{Failure, Kind};
-use mediaplan::stage::needs::Need;
-use report::Event;
+use mediaplan::stage::needs::{self, Need};
+use report::{Event, Unit};
 
 /// Where apt keeps the indices it has fetched and verified.
 const APT_LISTS: &str = "/var/lib/apt/lists";
@@ -95,6 +95,23 @@ pub fn failure(missing: &[&Need]) -> anyhow::Error {
     Failure::new(Kind::MissingTool, message).help(how(std::env::consts::OS, &packages(missing))).into()
 }
 
+/// The failure of a plan that lacks inputs: programs to install, or else files that are not in the repository.
+#[must_use]
+pub fn lacking(missing: &[Missing]) -> anyhow::Error {
+    let needs: Vec<Need> = missing.iter().filter_map(needs::of_missing).collect();
+    if !needs.is_empty() {
+        return failure(&needs.iter().collect::<Vec<_>>());
+    }
+    let name = |missing: &Missing| match missing {
+        Missing::Source(path) => path.clone(),
+        Missing::Tool(name) | Missing::Builtin(name) => name.clone(),
+    };
+    let names: Vec<String> = missing.iter().map(name).collect();
+    Failure::new(Kind::Config, format!("no such file: {}", names.join(", ")))
+        .help("a profile needs it: put it there, or `git restore` it if it belongs to the repository")
+        .into()
+}
+
 /// How `packages` of Debian come onto a machine.
 fn how(os: &str, packages: &[String]) -> String {
     let names = packages.join(" ");
@@ -160,7 +177,12 @@ fn apt(ctx: &Ctx, args: &[&str]) -> Result<()> {
     let mut steps = AptSteps::default();
     let mut show = |line: &str| {
         if let Some((done, total)) = steps.after(line) {
-            ctx.report.event(&Event::Progress { label: label.clone(), done, total: Some(total) });
+            ctx.report.event(&Event::Progress {
+                label: label.clone(),
+                done,
+                total: Some(total),
+                unit: Unit::Steps,
+            });
         }
     };
     ctx.report.task(&label, || ctx.runner.logged(&cmd, &log, &mut show)).map_err(|e| {

@@ -159,7 +159,9 @@ impl Config {
         let profiles: BTreeMap<_, _> =
             raw.profiles.iter().map(|(name, p)| (name.clone(), checked(name, p, &raw, &mut wrong))).collect();
         if !profiles.contains_key(&raw.default_profile) {
-            wrong.push(format!("default-profile `{}` is not a profile", raw.default_profile));
+            let names: Vec<&str> = profiles.keys().map(String::as_str).collect();
+            let text = format!("default-profile `{}` is not a profile", raw.default_profile);
+            wrong.push(format!("{text}; the profiles are: {}", names.join(", ")));
         }
         if !is_version(&raw.ipxe.version) {
             wrong.push(format!("ipxe.version `{}` is not a version", raw.ipxe.version));
@@ -193,7 +195,7 @@ impl Config {
         self.profiles.get(name).ok_or_else(|| {
             let names: Vec<_> = self.profiles.keys().map(String::as_str).collect();
             Failure::new(Kind::Usage, format!("media.toml has no profile `{name}`"))
-                .help(format!("the profiles are: {}", names.join(", ")))
+                .help_choose(name, &names, "profiles")
                 .into()
         })
     }
