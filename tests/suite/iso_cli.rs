@@ -266,7 +266,7 @@ fn what_is_wrong_has_its_exit_code_and_changes_nothing() {
         (&["kargs", "show", "none.iso"], 6, "none.iso"),
         (&["kargs", "append", "ours.iso", "a b"], 11, "not one word"),
         (&["kargs", "append", "ours.iso", &long], 11, "do not fit"),
-        (&["kargs", "delete", "ours.iso", "nothing"], 2, "no kernel argument"),
+        (&["kargs", "delete", "ours.iso", "nothing"], 2, "no kernel argument of the image matches `nothing`"),
         (&["iso", "cat", "ours.iso", "/nothing"], 6, "/nothing is not in the image"),
         (&["kargs", "append", "ours.iso", "x", "-o", "no/such/folder/x.iso"], 8, "no/such/folder"),
     ];

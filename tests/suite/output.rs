@@ -89,6 +89,21 @@ fn an_input_that_is_not_there_is_named_and_its_temporary_names_are_not() {
 }
 
 #[test]
+fn words_that_an_edit_does_not_find_are_named_beside_those_that_it_does() {
+    let lab = Lab::new();
+    let edit = |args: &[&str]| said(&xtask(&lab, args).output().unwrap());
+    let (code, text) = edit(&["kargs", "append", "small.iso", "x=1", "y=2", "-o", "new.iso"]);
+    assert_eq!(code, Some(0), "{text}");
+    let (code, text) = edit(&["kargs", "delete", "new.iso", "x", "nothere", "y"]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("warning: no kernel argument of the image matches `nothere`\n"), "{text}");
+    assert_eq!(text.matches("warning: no kernel argument").count(), 1, "{text}");
+    let (code, text) = edit(&["kargs", "replace", "new.iso", "a=1", "b=2"]);
+    assert_eq!(code, Some(2), "{text}");
+    assert!(text.contains("no kernel argument of the image matches `a=1`, `b=2`"), "{text}");
+}
+
+#[test]
 fn a_text_that_is_no_key_is_not_asked_for_a_password() {
     let lab = Lab::new();
     lab.write("SHA256SUMS", "");

@@ -211,7 +211,7 @@ fn an_iso_without_the_kernel_is_refused_by_name() {
     lab.repo.xtask(DIST).assert().code(6).stdout_eq("").stderr_eq(str![[r#"
 error: cannot take boot/bzImage out of rancheros.iso, which is the file that media.lock asks for
   because: boot/bzImage is not in the image
-  help: `cargo xtask iso ls` lists what is
+  help: `cargo xtask iso ls` lists its files
 
 "#]]);
     lab.repo.assert_clean();

@@ -180,7 +180,7 @@ impl Iso {
         let mut found = dir::best(&*self.source, &self.volumes)?.matching(pattern)?;
         match found.len() {
             0 => Err(Error::image(format!("{pattern} is not in the image"))
-                .help("`cargo xtask iso ls` lists what is")),
+                .help("`cargo xtask iso ls` lists its files")),
             1 => Ok(found.remove(0)),
             _ => {
                 let names: Vec<_> = found.iter().map(|e| e.path.as_str()).collect();

@@ -226,6 +226,9 @@ fn edit(ctx: &Ctx, target: &TargetArgs, edit: &Edit) -> Result<()> {
     let target = &target.located()?;
     let iso = Iso::open(&target.iso)?;
     let plan = kargs::plan(&iso, edit, target.os)?;
+    for word in &plan.unmatched {
+        ctx.report.warn(format!("no kernel argument of the image matches `{word}`"));
+    }
     if *edit != Edit::Reset {
         check(ctx, target, &kargs::show(&iso, target.os)?, &plan.after)?;
     }

@@ -118,6 +118,8 @@ pub struct PreparedEdit {
     pub stale: Vec<String>,
     /// What the edit should have changed, too, and could not.
     pub unreached: Vec<Unreached>,
+    /// Words of the edit that match no argument of the image, where others do.
+    pub unmatched: Vec<String>,
 }
 
 /// What an edit makes of an image's places.
@@ -137,16 +139,10 @@ struct PlaceEdits {
 /// # Errors
 /// When nothing matches it, it does not fit, a loader's language cannot say it, or as [`show`].
 pub fn plan(iso: &Iso, edit: &Edit, os: Option<Os>) -> Result<PreparedEdit> {
-    let change = match (ours::open(iso, os)?, edit) {
-        (Some(ours), _) => ours.change(edit)?,
-        (None, Edit::Reset) => {
-            let text = "the image does not record its original arguments";
-            return Err(Error::image(text).help("only images built by this program do"));
-        }
-        (None, _) => foreign_change(iso, edit, os.unwrap_or(Os::Linux))?,
-    };
-    if !change.matched && change.unreached.is_empty() && *edit != Edit::Reset {
-        let text = "no kernel argument of the image matches";
+    let change = change(iso, edit, os)?;
+    let unmatched = unmatched(iso, edit, os)?;
+    if change.is_empty() && *edit != Edit::Reset {
+        let text = format!("no kernel argument of the image matches {}", quoted(&unmatched));
         return Err(Error::new(ErrorKind::Request, text).help("`cargo xtask kargs show` lists them"));
     }
     let after = show(&patch::overlaid(iso, &change.patches)?, os)?;
@@ -155,7 +151,46 @@ pub fn plan(iso: &Iso, edit: &Edit, os: Option<Os>) -> Result<PreparedEdit> {
         return Err(Error::image(text));
     }
     let stale = if after.has_embed_areas || !change.matched { Vec::new() } else { discover::stale(iso)? };
-    Ok(PreparedEdit { patches: change.patches, after, stale, unreached: change.unreached })
+    Ok(PreparedEdit { patches: change.patches, after, stale, unreached: change.unreached, unmatched })
+}
+
+fn change(iso: &Iso, edit: &Edit, os: Option<Os>) -> Result<PlaceEdits> {
+    match (ours::open(iso, os)?, edit) {
+        (Some(ours), _) => ours.change(edit),
+        (None, Edit::Reset) => {
+            let text = "the image does not record its original arguments";
+            Err(Error::image(text).help("only images built by this program do"))
+        }
+        (None, _) => foreign_change(iso, edit, os.unwrap_or(Os::Linux)),
+    }
+}
+
+/// The words that would change nothing if they were the whole edit.
+fn unmatched(iso: &Iso, edit: &Edit, os: Option<Os>) -> Result<Vec<String>> {
+    let (words, single): (_, fn(Vec<String>) -> Edit) = match edit {
+        Edit::Delete(words) => (words, Edit::Delete),
+        Edit::Replace(words) => (words, Edit::Replace),
+        Edit::Append(_) | Edit::Reset => return Ok(Vec::new()),
+    };
+    let mut unmatched = Vec::new();
+    for word in words {
+        if change(iso, &single(vec![word.clone()]), os)?.is_empty() {
+            unmatched.push(word.clone());
+        }
+    }
+    Ok(unmatched)
+}
+
+/// `` `a`, `b` ``.
+fn quoted(words: &[String]) -> String {
+    words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
+}
+
+impl PlaceEdits {
+    /// Whether the edit concerns no argument at all.
+    fn is_empty(&self) -> bool {
+        !self.matched && self.unreached.is_empty()
+    }
 }
 
 fn foreign_change(iso: &Iso, edit: &Edit, os: Os) -> Result<PlaceEdits> {
@@ -185,7 +220,7 @@ pub fn embed(iso: &Iso, config: &str) -> Result<PreparedEdit> {
     };
     let patches = vec![ours.embed(config)?];
     let after = show(&patch::overlaid(iso, &patches)?, None)?;
-    Ok(PreparedEdit { patches, after, stale: Vec::new(), unreached: Vec::new() })
+    Ok(PreparedEdit { patches, after, stale: Vec::new(), unreached: Vec::new(), unmatched: Vec::new() })
 }
 
 impl PreparedEdit {
