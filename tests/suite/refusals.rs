@@ -22,6 +22,93 @@ fn a_lock_or_signing_key_that_is_missing_is_named_before_anything_is_built() {
 }
 
 #[test]
+fn a_path_that_is_not_there_is_named_once() {
+    let repo = Repo::new();
+    for args in [
+        &["verify", "nothere"][..],
+        &["sign", "dist", "--key", "nothere"],
+        &["publish", "--to", "out", "--from", "nothere"],
+        &["ci", "assets", "nothere"],
+        &["fetch", "linux", "--update", "--artifacts", "nothere"],
+    ] {
+        fs_err::create_dir_all(repo.path("dist")).unwrap();
+        repo.xtask(args).assert().code(2).stdout_eq("").stderr_eq(str![[r#"
+error: no such file or folder: nothere
+
+"#]]);
+    }
+}
+
+#[test]
+fn a_file_that_a_profile_needs_is_named_as_a_path() {
+    let repo = Repo::new();
+    fs_err::remove_file(repo.path("isofs/smoke/init")).unwrap();
+    repo.xtask(&["dist", "smoke", "--explain"]).assert().code(3).stdout_eq("").stderr_eq(str![[r#"
+error: no such file: isofs/smoke/init
+  help: a profile needs it: put it there, or `git restore` it if it belongs to the repository
+
+"#]]);
+}
+
+#[test]
+fn a_mistyped_name_is_answered_with_the_right_one() {
+    let repo = Repo::new();
+    for (args, near) in [
+        (&["dist", "dokcer"][..], "did you mean `docker`? the profiles are: "),
+        (&["vm", "test", "smoke", "--scenario", "iso-cd-boos"], "did you mean `iso-cd-bios`?\n"),
+        (&["ci", "run", "nightyl"], "did you mean `nightly`? the workflows are: "),
+    ] {
+        let said = repo.command(args).output().unwrap();
+        let text = String::from_utf8(said.stderr).unwrap();
+        assert!(said.status.code() == Some(2) && text.contains(near), "{text}");
+    }
+}
+
+#[test]
+fn what_cannot_work_is_refused_before_anything_else_is_said_or_done() {
+    let repo = Repo::new();
+    fs_err::create_dir_all(repo.path("dist/smoke/netboot")).unwrap();
+    repo.write("CHANGELOG.md", "# Changes\n\n## 1.0\n\n- first\n");
+    for (args, code, error) in [
+        (
+            &["serve", "smoke", "--dhcp", "--listen", "127.0.0.1:0"][..],
+            2,
+            "--dhcp cannot answer on 127.0.0.1",
+        ),
+        (&["publish", "smoke", "--to", "out", "--tag", "v999"], 3, "CHANGELOG.md has no section `## 999`"),
+        (&["vm", "rm", "nothere"], 2, "no machine of `nothere` in qemu"),
+        (&["ci", "finish"], 2, "the variable NEEDS is not set"),
+    ] {
+        let said = repo.command(args).output().unwrap();
+        let text = String::from_utf8(said.stderr).unwrap();
+        assert_eq!(said.status.code(), Some(code), "{text}");
+        assert!(text.starts_with(&format!("error: {error}")), "{text}");
+    }
+}
+
+/// Only a tree of a profile can be built.
+#[test]
+fn a_folder_to_serve_that_is_not_there_is_not_to_be_built() {
+    let repo = Repo::new();
+    repo.xtask(&["serve", "--tree", "nothere"]).assert().code(2).stdout_eq("").stderr_eq(str![[r#"
+error: no such folder: nothere
+
+"#]]);
+}
+
+#[test]
+fn a_search_that_finds_no_key_says_so() {
+    let repo = Repo::new();
+    for os in [&[][..], &["--os", "docker-1"]] {
+        let args = [&["params", "list", "nosuchkey"], os].concat();
+        repo.xtask(&args).assert().code(0).stdout_eq("").stderr_eq(str![[r#"
+no key has `nosuchkey` in its name or description
+
+"#]]);
+    }
+}
+
+#[test]
 fn an_unknown_profile_is_told_which_there_are() {
     let repo = Repo::new();
     repo.xtask(&["dist", "nope"]).assert().code(2).stdout_eq("").stderr_eq(str![[r#"
@@ -60,7 +147,7 @@ fn values_that_cannot_be_are_listed_together() {
 error: media.toml has invalid values
   because: profile.smoke: base-url `ftp://h/ x`: must begin with http:// or https://
     profile.smoke: cloud-config must be a path below isofs/<profile>/
-    default-profile `smok` is not a profile
+    default-profile `smok` is not a profile; the profiles are: burmillaos, docker, linux, rancheros, smoke
 
 "#]]);
 }
@@ -102,7 +189,6 @@ fn a_lock_without_the_digest_names_the_one_command() {
     let repo = Repo::new();
     repo.xtask(LINUX).assert().code(2).stdout_eq("").stderr_eq(str![[r#"
 error: no such file or folder: artifacts
-  because: No such file or directory (os error 2)
 
 "#]]);
     repo.write("artifacts/vmlinuz", "a kernel\n");

@@ -188,17 +188,21 @@ impl Ctx {
             .into())
     }
 
-    /// A folder that goes away at the end; where there is a store, on its file system.
+    /// A folder that goes away at the end; on the store's file system, unless the repository is only to be read.
     ///
     /// # Errors
     /// When it cannot be made.
     pub fn temporary(&self, prefix: &str) -> Result<tempfile::TempDir> {
+        use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
         let mut builder = tempfile::Builder::new();
         builder.prefix(prefix);
         if !self.has_repository {
             return Ok(builder.tempdir()?);
         }
-        let made = fs_err::create_dir_all(&self.work).and_then(|()| builder.tempdir_in(&self.work));
+        let made = match fs_err::create_dir_all(&self.work).and_then(|()| builder.tempdir_in(&self.work)) {
+            Err(e) if matches!(e.kind(), PermissionDenied | ReadOnlyFilesystem) => builder.tempdir(),
+            made => made,
+        };
         made.explain(failure::Kind::Storage, || format!("cannot make a temporary folder in {}", self.work))
     }
 
@@ -229,9 +233,12 @@ impl Ctx {
     /// [`failure::Kind::Usage`] when it does not.
     pub fn absolute(&self, path: Utf8PathBuf) -> Result<Utf8PathBuf> {
         crate::paths::real(&path).map_err(|e| {
-            failure::Failure::new(failure::Kind::Usage, format!("no such file or folder: {path}"))
-                .source(e)
-                .into()
+            let (message, cause) = match e.kind() {
+                std::io::ErrorKind::NotFound => (format!("no such file or folder: {path}"), None),
+                _ => (format!("cannot open {path}"), Some(e)),
+            };
+            let failure = failure::Failure::new(failure::Kind::Usage, message);
+            cause.into_iter().fold(failure, failure::Failure::source).into()
         })
     }
 

@@ -124,6 +124,8 @@ impl<'c> BuildHost<'c> {
     fn said(&self, program: &str) -> String {
         let flag = match program {
             "xorriso" => "-version",
+            "ip" | "e2fsck" => "-V",
+            "openssl" => "version",
             "nginx" | "tinyproxy" => "-v",
             _ => "--version",
         };

@@ -146,8 +146,11 @@ impl Requests {
     }
 }
 
-/// The address of the machines' network.
-fn network_address(http: SocketAddr) -> Result<Ipv4Addr> {
+/// The address of the machines' network, on which a server at `http` can answer DHCP.
+///
+/// # Errors
+/// [`Kind::Usage`] for an address that no machine reaches, or all of them.
+pub fn network_address(http: SocketAddr) -> Result<Ipv4Addr> {
     match http.ip() {
         IpAddr::V4(ip) if !ip.is_loopback() && !ip.is_unspecified() => Ok(ip),
         ip => Err(Failure::new(Kind::Usage, format!("--dhcp cannot answer on {ip}: no machine is there"))

@@ -71,15 +71,24 @@ pub struct Channel {
     list: Sha256Sums,
 }
 
+/// Fails on what cannot be a dated channel's name.
+///
+/// # Errors
+/// [`Kind::Usage`].
+pub fn check_channel_name(dated: &str) -> Result<()> {
+    if !attest::is_name(dated) || dated == LATEST {
+        return Err(Failure::new(Kind::Usage, format!("`{dated}` cannot be a dated channel's name")).into());
+    }
+    Ok(())
+}
+
 /// What `<to>/<dated>` and `<to>/latest` will be once `parts` are added. Nothing is written.
 ///
 /// # Errors
 /// [`Kind::Usage`] when two parts would have one name, when a channel is a folder that was not written here, or when
 /// the dated one has other bytes under a part's name; [`Kind::Digest`] when what is there is damaged.
 pub fn plan(to: &Utf8Path, dated: &str, parts: &[ReleaseFolder]) -> Result<Vec<Channel>> {
-    if !attest::is_name(dated) || dated == LATEST {
-        return Err(Failure::new(Kind::Usage, format!("`{dated}` cannot be a dated channel's name")).into());
-    }
+    check_channel_name(dated)?;
     for part in parts {
         part.manifest.check_names().map_err(|e| Failure::new(Kind::Digest, format!("{}: {e}", part.dir)))?;
     }

@@ -164,12 +164,10 @@ impl Home {
     /// # Errors
     /// When the back end is there and cannot be asked.
     pub fn is_known(&self, ctx: &Ctx) -> Result<bool> {
-        match (self.choice, Backend::find(ctx, self.choice)) {
-            (BackendChoice::Virtualbox, Ok(_)) => {
-                VirtualBox::open(ctx, &self.dir, &self.machine_name())?.is_known()
-            }
-            _ => Ok(false),
+        if self.choice == BackendChoice::Qemu || Backend::find(ctx, self.choice).is_err() {
+            return Ok(false);
         }
+        VirtualBox::open(ctx, &self.dir, &self.machine_name())?.is_known()
     }
 
     /// The files that runs made in its folder.

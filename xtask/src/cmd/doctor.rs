@@ -129,12 +129,21 @@ fn page(rows: &[ToolRow], width: usize) -> String {
     text + &wrap(&summary, 2, width)
 }
 
-/// The version number in a program's output, such as `2.47.3` in `git version 2.47.3`; all of it where there is none.
+/// The version number in a program's output, such as `2.47.3` in `git version 2.47.3`. A program without one may have
+/// complained of the question: it is there, that is all.
 fn version(said: &str) -> &str {
     let words = said.split([' ', '(', ')', '/', ',']).map(|word| word.trim_start_matches('v'));
     let is_number = |word: &&str| word.starts_with(|c: char| c.is_ascii_digit()) && word.contains('.');
-    let short: &str = words.into_iter().find(is_number).unwrap_or(said);
+    let short = words.map(unnamed).find(is_number).unwrap_or("found");
     short.char_indices().nth(28).map_or(short, |(end, _)| &short[..end])
+}
+
+/// `6.1.0` of `iproute2-6.1.0`.
+fn unnamed(word: &str) -> &str {
+    match word.rsplit_once('-') {
+        Some((name, rest)) if name.starts_with(|c: char| c.is_ascii_alphabetic()) => rest,
+        _ => word,
+    }
 }
 
 #[cfg(test)]
@@ -149,6 +158,9 @@ mod tests {
             ("GNU ld (GNU Binutils for Debian) 2.40 (f6d71a1b)", "2.40"),
             ("This is perl 5, version 36, subversion 0 (v5.36.0) built for x86_64-linux", "5.36.0"),
             ("nginx version: nginx/1.22.1 (bc08ffbb)", "1.22.1"),
+            ("ip utility, iproute2-6.1.0, libbpf 1.1.0", "6.1.0"),
+            ("e2fsck 1.47.0 (5-Feb-2023)", "1.47.0"),
+            ("unrecognized option '--version'", "found"),
             ("found", "found"),
         ] {
             assert_eq!(version(said), number);

@@ -209,7 +209,15 @@ fn list_host(ctx: &Ctx, pattern: &str) {
     }
     let row = |k: host::SystemKey| [k.path, k.ty, k.example, k.about].map(str::to_owned).to_vec();
     let rows: Vec<Vec<String>> = keys.into_iter().map(row).collect();
-    ctx.report.out_table(&["KEY", "TYPE", "EXAMPLE", "WHAT IT IS"], &rows);
+    show_keys(ctx, &["KEY", "TYPE", "EXAMPLE", "WHAT IT IS"], &rows, pattern);
+}
+
+/// Says that no key matches, where a table would only have a head.
+fn show_keys(ctx: &Ctx, head: &[&str], rows: &[Vec<String>], pattern: &str) {
+    if rows.is_empty() {
+        return ctx.report.note(format!("no key has `{pattern}` in its name or description"));
+    }
+    ctx.report.out_table(head, rows);
 }
 
 fn list(ctx: &Ctx, args: &ListArgs) {
@@ -247,7 +255,7 @@ fn list(ctx: &Ctx, args: &ListArgs) {
         })
         .collect();
     let head = ["KEY", "TYPE", "SINCE", "UNTIL", "ON THE LINE", "DEFAULT", "WHAT IT IS"];
-    ctx.report.out_table(&head, &rows);
+    show_keys(ctx, &head, &rows, &pattern);
 }
 
 fn parse(ctx: &Ctx, args: &ParseArgs) -> Result<()> {

@@ -59,16 +59,21 @@ pub struct PublishArgs {
 /// way, [`Kind::Config`] without notes; then nothing is written.
 pub(crate) fn run(ctx: &Ctx, args: &PublishArgs) -> Result<()> {
     let loaded = load::load(ctx)?;
-    let mut parts = Vec::new();
-    for dir in folders(ctx, args)? {
-        parts.push(checked(ctx, &loaded, &dir, args)?);
-    }
+    let given: Vec<Utf8PathBuf> =
+        args.from.iter().map(|dir| ctx.absolute(dir.clone())).collect::<Result<_>>()?;
     let tag = args.tag.as_deref().and_then(notes::tag);
     let date = attest::date(loaded.lock.epoch);
     let dated = tag.map_or(date.clone(), |tag| format!("{date}-{tag}"));
-    let to = std::path::absolute(&args.to).map(Utf8PathBuf::try_from)??;
-    let channels = release::plan(&to, args.channel.as_ref().unwrap_or(&dated), &parts)?;
+    let dated = args.channel.as_ref().unwrap_or(&dated);
+    // Before the media are built and scanned, which takes long.
+    release::check_channel_name(dated)?;
     let notes = read_notes(ctx, tag)?;
+    let mut parts = Vec::new();
+    for dir in if given.is_empty() { vec![build(ctx, &loaded, args)?] } else { given } {
+        parts.push(checked(ctx, &loaded, &dir, args)?);
+    }
+    let to = std::path::absolute(&args.to).map(Utf8PathBuf::try_from)??;
+    let channels = release::plan(&to, dated, &parts)?;
     if args.execute {
         release::write(&to, &channels, &parts, &notes)?;
     } else {
@@ -92,8 +97,7 @@ fn read_notes(ctx: &Ctx, tag: Option<&str>) -> Result<String> {
     let changelog = fs_err::read_to_string(ctx.root.join("CHANGELOG.md"));
     let none = || "cannot read CHANGELOG.md, which holds the release notes".to_owned();
     let notes = notes::section(&changelog.explain(Kind::Config, none)?, tag)?;
-    fs_err::create_dir_all(&ctx.work)?;
-    let dir = tempfile::Builder::new().prefix("notes-").tempdir_in(&ctx.work)?;
+    let dir = ctx.temporary("notes-")?;
     fs_err::write(dir.path().join(release::NOTES), &notes)?;
     let dir = Utf8Path::from_path(dir.path()).expect("it is in a folder whose name is UTF-8");
     secret_scan::scan(ctx, "looking for secrets in the notes", dir, &secret_scan::rules(ctx))?
@@ -101,15 +105,12 @@ fn read_notes(ctx: &Ctx, tag: Option<&str>) -> Result<String> {
     Ok(notes)
 }
 
-fn folders(ctx: &Ctx, args: &PublishArgs) -> Result<Vec<Utf8PathBuf>> {
-    if args.from.is_empty() {
-        let (profile, engine) = (args.profile.clone(), args.engine);
-        let loaded = load::load(ctx)?;
-        let signer = args.netboot_key.of(ctx, loaded.config.profile(profile.as_deref())?)?;
-        let selection = Selection { profile, engine, signer, ..Selection::default() };
-        return Ok(vec![dist::build(ctx, &selection, false)?.dir]);
-    }
-    args.from.iter().map(|dir| ctx.absolute(dir.clone())).collect()
+/// Builds what is to be published, and returns its folder.
+fn build(ctx: &Ctx, loaded: &Loaded, args: &PublishArgs) -> Result<Utf8PathBuf> {
+    let (profile, engine) = (args.profile.clone(), args.engine);
+    let signer = args.netboot_key.of(ctx, loaded.config.profile(profile.as_deref())?)?;
+    let selection = Selection { profile, engine, signer, ..Selection::default() };
+    Ok(dist::build(ctx, &selection, false)?.dir)
 }
 
 /// Verifies one folder and looks through it for secrets.

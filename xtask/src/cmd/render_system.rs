@@ -42,7 +42,7 @@ pub(super) fn run(ctx: &Ctx, args: &RenderArgs) -> Result<()> {
         return Err(Failure::new(Kind::Usage, message).help("give the path of a new folder").into());
     }
     let refused = compile(&input(ctx, args)?, to.as_std_path(), Owners::Leave)
-        .explain(Kind::Input, || format!("cannot write {to}"))?;
+        .explain(Kind::Storage, || format!("cannot write {to}"))?;
     for line in &refused {
         ctx.report.warn(line.clone());
     }

@@ -107,6 +107,9 @@ pub(crate) fn run(ctx: &Ctx, args: &ServeArgs) -> Result<()> {
     }
     offering.check_built()?;
     let mut config = offering.config(ctx, args);
+    if args.dhcp {
+        dhcp::network_address(config.addr)?;
+    }
     let (tx, events) = mpsc::channel();
     config.signer = args.netboot_key.open(ctx)?;
     config.tls =
@@ -230,10 +233,12 @@ impl Offering {
     }
 
     fn check_built(&self) -> Result<()> {
-        let Some(profile) = self.profile.as_ref().filter(|_| !self.tree.is_dir()) else { return Ok(()) };
-        Err(Failure::new(Kind::Usage, format!("no such folder: {}", self.tree))
-            .help(format!("build it with `cargo xtask dist {profile}`"))
-            .into())
+        if self.tree.is_dir() {
+            return Ok(());
+        }
+        let failure = Failure::new(Kind::Usage, format!("no such folder: {}", self.tree));
+        let build = |profile| format!("build it with `cargo xtask dist {profile}`");
+        Err(self.profile.iter().map(build).fold(failure, Failure::help).into())
     }
 
     fn config(&self, ctx: &Ctx, args: &ServeArgs) -> ServerConfig {

@@ -277,5 +277,5 @@ fn show(ctx: &Ctx, checks: &Checks) {
         };
         vec![c.name.to_owned(), verdict.to_owned(), c.reason.clone()]
     });
-    ctx.report.out_table(&["CHECK", "", "SEEN"], &rows.collect::<Vec<_>>());
+    ctx.report.out_table(&["CHECK", "RESULT", "FINDING"], &rows.collect::<Vec<_>>());
 }

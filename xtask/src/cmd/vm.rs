@@ -303,7 +303,7 @@ fn list(ctx: &Ctx) -> Result<()> {
         ctx.report.out_json(&listed);
     } else {
         let rows = machines::rows(&listed, &ctx.root);
-        ctx.report.out_table(&["profile", "backend", "state", "on disk", "folder"], &rows);
+        ctx.report.out_table(&["PROFILE", "BACKEND", "STATE", "ON DISK", "FOLDER"], &rows);
     }
     Ok(())
 }

@@ -21,7 +21,7 @@ use buildexec::{
 use buildplan::{
     Action, Arg, Artifact, Digest, HostInputs, Input, Keys, Material, Missing, NodeId, Plan, Resource, ToolId,
 };
-use mediabuild::workspace::publish;
+use mediabuild::workspace::{preflight, publish};
 use mediaplan::stage::{media::PlannedMedia, signed::BY_KEY};
 use report::{Mode, Reporter};
 
@@ -93,8 +93,8 @@ impl Expected {
             epoch,
         };
         let own: Vec<NodeId> = own(&planned.plan).into_iter().collect();
-        let own_keys = Keys::compute(&planned.plan, &own, &recorded)
-            .map_err(|missing| anyhow::anyhow!("the repository lacks files: {missing:?}"))?;
+        let own_keys =
+            Keys::compute(&planned.plan, &own, &recorded).map_err(|missing| preflight::lacking(&missing))?;
         let made = make(ctx, &planned.plan, &own_keys, &own, epoch)?;
         let goals: Vec<NodeId> = planned.outputs.iter().map(|(_, a)| a.node).collect();
         let keys = Keys::compute(&planned.plan, &goals, &recorded).map_err(|missing| lacks(&missing));
@@ -212,8 +212,7 @@ fn own(plan: &Plan) -> BTreeSet<NodeId> {
 
 /// Makes `goals` in a folder of its own, so that nothing that was made before is trusted, and prints nothing.
 fn make(ctx: &Ctx, plan: &Plan, keys: &Keys, goals: &[NodeId], epoch: u64) -> Result<tempfile::TempDir> {
-    fs_err::create_dir_all(&ctx.work)?;
-    let made = tempfile::Builder::new().prefix("verify-").tempdir_in(&ctx.work)?;
+    let made = ctx.temporary("verify-")?;
     let report = Reporter::new(Mode::Human { terminal: false }, true);
     let inner = Ctx { work: Utf8PathBuf::try_from(made.path().to_owned())?, report, ..ctx.clone() };
     let store = Store::open(&inner.work, &inner.report, &inner.runner.interrupt)?;

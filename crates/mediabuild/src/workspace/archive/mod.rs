@@ -60,7 +60,7 @@ pub fn today(ctx: &Ctx, distribution: &Distribution) -> Result<Today> {
     let seconds = now.duration_since(SystemTime::UNIX_EPOCH).context("the clock is before 1970")?.as_secs();
     let snapshot = attest::utc(seconds).replace(['-', ':'], "");
     fs_err::create_dir_all(&ctx.work)?;
-    let temporary = tempfile::Builder::new().prefix("update-").tempdir_in(&ctx.work)?;
+    let temporary = ctx.temporary("update-")?;
     let dir = Utf8PathBuf::try_from(temporary.path().to_owned())?;
     let mut today = Today { index: Index::default(), signers: BTreeSet::new(), snapshot };
     for (name, archive) in &distribution.archives {
@@ -120,7 +120,7 @@ pub fn pick(
     distribution: &Distribution,
     packages: &mut BTreeMap<String, LockedPackage>,
 ) -> Result<()> {
-    let temporary = tempfile::Builder::new().prefix("update-").tempdir_in(&ctx.work)?;
+    let temporary = ctx.temporary("update-")?;
     for (name, files) in PICKED {
         let Some(package) = packages.get_mut(*name) else { continue };
         let recorded = |names: &str| names.split('|').any(|name| package.files.contains_key(name.trim()));
