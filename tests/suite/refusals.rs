@@ -147,7 +147,7 @@ fn values_that_cannot_be_are_listed_together() {
 error: media.toml has invalid values
   because: profile.smoke: base-url `ftp://h/ x`: must begin with http:// or https://
     profile.smoke: cloud-config must be a path below isofs/<profile>/
-    default-profile `smok` is not a profile; the profiles are: burmillaos, docker, linux, rancheros, smoke
+    default-profile `smok` is not a profile
 
 "#]]);
 }

@@ -159,9 +159,7 @@ impl Config {
         let profiles: BTreeMap<_, _> =
             raw.profiles.iter().map(|(name, p)| (name.clone(), checked(name, p, &raw, &mut wrong))).collect();
         if !profiles.contains_key(&raw.default_profile) {
-            let names: Vec<&str> = profiles.keys().map(String::as_str).collect();
-            let text = format!("default-profile `{}` is not a profile", raw.default_profile);
-            wrong.push(format!("{text}; the profiles are: {}", names.join(", ")));
+            wrong.push(format!("default-profile `{}` is not a profile", raw.default_profile));
         }
         if !is_version(&raw.ipxe.version) {
             wrong.push(format!("ipxe.version `{}` is not a version", raw.ipxe.version));
