@@ -161,3 +161,30 @@ fn a_profile_that_is_missing_is_a_usage_error_with_the_names() {
     let error = Config::parse("profile = 1").unwrap_err();
     assert_eq!(error.to_string(), "media.toml cannot be read");
 }
+
+#[test]
+fn a_commit_is_forty_hex_digits_and_no_more_or_fewer() {
+    let commit = "12798ec29aa8a64d8675c4378b99f5fe28447afb";
+    for bad in [&commit[1..], &format!("{commit}0"), &commit.replace('b', "g")] {
+        assert_eq!(wrong(&[(commit, bad)]), [format!("ipxe.commit `{bad}` is not 40 hex digits")]);
+    }
+}
+
+#[test]
+fn signed_netboot_names_roots_that_lie_in_the_repository() {
+    let netboot = |text: &str| format!("[netboot]\ntrust = \"signed\"\n{text}\n[distribution]\n");
+    let said = wrong(&[("[distribution]\n", &netboot(""))]);
+    assert!(said.len() == 1 && said[0].contains("but netboot.roots names no certificate"), "{said:?}");
+    let said = wrong(&[("[distribution]\n", &netboot("roots = [\"keys/root.crt\", \"../root.crt\"]"))]);
+    assert_eq!(said, ["netboot.roots: `../root.crt` is not a path inside the repository"]);
+}
+
+#[test]
+fn what_media_toml_leaves_out_has_these_values() {
+    let config = changed(&[]).unwrap();
+    let profile = config.profile(Some("linux")).unwrap();
+    assert_eq!((profile.timeout, profile.base_url.to_string().as_str()), (2000, "http://192.168.56.1:8089"));
+    for archive in config.distribution.archives.values() {
+        assert_eq!(archive.components, ["main"]);
+    }
+}
