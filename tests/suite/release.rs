@@ -234,6 +234,11 @@ fn what_we_built_is_accepted_whole_and_file_by_file() {
     let media = repository.media();
     let said = media.accepted(&[]);
     assert!(said.contains("netboot/vmlinuz is the vmlinuz in media.lock"), "{said}");
+    let files = fs::read_to_string(media.path("SHA256SUMS")).unwrap().lines().count();
+    assert!(said.contains(&format!("{files} files are as SHA256SUMS says")), "{said}");
+    let outputs = media.manifest().outputs.len();
+    assert!(said.contains(&format!("{outputs} files, each as manifest.json says")), "{said}");
+    assert!(!said.contains("--netboot-root"), "unsigned, and not meant to be: {said}");
     for name in ["mini-1-x86_64.iso", "netboot/boot.ipxe"] {
         let (code, said) = repository.run(&["verify", media.path(name).to_str().unwrap()]);
         assert_eq!(code, 0, "{said}");

@@ -103,6 +103,24 @@ fn made(repo: &Repo) -> Vec<String> {
     log.lines().map(str::to_owned).collect()
 }
 
+/// On a machine that compiled nothing, `verify` looks for the script in the program.
+fn a_script_is_read_out_of_a_program_that_was_compiled_elsewhere(repo: &Repo) {
+    let program = "dist/linux/ipxe.efi";
+    let said = |code: i32| {
+        let run = repo.xtask(&["verify", program]).env("CARGO_TARGET_DIR", repo.path("elsewhere"));
+        let output = run.assert().code(code).get_output().clone();
+        String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
+    };
+    let text = said(0);
+    assert!(text.contains("ipxe.efi carries the script that this repository makes"), "{text}");
+    assert!(text.contains("ipxe.efi was compiled elsewhere; --rebuild compares it"), "{text}");
+    let good = repo.read(program);
+    repo.write(program, good.replace("chain --autofree", "chain --replace "));
+    let text = said(5);
+    assert!(text.contains("ipxe.efi does not carry the script that this repository makes"), "{text}");
+    repo.write(program, good);
+}
+
 #[test]
 fn what_was_pinned_patched_and_configured_is_what_make_sees_and_nothing_else() {
     let Some((repo, id)) = lab() else { return };
@@ -124,6 +142,7 @@ fn what_was_pinned_patched_and_configured_is_what_make_sees_and_nothing_else() {
     run.assert().success();
     // From where the commit was had is not part of what the media are.
     repo.xtask(&["-q", "verify", "dist/linux"]).assert().success();
+    a_script_is_read_out_of_a_program_that_was_compiled_elsewhere(&repo);
     let epoch = mediaplan::config::Lock::parse(&repo.read("media.lock")).unwrap().epoch;
     for name in ["ipxe.lkrn", "undionly.kpxe", "ipxe.efi", "snponly.efi"] {
         let text = repo.read(&format!("dist/linux/{name}"));

@@ -57,6 +57,8 @@ fn whatever_starts_is_held_against_what_it_was_made_from() {
     );
     fits(repository, |m| m.flip("ipxe.lkrn", 100), "iPXE");
     fits(repository, |m| m.flip("ipxe.iso", place(m.path("ipxe.iso"), "/ipxe.lkrn") + 9), "ipxe.iso");
+    let spoil = |m: &MediaCopy<'_>| m.flip("ipxe.iso", place(m.path("ipxe.iso"), "/embed.ipxe") + 9);
+    fits(repository, spoil, "iPXE script");
     fits(repository, |m| m.flip("netboot/cloud-config.yml", 20), "cloud-config");
     fits(repository, |m| m.flip("netboot/seed.cpio", 500), "config initrd, config initrd");
     let evil = |m: &MediaCopy<'_>| {
@@ -158,6 +160,16 @@ fn a_manifest_is_not_believed_about_itself() {
     assert!(said.contains("manifest: manifest.json has format 99, and this program reads 2: "), "{said}");
     let said = states(repository, |_, m| m.version = "0.0.1-old".to_owned());
     assert!(said.contains("lock: its version is 0.0.1-old, media.toml has 1"), "{said}");
+    let said = states(repository, |_, m| m.epoch += 1);
+    assert!(said.contains("lock: its time is 1764028801, media.lock has 1764028800"), "{said}");
+    let said = states(repository, |_, m| {
+        let (key, node) = m.nodes.iter().find(|(_, n)| n.stage == "iso").unwrap();
+        let (key, node) = (*key, node.clone());
+        m.nodes.remove(&key);
+        m.nodes.insert(Digest::of(b"another"), node);
+        m.outputs.values_mut().filter(|o| o.key == key).for_each(|o| o.key = Digest::of(b"another"));
+    });
+    assert!(said.contains("was made differently from what this repository says"), "{said}");
     let said = states(repository, |_, m| m.version = "/../../../escaped".to_owned());
     assert!(said.contains("is not a plain name"), "{said}");
     let said = states(repository, |_, m| {
@@ -330,6 +342,11 @@ fn a_server_without_end_is_left() {
     // A name with a `?` is a name, and a list that lists itself is not taken for another file.
     fs::write(media.path("netboot/a?b#c%20"), "odd").unwrap();
     media.list();
+    // As many files as may be, and one more.
+    let files = fs::read_to_string(media.path("SHA256SUMS")).unwrap().lines().count();
+    assert!(get(&RemoteLimits { files, ..all }).is_ok());
+    let error = get(&RemoteLimits { files: files - 1, ..all }).unwrap_err();
+    assert!(error.to_string().contains(&format!("SHA256SUMS lists {files} files")), "{error:#}");
     let mut list = fs::read_to_string(media.path("SHA256SUMS")).unwrap();
     list += &format!("{}  SHA256SUMS\n", Digest::of(b"itself"));
     fs::write(media.path("SHA256SUMS"), &list).unwrap();

@@ -160,3 +160,29 @@ pub(super) fn carries(program: &[u8], text: &str, name: &str) -> CheckResult {
     }
     Err(format!("{name} does not carry the script that this repository makes"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::packed::tests::{noise, packed},
+        *,
+    };
+
+    #[test]
+    fn a_script_is_found_in_a_program_packed_or_not_and_another_is_not() {
+        let script = "#!ipxe\nchain --autofree ${base-url}/boot.html\n";
+        let around = |text: &str| [&noise(1000)[..], text.as_bytes(), &noise(10)].concat();
+        let said = |bytes: &[u8], name: &str| reads_back(bytes, script, name);
+        assert!(said(&around(script), "ipxe.efi").unwrap().starts_with("ipxe.efi carries the script"));
+        assert!(said(&packed(&around(script)), "ipxe.lkrn").is_ok());
+        // The packer's filter changed the bytes in front.
+        assert!(said(&packed(&around(&script.replace("#!ipxe", "??????"))), "ipxe.lkrn").is_ok());
+        let other = around(&script.replace("--autofree", "--replace "));
+        for (bytes, name) in
+            [(&other, "ipxe.efi"), (&packed(&other), "ipxe.lkrn"), (&around(script), "a.kpxe")]
+        {
+            let refusal = said(bytes, name).unwrap_err();
+            assert_eq!(refusal, format!("{name} does not carry the script that this repository makes"));
+        }
+    }
+}

@@ -59,11 +59,11 @@ fn decoded(stream: &[u8]) -> Option<Vec<u8>> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     /// As zbin packs.
-    fn packed(bytes: &[u8]) -> Vec<u8> {
+    pub(in super::super) fn packed(bytes: &[u8]) -> Vec<u8> {
         let mut options = LzmaOptions::new_preset(PRESET).unwrap();
         options.literal_context_bits(2).literal_position_bits(0).position_bits(0);
         let mut filters = Filters::new();
@@ -78,7 +78,7 @@ mod tests {
         [&length[..], &stream, &sum].concat()
     }
 
-    fn noise(length: u32) -> Vec<u8> {
+    pub(in super::super) fn noise(length: u32) -> Vec<u8> {
         (0..length).flat_map(|n| n.wrapping_mul(0x9E37_79B9).rotate_left(9).to_le_bytes()).collect()
     }
 

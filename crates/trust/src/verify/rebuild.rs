@@ -75,3 +75,69 @@ pub(crate) fn entry(path: &Utf8Path, at: u64) -> String {
         None => ", outside of any file of the image".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use attest::{MANIFEST, Output};
+    use buildplan::Digest;
+    use camino::Utf8PathBuf;
+    use mediaplan::config::Engine;
+
+    /// What is said of two folders with these files, of which the manifest has `a` and `b`.
+    fn said(published: &[(&str, &[u8])], built: &[(&str, &[u8])]) -> Vec<(Verdict, String)> {
+        let digest = Digest::of(b"");
+        let output = |name: &str| (name.to_owned(), Output { size: 0, sha256: digest, key: digest });
+        let manifest = Manifest {
+            format: 0,
+            profile: "p".to_owned(),
+            version: "1".to_owned(),
+            engine: Engine::Prebuilt,
+            epoch: 1,
+            outputs: ["a", "b"].map(output).into(),
+            nodes: BTreeMap::new(),
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let dirs = [("published", published), ("built", built)].map(|(name, files)| {
+            let dir = Utf8PathBuf::try_from(folder.path().join(name)).unwrap();
+            fs_err::create_dir(&dir).unwrap();
+            files.iter().for_each(|(name, bytes)| fs_err::write(dir.join(name), bytes).unwrap());
+            dir
+        });
+        let mut checks = Checks::default();
+        compare(&dirs[0], &dirs[1], &manifest, &mut checks).unwrap();
+        checks.0.into_iter().map(|c| (c.verdict, c.reason)).collect()
+    }
+
+    #[test]
+    fn a_file_that_only_one_of_the_two_has_differs() {
+        let all: &[(&str, &[u8])] = &[("a", b"1"), ("b", b"2"), (MANIFEST, b"3")];
+        let same = "3 files are identical, byte for byte, when rebuilt".to_owned();
+        assert_eq!(said(all, all), [(Verdict::Pass, same)]);
+        assert_eq!(said(&all[1..], all), [(Verdict::Fail, "a is missing".to_owned())]);
+        assert_eq!(said(all, &all[1..]), [(Verdict::Fail, "a is no longer built".to_owned())]);
+        let other = [("a", &b"1"[..]), ("b", b"2!"), (MANIFEST, b"4")];
+        let reasons = ["b differs from byte 1 on", "manifest.json differs from byte 0 on"];
+        assert_eq!(said(all, &other), reasons.map(|reason| (Verdict::Fail, reason.to_owned())));
+    }
+
+    #[test]
+    fn the_first_difference_is_counted_from_the_beginning_of_the_file() {
+        let mut bytes = vec![7; (2 << 20) + 10];
+        let good = bytes.clone();
+        bytes[(2 << 20) + 3] = 8;
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str, bytes: &[u8]| {
+            let path = Utf8PathBuf::try_from(folder.path().join(name)).unwrap();
+            fs_err::write(&path, bytes).unwrap();
+            path
+        };
+        let (a, b, c) = (file("a", &good), file("b", &bytes), file("c", &good[..good.len() - 1]));
+        assert_eq!(first_difference(&a, &a).unwrap(), None);
+        assert_eq!(first_difference(&a, &b).unwrap(), Some((2 << 20) + 3));
+        assert_eq!(first_difference(&a, &c).unwrap(), Some(good.len() as u64 - 1));
+        assert_eq!(entry(&a, 5), "", "not an image");
+    }
+}

@@ -97,3 +97,24 @@ pub(crate) fn check(dir: &Utf8Path, key: &Utf8Path) -> Result<String> {
     })?;
     Ok(format!("{SHA256} is signed by this key"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base64::{Engine as _, prelude::BASE64_STANDARD};
+
+    #[test]
+    fn a_secret_key_is_told_from_what_looks_like_one() {
+        let pair = minisign::KeyPair::generate_unencrypted_keypair().unwrap();
+        let secret = pair.sk.to_box(None).unwrap().to_string();
+        assert!(is_secret_key(&secret));
+        assert!(!is_secret_key(&pair.pk.to_box().unwrap().to_string()));
+        let text = |bytes: &[u8]| format!("untrusted comment: x\n{}\n", BASE64_STANDARD.encode(bytes));
+        let bytes = BASE64_STANDARD.decode(secret.lines().nth(1).unwrap()).unwrap();
+        assert!(is_secret_key(&text(&bytes)));
+        assert!(
+            !is_secret_key(&text(&bytes[..157])) && !is_secret_key(&text(&[b"ED", &bytes[2..]].concat()))
+        );
+        assert!(!is_secret_key("") && !is_secret_key(secret.lines().nth(1).unwrap()));
+    }
+}

@@ -65,3 +65,22 @@ fn digests<'v>(value: &'v Value, found: &mut BTreeSet<&'v str>) {
         _ => {}
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_digest_of_a_statement_is_found_and_nothing_else_is_taken_for_one() {
+        let (one, two) = ("a1".repeat(32), "B2".repeat(32));
+        let value = serde_json::json!({
+            "deep": [{ "sha256": one }, two, 64],
+            "commit": "c3".repeat(20),
+            "word": "xyzzy ".repeat(11)[..64],
+            "longer": "d4".repeat(33),
+        });
+        let mut found = BTreeSet::new();
+        digests(&value, &mut found);
+        assert_eq!(found.into_iter().collect::<Vec<_>>(), [&two, &one]);
+    }
+}

@@ -235,6 +235,10 @@ mod tests {
             format!("{hex}  ../x\n"),
             format!("{hex}  /etc/passwd\n"),
             format!("{hex}  a\n{}  a\n", "b".repeat(64)),
+            format!("{}  a\n", "g".repeat(64)),
+            format!("{hex}  \n"),
+            format!("{hex}  a\\b\n"),
+            format!("{hex}  c:\n"),
             "abc  a\n".to_owned(),
             String::new(),
         ] {
