@@ -365,7 +365,7 @@ fn fetch_makes_known_what_was_not() {
     let (code, said) = fetch(&[]);
     assert!(code == 5 && said.contains("error: not known: loaders\n"), "{said}");
     let (code, said) = fetch(&["--fetch"]);
-    let loaders = |l: &str| l.starts_with("loaders ") && l.contains(" pass  boot/grub/mini-1.id, efi.img,");
+    let loaders = |l: &str| l.starts_with("loaders ") && l.contains(" pass    boot/grub/mini-1.id, efi.img,");
     assert!(code == 0 && said.lines().any(loaders), "{said}");
 }
 
