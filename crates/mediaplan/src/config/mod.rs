@@ -279,34 +279,23 @@ fn media_problems(raw: &raw::ProfileToml, version: &str) -> Vec<String> {
 
 /// Checks one profile; what is wrong goes to `wrong`, so that all of it is shown at once.
 fn checked(name: &str, raw: &raw::ProfileToml, all: &raw::MediaToml, wrong: &mut Vec<String>) -> Profile {
-    let mut check = |ok: bool, text: String| {
-        if !ok {
-            wrong.push(format!("profile.{}: {text}", name));
-        }
-    };
-    let version = raw.version.clone();
-    let version_text = version.as_deref().unwrap_or("");
-    let names_a_file = version_text.is_empty() || is_version(version_text);
-    check(names_a_file, format!("version `{}` is not a valid file name", version_text));
-    let needs_version = !raw.media.is_distributions();
-    check(!needs_version || version.is_some(), "version is missing".to_owned());
-    let nic = raw.nic.as_deref().unwrap_or("net0");
-    check(nic.chars().all(|c| c.is_ascii_alphanumeric()), format!("nic `{nic}` is not an interface of iPXE"));
-    let os = raw.os.parse::<Os>();
-    if let Err(e) = &os {
-        check(false, format!("os: {e}"));
-    }
-    let base_url = BaseUrl::parse(&raw.base_url);
-    if let Err(e) = &base_url {
-        check(false, format!("base-url `{}`: {e}", raw.base_url));
-    }
-    let plain = raw.cloud_config.as_deref().is_none_or(is_plain_path);
-    check(plain, "cloud-config must be a path below isofs/<profile>/".to_owned());
-    let problems =
-        name_problem(name).into_iter().chain(signing_problem(raw, all)).chain(ipxe_problems(raw, all));
-    for problem in problems.chain(media_problems(raw, version_text)) {
-        check(false, problem);
-    }
+    let version = raw.version.as_deref().unwrap_or("");
+    let (os, base_url) = (raw.os.parse::<Os>(), BaseUrl::parse(&raw.base_url));
+    let unread = [
+        os.as_ref().err().map(|e| format!("os: {e}")),
+        base_url.as_ref().err().map(|e| format!("base-url `{}`: {e}", raw.base_url)),
+    ];
+    let problems = value_problems(raw, version)
+        .into_iter()
+        .chain(unread.into_iter().flatten())
+        .chain(config_problem(raw))
+        .chain(name_problem(name))
+        .chain(signing_problem(raw, all))
+        .chain(ipxe_problems(raw, all))
+        .chain(media_problems(raw, version));
+    wrong.extend(problems.map(|problem| format!("profile.{name}: {problem}")));
+    let usual = if raw.media.is_distributions() { SecureBoot::Distribution } else { SecureBoot::Off };
+    let certificate = all.secure_boot.certificate.clone();
     Profile {
         name: name.to_owned(),
         about: raw.about.clone(),
@@ -318,26 +307,40 @@ fn checked(name: &str, raw: &raw::ProfileToml, all: &raw::MediaToml, wrong: &mut
         timeout: raw.timeout,
         cloud_config: raw.cloud_config.as_ref().map(|f| format!("isofs/{name}/{f}")),
         publish_secrets: raw.publish_secrets,
-        secure_boot: raw.secure_boot.unwrap_or(match raw.media.is_distributions() {
-            true => SecureBoot::Distribution,
-            false => SecureBoot::Off,
-        }),
-        certificate: all
-            .secure_boot
-            .certificate
-            .clone()
-            .filter(|_| raw.secure_boot == Some(SecureBoot::OwnKey)),
-        media: raw.media.at(version_text),
+        secure_boot: raw.secure_boot.unwrap_or(usual),
+        certificate: certificate.filter(|_| raw.secure_boot == Some(SecureBoot::OwnKey)),
+        media: raw.media.at(version),
         ipxe_signed: raw.ipxe.signed.as_ref().map(|ipxe| SignedIpxe {
-            shim: ipxe.shim.at(version_text),
-            program: ipxe.program.at(version_text),
+            shim: ipxe.shim.at(version),
+            program: ipxe.program.at(version),
             loads: ipxe.loads.clone(),
         }),
         vm: raw.vm.clone(),
         netboot: all.netboot.clone(),
-        version,
+        version: raw.version.clone(),
         overlay: Vec::new(),
     }
+}
+
+/// What is wrong with a profile's version and interface.
+fn value_problems(raw: &raw::ProfileToml, version: &str) -> Vec<String> {
+    let mut wrong = Vec::new();
+    if !version.is_empty() && !is_version(version) {
+        wrong.push(format!("version `{version}` is not a valid file name"));
+    }
+    if raw.version.is_none() && !raw.media.is_distributions() {
+        wrong.push("version is missing".to_owned());
+    }
+    let nic = raw.nic.as_deref().unwrap_or("net0");
+    if !nic.chars().all(|c| c.is_ascii_alphanumeric()) {
+        wrong.push(format!("nic `{nic}` is not an interface of iPXE"));
+    }
+    wrong
+}
+
+fn config_problem(raw: &raw::ProfileToml) -> Option<String> {
+    let file = raw.cloud_config.as_deref().filter(|file| !is_plain_path(file));
+    file.map(|_| "cloud-config must be a path below isofs/<profile>/".to_owned())
 }
 
 fn name_problem(name: &str) -> Option<String> {
