@@ -20,6 +20,9 @@ pub use containers::{CONTAINERS, DiskTrouble, Hardware, Shown};
 pub use sabotage::Sabotage;
 pub use table::{ALL, DISKS, TORTURE};
 
+/// Why a guest that is not one of ours shows little.
+const SILENT: &str = "this guest prints no `media: ` facts";
+
 /// One boot, or a row of boots, to prove.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Scenario {
@@ -246,12 +249,28 @@ impl Scenario {
     /// Why this scenario cannot be shown with `dist`, if it cannot.
     #[must_use]
     pub fn obstacle(&self, dist: &Dist) -> Option<String> {
-        let no = |text: &str| Some(text.to_owned());
-        if let Some(why) = self.obstacle_of_secure_boot(dist).or_else(|| self.obstacle_of_a_tpm(dist)) {
-            return no(why);
+        let of_guest = self
+            .obstacle_of_secure_boot(dist)
+            .or_else(|| self.obstacle_of_a_tpm(dist))
+            .or_else(|| self.obstacle_of_the_guest(dist));
+        let is_local = matches!(self.start, Start::Iso(_));
+        let of_network = || dist.network.as_ref().err().filter(|_| !is_local).cloned();
+        let of_media = || self.obstacle_of_ipxe(dist).or_else(|| self.obstacle_of_embed_areas(dist));
+        of_guest.map(str::to_owned).or_else(of_network).or_else(|| of_media().map(str::to_owned))
+    }
+
+    /// What the guest does not say or have.
+    fn obstacle_of_the_guest(&self, dist: &Dist) -> Option<&'static str> {
+        if dist.speaks && self.proof != Proof::Ssh {
+            return None;
         }
         match self.proof {
-            _ if dist.speaks && self.proof != Proof::Ssh => {}
+            Proof::Counts(_) if dist.state_label.is_none() => {
+                Some("its kernel arguments name no state disk (rancher.state.dev=LABEL=…)")
+            }
+            Proof::CloudConfig if dist.login.is_none() => Some(SILENT),
+            Proof::Ssh if dist.login.is_none() => Some("this guest has no SSH login"),
+            Proof::PowerCuts(_) | Proof::Torture | Proof::Disks => Some(SILENT),
             Proof::Up
             | Proof::OldClock
             | Proof::Rotated
@@ -260,46 +279,43 @@ impl Scenario {
             | Proof::Containers(_)
             | Proof::Measured
             | Proof::Remeasured
-            | Proof::SecureBoot => {}
-            Proof::Counts(_) if dist.state_label.is_none() => {
-                return no("its kernel arguments name no state disk (rancher.state.dev=LABEL=…)");
-            }
-            Proof::CloudConfig if dist.login.is_none() => return no("this guest prints no `media: ` facts"),
-            Proof::Ssh if dist.login.is_none() => return no("this guest has no SSH login"),
-            Proof::Counts(_) | Proof::CloudConfig | Proof::Ssh => {}
-            Proof::PowerCuts(_) | Proof::Torture | Proof::Disks => {
-                return no("this guest prints no `media: ` facts");
-            }
+            | Proof::SecureBoot
+            | Proof::Counts(_)
+            | Proof::CloudConfig
+            | Proof::Ssh => None,
         }
-        if let (Err(why), false) = (&dist.network, matches!(self.start, Start::Iso(_))) {
-            return Some(why.clone());
-        }
+    }
+
+    /// What of iPXE is missing.
+    fn obstacle_of_ipxe(&self, dist: &Dist) -> Option<&'static str> {
+        let changes_script = self.fetches_config() || matches!(self.proof, Proof::Containers(_));
         if matches!(self.start, Start::Network(_)) && !dist.ipxe_programs {
-            return no("undionly.kpxe or ipxe.efi is missing");
+            Some("undionly.kpxe or ipxe.efi is missing")
+        } else if !self.start.is_ipxe_iso() {
+            None
+        } else if dist.ipxe_iso.is_none() {
+            Some("ipxe.iso is missing")
+        } else if dist.signed && changes_script {
+            Some("the netboot tree is signed, and this would change its script")
+        } else if self.firmware == UEFI && !dist.ipxe_uefi {
+            Some("ipxe.iso has nothing for UEFI to start; build it with --engine source")
+        } else {
+            None
         }
-        if self.start.is_ipxe_iso() {
-            if dist.ipxe_iso.is_none() {
-                return no("ipxe.iso is missing");
-            }
-            if dist.signed && (self.fetches_config() || matches!(self.proof, Proof::Containers(_))) {
-                return no("the netboot tree is signed, and this would change its script");
-            }
-            if self.firmware == UEFI && !dist.ipxe_uefi {
-                return no("ipxe.iso has nothing for UEFI to start; build it with --engine source");
-            }
-        }
+    }
+
+    /// What the ISO has no place for.
+    fn obstacle_of_embed_areas(&self, dist: &Dist) -> Option<&'static str> {
         match self.proof {
             Proof::CloudConfig | Proof::Ssh | Proof::Containers(_)
                 if matches!(self.start, Start::Iso(_)) && !dist.config_initrd =>
             {
-                no("the ISO has no area for a cloud-config")
+                Some("the ISO has no area for a cloud-config")
             }
             Proof::Kargs | Proof::Remeasured | Proof::Fails(Sabotage::Panic) if !dist.embed_areas => {
-                no("the ISO has no embed areas for kernel arguments")
+                Some("the ISO has no embed areas for kernel arguments")
             }
-            Proof::Fails(Sabotage::Panic | Sabotage::NoCloudConfig) if !dist.speaks => {
-                no("this guest prints no `media: ` facts")
-            }
+            Proof::Fails(Sabotage::Panic | Sabotage::NoCloudConfig) if !dist.speaks => Some(SILENT),
             _ => None,
         }
     }
