@@ -7,7 +7,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use clap::{Args, Subcommand};
 
 use super::pattern;
-use bootiso::{Entry, Iso};
+use bootiso::{BootEntry, Entry, EntryKind, Iso, Partition, PartitionScheme};
 use buildexec::ctx::Ctx;
 use failure::{Explain as _, Failure, Kind};
 use report::{fitted, table::count};
@@ -87,52 +87,59 @@ fn ls(ctx: &Ctx, iso: &Iso) -> Result<()> {
         }));
         return Ok(());
     }
-    let row = |e: &Entry| match &e.kind {
-        bootiso::EntryKind::File => vec![e.size.to_string(), shown(&e.path)],
-        bootiso::EntryKind::Folder => vec![String::new(), shown(&e.path) + "/"],
-        bootiso::EntryKind::Link(target) => {
-            vec![String::new(), format!("{} -> {}", shown(&e.path), shown(target))]
-        }
-        bootiso::EntryKind::Special => vec![String::new(), shown(&e.path) + " (device, pipe or socket)"],
-    };
     let mut text = format!("{} ({} names, {} bytes)\n\n", shown(iso.label()), iso.naming()?, iso.size()?);
-    text += &fitted(&["SIZE", "PATH"], &entries.iter().map(row).collect::<Vec<_>>());
+    text += &entry_table(&entries);
     if !boot.is_empty() {
-        let name = |offset: u64| {
-            let at = |e: &&Entry| e.size > 0 && e.extents.first().is_some_and(|x| x.offset == offset);
-            entries.iter().find(at).map_or_else(String::new, |e| shown(&e.path))
-        };
-        let row = |b: &bootiso::BootEntry| {
-            let bootable = if b.bootable { "yes" } else { "no" };
-            let numbers = [b.offset.to_string(), b.length.to_string()];
-            [
-                vec![b.platform.clone(), bootable.to_owned(), b.emulation.clone()],
-                numbers.into(),
-                vec![name(b.offset)],
-            ]
-            .concat()
-        };
-        let rows: Vec<_> = boot.iter().map(row).collect();
         text += "\n";
-        text += &fitted(&["BOOT", "BOOTABLE", "EMULATION", "OFFSET", "LOADED", "FILE"], &rows);
+        text += &boot_table(&boot, &entries);
     }
     if !partitions.is_empty() {
-        let row = |p: &bootiso::Partition| {
-            let scheme = match p.scheme {
-                bootiso::PartitionScheme::Mbr => "mbr",
-                bootiso::PartitionScheme::Gpt => "gpt",
-                bootiso::PartitionScheme::Apm => "apm",
-            };
-            vec![format!("{scheme} {}", p.number), p.offset.to_string(), p.length.to_string(), shown(&p.kind)]
-        };
         text += "\n";
-        text += &fitted(
-            &["PARTITION", "OFFSET", "LENGTH", "TYPE"],
-            &partitions.iter().map(row).collect::<Vec<_>>(),
-        );
+        text += &partition_table(&partitions);
     }
     ctx.report.out(&text);
     Ok(())
+}
+
+fn entry_table(entries: &[Entry]) -> String {
+    let row = |e: &Entry| match &e.kind {
+        EntryKind::File => vec![e.size.to_string(), shown(&e.path)],
+        EntryKind::Folder => vec![String::new(), shown(&e.path) + "/"],
+        EntryKind::Link(target) => {
+            vec![String::new(), format!("{} -> {}", shown(&e.path), shown(target))]
+        }
+        EntryKind::Special => vec![String::new(), shown(&e.path) + " (device, pipe or socket)"],
+    };
+    fitted(&["SIZE", "PATH"], &entries.iter().map(row).collect::<Vec<_>>())
+}
+
+/// The boot entries, each with the file of `entries` that it starts.
+fn boot_table(boot: &[BootEntry], entries: &[Entry]) -> String {
+    let name = |offset: u64| {
+        let at = |e: &&Entry| e.size > 0 && e.extents.first().is_some_and(|x| x.offset == offset);
+        entries.iter().find(at).map_or_else(String::new, |e| shown(&e.path))
+    };
+    let row = |b: &BootEntry| {
+        let bootable = if b.bootable { "yes" } else { "no" };
+        vec![
+            b.platform.clone(),
+            bootable.to_owned(),
+            b.emulation.clone(),
+            b.offset.to_string(),
+            b.length.to_string(),
+            name(b.offset),
+        ]
+    };
+    let head = ["BOOT", "BOOTABLE", "EMULATION", "OFFSET", "LOADED", "FILE"];
+    fitted(&head, &boot.iter().map(row).collect::<Vec<_>>())
+}
+
+fn partition_table(partitions: &[Partition]) -> String {
+    let row = |p: &Partition| {
+        let scheme = if p.scheme == PartitionScheme::Mbr { "mbr" } else { "gpt" };
+        vec![format!("{scheme} {}", p.number), p.offset.to_string(), p.length.to_string(), p.kind.clone()]
+    };
+    fitted(&["PARTITION", "OFFSET", "LENGTH", "TYPE"], &partitions.iter().map(row).collect::<Vec<_>>())
 }
 
 /// A name for a terminal: an image may have control sequences in its names.
@@ -142,7 +149,7 @@ fn shown(name: &str) -> String {
 
 /// Hands a file over in pieces.
 fn copy(ctx: &Ctx, iso: &Iso, entry: &Entry, to: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
-    if entry.kind != bootiso::EntryKind::File {
+    if entry.kind != EntryKind::File {
         return Err(Failure::new(Kind::Usage, format!("{} is not a file", entry.path)).into());
     }
     let mut reader = iso.reader(entry);
@@ -178,12 +185,12 @@ fn extract(ctx: &Ctx, iso: &Iso, path: Option<&str>, to: &Utf8Path) -> Result<()
     let (mut links, mut special) = (0, 0);
     for entry in &chosen {
         match &entry.kind {
-            bootiso::EntryKind::Folder => {
+            EntryKind::Folder => {
                 fs_err::create_dir_all(inside(&root, &entry.path)?).explain(Kind::Storage, cannot)?
             }
-            bootiso::EntryKind::Link(_) => links += 1,
-            bootiso::EntryKind::Special => special += 1,
-            bootiso::EntryKind::File => {
+            EntryKind::Link(_) => links += 1,
+            EntryKind::Special => special += 1,
+            EntryKind::File => {
                 write_file(ctx, iso, entry, &inside(&root, &entry.path)?).explain(Kind::Storage, cannot)?
             }
         }
