@@ -1,5 +1,7 @@
 //! `cargo xtask serve`.
 
+mod print;
+
 use std::{
     collections::BTreeMap,
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -289,58 +291,6 @@ impl Offering {
         let dhcp = DnsmasqServer::start(ctx, &order)?;
         ctx.report.note(format!("answering PXE requests on the network of {}", http.ip()));
         Ok(dhcp)
-    }
-
-    /// For a fleet's own servers, with the folders that such servers usually have.
-    fn print(&self, server: Print, args: &ServeArgs) -> Result<String> {
-        let named = || self.base_url.host.parse().ok().map(|ip| SocketAddr::new(ip, self.base_url.port));
-        let listen = args.listen.or_else(named).ok_or_else(|| {
-            Failure::new(
-                Kind::Usage,
-                format!("{} is a name, and the server needs an address", self.base_url.host),
-            )
-            .help("give it with --listen ADDRESS:PORT")
-        })?;
-        let base_url = self.base_url.to_string();
-        let (root, tftp) = ("/srv/netboot".to_owned(), "/srv/tftp".to_owned());
-        Ok(match (server, listen.ip()) {
-            (Print::Nginx, _) if args.dhcp_range.is_some() => {
-                return Err(Failure::new(Kind::Usage, "nginx gives out no addresses")
-                    .help("--dhcp-range goes with --print dnsmasq")
-                    .into());
-            }
-            (Print::Nginx, _) => {
-                let copy = self.machines.as_ref().map_or_else(String::new, |m| {
-                    format!("# Machines' own files, where there are any: cp -r {m} {root}/\n")
-                });
-                let signed = self.is_signed();
-                let config = fleet::Nginx { listen, base_url, root: root.clone(), signed }.render();
-                let files: Vec<_> = self.for_firmware().into_values().map(Utf8PathBuf::into_string).collect();
-                let http = match files.as_slice() {
-                    [] => String::new(),
-                    files => format!("# For UEFI HTTP Boot: cp {} {root}/\n", files.join(" ")),
-                };
-                format!("# The tree: cp -r {}/. {root}/\n{copy}{http}\n{config}", self.tree)
-            }
-            (Print::Dnsmasq, IpAddr::V4(address)) => {
-                let script = format!("{base_url}/boot.html");
-                // What is yet to be built has iPXE under its usual name.
-                let uefi = self.for_uefi().or((!self.programs.is_dir()).then_some(fleet::UEFI));
-                let firmware = self.for_firmware();
-                let beside = firmware.keys().map(String::as_str).filter(|n| !n.ends_with(".iso"));
-                let beside = beside.filter(|n| Some(*n) != uefi);
-                let names = [fleet::BIOS].into_iter().chain(uefi).chain(beside);
-                let files: Vec<_> = names.map(|n| self.programs.join(n).into_string()).collect();
-                let copy = format!("# iPXE: cp {} {tftp}/\n", files.join(" "));
-                let range = args.dhcp_range;
-                let http =
-                    self.names_for_firmware()?.iter().map(|name| format!("{base_url}/{name}")).collect();
-                copy + &fleet::Dnsmasq { address, script, tftp, uefi, http, range }.render()
-            }
-            (Print::Dnsmasq, ip) => {
-                return Err(Failure::new(Kind::Usage, format!("PXE is for IPv4, and {ip} is not")).into());
-            }
-        })
     }
 }
 
