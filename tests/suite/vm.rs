@@ -80,15 +80,18 @@ fn the_probes_guest_speaks_under_tcg() {
     assert!((0..5).any(|_| host::probe(&ctx, &program, Accel::Tcg).unwrap()));
 }
 
+/// A running `vm run tiny`; its console comes on standard output.
+#[cfg(target_os = "linux")]
+fn spawned(lab: &Lab) -> std::process::Child {
+    let run = ["run", "tiny", "--from", "cd"];
+    xtask(lab, &run).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
+}
+
 #[test]
 #[cfg(target_os = "linux")]
 fn ctrl_c_switches_the_machine_off_and_leaves_no_process() {
     let Some(lab) = tiny("hello\r\nmedia: done\r\n") else { return };
-    let mut run = xtask(&lab, &["run", "tiny", "--from", "cd"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut run = spawned(&lab);
     let lines = BufReader::new(run.stdout.take().unwrap()).lines().map(Result::unwrap);
     let words = lines.skip_while(|l| !l.ends_with("] hello")).nth(1);
     assert!(words.unwrap().ends_with("] media: done"));
@@ -149,11 +152,7 @@ fn a_machine_that_boots_from_the_network_finds_the_server_and_ctrl_c_leaves_noth
 fn a_machine_that_a_killed_run_left_on_is_taken_back() {
     use rustix::process::{Pid, Signal, kill_process};
     let Some(lab) = tiny("hello\r\nmedia: done\r\n") else { return };
-    let mut run = xtask(&lab, &["run", "tiny", "--from", "cd"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut run = spawned(&lab);
     let mut lines = BufReader::new(run.stdout.take().unwrap()).lines().map(Result::unwrap);
     assert!(lines.any(|l| l.ends_with("] media: done")));
     // A run that stands still kills nothing when its keeper ends.
