@@ -34,16 +34,16 @@ const MIXED: &str = "#cloud-config\nhostname: mixed\nssh_authorized_keys: 5\nran
 /// Fetched as gzip.
 const PACKED: &str = "#cloud-config\nhostname: packed\nrancher: {environment: {PATH: /opt/bin}}\n";
 /// Runs behind everything else, so that it sees what the others set.
-const SCRIPT: &str = "#!/bin/sh\n. /usr/lib/host/lib\nsay \"script on $(hostname), $(. /etc/environment; echo $PATH)\"\nexit 3\n";
+const SCRIPT: &str = "#!/bin/sh\n. /usr/lib/host/lib\nsay \"script on $(hostname), $(. /etc/environment; echo $PATH)\"\necho over\nexit 3\n";
 /// What [`SCRIPT`] and its end make the console say.
-pub(super) const RAN: &[&str] = &["script on mixed, /usr/sbin:/usr/bin:/opt/bin", "user-data failed: "];
+pub(super) const RAN: &[&str] = &["script on mixed, /usr/sbin:/usr/bin:/opt/bin", "user-data failed: over"];
 
 /// The names of the cloud-configs that the registry serves, each over the ones before.
 pub(super) const FETCHED: &[&str] = &["bomb", "long", "utf16", "mime", "packed", "mixed", "script"];
 
 /// What a boot says of them.
 pub(super) const REFUSED: &[&str] = &[
-    "the cloud-config is not used: line 6 has aliases that multiply without bound",
+    "the cloud-config is not used: line 8 has aliases that multiply without bound",
     "the cloud-config is not used: it has more than a megabyte",
     "the cloud-config is not used: it is UTF-16; save it as UTF-8",
     "the cloud-config is not used: it is a MIME message; give the cloud-config alone",
