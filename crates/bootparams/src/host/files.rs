@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt::Write as _};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
-use super::{Host, docker::DockerDaemon, network::Interface};
+use super::{Host, docker::DockerDaemon, network::Interface, take};
 
 /// A file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +31,7 @@ pub struct Rendered {
 }
 
 const DAEMON_JSON: &str = "etc/docker/daemon.json";
+const ENVIRONMENT: &str = "etc/environment";
 
 impl Host {
     /// Renders every file. Their contents are the same for the same configuration, on every machine.
@@ -151,12 +152,18 @@ impl Host {
             out.add("etc/resolv.conf", 0o644, resolv.clone());
             out.add("etc/host/nameservers", 0o644, resolv);
         }
-        let mut variables = self.environment.clone();
+        let own =
+            self.files.iter().find(|f| f.path == ENVIRONMENT).map(|f| String::from_utf8_lossy(&f.content));
+        let (mut variables, wrong) = environment(own.as_deref().unwrap_or_default());
+        out.refused.extend(
+            wrong.iter().map(|n| format!("`write_files`: /{ENVIRONMENT}: line {n} is not NAME=value")),
+        );
+        variables.extend(self.environment.clone());
         for (name, value) in &network.proxies {
             variables.insert((*name).to_owned(), value.clone());
             variables.insert(name.to_uppercase(), value.clone());
         }
-        out.add("etc/environment", 0o644, assignments(&variables));
+        out.add(ENVIRONMENT, 0o644, assignments(&variables));
     }
 
     fn docker_files(&self, out: &mut Rendered) {
@@ -189,7 +196,8 @@ impl Host {
 
     /// What `write_files` asks for, over our own; a folder of one file cannot be another file.
     fn own_files(&self, out: &mut Rendered) {
-        for file in self.files.iter().filter(|f| f.path != DAEMON_JSON) {
+        // These two are taken over key by key.
+        for file in self.files.iter().filter(|f| ![DAEMON_JSON, ENVIRONMENT].contains(&f.path.as_str())) {
             let below = format!("{}/", file.path);
             let clash =
                 out.files.keys().any(|p| p.starts_with(&below) || file.path.starts_with(&format!("{p}/")));
@@ -222,6 +230,26 @@ fn assignments(variables: &BTreeMap<String, String>) -> String {
         _ => format!("{name}={}\n", quote(value)),
     };
     variables.iter().map(assign).collect()
+}
+
+/// The variables of a file as PAM reads it, and the numbers of the lines that are none. The system's scripts read the
+/// file as a shell does, which other lines could stop.
+fn environment(text: &str) -> (BTreeMap<String, String>, Vec<usize>) {
+    let (mut variables, mut wrong) = (BTreeMap::new(), Vec::new());
+    for (n, line) in text.lines().enumerate() {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        match line.strip_prefix("export ").unwrap_or(line).trim_start().split_once('=') {
+            Some((name, value)) if take::is_variable(name) && !value.contains(char::is_control) => {
+                let bare = ['"', '\''].iter().find_map(|q| value.strip_prefix(*q)?.strip_suffix(*q));
+                variables.insert(name.to_owned(), bare.unwrap_or(value).to_owned());
+            }
+            _ => wrong.push(n + 1),
+        }
+    }
+    (variables, wrong)
 }
 
 /// The folders in which programs are looked for: the system's, then those of `more`, which RancherOS separates by commas.

@@ -262,3 +262,36 @@ fn a_drives_name_and_keys_are_below_those_of_cloud_configs() {
         assert_eq!(Host::default().read_metadata(wrong.as_bytes()).len(), 1, "{wrong:?}");
     }
 }
+
+#[test]
+fn a_written_environment_is_read_as_variables_that_no_shell_stumbles_over() {
+    let config = "#cloud-config
+write_files:
+  - path: /etc/environment
+    content: |
+      # proxies
+      export http_proxy=http://proxy:3128
+      OPTS=\"-a -b\"
+      PATH=/opt/bin
+      OVER=file
+      (
+      exit 1
+      A=\tb
+rancher: {environment: {OVER: key}}
+";
+    assert_eq!(
+        refused(config),
+        [
+            "`write_files`: /etc/environment: line 6 is not NAME=value",
+            "`write_files`: /etc/environment: line 7 is not NAME=value",
+            "`write_files`: /etc/environment: line 8 is not NAME=value",
+        ]
+    );
+    let want =
+        "644\nOPTS='-a -b'\nOVER='key'\nPATH='/usr/sbin:/usr/bin:/opt/bin'\nhttp_proxy='http://proxy:3128'\n";
+    assert_eq!(files(config).0["etc/environment"], want);
+    for path in ["/etc/docker/environment", "/etc/docker/args", "/etc/docker/daemon.default.json"] {
+        let config = format!("#cloud-config\nwrite_files: [{{path: {path}, content: (}}]\n");
+        assert_eq!(refused(&config), [format!("`write_files`: `{path}` belongs to the system")]);
+    }
+}
