@@ -152,7 +152,7 @@ impl Iso {
             found.push(tree.walk()?);
         }
         for base in self.partitions_with_trees()? {
-            let tail = source::Tail { source: &*self.source, from: base };
+            let tail = source::PartitionBytes { source: &*self.source, from: base };
             for tree in dir::all(&tail, &volume::read(&tail)?)? {
                 found.push(tree.walk()?.into_iter().map(|entry| entry.based(base)).collect());
             }

@@ -68,12 +68,12 @@ impl ReadAt for Vec<u8> {
 }
 
 /// The bytes of an image from a position on, which is where a partition begins.
-pub(super) struct Tail<'a> {
+pub(super) struct PartitionBytes<'a> {
     pub(super) source: &'a dyn ReadAt,
     pub(super) from: u64,
 }
 
-impl ReadAt for Tail<'_> {
+impl ReadAt for PartitionBytes<'_> {
     fn size(&self) -> io::Result<u64> {
         Ok(self.source.size()?.saturating_sub(self.from))
     }

@@ -19,7 +19,7 @@ use super::{
 use crate::ctx::Ctx;
 use buildplan::{Action, Arg, Artifact, Cmd, CmdSpec, Digest, Keys, Node, NodeId, Plan, digest::Fields};
 use failure::{Explain as _, Kind};
-use report::{Event, Unit};
+use report::{Event, ProgressUnit};
 
 /// A node under way.
 pub struct NodeRun<'a> {
@@ -155,7 +155,7 @@ impl NodeRun<'_> {
                     label: self.label().to_owned(),
                     done,
                     total,
-                    unit: Unit::Steps,
+                    unit: ProgressUnit::Steps,
                 });
             }
         })

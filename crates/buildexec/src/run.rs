@@ -128,7 +128,7 @@ impl Runner {
     pub fn logged(&self, cmd: &Cmd, log: &Utf8Path, on_line: &mut dyn FnMut(&str)) -> Result<()> {
         let file = fs_err::OpenOptions::new().create(true).append(true).open(log)?.into_file();
         let begin = file.metadata()?.len();
-        let mut tail = Tail::at_end(log)?;
+        let mut tail = LogTail::at_end(log)?;
         let mut job = self.spawn(cmd, Streams { stdout: file.try_clone()?, stderr: file })?;
         let code = job.wait(cmd.deadline, &mut || tail.lines(on_line))?;
         tail.lines(on_line)?;
@@ -316,12 +316,12 @@ impl Drop for RunningCommand {
 }
 
 /// Reads what was appended to a file, line by line.
-pub struct Tail {
+pub struct LogTail {
     file: File,
     partial: Vec<u8>,
 }
 
-impl Tail {
+impl LogTail {
     /// Starts behind what `path` holds now.
     ///
     /// # Errors

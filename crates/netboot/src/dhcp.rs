@@ -17,7 +17,7 @@ use super::{
     offer, target,
 };
 use buildexec::ctx::Ctx;
-use buildexec::run::{RunningCommand, Streams, Tail};
+use buildexec::run::{LogTail, RunningCommand, Streams};
 use buildplan::Cmd;
 use failure::{Explain as _, Failure, Kind};
 
@@ -27,7 +27,7 @@ const START: Duration = Duration::from_secs(5);
 /// A running dnsmasq; dropping it ends it and removes its folder.
 pub struct DnsmasqServer {
     job: RunningCommand,
-    tail: Tail,
+    tail: LogTail,
     requests: Requests,
     log: Utf8PathBuf,
     _dir: tempfile::TempDir,
@@ -75,7 +75,7 @@ impl DnsmasqServer {
         fs_err::write(root.join("dnsmasq.conf"), config.render())?;
         let log = root.join("log");
         let file = fs_err::File::create(&log)?.into_parts().0;
-        let tail = Tail::at_end(&log)?;
+        let tail = LogTail::at_end(&log)?;
         let cmd = Cmd::new(program.as_str(), "answer DHCP requests").args([
             format!("--conf-file={root}/dnsmasq.conf"),
             "--keep-in-foreground".to_owned(),

@@ -4,7 +4,7 @@ use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::{Event, Unit, table};
+use super::{Event, ProgressUnit, table};
 
 /// Without a terminal, progress is a line at most this often.
 const PLAIN_EVERY: Duration = Duration::from_secs(10);
@@ -62,12 +62,14 @@ impl Human {
         self.running.insert(label.to_owned(), TaskBar { bar, last_line: std::time::Instant::now() });
     }
 
-    fn progress(&mut self, label: &str, done: u64, total: Option<u64>, unit: Unit) {
+    fn progress(&mut self, label: &str, done: u64, total: Option<u64>, unit: ProgressUnit) {
         let Some(task) = self.running.get_mut(label) else { return };
         if let Some(total) = total.filter(|t| task.bar.length() != Some(*t)) {
             task.bar.set_style(style(match unit {
-                Unit::Bytes => "{spinner} {msg} [{bar:24}] {decimal_bytes}/{decimal_total_bytes} {elapsed}",
-                Unit::Steps => "{spinner} {msg} [{bar:24}] {pos}/{len} {elapsed}",
+                ProgressUnit::Bytes => {
+                    "{spinner} {msg} [{bar:24}] {decimal_bytes}/{decimal_total_bytes} {elapsed}"
+                }
+                ProgressUnit::Steps => "{spinner} {msg} [{bar:24}] {pos}/{len} {elapsed}",
             }));
             task.bar.set_length(total);
         }
@@ -107,10 +109,10 @@ impl Human {
 }
 
 /// `1.5 MB of 4.0 MB` or `3 of 10`.
-fn amount(done: u64, total: Option<u64>, unit: Unit) -> String {
+fn amount(done: u64, total: Option<u64>, unit: ProgressUnit) -> String {
     let shown = |n: u64| match unit {
-        Unit::Bytes => table::bytes(n),
-        Unit::Steps => n.to_string(),
+        ProgressUnit::Bytes => table::bytes(n),
+        ProgressUnit::Steps => n.to_string(),
     };
     let of = total.map(|total| format!(" of {}", shown(total))).unwrap_or_default();
     shown(done) + &of
@@ -166,9 +168,9 @@ mod tests {
 
     #[test]
     fn progress_has_the_unit_of_what_is_counted() {
-        assert_eq!(amount(1_500_000, Some(4_000_000), Unit::Bytes), "1.5 MB of 4.0 MB");
-        assert_eq!(amount(2_000, None, Unit::Bytes), "2.0 kB");
-        assert_eq!(amount(3, Some(10), Unit::Steps), "3 of 10");
+        assert_eq!(amount(1_500_000, Some(4_000_000), ProgressUnit::Bytes), "1.5 MB of 4.0 MB");
+        assert_eq!(amount(2_000, None, ProgressUnit::Bytes), "2.0 kB");
+        assert_eq!(amount(3, Some(10), ProgressUnit::Steps), "3 of 10");
     }
 
     #[test]

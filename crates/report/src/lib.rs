@@ -50,7 +50,7 @@ pub enum Event {
         /// Out of how much, when known.
         total: Option<u64>,
         /// What `done` and `total` count.
-        unit: Unit,
+        unit: ProgressUnit,
     },
     /// It ended well.
     Finished {
@@ -91,7 +91,7 @@ pub enum Event {
 /// What progress is counted in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Unit {
+pub enum ProgressUnit {
     /// Bytes, shown as kB, MB or GB.
     Bytes,
     /// Objects, packages, boots: whatever the task is made of.

@@ -13,7 +13,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use crate::server::fact;
 use buildexec::{
     ctx::Ctx,
-    run::{RunningCommand, Streams, Tail},
+    run::{LogTail, RunningCommand, Streams},
 };
 use buildplan::Cmd;
 use failure::{Failure, Kind};
@@ -33,7 +33,7 @@ const TICK: Duration = Duration::from_millis(20);
 /// A network with a server. It ends when it is dropped.
 pub(crate) struct Lan {
     job: RunningCommand,
-    events: Tail,
+    events: LogTail,
     log: Utf8PathBuf,
     process: u32,
     /// What `serve` and dnsmasq need for a while; killed, they cannot remove it.
@@ -84,7 +84,7 @@ impl Lan {
         let (log, said) = (dir.join("serve.log"), dir.join("serve.pid"));
         let streams = Streams { stdout: File::create(&said)?, stderr: File::create(&log)? };
         let job = ctx.runner.spawn(&cmd, streams)?;
-        let events = Tail::at_start(&log)?;
+        let events = LogTail::at_start(&log)?;
         let mut this = Self { job, events, log, process: 0, _temporary: temporary };
         this.wait_until_it_serves(ctx)?;
         let said = fs_err::read_to_string(&said)?;

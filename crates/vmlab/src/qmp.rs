@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use camino::Utf8Path;
 use serde_json::{Value, json};
 
-use buildexec::run::Tail;
+use buildexec::run::LogTail;
 use failure::{Failure, Kind};
 
 /// A command is answered within milliseconds; a screen picture in TCG takes longer.
@@ -18,7 +18,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// The connection to a running QEMU.
 pub(crate) struct Control {
     to: PipeWriter,
-    from: Tail,
+    from: LogTail,
     next: u64,
     events: Vec<Value>,
 }
@@ -30,7 +30,7 @@ impl Control {
     /// When the log cannot be read or QEMU does not take the greeting.
     pub(crate) fn open(to: PipeWriter, log: &Utf8Path) -> Result<Self> {
         // QEMU keeps what it is told until it has greeted, so there is nothing to wait for here.
-        let mut this = Self { to, from: Tail::at_start(log)?, next: 0, events: Vec::new() };
+        let mut this = Self { to, from: LogTail::at_start(log)?, next: 0, events: Vec::new() };
         this.send("qmp_capabilities", &Value::Null)?;
         Ok(this)
     }

@@ -26,7 +26,7 @@ pub use signed::{BuiltMedia, SignedMedia};
 
 use super::{backend::Backend, media, outside, server::RunningServer, session::Session};
 use buildexec::ctx::Ctx;
-use report::{Event, Unit};
+use report::{Event, ProgressUnit};
 use vmspec::{
     Machine, Nic, VmSpec,
     boot::{Boot, BootEnd, Diagnosis, Mark, Want},
@@ -225,7 +225,7 @@ impl Trial<'_> {
     /// Shows how many of its cases are behind it.
     fn report(&self, done: u64, of: u64) {
         let label = self.scenario.name.to_owned();
-        self.ctx.report.event(&Event::Progress { label, done, total: Some(of), unit: Unit::Steps });
+        self.ctx.report.event(&Event::Progress { label, done, total: Some(of), unit: ProgressUnit::Steps });
     }
 
     fn comes_up(&mut self) -> Result<Outcome> {

@@ -17,7 +17,7 @@ use super::{
 };
 use buildexec::ctx::Ctx;
 use buildexec::leftovers::{self, Leftover};
-use buildexec::run::Tail;
+use buildexec::run::LogTail;
 use vmspec::{
     Machine,
     boot::{Boot, BootEnd, Fact, Want, clean, words},
@@ -41,7 +41,7 @@ const LAST_LINES: usize = 8;
 /// A running machine. Dropping it kills it.
 pub(crate) struct Session {
     machine: Box<dyn Power>,
-    serial: Tail,
+    serial: LogTail,
     /// What stood on the console without a line end when it was last looked at, such as a prompt.
     prompt: String,
     packets: Option<(File, Trace)>,
@@ -95,7 +95,7 @@ impl Session {
         let power = Instant::now();
         Ok(Self {
             machine: switch_on()?,
-            serial: Tail::at_start(serial)?,
+            serial: LogTail::at_start(serial)?,
             prompt: String::new(),
             packets: packets.map(File::open).transpose()?.map(|f| (f, Trace::default())),
             timeline: append(&dir.join("timeline.jsonl"))?,

@@ -22,7 +22,7 @@ use super::hash::{self, PIECE, Sums, SumsHasher};
 use crate::ctx::Ctx;
 use buildplan::{Digest, FetchSource, FetchSpec, shown_url};
 use failure::{Explain as _, Failure, Kind};
-use report::{Event, Unit};
+use report::{Event, ProgressUnit};
 pub use retry::RetryPolicy;
 
 /// Fetches `spec` to `to`. `label` is the node's, for progress.
@@ -350,7 +350,7 @@ impl<'a> Download<'a> {
             label: self.label.to_owned(),
             done,
             total,
-            unit: Unit::Bytes,
+            unit: ProgressUnit::Bytes,
         });
     }
 }

@@ -9,7 +9,7 @@ use buildexec::ctx::Ctx;
 use buildplan::{Cmd, Missing};
 use failure::{Failure, Kind};
 use mediaplan::stage::needs::{self, Need};
-use report::{Event, Unit};
+use report::{Event, ProgressUnit};
 
 /// Where apt keeps the indices it has fetched and verified.
 const APT_LISTS: &str = "/var/lib/apt/lists";
@@ -181,7 +181,7 @@ fn apt(ctx: &Ctx, args: &[&str]) -> Result<()> {
                 label: label.clone(),
                 done,
                 total: Some(total),
-                unit: Unit::Steps,
+                unit: ProgressUnit::Steps,
             });
         }
     };

@@ -24,7 +24,7 @@ use super::{
 use buildexec::{ctx::Ctx, hash::SumsHasher};
 use buildplan::Digest;
 use failure::{Failure, Kind};
-use report::{Event, Unit};
+use report::{Event, ProgressUnit};
 
 /// Bytes that one scan unpacks: many times what our largest medium holds, and an end to archives that are made
 /// never to end.
@@ -86,7 +86,12 @@ impl ScanProgress<'_> {
         if self.shown.is_none_or(|at| at.elapsed().as_millis() >= 100) {
             self.shown = Some(Instant::now());
             let (label, total) = (self.label.to_owned(), Some(self.total));
-            self.ctx.report.event(&Event::Progress { label, done: self.done, total, unit: Unit::Bytes });
+            self.ctx.report.event(&Event::Progress {
+                label,
+                done: self.done,
+                total,
+                unit: ProgressUnit::Bytes,
+            });
         }
     }
 }
@@ -295,10 +300,10 @@ impl<'a> ScanWalk<'a> {
         &mut self,
         name: &str,
         input: &'i mut ScannedBytes<'b>,
-        decoder: impl FnOnce(Counted<'i, 'b>) -> io::Result<R>,
+        decoder: impl FnOnce(PackedBytes<'i, 'b>) -> io::Result<R>,
     ) -> io::Result<()> {
         let taken = Rc::new(Cell::new(0));
-        let reader = decoder(Counted { input, taken: Rc::clone(&taken) })?;
+        let reader = decoder(PackedBytes { input, taken: Rc::clone(&taken) })?;
         self.inside(name, &mut Defused { reader, taken, given: 0 })
     }
 
@@ -355,12 +360,12 @@ impl<R: Read> Read for Hashed<R> {
 }
 
 /// Packed bytes, counted as a decoder takes them.
-struct Counted<'i, 'b> {
+struct PackedBytes<'i, 'b> {
     input: &'i mut ScannedBytes<'b>,
     taken: Rc<Cell<u64>>,
 }
 
-impl Read for Counted<'_, '_> {
+impl Read for PackedBytes<'_, '_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let n = self.input.read(buf)?;
         self.taken.set(self.taken.get() + n as u64);
@@ -368,7 +373,7 @@ impl Read for Counted<'_, '_> {
     }
 }
 
-impl BufRead for Counted<'_, '_> {
+impl BufRead for PackedBytes<'_, '_> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         self.input.fill_buf()
     }
