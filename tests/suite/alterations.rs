@@ -70,9 +70,9 @@ fn a_refusal_names_the_first_byte_that_differs_and_where_it_lies() {
     let size = usize::try_from(fs::metadata(repository.path("dist/mini").join(ISO)).unwrap().len()).unwrap();
     for (file, at, place) in [
         (ISO, 511, "(the boot sector and its partitions)"),
-        (ISO, 4096, "(the system area)"),
+        (ISO, 512, "(the system area)"),
         (ISO, 16 * SECTOR + 400, "(the volume descriptors)"),
-        (ISO, 21 * SECTOR, "(the path tables, folders and boot catalogue)"),
+        (ISO, 20 * SECTOR, "(the path tables, folders and boot catalogue)"),
         (ISO, size - 1024, "(between or behind its files)"),
         ("ipxe.iso", 4096, "(the system area)"),
     ] {
@@ -195,6 +195,10 @@ fn what_lies_beside_the_media_is_held_to_the_same() {
         assert_eq!(code, 5, "{said}");
         said
     };
+    // What a file manager leaves is said, and is nothing of the media's.
+    let media = repository.media();
+    fs::write(media.path("netboot/.DS_Store"), "x").unwrap();
+    assert!(media.accepted(&[]).contains("netboot/.DS_Store was left by a file manager"));
     let said = spoiled(&|m| fs::remove_file(m.path("SHA512SUMS")).unwrap());
     assert!(said.contains("SHA512SUMS is missing"), "{said}");
     let said = spoiled(&|m| {

@@ -160,6 +160,13 @@ fn a_manifest_is_not_believed_about_itself() {
     assert!(said.contains("manifest: manifest.json has format 99, and this program reads 2: "), "{said}");
     let said = states(repository, |_, m| m.version = "0.0.1-old".to_owned());
     assert!(said.contains("lock: its version is 0.0.1-old, media.toml has 1"), "{said}");
+    // Under its own key, but said to hold something else as well.
+    let said = states(repository, |_, m| {
+        let material = m.nodes.values().find_map(|n| n.materials.first()).unwrap().clone();
+        let node = m.nodes.values_mut().find(|n| n.stage == "iso").unwrap();
+        node.materials.push(material);
+    });
+    assert!(said.contains("was made differently from what this repository says"), "{said}");
     let said = states(repository, |_, m| m.epoch += 1);
     assert!(said.contains("lock: its time is 1764028801, media.lock has 1764028800"), "{said}");
     let said = states(repository, |_, m| {
@@ -289,6 +296,37 @@ fn an_iso_alone_is_said_to_be_unchecked_where_it_is() {
     fs::write(&iso, [&bytes[..at], b"!", &bytes[at + 1..]].concat()).unwrap();
     let (code, said) = verify(&[]);
     assert!(code == 5 && said.contains("verification failed: kernel\n"), "{said}");
+}
+
+#[test]
+fn an_iso_under_another_name_is_held_against_its_profile_or_against_itself() {
+    let Some(repository) = Repository::get() else { return };
+    let (media, alone) = (repository.media(), tempfile::tempdir().unwrap());
+    let verify = |name: &str| repository.run(&["verify", alone.path().join(name).to_str().unwrap()]);
+    let good = media.path(ISO);
+    // What the file is called tells the profile.
+    fs::copy(&good, alone.path().join("mini-of-mine.iso")).unwrap();
+    let (code, said) = verify("mini-of-mine.iso");
+    assert!(code == 0 && said.contains("/vmlinuz of the ISO is the vmlinuz in media.lock"), "{said}");
+    // Where nothing tells it, the image's own table is checked.
+    fs::copy(&good, alone.path().join("unknown.iso")).unwrap();
+    let (code, said) = verify("unknown.iso");
+    assert!(code == 0 && said.contains("regions are as /media.json says"), "{said}");
+    for name in ["mini-of-mine.iso", "unknown.iso"] {
+        let path = alone.path().join(name);
+        let (code, said) = repository.run(&["kargs", "append", path.to_str().unwrap(), "panic=5"]);
+        assert_eq!(code, 0, "{said}");
+    }
+    let (code, said) = verify("unknown.iso");
+    assert!(code == 5 && said.contains("verification failed: embed areas\n"), "{said}");
+    assert!(said.contains("the parameters in /isolinux.cfg were changed after the build"), "{said}");
+    let (code, said) = verify("mini-of-mine.iso");
+    let built = fs::read(&good).unwrap();
+    let at = usize::try_from(place(good, "/isolinux.cfg")).unwrap();
+    let mut lines = built[at..].split(|b| *b == b'\n');
+    let lines = lines.position(|l| l.windows(13).any(|w| w == b"console=ttyS0")).unwrap();
+    let line = format!("/isolinux.cfg differs from profile mini from line {} on", lines + 1);
+    assert!(code == 5 && said.contains(&line), "{line}: {said}");
 }
 
 #[test]

@@ -325,3 +325,44 @@ fn checks_signature(subject: &Subject<'_>, key: Option<&Utf8Path>, checks: &mut 
         (None, false) => checks.skip("signature", "not signed, and no --key asks for it"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checks(all: &[(&'static str, Verdict)]) -> Checks {
+        let check = |&(name, verdict)| Check { name, verdict, reason: "so".to_owned() };
+        Checks(all.iter().map(check).collect())
+    }
+
+    #[test]
+    fn what_failed_or_is_unknown_is_named_and_nothing_else_is_a_pass() {
+        use Verdict::{Fail, Pass, Skip};
+        let said = |all: &[_], strictly: bool| {
+            let checks = checks(all);
+            let judged = if strictly { checks.judge_strictly() } else { checks.judge() };
+            judged.map_err(|e| e.to_string())
+        };
+        let refused = |text: &str| Err(text.to_owned());
+        for strictly in [false, true] {
+            assert_eq!(said(&[("a", Pass)], strictly), Ok(()));
+            assert_eq!(said(&[("a", Pass), ("signature", Skip)], strictly), Ok(()));
+            assert_eq!(said(&[], strictly), refused("nothing could be checked"));
+            assert_eq!(said(&[("a", Skip)], strictly), refused("nothing could be checked"));
+            let some = [("a", Pass), ("b", Fail), ("c", Skip), ("signature", Fail)];
+            assert_eq!(said(&some, strictly), refused("verification failed: b, signature"));
+        }
+        let unknown = [("a", Pass), ("b", Skip)];
+        assert_eq!(said(&unknown, false), Ok(()));
+        assert_eq!(said(&unknown, true), refused("not known: b"));
+        // Building again tells what could not be known.
+        assert_eq!(said(&[("rebuild", Pass), ("b", Skip)], true), Ok(()));
+    }
+
+    #[test]
+    fn a_check_failed_when_one_of_its_name_did() {
+        let checks =
+            checks(&[("a", Verdict::Pass), ("b", Verdict::Fail), ("a", Verdict::Skip), ("b", Verdict::Pass)]);
+        assert!(checks.has_failed("b") && !checks.has_failed("a") && !checks.has_failed("c"));
+    }
+}
