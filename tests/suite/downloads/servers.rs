@@ -169,6 +169,17 @@ const DATES: &str = "Last-Modified: Fri, 31 Dec 1999 00:00:00 GMT\r\nDate: Fri, 
 /// Faults: the name, whether this server alone gives the right bytes in the end, what it does.
 pub(super) const FAULTS: &[(&str, bool, ServerAnswer)] = &[
     ("no fault", true, honest),
+    ("hints at what follows first", true, |a, s| {
+        // In one piece with the answer, as a fast server's arrives.
+        let hint = "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n".repeat(3);
+        let head = format!("{hint}HTTP/1.1 200 OK\r\n{}Connection: close\r\n\r\n", length(a.bytes.len()));
+        s.write_all(&[head.as_bytes(), a.bytes].concat())
+    }),
+    ("hints for ever", false, |_, s| {
+        loop {
+            s.write_all(b"HTTP/1.1 103 Early Hints\r\n\r\n")?;
+        }
+    }),
     ("breaks off once", true, |a, s| broken(a, s, honest)),
     ("breaks off at each answer", true, |a, s| honest_with(a, s, "", 9000)),
     ("breaks off at each answer, for long", true, |a, s| honest_with(a, s, "", 2500)),

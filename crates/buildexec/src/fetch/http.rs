@@ -37,6 +37,8 @@ pub(super) fn agent(policy: &RetryPolicy, secure: bool, proxies: &Proxies) -> ur
         .https_only(secure)
         .http_status_as_error(false)
         .input_buffer_size(crate::hash::PIECE)
+        // Behind a 103 the whole buffer is measured, body and all; for how long heads may come, a timeout says.
+        .max_response_header_size(crate::hash::PIECE)
         .timeout_connect(Some(policy.stall.min(Duration::from_secs(20))))
         .timeout_recv_response(Some(policy.stall))
         .timeout_per_read(Some(policy.stall))
