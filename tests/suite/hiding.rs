@@ -17,6 +17,7 @@ const LINE: &str = "append initrd=/initrd quiet rancher.password=hunter2-and-mor
 fn places() -> Vec<(&'static str, Vec<u8>)> {
     let mut all: Vec<(&str, Vec<u8>)> = TEXTS.iter().map(|(n, t)| (*n, t.as_bytes().to_vec())).collect();
     all.extend(spellings());
+    all.extend(inside());
     all.extend(tokens().into_iter().map(|(n, t)| (n, t.into_bytes())));
     all
 }
@@ -56,6 +57,12 @@ const TEXTS: &[(&str, &str)] = &[
         ("chpasswd-string", "chpasswd <<< \"root:hunter2x\"\n"),
         ("passwd-stdin", "echo \"hunter2x\" | passwd --stdin root\n"),
         ("usermod", "usermod -p 'ab1cdefghij2.' root\n"),
+        ("signify", "untrusted comment: signify secret key\nRWRCSwAAAABUxJ3xDrSsvGvmcRBlXDpbBgUVzuF0R1D9xHqmMC0F6hUJVWZ1Q7aR\n"),
+        ("azure-sas", "https://x.blob.core.windows.net/c?sv=2022-11-02&sp=r&sig=Zm9yLXRoaXMtdGVzdC1hbG9uZS1hbmQtbm8tb3RoZXI%3D\n"),
+        ("ldap", "base dc=example,dc=com\nbindpw hunter2x\n"),
+        ("sssd", "[domain/x]\nldap_default_authtok = hunter2x\n"),
+        ("docker-identity", "{\"auths\": {\"r.example.com\": {\"identitytoken\": \"9f8e7d6c5b4a39281706f5e4d3c2b1a0\"}}}\n"),
+        ("openssh-narrow", "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1r\nZXktdjEAAAAA\nBG5vbmUAAAAE\nbm9uZQAAAAAA\n-----END OPENSSH PRIVATE KEY-----\n"),
         ("netrc", "machine git.example.com login bob password hunter2x\n"),
         ("netrc-lines", "machine git.example.com\n  login bob\n  password hunter2x\n"),
         ("netrc-default", "default login anonymous password hunter2x\n"),
@@ -164,7 +171,7 @@ fn spellings() -> Vec<(&'static str, Vec<u8>)> {
         ("zlib", zlib.clone()),
         ("zlib-behind", [b"header\0\x01\x02", &zlib[..]].concat()),
         ("gzip", gzip),
-        ("utf-16", LINE.encode_utf16().flat_map(u16::to_le_bytes).collect()),
+        ("utf-16", wide()),
         ("utf-16-be", LINE.encode_utf16().flat_map(u16::to_be_bytes).collect()),
         ("latin-1", [b"gr\xFC\xDFe\n", line].concat()),
         ("continued", text("append initrd=/initrd rancher.pass\\\nword=hunter2x\n".to_owned())),
@@ -178,6 +185,57 @@ fn spellings() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
+/// [`LINE`] in letters of two bytes.
+fn wide() -> Vec<u8> {
+    LINE.encode_utf16().flat_map(u16::to_le_bytes).collect()
+}
+
+/// Other alphabets, and what begins behind or inside of other bytes.
+fn inside() -> Vec<(&'static str, Vec<u8>)> {
+    vec![
+        ("base32", BASE32.replace('\n', "").into_bytes()),
+        ("base32-lines", BASE32.as_bytes().to_vec()),
+        ("uuencode", UUENCODE.as_bytes().to_vec()),
+        ("utf-16-inside", [&b"\xFF\x80\x01"[..], &wide(), b"\x01\x02\xFF"].concat()),
+        ("utf-16-behind-text", [b"what follows is wide\n", &wide()[..]].concat()),
+        ("zip-behind", [&b"#!/bin/sh\nexit\n\xFF\0"[..], &zip_of(LINE.as_bytes())].concat()),
+        ("bzip2-behind", [&b"\xFF\0\x01"[..], BZIP2].concat()),
+        ("btrfs", marked(0x1_0040, b"_BHRfS_M")),
+        ("ntfs", marked(3, b"NTFS    ")),
+        ("f2fs", marked(1024, b"\x10\x20\xF5\xF2")),
+        ("lvm", marked(512, b"LABELONE")),
+        ("vhdx", marked(0, b"vhdxfile")),
+        ("compress", marked(0, b"\x1F\x9D\x90")),
+    ]
+}
+
+/// [`LINE`], as `base32` and `uuencode` write it.
+const BASE32: &str = "\
+MFYHAZLOMQQGS3TJORZGIPJPNFXGS5DSMQQHC5LJMV2CA4TBNZRWQZLSFZYGC43T
+O5XXEZB5NB2W45DFOIZC2YLOMQWW233SMUFA====
+";
+const UUENCODE: &str = "begin 644 x\n\
+M87!P96YD(&EN:71R9#TO:6YI=')D('%U:65T(')A;F-H97(N<&%S<W=O<F0]\n\
+1:'5N=&5R,BUA;F0M;6]R90H\n\
+`\nend\n";
+/// What `bzip2` makes of `hunter2` and a line end.
+const BZIP2: &[u8] = b"BZh91AY&SY\x85\xE1\xD2r\x00\x00\x01\xC9\x80\x00\x10\x10\x00\x02A\x16\x00 \x00\x22\x06\x9Az\x10\xC0\x8C~\x86\x10]\xC9\x14\xE1BB\x17\x87I\xC8";
+
+/// Bytes that say nothing, with a mark at a place.
+fn marked(at: usize, mark: &[u8]) -> Vec<u8> {
+    let mut bytes: Vec<u8> = (0..70_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    bytes[at..at + mark.len()].copy_from_slice(mark);
+    bytes
+}
+
+/// A zip's file, packed; what stands behind it is not needed to see that.
+fn zip_of(bytes: &[u8]) -> Vec<u8> {
+    let packed =
+        compressed(flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::best()), bytes);
+    let sizes = [packed.len(), bytes.len()].map(|n| u32::try_from(n).unwrap().to_le_bytes()).concat();
+    [&b"PK\x03\x04\x14\0\0\0\x08\0\0\0\0\0\0\0\0\0"[..], &sizes, b"\x05\0\0\0x.txt", &packed].concat()
+}
+
 fn compressed(mut writer: impl std::io::Write + Finish, bytes: &[u8]) -> Vec<u8> {
     writer.write_all(bytes).unwrap();
     writer.finish_all()
@@ -185,6 +243,12 @@ fn compressed(mut writer: impl std::io::Write + Finish, bytes: &[u8]) -> Vec<u8>
 
 trait Finish {
     fn finish_all(self) -> Vec<u8>;
+}
+
+impl Finish for flate2::write::DeflateEncoder<Vec<u8>> {
+    fn finish_all(self) -> Vec<u8> {
+        self.finish().unwrap()
+    }
 }
 
 impl Finish for flate2::write::ZlibEncoder<Vec<u8>> {

@@ -367,6 +367,31 @@ pub(super) const RULES: &[ChosenRule] = &[
         pattern: r#"(?s)"kty"\s*:\s*"[A-Za-z]+"[^}]*?"d"\s*:\s*"([\w-]{40,})""#,
         judge: private_key,
     },
+    ChosenRule {
+        words: &["accountkey="],
+        pattern: r"(?i)AccountKey=([A-Za-z0-9+/]{86}==)",
+        judge: |_| Some(FindKind::Token),
+    },
+    ChosenRule {
+        words: &["sig="],
+        pattern: r"[?&]sig=([A-Za-z0-9%+/]{43,64}(?:%3[Dd]|=))",
+        judge: |_| Some(FindKind::Token),
+    },
+    ChosenRule {
+        words: &["/api/webhooks/"],
+        pattern: r"discord(?:app)?\.com/api/webhooks/[0-9]{17,20}/([A-Za-z0-9_-]{60,80})",
+        judge: |_| Some(FindKind::Token),
+    },
+    ChosenRule {
+        words: &["\"identitytoken\""],
+        pattern: r#"(?i)"identitytoken"\s*:\s*"([^"\s]{20,})""#,
+        judge: |_| Some(FindKind::Token),
+    },
+    ChosenRule {
+        words: &["bindpw", "ldap_default_authtok"],
+        pattern: r"(?im)^[ \t]*(?:bindpw[ \t]+|ldap_default_authtok[ \t]*=[ \t]*)VALUE",
+        judge: uncommon,
+    },
     // Settings of programs, where the value looks like nothing else.
     ChosenRule {
         words: &["pass", "psk", "bindpw"],

@@ -27,7 +27,8 @@ pub(super) fn plain(text: &[u8]) -> Option<Vec<u8>> {
     (made != text).then_some(made)
 }
 
-fn regex(pattern: &str) -> Regex {
+/// A pattern of this code over bytes.
+pub(super) fn regex(pattern: &str) -> Regex {
     let built = RegexBuilder::new(pattern).unicode(false).build();
     built.expect("a test uses it")
 }

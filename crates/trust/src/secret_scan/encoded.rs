@@ -1,6 +1,6 @@
 //! What texts hold in another spelling: base64, hexadecimal, zlib, and what `decode` undoes.
 
-use super::decode;
+use super::{alphabets, decode};
 use base64::{Engine as _, alphabet, engine};
 
 /// Shorter runs hold no key, and are words.
@@ -15,6 +15,11 @@ pub(super) const BASE64: &str = "base64";
 pub(super) const HEX: &str = "hex";
 pub(super) const ZLIB: &str = "zlib";
 pub(super) const DECODED: &str = "decoded";
+pub(super) const BASE32: &str = "base32";
+pub(super) const UUENCODE: &str = "uuencode";
+pub(super) const WIDE: &str = "UTF-16";
+/// All of them.
+pub(super) const SPELLINGS: [&str; 7] = [BASE64, HEX, ZLIB, DECODED, BASE32, UUENCODE, WIDE];
 
 /// Bytes that were spelled in another way, with how that way is called.
 pub(super) type Decoded = Vec<(&'static str, Vec<u8>)>;
@@ -25,6 +30,8 @@ pub(super) fn spellings(text: &[u8], until: usize, hidden: &mut Decoded) {
     hidden.extend(decode::hex_runs(text).into_iter().map(|bytes| (HEX, bytes)));
     hidden.extend(decode::zlib_runs(text).into_iter().map(|bytes| (ZLIB, bytes)));
     hidden.extend(decode::plain(text).map(|bytes| (DECODED, bytes)));
+    hidden.extend(alphabets::base32_runs(text).into_iter().map(|bytes| (BASE32, bytes)));
+    hidden.extend(alphabets::uuencoded(text).into_iter().map(|bytes| (UUENCODE, bytes)));
 }
 
 /// What passages of text in other bytes spell, and what zlib packed there.
@@ -34,7 +41,10 @@ pub(super) fn inside_binary(bytes: &[u8], hidden: &mut Decoded) {
         hidden.extend(base64_runs(passage, passage.len()).map(|bytes| (BASE64, bytes)));
         hidden.extend(decode::hex_runs(passage).into_iter().map(|bytes| (HEX, bytes)));
         hidden.extend(decode::plain(passage).map(|bytes| (DECODED, bytes)));
+        hidden.extend(alphabets::base32_runs(passage).into_iter().map(|bytes| (BASE32, bytes)));
+        hidden.extend(alphabets::uuencoded(passage).into_iter().map(|bytes| (UUENCODE, bytes)));
     }
+    hidden.extend(alphabets::wide_runs(bytes).into_iter().map(|bytes| (WIDE, bytes)));
     hidden.extend(decode::zlib_runs(bytes).into_iter().map(|bytes| (ZLIB, bytes)));
 }
 

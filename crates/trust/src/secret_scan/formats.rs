@@ -6,8 +6,10 @@ use encoding_rs::{Encoding, UTF_16BE, UTF_16LE};
 
 use bootiso::SECTOR;
 
-/// Bytes that [`packed`] wants to see: up to the first descriptor of an ISO.
-pub(super) const HEAD: usize = (17 * SECTOR) as usize;
+/// Bytes that [`packed`] wants to see: up to the first descriptor of an ISO, and to the mark of btrfs.
+pub(super) const HEAD: usize = BTRFS + 8;
+/// Where btrfs has its mark.
+const BTRFS: usize = 0x1_0040;
 /// More than `xz -9` needs to unpack, and less than a machine has.
 const MEMORY: u64 = 1 << 30;
 
@@ -54,6 +56,35 @@ const UNKNOWN: &[(usize, &[u8], &str)] = &[
     (0, b"LUKS\xBA\xBE", "LUKS"),
     (0x40, b"\x7F\x10\xDA\xBE", "vdi"),
     (1024, b"\xE2\xE1\xF5\xE0", "erofs"),
+    (BTRFS, b"_BHRfS_M", "btrfs"),
+    (1024, b"\x10\x20\xF5\xF2", "f2fs"),
+    (1024, b"H+\0\x04", "hfs+"),
+    (1024, b"HX\0\x05", "hfs+"),
+    (4096 + 24, b"\xC6\x85\x73\xF6\x4E\x1A\x45\xCA", "bcachefs"),
+    (3, b"NTFS    ", "ntfs"),
+    (3, b"EXFAT   ", "exfat"),
+    (0, b"UBI#", "ubi"),
+    (0, b"\x31\x18\x10\x06", "ubifs"),
+    (0, b"\x85\x19\x01\xE0", "jffs2"),
+    (0, b"\x85\x19\x02\xE0", "jffs2"),
+    (0, b"\x85\x19\x03\x20", "jffs2"),
+    (0, b"DWARFS", "dwarfs"),
+    (512, b"LABELONE", "LVM"),
+    (0, b"vhdxfile", "vhdx"),
+    (0, b"conectix", "vhd"),
+    (0, b"EVF\x09\x0D\x0A\xFF\0", "ewf"),
+    (0, b"\x3A\xFF\x26\xED", "sparse"),
+    (0, b"\x37\xE4\x53\x96\xC9\xDB\xD6\x07", "zisofs"),
+    (0, b"\x1F\x9D\x90", "compress"),
+    (0, b"LRZI", "lrzip"),
+    (0, b"xar!", "xar"),
+    (0, b"\xFF\x06\0\0sNaPpY", "snappy"),
+    (0, b"\0ZCK1", "zchunk"),
+    (20, b"\xDC\xA7\xC4\xFD", "zoo"),
+    (2, b"-lh1-", "lha"),
+    (2, b"-lh5-", "lha"),
+    (2, b"-lh6-", "lha"),
+    (2, b"-lh7-", "lha"),
 ];
 
 /// What `head` begins, of which [`HEAD`] bytes are shown unless there are fewer.
@@ -111,8 +142,16 @@ fn compressed(head: &[u8]) -> Packed {
 }
 
 /// How the words of [`compressed`] begin, to search for.
-pub(super) const WORDS: &[&[u8]] =
-    &[b"\x1F\x8B\x08", b"\xFD7zXZ\0", b"\x28\xB5\x2F\xFD", b"070701", b"070702", b"070707"];
+pub(super) const WORDS: &[&[u8]] = &[
+    b"\x1F\x8B\x08",
+    b"\xFD7zXZ\0",
+    b"\x28\xB5\x2F\xFD",
+    b"070701",
+    b"070702",
+    b"070707",
+    b"PK\x03\x04",
+    b"BZh",
+];
 
 /// Whether an archive really begins here, in the middle of other bytes: programs have such words in them, and what
 /// follows does not unpack then.
@@ -127,8 +166,50 @@ pub(super) fn begins(bytes: &[u8]) -> bool {
             bytes.get(..76).is_some_and(|h| h.iter().all(|b| (b'0'..=b'7').contains(b)))
         }
         Packed::Cpio => bytes.get(..110).is_some_and(|h| h.iter().all(u8::is_ascii_hexdigit)),
-        _ => false,
+        _ => is_packed_zip(bytes) || is_bzip2(bytes),
     }
+}
+
+/// A file of a zip whose contents do not stand there as they are, with a possible version, method and name (APPNOTE 4.3.7).
+fn is_packed_zip(bytes: &[u8]) -> bool {
+    let Some(head) = bytes.get(..30).filter(|h| h.starts_with(b"PK\x03\x04")) else { return false };
+    let number = |at: usize| usize::from(u16::from_le_bytes([head[at], head[at + 1]]));
+    let name = bytes.get(30..30 + number(26)).unwrap_or_default();
+    (10..=63).contains(&number(4))
+        && matches!(number(8), 1..=19 | 93..=99)
+        && number(28) <= 1024
+        && !name.is_empty()
+        && std::str::from_utf8(name).is_ok_and(|name| !name.contains(char::is_control))
+}
+
+/// A block behind the mark that is not randomised, and begins inside of itself.
+fn is_bzip2(bytes: &[u8]) -> bool {
+    let [
+        b'B',
+        b'Z',
+        b'h',
+        level @ b'1'..=b'9',
+        b'1',
+        b'A',
+        b'Y',
+        b'&',
+        b'S',
+        b'Y',
+        _,
+        _,
+        _,
+        _,
+        a,
+        b,
+        c,
+        d,
+        ..,
+    ] = bytes
+    else {
+        return false;
+    };
+    let begins = u32::from_be_bytes([*a, *b, *c, *d]) >> 7;
+    begins < u32::from(level - b'0') * 100_000
 }
 
 /// Whether something comes out before an error does.

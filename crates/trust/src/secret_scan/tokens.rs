@@ -10,6 +10,7 @@ pub(super) const WORDS: &[(&[u8], RuleCheck)] = &[
     (b"PRIVATE KEY BLOCK-----", pem),
     (b"minisign encrypted secret key", pem),
     (b"minisign secret key", pem),
+    (b"signify secret key", pem),
     (b"PuTTY-User-Key-File-", |a| {
         some(
             a.after.len() > 3 && a.after[0].is_ascii_digit() && a.after[1..3] == *b": ",
@@ -84,15 +85,21 @@ fn token(a: &MatchContext<'_>, word: &[u8], at_least: usize) -> Option<FindKind>
     some(starts && run(a.after, |b| is_word(*b)) >= at_least, FindKind::Token)
 }
 
-/// White space behind the header, real or escaped, or a quote; then a word of base64. Headers of an encrypted key may
-/// stand between, and a folded text has spaces in place of line ends.
+/// White space behind the header, real or escaped, or a quote; then base64: words of one length, as lines have, which
+/// together are long. Headers of an encrypted key may stand between, and a folded text has spaces in place of line ends.
 fn pem(a: &MatchContext<'_>) -> Option<FindKind> {
     let after = String::from_utf8_lossy(&a.after[..a.after.len().min(512)]);
     let after = after.replace("\\r", "\n").replace("\\n", "\n");
     let ends = after.starts_with(|c: char| c.is_whitespace() || matches!(c, '"' | '\''));
-    let key = |word: &str| word.len() >= 32 && word.bytes().all(is_base64);
-    let mut words = after.split_whitespace().map(|w| w.trim_matches(['"', '\'', ',', '\\']));
-    some(ends && words.by_ref().take(16).any(key), FindKind::PrivateKey)
+    let words = after.split_whitespace().map(|w| w.trim_matches(['"', '\'', ',', '\\']));
+    let (mut width, mut length) = (0, 0);
+    let key = words.take(64).any(|word| {
+        let goes_on = word.len() == width && word.bytes().all(is_base64);
+        let begins = if word.bytes().all(is_base64) { word.len() } else { 0 };
+        (width, length) = (word.len(), if goes_on { length + width } else { begins });
+        length >= 32
+    });
+    some(ends && key, FindKind::PrivateKey)
 }
 
 /// A modulus and the exponent that everyone uses, where the modulus ends.

@@ -16,7 +16,7 @@ use camino::Utf8Path;
 
 use super::{
     Find, Rules, Scan,
-    encoded::{BASE64, DECODED, HEX, ZLIB},
+    encoded::SPELLINGS,
     formats::{self, Packed, packed},
     input::{Limit, ScannedBytes, ZEROS},
     rules::FindKind,
@@ -168,7 +168,11 @@ impl<'a> ScanWalk<'a> {
 
     pub(super) fn unread(&mut self, why: &str) {
         let way: String = self.way.iter().map(|w| format!(" > {w}")).collect();
-        self.scan.unread.push(format!("{}{way}: {why}", self.artifact));
+        let text = format!("{}{way}: {why}", self.artifact);
+        // A zip has its mark in front of each file.
+        if self.scan.unread.last() != Some(&text) {
+            self.scan.unread.push(text);
+        }
     }
 
     /// What is inside a thing called `name`.
@@ -323,8 +327,7 @@ impl<'a> ScanWalk<'a> {
     fn spelled(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
         let mut hasher = DefaultHasher::new();
         bytes.hash(&mut hasher);
-        let layers =
-            self.way.iter().rev().take_while(|w| [BASE64, HEX, ZLIB, DECODED].contains(&w.as_str())).count();
+        let layers = self.way.iter().rev().take_while(|w| SPELLINGS.contains(&w.as_str())).count();
         if layers == LAYERS || !self.spelled.insert(hasher.finish()) {
             return Ok(());
         }
@@ -335,7 +338,7 @@ impl<'a> ScanWalk<'a> {
     fn found(&mut self, what: FindKind, at: u64) {
         let find = |way: &[String]| Find { artifact: self.artifact.clone(), inside: way.to_vec(), what };
         // A key's own base64 holds the key, and a password is there before and after variables are put in.
-        let derived = |n: &usize| [BASE64, HEX, ZLIB, DECODED].contains(&self.way[*n].as_str());
+        let derived = |n: &usize| SPELLINGS.contains(&self.way[*n].as_str());
         let again =
             (0..self.way.len()).filter(derived).any(|n| self.scan.found.contains_key(&find(&self.way[..n])));
         let place = find(&self.way);
