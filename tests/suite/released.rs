@@ -270,7 +270,10 @@ fn a_size_that_is_not_recorded_is_said_then_recorded_and_then_held_to() {
 warning: media.lock has no size for rancheros.iso; `cargo xtask fetch --update rancheros` records it
 
 "#]]);
-    lab.repo.xtask(UPDATE).assert().success().stderr_eq("");
+    let said = lab.repo.xtask(&[UPDATE, &["--json"]].concat()).assert().success().get_output().stdout.clone();
+    let said: serde_json::Value = serde_json::from_slice(&said).expect("one document, for a script");
+    assert_eq!(said["recorded"]["files"][0]["name"], "rancheros.iso", "{said}");
+    assert_eq!(said["recorded"]["files"][0]["sha256"], Digest::of(&lab.iso).to_string(), "{said}");
     let size = format!("sha256 = \"{}\"\nsize = {}\n", Digest::of(&lab.iso), lab.iso.len());
     assert!(lab.repo.read("media.lock").contains(&size));
     for entry in lab.repo.names("target/media/store").iter().filter(|name| name.starts_with("download-")) {

@@ -60,6 +60,11 @@ fn a_release_is_planned_then_written_whole() {
     let release = ReleaseServer::new(repository);
     let (code, said) = release.run(&[]);
     assert!(code == 0 && said.contains("would write") && !release.to().exists(), "{said}");
+    let (code, said) = release.run(&["--json"]);
+    assert!(
+        code == 0 && said.contains(r#""executed": false"#) && said.contains(r#""name": "latest""#),
+        "{said}"
+    );
     let (code, said) = release.run(&["--execute"]);
     assert_eq!(code, 0, "{said}");
     for channel in ["2025-11-25", "latest"] {

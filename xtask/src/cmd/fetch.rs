@@ -50,9 +50,10 @@ pub(crate) fn run(ctx: &Ctx, args: &FetchArgs) -> Result<()> {
     let store = Store::open(&ctx.work, &ctx.report, &ctx.runner.interrupt)?;
     let mut loaded = load::load(ctx)?;
     let profile = loaded.config.profile(args.profile.as_deref())?.clone();
-    if args.update {
-        record(ctx, &mut loaded, &profile, args.artifacts.as_deref())?;
-    }
+    let recorded = match args.update {
+        true => Some(record(ctx, &mut loaded, &profile, args.artifacts.as_deref())?),
+        false => None,
+    };
     let selection = Selection {
         profile: args.profile.clone(),
         artifacts: args.artifacts.clone(),
@@ -63,12 +64,14 @@ pub(crate) fn run(ctx: &Ctx, args: &FetchArgs) -> Result<()> {
     let downloads = downloads(&build, !args.update || args.engine == Some(Engine::Source));
     let keys = build.keys_of(&downloads)?;
     let done = schedule::execute(ctx, &build.planned.plan, &keys, &downloads, build.epoch(), &store)?;
-    ctx.report.out(&format!(
-        "{}: {} fetched, {} there already",
-        profile.name,
-        done.built.len(),
-        done.cached.len()
-    ));
+    let (fetched, cached) = (done.built.len(), done.cached.len());
+    if ctx.globals.json {
+        ctx.report.out_json(&serde_json::json!({
+            "profile": profile.name, "fetched": fetched, "cached": cached, "recorded": recorded,
+        }));
+    } else {
+        ctx.report.out(&format!("{}: {fetched} fetched, {cached} there already", profile.name));
+    }
     warn_of_unknown_sizes(ctx, &loaded, &profile);
     Ok(())
 }
@@ -98,50 +101,90 @@ fn downloads(build: &Build<'_>, sources: bool) -> Vec<NodeId> {
     plan.ids().filter(|id| plan.node(*id).actions.iter().any(from_outside)).collect()
 }
 
-fn record(ctx: &Ctx, loaded: &mut Loaded, profile: &Profile, artifacts: Option<&Utf8Path>) -> Result<()> {
+/// What `--update` recorded in media.lock, for a script.
+#[derive(Debug, Default, serde::Serialize)]
+struct RecordedPins {
+    files: Vec<RecordedFile>,
+    packages: Option<RecordedPackages>,
+}
+
+#[derive(Debug, serde::Serialize)]
+struct RecordedFile {
+    name: String,
+    sha256: String,
+    vouched_by: String,
+}
+
+#[derive(Debug, serde::Serialize)]
+struct RecordedPackages {
+    recorded: usize,
+    changes: Vec<String>,
+    signers: Vec<String>,
+}
+
+/// Tells a person at once; a script gets one document at the end.
+fn tell(ctx: &Ctx, text: &str) {
+    if !ctx.globals.json {
+        ctx.report.out(text);
+    }
+}
+
+fn record(
+    ctx: &Ctx,
+    loaded: &mut Loaded,
+    profile: &Profile,
+    artifacts: Option<&Utf8Path>,
+) -> Result<RecordedPins> {
+    let mut pins = RecordedPins::default();
     let version = profile.version.as_deref().unwrap_or("");
     let artifacts = artifacts.map(|dir| ctx.absolute(dir.to_owned())).transpose()?;
     for released in profile.released() {
         let known = loaded.lock.get(&profile.name, &released.name, version);
         let locked = update::update(ctx, released, version, artifacts.as_deref(), known)?;
-        ctx.report.out(&format!(
-            "{}: {} SHA-256 {}\n  vouched for by {}",
-            profile.name, released.name, locked.sha256, locked.vouched_by
-        ));
+        let text = format!("{}: {} SHA-256 {}", profile.name, released.name, locked.sha256);
+        tell(ctx, &format!("{text}\n  vouched for by {}", locked.vouched_by));
+        pins.files.push(RecordedFile {
+            name: released.name.clone(),
+            sha256: locked.sha256.to_string(),
+            vouched_by: locked.vouched_by.to_string(),
+        });
         let files = loaded.lock.files.entry(profile.name.clone()).or_default();
         files.insert(released.name.clone(), locked);
     }
     // Who records a released file does not ask for other packages as well.
     if profile.media.released().is_empty() {
-        record_packages(ctx, loaded)?;
+        pins.packages = Some(record_packages(ctx, loaded)?);
     }
     let path = ctx.root.join("media.lock");
     let new = ctx.root.join(".media.lock.new");
     fs_err::write(&new, loaded.lock.render())
         .and_then(|()| fs_err::rename(&new, &path))
-        .explain(Kind::Storage, || format!("cannot write {path}"))
+        .explain(Kind::Storage, || format!("cannot write {path}"))?;
+    Ok(pins)
 }
 
 /// Today's packages of the distribution, for all profiles at once: media of one day go together.
-fn record_packages(ctx: &Ctx, loaded: &mut Loaded) -> Result<()> {
+fn record_packages(ctx: &Ctx, loaded: &mut Loaded) -> Result<RecordedPackages> {
     let Loaded { config, lock, .. } = loaded;
     let today = archive::today(ctx, &config.distribution)?;
     let wanted = config.profiles().flat_map(|p| packages::wanted(&p.media, p.secure_boot)).collect();
     let mut new = today.resolve(&wanted, &lock.packages)?;
     archive::pick(ctx, &config.distribution, &mut new)?;
-    let changes = archive::changes(&lock.packages, &new);
+    let changes: Vec<_> = archive::changes(&lock.packages, &new).iter().map(ToString::to_string).collect();
     for change in &changes {
-        ctx.report.out(&change.to_string());
+        tell(ctx, change);
     }
-    let signers: Vec<&str> = today.signers.iter().map(String::as_str).collect();
-    ctx.report.out(&format!(
+    let signers: Vec<String> = today.signers.iter().map(ToString::to_string).collect();
+    let text = format!(
         "{} {}: {} recorded, {} changed; signed by {}",
         config.distribution.id,
         config.distribution.release,
         count(new.len(), "package"),
         changes.len(),
         signers.join(" and ")
-    ));
+    );
+    tell(ctx, &text);
+    let recorded = new.len();
     lock.packages = new;
-    Ok(())
+    Ok(RecordedPackages { recorded, changes, signers })
 }

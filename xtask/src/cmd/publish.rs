@@ -79,6 +79,10 @@ pub(crate) fn run(ctx: &Ctx, args: &PublishArgs) -> Result<()> {
     } else {
         ctx.report.note("nothing was written; --execute writes the release");
     }
+    if ctx.globals.json {
+        ctx.report.out_json(&described(args, &channels, &parts));
+        return Ok(());
+    }
     let verb = if args.execute { "wrote" } else { "would write" };
     let line = |verb: &str, channel: &Channel, part: &ReleaseFolder| {
         let files = part.manifest.outputs.len();
@@ -90,6 +94,17 @@ pub(crate) fn run(ctx: &Ctx, args: &PublishArgs) -> Result<()> {
     });
     ctx.report.out(&lines.collect::<Vec<_>>().join("\n"));
     Ok(())
+}
+
+/// The release for a script.
+fn described(args: &PublishArgs, channels: &[Channel], parts: &[ReleaseFolder]) -> serde_json::Value {
+    let folders = |parts: &[ReleaseFolder]| -> Vec<_> {
+        let row = |part: &ReleaseFolder| serde_json::json!({ "name": part.name(), "files": part.manifest.outputs.len() });
+        parts.iter().map(row).collect()
+    };
+    let row = |channel: &Channel| serde_json::json!({ "name": channel.name, "written": folders(parts), "kept": folders(&channel.kept) });
+    let channels: Vec<_> = channels.iter().map(row).collect();
+    serde_json::json!({ "executed": args.execute, "to": args.to, "channels": channels })
 }
 
 /// The notes, looked through as the media are: they are published as well.
