@@ -7,3 +7,4 @@ pub mod cli;
 pub mod cmd;
 mod dev;
 pub mod help;
+mod reliability;

@@ -5,12 +5,11 @@ use camino::Utf8PathBuf;
 use xshell::cmd;
 
 use crate::dev::{
-    codegen, coverage, distribution, gates, lint,
-    reliability::{self, Attack, ROWS},
-    shell,
+    codegen, coverage, distribution, gates, lint, shell,
     steps::{StepEnd, Steps},
     xtask,
 };
+use crate::reliability::{self, Attack, ROWS};
 use buildexec::ctx::Ctx;
 use buildexec::tree;
 use failure::{Explain as _, Failure, Kind};

@@ -4,7 +4,7 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{build::Selection, dist as build, signed_media};
-use crate::dev::reliability;
+use crate::reliability;
 use bootparams::Os;
 use buildexec::ctx::Ctx;
 use failure::{Failure, Kind};

@@ -7,7 +7,8 @@ use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use xshell::{Shell, cmd};
 
-use super::{reliability, shell, steps::StepEnd};
+use super::{shell, steps::StepEnd};
+use crate::reliability;
 use buildexec::{ctx::Ctx, tree};
 use failure::{Explain as _, Failure, Kind};
 

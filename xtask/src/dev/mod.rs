@@ -9,7 +9,6 @@ pub(crate) mod coverage;
 pub(crate) mod distribution;
 pub(crate) mod gates;
 pub(crate) mod lint;
-pub(crate) mod reliability;
 pub(crate) mod steps;
 
 use anyhow::Result;
