@@ -8,3 +8,6 @@ pub mod cmd;
 mod dev;
 pub mod help;
 mod reliability;
+mod start;
+
+pub use start::start;
