@@ -6,6 +6,7 @@
 
 use std::{
     collections::HashMap,
+    ffi::OsString,
     fs::File,
     io::{Read as _, Seek as _, SeekFrom},
     time::{Duration, Instant},
@@ -213,6 +214,31 @@ fn own_group(expr: duct::Expression) -> duct::Expression {
 #[cfg(not(unix))]
 fn own_group(expr: duct::Expression) -> duct::Expression {
     expr
+}
+
+/// Has `program` take the place of this process, with its terminal, folder and environment, so that signals reach it and
+/// its exit code is ours. Returns what went wrong.
+#[expect(clippy::disallowed_methods, reason = "what takes our place needs no group and no deadline of ours")]
+pub fn replace(program: &str, args: impl IntoIterator<Item = OsString>) -> anyhow::Error {
+    let mut command = std::process::Command::new(program);
+    let e = replace_by(command.args(args));
+    let kind = if e.kind() == std::io::ErrorKind::NotFound { Kind::MissingTool } else { Kind::Command };
+    Failure::new(kind, format!("cannot start `{program}`")).source(e).into()
+}
+
+#[cfg(unix)]
+fn replace_by(command: &mut std::process::Command) -> std::io::Error {
+    use std::os::unix::process::CommandExt as _;
+    command.exec()
+}
+
+/// This process waits, and ends as the program did; the job object ends both.
+#[cfg(not(unix))]
+fn replace_by(command: &mut std::process::Command) -> std::io::Error {
+    match command.status() {
+        Ok(status) => std::process::exit(status.code().unwrap_or(1)),
+        Err(e) => e,
+    }
 }
 
 /// `ENOENT`, with the words that the system has for it.
