@@ -24,9 +24,9 @@ fn workflow(jobs: &[String]) -> Repo {
     repo
 }
 
-/// Runs the binary; exit code and everything that was said.
+/// Runs the maintainers' binary; exit code and everything that was said.
 fn said(repo: &Repo, args: &[&str], env: &[(&str, &str)]) -> (i32, String) {
-    let output = repo.command(args).envs(env.iter().copied()).output().unwrap();
+    let output = repo.maintain(args).envs(env.iter().copied()).output().unwrap();
     let said = [output.stdout, output.stderr].concat();
     (output.status.code().unwrap(), String::from_utf8_lossy(&said).into_owned())
 }
@@ -87,6 +87,46 @@ fn a_shell_that_is_not_the_runners_own_is_refused() {
     let repo = workflow(&[job("a", "", &["run: echo x\n        shell: python"])]);
     let (code, said) = said(&repo, &["ci", "run", "w"], &[]);
     assert!(code == 3 && said.contains("shell"), "{said}");
+}
+
+#[test]
+fn what_cannot_work_is_refused_before_anything_else_is_said() {
+    let repo = Repo::new();
+    for (args, error) in [
+        (&["ci", "assets", "nothere"][..], "error: no such file or folder: nothere\n"),
+        (&["ci", "finish"], "error: the variable NEEDS is not set\n"),
+        (&["test", "--only", "fnt"], "error: unknown step `fnt`\n  help: did you mean `fmt`?"),
+    ] {
+        let (code, text) = said(&repo, args, &[]);
+        assert!(code == 2 && text.contains(error), "{text}");
+    }
+    let (code, text) = said(&repo, &["ci", "run", "nightyl"], &[]);
+    assert!(code == 2 && text.contains("did you mean `nightly`? the workflows are: "), "{text}");
+}
+
+/// The binary hands over what `cargo` is asked to run, in its own place: `cargo` is a program of the test.
+#[test]
+fn the_maintainers_commands_are_handed_over_with_their_words_exit_code_and_signals() {
+    let repo = Repo::new();
+    let run = |args: &[&str]| repo.command(args).output().unwrap();
+    let alone = run(&["ci", "finish"]);
+    let text = String::from_utf8(alone.stderr).unwrap();
+    assert!(
+        alone.status.code() == Some(2) && text.contains("there is no maintain/Cargo.toml here"),
+        "{text}"
+    );
+    repo.write("maintain/Cargo.toml", "");
+    repo.program("cargo", "printf '<%s>' \"$@\"; exit 5");
+    let ended = run(&["test", "--only", "a step"]);
+    let manifest = repo.path("maintain/Cargo.toml");
+    let words = format!("<run><--manifest-path><{manifest}><--><test><--only><a step>");
+    assert_eq!((ended.status.code(), String::from_utf8(ended.stdout).unwrap()), (Some(5), words));
+    repo.program("cargo", "kill -TERM $$");
+    let killed = run(&["codegen"]);
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&killed.status), Some(15), "{killed:?}");
+    // What is mistyped is said without compiling anything.
+    let mistyped = run(&["ci", "matrx"]);
+    assert!(mistyped.status.code() == Some(2) && mistyped.stdout.is_empty(), "{mistyped:?}");
 }
 
 /// A release that was published, its assets laid out, and a `gh` that says what it is asked.

@@ -59,7 +59,13 @@ fn sources(dir: &camino::Utf8Path) -> Vec<String> {
 #[test]
 fn every_program_that_is_started_is_looked_at() {
     let mut started = BTreeSet::new();
-    for text in [sources(&repository().join("crates")), sources(&repository().join("xtask/src"))].concat() {
+    for text in [
+        sources(&repository().join("crates")),
+        sources(&repository().join("xtask/src")),
+        sources(&repository().join("maintain/src")),
+    ]
+    .concat()
+    {
         let text = text.split("#[cfg(test)]").next().unwrap_or_default();
         for word in ["Cmd::new(", "CmdSpec::new("] {
             let calls = text.match_indices(word).map(|(at, _)| &text[at + word.len()..]);

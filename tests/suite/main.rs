@@ -68,7 +68,14 @@ mod web;
 mod workflows;
 
 fn main() -> std::process::ExitCode {
-    harness::main()
+    if let Some(code) = buildexec::keeper::keep(std::env::args_os()) {
+        return code;
+    }
+    // The binary of `maintain` is none of this package's: tests start this one by that name.
+    match std::env::args_os().next().is_some_and(|name| name == repo::MAINTAIN) {
+        true => xtask::start(maintain::run),
+        false => harness::main(),
+    }
 }
 
 /// The repository that is tested.

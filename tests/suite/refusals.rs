@@ -28,7 +28,6 @@ fn a_path_that_is_not_there_is_named_once() {
         &["verify", "nothere"][..],
         &["sign", "dist", "--key", "nothere"],
         &["publish", "--to", "out", "--from", "nothere"],
-        &["ci", "assets", "nothere"],
         &["fetch", "linux", "--update", "--artifacts", "nothere"],
     ] {
         fs_err::create_dir_all(repo.path("dist")).unwrap();
@@ -56,7 +55,6 @@ fn a_mistyped_name_is_answered_with_the_right_one() {
     for (args, near) in [
         (&["dist", "dokcer"][..], "did you mean `docker`? the profiles are: "),
         (&["vm", "test", "smoke", "--scenario", "iso-cd-boos"], "did you mean `iso-cd-bios`?\n"),
-        (&["ci", "run", "nightyl"], "did you mean `nightly`? the workflows are: "),
     ] {
         let said = repo.command(args).output().unwrap();
         let text = String::from_utf8(said.stderr).unwrap();
@@ -77,7 +75,6 @@ fn what_cannot_work_is_refused_before_anything_else_is_said_or_done() {
         ),
         (&["publish", "smoke", "--to", "out", "--tag", "v999"], 3, "CHANGELOG.md has no section `## 999`"),
         (&["vm", "rm", "nothere"], 2, "no machine of `nothere` in qemu"),
-        (&["ci", "finish"], 2, "the variable NEEDS is not set"),
     ] {
         let said = repo.command(args).output().unwrap();
         let text = String::from_utf8(said.stderr).unwrap();

@@ -20,6 +20,9 @@ use crate::{harness::lacks, packages, repository};
 pub(crate) const LINUX: &[&str] =
     &["-q", "dist", "linux", "--engine", "prebuilt", "--artifacts", "artifacts"];
 
+/// The first word of this binary where it is what `maintain` is.
+pub(crate) const MAINTAIN: &str = "maintain";
+
 /// A copy of what the repository says, in a folder that goes away, with `bin/` in front of the search path.
 pub(crate) struct Repo {
     root: Utf8PathBuf,
@@ -169,7 +172,19 @@ impl Repo {
 
     /// The binary with these arguments, to be started.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        self.set_up(Command::new(env!("CARGO_BIN_EXE_xtask")), args)
+    }
+
+    /// What the binary hands the maintainers' commands to, to be started.
+    #[cfg(unix)]
+    pub(crate) fn maintain(&self, args: &[&str]) -> Command {
+        use std::os::unix::process::CommandExt as _;
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.arg0(MAINTAIN);
+        self.set_up(command, args)
+    }
+
+    fn set_up(&self, mut command: Command, args: &[&str]) -> Command {
         command.args(args).current_dir(self.root()).env_clear();
         for (name, value) in self.variables() {
             command.env(name, value);

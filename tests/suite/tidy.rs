@@ -6,7 +6,8 @@ use std::{fs, path::PathBuf};
 fn sources() -> Vec<(String, String)> {
     let root = super::repository();
     let mut found = Vec::new();
-    let mut todo = ["xtask/src", "benches/src"].map(|dir| root.join(dir).into_std_path_buf()).to_vec();
+    let mut todo =
+        ["xtask/src", "maintain/src", "benches/src"].map(|dir| root.join(dir).into_std_path_buf()).to_vec();
     for entry in fs::read_dir(root.join("crates")).unwrap() {
         todo.push(entry.unwrap().path().join("src"));
     }

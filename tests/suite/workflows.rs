@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use clap::Parser as _;
-use xtask::ci::workflow::Workflow;
+use maintain::ci::workflow::Workflow;
 use xtask::cli::Cli;
 
 fn workflows() -> Vec<(String, String)> {

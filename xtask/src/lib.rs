@@ -2,12 +2,10 @@
 //!
 //! `docs/architecture.md` describes the crates and which may depend on which.
 
-pub mod ci;
 pub mod cli;
 pub mod cmd;
-mod dev;
 pub mod help;
-mod reliability;
+pub mod reliability;
 mod start;
 
 pub use start::start;

@@ -17,7 +17,7 @@ pub(crate) const PATH: &str = "docs/reliability.md";
 
 /// How a row is attacked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Attack {
+pub enum Attack {
     /// Tests of the suite whose names begin so.
     Test(&'static str),
     /// The fuzzer of images.
@@ -32,7 +32,7 @@ pub(crate) enum Attack {
 
 /// One row of the table.
 #[derive(Debug)]
-pub(crate) struct ReliabilityRow {
+pub struct ReliabilityRow {
     /// What it is called.
     pub name: &'static str,
     /// How many cases a whole run has.
@@ -48,7 +48,7 @@ const fn row(name: &'static str, whole: u64, attack: Attack, about: &'static str
 }
 
 /// The table.
-pub(crate) const ROWS: &[ReliabilityRow] = &[
+pub const ROWS: &[ReliabilityRow] = &[
     row(
         "downloads",
         40,
@@ -234,7 +234,7 @@ fn today(ctx: &Ctx) -> String {
 ///
 /// # Errors
 /// When something did not hold, or the disk cannot be written.
-pub(crate) fn take(ctx: &Ctx, said: &str) -> Result<()> {
+pub fn take(ctx: &Ctx, said: &str) -> Result<()> {
     let path = ctx.root.join(PATH);
     let document = fs_err::read_to_string(&path).unwrap_or_default();
     let told = parse(said, &today(ctx));
@@ -251,7 +251,7 @@ pub(crate) fn take(ctx: &Ctx, said: &str) -> Result<()> {
 ///
 /// # Errors
 /// When the disk cannot be read or written.
-pub(crate) fn write_section(ctx: &Ctx, title: &str, text: &str) -> Result<()> {
+pub fn write_section(ctx: &Ctx, title: &str, text: &str) -> Result<()> {
     let path = ctx.root.join(PATH);
     Ok(fs_err::write(&path, with_section(&fs_err::read_to_string(&path)?, title, text))?)
 }

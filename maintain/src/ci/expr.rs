@@ -50,7 +50,7 @@ fn member(contexts: &Value, path: &str) -> Result<Value> {
 fn unknown(expression: &str, why: &str) -> anyhow::Error {
     let text = format!("the expression `{expression}` is not supported: {why}");
     Failure::new(Kind::Config, text)
-        .help("put the logic into `cargo xtask`, or teach it to xtask/src/ci/expr.rs")
+        .help("put the logic into `cargo xtask`, or teach it to maintain/src/ci/expr.rs")
         .into()
 }
 

@@ -22,6 +22,7 @@ use buildexec::ctx::Ctx;
 use buildexec::tree;
 use buildplan::Cmd;
 use failure::{Failure, Kind};
+use xtask::cmd::ci::JobChoice;
 
 /// A person's variables that a clean runner has not: where cargo, rustup and pip are told to look, and what stands
 /// in for servers that cannot be reached from here.
@@ -36,18 +37,6 @@ const PASSED: &[&str] = &[
 
 /// Variables of one run of a job.
 type Vars = BTreeMap<String, String>;
-
-/// The part of a workflow to run; by default all of it.
-#[derive(Clone, Debug, Default, clap::Args)]
-pub(crate) struct JobChoice {
-    /// Only this job, and those that it needs.
-    #[arg(long)]
-    pub job: Option<String>,
-    /// Run only the matrix entry of this name, in jobs that have one. Use it to skip media whose inputs are
-    /// unavailable; at least one job must match.
-    #[arg(long = "matrix", value_name = "NAME")]
-    pub run: Option<String>,
-}
 
 /// A workflow under way.
 struct Local<'c> {

@@ -3,15 +3,7 @@
 use serde::Serialize;
 
 use mediaplan::config::{Config, Engine, Lock, Media, Profile};
-
-/// Purpose of the jobs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Purpose {
-    /// For a change: the profiles made of pinned packages, one of them with both engines.
-    Ci,
-    /// For people: each profile whose inputs are known, with both engines.
-    Release,
-}
+use xtask::cmd::ci::Purpose;
 
 /// One job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

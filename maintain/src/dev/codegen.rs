@@ -7,11 +7,11 @@ use camino::Utf8PathBuf;
 use clap::Command;
 use serde_json::Value;
 
-use crate::help;
 use buildexec::ctx::Ctx;
 use buildplan::Cmd;
 use failure::{Failure, Kind};
 use mediaplan::config::raw;
+use xtask::help;
 
 /// How wide the reference's help texts are.
 const WIDTH: usize = 100;

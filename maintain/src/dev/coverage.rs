@@ -8,9 +8,9 @@ use camino::{Utf8Path, Utf8PathBuf};
 use xshell::{Shell, cmd};
 
 use super::{shell, steps::StepEnd};
-use crate::reliability;
 use buildexec::{ctx::Ctx, tree};
 use failure::{Explain as _, Failure, Kind};
+use xtask::reliability;
 
 /// The crates that are measured.
 const CRATES: &[&str] = &["bootparams", "buildplan", "mediaplan", "vmspec"];

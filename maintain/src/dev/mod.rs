@@ -16,8 +16,8 @@ use clap::Parser as _;
 use xshell::Shell;
 
 use self::steps::StepEnd;
-use crate::{cli::Cli, cmd};
 use buildexec::ctx::Ctx;
+use xtask::{cli::Cli, cmd};
 
 /// A shell in the repository's root.
 ///

@@ -6,8 +6,8 @@ use crate::cli::Command;
 use buildexec::ctx::Ctx;
 
 pub mod build;
-pub(crate) mod ci;
-pub(crate) mod codegen;
+pub mod ci;
+pub mod codegen;
 pub(crate) mod completions;
 pub(crate) mod dist;
 pub(crate) mod doctor;
@@ -18,6 +18,7 @@ pub(crate) mod iso;
 pub(crate) mod kargs;
 mod kargs_lists;
 pub(crate) mod key;
+mod maintain;
 mod netboot_key;
 pub(crate) mod params;
 pub mod password;
@@ -32,7 +33,7 @@ pub(crate) mod serve;
 pub(crate) mod sign;
 mod signed_media;
 pub(crate) mod store;
-pub(crate) mod test;
+pub mod test;
 pub(crate) mod variants;
 pub mod verify;
 pub(crate) mod vm;
@@ -43,8 +44,7 @@ pub fn run(ctx: &Ctx, command: &Command) -> Result<()> {
         ctx.require_repository()?;
     }
     match command {
-        Command::Ci(args) => ci::run(ctx, args),
-        Command::Codegen(args) => codegen::run(ctx, args),
+        Command::Ci(_) | Command::Codegen(_) | Command::Test(_) => maintain::hand_over(ctx),
         Command::Completions(args) => completions::run(ctx, args),
         Command::Dist(args) => dist::run(ctx, args),
         Command::Doctor(args) => doctor::run(ctx, args),
@@ -55,7 +55,6 @@ pub fn run(ctx: &Ctx, command: &Command) -> Result<()> {
         Command::Plan(args) => plan::run(ctx, args),
         Command::Profiles(args) => profiles::run(ctx, args),
         Command::Publish(args) => publish::run(ctx, args),
-        Command::Test(args) => test::run(ctx, args),
         Command::Iso(args) => iso::run(ctx, args),
         Command::Kargs(args) => kargs::run(ctx, args),
         Command::Key(args) => key::run(ctx, args),
