@@ -18,6 +18,8 @@ fn places() -> Vec<(&'static str, Vec<u8>)> {
     let mut all: Vec<(&str, Vec<u8>)> = TEXTS.iter().map(|(n, t)| (*n, t.as_bytes().to_vec())).collect();
     all.extend(spellings());
     all.extend(inside());
+    all.extend(numbers());
+    all.extend(alphabets());
     all.extend(tokens().into_iter().map(|(n, t)| (n, t.into_bytes())));
     all
 }
@@ -182,6 +184,88 @@ fn spellings() -> Vec<(&'static str, Vec<u8>)> {
         ("shell-braces", text("a=hunter; b=2x\nexport PASSWORD=\"${a}${b}\"\n".to_owned())),
         ("template", text("{% set pw = \"hunter2x\" %}\nrancher.password={{ pw }}\n".to_owned())),
         ("nul-between", [b"\0\0\0", base64.as_bytes(), b"\0\0"].concat()),
+    ]
+}
+
+/// One line as numbers: arrays of programs, and dumps as `xxd`, `hexdump` and `od` print them.
+fn numbers() -> Vec<(&'static str, Vec<u8>)> {
+    let line = LINE.as_bytes();
+    let list = |of: &dyn Fn(u8) -> String, between: &str| -> Vec<u8> {
+        line.iter().map(|b| of(*b)).collect::<Vec<_>>().join(between).into_bytes()
+    };
+    let dump = |address: &dyn Fn(usize) -> String, row: &dyn Fn(&[u8]) -> String| -> Vec<u8> {
+        let rows = line.chunks(16).enumerate().map(|(n, bytes)| address(16 * n) + &row(bytes) + "\n");
+        rows.collect::<String>().into_bytes()
+    };
+    let words =
+        |bytes: &[u8], of: &dyn Fn(&[u8]) -> String| bytes.chunks(2).map(of).collect::<Vec<_>>().join(" ");
+    let each =
+        |bytes: &[u8], of: &dyn Fn(u8) -> String| bytes.iter().map(|b| of(*b)).collect::<Vec<_>>().join(" ");
+    let hex = |b: u8| format!("{b:02x}");
+    let shown = |bytes: &[u8]| String::from_utf8_lossy(bytes).replace('\n', ".");
+    let low = |pair: &[u8]| u16::from(pair[0]) | u16::from(*pair.get(1).unwrap_or(&0)) << 8;
+    let pair = |pair: &[u8]| pair.iter().map(|b| format!("{b:02x}")).collect::<String>();
+    vec![
+        ("decimal", list(&|b| b.to_string(), ", ")),
+        ("decimal-lines", list(&|b| b.to_string(), ",\n  ")),
+        ("decimal-chr", list(&|b| format!("chr({b})"), " + ")),
+        ("decimal-escapes", list(&|b| format!("\\{b:03}"), "")),
+        ("octal-array", list(&|b| format!("0{b:o}"), ", ")),
+        ("octal-zero-escapes", list(&|b| format!("\\0{b:o}"), "")),
+        ("binary", list(&|b| format!("{b:08b}"), " ")),
+        ("binary-run", list(&|b| format!("{b:08b}"), "")),
+        ("characters", list(&|b| format!("{:?}", char::from(b)), ", ")),
+        ("hex-rust", list(&|b| format!("0x{b:02x}u8"), ", ")),
+        ("hex-intel", list(&|b| format!("0{b:02X}h"), ", ")),
+        ("hex-dollars", list(&|b| format!("${b:02x}"), " ")),
+        ("hex-assembler", list(&|b| format!(".byte 0x{b:02x}"), "\n")),
+        ("code-points", list(&|b| format!("U+{b:04X}"), " ")),
+        ("unicode-braces", list(&|b| format!("\\u{{{b:x}}}"), "")),
+        ("xxd", dump(&|at| format!("{at:08x}: "), &|b| words(b, &pair) + "  " + &shown(b))),
+        (
+            "xxd-bits",
+            dump(&|at| format!("{at:08x}: "), &|b| each(b, &|b| format!("{b:08b}")) + "  " + &shown(b)),
+        ),
+        ("hexdump", dump(&|at| format!("{at:07x} "), &|b| words(b, &|p| format!("{:04x}", low(p))))),
+        ("hexdump-text", dump(&|at| format!("{at:08x}  "), &|b| each(b, &hex) + "  |" + &shown(b) + "|")),
+        ("hexdump-decimal", dump(&|at| format!("{at:07x}   "), &|b| words(b, &|p| format!("{:05}", low(p))))),
+        ("od", dump(&|at| format!("{at:07o} "), &|b| words(b, &|p| format!("{:06o}", low(p))))),
+        ("od-bytes", dump(&|at| format!("{at:07o} "), &|b| each(b, &hex))),
+        ("od-octal", dump(&|at| format!("{at:07o} "), &|b| each(b, &|b| format!("{b:03o}")))),
+        ("od-no-address", dump(&|_| " ".to_owned(), &|b| each(b, &hex))),
+        ("intel-hex", dump(&|at| format!(":10{at:04X}00"), &|b| pair(b) + "00")),
+    ]
+}
+
+/// One line in alphabets that programs have, as a whole and in several strings.
+fn alphabets() -> Vec<(&'static str, Vec<u8>)> {
+    let base64 = b64::STANDARD.encode(LINE);
+    let parts = |between: &str| -> Vec<u8> {
+        let parts: Vec<_> = base64.as_bytes().chunks(40).map(String::from_utf8_lossy).collect();
+        parts.join(between).into_bytes()
+    };
+    vec![
+        (
+            "ascii85",
+            b"<~@;p0sDIal(DJ=35A3DS[DJ=35A0>l7Bk;B/Ea`iqBOu3:E+*g/GAhM44_StUFCfJJ/R`O-/T#EHAI8~>".to_vec(),
+        ),
+        (
+            "base85",
+            b"VQ_F|Ze$>7ZfSIKWIZowZfSIKWFT>MX=QXEa$#;`Xk~IPaA9+EcW-iJJ!o}qbY*ffEn#kCEp2adWeN".to_vec(),
+        ),
+        ("z85", b"vq{f%zE:(7zFsikwizOWzFsikwft(mx>qxeA:-&}xK#ipAa9*eCw?Ijj.O$QBy/FFeN-KceP2ADwEoL5".to_vec()),
+        (
+            "base58",
+            b"6oPrJAQVpgT46gaTUJRjbfGfxPomjXp67KBhYN4KZ6syuES9FtCADDpGAjpJiLrDmqTonJ4YB5xt3SBzVcAuf".to_vec(),
+        ),
+        ("utf-32", LINE.bytes().flat_map(|b| u32::from(b).to_le_bytes()).collect()),
+        ("utf-32-be", LINE.bytes().flat_map(|b| u32::from(b).to_be_bytes()).collect()),
+        ("base32-small", BASE32.to_ascii_lowercase().replace('\n', "").into_bytes()),
+        ("base64-comment", parts("\n# ")),
+        ("base64-mail", parts("\n> ")),
+        ("base64-strings", parts("\"\n  \"")),
+        ("base64-list", parts("\", \"")),
+        ("base64-sum", parts("\" +\n  \"")),
     ]
 }
 

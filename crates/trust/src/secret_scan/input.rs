@@ -10,7 +10,7 @@ use buildexec::signals::Interrupt;
 const CHUNK: usize = 1 << 16;
 /// What even the smallest artifact may unpack to, and spell in other ways.
 const ANY_UNPACKS: u64 = 24 << 20;
-const ANY_SPELLS: u64 = 16 << 20;
+const ANY_SPELLS: u64 = 8 << 20;
 pub(super) const ZEROS: [u8; 512] = [0; 512];
 
 /// What ends a scan: too many bytes, or a person.

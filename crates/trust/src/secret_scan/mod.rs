@@ -16,6 +16,7 @@ mod forms;
 mod images;
 mod input;
 mod machine;
+mod numbers;
 mod passwords;
 mod rules;
 mod squashfs;
