@@ -281,6 +281,30 @@ fn a_swapped_kernel_with_every_list_made_to_fit_is_refused() {
     assert!(said.contains("kernel: /vmlinuz of the ISO is not netboot/vmlinuz"), "{said}");
 }
 
+/// The manifest says of another file what is in the ISO, and that file is not looked at.
+#[test]
+fn an_iso_alone_is_not_held_against_what_its_manifest_says_of_other_files() {
+    let Some(repository) = Repository::get() else { return };
+    for name in ["vmlinuz", "initrd"] {
+        let media = repository.media();
+        let iso = media.path("mini-1-x86_64.iso");
+        let mut bytes = fs::read(&iso).unwrap();
+        let good = fs::read(media.path(&format!("netboot/{name}"))).unwrap();
+        let at = bytes.windows(good.len()).position(|w| w == good).unwrap();
+        bytes[at] ^= 1;
+        fs::write(media.path(&format!("netboot/{name}")), &bytes[at..at + good.len()]).unwrap();
+        fs::write(&iso, &bytes).unwrap();
+        media.refresh_statements();
+        let check = if name == "initrd" { "initrd" } else { "kernel" };
+        for command in [&["verify"][..], &["kargs", "reset", "--update-sums"]] {
+            let (code, said) = repository.run(&[command, &[iso.to_str().unwrap()]].concat());
+            assert!(code == 5 && said.contains(&format!("verification failed: {check}\n")), "{said}");
+        }
+        let (code, said) = repository.run_elsewhere(&["verify", "--strict", iso.to_str().unwrap()]);
+        assert_eq!(code, 5, "{said}");
+    }
+}
+
 #[test]
 fn an_edited_script_with_every_list_made_to_fit_is_refused() {
     let Some(repository) = Repository::get() else { return };

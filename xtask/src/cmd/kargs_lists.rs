@@ -66,7 +66,8 @@ impl Lists {
             }
         };
         let folder = ctx.absolute(self.folder.clone())?;
-        let subject = verify::subject(ctx, Some(&loaded), folder, None, &PasswordArgs::default());
+        let only = Some(self.name.clone());
+        let subject = verify::subject(ctx, Some(&loaded), folder, only, &PasswordArgs::default());
         let checks = subject.image(&self.name, image);
         checks.judge().context("neither the image nor the lists are changed")
     }

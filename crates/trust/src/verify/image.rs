@@ -148,6 +148,9 @@ impl ExaminedIso<'_> {
 
     fn unknown(&self, path: &str) -> String {
         match path {
+            "/vmlinuz" | "/initrd" if self.subject.only.is_some() && self.subject.manifest.is_some() => {
+                format!("the source of {path} is not at hand; --fetch gets it")
+            }
             "/vmlinuz" => format!("netboot/vmlinuz, which {path} is compared with, is missing"),
             "/initrd" => format!("netboot/initrd, which {path} is compared with, is missing"),
             _ if self.subject.manifest.is_none() => {

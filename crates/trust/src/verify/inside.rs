@@ -122,10 +122,11 @@ fn is_signed(
     found.map(|found| checks.add(name, found)).is_some()
 }
 
-/// What is beside it in the manifest: the ISO has the very kernel that the netboot tree has.
+/// What is beside it in the manifest: the ISO has the very kernel that the netboot tree has. Only where that file is
+/// looked at as well: otherwise nothing but the manifest, which comes with the media, would vouch for it.
 pub(super) fn beside(subject: &Subject<'_>, expected: &Expected, artifact: &Artifact) -> Option<KnownDigest> {
     let manifest = subject.manifest.as_ref()?;
-    let (path, _) = expected.planned.outputs.iter().find(|(_, a)| a == artifact)?;
+    let (path, _) = expected.planned.outputs.iter().find(|(path, a)| a == artifact && subject.wants(path))?;
     Some((manifest.outputs.get(path)?.sha256, path.clone()))
 }
 
