@@ -36,7 +36,9 @@ impl Interrupt {
     /// would leave children behind. Hence a thread that looks at the time, and no handler that exits.
     #[cfg(unix)]
     fn watch(&self) -> Result<()> {
-        use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+        use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
+        // A file beyond the limit (`ulimit -f`) is an error of the write then, which is told and cleaned up after.
+        signal_hook::flag::register(SIGXFSZ, Arc::default())?;
         let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP])?;
         let this = self.clone();
         let watch = move || {

@@ -171,10 +171,10 @@ pub fn helps_of<'e>(error: &'e anyhow::Error) -> Vec<&'e str> {
         e.downcast_ref::<Failure>().and_then(Failure::help_text).or_else(image)
     };
     let helps: Vec<_> = error.chain().filter_map(of).collect();
-    if helps.is_empty() && system_kind(error) == Some(Kind::Storage) {
-        return vec!["does it belong to another user, or is the disk full or read-only?"];
+    match system_error(error) {
+        Some((Kind::Storage, help)) if helps.is_empty() => vec![help],
+        _ => helps,
     }
-    helps
 }
 
 /// A failure to open the file `path`, which a person named.
@@ -212,16 +212,44 @@ pub fn shown(value: &str) -> String {
 }
 
 fn system_kind(error: &anyhow::Error) -> Option<Kind> {
+    system_error(error).map(|(kind, _)| kind)
+}
+
+/// What to look for where the system lets nothing be written.
+pub const UNWRITABLE: &str = "does it belong to another user, or is the disk full or read-only?";
+
+/// The kind of the first error of the system in a chain that has one, and what to do about it.
+fn system_error(error: &anyhow::Error) -> Option<(Kind, &'static str)> {
+    /// `EIO` and `EMFILE`, which std does not tell from others.
+    const FAILING: i32 = 5;
+    const TOO_MANY_OPEN: i32 = 24;
     use io::ErrorKind as E;
-    let kinds = error.chain().filter_map(|e| e.downcast_ref::<io::Error>()).map(io::Error::kind);
-    let mut known = kinds.filter_map(|kind| match kind {
-        E::NotFound => Some(Kind::Usage),
+    let of = |e: &io::Error| match e.kind() {
+        E::NotFound => Some((Kind::Usage, "")),
         E::PermissionDenied | E::ReadOnlyFilesystem | E::StorageFull | E::QuotaExceeded => {
-            Some(Kind::Storage)
+            Some((Kind::Storage, UNWRITABLE))
         }
-        _ => None,
-    });
-    known.next()
+        E::AlreadyExists | E::NotADirectory | E::IsADirectory => {
+            Some((Kind::Storage, "something of another kind has that name: move it away"))
+        }
+        E::ResourceBusy => Some((Kind::Storage, "it is a mount point, or in use: give another folder")),
+        E::CrossesDevices => Some((
+            Kind::Storage,
+            "both must be on one file system: mount or link the folder above them instead",
+        )),
+        E::FileTooLarge => {
+            Some((Kind::Storage, "raise the limit (`ulimit -f`), or use a file system for larger files"))
+        }
+        _ if cfg!(not(unix)) => None,
+        _ => match e.raw_os_error()? {
+            FAILING => {
+                Some((Kind::Storage, "the disk may be failing: see `dmesg`, and run it again elsewhere"))
+            }
+            TOO_MANY_OPEN => Some((Kind::Storage, "raise the limit of open files (`ulimit -n 1024`)")),
+            _ => None,
+        },
+    };
+    error.chain().filter_map(|e| e.downcast_ref::<io::Error>()).find_map(of)
 }
 
 impl From<bootiso::ErrorKind> for Kind {
@@ -272,6 +300,13 @@ mod tests {
         assert_eq!(kind_of(&said(io::ErrorKind::PermissionDenied)), Some(Kind::Storage));
         assert_eq!(helps_of(&said(io::ErrorKind::ReadOnlyFilesystem)).len(), 1);
         assert_eq!(kind_of(&said(io::ErrorKind::TimedOut)), None);
+        let code = |code| anyhow::Error::from(io::Error::from_raw_os_error(code));
+        // EIO, EBUSY, EEXIST, EXDEV, ENOTDIR, EISDIR, EMFILE, EFBIG.
+        for code in
+            [5, 16, 17, 18, 20, 21, 24, 27].map(code).into_iter().filter(|_| cfg!(target_os = "linux"))
+        {
+            assert_eq!((kind_of(&code), helps_of(&code).len()), (Some(Kind::Storage), 1), "{code:#}");
+        }
         let known: anyhow::Result<()> =
             Err(said(io::ErrorKind::NotFound)).explain(Kind::Config, || "the template".to_owned());
         assert_eq!(kind_of(&known.unwrap_err()), Some(Kind::Config));
