@@ -189,6 +189,9 @@ async fn find(shared: &ServerState, path: &str, asker: &Asker<'_>) -> Result<Con
     }
     let beside = || shared.config.files.get(path).and_then(|file| shared.tree.open(file.clone()));
     let entry = shared.tree.find(path).or_else(beside).ok_or(StatusCode::NOT_FOUND)?;
+    if !asker.known && shared.tree.is_one_of(&entry, target::PRIVATE) {
+        return Err(StatusCode::MISDIRECTED_REQUEST);
+    }
     let etag = entry.etag().await.map_err(|_| StatusCode::NOT_FOUND)?;
     let source = BodySource::File(Arc::clone(&entry.file));
     Ok(Content { source, len: entry.len, etag, modified: entry.modified, media_type })

@@ -36,10 +36,13 @@ pub(super) fn role(path: &str) -> FileRole {
     }
 }
 
+/// Files of the tree that hold a cloud-config.
+pub(super) const PRIVATE: &[&str] = &["cloud-config.yml", "seed.cpio"];
+
 /// Whether a page of another site must not read what is at this path: the live view, which names machines, and
 /// cloud-configs, also inside the archive that carries one.
 pub(super) fn is_private(path: &str) -> bool {
-    path == "_" || path.starts_with("_/") || matches!(path, "cloud-config.yml" | "seed.cpio")
+    path == "_" || path.starts_with("_/") || PRIVATE.contains(&path)
 }
 
 /// The media type. Scripts are plain text under either name: iPXE looks at the content, and a browser that

@@ -51,6 +51,13 @@ impl ServedTree {
         self.open(inside(&self.root, path)?)
     }
 
+    /// Whether `found` is the file at one of these paths as well: under another name, a link's or one that differs in
+    /// case where the file system sees no difference.
+    pub(super) fn is_one_of(&self, found: &OpenFile, paths: &[&str]) -> bool {
+        let at = |path: &&str| inside(&self.root, path).and_then(|path| fs_err::metadata(path).ok());
+        paths.iter().filter_map(at).any(|meta| same_file(&found.file, &meta))
+    }
+
     /// A regular file, wherever it lies.
     pub(super) fn open(&self, path: Utf8PathBuf) -> Option<Arc<OpenFile>> {
         let now = fs_err::metadata(&path).ok().filter(Metadata::is_file)?;
@@ -124,8 +131,9 @@ fn same_file(file: &File, now: &Metadata) -> bool {
 }
 
 #[cfg(not(unix))]
-fn same_file(_file: &File, _now: &Metadata) -> bool {
-    true
+fn same_file(file: &File, now: &Metadata) -> bool {
+    let times = |m: &Metadata| (m.len(), m.created().ok(), m.modified().ok());
+    file.metadata().is_ok_and(|m| times(&m) == times(now))
 }
 
 /// Reads a shared file without moving its cursor.

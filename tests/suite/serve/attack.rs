@@ -87,6 +87,10 @@ impl ServeProcess {
 fn a_page_that_rebinds_its_name_reads_nothing_private() {
     let site = site(|_| {});
     fs_err::write(site.root.join("netboot/seed.cpio"), "keys").unwrap();
+    // Where case does not count, or 8.3 names are kept, one file has many names.
+    fs_err::hard_link(site.root.join("netboot/seed.cpio"), site.root.join("netboot/SEED.CPIO")).unwrap();
+    fs_err::hard_link(site.root.join("netboot/cloud-config.yml"), site.root.join("netboot/CLOUD-~1.YML"))
+        .unwrap();
     fs_err::write(site.root.join("machines/52-54-00-00-00-01.ipxe"), "#!ipxe\n# key\n").unwrap();
     let mac = "mac=52:54:00:00:00:01";
     let private = [
@@ -98,6 +102,8 @@ fn a_page_that_rebinds_its_name_reads_nothing_private() {
         "/%5F/",
         "/cloud-config.yml",
         "/seed.cpio",
+        "/SEED.CPIO",
+        "/CLOUD-~1.YML",
     ];
     let private = private.map(str::to_owned).into_iter();
     let private: Vec<_> = private.chain([format!("/boot.html?{mac}"), format!("/boot.ipxe?{mac}")]).collect();
