@@ -213,6 +213,49 @@ fn a_persons_own_files_in_dist_stay() {
     repo.assert_clean();
 }
 
+/// A link to a folder is where the person wants the media; what is no folder is theirs, and a swap that fails leaves
+/// nothing half done.
+#[test]
+fn what_stands_where_media_should_is_used_or_refused() {
+    let Some(repo) = built() else { return };
+    let (dist, elsewhere) = (repo.path("dist/linux"), repo.path("elsewhere"));
+    fs::rename(&dist, &elsewhere).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, &dist).unwrap();
+    repo.xtask(LINUX).assert().success().stderr_eq("");
+    fs::remove_file(elsewhere.join("SHA256SUMS")).unwrap();
+    repo.xtask(LINUX).assert().success().stderr_eq("");
+    assert!(dist.symlink_metadata().unwrap().is_symlink() && elsewhere.join("SHA256SUMS").is_file());
+    fs::remove_dir_all(&elsewhere).unwrap();
+    let refused = snapbox::str![[r#"
+error: [ROOT]/dist/linux is not a folder, and is not replaced
+  help: move it away, or set MEDIA_DIST_DIR to another folder
+
+"#]];
+    repo.xtask(LINUX).assert().code(8).stderr_eq(refused.clone());
+    fs::remove_file(&dist).unwrap();
+    fs::write(&dist, "mine").unwrap();
+    repo.xtask(LINUX).assert().code(8).stderr_eq(refused);
+    assert_eq!(fs::read_to_string(&dist).unwrap(), "mine");
+}
+
+/// Each of a run's files is more than the limit lets it write; the signal for that would end it without a word.
+#[test]
+fn a_limit_on_the_size_of_files_is_told_and_leaves_nothing_behind() {
+    let Some(repo) = built() else { return };
+    fs::remove_dir_all(repo.path("dist")).unwrap();
+    let run = repo.command(LINUX);
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", "ulimit -f 1024 && exec \"$@\"", "sh"]).arg(run.get_program()).args(run.get_args());
+    shell.envs(run.get_envs().filter_map(|(k, v)| Some((k, v?)))).current_dir(repo.root());
+    let output = shell.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(8), "{said}");
+    assert!(said.contains("File too large") && said.contains("`ulimit -f`"), "{said}");
+    assert!(repo.names("dist").is_empty(), "{:?}", repo.names("dist"));
+    repo.assert_clean();
+    repo.xtask(LINUX).assert().success().stderr_eq("");
+}
+
 #[test]
 fn an_edit_of_what_was_built_does_not_go_in_silence() {
     let Some(repo) = built() else { return };

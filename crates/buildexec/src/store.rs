@@ -400,10 +400,9 @@ pub fn write_json(path: &Utf8Path, value: &impl Serialize) -> Result<()> {
     let mut text = serde_json::to_string_pretty(value)?;
     text.push('\n');
     let new = Utf8PathBuf::from(format!("{path}.new"));
-    fs_err::write(&new, text)?;
-    if path.is_dir() {
-        tree::remove(path)?;
+    let written = fs_err::write(&new, text).map_err(Into::into).and_then(|()| tree::put(&new, path));
+    if written.is_err() {
+        _ = tree::remove(&new);
     }
-    fs_err::rename(&new, path)?;
-    Ok(())
+    written
 }

@@ -265,6 +265,17 @@ fn open_up(folder: &Path) {
 #[cfg(not(unix))]
 fn open_up(_: &Path) {}
 
+/// Puts the finished file `new` in the place of whatever is at `path`.
+///
+/// # Errors
+/// When that cannot be removed, or the rename fails.
+pub fn put(new: &Utf8Path, path: &Utf8Path) -> Result<()> {
+    if path.is_dir() {
+        remove(path)?;
+    }
+    Ok(fs_err::rename(new, path)?)
+}
+
 /// Puts the finished folder `new` in the place of `dir`. Two renames: for a moment there is no `dir`, but never half
 /// of one.
 ///

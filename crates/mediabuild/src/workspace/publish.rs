@@ -19,7 +19,7 @@ use buildexec::{
     tree::{self, Stamp},
 };
 use buildplan::{Arg, Artifact, Digest, Keys, Node, NodeId, Product};
-use failure::{Explain as _, Failure, Kind};
+use failure::{Explain as _, Failure, Kind, UNWRITABLE};
 use mediaplan::stage::media::PlannedMedia;
 use report::Reporter;
 
@@ -43,6 +43,10 @@ pub struct Publish<'a> {
     /// Seconds since 1970 that stood for "now".
     pub epoch: u64,
 }
+
+/// Why a folder may not be written, where the system's words tell nothing better.
+const FULL: &str =
+    "is the disk full, or the folder another user's? `cargo xtask gc` removes old store entries";
 
 /// What a node made is not what it was any more: it is gone from the store, to be made again.
 #[derive(Debug, thiserror::Error)]
@@ -74,34 +78,57 @@ impl Publish<'_> {
     /// [`Damaged`] when an output in the store is not what it was; when the store lacks one or the disk cannot be
     /// written.
     pub fn run(&self, built: &[NodeId]) -> Result<Published> {
-        let dir = self.dir();
+        let dir = self.place()?;
         tree::put_back(&dir)?;
         if self.is_current()? {
             return Ok(Published::Unchanged);
         }
         create_readable(&self.ctx.dist)?;
-        let new = self.ctx.dist.join(format!(".{}.new", self.profile));
+        let new = dir.with_file_name(format!(".{}.new", dir.file_name().unwrap_or("dist")));
         tree::remove(&new)?;
         let written = self.write(&dir, &new, built).and_then(|()| self.carry_over(&dir, &new));
-        if written.is_err() {
+        let placed = written.and_then(|ours| self.put_in_place(&new, &dir, &ours));
+        if placed.is_err() {
             _ = tree::remove(&new);
         }
-        let ours = written.map_err(|e| match e.is::<Damaged>() {
+        placed.map(|()| Published::Written).map_err(|e| match e.is::<Damaged>() {
             true => e,
             false => Failure::new(Kind::Storage, format!("cannot write {dir}; it stays as it was"))
-                .help("is the disk full, or the folder another user's? `cargo xtask gc` removes old store entries")
+                .help(failure::helps_of(&e).into_iter().find(|help| *help != UNWRITABLE).unwrap_or(FULL))
                 .source(e)
                 .into(),
-        })?;
-        tree::swap(&new, &dir)?;
-        let mut stamp = tree::stamp(&dir)?;
-        stamp.retain(|path, _| ours.contains(path));
-        write_json(&self.stamp_file(), &(self.goal(), stamp))?;
-        if self.planned.plan.nodes.iter().any(|node| node.private) {
-            // The keys in it would let a short secret be guessed.
-            tree::private(&self.stamp_file())?;
+        })
+    }
+
+    /// Where the outputs land for good: behind the link that a person made of the folder, if there is one.
+    fn place(&self) -> Result<Utf8PathBuf> {
+        let dir = self.dir();
+        let Ok(meta) = dir.symlink_metadata() else { return Ok(dir) };
+        if dir.is_dir() {
+            return if meta.is_symlink() { Ok(dir.canonicalize_utf8()?) } else { Ok(dir) };
         }
-        Ok(Published::Written)
+        let text = format!("{dir} is not a folder, and is not replaced");
+        Err(Failure::new(Kind::Storage, text)
+            .help("move it away, or set MEDIA_DIST_DIR to another folder")
+            .into())
+    }
+
+    /// Swaps `new` in, and remembers how `ours` in it were written. That is on the disk before the swap: once the media
+    /// are new, nothing is left that a full disk could refuse.
+    fn put_in_place(&self, new: &Utf8Path, dir: &Utf8Path, ours: &BTreeSet<String>) -> Result<()> {
+        let mut stamp = tree::stamp(new)?;
+        stamp.retain(|path, _| ours.contains(path));
+        let remembered = Utf8PathBuf::from(format!("{}.next", self.stamp_file()));
+        write_json(&remembered, &(self.goal(), stamp))?;
+        let put = || {
+            if self.planned.plan.nodes.iter().any(|node| node.private) {
+                // The keys in it would let a short secret be guessed.
+                tree::private(&remembered)?;
+            }
+            tree::swap(new, dir)?;
+            tree::put(&remembered, &self.stamp_file())
+        };
+        put().inspect_err(|_| _ = tree::remove(&remembered))
     }
 
     /// Links what somebody else put into `dir` into `new` as well, and returns the names of what is ours there.
@@ -173,7 +200,7 @@ impl Publish<'_> {
     /// # Errors
     /// When the folder cannot be read.
     pub fn is_current(&self) -> Result<bool> {
-        let dir = self.dir();
+        let dir = self.place()?;
         let Some((goal, stamp)) = self.known().filter(|_| dir.is_dir()) else { return Ok(false) };
         let now = tree::stamp(&dir)?;
         Ok(goal == self.goal() && stamp.iter().all(|(path, then)| now.get(path) == Some(then)))
