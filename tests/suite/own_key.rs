@@ -146,6 +146,15 @@ fn verify_refuses_what_the_profiles_key_did_not_sign() {
     assert_eq!(forged.len(), signed.len());
     repo.write("dist/own/netboot/vmlinuz", &forged);
     fails(&repo, &["verify", "dist/own"], 5, "netboot/vmlinuz is not signed by `boot media`");
+    let own =
+        pki::Signer::open_for_firmware(&repo.read("keys/secure-boot.pem"), Some("correct horse")).unwrap();
+    let certificate = RsaCertificate::from_der(own.certificate().der()).unwrap();
+    let mut changed = unsigned;
+    let middle = changed.len() / 2;
+    changed[middle] ^= 1;
+    let changed = sign::sign(&changed, &certificate, &|data| own.sign_bare(data)).unwrap();
+    repo.write("dist/own/netboot/vmlinuz", changed);
+    fails(&repo, &["verify", "dist/own"], 5, "netboot/vmlinuz is not the vmlinuz in media.lock");
     repo.write("dist/own/netboot/vmlinuz", &signed);
     repo.xtask(&["-q", "verify", "dist/own"]).assert().success();
     let iso = repo.names("dist/own").into_iter().find(|n| n.starts_with("own-")).unwrap();

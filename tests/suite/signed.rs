@@ -79,6 +79,11 @@ fn verify_says_what_ipxe_will_refuse() {
     fails("iPXE refuses netboot/initrd: the signature does not match the file");
     fs::remove_file(repo.path("dist/linux/netboot/initrd.sig")).unwrap();
     fails("netboot/initrd has no signature");
+    // With none left, the tree looks like one that nobody wanted signed.
+    for file in ["boot.ipxe", "vmlinuz"] {
+        fs::remove_file(repo.path(&format!("dist/linux/netboot/{file}.sig"))).unwrap();
+    }
+    fails("has no signature: iPXE refuses it");
     fs::remove_dir_all(repo.path("keys")).unwrap();
     let new = ["key", "new", "netboot", "--to", "keys", "--no-password"];
     repo.xtask(&new).assert().success();
