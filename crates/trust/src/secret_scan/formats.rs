@@ -2,8 +2,7 @@
 
 use std::io::{self, BufRead, Read};
 
-use encoding_rs::{Encoding, UTF_16BE, UTF_16LE};
-
+use super::utf16::Endian;
 use bootiso::SECTOR;
 
 /// Bytes that [`packed`] wants to see: up to the first descriptor of an ISO, and to the mark of btrfs.
@@ -24,7 +23,7 @@ pub(super) enum Packed {
     Cpio,
     Tar,
     Ar,
-    Utf16(&'static Encoding),
+    Utf16(Endian),
     Iso,
     Fat,
     /// A disk with a table of partitions.
@@ -287,7 +286,7 @@ fn is_disk(head: &[u8]) -> bool {
 }
 
 /// A mark, or letters with a zero each.
-fn utf16(head: &[u8]) -> Option<&'static Encoding> {
+fn utf16(head: &[u8]) -> Option<Endian> {
     let pairs = |letter: usize| {
         let (chunks, rest) = head[..head.len().min(64)].as_chunks::<2>();
         let text = |p: &[u8; 2]| {
@@ -296,10 +295,10 @@ fn utf16(head: &[u8]) -> Option<&'static Encoding> {
         rest.is_empty() && chunks.len() >= 8 && chunks.iter().all(text)
     };
     match head {
-        [0xFF, 0xFE, _, 0, ..] => Some(UTF_16LE),
-        [0xFE, 0xFF, 0, _, ..] => Some(UTF_16BE),
-        _ if pairs(0) => Some(UTF_16LE),
-        _ if pairs(1) => Some(UTF_16BE),
+        [0xFF, 0xFE, _, 0, ..] => Some(Endian::Little),
+        [0xFE, 0xFF, 0, _, ..] => Some(Endian::Big),
+        _ if pairs(0) => Some(Endian::Little),
+        _ if pairs(1) => Some(Endian::Big),
         _ => None,
     }
 }

@@ -21,6 +21,7 @@ mod passwords;
 mod rules;
 mod squashfs;
 mod tokens;
+mod utf16;
 mod walk;
 
 use std::collections::BTreeMap;

@@ -20,6 +20,7 @@ use super::{
     formats::{self, Packed, packed},
     input::{Limit, ScannedBytes, ZEROS},
     rules::FindKind,
+    utf16::Utf16,
 };
 use buildexec::{ctx::Ctx, hash::SumsHasher};
 use buildplan::Digest;
@@ -283,10 +284,7 @@ impl<'a> ScanWalk<'a> {
             Packed::Lzma => self.unpacked("lzma", input, formats::lzma),
             Packed::Zlib => self.unpacked("zlib", input, |i| Ok(formats::zlib(i))),
             Packed::Zstd => self.unpacked("zstd", input, formats::zstd),
-            Packed::Utf16(from) => {
-                let mut decoder = encoding_rs_io::DecodeReaderBytesBuilder::new();
-                self.inside("UTF-16", &mut decoder.encoding(Some(from)).build(input))
-            }
+            Packed::Utf16(endian) => self.inside("UTF-16", &mut Utf16::new(input, endian)),
             Packed::Cpio => self.cpio(input),
             Packed::Tar => self.tar(input),
             Packed::Ar => self.ar(input),
