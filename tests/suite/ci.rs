@@ -121,6 +121,11 @@ fn the_maintainers_commands_are_handed_over_with_their_words_exit_code_and_signa
     let manifest = repo.path("maintain/Cargo.toml");
     let words = format!("<run><--manifest-path><{manifest}><--><test><--only><a step>");
     assert_eq!((ended.status.code(), String::from_utf8(ended.stdout).unwrap()), (Some(5), words));
+    // ring would be compiled again by a cargo that sees what the first one says of a package.
+    repo.program("cargo", "env");
+    let said = repo.command(&["codegen"]).envs([("CARGO_PKG_NAME", "x"), ("CARGO_TERM_COLOR", "x")]).output();
+    let variables = String::from_utf8(said.unwrap().stdout).unwrap();
+    assert!(!variables.contains("CARGO_PKG_") && variables.contains("CARGO_TERM_COLOR=x"), "{variables}");
     repo.program("cargo", "kill -TERM $$");
     let killed = run(&["codegen"]);
     assert_eq!(std::os::unix::process::ExitStatusExt::signal(&killed.status), Some(15), "{killed:?}");

@@ -77,6 +77,14 @@ impl Env {
         self.values.get(name).map(String::as_str).filter(|v| !v.is_empty())
     }
 
+    /// What cargo tells a program that it runs about the package. A cargo that this program starts would see other
+    /// variables than one that a person starts, and compile again what watches them (ring does).
+    pub fn of_package(&self) -> impl Iterator<Item = &str> {
+        let ours =
+            |name: &&str| ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|start| name.starts_with(start));
+        self.values.keys().map(String::as_str).filter(ours)
+    }
+
     /// Whether `name` is set to something other than nothing, `0` or `false`.
     #[must_use]
     pub fn flag(&self, name: &str) -> bool {

@@ -216,11 +216,16 @@ fn own_group(expr: duct::Expression) -> duct::Expression {
     expr
 }
 
-/// Has `program` take the place of this process, with its terminal, folder and environment, so that signals reach it and
-/// its exit code is ours. Returns what went wrong.
+/// Has `program` take the place of this process, with its terminal, folder and environment, but for the variables
+/// `without`; signals reach it, and its exit code is ours. Returns what went wrong.
 #[expect(clippy::disallowed_methods, reason = "what takes our place needs no group and no deadline of ours")]
-pub fn replace(program: &str, args: impl IntoIterator<Item = OsString>) -> anyhow::Error {
+pub fn replace<'n>(
+    program: &str,
+    args: impl IntoIterator<Item = OsString>,
+    without: impl Iterator<Item = &'n str>,
+) -> anyhow::Error {
     let mut command = std::process::Command::new(program);
+    without.for_each(|name| _ = command.env_remove(name));
     let e = replace_by(command.args(args));
     let kind = if e.kind() == std::io::ErrorKind::NotFound { Kind::MissingTool } else { Kind::Command };
     Failure::new(kind, format!("cannot start `{program}`")).source(e).into()

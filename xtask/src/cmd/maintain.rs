@@ -28,7 +28,8 @@ pub(crate) fn hand_over(ctx: &Ctx) -> Result<()> {
             .help("`ci`, `codegen` and `test` are for those who change the program: run them by cargo, in a clone of its repository")
     })?;
     let cargo = ctx.env.get("CARGO").unwrap_or("cargo");
-    Err(run::replace(cargo, cargo_words(&ctx.globals, &manifest, std::env::args_os().skip(1))))
+    let words = cargo_words(&ctx.globals, &manifest, std::env::args_os().skip(1));
+    Err(run::replace(cargo, words, ctx.env.of_package()))
 }
 
 /// What cargo is told. It shows its progress, as it does for `cargo xtask`: the first command compiles for a while.
