@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::MANIFEST;
@@ -14,7 +13,8 @@ pub const FORMAT: u32 = 2;
 
 /// Every output and what it came from. It names no folder, host or time, so that the same inputs give the same
 /// manifest.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
     /// [`FORMAT`].
@@ -60,12 +60,6 @@ impl Manifest {
         }
     }
 
-    /// Its JSON schema.
-    #[must_use]
-    pub fn schema() -> schemars::Schema {
-        schemars::schema_for!(Self)
-    }
-
     /// Profile and version become names of files and folders: each must be one, and lead nowhere else.
     ///
     /// # Errors
@@ -89,7 +83,8 @@ pub fn is_name(text: &str) -> bool {
 }
 
 /// One file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Output {
     /// Length in bytes.
@@ -101,7 +96,8 @@ pub struct Output {
 }
 
 /// One node.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ManifestNode {
     /// Name of the stage that planned the node, such as `kernel`.
@@ -125,7 +121,8 @@ pub struct ManifestNode {
 }
 
 /// An image and where its parts are from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "format", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum ImageParts {
     /// An ISO image that starts from CD and stick.
@@ -152,7 +149,8 @@ pub enum ImageParts {
 }
 
 /// A file of an image.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ImageFile {
     /// Its path in the image.
@@ -162,7 +160,8 @@ pub struct ImageFile {
 }
 
 /// Where a part of an image is from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "from", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Part {
     /// A file of the repository.

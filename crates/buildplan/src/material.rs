@@ -1,12 +1,12 @@
 //! What media are made of, as stages say it: for the manifest, the SBOM, the provenance and those who verify.
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Arg, Digest};
 
 /// Something that a node brings in, or a part that it makes of what others brought in.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Material {
     /// A package of the pinned distribution.
@@ -172,7 +172,8 @@ impl Product {
     }
 }
 
-impl JsonSchema for Digest {
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for Digest {
     fn schema_name() -> std::borrow::Cow<'static, str> {
         "Digest".into()
     }

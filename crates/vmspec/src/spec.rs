@@ -59,7 +59,8 @@ pub struct DiskSpec {
 }
 
 /// `[profile.X.vm]` as written.
-#[derive(Clone, Debug, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct RawVm {
     /// Memory in MiB.
@@ -116,7 +117,8 @@ impl Default for RawVm {
 }
 
 /// A disk as written.
-#[derive(Clone, Debug, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct RawDisk {
     /// A number of MiB or GiB, such as `512M` or `10G`.
@@ -126,7 +128,8 @@ pub struct RawDisk {
 }
 
 /// The host-only network as written.
-#[derive(Clone, Debug, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct RawHostOnly {
     /// The host's address and the network's size, such as `192.168.56.1/24`.

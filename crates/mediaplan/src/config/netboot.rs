@@ -5,7 +5,8 @@ use serde::Deserialize;
 use super::is_plain_path;
 
 /// `[netboot]`, for all profiles.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Netboot {
     /// Whether iPXE loads only what is signed.
@@ -18,7 +19,8 @@ pub struct Netboot {
 }
 
 /// Whether iPXE loads only what is signed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Trust {
     /// It loads whatever the server sends.

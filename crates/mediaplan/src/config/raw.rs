@@ -9,9 +9,10 @@ use bootparams::Params;
 use vmspec::VmSpec;
 
 /// The whole file.
-#[derive(Clone, Debug, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-#[schemars(rename = "media.toml")]
+#[cfg_attr(feature = "schema", schemars(rename = "media.toml"))]
 pub struct MediaToml {
     /// The profile that commands take when none is named.
     pub default_profile: String,
@@ -31,7 +32,8 @@ pub struct MediaToml {
 }
 
 /// `[ipxe]`: the pinned source.
-#[derive(Clone, Debug, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Ipxe {
     /// The version the commit stands for, for people.
@@ -43,9 +45,10 @@ pub struct Ipxe {
 }
 
 /// `[profile.NAME]`.
-#[derive(Clone, Debug, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-#[schemars(rename = "Profile")]
+#[cfg_attr(feature = "schema", schemars(rename = "Profile"))]
 pub struct ProfileToml {
     /// One line for people.
     pub about: String,
@@ -57,7 +60,7 @@ pub struct ProfileToml {
     pub engine: Engine,
     /// Kernel parameters, in order.
     #[serde(default)]
-    #[schemars(schema_with = "params_schema")]
+    #[cfg_attr(feature = "schema", schemars(schema_with = "params_schema"))]
     pub params: Params,
     /// Where the netboot tree is served.
     #[serde(default = "default_base_url")]
@@ -82,11 +85,12 @@ pub struct ProfileToml {
     pub ipxe: OthersIpxe,
     /// The machine that its guest needs.
     #[serde(default)]
-    #[schemars(with = "vmspec::spec::RawVm")]
+    #[cfg_attr(feature = "schema", schemars(with = "vmspec::spec::RawVm"))]
     pub vm: VmSpec,
 }
 
 /// Words as they stand, and tables of typed parameters; the crate `bootparams` knows which keys exist.
+#[cfg(feature = "schema")]
 fn params_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     schemars::json_schema!({
         "type": "array",
@@ -103,7 +107,8 @@ fn default_timeout() -> u32 {
 }
 
 /// `[profile.NAME.ipxe]`.
-#[derive(Clone, Debug, Default, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct OthersIpxe {
     /// Programs that UEFI starts in place of the engine's, as a release has them.
@@ -111,7 +116,8 @@ pub struct OthersIpxe {
 }
 
 /// iPXE for UEFI that starts with Secure Boot on. Its digests are in `media.lock`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct SignedIpxe {
     /// What firmware starts: a shim that Microsoft signed.
@@ -128,7 +134,8 @@ fn default_loads() -> String {
 }
 
 /// `[secure-boot]`: a key of the person's.
-#[derive(Clone, Debug, Default, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct OwnKey {
     /// Its certificate, PEM, by its path from the repository's root; `cargo xtask key new secure-boot` makes one.
@@ -136,7 +143,8 @@ pub struct OwnKey {
 }
 
 /// Who signs what UEFI starts, so that a machine with Secure Boot starts it too.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Hash, serde::Serialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Hash, serde::Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum SecureBoot {
     /// The distribution: its shim, which Microsoft signed, its GRUB and its kernel, each as the package has it.
@@ -149,18 +157,8 @@ pub enum SecureBoot {
 }
 
 /// Where iPXE comes from.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    Deserialize,
-    PartialEq,
-    Eq,
-    Hash,
-    clap::ValueEnum,
-    serde::Serialize,
-    schemars::JsonSchema,
-)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Hash, clap::ValueEnum, serde::Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Engine {
     /// Compile the pinned commit with our patches and embed the script.
@@ -170,7 +168,8 @@ pub enum Engine {
 }
 
 /// `[profile.NAME.media]`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", tag = "kind")]
 pub enum Media {
     /// The pinned distribution's kernel, and an initrd of ours around its BusyBox.
@@ -207,7 +206,8 @@ pub enum Media {
 }
 
 /// How an image is packed.
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Hash, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Compress {
     /// Read quickly; a few megabytes larger than xz.
@@ -220,7 +220,8 @@ pub enum Compress {
 }
 
 /// Which of the distribution's kernels.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Hash, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum KernelFlavour {
     /// For virtual machines: small, virtio and IDE only.
@@ -230,7 +231,8 @@ pub enum KernelFlavour {
 }
 
 /// A file that somebody releases. Its digest is in `media.lock`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Released {
     /// Its name, also in a folder given by `--artifacts`.

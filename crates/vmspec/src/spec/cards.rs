@@ -24,7 +24,8 @@ pub struct CardSpec {
 }
 
 /// What a network card is plugged into.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum NicKind {
     /// The host-only network.
@@ -36,8 +37,9 @@ pub enum NicKind {
 }
 
 /// A network card as written.
-#[derive(Clone, Debug, schemars::JsonSchema)]
-#[schemars(untagged)]
+#[derive(Clone, Debug)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(untagged))]
 pub enum RawNic {
     /// What it is plugged into; everything else is as usual.
     Plug(NicKind),
@@ -46,7 +48,8 @@ pub enum RawNic {
 }
 
 /// A network card in full, as written.
-#[derive(Clone, Debug, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct RawCard {
     /// `"host-only"`, `"nat"`, `"unplugged"`.
