@@ -24,7 +24,7 @@ pub(crate) fn hand_over(ctx: &Ctx) -> Result<()> {
     let built_from = ctx.env.get("CARGO_MANIFEST_DIR").and_then(|dir| Utf8Path::new(dir).parent());
     let places = built_from.into_iter().chain([ctx.root.as_path()]);
     let manifest = places.map(|root| root.join(MANIFEST)).find(|path| path.exists()).ok_or_else(|| {
-        Failure::new(Kind::Usage, format!("this command needs the program's sources; there is no {MANIFEST} here"))
+        Failure::new(Kind::Usage, format!("this command needs the program's sources: no such file: {MANIFEST}"))
             .help("`ci`, `codegen` and `test` are for those who change the program: run them by cargo, in a clone of its repository")
     })?;
     let cargo = ctx.env.get("CARGO").unwrap_or("cargo");
