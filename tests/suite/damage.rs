@@ -238,7 +238,7 @@ error: [ROOT]/dist/linux is not a folder, and is not replaced
     assert_eq!(fs::read_to_string(&dist).unwrap(), "mine");
 }
 
-/// Each of a run's files is more than the limit lets it write; the signal for that would end it without a word.
+/// Writing past the limit raises SIGXFSZ, which kills a program without a word unless it is handled.
 #[test]
 fn a_limit_on_the_size_of_files_is_told_and_leaves_nothing_behind() {
     let Some(repo) = built() else { return };

@@ -3,6 +3,8 @@
 use std::io::{self, Read};
 
 const CHUNK: u64 = 8 << 10;
+/// Stands in front of a text, and says nothing.
+const MARK: char = '\u{FEFF}';
 
 /// Which byte of a letter comes first.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -23,22 +25,27 @@ impl<R: Read> Utf16<R> {
         Self { input, endian, text: io::Cursor::default() }
     }
 
-    fn next(&mut self) -> io::Result<String> {
+    /// What the next bytes say, without marks of the byte order; `None` at the end.
+    fn next(&mut self) -> io::Result<Option<String>> {
         let mut bytes = Vec::new();
-        self.input.by_ref().take(CHUNK).read_to_end(&mut bytes)?;
+        if self.input.by_ref().take(CHUNK).read_to_end(&mut bytes)? == 0 {
+            return Ok(None);
+        }
         let unit = match self.endian {
             Endian::Little => u16::from_le_bytes,
             Endian::Big => u16::from_be_bytes,
         };
         let units = bytes.as_chunks::<2>().0.iter().map(|pair| unit(*pair));
-        Ok(char::decode_utf16(units).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER)).collect())
+        let letters = char::decode_utf16(units).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER));
+        Ok(Some(letters.filter(|c| *c != MARK).collect()))
     }
 }
 
 impl<R: Read> Read for Utf16<R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        if self.text.position() == self.text.get_ref().len() as u64 {
-            self.text = io::Cursor::new(self.next()?);
+        while self.text.position() == self.text.get_ref().len() as u64 {
+            let Some(text) = self.next()? else { return Ok(0) };
+            self.text = io::Cursor::new(text);
         }
         self.text.read(buf)
     }
@@ -62,5 +69,9 @@ mod tests {
         let mut text = String::new();
         Utf16::new(&b"a\0\x00\xD8b\0c"[..], Endian::Little).read_to_string(&mut text).unwrap();
         assert_eq!(text, "a\u{FFFD}b");
+        // More marks than are read at once end nothing.
+        let marks = format!("{}a", MARK.to_string().repeat(5000));
+        let bytes: Vec<u8> = marks.encode_utf16().flat_map(u16::to_be_bytes).collect();
+        assert_eq!(io::read_to_string(Utf16::new(bytes.as_slice(), Endian::Big)).unwrap(), "a");
     }
 }
