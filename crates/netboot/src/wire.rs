@@ -76,6 +76,13 @@ impl Meter {
         }
     }
 
+    /// All that will be sent was sent. Of an answer that stalls on purpose, no more is told.
+    fn stopped(&self) {
+        if self.sent.load(Ordering::Relaxed) < self.total {
+            self.tell();
+        }
+    }
+
     fn tell(&self) {
         self.link
             .tell(ClientEventKind::Moved { request: self.request, sent: self.sent.load(Ordering::Relaxed) });
@@ -273,6 +280,7 @@ impl Stream {
         segment.left -= n as u64;
         segment.meter.moved(n as u64);
         if segment.left == 0 {
+            segment.meter.stopped();
             queue.pop_front();
         }
         Ok(n)
