@@ -96,7 +96,7 @@ impl Decoder {
         self.advance()?;
         self.advance()?;
         if self.event.kind != EventKind::DocumentStart {
-            return Err(Bad("there is nothing but comments").into());
+            return Err(Bad("it holds only comments").into());
         }
         self.advance()
     }

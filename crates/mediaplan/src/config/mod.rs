@@ -154,7 +154,7 @@ impl Config {
     /// [`Kind::Config`] with line and column, or with all that is wrong with the values.
     pub fn parse(text: &str) -> Result<Self> {
         let raw: raw::MediaToml = toml::from_str(text)
-            .map_err(|e| Failure::new(Kind::Config, "media.toml cannot be read").source(e))?;
+            .map_err(|e| Failure::new(Kind::Config, "media.toml cannot be read").source(in_words(&e)))?;
         let mut wrong = Vec::new();
         let profiles: BTreeMap<_, _> =
             raw.profiles.iter().map(|(name, p)| (name.clone(), checked(name, p, &raw, &mut wrong))).collect();
@@ -207,6 +207,17 @@ impl Config {
     pub fn profiles_mut(&mut self) -> impl Iterator<Item = &mut Profile> {
         self.profiles.values_mut()
     }
+}
+
+/// What the parser says, without Rust's names of types.
+fn in_words(error: &toml::de::Error) -> anyhow::Error {
+    let numbers = [("u8", u64::from(u8::MAX)), ("u16", u16::MAX.into()), ("u32", u32::MAX.into()), ("u64", u64::MAX)];
+    let text = error.to_string();
+    let named = numbers.iter().find_map(|(name, most)| {
+        let before = text.trim_end().strip_suffix(name)?.strip_suffix("expected ")?;
+        Some(format!("{before}expected a whole number from 0 to {most}"))
+    });
+    anyhow::Error::msg(named.unwrap_or(text))
 }
 
 /// What the shim of a signed iPXE is called in `dist/`.

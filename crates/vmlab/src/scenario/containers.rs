@@ -370,7 +370,7 @@ impl Trial<'_> {
         lab.line = vec!["rancher.cloud_init.datasources=[configdrive]".to_owned()];
         lab.more = "say \"host $(hostname), ttl $(cat /proc/sys/net/ipv4/ip_default_ttl)\"".to_owned();
         let (mut session, _) = self.whole_boot()?;
-        expect(&mut session, "media: cloud-config configdrive applied")?;
+        expect(&mut session, "media: cloud-config configdrive read")?;
         expect(&mut session, "media: host from-drive, ttl 99")?;
         passed("the drive's cloud-config was applied")
     }
