@@ -150,7 +150,7 @@ impl ConfigChecker {
         self.second_document(text);
         let mut host = Host::default();
         for refusal in host::tree(&mut host, &tree) {
-            let (code, help) = advice(refusal.unknown);
+            let (code, help) = advice(refusal.part);
             self.found.say(code, refusal.span, refusal.message, AT_BOOT, help);
         }
         for message in host.render().refused {

@@ -22,7 +22,7 @@ pub use files::{HostFile, Rendered};
 pub(crate) use network::hardware_address;
 pub(crate) use source::{UserData, user_data};
 pub use table::{SystemKey, keys};
-pub(crate) use walk::{setting, tree};
+pub(crate) use walk::{RefusedPart, setting, tree};
 
 use crate::{line, os::Os};
 

@@ -39,7 +39,10 @@ const REASONS: &[(&str, &str)] = &[
     ("rancher.force_console_rebuild", "the console is not a container"),
     ("rancher.recovery", "boot with rancher.state.dev=none instead"),
     ("rancher.disable", "logins without a key or a password are always off"),
-    ("rancher.services_include", "the system has no service catalogue; describe the service in rancher.services"),
+    (
+        "rancher.services_include",
+        "the system has no service catalogue; describe the service in rancher.services",
+    ),
     ("rancher.default_network", "set rancher.network"),
     ("rancher.repositories", "the system has no service catalogue"),
     ("rancher.ssh.keys", "the host key is made at the first boot and kept on the state disk"),

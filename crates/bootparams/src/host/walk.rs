@@ -24,8 +24,19 @@ pub(crate) struct HostRefusal {
     pub(crate) span: Range<usize>,
     /// What and why; holds no secret.
     pub(crate) message: String,
-    /// Whether the key itself is none of this system's.
-    pub(crate) unknown: bool,
+    /// Which part of it.
+    pub(crate) part: RefusedPart,
+}
+
+/// What of a setting is not taken.
+#[derive(Clone, Copy)]
+pub(crate) enum RefusedPart {
+    /// The key: this system has none of that name.
+    Key,
+    /// The value.
+    Value,
+    /// The value of a key whose row has this example.
+    ValueLike(&'static str),
 }
 
 /// Takes what a word of a command line sets.
@@ -36,7 +47,7 @@ pub(crate) fn setting(host: &mut Host, word: &Word, dialect: Dialect) -> Vec<Hos
         Ok(node) => from_line(node, written, &word.span),
         Err(crash) => {
             let message = format!("`{path}`: {crash}");
-            return vec![HostRefusal { span: word.span.clone(), message, unknown: false }];
+            return vec![HostRefusal { span: word.span.clone(), message, part: RefusedPart::Value }];
         }
     };
     let mut out = Vec::new();
@@ -74,7 +85,7 @@ pub(crate) fn tree(host: &mut Host, root: &ValueTree) -> Vec<HostRefusal> {
         Data::Scalar(ConfigValue::Null, _) => {}
         _ => {
             let message = format!("a cloud-config is a map, and this is {}", root.node().kind());
-            out.push(HostRefusal { span: root.span.clone(), message, unknown: false });
+            out.push(HostRefusal { span: root.span.clone(), message, part: RefusedPart::Value });
         }
     }
     out
@@ -104,13 +115,14 @@ impl Walk<'_> {
             TableMatch::Row(..) if null && self.null_is_unset => {}
             TableMatch::Row(row, names) => {
                 let names: Vec<&str> = names.iter().map(String::as_str).collect();
+                let part = RefusedPart::ValueLike(row.example);
                 match take(self.host, row.handler, &names, value) {
                     Ok(said) => {
-                        said.iter().for_each(|s| self.refuse(&value.span, format!("`{name}`: {s}"), false))
+                        said.iter().for_each(|s| self.refuse(&value.span, format!("`{name}`: {s}"), part))
                     }
                     Err(()) => {
                         let (want, have) = (row.handler.name(), value.node().kind());
-                        self.refuse(&value.span, format!("`{name}` takes a {want}, not {have}"), false);
+                        self.refuse(&value.span, format!("`{name}` takes a {want}, not {have}"), part);
                     }
                 }
             }
@@ -119,7 +131,11 @@ impl Walk<'_> {
                 Data::Scalar(ConfigValue::Null, _) => {}
                 _ => {
                     let have = value.node().kind();
-                    self.refuse(&value.span, format!("`{name}` takes keys below it, not {have}"), false);
+                    self.refuse(
+                        &value.span,
+                        format!("`{name}` takes keys below it, not {have}"),
+                        RefusedPart::Value,
+                    );
                 }
             },
             TableMatch::Unknown(near) => {
@@ -129,13 +145,13 @@ impl Walk<'_> {
                     .map(str::to_owned)
                     .or_else(|| refused::elsewhere(path).or_else(near).map(meant))
                     .unwrap_or_else(|| "this system has no such key".to_owned());
-                self.refuse(span, format!("`{name}` is not taken: {reason}"), true);
+                self.refuse(span, format!("`{name}` is not taken: {reason}"), RefusedPart::Key);
             }
         }
     }
 
-    fn refuse(&mut self, span: &Range<usize>, message: String, unknown: bool) {
-        self.out.push(HostRefusal { span: span.clone(), message, unknown });
+    fn refuse(&mut self, span: &Range<usize>, message: String, part: RefusedPart) {
+        self.out.push(HostRefusal { span: span.clone(), message, part });
     }
 }
 

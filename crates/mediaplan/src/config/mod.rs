@@ -211,7 +211,8 @@ impl Config {
 
 /// What the parser says, without Rust's names of types.
 fn in_words(error: &toml::de::Error) -> anyhow::Error {
-    let numbers = [("u8", u64::from(u8::MAX)), ("u16", u16::MAX.into()), ("u32", u32::MAX.into()), ("u64", u64::MAX)];
+    let numbers =
+        [("u8", u64::from(u8::MAX)), ("u16", u16::MAX.into()), ("u32", u32::MAX.into()), ("u64", u64::MAX)];
     let text = error.to_string();
     let named = numbers.iter().find_map(|(name, most)| {
         let before = text.trim_end().strip_suffix(name)?.strip_suffix("expected ")?;

@@ -191,9 +191,10 @@ fn what_media_toml_leaves_out_has_these_values() {
 
 #[test]
 fn a_number_that_does_not_fit_is_refused_in_a_persons_words() {
-    for (number, least) in [("-1", "integer `-1`"), ("1.5", "floating point `1.5`"), ("\"2\"", "string \"2\"")] {
+    let numbers = [("-1", "integer `-1`"), ("1.5", "floating point `1.5`"), ("\"2\"", "string \"2\"")];
+    for (number, shown) in numbers {
         let error = changed(&[("memory = 1024", &format!("memory = {number}"))]).unwrap_err();
         let said = format!("{error:#}");
-        assert!(said.ends_with(&format!("{least}, expected a whole number from 0 to 4294967295")), "{said}");
+        assert!(said.ends_with(&format!("{shown}, expected a whole number from 0 to 4294967295")), "{said}");
     }
 }
