@@ -17,6 +17,7 @@ mod paths;
 mod place;
 mod systemd_boot;
 mod unreached;
+mod volumes;
 mod words;
 
 use crate::error::{Error, ErrorKind, Result};

@@ -7,10 +7,10 @@ use serde::Serialize;
 
 use super::{
     config::{FixedArgs, file_name, looks_like_linux},
-    discover::Volume,
     efi::EfiProgram,
     place::ConfigFile,
     place::Text,
+    volumes::Volume,
     words::Edit,
 };
 use crate::{Iso, embed::Loader};
