@@ -41,6 +41,7 @@ mod own_key;
 mod packages;
 mod params;
 mod params_cli;
+mod places;
 mod plans;
 #[cfg(unix)]
 mod proxy;

@@ -95,6 +95,11 @@ pub(super) fn all<'a>(source: &'a dyn ReadAt, volumes: &Volumes) -> Result<Vec<N
     Ok(std::iter::once(primary(source, volumes)?).chain(joliet).chain(others).collect())
 }
 
+/// The primary tree without Rock Ridge.
+pub(super) fn plain_tree<'a>(source: &'a dyn ReadAt, volumes: &Volumes) -> NameTree<'a> {
+    NameTree { source, root: volumes.primary, naming: Naming::Plain }
+}
+
 fn primary<'a>(source: &'a dyn ReadAt, volumes: &Volumes) -> Result<NameTree<'a>> {
     let root = volumes.primary;
     let first = source::bytes(source, root.offset, SECTOR.min(root.length))?;
@@ -213,7 +218,8 @@ impl NameTree<'_> {
     /// Checks one record; nothing for a folder that is shown elsewhere.
     fn entry(&self, record: &DirectoryRecord<'_>, prefix: &str, work: &mut Work) -> Result<Option<Entry>> {
         let (name, extra) = self.name(record, work)?;
-        if extra.moved {
+        // Only folders are moved: a file stays where it is.
+        if extra.moved && record.flags & FOLDER != 0 {
             return Ok(None);
         }
         if matches!(name.as_str(), "" | "." | "..") || name.contains(['/', '\0']) {

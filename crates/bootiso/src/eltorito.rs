@@ -9,6 +9,8 @@ use super::{
 };
 
 const ENTRY: usize = 32;
+/// What an entry that firmware may start begins with.
+const BOOTABLE: u8 = 0x88;
 /// A sector of entries; real catalogs have two or three.
 const MOST: usize = SECTOR as usize / ENTRY;
 
@@ -68,9 +70,18 @@ pub(super) fn read(source: &dyn ReadAt, sector: Option<u32>) -> Result<Vec<BootE
     Ok(found)
 }
 
+/// Where the entries are that EDK2 starts: each slot of the catalog that is marked bootable, whatever the sections say.
+pub(super) fn marked(source: &dyn ReadAt, sector: u32) -> Result<Vec<u64>> {
+    let at = u64::from(sector) * SECTOR;
+    let bytes = source::bytes(source, at, SECTOR)?;
+    let slots = bytes.chunks_exact(ENTRY).skip(1).filter(|slot| slot[0] == BOOTABLE);
+    let image = |slot: &[u8]| u64::from(u32::from_le_bytes([slot[8], slot[9], slot[10], slot[11]])) * SECTOR;
+    Ok(slots.map(image).filter(|offset| *offset > 0).collect())
+}
+
 fn entry(source: &dyn ReadAt, field: Field<'_>, platform: u8) -> Result<BootEntry> {
     let bootable = match field.byte(0)? {
-        0x88 => true,
+        BOOTABLE => true,
         0 => false,
         other => return Err(bad(field.at, format!("a boot entry starts with {other:#04x}"))),
     };

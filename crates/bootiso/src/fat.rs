@@ -21,6 +21,8 @@ const MOST: usize = 1 << 16;
 pub(super) struct FatFile {
     /// The absolute path in the FAT image.
     pub(super) path: String,
+    /// The path with the short name at its end, by which loaders find the file too.
+    pub(super) short_path: String,
     pub(super) size: u64,
     /// Where its clusters are in the ISO image, whole ones: the room that it has.
     pub(super) clusters: Vec<Extent>,
@@ -66,10 +68,7 @@ struct Fat {
 pub(super) fn walk(source: &dyn ReadAt, base: u64) -> Result<Option<Vec<FatFile>>> {
     let Ok(head) = bytes(source, base, 512) else { return Ok(None) };
     let head = Field::new(&head, base);
-    let jump = head.byte(0)?;
-    let plausible =
-        matches!(jump, 0xEB | 0xE9) && head.le16(510)? == 0xAA55 && head.le16(11)?.is_power_of_two();
-    if !plausible {
+    if !is_plausible(head)? {
         return Ok(None);
     }
     let (mut fat, root) = open(source, head)?;
@@ -83,9 +82,10 @@ pub(super) fn walk(source: &dyn ReadAt, base: u64) -> Result<Option<Vec<FatFile>
         }
         for item in list(source, &folder, &mut entries)? {
             let path = format!("{prefix}/{}", item.name);
+            let short_path = format!("{prefix}/{}", item.short_name);
             if !item.is_folder {
                 let clusters = fat.chain(item.cluster, item.size)?;
-                found.push(FatFile { path, size: item.size, clusters, record: item.at });
+                found.push(FatFile { path, short_path, size: item.size, clusters, record: item.at });
             } else if seen.insert(item.cluster) {
                 todo.push((path, fat.chain(item.cluster, u64::MAX)?, depth + 1));
             } else {
@@ -96,23 +96,23 @@ pub(super) fn walk(source: &dyn ReadAt, base: u64) -> Result<Option<Vec<FatFile>
     Ok(Some(found))
 }
 
+/// Whether a header may be FAT's. Neither EDK2 nor GRUB looks at the jump in front of it or the signature at its end.
+fn is_plausible(head: Field<'_>) -> Result<bool> {
+    let (sector, media) = (head.le16(11)?, head.byte(21)?);
+    let has_sizes =
+        sector.is_power_of_two() && (512..=4096).contains(&sector) && head.byte(13)?.is_power_of_two();
+    Ok(has_sizes && matches!(head.byte(16)?, 1 | 2) && head.le16(14)? > 0 && matches!(media, 0xF0 | 0xF8..))
+}
+
 /// Reads the header and the table; hands back where the root folder is.
 fn open(source: &dyn ReadAt, head: Field<'_>) -> Result<(Fat, Vec<Extent>)> {
     let base = head.at;
-    let sector = u64::from(head.le16(11)?);
-    let per_cluster = head.byte(13)?;
+    let (sector, per_cluster) = (u64::from(head.le16(11)?), head.byte(13)?);
     let (reserved, tables) = (u64::from(head.le16(14)?), u64::from(head.byte(16)?));
     let root_entries = u64::from(head.le16(17)?);
     let either = |short: u16, long: u32| if short == 0 { u64::from(long) } else { u64::from(short) };
     let total = either(head.le16(19)?, head.le32(32)?);
     let table_sectors = either(head.le16(22)?, head.le32(36)?);
-    if !(512..=4096).contains(&sector)
-        || !per_cluster.is_power_of_two()
-        || !(1..=2).contains(&tables)
-        || reserved == 0
-    {
-        return Err(bad(base, "the FAT image's header contradicts itself"));
-    }
     let root_at = reserved + tables * table_sectors;
     let root_sectors = (root_entries * ENTRY as u64).div_ceil(sector);
     let data = root_at + root_sectors;
@@ -197,6 +197,7 @@ impl Fat {
 
 struct FatEntry {
     name: String,
+    short_name: String,
     is_folder: bool,
     cluster: u32,
     size: u64,
@@ -223,6 +224,7 @@ fn list(source: &dyn ReadAt, folder: &[Extent], entries: &mut usize) -> Result<V
                 (_, attributes) if attributes & 8 != 0 || raw[0] == b'.' => long = LongName::default(),
                 (_, attributes) => found.push(FatEntry {
                     name: std::mem::take(&mut long).name(raw),
+                    short_name: short_name(raw),
                     is_folder: attributes & 0x10 != 0,
                     cluster: u32::from(entry.le16(26)?) | u32::from(entry.le16(20)?) << 16,
                     size: u64::from(entry.le32(28)?),
@@ -259,12 +261,17 @@ impl LongName {
             let end = self.units.iter().position(|u| *u == 0).unwrap_or(self.units.len());
             return String::from_utf16_lossy(&self.units[..end]);
         }
-        // Windows NT and mtools note names in lower case by a bit for each part, in place of a long name.
-        let part = |range: std::ops::Range<usize>, lower: u8| {
-            let text = String::from_utf8_lossy(&raw[range]).trim_end().to_owned();
-            if raw[12] & lower == 0 { text } else { text.to_ascii_lowercase() }
-        };
-        let (stem, extension) = (part(0..8, 0x08), part(8..11, 0x10));
-        if extension.is_empty() { stem } else { format!("{stem}.{extension}") }
+        short_name(raw)
     }
+}
+
+/// The name in the entry itself.
+fn short_name(raw: &[u8]) -> String {
+    // Windows NT and mtools note names in lower case by a bit for each part, in place of a long name.
+    let part = |range: std::ops::Range<usize>, lower: u8| {
+        let text = String::from_utf8_lossy(&raw[range]).trim_end().to_owned();
+        if raw[12] & lower == 0 { text } else { text.to_ascii_lowercase() }
+    };
+    let (stem, extension) = (part(0..8, 0x08), part(8..11, 0x10));
+    if extension.is_empty() { stem } else { format!("{stem}.{extension}") }
 }

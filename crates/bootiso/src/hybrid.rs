@@ -8,6 +8,7 @@ use super::source::{self, Field, ReadAt};
 const BLOCK: u64 = 512;
 /// Real maps have at most a handful.
 const MOST_APPLE: u64 = 64;
+const MOST_LOGICAL: usize = 64;
 
 /// Where a partition is listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -39,20 +40,46 @@ pub struct Partition {
     pub active: bool,
 }
 
+impl Partition {
+    /// Whether it has partitions of its own, by its type in an MBR.
+    fn is_extended(&self) -> bool {
+        matches!(self.kind.as_str(), "05" | "0f" | "85")
+    }
+}
+
+/// The partitions of tables that firmware takes for sound.
 pub(super) fn read(source: &dyn ReadAt) -> Result<Vec<Partition>> {
     let bytes = source::bytes(source, 0, 2 * BLOCK)?;
     let head = Field::new(&bytes, 0);
-    let mut found = mbr(head)?;
-    found.extend(gpt(source, head.part(BLOCK as usize, BLOCK as usize)?)?);
-    // With a GPT, whose header is where the second block of 512 bytes is, the map has blocks of 2048.
-    for block in [BLOCK, 4 * BLOCK] {
-        let entries = apm(source, block);
-        if !entries.is_empty() {
-            found.extend(entries);
-            break;
-        }
-    }
+    // Code in place of a table would show as nonsense flags.
+    let mut found: Vec<_> =
+        mbr(head)?.into_iter().filter(|(flag, _)| flag & 0x7F == 0).map(|(_, p)| p).collect();
+    let gpt = gpt(source, head.part(BLOCK as usize, BLOCK as usize)?)?;
+    found.extend(gpt.filter(|gpt| gpt.is_sound).map(|gpt| gpt.partitions).unwrap_or_default());
+    found.extend(apple(source));
     Ok(found)
+}
+
+/// Everything that any table calls a partition. GRUB checks no checksum, EDK2 no flag, and turns to the second table
+/// where the first one is wrong.
+pub(super) fn claimed(source: &dyn ReadAt) -> Result<Vec<Partition>> {
+    let bytes = source::bytes(source, 0, BLOCK)?;
+    let mut found: Vec<_> = mbr(Field::new(&bytes, 0))?.into_iter().map(|(_, p)| p).collect();
+    for extended in found.clone().iter().filter(|p| p.is_extended()) {
+        found.extend(logical(source, extended.offset)?);
+    }
+    for at in [BLOCK, source.size()?.saturating_sub(BLOCK)] {
+        let Ok(bytes) = source::bytes(source, at, BLOCK) else { continue };
+        found.extend(gpt(source, Field::new(&bytes, at))?.map(|gpt| gpt.partitions).unwrap_or_default());
+    }
+    found.extend(apple(source));
+    Ok(found)
+}
+
+/// With a GPT, whose header is where the second block of 512 bytes is, Apple's map has blocks of 2048.
+fn apple(source: &dyn ReadAt) -> Vec<Partition> {
+    let maps = [BLOCK, 4 * BLOCK].into_iter().map(|block| apm(source, block));
+    maps.into_iter().find(|entries| !entries.is_empty()).unwrap_or_default()
 }
 
 /// Apple's map in blocks of this size; it counts itself, so that its first partition begins behind the first block.
@@ -80,48 +107,67 @@ fn apm(source: &dyn ReadAt, block: u64) -> Vec<Partition> {
     found
 }
 
-fn mbr(head: Field<'_>) -> Result<Vec<Partition>> {
+/// The partitions within an extended one: a chain of tables, each with a partition and where the next table is.
+fn logical(source: &dyn ReadAt, extended: u64) -> Result<Vec<Partition>> {
+    let mut found = Vec::new();
+    let mut table = Some(extended);
+    while let Some(at) = table.filter(|_| found.len() < MOST_LOGICAL) {
+        let Ok(bytes) = source::bytes(source, at, BLOCK) else { break };
+        let (next, here): (Vec<_>, Vec<_>) =
+            mbr(Field::new(&bytes, at))?.into_iter().map(|(_, p)| p).partition(Partition::is_extended);
+        table = next.first().and_then(|next| extended.checked_add(next.offset)).filter(|_| !here.is_empty());
+        found.extend(here.into_iter().map(|p| Partition { offset: p.offset + at, ..p }));
+    }
+    Ok(found)
+}
+
+/// The entries of an MBR, each with its flag.
+fn mbr(head: Field<'_>) -> Result<Vec<(u8, Partition)>> {
     let mut found = Vec::new();
     if head.le16(510)? != 0xAA55 {
         return Ok(found);
     }
     for number in 1..=4 {
         let entry = head.part(446 + 16 * (number - 1), 16)?;
-        let (active, kind) = (entry.byte(0)?, entry.byte(4)?);
-        // Code in place of a table would show as nonsense flags.
-        if kind == 0 || active & 0x7F != 0 {
+        let (flag, kind) = (entry.byte(0)?, entry.byte(4)?);
+        if kind == 0 {
             continue;
         }
-        found.push(Partition {
+        let partition = Partition {
             scheme: PartitionScheme::Mbr,
             number,
             kind: format!("{kind:02x}"),
             offset: u64::from(entry.le32(8)?) * BLOCK,
             length: u64::from(entry.le32(12)?) * BLOCK,
-            active: active == 0x80,
-        });
+            active: flag == 0x80,
+        };
+        found.push((flag, partition));
     }
     Ok(found)
 }
 
-fn gpt(source: &dyn ReadAt, head: Field<'_>) -> Result<Vec<Partition>> {
+/// A GUID table.
+struct Gpt {
+    /// Whether its checksums are right.
+    is_sound: bool,
+    partitions: Vec<Partition>,
+}
+
+/// The table of the header `head`; nothing when there is none.
+fn gpt(source: &dyn ReadAt, head: Field<'_>) -> Result<Option<Gpt>> {
     let size = head.le32(12)? as usize;
     if head.part(0, 8)?.bytes != b"EFI PART" || !(92..=512).contains(&size) {
-        return Ok(Vec::new());
+        return Ok(None);
     }
     let mut bare = head.part(0, size)?.bytes.to_vec();
     bare[16..20].fill(0);
     let (count, width) = (u64::from(head.le32(80)?), u64::from(head.le32(84)?));
     let table = head.le64(72)?.checked_mul(BLOCK);
     let sane = (1..=1024).contains(&count) && (128..=4096).contains(&width);
-    let (Some(table), true, true) = (table, sane, crc(&bare) == head.le32(16)?) else {
-        return Ok(Vec::new());
-    };
-    let Ok(bytes) = source::bytes(source, table, count * width) else { return Ok(Vec::new()) };
-    if crc(&bytes) != head.le32(88)? {
-        return Ok(Vec::new());
-    }
-    let mut found = Vec::new();
+    let (Some(table), true) = (table, sane) else { return Ok(None) };
+    let Ok(bytes) = source::bytes(source, table, count * width) else { return Ok(None) };
+    let is_sound = crc(&bare) == head.le32(16)? && crc(&bytes) == head.le32(88)?;
+    let mut partitions = Vec::new();
     for (i, entry) in bytes.chunks_exact(width as usize).enumerate() {
         let entry = Field::new(entry, table + i as u64 * width);
         let kind = entry.part(0, 16)?.bytes;
@@ -130,7 +176,7 @@ fn gpt(source: &dyn ReadAt, head: Field<'_>) -> Result<Vec<Partition>> {
         let (Some(offset), Some(length)) = (first.checked_mul(BLOCK), length) else { continue };
         if kind.iter().any(|b| *b != 0) {
             let kind = guid(kind);
-            found.push(Partition {
+            partitions.push(Partition {
                 scheme: PartitionScheme::Gpt,
                 number: i + 1,
                 kind,
@@ -140,7 +186,7 @@ fn gpt(source: &dyn ReadAt, head: Field<'_>) -> Result<Vec<Partition>> {
             });
         }
     }
-    Ok(found)
+    Ok(Some(Gpt { is_sound, partitions }))
 }
 
 fn crc(bytes: &[u8]) -> u32 {

@@ -160,6 +160,11 @@ impl Iso {
         Ok(found)
     }
 
+    /// Every file by the names of ISO 9660 alone, which a loader that knows no Rock Ridge goes by.
+    fn walk_plain(&self) -> Result<Vec<Entry>> {
+        dir::plain_tree(&*self.source, &self.volumes).walk()
+    }
+
     /// Where partitions with a primary descriptor of their own begin.
     fn partitions_with_trees(&self) -> Result<BTreeSet<u64>> {
         let starts = self.partitions()?.into_iter().map(|p| p.offset).filter(|at| *at > 0);
@@ -238,7 +243,16 @@ impl Iso {
     /// # Errors
     /// When the catalog is malformed or an image lies outside the file.
     pub fn boot_entries(&self) -> Result<Vec<BootEntry>> {
-        eltorito::read(&*self.source, self.volumes.catalog)
+        eltorito::read(&*self.source, self.volumes.catalogs.first().copied())
+    }
+
+    /// Where every slot of every boot catalog leads that is marked bootable, also one that no section has.
+    fn marked_bootable(&self) -> Result<BTreeSet<u64>> {
+        let mut found = BTreeSet::new();
+        for sector in &self.volumes.catalogs {
+            found.extend(eltorito::marked(&*self.source, *sector)?);
+        }
+        Ok(found)
     }
 
     /// The files of the FAT image that begins at `offset`, as entries with their place in this image; none when

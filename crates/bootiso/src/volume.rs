@@ -19,16 +19,16 @@ pub(super) struct Volumes {
     pub(super) joliet: Option<Extent>,
     /// The root folders of further trees, which repeat the primary one by other rules of names (ISO 9660:1999).
     pub(super) others: Vec<Extent>,
-    /// The sector of the El Torito catalog.
-    pub(super) catalog: Option<u32>,
+    /// The sectors of El Torito catalogs: firmware may take another one than the first.
+    pub(super) catalogs: Vec<u32>,
 }
 
 pub(super) fn read(source: &dyn ReadAt) -> Result<Volumes> {
     if source.size()? < (16 + 1) * SECTOR {
         return Err(no_image("too short"));
     }
-    let (mut primary, mut joliet, mut catalog) = (None, None, None);
-    let mut others = Vec::new();
+    let (mut primary, mut joliet) = (None, None);
+    let (mut others, mut catalogs) = (Vec::new(), Vec::new());
     for sector in 16..16 + MOST_DESCRIPTORS {
         let at = sector * SECTOR;
         let bytes = source::bytes(source, at, SECTOR)?;
@@ -41,7 +41,7 @@ pub(super) fn read(source: &dyn ReadAt) -> Result<Volumes> {
         }
         match field.byte(0)? {
             0 if field.part(7, 23)?.bytes == b"EL TORITO SPECIFICATION" => {
-                catalog = catalog.or(Some(field.le32(71)?));
+                catalogs.push(field.le32(71)?);
             }
             1 if primary.is_none() => primary = Some((label(field)?, root(source, field)?)),
             2 if joliet.is_none() && is_joliet(field)? => joliet = Some(root(source, field)?),
@@ -49,7 +49,7 @@ pub(super) fn read(source: &dyn ReadAt) -> Result<Volumes> {
             255 => {
                 let (label, primary) = primary.ok_or_else(|| bad(at, "no primary volume descriptor"))?;
                 others.retain(|root| *root != primary);
-                return Ok(Volumes { label, primary, joliet, others, catalog });
+                return Ok(Volumes { label, primary, joliet, others, catalogs });
             }
             _ => {}
         }

@@ -8,9 +8,9 @@ use super::{
     config::{self, ArgsLine, FixedArgs, VariableValue},
     efi::{self, EfiProgram},
     grub, paths,
-    place::{ConfigFile, FilePlace, Text, joined},
+    place::{ConfigFile, FilePlace, Text, joined, packing},
     unreached::{self, Unreached},
-    volumes::{self, Volume},
+    volumes::{self, Volume, is_started_by_firmware},
     words::ArgsReader,
 };
 use crate::{Iso, SECTOR, embed::Loader};
@@ -20,6 +20,8 @@ use bootparams::Os;
 const LONGEST: u64 = 1 << 20;
 /// Loader files of one image, and files that they name.
 const MOST: usize = 512;
+/// Programs of UEFI in one image.
+const MOST_PROGRAMS: usize = 1 << 13;
 /// Folders that one file's paths may begin at.
 const MOST_FOLDERS: usize = 16;
 /// What GRUB's `load_env` reads variables from.
@@ -51,14 +53,14 @@ struct ReadTask {
 /// Every place with kernel arguments, and everything that was seen and cannot be changed.
 pub(super) fn find(iso: &Iso) -> Result<LoaderFiles> {
     let (volumes, mut unreached) = volumes::all(iso)?;
-    let mut search =
-        Search { iso, volumes: &volumes, found: Vec::new(), seen: BTreeSet::new(), todo: Vec::new() };
+    let mut search = Search::new(iso, &volumes);
     for loader in [Loader::Isolinux, Loader::SystemdBoot, Loader::Grub] {
         search.roots(loader);
         search.work()?;
     }
-    let programs = search.programs(&mut unreached)?;
+    let programs = search.programs()?;
     search.work()?;
+    unreached.extend(search.unreached);
     let mut files = search.found;
     take_values(&mut files);
     for file in &files {
@@ -150,11 +152,17 @@ struct Search<'i> {
     iso: &'i Iso,
     volumes: &'i [Volume],
     found: Vec<ConfigFile>,
+    unreached: Vec<Unreached>,
     seen: BTreeSet<(usize, String)>,
     todo: Vec<ReadTask>,
 }
 
-impl Search<'_> {
+impl<'i> Search<'i> {
+    fn new(iso: &'i Iso, volumes: &'i [Volume]) -> Self {
+        let (found, unreached, seen, todo) = (Vec::new(), Vec::new(), BTreeSet::new(), Vec::new());
+        Self { iso, volumes, found, unreached, seen, todo }
+    }
+
     /// Notes the files that a loader looks for by name.
     fn roots(&mut self, loader: Loader) {
         for (volume, files) in self.volumes.iter().enumerate() {
@@ -178,16 +186,24 @@ impl Search<'_> {
             }
             let volumes = self.volumes;
             for (path, place) in volumes[task.volume].files.get(&task.path).into_iter().flatten() {
-                if place.size <= LONGEST {
-                    self.read(&task, path, place)?;
-                }
+                self.read(&task, path, place)?;
             }
         }
         Ok(())
     }
 
     fn read(&mut self, task: &ReadTask, path: &str, place: &FilePlace) -> Result<()> {
-        let text = Text::decode(place.part(self.iso, 0, place.size)?);
+        let name = format!("{}{path}", self.volumes[task.volume].prefix);
+        if let Some(reason) = place.unread(LONGEST) {
+            self.unreached.push(Unreached::image(name, reason));
+            return Ok(());
+        }
+        let bytes = place.part(self.iso, 0, place.size)?;
+        if let Some(how) = packing(&bytes) {
+            self.unreached.push(Unreached::image(name, format!("it is packed ({how}), as GRUB can read it")));
+            return Ok(());
+        }
+        let text = Text::decode(bytes);
         let mut config = match task.is_environment {
             true => grub::environment(&text.text),
             false => config::parse(task.loader, &text.text, task.has_common),
@@ -196,7 +212,6 @@ impl Search<'_> {
         {
             return Err(too_many());
         }
-        let name = format!("{}{path}", self.volumes[task.volume].prefix);
         self.follow(task, &mut config);
         self.found.push(ConfigFile { name, loader: task.loader, text, config, place: place.clone() });
         Ok(())
@@ -243,19 +258,22 @@ impl Search<'_> {
     }
 
     /// Looks at the programs of UEFI, and follows what is built into GRUB. Hands back what each one is.
-    fn programs(&mut self, unreached: &mut Vec<Unreached>) -> Result<Vec<(usize, EfiProgram)>> {
+    fn programs(&mut self) -> Result<Vec<(usize, EfiProgram)>> {
         let mut found = Vec::new();
         for (volume, files) in self.volumes.iter().enumerate() {
-            for (path, place) in files.all().filter(|(p, _)| p.to_lowercase().ends_with(".efi")).take(MOST) {
+            for (path, place) in files.all().filter(|(p, _)| p.to_lowercase().ends_with(".efi")) {
+                if found.len() == MOST_PROGRAMS {
+                    return Err(too_many());
+                }
                 let name = format!("{}{path}", files.prefix);
                 let program = efi::program(self.iso, place)?;
                 match &program {
-                    EfiProgram::Unified(args) => unreached.push(Unreached::unified(name, args.clone())),
-                    EfiProgram::Kernel if is_started_by_firmware(path) => {
+                    EfiProgram::Unified(args) => self.unreached.push(Unreached::unified(name, args.clone())),
+                    EfiProgram::Kernel if is_started_by_firmware(&path.to_lowercase()) => {
                         let reason = "firmware starts this kernel without a loader".to_owned();
-                        unreached.push(Unreached::image(name, reason));
+                        self.unreached.push(Unreached::image(name, reason));
                     }
-                    EfiProgram::Grub(texts) => self.built_in(volume, &name, texts, unreached),
+                    EfiProgram::Grub(texts) => self.built_in(volume, &name, texts),
                     _ => {}
                 }
                 found.push((volume, program));
@@ -265,13 +283,7 @@ impl Search<'_> {
     }
 
     /// Configurations within GRUB itself: what they include is read, what they start cannot be changed.
-    fn built_in(
-        &mut self,
-        volume: usize,
-        name: &str,
-        texts: &[(String, String)],
-        unreached: &mut Vec<Unreached>,
-    ) {
+    fn built_in(&mut self, volume: usize, name: &str, texts: &[(String, String)]) {
         for (path, text) in texts {
             let mut config = config::parse(Loader::Grub, text, false);
             let (path, folders) = (path.clone(), vec![format!("/{}", folder_of(path))]);
@@ -286,13 +298,13 @@ impl Search<'_> {
                 let entry = line.entry.clone();
                 let fixed =
                     FixedArgs { entry, args: Some(args), takes_words: line.takes_words, reason: reason() };
-                unreached.push(Unreached::of(&name, &fixed));
+                self.unreached.push(Unreached::of(&name, &fixed));
             }
             let names = used(&config.lines, &config.values);
             for value in config.values.iter().filter(|v| names.contains(&v.name)) {
-                unreached.push(Unreached::of(&name, &value.fixed(reason())));
+                self.unreached.push(Unreached::of(&name, &value.fixed(reason())));
             }
-            unreached.extend(config.fixed.iter().map(|f| Unreached::of(&name, f)));
+            self.unreached.extend(config.fixed.iter().map(|f| Unreached::of(&name, f)));
         }
     }
 }
@@ -318,11 +330,6 @@ impl ReadTask {
 
 fn folder_of(path: &str) -> String {
     path.rsplit_once('/').map_or("", |(folder, _)| folder).to_owned()
-}
-
-fn is_started_by_firmware(path: &str) -> bool {
-    let path = path.to_lowercase();
-    path.starts_with("/efi/boot/boot") && path.ends_with(".efi")
 }
 
 fn too_many() -> Error {

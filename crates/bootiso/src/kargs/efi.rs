@@ -8,8 +8,10 @@ use std::io::Read as _;
 use super::place::FilePlace;
 use crate::Iso;
 
-/// The headers, which real linkers put into the first page.
-const HEAD: u64 = 4096;
+/// The headers of a program, which a unified kernel image with profiles has many of.
+const HEAD: u64 = 1 << 16;
+/// As much of a program's start as tells a kernel.
+const FIRST: u64 = 1024;
 /// The longest section that is read: GRUB with all its modules in it has some ten MiB.
 const LONGEST: u64 = 64 << 20;
 /// Sections of one program, and files in one GRUB.
@@ -26,6 +28,8 @@ pub(super) enum EfiProgram {
     Kernel,
     /// GRUB, with the names and texts of the files that are built in.
     Grub(Vec<(String, String)>),
+    /// systemd-boot, which has no configuration within.
+    SystemdBoot,
     /// A program of another kind.
     Other,
     /// No program of UEFI.
@@ -41,7 +45,12 @@ struct Section {
 
 /// Looks at the program at `place`. Anything that contradicts itself is not treated as a program.
 pub(super) fn program(iso: &Iso, place: &FilePlace) -> Result<EfiProgram> {
-    let head = place.part(iso, 0, HEAD.min(place.size))?;
+    let start = place.part(iso, 0, FIRST.min(place.size))?;
+    let Some(pe) = le32(&start, 0x3C).filter(|_| start.starts_with(b"MZ")) else {
+        return Ok(EfiProgram::None);
+    };
+    let pe = (pe as u64).min(place.size);
+    let head = place.part(iso, pe, HEAD.min(place.size - pe))?;
     let Some(sections) = sections(&head) else { return Ok(EfiProgram::None) };
     let of_name = |name: &'static str| sections.iter().filter(move |s| s.name == name.as_bytes());
     if of_name(".cmdline").chain(of_name(".linux")).next().is_some() {
@@ -56,7 +65,10 @@ pub(super) fn program(iso: &Iso, place: &FilePlace) -> Result<EfiProgram> {
     if let Some(section) = of_name("mods").next() {
         return Ok(EfiProgram::Grub(built_in(&read(iso, place, section, LONGEST)?)));
     }
-    let is_kernel = head.get(0x202..0x206) == Some(b"HdrS") || head.get(0x38..0x3C) == Some(b"ARM\x64");
+    if of_name(".sdmagic").next().is_some() {
+        return Ok(EfiProgram::SystemdBoot);
+    }
+    let is_kernel = start.get(0x202..0x206) == Some(b"HdrS") || start.get(0x38..0x3C) == Some(b"ARM\x64");
     Ok(if is_kernel { EfiProgram::Kernel } else { EfiProgram::Other })
 }
 
@@ -75,14 +87,13 @@ fn le32(bytes: &[u8], at: usize) -> Option<usize> {
     usize::try_from(u32::from_le_bytes([b[0], b[1], b[2], b[3]])).ok()
 }
 
-/// The table of sections; nothing without one.
+/// The table of sections behind the headers that begin with `head`; nothing without one.
 fn sections(head: &[u8]) -> Option<Vec<Section>> {
-    let pe = le32(head, 0x3C).filter(|_| head.starts_with(b"MZ"))?;
-    if head.get(pe..pe.checked_add(4)?)? != b"PE\0\0" {
+    if !head.starts_with(b"PE\0\0") {
         return None;
     }
-    let count = le16(head, pe + 6)?.min(MOST);
-    let table = pe + 24 + le16(head, pe + 20)?;
+    let count = le16(head, 6)?.min(MOST);
+    let table = 24 + le16(head, 20)?;
     let section = |i: usize| {
         let entry = head.get(table + 40 * i..table + 40 * (i + 1))?;
         let name = entry[..8].split(|b| *b == 0).next().unwrap_or_default().to_vec();
@@ -91,7 +102,6 @@ fn sections(head: &[u8]) -> Option<Vec<Section>> {
         let length = if virtual_size == 0 { size } else { size.min(virtual_size) };
         Some(Section { name, offset: le32(entry, 20)? as u64, length })
     };
-    // Sections beyond the first page are not seen; no linker puts the table there.
     Some((0..count).map_while(section).collect())
 }
 
@@ -178,6 +188,7 @@ pub(super) mod tests {
             size,
             extents: vec![Extent { offset: 24 * 2048, length: size }],
             length_fields: vec![],
+            is_packed: false,
         };
         let mut image = vec![0; 24 * 2048];
         image[16 * 2048..16 * 2048 + 6].copy_from_slice(b"\x01CD001");

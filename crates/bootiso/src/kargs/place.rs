@@ -7,7 +7,7 @@ use super::{
     config::{ArgsLine, LoaderConfig},
     patch::Patch,
 };
-use crate::{Extent, Iso, SECTOR, embed::Loader, fat::FatFile};
+use crate::{Entry, Extent, Iso, SECTOR, embed::Loader, fat::FatFile};
 
 /// A file with kernel arguments in it.
 pub(super) struct ConfigFile {
@@ -26,6 +26,8 @@ pub(super) struct FilePlace {
     /// What belongs to the file, up to the end of its last sector or cluster.
     pub(super) extents: Vec<Extent>,
     pub(super) length_fields: Vec<LengthField>,
+    /// Whether the bytes are not the contents themselves.
+    pub(super) is_packed: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -64,6 +66,12 @@ impl Text {
     }
 }
 
+/// How GRUB's modules name what they unpack while they read (`gzio`, `xzio`, `lzopio`).
+pub(super) fn packing(bytes: &[u8]) -> Option<&'static str> {
+    let marks: [(&[u8], &str); 3] = [(b"\x1F\x8B", "gzip"), (b"\xFD7zXZ\0", "xz"), (b"\x89LZO", "lzop")];
+    marks.iter().find(|(mark, _)| bytes.starts_with(mark)).map(|(_, name)| *name)
+}
+
 impl ConfigFile {
     /// The arguments of a line, in the parts that they stand in.
     pub(super) fn parts(&self, line: &ArgsLine) -> Vec<&str> {
@@ -82,11 +90,15 @@ pub(super) fn joined(parts: Vec<&str>) -> String {
 }
 
 impl FilePlace {
-    /// Of a file of the ISO tree with one extent. `records` has every directory record of each extent.
-    pub(super) fn of_iso(extent: Extent, records: &BTreeMap<Extent, Vec<LengthField>>) -> Self {
-        let length = extent.length.next_multiple_of(SECTOR);
-        let length_fields = records.get(&extent).cloned().unwrap_or_default();
-        Self { size: extent.length, extents: vec![Extent { offset: extent.offset, length }], length_fields }
+    /// Of a file of the ISO tree. `records` has every directory record of each extent. A file in several parts has no
+    /// room at the end of each, and does not grow.
+    pub(super) fn of_iso(entry: &Entry, records: &BTreeMap<Extent, Vec<LengthField>>) -> Self {
+        let (mut extents, mut length_fields) = (entry.extents.clone(), Vec::new());
+        if let [extent] = &mut extents[..] {
+            length_fields = records.get(extent).cloned().unwrap_or_default();
+            extent.length = extent.length.next_multiple_of(SECTOR);
+        }
+        Self { size: entry.size, extents, length_fields, is_packed: entry.packing.is_some() }
     }
 
     /// Of a file of a FAT image.
@@ -95,6 +107,16 @@ impl FilePlace {
             size: file.size,
             extents: file.clusters.clone(),
             length_fields: vec![LengthField::Fat(file.record)],
+            is_packed: false,
+        }
+    }
+
+    /// Why its text is not read as a configuration of at most `longest` bytes.
+    pub(super) fn unread(&self, longest: u64) -> Option<String> {
+        match self.size > longest {
+            _ if self.is_packed => Some("it is packed (zisofs)".to_owned()),
+            true => Some(format!("it has {} bytes, more than any real configuration", self.size)),
+            false => None,
         }
     }
 

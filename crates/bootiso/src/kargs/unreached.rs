@@ -84,16 +84,20 @@ fn key(word: &str) -> &str {
 pub(super) fn other_loaders(iso: &Iso, volumes: &[Volume]) -> Result<Vec<Unreached>> {
     let mut found = Vec::new();
     for volume in volumes {
-        for (path, place) in volume.all().filter(|(_, p)| p.size <= LONGEST) {
+        for (path, place) in volume.all() {
             let Some(loader) = other_loader(&path.to_lowercase()) else { continue };
+            let name = format!("{}{path}", volume.prefix);
+            if let Some(reason) = place.unread(LONGEST) {
+                found.push(Unreached::image(name, reason));
+                continue;
+            }
             let text = Text::decode(place.part(iso, 0, place.size)?).text;
             let starts = if loader == SHELL { starts_linux } else { starts_something };
             let lines: Vec<&str> = text.lines().filter(|l| starts(l)).map(str::trim).collect();
             if !lines.is_empty() {
                 let reason = format!("configurations of {loader} are not changed");
                 let args = Some(lines.join("\n"));
-                found
-                    .push(Unreached { args, ..Unreached::image(format!("{}{path}", volume.prefix), reason) });
+                found.push(Unreached { args, ..Unreached::image(name, reason) });
             }
         }
     }
@@ -154,14 +158,17 @@ pub(super) fn firmware(
 ) -> Result<Vec<Unreached>> {
     let loaders: BTreeSet<Loader> = files.iter().map(|f| f.loader).collect();
     let mut found = Vec::new();
-    for (i, volume) in volumes.iter().enumerate().filter(|(_, v)| v.is_esp) {
+    for (i, volume) in volumes.iter().enumerate().filter(|(_, v)| v.is_started()) {
         let here = |name: &String| name.starts_with(&volume.prefix);
         let of_volume = || programs.iter().filter(move |(v, _)| *v == i).map(|(_, p)| p);
         let is_covered = files.iter().any(|f| here(&f.name)) || known.iter().any(|u| here(&u.file));
         // What is not a program at all is a stand-in, which no firmware starts.
         let is_grub = |p: &EfiProgram| matches!(p, EfiProgram::Grub(_) | EfiProgram::None);
         let by_grub = loaders.contains(&Loader::Grub) && of_volume().any(is_grub);
-        if !is_covered && !by_grub && of_volume().next().is_some() {
+        // Its entries may be in another partition (XBOOTLDR).
+        let by_systemd =
+            loaders.contains(&Loader::SystemdBoot) && of_volume().any(|p| *p == EfiProgram::SystemdBoot);
+        if !is_covered && !by_grub && !by_systemd && of_volume().next().is_some() {
             let name = volume.prefix.trim_end_matches(':').to_owned();
             let reason = "no configuration of the loader in it was found".to_owned();
             found.push(Unreached::image(name, reason));
