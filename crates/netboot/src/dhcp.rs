@@ -5,6 +5,7 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    ops::RangeInclusive,
     time::{Duration, Instant},
 };
 
@@ -13,7 +14,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{
     event::{ClientEventKind, MachineName},
-    fleet::{AUTOEXEC, BIOS, Dnsmasq, Range, for_uefi, is_asked_for},
+    fleet::{AUTOEXEC, BIOS, Dnsmasq, for_uefi, is_asked_for},
     offer, target,
 };
 use buildexec::ctx::Ctx;
@@ -44,7 +45,7 @@ pub struct DhcpSetup<'a> {
     /// The base-url's path.
     pub prefix: &'a str,
     /// Addresses to give out.
-    pub range: Option<Range>,
+    pub range: Option<RangeInclusive<Ipv4Addr>>,
 }
 
 impl DnsmasqServer {
@@ -68,8 +69,14 @@ impl DnsmasqServer {
         let script = format!("http://{}{}/boot.html", order.http, order.prefix);
         let url = |name: &String| format!("http://{}{}/{name}", order.http, order.prefix);
         let http = order.firmware.iter().map(url).collect();
-        let config =
-            Dnsmasq { address, script, tftp: root.join("tftp").into(), uefi, http, range: order.range };
+        let config = Dnsmasq {
+            address,
+            script,
+            tftp: root.join("tftp").into(),
+            uefi,
+            http,
+            range: order.range.clone(),
+        };
         fs_err::write(root.join("tftp").join(AUTOEXEC), config.autoexec())?;
         readable(root)?;
         fs_err::write(root.join("dnsmasq.conf"), config.render())?;

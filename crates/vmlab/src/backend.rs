@@ -14,35 +14,12 @@ use buildexec::{ctx::Ctx, leftovers};
 use vmspec::{
     Machine,
     boot::Want,
+    choice::BackendChoice,
     qemu::{self, Watch},
     quote::{self, Shell},
     scenario::Scenario,
     virtualbox::{System, Todo, fitted, host_only, script as virtualbox_script},
 };
-
-/// The back ends by name.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum BackendChoice {
-    /// QEMU, a process of its own for each machine.
-    #[default]
-    Qemu,
-    /// VirtualBox, through VBoxManage.
-    Virtualbox,
-}
-
-impl BackendChoice {
-    /// All of them.
-    pub(crate) const ALL: [Self; 2] = [Self::Qemu, Self::Virtualbox];
-
-    /// Its name on the command line.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Qemu => "qemu",
-            Self::Virtualbox => "virtualbox",
-        }
-    }
-}
 
 /// A back end of this host.
 pub(crate) enum Backend {

@@ -7,7 +7,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 
 use super::{
-    backend::{Backend, BackendChoice},
+    backend::Backend,
     session,
     virtualbox::{self, VirtualBox},
 };
@@ -15,7 +15,10 @@ use buildexec::{ctx::Ctx, leftovers};
 use buildplan::Cmd;
 use failure::{Failure, Kind, kind_of};
 use report::table::bytes;
-use vmspec::quote::{self, Shell};
+use vmspec::{
+    choice::BackendChoice,
+    quote::{self, Shell},
+};
 
 /// Held while the machine runs; its presence also says that the folder is ours.
 const LOCK: &str = "machine.lock";

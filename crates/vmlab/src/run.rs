@@ -9,7 +9,7 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{
-    backend::{Backend, BackendChoice},
+    backend::Backend,
     dist,
     machines::Home,
     server::{Changes, RunningServer},
@@ -22,6 +22,7 @@ use mediaplan::config::Profile;
 use vmspec::{
     Attach, DiskFormat, Firmware, Forward, Machine, Medium, Nic,
     boot::{BootEnd, Fact, Mark, Want},
+    choice::{BackendChoice, BootMedium},
     qemu::Accel,
     quote::Shell,
     scenario::Dist,
@@ -34,18 +35,6 @@ const SHORTEST_LIMIT: Duration = Duration::from_secs(600);
 const PORT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often a machine that is up is looked at.
 const TICK: Duration = Duration::from_millis(50);
-
-/// What a machine boots from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum BootMedium {
-    /// `ipxe.iso`, then DHCP and HTTP from here.
-    #[default]
-    Netboot,
-    /// The profile's ISO as a CD.
-    Cd,
-    /// The profile's ISO as a USB stick.
-    Usb,
-}
 
 /// What is asked of a run.
 #[derive(Clone, Debug)]

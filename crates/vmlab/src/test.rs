@@ -6,7 +6,7 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{
-    backend::{Backend, BackendChoice},
+    backend::Backend,
     dist, outside,
     scenario::{self, CaseCount, FinishedScenario, Outcome, Samples, Setup, SignedMedia},
 };
@@ -15,7 +15,10 @@ use buildexec::ctx::Ctx;
 use failure::{Failure, Kind};
 use mediaplan::config::Profile;
 use report::{Event, table::table};
-use vmspec::scenario::{ALL, CONTAINERS, Scenario};
+use vmspec::{
+    choice::BackendChoice,
+    scenario::{ALL, CONTAINERS, Scenario},
+};
 
 /// Finished runs whose transcripts are kept.
 const KEPT: usize = 10;

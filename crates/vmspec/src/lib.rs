@@ -5,6 +5,7 @@
 //! is the UEFI firmware) are handed in, so that each command line is tested without the tool.
 
 pub mod boot;
+pub mod choice;
 pub mod qemu;
 pub mod quote;
 pub mod scenario;

@@ -8,8 +8,7 @@ use mediabuild::workspace::preflight;
 use mediaplan::stage::needs::{self, Need};
 use report::table::wrap;
 use serde::Serialize;
-use vmlab::virtualbox;
-use vmspec::virtualbox::System;
+use vmspec::virtualbox::{self, System};
 
 /// Arguments of `doctor`.
 #[derive(Debug, clap::Args)]
@@ -78,7 +77,8 @@ pub(crate) fn run(ctx: &Ctx, args: &DoctorArgs) -> Result<()> {
 
 /// Where media cannot be built, VirtualBox is all that a command may lack.
 fn elsewhere(ctx: &Ctx, os: &str) -> Result<()> {
-    let found = virtualbox::preflight::find(ctx, System::current());
+    let found =
+        virtualbox::find(System::current(), |name| ctx.env.get(name), |program| ctx.find_program(program));
     let purpose = "boot media in VirtualBox (`vm --backend virtualbox`)";
     let row = ToolRow {
         what: "VBoxManage".to_owned(),
@@ -92,7 +92,7 @@ fn elsewhere(ctx: &Ctx, os: &str) -> Result<()> {
     } else {
         ctx.report.out(&page_elsewhere(&row, os));
     }
-    found.map(drop)
+    Ok(found.map(drop)?)
 }
 
 fn page_elsewhere(row: &ToolRow, os: &str) -> String {

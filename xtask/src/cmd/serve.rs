@@ -5,6 +5,7 @@ mod print;
 use std::{
     collections::BTreeMap,
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    ops::RangeInclusive,
     sync::{Arc, mpsc},
     time::{Duration, Instant},
 };
@@ -64,8 +65,8 @@ pub struct ServeArgs {
     #[arg(long, group = "boots")]
     pub dhcp: bool,
     /// Act as the DHCP server of a network without one, and give out these addresses.
-    #[arg(long, value_name = "FIRST-LAST", requires = "boots")]
-    pub dhcp_range: Option<fleet::Range>,
+    #[arg(long, value_name = "FIRST-LAST", value_parser = addresses, requires = "boots")]
+    pub dhcp_range: Option<RangeInclusive<Ipv4Addr>>,
     /// What to offer UEFI HTTP Boot.
     #[arg(long, value_enum, value_name = "WHAT", default_value_t, requires = "boots")]
     pub http_boot: HttpBoot,
@@ -95,6 +96,16 @@ pub enum Print {
 
 fn listen_address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| "write it as an address and a port, such as 192.168.1.10:8089".to_owned())
+}
+
+fn addresses(text: &str) -> Result<RangeInclusive<Ipv4Addr>, String> {
+    let (first, last) = text.split_once('-').ok_or("write it as FIRST-LAST, two IPv4 addresses")?;
+    let address = |t: &str| t.trim().parse().map_err(|_| format!("`{}` is not an IPv4 address", t.trim()));
+    let (first, last) = (address(first)?, address(last)?);
+    if first > last {
+        return Err(format!("the range goes from high to low: did you mean {last}-{first}?"));
+    }
+    Ok(first..=last)
 }
 
 /// Serves until Ctrl-C.
@@ -130,7 +141,7 @@ pub(crate) fn run(ctx: &Ctx, args: &ServeArgs) -> Result<()> {
     let reached = SocketAddr::new(reached(addr.ip()), addr.port());
     let at = format!("{scheme}://{reached}");
     ctx.report.note(format!("serving {tree} on {at}/boot.html; the live view is {at}/_/"));
-    let dhcp = args.dhcp.then(|| offering.dhcp(ctx, addr, args.dhcp_range)).transpose()?;
+    let dhcp = args.dhcp.then(|| offering.dhcp(ctx, addr, args.dhcp_range.clone())).transpose()?;
     ctx.report.note("Ctrl-C ends it");
     let end = watch(ctx, &server, dhcp, &events);
     ctx.report.clear();
@@ -279,7 +290,12 @@ impl Offering {
         ))
     }
 
-    fn dhcp(&self, ctx: &Ctx, http: SocketAddr, range: Option<fleet::Range>) -> Result<DnsmasqServer> {
+    fn dhcp(
+        &self,
+        ctx: &Ctx,
+        http: SocketAddr,
+        range: Option<RangeInclusive<Ipv4Addr>>,
+    ) -> Result<DnsmasqServer> {
         let prefix = self.base_url.path();
         let order = dhcp::DhcpSetup {
             programs: &self.programs,
@@ -370,6 +386,13 @@ mod tests {
     fn printed(args: &[&str]) -> String {
         let args = ServeLine::try_parse_from([&["serve"], args].concat()).unwrap().args;
         offering("http://192.168.1.10:8089").print(args.print.unwrap(), &args).unwrap()
+    }
+
+    #[test]
+    fn a_range_from_high_to_low_is_refused_with_the_swap() {
+        let error = addresses("10.0.0.9-10.0.0.2").unwrap_err();
+        assert!(error.contains("10.0.0.2-10.0.0.9"), "{error}");
+        assert!(addresses("10.0.0.9").is_err() && addresses("a-b").is_err());
     }
 
     #[test]

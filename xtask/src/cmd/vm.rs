@@ -11,15 +11,15 @@ use failure::{Failure, Kind};
 use mediabuild::workspace::load;
 use mediaplan::config::Profile;
 use vmlab::{
-    backend::BackendChoice,
     dist,
     machines::{self, Home},
-    run::{self, BootMedium, Wish},
+    run::{self, Wish},
     scenario::{FinishedScenario, Samples},
     test,
 };
 use vmspec::{
     Firmware,
+    choice::{BackendChoice, BootMedium},
     quote::Shell,
     scenario::{ALL, CONTAINERS, DISKS, Scenario, Start, TORTURE},
 };

@@ -3,8 +3,7 @@
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
-use buildexec::ctx::{Ctx, Env};
-use failure::{Failure, Kind};
+use buildexec::ctx::Ctx;
 use vmspec::{
     Machine,
     virtualbox::{HostState, ManageStep, Networks, System, Todo, boots_from_network},
@@ -13,46 +12,14 @@ use vmspec::{
 /// Where a host allows host-only networks.
 const NETWORKS_CONF: &str = "/etc/vbox/networks.conf";
 
-/// Where VBoxManage is: on the search path, where Windows' installer says, or where installers put it.
+/// [`vmspec::virtualbox::find`] on this host.
 ///
 /// # Errors
-/// [`Kind::MissingTool`] with how to install it.
-pub fn find(ctx: &Ctx, system: System) -> Result<Utf8PathBuf> {
-    let on_path = ctx.find_program("VBoxManage").or_else(|| ctx.find_program("vboxmanage"));
-    let found = on_path.or_else(|| {
-        let places = usual_places(system, &ctx.env);
-        places.into_iter().map(Utf8PathBuf::from).find(|p| p.is_file())
-    });
-    found.ok_or_else(|| {
-        let message = "VBoxManage was not found, on the search path or where VirtualBox is usually installed";
-        Failure::new(Kind::MissingTool, message)
-            .help(
-                "install VirtualBox from https://www.virtualbox.org/wiki/Downloads, or use `--backend qemu`",
-            )
-            .into()
-    })
-}
-
-/// Windows puts VBoxManage on no search path. Its installer sets `VBOX_MSI_INSTALL_PATH` (before 4.3.12
-/// `VBOX_INSTALL_PATH`), which may hold several folders.
-#[must_use]
-pub(crate) fn usual_places(system: System, env: &Env) -> Vec<String> {
-    match system {
-        System::Linux => {
-            vec!["/usr/lib/virtualbox/VBoxManage".to_owned(), "/opt/VirtualBox/VBoxManage".to_owned()]
-        }
-        System::MacOs => vec![
-            "/usr/local/bin/VBoxManage".to_owned(),
-            "/Applications/VirtualBox.app/Contents/MacOS/VBoxManage".to_owned(),
-        ],
-        System::Windows => {
-            let named = ["VBOX_MSI_INSTALL_PATH", "VBOX_INSTALL_PATH"].iter().filter_map(|v| env.get(v));
-            let folders = named.flat_map(|v| v.split(';')).map(str::trim).filter(|f| !f.is_empty());
-            let usual = env.get("ProgramFiles").unwrap_or(r"C:\Program Files");
-            let usual = format!(r"{usual}\Oracle\VirtualBox");
-            folders.chain([usual.as_str()]).map(|f| system.join(f, "VBoxManage.exe")).collect()
-        }
-    }
+/// [`failure::Kind::MissingTool`] with how to install it.
+pub(crate) fn find(ctx: &Ctx, system: System) -> Result<Utf8PathBuf> {
+    let found =
+        vmspec::virtualbox::find(system, |name| ctx.env.get(name), |program| ctx.find_program(program));
+    Ok(found?)
 }
 
 /// Which host-only networks this host allows.
@@ -134,18 +101,5 @@ mod tests {
         let said = |there: &str| no_module("kernel driver", "/d", "vboxdrv", "x", &|path| path == there);
         assert!(said("").ends_with("install `virtualbox-dkms`"));
         assert!(said(ORACLE_BUILD).ends_with("run `sudo /sbin/vboxconfig`"));
-    }
-
-    #[test]
-    fn windows_installers_name_the_folder() {
-        let env = Env::of(&[("VBOX_MSI_INSTALL_PATH", r"D:\VBox\;E:\Old")]);
-        assert_eq!(
-            usual_places(System::Windows, &env),
-            [
-                r"D:\VBox\VBoxManage.exe",
-                r"E:\Old\VBoxManage.exe",
-                r"C:\Program Files\Oracle\VirtualBox\VBoxManage.exe"
-            ]
-        );
     }
 }

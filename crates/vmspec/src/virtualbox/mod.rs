@@ -8,6 +8,7 @@
 //! network card 9), so [`check()`] refuses before the first command. Left out: snapshots, clones, encryption.
 
 pub mod check;
+mod find;
 pub mod info;
 mod network;
 pub mod outcome;
@@ -26,6 +27,7 @@ use crate::{DiskFormat, Machine, profile_of};
 use buildplan::{Cmd, Digest};
 
 pub use check::{Networks, check};
+pub use find::find;
 pub use outcome::{ManageError, Reaction, Rule};
 pub use plan::{
     boots_from_network, folder, host_only, look_at_machine, looks, plan, power_off, press_power, relocated,

@@ -1,6 +1,9 @@
 //! `serve --print`: the configuration of a fleet's own servers, with the folders that such servers usually have.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    ops::RangeInclusive,
+};
 
 use anyhow::Result;
 
@@ -31,7 +34,7 @@ impl Offering {
                     .into())
             }
             (Print::Nginx, _) => Ok(self.nginx(listen)),
-            (Print::Dnsmasq, IpAddr::V4(address)) => self.dnsmasq(address, args.dhcp_range),
+            (Print::Dnsmasq, IpAddr::V4(address)) => self.dnsmasq(address, args.dhcp_range.clone()),
             (Print::Dnsmasq, ip) => {
                 Err(Failure::new(Kind::Usage, format!("PXE is for IPv4, and {ip} is not")).into())
             }
@@ -52,7 +55,7 @@ impl Offering {
         format!("# The tree: cp -r {}/. {ROOT}/\n{copy}{http}\n{config}", self.tree)
     }
 
-    fn dnsmasq(&self, address: Ipv4Addr, range: Option<fleet::Range>) -> Result<String> {
+    fn dnsmasq(&self, address: Ipv4Addr, range: Option<RangeInclusive<Ipv4Addr>>) -> Result<String> {
         // What is yet to be built has iPXE under its usual name.
         let uefi = self.for_uefi().or((!self.programs.is_dir()).then_some(fleet::UEFI));
         let firmware = self.for_firmware();
