@@ -7,7 +7,8 @@ use std::{
 
 use anyhow::Result;
 
-use super::{Offering, Print, ServeArgs};
+use super::Offering;
+use crate::cmd::serve::{Print, ServeArgs};
 use failure::{Failure, Kind};
 use netboot::fleet;
 
