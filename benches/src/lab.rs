@@ -38,8 +38,8 @@ const TICK: Duration = Duration::from_micros(200);
 pub(crate) struct BenchLab {
     /// Where processes start and what is printed.
     pub(crate) ctx: Ctx,
-    /// This program.
-    pub(crate) xtask: Utf8PathBuf,
+    /// Where this program is: `xtask`, and `lab` with every command.
+    programs: Utf8PathBuf,
     /// Whether little time is to be spent.
     pub(crate) quick: bool,
     /// A clone of iPXE's repository.
@@ -57,15 +57,25 @@ impl BenchLab {
     /// When it cannot be built.
     pub(crate) fn new(ctx: Ctx, args: &Args) -> Result<Self> {
         let (profile, dir) = if cfg!(debug_assertions) { ("dev", "debug") } else { ("release", "release") };
-        let build =
-            cargo(&ctx, "build this program").args(["build", "--quiet", "-p", "xtask", "--profile", profile]);
+        let build = cargo(&ctx, "build this program").args([
+            "build",
+            "--quiet",
+            "-p",
+            "xtask",
+            "-p",
+            "lab",
+            "--profile",
+            profile,
+        ]);
         ctx.runner.run(&build)?;
         let target = ctx.work.parent().context("the store has no folder above")?;
-        let xtask = target.join(dir).join("xtask");
-        ensure!(xtask.is_file(), "cargo left no {xtask}");
+        let programs = target.join(dir);
+        for name in ["xtask", "lab"] {
+            ensure!(programs.join(name).is_file(), "cargo left no {name} in {programs}");
+        }
         let folder = ctx.temporary("bench-")?;
         let ipxe_repo = args.ipxe_repo.clone().map(|path| ctx.absolute(path)).transpose()?;
-        Ok(Self { ctx, xtask, quick: args.quick, ipxe_repo, ipxe: OnceCell::new(), folder })
+        Ok(Self { ctx, programs, quick: args.quick, ipxe_repo, ipxe: OnceCell::new(), folder })
     }
 
     /// Installs what this program is measured beside.
@@ -143,7 +153,12 @@ impl BenchLab {
 
     /// Our program in the repository at `root`.
     pub(crate) fn xtask(&self, root: &Utf8Path, why: &str) -> Cmd {
-        Cmd::new(self.xtask.as_str(), why).env("MEDIA_ROOT", root.as_str())
+        self.program("xtask", root, why)
+    }
+
+    /// One of our programs in the repository at `root`.
+    pub(crate) fn program(&self, name: &str, root: &Utf8Path, why: &str) -> Cmd {
+        Cmd::new(self.programs.join(name).as_str(), why).env("MEDIA_ROOT", root.as_str())
     }
 
     /// Builds the profile `smoke` of this repository, and says where it is.

@@ -11,7 +11,7 @@ use anyhow::Result;
 use buildexec::ctx::Ctx;
 use xtask::cli::Command;
 
-/// Runs a command. Those that are none of ours are what they are in `xtask`: the reproducible pair is built by this program.
+/// Runs a command. Those that are none of ours are what they are in `lab`: the reproducible pair is built by this program.
 ///
 /// # Errors
 /// The command's.
@@ -20,6 +20,6 @@ pub fn run(ctx: &Ctx, command: &Command) -> Result<()> {
         Command::Ci(args) => ctx.require_repository().and_then(|()| cmd::ci::run(ctx, args)),
         Command::Codegen(args) => ctx.require_repository().and_then(|()| cmd::codegen::run(ctx, args)),
         Command::Test(args) => ctx.require_repository().and_then(|()| cmd::test::run(ctx, args)),
-        other => xtask::cmd::run(ctx, other),
+        other => lab::run(ctx, other),
     }
 }

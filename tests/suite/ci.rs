@@ -26,7 +26,7 @@ fn workflow(jobs: &[String]) -> Repo {
 
 /// Runs the maintainers' binary; exit code and everything that was said.
 fn said(repo: &Repo, args: &[&str], env: &[(&str, &str)]) -> (i32, String) {
-    let output = repo.maintain(args).envs(env.iter().copied()).output().unwrap();
+    let output = repo.whole(args).envs(env.iter().copied()).output().unwrap();
     let said = [output.stdout, output.stderr].concat();
     (output.status.code().unwrap(), String::from_utf8_lossy(&said).into_owned())
 }
@@ -106,18 +106,27 @@ fn what_cannot_work_is_refused_before_anything_else_is_said() {
 
 /// The binary hands over what `cargo` is asked to run, in its own place: `cargo` is a program of the test.
 #[test]
-fn the_maintainers_commands_are_handed_over_with_their_words_exit_code_and_signals() {
+fn commands_of_other_packages_are_handed_over_with_their_words_exit_code_and_signals() {
     let repo = Repo::new();
     let run = |args: &[&str]| repo.command(args).output().unwrap();
-    let alone = run(&["ci", "finish"]);
-    let text = String::from_utf8(alone.stderr).unwrap();
-    assert!(alone.status.code() == Some(2) && text.contains("no such file: maintain/Cargo.toml"), "{text}");
-    repo.write("maintain/Cargo.toml", "");
     repo.program("cargo", "printf '<%s>' \"$@\"; exit 5");
-    let ended = run(&["test", "--only", "a step"]);
-    let manifest = repo.path("maintain/Cargo.toml");
-    let words = format!("<run><--manifest-path><{manifest}><--><test><--only><a step>");
-    assert_eq!((ended.status.code(), String::from_utf8(ended.stdout).unwrap()), (Some(5), words));
+    for (package, words, way_out) in [
+        ("maintain", &["test", "--only", "a step"][..], "in a clone of its repository"),
+        ("lab", &["vm", "ls"], "or by the program that a release carries"),
+        ("lab", &["serve", "--tree", "a folder"], ""),
+    ] {
+        let manifest = repo.path(package).join("Cargo.toml");
+        if !manifest.exists() {
+            let alone = run(words);
+            let text = String::from_utf8(alone.stderr).unwrap();
+            assert!(text.contains(&format!("no such file: {package}/Cargo.toml\n  help: ")), "{text}");
+            assert!(alone.status.code() == Some(2) && text.contains(way_out), "{text}");
+            repo.write(&format!("{package}/Cargo.toml"), "");
+        }
+        let ended = run(words);
+        let all = format!("<run><--manifest-path><{manifest}><--><{}>", words.join("><"));
+        assert_eq!((ended.status.code(), String::from_utf8(ended.stdout).unwrap()), (Some(5), all));
+    }
     // ring would be compiled again by a cargo that sees what the first one says of a package.
     repo.program("cargo", "env");
     let said = repo.command(&["codegen"]).envs([("CARGO_PKG_NAME", "x"), ("CARGO_TERM_COLOR", "x")]).output();
@@ -127,8 +136,10 @@ fn the_maintainers_commands_are_handed_over_with_their_words_exit_code_and_signa
     let killed = run(&["codegen"]);
     assert_eq!(std::os::unix::process::ExitStatusExt::signal(&killed.status), Some(15), "{killed:?}");
     // What is mistyped is said without compiling anything.
-    let mistyped = run(&["ci", "matrx"]);
-    assert!(mistyped.status.code() == Some(2) && mistyped.stdout.is_empty(), "{mistyped:?}");
+    for words in [["ci", "matrx"], ["vm", "rnu"], ["serve", "--lisen"]] {
+        let mistyped = run(&words);
+        assert!(mistyped.status.code() == Some(2) && mistyped.stdout.is_empty(), "{mistyped:?}");
+    }
 }
 
 /// A release that was published, its assets laid out, and a `gh` that says what it is asked.

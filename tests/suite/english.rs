@@ -97,7 +97,7 @@ fn texts() -> Vec<(String, String)> {
     for name in ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", ".github/SECURITY.md", "media.toml"] {
         found.push((name.to_owned(), fs_err::read_to_string(root.join(name)).unwrap()));
     }
-    for dir in ["crates", "docs", "fuzz/src", "maintain/src", "xtask/src"] {
+    for dir in ["crates", "docs", "fuzz/src", "lab/src", "maintain/src", "xtask/src"] {
         for file in buildexec::tree::files(&root.join(dir)).unwrap() {
             let is_text = file.extension().is_some_and(|e| ["rs", "md", "html"].contains(&e));
             let path = format!("{dir}/{file}");

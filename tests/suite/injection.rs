@@ -62,6 +62,7 @@ fn every_program_that_is_started_is_looked_at() {
     for text in [
         sources(&repository().join("crates")),
         sources(&repository().join("xtask/src")),
+        sources(&repository().join("lab/src")),
         sources(&repository().join("maintain/src")),
     ]
     .concat()

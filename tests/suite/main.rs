@@ -72,8 +72,7 @@ fn main() -> std::process::ExitCode {
     if let Some(code) = buildexec::keeper::keep(std::env::args_os()) {
         return code;
     }
-    // The binary of `maintain` is none of this package's: tests start this one by that name.
-    match std::env::args_os().next().is_some_and(|name| name == repo::MAINTAIN) {
+    match repo::is_the_program() {
         true => xtask::start(maintain::run),
         false => harness::main(),
     }

@@ -11,7 +11,7 @@ use crate::repo::Repo;
 
 fn xtask(lab: &Lab, args: &[&str]) -> Command {
     fs::write(lab.path("small.iso"), super::hostile::isolinux_image()).unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    let mut command = Command::new(crate::repo::whole_program());
     command.args(args).current_dir(lab.path("")).env("MEDIA_ROOT", super::repository());
     command.env("CARGO_TARGET_DIR", lab.path("target")).env("MEDIA_DIST_DIR", lab.path("dist"));
     // GitHub is told of errors in words of its own.
@@ -153,7 +153,7 @@ fn with_json_everything_that_is_printed_is_json_also_what_the_command_line_gets_
         &["--json", "params", "check", "--no-such-option"],
         &["--json", "dist", "no-such-profile"],
     ] {
-        let output = repo.xtask(args).output().unwrap();
+        let output = repo.whole(args).output().unwrap();
         let (out, err) = (values(&output.stdout), values(&output.stderr));
         assert!(output.status.success() != out.is_empty(), "{args:?}");
         assert!(output.status.success() || err.last().unwrap()["event"] == "error", "{args:?}: {err:?}");

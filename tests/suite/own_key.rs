@@ -305,8 +305,7 @@ fn an_ipxe_that_came_signed_takes_the_place_of_the_engines() {
         "--dhcp-range",
         "10.0.0.8-10.0.0.9",
     ];
-    let text = repo.xtask(&print).assert().success().get_output().stdout.clone();
-    let text = String::from_utf8(text).unwrap();
+    let text = String::from_utf8(repo.whole(&print).output().unwrap().stdout).unwrap();
     assert!(text.contains("dhcp-boot=tag:!ipxe,tag:X86-64_EFI,ipxe-shim.efi\n"), "{text}");
     assert!(text.contains("tag:http,http://192.168.56.1:8089/ipxe-shim.efi\n"), "{text}");
     assert!(text.lines().next().unwrap().contains("/grubx64.efi "), "{text}");
@@ -366,7 +365,7 @@ fn boots(repo: &Repo, scenarios: &[&str]) {
     let _port = PORT.lock().unwrap_or_else(PoisonError::into_inner);
     let chosen = scenarios.iter().flat_map(|name| ["--scenario", name]);
     let args: Vec<&str> = ["vm", "test", "own"].into_iter().chain(chosen).collect();
-    let run = repo.command(&args).env("MEDIA_REQUIRE_VM", "1").output().unwrap();
+    let run = repo.whole(&args).env("MEDIA_REQUIRE_VM", "1").output().unwrap();
     let said = String::from_utf8_lossy(&run.stdout).into_owned();
     assert!(run.status.success(), "{said}{}", String::from_utf8_lossy(&run.stderr));
     for name in scenarios {

@@ -111,7 +111,7 @@ fn links(text: &str) -> BTreeSet<String> {
 }
 
 /// The folders of code, whose paths documents name; `isofs` also holds what people add.
-const CODE: [&str; 7] = ["crates/", "xtask/", "maintain/", "tests/", "docs/", "benches/", "fuzz/"];
+const CODE: [&str; 8] = ["crates/", "xtask/", "lab/", "maintain/", "tests/", "docs/", "benches/", "fuzz/"];
 
 #[test]
 fn every_file_that_a_document_names_exists() {

@@ -5,7 +5,7 @@
     reason = "the binary is run as a shell would, with an environment of ours"
 )]
 
-use std::process::Command;
+use std::{process::Command, sync::LazyLock};
 
 use buildexec::tree;
 use buildplan::Digest;
@@ -20,8 +20,30 @@ use crate::{harness::lacks, packages, repository};
 pub(crate) const LINUX: &[&str] =
     &["-q", "dist", "linux", "--engine", "prebuilt", "--artifacts", "artifacts"];
 
-/// The first word of this binary where it is what `maintain` is.
-pub(crate) const MAINTAIN: &str = "maintain";
+/// How the name of this binary begins where it is the program with every command. Those of `lab` and `maintain`, to which
+/// `xtask` hands some over, are none of this package's.
+const WHOLE: &str = "whole-";
+
+/// Whether this process is the program with every command. It starts itself, so only its file can say so.
+pub(crate) fn is_the_program() -> bool {
+    std::env::current_exe().is_ok_and(|this| this.file_name().unwrap().to_string_lossy().starts_with(WHOLE))
+}
+
+/// The program with every command: another name of this binary, beside it.
+pub(crate) fn whole_program() -> &'static str {
+    static PROGRAM: LazyLock<String> = LazyLock::new(|| {
+        let this = Utf8PathBuf::from_path_buf(std::env::current_exe().unwrap()).unwrap();
+        let link = |start: &str| this.with_file_name(format!("{start}{}", this.file_name().unwrap()));
+        // The name may be there, of an older binary or of another process that does the same.
+        let (program, new) = (link(WHOLE), link(&format!("{}-", std::process::id())));
+        fs::hard_link(&this, &new).unwrap();
+        fs::rename(&new, &program).unwrap();
+        // To replace a name of the same file is to do nothing.
+        _ = fs::remove_file(&new);
+        program.into_string()
+    });
+    &PROGRAM
+}
 
 /// A copy of what the repository says, in a folder that goes away, with `bin/` in front of the search path.
 pub(crate) struct Repo {
@@ -175,13 +197,9 @@ impl Repo {
         self.set_up(Command::new(env!("CARGO_BIN_EXE_xtask")), args)
     }
 
-    /// What the binary hands the maintainers' commands to, to be started.
-    #[cfg(unix)]
-    pub(crate) fn maintain(&self, args: &[&str]) -> Command {
-        use std::os::unix::process::CommandExt as _;
-        let mut command = Command::new(std::env::current_exe().unwrap());
-        command.arg0(MAINTAIN);
-        self.set_up(command, args)
+    /// The program with every command, also those that the binary hands over, to be started.
+    pub(crate) fn whole(&self, args: &[&str]) -> Command {
+        self.set_up(Command::new(whole_program()), args)
     }
 
     fn set_up(&self, mut command: Command, args: &[&str]) -> Command {

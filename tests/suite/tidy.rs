@@ -1,13 +1,14 @@
 //! The rules that a compiler does not hold: where effects may happen, and how long a file may be.
 
-use std::{fs, path::PathBuf};
+use std::{collections::BTreeSet, fs, path::PathBuf};
 
 /// Every source file of ours, by its path from the root of the repository.
 fn sources() -> Vec<(String, String)> {
     let root = super::repository();
     let mut found = Vec::new();
-    let mut todo =
-        ["xtask/src", "maintain/src", "benches/src"].map(|dir| root.join(dir).into_std_path_buf()).to_vec();
+    let mut todo = ["xtask/src", "lab/src", "maintain/src", "benches/src"]
+        .map(|dir| root.join(dir).into_std_path_buf())
+        .to_vec();
     for entry in fs::read_dir(root.join("crates")).unwrap() {
         todo.push(entry.unwrap().path().join("src"));
     }
@@ -44,6 +45,34 @@ fn pure_crates_touch_no_file_process_clock_or_network() {
         wrong.extend(banned.iter().filter(|b| names(b)).map(|b| format!("{file} names {b}")));
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Each crate that `package` is made of on this system, with its features.
+#[expect(clippy::disallowed_methods, reason = "cargo is asked as a shell would ask it")]
+fn made_of(package: &str) -> BTreeSet<String> {
+    let words = ["tree", "--locked", "--offline", "--prefix", "none", "--edges", "normal,build"];
+    let mut cargo = std::process::Command::new(env!("CARGO"));
+    let said = cargo.args(words).args(["--format", "{p} {f}", "--package", package]);
+    let said = said.current_dir(super::repository()).output().unwrap();
+    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+    let text = String::from_utf8(said.stdout).unwrap();
+    text.lines().map(|line| line.trim_end_matches(" (*)").trim_end().to_owned()).collect()
+}
+
+/// Who builds media waits for no server and no machines, and who goes on to those for nothing twice: with other features,
+/// cargo would compile a crate and all that is above it again.
+#[test]
+fn what_builds_media_is_small_and_compiled_once_for_all_packages() {
+    let [xtask, lab, maintain] = ["xtask", "lab", "maintain"].map(made_of);
+    for name in ["tokio", "hyper", "netboot", "vmlab", "serde-saphyr"] {
+        let named = |krate: &String| krate.starts_with(&format!("{name} v"));
+        assert!(!xtask.iter().any(named), "xtask depends on {name}");
+        assert!(maintain.iter().any(named), "{name} has another name");
+    }
+    for (below, above) in [(&xtask, &lab), (&lab, &maintain)] {
+        let again: Vec<_> = below.difference(above).collect();
+        assert!(again.is_empty(), "ask for the features of both: {again:?}");
+    }
 }
 
 #[test]

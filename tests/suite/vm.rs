@@ -46,7 +46,7 @@ fn config(lab: &Lab, ssh_port: u16) {
 }
 
 fn xtask(lab: &Lab, args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    let mut command = Command::new(super::repo::whole_program());
     command.arg("vm").args(args).current_dir(lab.path("")).env("MEDIA_ROOT", lab.path(""));
     command.env_remove("CARGO_TARGET_DIR");
     command

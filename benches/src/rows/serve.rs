@@ -129,7 +129,7 @@ pub(super) fn any(lab: &BenchLab, folder: &Utf8Path) -> Result<Served> {
 fn ours(lab: &BenchLab, folder: &Utf8Path) -> Result<Served> {
     let addr = free_addr()?;
     let tree = folder.join("tree");
-    let cmd = lab.xtask(&lab.ctx.root, "start our server");
+    let cmd = lab.program("lab", &lab.ctx.root, "start our server");
     let cmd = cmd.args(["serve", "--quiet", "--tree", tree.as_str(), "--listen", &addr.to_string()]);
     Ok(Served { name: "serve", addr, job: start(lab, &cmd, &folder.join("ours.log"), addr)? })
 }

@@ -4,8 +4,8 @@ use std::{borrow::Cow, ffi::OsStr, path::Path, sync::OnceLock};
 
 /// What texts of this program call it.
 const IN_REPOSITORY: &str = "cargo xtask";
-/// What cargo calls the program behind that.
-const BUILT: &str = "xtask";
+/// What cargo calls the programs behind that.
+const BUILT: [&str; 2] = ["xtask", "lab"];
 
 static TYPED: OnceLock<String> = OnceLock::new();
 
@@ -39,7 +39,7 @@ fn in_place<'a>(text: &'a str, typed: Option<&str>) -> Cow<'a, str> {
 /// The path as it was typed, or the file's name where the path would have to be quoted.
 fn other_name(first: &Path) -> Option<String> {
     let file = first.file_name()?.to_str()?;
-    if first.file_stem()? == BUILT {
+    if BUILT.iter().any(|name| first.file_stem() == Some(OsStr::new(name))) {
         return None;
     }
     let path = first.to_str().filter(|path| !path.contains(char::is_whitespace));
@@ -55,7 +55,7 @@ mod tests {
         let shown = |first: &str| {
             in_place("see `cargo xtask iso ls --help`", other_name(Path::new(first)).as_deref()).into_owned()
         };
-        for first in ["target/debug/xtask", "/a b/xtask", ""] {
+        for first in ["target/debug/xtask", "target/debug/lab", "/a b/xtask", ""] {
             assert_eq!(shown(first), "see `cargo xtask iso ls --help`", "{first}");
         }
         assert_eq!(shown("./boot-media-linux-x86_64"), "see `./boot-media-linux-x86_64 iso ls --help`");

@@ -24,7 +24,7 @@ pub(crate) fn build(ctx: &Ctx, to: &Utf8Path) -> Result<()> {
             .explain(Kind::MissingTool, || format!("rustup has no {target}"))?;
     }
     let arguments = target.iter().flat_map(|t| ["--target", t]);
-    let mut build = cmd!(sh, "cargo build --locked --release --package xtask").args(arguments);
+    let mut build = cmd!(sh, "cargo build --locked --release --package lab").args(arguments);
     if cfg!(windows) {
         // Without it, the program wants a runtime library that a fresh Windows lacks.
         build = build.env("RUSTFLAGS", "-C target-feature=+crt-static");
@@ -34,7 +34,7 @@ pub(crate) fn build(ctx: &Ctx, to: &Utf8Path) -> Result<()> {
     let folder = ctx.work.parent().unwrap_or(&ctx.root).join(target.unwrap_or("")).join("release");
     fs_err::create_dir_all(to)?;
     let path = to.join(name());
-    fs_err::copy(folder.join(format!("xtask{extension}")), &path)?;
+    fs_err::copy(folder.join(format!("lab{extension}")), &path)?;
     let path = paths::real(&path)?;
     cmd!(sh, "{path} --version").run().explain(Kind::Command, || format!("{path} does not run"))?;
     ctx.report.out(path.as_str());

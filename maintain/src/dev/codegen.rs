@@ -14,6 +14,8 @@ use buildplan::Cmd;
 use failure::{Explain as _, Failure, Kind};
 use xtask::help;
 
+/// The package whose program is shipped.
+const PROGRAM: &str = "lab";
 /// How wide the reference's help texts are.
 const WIDTH: usize = 100;
 
@@ -99,7 +101,7 @@ fn picture(metadata: &Value) -> String {
         }
         seen
     };
-    let shipped: BTreeSet<String> = reach("xtask").into_iter().chain(["xtask".to_owned()]).collect();
+    let shipped: BTreeSet<String> = reach(PROGRAM).into_iter().chain([PROGRAM.to_owned()]).collect();
     let mut text = "flowchart TD\n".to_owned();
     for krate in &shipped {
         let direct: Vec<&String> = needs[krate].iter().filter(|d| shipped.contains(*d)).collect();
@@ -175,12 +177,12 @@ mod tests {
             serde_json::json!({ "name": name, "dependencies": needs })
         };
         let all = [
-            package("xtask", &["a", "b", "serde"]),
+            package(PROGRAM, &["a", "b", "serde"]),
             package("a", &["b"]),
             package("b", &[]),
             package("fuzz", &["a"]),
         ];
         let text = picture(&serde_json::json!({ "packages": all }));
-        assert_eq!(text, "flowchart TD\n  a --> b\n  xtask --> a\n");
+        assert_eq!(text, "flowchart TD\n  a --> b\n  lab --> a\n");
     }
 }

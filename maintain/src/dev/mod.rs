@@ -17,7 +17,7 @@ use xshell::Shell;
 
 use self::steps::StepEnd;
 use buildexec::ctx::Ctx;
-use xtask::{cli::Cli, cmd};
+use xtask::cli::Cli;
 
 /// A shell in the repository's root.
 ///
@@ -35,5 +35,5 @@ pub(crate) fn shell(ctx: &Ctx) -> Result<Shell> {
 /// The command's.
 pub(crate) fn xtask(ctx: &Ctx, words: &[&str]) -> Result<StepEnd> {
     let cli = Cli::try_parse_from(["xtask"].iter().chain(words))?;
-    cmd::run(ctx, &cli.command).map(|()| StepEnd::Passed)
+    lab::run(ctx, &cli.command).map(|()| StepEnd::Passed)
 }

@@ -64,7 +64,7 @@ impl ServeProcess {
         let tree = site.root.join("netboot");
         let listen = addr.to_string();
         let cmd = Cmd::new("sh", "serve")
-            .args(["-c", &format!("{limits}; exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_xtask")])
+            .args(["-c", &format!("{limits}; exec \"$0\" \"$@\""), crate::repo::whole_program()])
             .args(["--json", "serve", "--listen", &listen, "--tree", tree.as_str()])
             .env("MEDIA_ROOT", crate::repository());
         let job = spawn(&site.root, &cmd);

@@ -10,7 +10,7 @@ use super::{servers::spawn, site};
 #[test]
 fn two_signals_in_a_row_are_one_wish_and_end_it_in_order() {
     let site = site(|_| {});
-    let cmd = Cmd::new(env!("CARGO_BIN_EXE_xtask"), "serve")
+    let cmd = Cmd::new(crate::repo::whole_program(), "serve")
         .args(["--json", "serve", "--listen", "127.0.0.1:0", "--tree", site.root.join("netboot").as_str()])
         .env("MEDIA_ROOT", crate::repository());
     let mut job = spawn(&site.root, &cmd);

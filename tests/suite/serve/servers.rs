@@ -169,7 +169,7 @@ fn dnsmasq_accepts_what_is_written_for_it() {
     }
     let dir = tempfile::tempdir().unwrap();
     let root = Utf8Path::from_path(dir.path()).unwrap();
-    for range in [None, Some("10.0.0.100-10.0.0.199".parse().unwrap())] {
+    for range in [None, Some([10, 0, 0, 100].into()..=[10, 0, 0, 199].into())] {
         let config = Dnsmasq {
             address: [10, 0, 0, 1].into(),
             script: "http://10.0.0.1:8089/boot.html".to_owned(),

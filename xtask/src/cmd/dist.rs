@@ -93,11 +93,11 @@ pub(crate) fn run(ctx: &Ctx, args: &DistArgs) -> Result<()> {
 }
 
 /// What [`build`] left.
-pub(super) struct Built {
+pub struct Built {
     /// The folder of the outputs.
-    pub(super) dir: Utf8PathBuf,
+    pub dir: Utf8PathBuf,
     /// Whether they are new.
-    pub(super) published: Published,
+    pub published: Published,
     /// What a machine with Secure Boot does with them.
     secure_boot: &'static str,
 }
@@ -105,21 +105,16 @@ pub(super) struct Built {
 /// Builds the selected media into the context's output folder.
 ///
 /// # Errors
-/// As [`run`].
-pub(super) fn build(ctx: &Ctx, selection: &Selection, install: bool) -> Result<Built> {
+/// As the command.
+pub fn build(ctx: &Ctx, selection: &Selection, install: bool) -> Result<Built> {
     build_loaded(ctx, &mediabuild::workspace::load::load(ctx)?, selection, install)
 }
 
 /// As [`build`], of a configuration that may differ from media.toml.
 ///
 /// # Errors
-/// As [`run`].
-pub(super) fn build_loaded(
-    ctx: &Ctx,
-    loaded: &Loaded,
-    selection: &Selection,
-    install: bool,
-) -> Result<Built> {
+/// As the command.
+pub fn build_loaded(ctx: &Ctx, loaded: &Loaded, selection: &Selection, install: bool) -> Result<Built> {
     let profile = loaded.config.profile(selection.profile.as_deref())?;
     let engine = selection.engine.unwrap_or(profile.engine);
     preflight::can_build(std::env::consts::OS, &profile.name)?;

@@ -4,22 +4,23 @@ use anyhow::Result;
 
 use crate::cli::Command;
 use buildexec::ctx::Ctx;
+use hand_over::{LAB, MAINTAIN, hand_over};
 
 pub mod build;
 pub mod ci;
 pub mod codegen;
 pub(crate) mod completions;
-pub(crate) mod dist;
+pub mod dist;
 pub(crate) mod doctor;
 mod explain;
 pub(crate) mod fetch;
 pub(crate) mod gc;
+mod hand_over;
 pub(crate) mod iso;
 pub(crate) mod kargs;
 mod kargs_lists;
-pub(crate) mod key;
-mod maintain;
-mod netboot_key;
+pub mod key;
+pub mod netboot_key;
 pub(crate) mod params;
 pub mod password;
 mod pattern;
@@ -29,22 +30,21 @@ pub(crate) mod publish;
 mod render_system;
 pub(crate) mod secret_scan;
 pub(crate) mod secure_boot_key;
-pub(crate) mod serve;
+pub mod serve;
 pub(crate) mod sign;
-mod signed_media;
 pub(crate) mod store;
 pub mod test;
 pub(crate) mod variants;
 pub mod verify;
-pub(crate) mod vm;
+pub mod vm;
 
-/// Runs a command.
+/// Runs a command, or hands it over to the package that does.
 pub fn run(ctx: &Ctx, command: &Command) -> Result<()> {
     if needs_repository(command) {
         ctx.require_repository()?;
     }
     match command {
-        Command::Ci(_) | Command::Codegen(_) | Command::Test(_) => maintain::hand_over(ctx),
+        Command::Ci(_) | Command::Codegen(_) | Command::Test(_) => hand_over(ctx, &MAINTAIN),
         Command::Completions(args) => completions::run(ctx, args),
         Command::Dist(args) => dist::run(ctx, args),
         Command::Doctor(args) => doctor::run(ctx, args),
@@ -58,8 +58,7 @@ pub fn run(ctx: &Ctx, command: &Command) -> Result<()> {
         Command::Iso(args) => iso::run(ctx, args),
         Command::Kargs(args) => kargs::run(ctx, args),
         Command::Key(args) => key::run(ctx, args),
-        Command::Serve(args) => serve::run(ctx, args),
-        Command::Vm(args) => vm::run(ctx, args),
+        Command::Serve(_) | Command::Vm(_) => hand_over(ctx, &LAB),
         Command::Store(args) => store::run(ctx, args),
         Command::Sign(args) => sign::run(ctx, args),
         Command::Variants(args) => variants::run(ctx, args),

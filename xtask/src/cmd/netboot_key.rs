@@ -101,7 +101,7 @@ pub(super) fn roots(ctx: &Ctx, profile: &Profile) -> Result<Vec<Certificate>> {
 }
 
 /// Seconds since 1970.
-pub(super) fn now() -> pki::Seconds {
+pub fn now() -> pki::Seconds {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 

@@ -1,6 +1,4 @@
-//! `cargo xtask serve`: its arguments.
-
-mod run;
+//! `cargo xtask serve`: its arguments. The package `lab` does it.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -10,8 +8,6 @@ use std::{
 use camino::Utf8PathBuf;
 
 use super::netboot_key::NetbootKeyArgs;
-
-pub(crate) use run::run;
 
 /// Arguments of `serve`.
 #[derive(Debug, clap::Args)]

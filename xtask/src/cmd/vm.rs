@@ -1,6 +1,4 @@
-//! `cargo xtask vm`: its arguments.
-
-mod run;
+//! `cargo xtask vm`: its arguments. The package `lab` does it.
 
 use camino::Utf8PathBuf;
 
@@ -9,8 +7,6 @@ use vmspec::{
     choice::{BackendChoice, BootMedium},
     quote::Shell,
 };
-
-pub(crate) use run::run;
 
 /// Arguments of `vm`.
 #[derive(Debug, clap::Args)]

@@ -134,7 +134,10 @@ pub(super) fn refuse_to_replace(dir: &Utf8Path, names: &[&str]) -> Result<()> {
 }
 
 /// Writes what is for its owner's eyes.
-pub(super) fn write_secret(path: &Utf8Path, text: &str) -> Result<()> {
+///
+/// # Errors
+/// When the file is there, or cannot be written.
+pub fn write_secret(path: &Utf8Path, text: &str) -> Result<()> {
     let mut options = fs_err::OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
@@ -153,7 +156,10 @@ fn chance(bytes: &mut [u8]) -> Result<()> {
 }
 
 /// What a new key is made of.
-pub(super) fn random() -> Result<Chance> {
+///
+/// # Errors
+/// When the system has no random numbers.
+pub fn random() -> Result<Chance> {
     let mut made = Chance { key: [0; 32].into(), serial: [0; 16], salt: [0; 16], iv: [0; 16] };
     chance(made.key.as_mut_slice())?;
     chance(&mut made.serial)?;

@@ -8,9 +8,9 @@ use std::{
 use anyhow::Result;
 
 use super::Offering;
-use crate::cmd::serve::{Print, ServeArgs};
 use failure::{Failure, Kind};
 use netboot::fleet;
+use xtask::cmd::serve::{Print, ServeArgs};
 
 /// Where nginx finds the tree.
 const ROOT: &str = "/srv/netboot";

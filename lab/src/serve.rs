@@ -1,4 +1,4 @@
-//! Serves a tree until Ctrl-C.
+//! `cargo xtask serve`.
 
 mod print;
 
@@ -13,7 +13,6 @@ use std::{
 use anyhow::Result;
 use camino::Utf8PathBuf;
 
-use super::{HttpBoot, ServeArgs};
 use buildexec::ctx::Ctx;
 use failure::{Failure, Kind};
 use mediabuild::workspace::load;
@@ -27,6 +26,7 @@ use netboot::{
     server::{has_address, own_address},
 };
 use report::{Mode, table::table};
+use xtask::cmd::serve::{HttpBoot, ServeArgs};
 
 /// How often the live view is drawn.
 const DRAW_EVERY: Duration = Duration::from_millis(200);

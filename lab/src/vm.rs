@@ -1,13 +1,9 @@
-//! Machines that boot what was built.
+//! `cargo xtask vm`: machines that boot what was built.
 
 use anyhow::Result;
 use camino::Utf8Path;
 
-use super::{RmArgs, RunArgs, ScriptShell, VmArgs, VmCommand, VmTestArgs};
-use crate::{
-    cmd::{build::Selection, dist as build, signed_media},
-    reliability,
-};
+use crate::signed_media;
 use bootparams::Os;
 use buildexec::ctx::Ctx;
 use failure::{Failure, Kind};
@@ -23,6 +19,14 @@ use vmlab::{
 use vmspec::{
     quote::Shell,
     scenario::{ALL, CONTAINERS, DISKS, Scenario, Start, TORTURE},
+};
+use xtask::{
+    cmd::{
+        build::Selection,
+        dist as build,
+        vm::{RmArgs, RunArgs, ScriptShell, VmArgs, VmCommand, VmTestArgs},
+    },
+    reliability,
 };
 
 pub(crate) fn run(ctx: &Ctx, args: &VmArgs) -> Result<()> {

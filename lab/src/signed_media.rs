@@ -6,7 +6,6 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, anyhow};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::{build::Selection, dist as build, key};
 use buildexec::ctx::Ctx;
 use buildplan::Cmd;
 use failure::Kind;
@@ -20,6 +19,7 @@ use vmlab::{
     dist,
     scenario::{BuiltMedia, SignedMedia},
 };
+use xtask::cmd::{build::Selection, dist as build, key, netboot_key};
 
 /// Signers are for one test: a day is enough.
 const SECONDS: u64 = 86_400;
@@ -33,7 +33,7 @@ const OTHER_HOST: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 ///
 /// # Errors
 /// When something else goes wrong.
-pub(super) fn build(
+pub(crate) fn build(
     ctx: &Ctx,
     profile: &Profile,
     ipxe_repo: Option<String>,
@@ -103,7 +103,7 @@ impl Ca {
             &key::random()?,
             None,
         );
-        let lifetime = pki::Lifetime { until: super::netboot_key::now() + SECONDS };
+        let lifetime = pki::Lifetime { until: netboot_key::now() + SECONDS };
         let made = made.map_err(|e| anyhow!(e))?;
         let signer = pki::signer(name, lifetime, &key::random()?, None, (&made.secret, None));
         let signer = Arc::new(pki::Signer::open(&signer.map_err(|e| anyhow!(e))?.secret, None)?);
