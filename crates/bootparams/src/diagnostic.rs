@@ -151,10 +151,7 @@ impl SourceText<'_> {
         let (before, word, after) = (visible(before), visible(word), visible(after));
         let mut text = String::from(if lead { "…" } else { "" });
         let indent = width(&text) + width(&before);
-        text = text + &before + &word + if more || rest { "" } else { &after };
-        if !more && rest {
-            text += &after;
-        }
+        text = text + &before + &word + &after;
         if more || rest {
             text.push('…');
         }
@@ -265,6 +262,52 @@ mod tests {
     fn the_caret_stands_under_the_word_whatever_comes_before() {
         assert_eq!(shown("ü\t漢 bad x", "bad"), "ü␉漢 bad x\n     ^^^\n");
         assert_eq!(shown("first\nsecond bad\nthird", "bad"), "second bad\n       ^^^\n");
+    }
+
+    #[test]
+    fn what_a_terminal_would_not_show_is_shown_as_a_picture() {
+        for (text, picture) in [
+            ("\u{1}", "\u{2401}"),
+            ("\u{7f}", "\u{2421}"),
+            ("\u{80}", "\u{fffd}"),
+            ("\u{9f}", "\u{fffd}"),
+            ("\u{a0}", "\u{a0}"),
+            ("\u{200b}", "\u{fffd}"),
+            ("a\u{301}", "a\u{fffd}"),
+        ] {
+            assert_eq!(visible(text), picture, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_place_inside_a_character_is_that_of_the_character() {
+        let text = SourceText { name: "x", text: "a\n\u{1f600}\u{1f600}b" };
+        assert_eq!([2, 3, 5, 6, 9, 10, 99].map(|at| text.place(at).1), [1, 1, 1, 2, 2, 3, 4]);
+        assert_eq!(text.excerpt(&(3..9)).1, "^^");
+    }
+
+    #[test]
+    fn a_slip_of_the_pen_is_an_unknown_key_that_is_much_like_one() {
+        let is_near_miss = |code, help: &str| {
+            let (message, at_boot) = (String::new(), String::new());
+            Diagnostic { code, span: 0..0, message, at_boot, help: help.to_owned() }.is_near_miss()
+        };
+        for code in [&codes::UNKNOWN, &codes::CC_UNKNOWN] {
+            assert!(is_near_miss(code, "did you mean `a`?") && !is_near_miss(code, "remove it"));
+        }
+        assert!(!is_near_miss(&codes::LIST, "did you mean `a`?"));
+    }
+
+    #[test]
+    fn a_long_line_is_cut_between_characters() {
+        let line = format!("{}a{} bad {}", "é".repeat(9), "é".repeat(29), "b".repeat(30));
+        let want =
+            |end: &str| format!("…{} bad {}{end}\n{}^^^\n", "é".repeat(29), "b".repeat(29), " ".repeat(31));
+        assert_eq!(shown(&line, "bad"), want("…"));
+        assert_eq!(shown(&line[..line.len() - 1], "bad"), want(""));
+        let word = "w".repeat(46);
+        let want = format!("a {}…\n  {}\n", &word[..45], "^".repeat(45));
+        assert_eq!(shown(&format!("a {word} b"), &word), want);
     }
 
     #[test]

@@ -137,9 +137,19 @@ mod tests {
     fn it_is_laid_out_as_the_os_does_it() {
         let text = "a: \"1\"\nb:\n- x\n- 'y: z'\n- null\n- \"007\"\n- 1.5\n- true\n- - p\n  - q\n- k: v\nc: {}\nd: []\n\
                     e: null\nf: |-\n  multi\n  line\ng: '#x'\nh: 2015-01-01T00:00:00Z\ni: \"2015-01-01\"\nj: \"\"\n\
-                    k: ' lead'\nl: a, b\nm: it's\no:\n  p:\n    q: 1\nr: a\"b\ns: '[a'\nt: 1e+21\nu: '- a'\nw: \"tab\\tx\"\n";
+                    k: ' lead'\nl: a, b\nm: it's\no:\n  p:\n    q: 1\nr: a\"b\ns: '[a'\nt: 1e+21\nu: '- a'\nv: '...'\nw: \"tab\\tx\"\nx: '--- a'\n\
+                    z:\n- - - deep\n    - er\n  - k:\n    - v\n    - |-\n      two\n      lines\n";
         let node = yaml::document::read(text).unwrap().node();
         assert_eq!(emit(&node), text);
+    }
+
+    #[test]
+    fn what_is_not_seen_is_written_as_its_number() {
+        let written = |text: &str| scalar(&ConfigValue::Str(text.to_owned()), 0);
+        assert_eq!(written("\u{1}\n"), r#""\u0001\n""#);
+        assert_eq!(written("\u{2028}"), r#""\u2028""#);
+        assert_eq!(written("a\u{feff}"), r#""a\ufeff""#);
+        assert_eq!(written("ü"), "ü");
     }
 
     #[test]

@@ -201,7 +201,7 @@ fn value_tree(text: &str, dialect: Dialect) -> Result<ValueTree, Crash> {
 /// characters let in mean nothing to YAML where they stand, and none of them is hidden from it.
 fn simple_yaml(text: &str) -> Option<ValueTree> {
     // A stand-in that is written out stands for itself.
-    if text.len() >= COLON.len() && [NEWLINE, COLON, QUESTION].iter().any(|s| text.contains(s)) {
+    if [NEWLINE, COLON, QUESTION].iter().any(|s| text.contains(s)) {
         return None;
     }
     match text.as_bytes() {
@@ -240,9 +240,7 @@ fn yaml_value(text: &str, dialect: Dialect) -> Result<ValueTree, Crash> {
 
 /// Up to 0.4.4.
 fn simple_value(text: &str) -> Result<ValueTree, Crash> {
-    if text.len() > 1
-        && let Some(inner) = text.strip_prefix('[').and_then(|t| t.strip_suffix(']'))
-    {
+    if let Some(inner) = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')) {
         return Ok(ValueTree::list(inner.split(',').map(|e| ConfigValue::Str(e.trim().to_owned()))));
     }
     let node = match text {
@@ -418,7 +416,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_short_cuts_of_yaml_come_to_the_same(text in "\\[?\"?[a-zA-Z0-9/._=+ ,~-]{0,10}\"?\\]?|[tfnyoTFNYO][a-zA-Z]{0,4}") {
+        fn the_short_cuts_of_yaml_come_to_the_same(text in "\\[?\"?[a-zA-Z0-9/._=+ ,~:?\\\\-]{0,10}\"?\\]?|[tfnyoTFNYO][a-zA-Z]{0,4}") {
             for version in ["0.4.5", "0.7.1", "1.5.8"] {
                 let dialect = Dialect::of(version.parse().unwrap());
                 if let Some(node) = simple_yaml(&text) {
@@ -426,6 +424,48 @@ mod tests {
                     prop_assert_eq!(node.node().to_json(), full.node().to_json());
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_stand_in_that_is_written_out_is_what_it_stands_for() {
+        let os = "rancheros-1.5.8";
+        assert_eq!(tree(&format!("rancher.a={COLON}"), os), r#"{"rancher":{"a":":"}}"#);
+        assert_eq!(tree(&format!("rancher.a=[x{QUESTION}]"), os), r#"{"rancher":{"a":["x?"]}}"#);
+    }
+
+    #[test]
+    fn an_older_parser_knows_words_numbers_and_lists() {
+        let line =
+            "rancher.a=false rancher.b=[ rancher.c=] rancher.d=[] rancher.e= rancher.f=1x rancher.g=True";
+        let want = r#"{"rancher":{"a":false,"b":"[","c":"]","d":[""],"e":"","f":"1x","g":"True"}}"#;
+        assert_eq!(tree(line, "rancheros-0.4.4"), want);
+    }
+
+    #[test]
+    fn an_escaped_line_keeps_its_other_backslashes_and_the_places_of_its_words() {
+        let line = r#"ü=\\"ü\" rancher.ä=\x\'é\' b"#;
+        let words = words(line, Os::Smoke.dialect().unwrap());
+        let shown: Vec<&str> = words.iter().map(|w| &line[w.span.clone()]).collect();
+        assert_eq!(shown, [r#"ü=\\"ü\""#, r"rancher.ä=\x\'é\'", "b"]);
+        let texts: Vec<&str> = words.iter().map(|w| w.text.as_str()).collect();
+        assert_eq!(texts, [r#"ü=\"ü""#, r"rancher.ä=\x'é'", "b"]);
+    }
+
+    /// Everywhere the longest line and the deepest key are still read.
+    #[test]
+    fn limits_are_the_last_that_is_taken() {
+        let os: Os = "rancheros-1.5.8".parse().unwrap();
+        for (length, fits) in [(MAX_LINE, true), (MAX_LINE + 1, false)] {
+            let line = format!("rancher.debug {}", "x".repeat(length - 14));
+            assert_eq!(parse(&line, os).is_ok(), fits);
+            assert_eq!(boot(&line, os) == ConfigVerdict::Ok, fits);
+            assert_eq!(crate::explain(&line, os).is_ok(), fits);
+            let refused = crate::host::Host::default().read_line(&line);
+            assert_eq!(refused.iter().any(|reason| reason.contains("bytes")), !fits);
+        }
+        for (depth, fits) in [(MAX_DEPTH, true), (MAX_DEPTH + 1, false)] {
+            assert_eq!(parse(&format!("rancher{}=1", ".a".repeat(depth)), os).is_ok(), fits);
         }
     }
 

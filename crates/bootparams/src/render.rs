@@ -269,6 +269,42 @@ mod tests {
         assert!(one("x", text("it's"), os).unwrap_err().contains("swallow"));
     }
 
+    #[test]
+    fn a_key_that_would_end_its_word_or_group_others_is_refused() {
+        for key in ["", "a b", "a=b", "a\"b", "a[b", "a\\b", "ä"] {
+            let refused = one(key, Value::Bool(true), "rancheros-1.5.8").unwrap_err();
+            assert!(refused.contains("characters that end or group words"), "{key}: {refused}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_written_has_a_reason_and_another_way() {
+        let said = |key: &str, value: Value, os: &str| {
+            let mut errors = render(&[Param::Typed(key.to_owned(), value)], os.parse().unwrap()).unwrap_err();
+            let error = errors.remove(0);
+            (error.reason, error.help)
+        };
+        for key in ["rancher.x", "cc.x"] {
+            let (reason, help) = said(key, text("null"), "rancheros-1.5.8");
+            assert!(reason.contains("null even in quotes") && help == CLOUD_CONFIG, "{reason}");
+        }
+        assert_eq!(said("x", Value::Bool(false), "linux").1, "write it verbatim as a string");
+        for (value, why) in [
+            (Value::Int(-1), "a negative integer"),
+            (Value::List(vec![Value::Int(1)]), "all elements"),
+            (list(&[]), "cut at commas"),
+            (text("true"), "cannot be quoted"),
+        ] {
+            assert!(said("rancher.x", value, "rancheros-0.4.4").0.contains(why), "{why}");
+        }
+    }
+
+    #[test]
+    fn a_verbatim_text_loses_its_blanks() {
+        let words = [" quiet ", "  "].map(|text| Param::Verbatim(text.to_owned()));
+        assert_eq!(render(&words, Os::Linux).unwrap(), ["quiet"]);
+    }
+
     proptest! {
         #[test]
         fn what_is_rendered_is_read_back(value in value(), os in oses()) {

@@ -120,3 +120,83 @@ fn secrets_are_hidden_by_name_and_in_addresses() {
     assert!(!hidden.contains("s3cret") && !hidden.contains("\"x\"") && hidden.contains("hostname: a"));
     assert_eq!(hidden.len(), text.len());
 }
+
+/// What each finding says of the text, and what it advises.
+fn said(text: &str) -> Vec<String> {
+    let found = check(text, "rancheros-1.5.8".parse().unwrap());
+    found.into_iter().map(|d| format!("{} {}; {}", d.code.id, d.message, d.help)).collect()
+}
+
+#[test]
+fn each_first_line_that_is_not_the_right_one_is_named() {
+    for (line, what) in [
+        ("#!/bin/sh", "this is a script, not a cloud-config"),
+        ("#cloud-config x", "something follows `#cloud-config` on the first line"),
+        ("# comment", "the first line is not `#cloud-config`"),
+    ] {
+        assert_eq!(said(&format!("{line}\nhostname: a\n")), [format!("E0602 {what}; {HEADER_HELP}")]);
+    }
+}
+
+#[test]
+fn a_value_of_the_wrong_type_is_told_by_what_is_there_and_what_is_wanted() {
+    let quote = "put it in double quotes";
+    for (text, what) in [
+        ("- a", "E0603 a map is wanted, and this is a list; write `key: value`".to_owned()),
+        (
+            "rancher: {services: {a: null}}",
+            "E0607 `rancher.services.a` is null; give the service an `image`, or remove its name".to_owned(),
+        ),
+        (
+            "rancher: {services: {a: {image: x, command: {b: c}}}}",
+            "E0603 `rancher.services.a.command` wants a text or a list of texts, and this is a map; \
+             write a text or a list of texts here"
+                .to_owned(),
+        ),
+        (
+            "rancher: {services: {a: {image: x, environment: \"null\"}}}",
+            "E0603 `rancher.services.a.environment` wants a list of texts, or a map of texts and integers, \
+             and this is null; write a list of texts, or a map of texts and integers here"
+                .to_owned(),
+        ),
+        (
+            "runcmd: [1]",
+            format!(
+                "E0603 `runcmd` wants a list of texts or of lists of texts, and there is an integer in it; \
+                 {quote}: numbers and words such as yes are not strings here"
+            ),
+        ),
+        ("hostname: 5", String::new()),
+        ("hostname: 1.10", format!("W0605 `hostname`: the OS reads `1.10` and sees `1.1`; {quote}")),
+        (
+            "rancher: {network: {dns: {search: [8.80, a]}}}",
+            format!("W0605 `rancher.network.dns.search`: the OS reads `8.80` and sees `8.8`; {quote}"),
+        ),
+    ] {
+        assert_eq!(said(&format!("#cloud-config\n{text}\n")).concat(), what, "{text}");
+    }
+}
+
+#[test]
+fn a_password_that_everybody_knows_is_found_in_each_command_and_file() {
+    for text in [
+        "runcmd: [\"echo rancher:rancher | chpasswd\"]",
+        "runcmd: [[sh, -c, \"echo rancher:rancher | chpasswd\"]]",
+        "bootcmd: [[sh, -c, \"echo rancher:rancher | chpasswd\"]]",
+        "write_files: [{path: /a, content: \"rancher:rancher\"}]",
+    ] {
+        let found = found(&format!("#cloud-config\n{text}\n"), "rancheros-1.5.8");
+        assert!(matches!(found.as_slice(), [("W0603", _)]), "{text}: {found:?}");
+    }
+}
+
+#[test]
+fn the_largest_text_is_read_and_another_systems_is_not_judged() {
+    let text = |size: usize| format!("#cloud-config\na: 1\n{}", &"#\n".repeat(size)[..size - 19]);
+    assert_eq!(found(&text(MAX_BYTES), "rancheros-1.5.8")[0].0, "W0601");
+    assert_eq!(found(&text(MAX_BYTES + 1), "rancheros-1.5.8")[0].0, "E0601");
+    for (os, fits) in [("rancheros-1.5.8", false), ("linux", true)] {
+        assert_eq!(boot("rancher: 1", os.parse().unwrap()) == ConfigVerdict::Ok, fits);
+        assert_eq!(boot("", os.parse().unwrap()), ConfigVerdict::Ok);
+    }
+}
