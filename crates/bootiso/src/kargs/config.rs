@@ -26,6 +26,8 @@ pub(super) struct ArgsLine {
     pub(super) embeds: Vec<String>,
     /// Whether it is the value of a variable: words without quotes.
     pub(super) is_value: bool,
+    /// The program, as it is written, where the command starts programs of any kind.
+    pub(super) program: Option<String>,
 }
 
 /// Arguments that were found where they cannot be changed.
@@ -42,6 +44,11 @@ pub(super) struct FixedArgs {
 }
 
 impl FixedArgs {
+    /// Of words that are known and stand where they cannot be changed.
+    pub(super) fn words(entry: String, args: String, reason: String) -> Self {
+        Self { entry, args: Some(args), takes_words: true, reason }
+    }
+
     /// Of an entry that continues in another file, with arguments that are not known.
     pub(super) fn continued(entry: String, reason: String) -> Self {
         Self { entry, args: None, takes_words: true, reason }
@@ -77,6 +84,10 @@ pub(super) struct LoaderConfig {
     pub(super) menus: Vec<String>,
     /// GRUB: files that it reads variables from.
     pub(super) environments: Vec<String>,
+    /// Entries of the Boot Loader Specification that GRUB reads from elsewhere than usual: files and folders.
+    pub(super) entries: Vec<String>,
+    /// Kernels and other programs that are started, as they are written: what they are is told by what is in them.
+    pub(super) programs: Vec<String>,
     /// ISOLINUX: whether an `append` above the first label gives arguments to labels that have none.
     pub(super) has_common: bool,
     /// Lines that are nothing but a comment, with their line ends.
@@ -124,8 +135,17 @@ pub(super) fn line_end(text: &str) -> &'static str {
 /// Whether a path is that of a program that loaders start like a kernel, and that takes no kernel arguments.
 pub(super) fn is_other_program(path: &str) -> bool {
     let name = file_name(path);
+    if name.contains("vmlinu") {
+        return false;
+    }
     let other = ["memtest", "memdisk", "ipxe", "gpxe", "netboot.xyz", "plop", "hdt.", "mt86plus"];
     other.iter().any(|o| name.contains(o)) || name.ends_with(".lkrn") || name.ends_with(".iso")
+}
+
+/// Whether words behind `memdisk` say that the image which it starts is that of a disc, with loaders of its own.
+pub(super) fn starts_inner_image<'w>(program: &str, mut words: impl Iterator<Item = &'w str>) -> bool {
+    file_name(program).contains("memdisk")
+        && words.any(|w| w == "iso" || w.to_ascii_lowercase().contains(".iso"))
 }
 
 /// Whether a path looks like a Linux kernel where other programs may stand too.

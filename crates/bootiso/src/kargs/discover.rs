@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::{
     Slot,
-    config::{self, ArgsLine, FixedArgs, VariableValue},
+    config::{self, ArgsLine, FixedArgs, VariableValue, file_name, is_other_program, looks_like_linux},
     efi::{self, EfiProgram},
     grub, paths,
     place::{ConfigFile, FilePlace, Text, joined, packing},
@@ -59,7 +59,6 @@ pub(super) fn find(iso: &Iso) -> Result<LoaderFiles> {
         search.work()?;
     }
     let programs = search.programs()?;
-    search.work()?;
     unreached.extend(search.unreached);
     let mut files = search.found;
     take_values(&mut files);
@@ -141,7 +140,10 @@ fn loader_of(path: &str) -> Option<Loader> {
         "isolinux.cfg" | "syslinux.cfg" | "extlinux.conf" | "syslx64.cfg" | "syslia32.cfg" => {
             Some(Loader::Isolinux)
         }
+        // PXELINUX names its files after machines, and so does GRUB.
+        _ if folder.ends_with("/pxelinux.cfg") => Some(Loader::Isolinux),
         "grub.cfg" | "loopback.cfg" => Some(Loader::Grub),
+        _ if name.starts_with("grub.cfg-") => Some(Loader::Grub),
         _ if path.ends_with(ENVIRONMENT) => Some(Loader::Grub),
         _ if folder.ends_with("/loader/entries") && name.ends_with(".conf") => Some(Loader::SystemdBoot),
         _ => None,
@@ -153,14 +155,19 @@ struct Search<'i> {
     volumes: &'i [Volume],
     found: Vec<ConfigFile>,
     unreached: Vec<Unreached>,
+    /// Files that loaders start, by volume and path in lower case.
+    started: BTreeSet<(usize, String)>,
+    /// Programs that were looked at.
+    examined: BTreeSet<(usize, String)>,
     seen: BTreeSet<(usize, String)>,
     todo: Vec<ReadTask>,
 }
 
 impl<'i> Search<'i> {
     fn new(iso: &'i Iso, volumes: &'i [Volume]) -> Self {
-        let (found, unreached, seen, todo) = (Vec::new(), Vec::new(), BTreeSet::new(), Vec::new());
-        Self { iso, volumes, found, unreached, seen, todo }
+        let (found, unreached, todo) = (Vec::new(), Vec::new(), Vec::new());
+        let (started, examined, seen) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        Self { iso, volumes, found, unreached, started, examined, seen, todo }
     }
 
     /// Notes the files that a loader looks for by name.
@@ -213,6 +220,7 @@ impl<'i> Search<'i> {
             return Err(too_many());
         }
         self.follow(task, &mut config);
+        self.keep_kernels(task, &mut config)?;
         self.found.push(ConfigFile { name, loader: task.loader, text, config, place: place.clone() });
         Ok(())
     }
@@ -223,7 +231,16 @@ impl<'i> Search<'i> {
         let others = self.found.iter().filter(|f| f.loader == Loader::Grub).flat_map(|f| &f.config.values);
         let values: Vec<VariableValue> = config.values.iter().chain(others).cloned().collect();
         let folders = from.folders(config);
+        for name in &config.programs {
+            let patterns = paths::patterns(from.loader, &folders, name, &values).unwrap_or_default();
+            let started = self.matching(from.loader, &patterns);
+            self.started.extend(started);
+        }
+        let of_entries = config.values.iter().filter(|v| v.name == "blsdir").map(|v| &v.text);
+        let entries: Vec<String> =
+            config.entries.iter().chain(of_entries).map(|place| entries_at(place)).collect();
         for (names, loader, is_environment) in [
+            (entries, Loader::SystemdBoot, false),
             (std::mem::take(&mut config.includes), from.loader, false),
             (std::mem::take(&mut config.menus), Loader::Isolinux, false),
             (std::mem::take(&mut config.environments), Loader::Grub, true),
@@ -249,47 +266,113 @@ impl<'i> Search<'i> {
 
     /// Notes the files of these names, of all file systems, since scripts search for theirs.
     fn note(&mut self, patterns: &[String], like: &ReadTask) {
+        let found = self.matching(like.loader, patterns).into_iter();
+        self.todo.extend(found.map(|(volume, path)| ReadTask { volume, path, ..like.clone() }));
+    }
+
+    /// The files of these names, of all file systems.
+    fn matching(&self, loader: Loader, patterns: &[String]) -> Vec<(usize, String)> {
+        let mut found = Vec::new();
         for pattern in patterns {
-            for (volume, files) in self.volumes.iter().enumerate() {
-                let found = files.matching(like.loader, pattern).into_iter();
-                self.todo.extend(found.map(|path| ReadTask { volume, path, ..like.clone() }));
+            for (i, volume) in self.volumes.iter().enumerate() {
+                found.extend(volume.matching(loader, pattern).into_iter().map(|path| (i, path)));
             }
         }
+        found
+    }
+
+    /// Drops the lines of commands that start programs of any kind where that is not a kernel.
+    fn keep_kernels(&self, task: &ReadTask, config: &mut config::LoaderConfig) -> Result<()> {
+        let folders = task.folders(config);
+        let mut kept = Vec::new();
+        for line in std::mem::take(&mut config.lines) {
+            let is_kept = match &line.program {
+                Some(program) => {
+                    let patterns = paths::patterns(task.loader, &folders, program, &config.values);
+                    self.takes_arguments(
+                        &line,
+                        program,
+                        &self.matching(task.loader, &patterns.unwrap_or_default()),
+                    )?
+                }
+                None => true,
+            };
+            kept.extend(is_kept.then_some(line));
+        }
+        config.lines = kept;
+        Ok(())
+    }
+
+    /// Whether a program of this name, which may be any of `files`, takes the arguments of `line`.
+    fn takes_arguments(&self, line: &ArgsLine, name: &str, files: &[(usize, String)]) -> Result<bool> {
+        let has_args = line.parts.iter().any(|part| !part.is_empty());
+        for (volume, path) in files {
+            for (_, place) in self.volumes[*volume].files.get(path).into_iter().flatten() {
+                match efi::program(self.iso, place)? {
+                    EfiProgram::Kernel => return Ok(true),
+                    // It has arguments of its own, which the first word of a loader's would replace.
+                    EfiProgram::Unified(_) => return Ok(has_args),
+                    _ => {}
+                }
+            }
+        }
+        Ok(is_linux_by_name(name, has_args))
     }
 
     /// Looks at the programs of UEFI, and follows what is built into GRUB. Hands back what each one is.
     fn programs(&mut self) -> Result<Vec<(usize, EfiProgram)>> {
         let mut found = Vec::new();
         for (volume, files) in self.volumes.iter().enumerate() {
-            for (path, place) in files.all().filter(|(p, _)| p.to_lowercase().ends_with(".efi")) {
-                if found.len() == MOST_PROGRAMS {
-                    return Err(too_many());
-                }
-                let name = format!("{}{path}", files.prefix);
-                let program = efi::program(self.iso, place)?;
-                match &program {
-                    EfiProgram::Unified(args) => self.unreached.push(Unreached::unified(name, args.clone())),
-                    EfiProgram::Kernel if is_started_by_firmware(&path.to_lowercase()) => {
-                        let reason = "firmware starts this kernel without a loader".to_owned();
-                        self.unreached.push(Unreached::image(name, reason));
-                    }
-                    EfiProgram::Grub(texts) => self.built_in(volume, &name, texts),
-                    _ => {}
-                }
-                found.push((volume, program));
+            for path in files.files.keys().filter(|path| path.ends_with(".efi")) {
+                let programs = self.program(volume, path)?;
+                found.extend(programs.into_iter().map(|program| (volume, program)));
             }
+        }
+        self.work()?;
+        // What loaders start by other names, and what the configurations start that are built into that.
+        while let Some((volume, path)) = self.started.pop_first() {
+            self.program(volume, &path)?;
+            self.work()?;
+        }
+        Ok(found)
+    }
+
+    /// Looks at the program at a path in lower case, once. Names that differ by case alone are several.
+    fn program(&mut self, volume: usize, path: &str) -> Result<Vec<EfiProgram>> {
+        let mut found = Vec::new();
+        if !self.examined.insert((volume, path.to_owned())) {
+            return Ok(found);
+        }
+        if self.examined.len() > MOST_PROGRAMS {
+            return Err(too_many());
+        }
+        let files = &self.volumes[volume];
+        for (name, place) in files.files.get(path).into_iter().flatten() {
+            let name = format!("{}{name}", files.prefix);
+            let program = efi::program(self.iso, place)?;
+            match &program {
+                EfiProgram::Unified(args) => self.unreached.push(Unreached::unified(name, args.clone())),
+                EfiProgram::Kernel if is_started_by_firmware(path) => {
+                    let reason = "firmware starts this kernel without a loader".to_owned();
+                    self.unreached.push(Unreached::image(name, reason));
+                }
+                EfiProgram::Grub(texts) => self.built_in(volume, &name, texts)?,
+                _ => {}
+            }
+            found.push(program);
         }
         Ok(found)
     }
 
     /// Configurations within GRUB itself: what they include is read, what they start cannot be changed.
-    fn built_in(&mut self, volume: usize, name: &str, texts: &[(String, String)]) {
+    fn built_in(&mut self, volume: usize, name: &str, texts: &[(String, String)]) -> Result<()> {
         for (path, text) in texts {
             let mut config = config::parse(Loader::Grub, text, false);
             let (path, folders) = (path.clone(), vec![format!("/{}", folder_of(path))]);
             let loader = Loader::Grub;
             let task = ReadTask { volume, path, folders, loader, is_environment: false, has_common: false };
             self.follow(&task, &mut config);
+            self.keep_kernels(&task, &mut config)?;
             let path = &task.path;
             let name = if path.is_empty() { name.to_owned() } else { format!("{name}:/{path}") };
             let reason = || "the configuration is built into GRUB".to_owned();
@@ -306,6 +389,7 @@ impl<'i> Search<'i> {
             }
             self.unreached.extend(config.fixed.iter().map(|f| Unreached::of(&name, f)));
         }
+        Ok(())
     }
 }
 
@@ -330,6 +414,18 @@ impl ReadTask {
 
 fn folder_of(path: &str) -> String {
     path.rsplit_once('/').map_or("", |(folder, _)| folder).to_owned()
+}
+
+/// Whether a program that was not found, or is of no known kind, is Linux by its name.
+fn is_linux_by_name(path: &str, has_args: bool) -> bool {
+    let in_linux_folder = path.to_ascii_lowercase().replace('\\', "/").contains("/efi/linux/");
+    let is_bare_kernel = file_name(path).contains("vmlinu");
+    is_bare_kernel || has_args && (looks_like_linux(path) || in_linux_folder && !is_other_program(path))
+}
+
+/// The entries in a folder of that kind, or the one file.
+fn entries_at(place: &str) -> String {
+    if place.ends_with(".conf") { place.to_owned() } else { format!("{place}/*.conf") }
 }
 
 fn too_many() -> Error {

@@ -5,12 +5,15 @@
 use std::{collections::BTreeSet, ops::Range};
 
 use super::{
-    config::{ArgsLine, FixedArgs, LoaderConfig, VariableValue, is_other_program, looks_like_linux},
+    config::{
+        ArgsLine, FixedArgs, LoaderConfig, VariableValue, is_other_program, looks_like_linux,
+        starts_inner_image,
+    },
     grub_words::{ConfigWord, Piece, Use, pieces, uses},
 };
 
 /// Commands that start Linux with the arguments behind the file.
-const LINUX: [&str; 4] = ["linux", "linux16", "linuxefi", "xen_linux"];
+const LINUX: [&str; 6] = ["linux", "linux16", "linuxefi", "linux_xen", "xen_linux", "xen_kernel"];
 const MULTIBOOT: [&str; 3] = ["multiboot", "multiboot2", "xen_hypervisor"];
 const MODULES: [&str; 3] = ["module", "module2", "xen_module"];
 const INCLUDES: [&str; 6] =
@@ -29,6 +32,9 @@ const LEGACY: [&str; 4] = [
     "extract_legacy_entries_configfile",
     "extract_legacy_entries_source",
 ];
+
+/// Commands that GRUB's modules have for what other loaders' menus say.
+const FOREIGN: [&str; 2] = ["legacy_kernel", "lua"];
 
 /// What a script has said so far.
 struct GrubScript<'t> {
@@ -103,6 +109,26 @@ fn commands(text: &str) -> Vec<Vec<ConfigWord>> {
     found
 }
 
+/// The family of commands that a name belongs to; empty for one without others.
+fn family(name: &str) -> &'static str {
+    match name {
+        n if LINUX.contains(&n) => "linux",
+        n if MULTIBOOT.contains(&n) => "multiboot",
+        n if MODULES.contains(&n) => "module",
+        n if INCLUDES.contains(&n) => "include",
+        n if MENUS.contains(&n) => "menu",
+        n if LEGACY.contains(&n) => "legacy",
+        // Distributions' GRUBs have had `linux32` and others.
+        n if FOREIGN.contains(&n) || n.starts_with("linux") && !n.contains('$') => "foreign",
+        _ => "",
+    }
+}
+
+/// Whether one of the words is a command that starts something or leads on, or a variable, which may be one.
+fn may_start<'w>(mut words: impl Iterator<Item = &'w str>) -> bool {
+    words.any(|w| w.starts_with('$') || w == "chainloader" || !family(w).is_empty())
+}
+
 fn is_keyword(word: &str) -> bool {
     matches!(word, "then" | "else" | "do" | "if" | "elif" | "while" | "until" | "!" | "time")
 }
@@ -149,6 +175,10 @@ impl GrubScript<'_> {
         if let Some(device) = words.iter().find_map(|w| w.value.strip_prefix("root=")) {
             self.is_in_image = self.images.contains(device.trim_matches(['(', ')']));
         }
+        if let Some(fixed) = self.command_in_variable(&command[0].value) {
+            self.config.fixed.push(fixed);
+            return;
+        }
         let name = self.resolved(&command[0].value, command);
         match (name.as_str(), command) {
             ("menuentry" | "submenu" | "hiddenentry", [_, words @ ..]) => self.menu(words),
@@ -158,12 +188,7 @@ impl GrubScript<'_> {
             }
             ("eval", [_, words @ ..]) => self.eval(words),
             ("linux", [_, words @ ..]) => self.linux(words),
-            ("chainloader", [_, words @ ..]) => {
-                let file = words.iter().find(|w| !w.value.starts_with('-'));
-                if file.is_some_and(|f| f.value.to_ascii_lowercase().contains("vmlinu")) {
-                    self.linux(words);
-                }
-            }
+            ("chainloader", [_, words @ ..]) => self.chainloader(words),
             ("multiboot", [_, words @ ..]) => {
                 self.end_of_entry();
                 let words = words.iter().map(|w| w.value.as_str()).filter(|w| !w.starts_with("--"));
@@ -179,6 +204,16 @@ impl GrubScript<'_> {
                 let reason = format!("it continues in `{}`, a menu of GRUB Legacy", file.value);
                 self.config.fixed.push(FixedArgs::continued(self.entry.clone(), reason));
             }
+            ("foreign", [_, words @ ..]) => {
+                let words: Vec<_> = words.iter().map(|w| w.value.as_str()).collect();
+                let reason = format!("what follows `{}` is not changed", command[0].value);
+                let entry = self.entry.clone();
+                self.config.fixed.push(FixedArgs::words(entry, words.join(" "), reason));
+            }
+            ("blscfg", [_, words @ ..]) => {
+                let places = words.iter().map(|w| w.value.clone()).filter(|w| !w.starts_with('-'));
+                self.config.entries.extend(places);
+            }
             ("load_env", [_, words @ ..]) => self.environment(words),
             ("loopback", [_, words @ ..]) => {
                 let device = words.iter().find(|w| !w.value.starts_with('-'));
@@ -191,15 +226,9 @@ impl GrubScript<'_> {
 
     /// The command that a word names: the family it belongs to, or itself.
     fn resolved(&self, word: &str, command: &[ConfigWord]) -> String {
-        let family = |name: &str| match name {
-            n if LINUX.contains(&n) => "linux",
-            n if MULTIBOOT.contains(&n) => "multiboot",
-            n if MODULES.contains(&n) => "module",
-            n if INCLUDES.contains(&n) => "include",
-            n if MENUS.contains(&n) => "menu",
-            n if LEGACY.contains(&n) => "legacy",
-            _ => "",
-        };
+        if self.functions.contains(word) {
+            return word.to_owned();
+        }
         let named = family(word);
         if !named.is_empty() || !word.contains('$') {
             return if named.is_empty() { word } else { named }.to_owned();
@@ -242,11 +271,15 @@ impl GrubScript<'_> {
     fn menu(&mut self, words: &[ConfigWord]) {
         self.end_of_entry();
         self.is_in_image = false;
-        let mut rest = Vec::new();
+        let (mut rest, mut source) = (Vec::new(), None);
         let mut words = words.iter();
         while let Some(word) = words.next() {
             match word.value.as_str() {
-                "--class" | "--users" | "--hotkey" | "--id" | "--source" => _ = words.next(),
+                "--class" | "--users" | "--hotkey" | "--id" => _ = words.next(),
+                "--source" => source = words.next().map(|w| w.value.clone()),
+                option if option.starts_with("--source=") => {
+                    source = Some(option["--source=".len()..].to_owned())
+                }
                 option if option.starts_with("--") => {}
                 _ => rest.push(word),
             }
@@ -257,6 +290,9 @@ impl GrubScript<'_> {
                 self.argument(word);
             }
         }
+        let reason = "the entry's commands are given as `--source`".to_owned();
+        let entry = self.entry.clone();
+        self.config.fixed.extend(source.map(|text| FixedArgs::words(entry, text, reason)));
     }
 
     fn call(&mut self, words: &[ConfigWord]) {
@@ -271,14 +307,30 @@ impl GrubScript<'_> {
 
     fn eval(&mut self, words: &[ConfigWord]) {
         let line = words.iter().map(|w| w.value.as_str()).collect::<Vec<_>>().join(" ");
-        if line.contains("linux") || line.contains("multiboot") {
+        if may_start(line.split([' ', '\t', '\n', ';', '{', '}'])) {
             let reason = "GRUB puts the command together at boot, with `eval`".to_owned();
-            self.config.fixed.push(FixedArgs {
-                entry: self.entry.clone(),
-                args: Some(line),
-                takes_words: true,
-                reason,
-            });
+            self.config.fixed.push(FixedArgs::words(self.entry.clone(), line, reason));
+        }
+    }
+
+    /// A variable that is a command with its words; nothing for others.
+    fn command_in_variable(&self, word: &str) -> Option<FixedArgs> {
+        let name = &uses(word).into_iter().next().filter(|_| word.starts_with('$'))?.name;
+        let values = self.config.values.iter().filter(|v| v.name == *name);
+        let is_command = |v: &&VariableValue| v.text.contains(' ') && may_start(v.text.split(' ').take(1));
+        let line = values.clone().find(is_command)?.text.clone();
+        let reason = "the command comes from a variable".to_owned();
+        Some(FixedArgs::words(self.entry.clone(), line, reason))
+    }
+
+    /// A program of UEFI and its words: perhaps a kernel.
+    fn chainloader(&mut self, words: &[ConfigWord]) {
+        let file = words.iter().position(|w| !w.value.starts_with('-'));
+        let Some((file, rest)) = file.and_then(|at| words[at..].split_first()) else { return };
+        self.config.programs.push(file.value.clone());
+        self.line(file, rest, Vec::new());
+        if let Some(line) = self.config.lines.last_mut() {
+            line.program = Some(file.value.clone());
         }
     }
 
@@ -287,8 +339,13 @@ impl GrubScript<'_> {
         let file = words.iter().position(|w| !w.value.starts_with("--"));
         let Some((file, rest)) = file.and_then(|at| words[at..].split_first()) else { return };
         if is_other_program(&file.value) {
+            if starts_inner_image(&file.value, rest.iter().map(|w| w.value.as_str())) {
+                let reason = "it starts an image within this one, by way of memdisk".to_owned();
+                self.config.fixed.push(FixedArgs::continued(self.entry.clone(), reason));
+            }
             return;
         }
+        self.config.programs.push(file.value.clone());
         // What is not a path may be a variable with path and arguments in one, which only its value tells.
         let is_all_in_one = file.value.starts_with('$') && !file.value.contains('/');
         let in_file = if is_all_in_one { uses(&file.value) } else { Vec::new() };
@@ -329,7 +386,7 @@ impl GrubScript<'_> {
         if let Some(line) = self.multiboot.take() {
             let reason = "multiboot starts it with no module that looks like Linux".to_owned();
             let entry = self.entry.clone();
-            self.config.fixed.push(FixedArgs { entry, args: Some(line), takes_words: true, reason });
+            self.config.fixed.push(FixedArgs::words(entry, line, reason));
         }
     }
 }

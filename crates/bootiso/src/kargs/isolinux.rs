@@ -4,7 +4,9 @@ use std::{collections::BTreeSet, ops::Range};
 
 use super::config::{
     ArgsLine, FixedArgs, LoaderConfig, file_name, is_other_program, line_end, looks_like_linux,
+    starts_inner_image,
 };
+use super::place::joined;
 
 /// A `label` as far as it was read.
 #[derive(Default)]
@@ -118,6 +120,7 @@ fn choose(text: &str, choices: &[Range<usize>], labels: &[Label], config: &mut L
         // What follows a menu's module is a file of its own.
         if file_name(first).ends_with(".c32") {
             config.includes.extend(first_word(rest));
+            config.fixed.extend(passed_on(module(first), rest, format!("default {first}")));
             continue;
         }
         let is_kernel = !names.contains(&first.to_ascii_lowercase()) && looks_like_linux(first);
@@ -144,25 +147,43 @@ impl Label {
     fn finish(self, text: &str, config: &mut LoaderConfig) {
         let Some(kernel) = &self.kernel else {
             // A label without a kernel starts the file that it is named after.
-            if looks_like_linux(&self.name) {
+            let (before, name) = (config.lines.len(), self.name.clone());
+            if !is_other_program(&name) {
                 self.linux(text, None, config);
+                let by_content = !looks_like_linux(&name);
+                config.lines[before..].iter_mut().for_each(|l| l.program = by_content.then(|| name.clone()));
             }
             return;
         };
         match module(&kernel.file).as_str() {
             "linux" => self.through_linux_c32(text, config),
             "mboot" => self.through_mboot_c32(text, config),
-            "menu" | "vesamenu" => {
+            "menu" | "vesamenu" | "config" => {
                 let files = self.append.iter().flat_map(|r| text[r.clone()].split_whitespace());
                 config.includes.extend(files.map(str::to_owned));
                 config.includes.extend(text[kernel.args.clone()].split_whitespace().map(str::to_owned));
             }
             _ if is_linux(&kernel.keyword, &kernel.file) => {
                 let args = kernel.args.clone();
+                config.programs.push(kernel.file.clone());
                 self.linux(text, Some(args), config);
             }
-            _ => {}
+            module => {
+                let words = joined(self.parts().map(|part| &text[part]).collect());
+                if starts_inner_image(&kernel.file, words.split_whitespace()) {
+                    let reason = "it starts an image within this one, by way of memdisk".to_owned();
+                    config.fixed.push(FixedArgs::continued(self.name, reason));
+                } else {
+                    config.fixed.extend(passed_on(module.to_owned(), &words, self.name));
+                }
+            }
         }
+    }
+
+    /// What stands behind the kernel's file, and the `append`.
+    fn parts(&self) -> impl Iterator<Item = Range<usize>> {
+        let args = self.kernel.iter().map(|kernel| kernel.args.clone());
+        args.chain(self.append.clone()).filter(|part| !part.is_empty())
     }
 
     /// A kernel that ISOLINUX itself starts: what stands behind its file, then the `append`.
@@ -187,9 +208,7 @@ impl Label {
 
     /// `linux.c32 FILE words`: the file is the first word that is not an option.
     fn through_linux_c32(self, text: &str, config: &mut LoaderConfig) {
-        let Some(kernel) = &self.kernel else { return };
-        let parts = [kernel.args.clone()].into_iter().chain(self.append.clone());
-        let mut parts: Vec<_> = parts.filter(|p| !p.is_empty()).collect();
+        let mut parts: Vec<_> = self.parts().collect();
         let Some(first) = parts.first_mut() else { return };
         let Some(file) = words(text, first).find(|w| !text[w.clone()].starts_with('-')) else { return };
         if is_other_program(&text[file.clone()]) {
@@ -209,12 +228,13 @@ impl Label {
 
     /// `mboot.c32 HYPERVISOR words --- FILE words --- FILE`: the kernel is the first module that looks like one.
     fn through_mboot_c32(self, text: &str, config: &mut LoaderConfig) {
-        let Some(append) = self.append else { return };
-        let mut from = append.start;
         let mut modules = Vec::new();
-        for module in text[append.clone()].split("---") {
-            modules.push(from..from + module.len());
-            from += module.len() + "---".len();
+        for part in self.parts() {
+            let mut from = part.start;
+            for module in text[part].split("---") {
+                modules.push(from..from + module.len());
+                from += module.len() + "---".len();
+            }
         }
         for module in modules {
             let Some(file) = words(text, &module).next() else { continue };
@@ -233,10 +253,17 @@ impl Label {
                 return;
             }
         }
-        let args = Some(text[append].to_owned());
+        let args = joined(self.parts().map(|part| &text[part]).collect());
         let reason = "mboot.c32 starts no module that looks like Linux".to_owned();
-        config.fixed.push(FixedArgs { entry: self.name, args, takes_words: true, reason });
+        config.fixed.push(FixedArgs::words(self.name, args, reason));
     }
+}
+
+/// The words of a module that starts a kernel with them, as `ifcpu64.c32` and `lua.c32` do.
+fn passed_on(module: String, words: &str, entry: String) -> Option<FixedArgs> {
+    let names_linux = words.split_whitespace().any(looks_like_linux);
+    let is_one = !module.is_empty() && (names_linux || module == "lua");
+    is_one.then(|| FixedArgs::words(entry, words.to_owned(), format!("{module}.c32 passes the words on")))
 }
 
 /// The name of a module without its extension; empty for other files.

@@ -5,14 +5,14 @@
 
 use std::ops::Range;
 
-use super::config::{ArgsLine, LoaderConfig, file_name, is_other_program, line_end, looks_like_linux};
+use super::config::{ArgsLine, LoaderConfig, is_other_program, line_end};
 use super::grub_words;
 
 /// Reads an entry.
 pub(super) fn parse(text: &str) -> LoaderConfig {
     let mut config = LoaderConfig::default();
     let mut line = ArgsLine { takes_words: true, ..ArgsLine::default() };
-    let (mut kernel_end, mut is_program) = (None, false);
+    let mut kernel_end = None;
     let mut from = 0;
     for raw in text.split_inclusive('\n') {
         let at = from + (raw.len() - raw.trim_start().len());
@@ -28,9 +28,13 @@ pub(super) fn parse(text: &str) -> LoaderConfig {
         let value = &text[range.clone()];
         match key {
             "title" => value.clone_into(&mut line.entry),
-            "linux" if !is_other_program(value) => kernel_end = Some(end),
-            "efi" | "uki" if looks_like_linux(value) || in_linux_folder(value) => {
-                (kernel_end, is_program) = (Some(end), !file_name(value).contains("vmlinu"));
+            "linux" if !is_other_program(value) => {
+                kernel_end = Some(end);
+                config.programs.push(value.to_owned());
+            }
+            "efi" | "uki" if !is_other_program(value) => {
+                (kernel_end, line.program) = (Some(end), Some(value.to_owned()));
+                config.programs.push(value.to_owned());
             }
             "options" => {
                 // Of GRUB's `blscfg`, which puts values in; systemd-boot has no variables.
@@ -42,21 +46,11 @@ pub(super) fn parse(text: &str) -> LoaderConfig {
     }
     let Some(end) = kernel_end else { return config };
     if line.parts.is_empty() {
-        // A unified kernel image has arguments of its own, which options would replace.
-        if is_program {
-            return config;
-        }
         line.parts.push(end..end);
         line.lead = format!("{}options ", line_end(text));
     }
     config.lines.push(line);
     config
-}
-
-/// Whether a program is a kernel by where it is.
-fn in_linux_folder(path: &str) -> bool {
-    path.to_ascii_lowercase().replace('\\', "/").contains("/efi/linux/")
-        && !file_name(path).contains("memtest")
 }
 
 /// Where a value stands that ends at `end`, without blanks and quotes around it.
@@ -84,8 +78,8 @@ mod tests {
         assert_eq!(parse(text).comments.first(), Some(&(0..5)));
         assert_eq!(found("linux /k\noptions \"a b\"\n"), [(String::new(), vec!["a b"])]);
         assert_eq!(found("efi /EFI/Linux/vmlinuz.efi\noptions a"), [(String::new(), vec!["a"])]);
-        assert!(found("uki /EFI/Linux/a.efi\n").is_empty());
-        assert!(found("title Shell\nefi /shellx64.efi\noptions -nostartup\n").is_empty());
+        let program = parse("title Shell\nefi /shellx64.efi\noptions -nostartup\n").lines.remove(0).program;
+        assert_eq!(program.as_deref(), Some("/shellx64.efi"));
     }
 
     #[test]

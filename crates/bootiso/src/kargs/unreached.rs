@@ -6,8 +6,9 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::{
-    config::{FixedArgs, file_name, looks_like_linux},
+    config::{FixedArgs, looks_like_linux},
     efi::EfiProgram,
+    paths::is_match,
     place::ConfigFile,
     place::Text,
     volumes::Volume,
@@ -17,8 +18,24 @@ use crate::{Iso, embed::Loader};
 
 /// Longer files are not read as configurations.
 const LONGEST: u64 = 1 << 18;
-/// It starts kernels as it starts other programs.
-const SHELL: &str = "the UEFI shell";
+/// A loader that is not known here: patterns of its files' paths in lower case, its name, and whether a line gives it
+/// a kernel or arguments for one.
+type OtherLoader = (&'static [&'static str], &'static str, fn(&str) -> bool);
+const OTHERS: [OtherLoader; 13] = [
+    (&["*/refind.conf", "*/refind_linux.conf"], "rEFInd", says_something),
+    (&["*/limine.conf", "*/limine.cfg"], "Limine", has_key),
+    (&["*/elilo.conf"], "ELILO", has_key),
+    (&["*/yaboot.conf", "*/silo.conf", "*/lilo.conf"], "yaboot, SILO or LILO", has_key),
+    (&["*/menu.lst", "/efi/*grub.conf", "/boot/*grub.conf", "/efi/*/boot.conf"], "GRUB Legacy", has_key),
+    (&["*.ipxe"], "iPXE", has_key),
+    (&["*/xen.cfg", "*/xen-*.cfg"], "Xen", has_key),
+    (&["*/startup.nsh"], "the UEFI shell", starts_linux),
+    (&["*/boot.scr", "*/boot.scr.uimg", "*/boot.cmd", "*/boot.ini", "*/uenv.txt"], "U-Boot", sets_bootargs),
+    (&["/cmdline.txt"], "the Raspberry Pi's firmware", says_something),
+    (&["*/aboot.conf", "*/kboot.conf"], "aboot or kboot", says_something),
+    (&["*.prm", "*/parmfile*"], "IBM Z", says_something),
+    (&["*/bootinfo.txt"], "Open Firmware", names_linux),
+];
 /// How much of a boot image is looked at for the name of its loader.
 const HEAD: u64 = 32 << 10;
 
@@ -85,14 +102,15 @@ pub(super) fn other_loaders(iso: &Iso, volumes: &[Volume]) -> Result<Vec<Unreach
     let mut found = Vec::new();
     for volume in volumes {
         for (path, place) in volume.all() {
-            let Some(loader) = other_loader(&path.to_lowercase()) else { continue };
+            let lower = path.to_lowercase();
+            let is_one = |patterns: &[&str]| patterns.iter().any(|p| is_match(p, &lower));
+            let Some((_, loader, starts)) = OTHERS.iter().find(|(p, ..)| is_one(p)) else { continue };
             let name = format!("{}{path}", volume.prefix);
             if let Some(reason) = place.unread(LONGEST) {
                 found.push(Unreached::image(name, reason));
                 continue;
             }
             let text = Text::decode(place.part(iso, 0, place.size)?).text;
-            let starts = if loader == SHELL { starts_linux } else { starts_something };
             let lines: Vec<&str> = text.lines().filter(|l| starts(l)).map(str::trim).collect();
             if !lines.is_empty() {
                 let reason = format!("configurations of {loader} are not changed");
@@ -104,24 +122,9 @@ pub(super) fn other_loaders(iso: &Iso, volumes: &[Volume]) -> Result<Vec<Unreach
     Ok(found)
 }
 
-/// Whose configuration a file of this path in lower case is.
-fn other_loader(path: &str) -> Option<&'static str> {
-    Some(match file_name(path).as_str() {
-        "refind.conf" | "refind_linux.conf" => "rEFInd",
-        "limine.conf" | "limine.cfg" => "Limine",
-        "elilo.conf" => "ELILO",
-        "yaboot.conf" => "yaboot",
-        "menu.lst" => "GRUB Legacy",
-        "grub.conf" | "boot.conf" if path.starts_with("/efi/") || path.starts_with("/boot/") => "GRUB Legacy",
-        "autoexec.ipxe" => "iPXE",
-        "startup.nsh" => SHELL,
-        _ => return None,
-    })
-}
-
 /// Whether a line gives a kernel, or arguments for one.
-fn starts_something(line: &str) -> bool {
-    const KEYS: [&str; 14] = [
+fn has_key(line: &str) -> bool {
+    const KEYS: [&str; 17] = [
         "kernel",
         "loader",
         "options",
@@ -136,16 +139,31 @@ fn starts_something(line: &str) -> bool {
         "module_path",
         "chain",
         "module",
+        "imgfetch",
+        "imgselect",
+        "imgexec",
     ];
     let line = line.trim();
-    // A file of rEFInd beside a kernel has two quoted texts a line.
     let key: String = line.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
-    line.starts_with('"') || KEYS.contains(&key.to_ascii_lowercase().as_str())
+    KEYS.contains(&key.to_ascii_lowercase().as_str())
 }
 
 /// Whether a line of a script starts a kernel, which is a program to the shell.
 fn starts_linux(line: &str) -> bool {
     line.split_whitespace().next().is_some_and(looks_like_linux)
+}
+
+/// Whether a line is neither empty nor a comment.
+fn says_something(line: &str) -> bool {
+    !line.trim().is_empty() && !line.trim_start().starts_with('#')
+}
+
+fn sets_bootargs(line: &str) -> bool {
+    line.contains("bootargs")
+}
+
+fn names_linux(line: &str) -> bool {
+    line.contains("vmlinu")
 }
 
 /// What firmware starts without a configuration that was found.
