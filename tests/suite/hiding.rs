@@ -4,6 +4,8 @@
 #![expect(clippy::disallowed_methods, reason = "a person calls the program, not the runner")]
 #![expect(clippy::disallowed_macros, reason = "the report is made of these lines")]
 
+mod families;
+
 use std::process::Command;
 
 use base64::{Engine as _, engine::general_purpose as b64};
@@ -14,14 +16,18 @@ use super::fixtures::Lab;
 /// A line that a loader passes to the kernel.
 const LINE: &str = "append initrd=/initrd quiet rancher.password=hunter2-and-more\n";
 
-fn places() -> Vec<(&'static str, Vec<u8>)> {
+fn places() -> Vec<(String, Vec<u8>)> {
     let mut all: Vec<(&str, Vec<u8>)> = TEXTS.iter().map(|(n, t)| (*n, t.as_bytes().to_vec())).collect();
     all.extend(spellings());
     all.extend(inside());
     all.extend(numbers());
     all.extend(alphabets());
     all.extend(tokens().into_iter().map(|(n, t)| (n, t.into_bytes())));
-    all
+    let named = all.into_iter().map(|(name, bytes)| (name.to_owned(), bytes));
+    // Some families bear the name of a place.
+    named
+        .chain(families::places().into_iter().map(|(name, bytes)| (format!("family-{name}"), bytes)))
+        .collect()
 }
 
 /// As people write them.
@@ -404,14 +410,13 @@ fn secrets_are_found_wherever_people_leave_them() {
         fs::write(lab.path(&format!("places/{name}")), bytes).unwrap();
     }
     let (found, said) = refused(&lab, "places");
-    let missed: Vec<_> =
-        places.iter().map(|(name, _)| *name).filter(|n| !found.iter().any(|f| f == n)).collect();
+    let missed: Vec<_> = places.iter().map(|(name, _)| name).filter(|n| !found.contains(n)).collect();
     println!(
         "reliability: hiding places: {} tried, {} held; missed: {missed:?}",
         places.len(),
         places.len() - missed.len()
     );
-    assert!(places.len() >= 80);
+    assert!(places.len() >= 500);
     assert!(missed.len() * 20 <= places.len(), "missed: {missed:?}");
     assert!(!said.contains("hunter2"), "a secret is shown");
 }

@@ -108,7 +108,7 @@ fn chosen(value: &[u8]) -> Option<FindKind> {
 }
 
 /// One that no manual has as its example, where manuals and programs have the same syntax.
-fn uncommon(value: &[u8]) -> Option<FindKind> {
+pub(super) fn uncommon(value: &[u8]) -> Option<FindKind> {
     let value = text(value);
     let lower = value.to_ascii_lowercase();
     let example = EXAMPLES.iter().any(|e| lower.trim_matches(|c: char| !c.is_alphanumeric()) == *e)
@@ -118,7 +118,7 @@ fn uncommon(value: &[u8]) -> Option<FindKind> {
 }
 
 /// One that looks like nothing else: letters and digits, and neither a name of a program nor a path.
-fn random(value: &[u8]) -> Option<FindKind> {
+pub(super) fn random(value: &[u8]) -> Option<FindKind> {
     let value = text(value);
     let has = |of: fn(&u8) -> bool| value.bytes().any(|b| of(&b));
     let name = value.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
@@ -130,7 +130,7 @@ fn random(value: &[u8]) -> Option<FindKind> {
     if looks { uncommon(value.as_bytes()) } else { None }
 }
 
-fn token(value: &[u8]) -> Option<FindKind> {
+pub(super) fn token(value: &[u8]) -> Option<FindKind> {
     let digits = value.iter().filter(|b| b.is_ascii_digit()).count();
     let real = value.len() >= 10 && digits >= 3 && entropy(value) >= 3.0;
     random(value).filter(|_| real).map(|_| FindKind::Token)
@@ -146,7 +146,7 @@ fn private_key(_: &[u8]) -> Option<FindKind> {
     Some(FindKind::PrivateKey)
 }
 
-fn hashed(_: &[u8]) -> Option<FindKind> {
+pub(super) fn hashed(_: &[u8]) -> Option<FindKind> {
     Some(FindKind::PasswordHash)
 }
 
@@ -236,7 +236,7 @@ pub(super) const RULES: &[ChosenRule] = &[
     // Passwords of services.
     ChosenRule {
         words: &["login", "machine", "default"],
-        pattern: r"(?i)\b(?:machine\s+\S+|default)\s+(?:(?:login|account)\s+\S+\s+)*password\s+VALUE",
+        pattern: r"(?i)\b(?:machine\s+\S+\s+|default\s+(?:login|account)\s+\S+\s+)(?:(?:login|account|port)\s+\S+\s+)*password\s+VALUE",
         judge: uncommon,
     },
     ChosenRule {
@@ -287,7 +287,7 @@ pub(super) const RULES: &[ChosenRule] = &[
     },
     ChosenRule {
         words: &["chap", "pap"],
-        pattern: r#"(?im)^#[^\n]*(?:chap|pap)[^\n]*\n(?:#[^\n]*\n)*\s*\S+\s+\S+\s+VALUE"#,
+        pattern: r#"(?im)^#[ \t][^\n]*\b(?:chap|pap)\b[^\n]*\n(?:#[^\n]*\n)*\s*\S+\s+\S+\s+VALUE"#,
         judge: random,
     },
     // Unattended installations.
@@ -391,17 +391,6 @@ pub(super) const RULES: &[ChosenRule] = &[
         words: &["bindpw", "ldap_default_authtok"],
         pattern: r"(?im)^[ \t]*(?:bindpw[ \t]+|ldap_default_authtok[ \t]*=[ \t]*)VALUE",
         judge: uncommon,
-    },
-    // Settings of programs, where the value looks like nothing else.
-    ChosenRule {
-        words: &["pass", "psk", "bindpw"],
-        pattern: r#"(?im)(?:^|[\s{,;?&])\s*(?:export\s+|ENV\s+|set\s+|-e\s+|Environment=)?["']?(?:[\w./-]*[._/-])?(?:password|passwd|passphrase|passcode|pass|bindpw|psk)["']?\s{0,3}(?:=|:=|:|=>)\s{0,3}VALUE"#,
-        judge: random,
-    },
-    ChosenRule {
-        words: &["secret", "token", "api_key", "apikey", "api-key", "access_key", "access-key"],
-        pattern: r#"(?im)(?:^|[\s{,;?&])\s*(?:export\s+|ENV\s+|set\s+|-e\s+|Environment=)?["']?(?:[\w./-]*[._/-])?(?:(?:client|shared|auth|app|db|api)?_?secret|(?:auth|access|api|join|node|server|bot)?[_-]?token|(?:api|access|secret|account|storage)[_-]?key)["']?\s{0,3}(?:=|:=|:|=>)\s{0,3}VALUE"#,
-        judge: token,
     },
 ];
 

@@ -9,7 +9,7 @@ use std::{
 use regex::bytes::{Captures, Regex, RegexBuilder};
 use serde::Deserialize;
 
-use super::{chosen, rules::FindKind};
+use super::{chosen, positions, rules::FindKind};
 
 /// gitleaks' rules, MIT, Copyright (c) 2019 Zachary Rice (`gitleaks.LICENSE`). `examples/convert-gitleaks.rs` makes the
 /// file.
@@ -113,7 +113,7 @@ impl Forms {
             };
             forms.add(rule.words.iter().map(String::as_str), rule.pattern, Judge::ServiceToken(service));
         }
-        for rule in chosen::RULES {
+        for rule in chosen::RULES.iter().chain(positions::RULES) {
             let pattern = rule.pattern.replace("VALUE", chosen::VALUE);
             forms.add(rule.words.iter().copied(), pattern, Judge::Chosen(rule.judge));
         }

@@ -18,10 +18,13 @@ mod input;
 mod machine;
 mod numbers;
 mod passwords;
+mod positions;
 mod rules;
+mod settings;
 mod squashfs;
 mod tokens;
 mod utf16;
+mod values;
 mod walk;
 
 use std::collections::BTreeMap;

@@ -16,7 +16,9 @@ use std::{
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
 
-use super::{config, encoded, formats, forms::FORMS, input::ScannedBytes, machine, passwords, tokens};
+use super::{
+    config, encoded, formats, forms::FORMS, input::ScannedBytes, machine, passwords, settings, tokens,
+};
 
 /// A kind of find.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
@@ -136,7 +138,9 @@ impl Rules {
     #[must_use]
     pub(crate) fn new(paths: Vec<String>, host: Option<String>) -> Self {
         let mut words: Vec<(Vec<u8>, WordUse)> = Vec::new();
-        for (word, check) in tokens::WORDS.iter().chain(passwords::WORDS).chain(machine::WORDS) {
+        for (word, check) in
+            tokens::WORDS.iter().chain(passwords::WORDS).chain(settings::WORDS).chain(machine::WORDS)
+        {
             words.push((word.to_vec(), WordUse::Check(*check)));
         }
         words.extend(formats::WORDS.iter().map(|word| (word.to_vec(), WordUse::Archive)));
