@@ -12,7 +12,7 @@ use proptest::{
     test_runner::TestRunner,
 };
 use trust::verify::sums;
-use xtask::cmd::{password::PasswordArgs, verify};
+use xtask::cmd::verify::{self, VerifyArgs};
 
 use self::kinds::{ALTERATIONS, record};
 use super::release::{MediaCopy, Repository};
@@ -156,8 +156,8 @@ fn an_image_that_was_changed_anywhere_is_refused() {
     let ctx = repository.ctx();
     let loaded = load::load(&ctx).unwrap();
     let dir = camino::Utf8PathBuf::try_from(media.path("")).unwrap();
-    let password = PasswordArgs::default();
-    let mut subject = verify::subject(&ctx, Some(&loaded), dir.clone(), Some(ISO.to_owned()), &password);
+    let args = VerifyArgs::default();
+    let mut subject = verify::subject(&ctx, Some(&loaded), dir.clone(), Some(ISO.to_owned()), &args);
     for number in 0..tried {
         let mutation = Mutation::any().new_tree(&mut runner).unwrap().current();
         let bytes = mutation.of(&good);
@@ -168,6 +168,7 @@ fn an_image_that_was_changed_anywhere_is_refused() {
         refresh_statements_of(&media, ISO, &bytes);
         subject.manifest = trust::verify::read_manifest(&dir).unwrap();
         subject.read = trust::verify::FilesRead::default();
+        subject.before = trust::verify::changes::Snapshot::of(&dir, Some(ISO));
         let judged = subject.run(None).unwrap().judge();
         let said = judged.err().map(|e| format!("{e:#}")).unwrap_or_default();
         // The lists and the manifest fit, so that it is the image that is refused.

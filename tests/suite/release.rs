@@ -22,6 +22,7 @@ use mediaplan::config::Engine;
 
 use super::{packages, repo::can_build};
 
+mod profile;
 mod publish;
 
 /// A repository with one profile, and what `dist` made of it.
@@ -100,6 +101,18 @@ impl Repository {
             repository.run(&["dist", "--artifacts", repository.path("artifacts").to_str().unwrap()]);
         assert_eq!(code, 0, "{said}");
         repository
+    }
+
+    /// Another with the same files and media, to spoil.
+    fn again(&self) -> Self {
+        let other = Self { dir: tempfile::tempdir().unwrap() };
+        // Not what other tests are at work with.
+        let parts = ["media.toml", "media.lock", "CHANGELOG.md", "bootscripts", "isofs", "artifacts", "dist"];
+        for part in parts.into_iter().chain(["target/media/store"]) {
+            let [from, to] = [self, &other].map(|r| Utf8PathBuf::try_from(r.path(part)).unwrap());
+            buildexec::tree::copy(&from, &to).unwrap();
+        }
+        other
     }
 
     pub(super) fn path(&self, name: &str) -> PathBuf {
@@ -388,6 +401,40 @@ fn a_signature_holds_for_its_key_and_for_no_other() {
     fs::write(media.path("netboot/vmlinuz"), "another kernel").unwrap();
     media.refresh_statements();
     media.broken(&["--key", &public[0]], "signature, kernel, released");
+    // Nor is it signed anew.
+    let before = fs::read(media.path("SHA256SUMS.minisig")).unwrap();
+    let (code, said) = repository.run(&["sign", dir, "--key", key.to_str().unwrap()]);
+    assert!(code == 5 && said.contains("verification failed: kernel, released\n"), "{said}");
+    assert_eq!(fs::read(media.path("SHA256SUMS.minisig")).unwrap(), before);
+}
+
+/// `dist` looks at sizes and times alone where nothing is to be done; what is signed is read.
+#[test]
+fn nothing_is_signed_that_was_changed_after_it_was_built() {
+    let Some(repository) = Repository::get() else { return };
+    let repository = repository.again();
+    let pair = minisign::KeyPair::generate_unencrypted_keypair().unwrap();
+    let key = repository.path("a.key");
+    fs::write(&key, pair.sk.to_box(None).unwrap().to_string()).unwrap();
+    let artifacts = repository.path("artifacts");
+    let dist = ["dist", "--artifacts", artifacts.to_str().unwrap(), "--generate-password"];
+    let dist = [&dist[..], &["--sign", key.to_str().unwrap()]].concat();
+    let (code, said) = repository.run(&dist);
+    assert!(code == 0 && said.matches("password of the user rancher").count() == 1, "{said}");
+    let dist = [&dist[..3], &dist[4..]].concat();
+    let (code, said) = repository.run(&dist);
+    assert_eq!(code, 0, "{said}");
+    let signature = repository.path("dist/mini/SHA256SUMS.minisig");
+    fs::remove_file(&signature).unwrap();
+    let initrd = repository.path("dist/mini/netboot/initrd");
+    let time = fs::metadata(&initrd).unwrap().modified().unwrap();
+    let mut bytes = fs::read(&initrd).unwrap();
+    bytes[0] ^= 1;
+    fs::write(&initrd, bytes).unwrap();
+    fs::OpenOptions::new().append(true).open(&initrd).unwrap().file().set_modified(time).unwrap();
+    let (code, said) = repository.run(&dist);
+    assert!(code == 5 && said.contains("netboot/initrd does not match SHA256SUMS"), "{said}");
+    assert!(!signature.exists());
 }
 
 #[test]

@@ -32,7 +32,7 @@ pub(crate) const LATEST: &str = "latest";
 pub const NOTES: &str = "NOTES.md";
 
 /// SHA-256 by path.
-pub(crate) type Sha256Sums = BTreeMap<String, String>;
+pub type Sha256Sums = BTreeMap<String, String>;
 
 /// A folder of media that goes into a release.
 #[derive(Clone, Debug)]
@@ -41,23 +41,31 @@ pub struct ReleaseFolder {
     pub dir: Utf8PathBuf,
     /// The folder's manifest.json, parsed.
     pub manifest: Manifest,
+    /// The SHA-256 of each file when it was verified, where it was.
+    pub verified: Option<Sha256Sums>,
 }
 
 impl ReleaseFolder {
     /// Its folder in the release.
     #[must_use]
     pub fn name(&self) -> String {
-        let engine = match self.manifest.engine {
-            mediaplan::config::Engine::Source => "source",
-            mediaplan::config::Engine::Prebuilt => "prebuilt",
-        };
-        format!("{}-{}-{engine}", self.manifest.profile, self.manifest.version)
+        release_name(&self.manifest)
     }
 
     /// Whether `latest` has room for only one of the two.
     fn replaces(&self, other: &Self) -> bool {
         (&self.manifest.profile, self.manifest.engine) == (&other.manifest.profile, other.manifest.engine)
     }
+}
+
+/// What media are called in a release.
+#[must_use]
+pub fn release_name(manifest: &Manifest) -> String {
+    let engine = match manifest.engine {
+        mediaplan::config::Engine::Source => "source",
+        mediaplan::config::Engine::Prebuilt => "prebuilt",
+    };
+    format!("{}-{}-{engine}", manifest.profile, manifest.version)
 }
 
 /// A channel as it will be.
@@ -144,7 +152,7 @@ fn existing(dir: &Utf8Path) -> Result<(Sha256Sums, Vec<ReleaseFolder>)> {
             continue;
         }
         let manifest = read_manifest(&part).and_then(|m| m.ok_or_else(|| format!("{part} has no manifest")));
-        let part = ReleaseFolder { manifest: manifest.map_err(broken)?, dir: part };
+        let part = ReleaseFolder { manifest: manifest.map_err(broken)?, dir: part, verified: None };
         if part.dir.file_name() != Some(part.name().as_str()) {
             return Err(broken(format!("{} holds {}", part.dir, part.name())).into());
         }
@@ -178,6 +186,7 @@ pub fn write(to: &Utf8Path, channels: &[Channel], parts: &[ReleaseFolder], notes
     for channel in channels {
         let explain = || format!("cannot write {to}/{}", channel.name);
         let list = fill(&new.join(&channel.name), channel, parts, notes).explain(Kind::Storage, explain)?;
+        parts.iter().try_for_each(|part| as_verified(part, &list))?;
         for name in channel.kept.iter().map(ReleaseFolder::name) {
             if below(&list, &name).ne(below(&channel.list, &name)) {
                 let text = format!("{to}/{}/{name} is not as it was published", channel.name);
@@ -192,6 +201,19 @@ pub fn write(to: &Utf8Path, channels: &[Channel], parts: &[ReleaseFolder], notes
             .explain(Kind::Storage, || format!("cannot replace {to}/{}", channel.name))?;
     }
     Ok(())
+}
+
+/// Fails when what was copied of a part, which `list` has, is not what was verified.
+fn as_verified(part: &ReleaseFolder, list: &Sha256Sums) -> Result<()> {
+    let name = part.name();
+    let copied = below(list, &name).map(|(path, digest)| (path.to_owned(), digest.to_owned()));
+    match &part.verified {
+        Some(verified) if *verified != copied.collect() => {
+            let text = format!("{} changed after it was verified; nothing was published", part.dir);
+            Err(Failure::new(Kind::Digest, text).into())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Writes a channel, and returns its list.
@@ -270,7 +292,8 @@ mod tests {
             fs_err::create_dir_all(&dir).unwrap();
             fs_err::write(dir.join("manifest.json"), attest::json(&manifest)).unwrap();
             fs_err::write(dir.join("medium"), medium).unwrap();
-            ReleaseFolder { dir, manifest }
+            let verified = digests(&dir).ok();
+            ReleaseFolder { dir, manifest, verified }
         }
 
         fn publish(&self, dated: &str, parts: &[ReleaseFolder]) -> Result<()> {
@@ -335,6 +358,24 @@ mod tests {
         fs_err::write(lab.to.join("day/a-1-source/medium"), "rotten").unwrap();
         let (kind, why) = lab.refused("day", &[lab.part("b", "1", Engine::Source, "y")]);
         assert!(kind == Kind::Digest && why.contains("day/a-1-source is not as it was published"), "{why}");
+    }
+
+    #[test]
+    fn what_changed_after_it_was_verified_is_not_published() {
+        let lab = ReleaseFolders::new();
+        lab.publish("day", &[lab.part("a", "1", Engine::Source, "x")]).unwrap();
+        let spoil: [fn(&Utf8Path); 3] = [
+            |dir| fs_err::write(dir.join("medium"), "another").unwrap(),
+            |dir| fs_err::write(dir.join("more"), "").unwrap(),
+            |dir| fs_err::remove_file(dir.join("medium")).unwrap(),
+        ];
+        for spoil in spoil {
+            let part = lab.part("b", "1", Engine::Source, "y");
+            spoil(&part.dir);
+            let (kind, why) = lab.refused("day", std::slice::from_ref(&part));
+            assert!(kind == Kind::Digest && why.contains("changed after it was verified"), "{why}");
+            tree::remove(&part.dir).unwrap();
+        }
     }
 
     #[test]

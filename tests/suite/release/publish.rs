@@ -132,3 +132,31 @@ fn a_folder_of_the_repository_is_not_taken_for_a_channel() {
     assert_eq!(fs::read_to_string(own.path("docs/read.md")).unwrap(), "mine");
     assert!(!own.path("latest").exists());
 }
+
+/// What the last job of a release has built nothing of: the source of each loader is fetched, and compared.
+#[test]
+fn media_that_another_machine_made_are_compared_with_their_sources() {
+    let Some(repository) = Repository::get() else { return };
+    let packages = super::packages::of("linux").expect("`can_build` was asked");
+    let path = |name| camino::Utf8PathBuf::try_from(repository.path(name)).unwrap();
+    packages.seed(&path("target-release/media/store"), &path("media.lock"));
+    let media = repository.media();
+    let to = tempfile::tempdir().unwrap();
+    let (from, to) = (media.path(""), to.path().join("release"));
+    let publish = ["publish", "--from", from.to_str().unwrap(), "--to", to.to_str().unwrap(), "--execute"];
+    let (code, said) = repository.run_with("target-release", &publish);
+    assert!(code == 0 && !said.contains("not known"), "{said}");
+    fs::remove_dir_all(&to).unwrap();
+    fs::remove_dir_all(repository.path("target-release")).unwrap();
+    packages.seed(&path("target-release/media/store"), &path("media.lock"));
+    // A byte of GRUB, in the ISO and in all that speaks of it.
+    let iso = media.path("mini-1-x86_64.iso");
+    let mut bytes = fs::read(&iso).unwrap();
+    let text = b"cannot be run in DOS mode";
+    let at = bytes.windows(text.len()).position(|w| w == text).expect("it is a program");
+    bytes[at] ^= 0x20;
+    fs::write(&iso, bytes).unwrap();
+    media.refresh_statements();
+    let (code, said) = repository.run_with("target-release", &publish);
+    assert!(code == 5 && !to.exists(), "{said}");
+}

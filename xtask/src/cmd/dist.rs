@@ -83,11 +83,12 @@ pub(crate) fn run(ctx: &Ctx, args: &DistArgs) -> Result<()> {
     // Now rather than after minutes of building.
     args.sign.clone().map(|key| ctx.absolute(key)).transpose()?;
     let signer = args.netboot_key.of(ctx, profile)?;
-    let selection = Selection { signer: signer.clone(), ..selection };
+    let password = if args.sign.is_some() { args.password.once(ctx)? } else { args.password.clone() };
+    let selection = Selection { signer: signer.clone(), password: password.clone(), ..selection };
     let built = build_loaded(ctx, &loaded, &selection, args.install)?;
     ctx.report.note(netboot_key::said(profile, signer.as_deref()));
     if let Some(key) = &args.sign {
-        sign::with(ctx, &built.dir, key, &args.key_password)?;
+        sign::with(ctx, &built.dir, key, &args.key_password, &password)?;
     }
     show(ctx, &built)
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::{password::PasswordArgs, verify};
+use super::verify::{self, VerifyArgs};
 use attest::{MANIFEST, Manifest, PROVENANCE, SBOM, SIGNATURE, statements};
 use bootiso::Iso;
 use buildexec::ctx::Ctx;
@@ -67,7 +67,7 @@ impl Lists {
         };
         let folder = ctx.absolute(self.folder.clone())?;
         let only = Some(self.name.clone());
-        let subject = verify::subject(ctx, Some(&loaded), folder, only, &PasswordArgs::default());
+        let subject = verify::subject(ctx, Some(&loaded), folder, only, &VerifyArgs::default());
         let checks = subject.image(&self.name, image);
         checks.judge().context("neither the image nor the lists are changed")
     }

@@ -26,15 +26,28 @@ pub struct PasswordArgs {
     /// Generate a password of 20 letters and digits and print it once.
     #[arg(long)]
     pub generate_password: bool,
+    /// What was asked for or generated already.
+    #[arg(skip)]
+    known: Option<String>,
 }
 
 impl PasswordArgs {
+    /// The same, for several steps that need one password.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub(super) fn once(&self, ctx: &Ctx) -> Result<Self> {
+        Ok(Self { known: self.get(ctx)?, ..self.clone() })
+    }
+
     /// The password, if one was asked for.
     ///
     /// # Errors
     /// [`Kind::Usage`] when the source has none; [`Kind::Params`] for `rancher`, which everyone knows.
     pub fn get(&self, ctx: &Ctx) -> Result<Option<String>> {
-        let password = if self.generate_password {
+        let password = if let Some(known) = &self.known {
+            known.clone()
+        } else if self.generate_password {
             let made = generate()?;
             ctx.report.err_line(&format!("password of the user rancher: {made}"));
             made

@@ -5,8 +5,11 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{
-    build::Selection, dist, netboot_key::NetbootKeyArgs, password::PasswordArgs, secret_scan::show,
-    verify as verify_cmd,
+    build::Selection,
+    dist,
+    netboot_key::NetbootKeyArgs,
+    secret_scan::show,
+    verify::{self as verify_cmd, VerifyArgs},
 };
 use buildexec::ctx::Ctx;
 use failure::{Explain as _, Failure, Kind};
@@ -59,8 +62,7 @@ pub struct PublishArgs {
 /// way, [`Kind::Config`] without notes; then nothing is written.
 pub(crate) fn run(ctx: &Ctx, args: &PublishArgs) -> Result<()> {
     let loaded = load::load(ctx)?;
-    let given: Vec<Utf8PathBuf> =
-        args.from.iter().map(|dir| ctx.absolute(dir.clone())).collect::<Result<_>>()?;
+    args.from.iter().try_for_each(|dir| ctx.absolute(dir.clone()).map(|_| ()))?;
     let tag = args.tag.as_deref().and_then(notes::tag);
     let date = attest::date(loaded.lock.epoch);
     let dated = tag.map_or(date.clone(), |tag| format!("{date}-{tag}"));
@@ -69,7 +71,7 @@ pub(crate) fn run(ctx: &Ctx, args: &PublishArgs) -> Result<()> {
     release::check_channel_name(dated)?;
     let notes = read_notes(ctx, tag)?;
     let mut parts = Vec::new();
-    for dir in if given.is_empty() { vec![build(ctx, &loaded, args)?] } else { given } {
+    for dir in if args.from.is_empty() { vec![build(ctx, &loaded, args)?] } else { args.from.clone() } {
         parts.push(checked(ctx, &loaded, &dir, args)?);
     }
     let to = std::path::absolute(&args.to).map(Utf8PathBuf::try_from)??;
@@ -130,10 +132,10 @@ fn build(ctx: &Ctx, loaded: &Loaded, args: &PublishArgs) -> Result<Utf8PathBuf> 
 
 /// Verifies one folder and looks through it for secrets.
 fn checked(ctx: &Ctx, loaded: &Loaded, dir: &Utf8Path, args: &PublishArgs) -> Result<ReleaseFolder> {
-    let key = args.key.clone().map(|key| ctx.absolute(key)).transpose()?;
-    let subject = verify_cmd::subject(ctx, Some(loaded), dir.to_owned(), None, &PasswordArgs::default());
-    let checks = subject.run(key.as_deref())?;
-    checks.judge()?;
+    let what = dir.to_string();
+    let asked = VerifyArgs { what, key: args.key.clone(), fetch: true, ..VerifyArgs::default() };
+    let subject = verify_cmd::vouch(ctx, Some(loaded), dir, &asked)?;
+    let verified = Some(subject.digests()?);
     let manifest =
         subject.manifest.ok_or_else(|| Failure::new(Kind::Digest, format!("{dir} has no manifest")))?;
     manifest.check_names().map_err(|e| Failure::new(Kind::Digest, format!("{dir}: {e}")))?;
@@ -142,5 +144,5 @@ fn checked(ctx: &Ctx, loaded: &Loaded, dir: &Utf8Path, args: &PublishArgs) -> Re
     let scan = secret_scan::scan(ctx, &label, dir, &secret_scan::rules(ctx))?;
     show(ctx, &scan);
     scan.refuse(secret_scan::Allow { secrets: profile.publish_secrets, unread: false })?;
-    Ok(ReleaseFolder { dir: dir.to_owned(), manifest })
+    Ok(ReleaseFolder { dir: dir.to_owned(), manifest, verified })
 }

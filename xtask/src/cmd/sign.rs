@@ -3,9 +3,14 @@
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
+use super::{
+    password::PasswordArgs,
+    verify::{self, VerifyArgs},
+};
 use buildexec::ctx::Ctx;
 use buildexec::run::read_limited;
 use failure::{Explain as _, Failure, Kind};
+use mediabuild::workspace::load;
 use trust::verify::sign;
 
 /// Arguments of `sign`.
@@ -21,7 +26,10 @@ pub struct SignArgs {
     pub key: Utf8PathBuf,
     /// Source of the key's password.
     #[command(flatten)]
-    pub password: KeyPassword,
+    pub key_password: KeyPassword,
+    /// Password that the media were built with.
+    #[command(flatten)]
+    pub password: PasswordArgs,
 }
 
 /// Sources of a key's password. Without one, a key that has a password is asked for it on the terminal.
@@ -51,22 +59,35 @@ impl KeyPassword {
     }
 }
 
-/// Signs a folder.
+/// Verifies and signs a folder.
 ///
 /// # Errors
-/// [`Kind::Usage`] for a wrong key or password.
+/// [`Kind::Usage`] for a wrong key or password; [`Kind::Digest`] when the media are not what they should be.
 pub(crate) fn run(ctx: &Ctx, args: &SignArgs) -> Result<()> {
-    let dir = ctx.absolute(args.dir.clone())?;
-    let path = with(ctx, &dir, &args.key, &args.password)?;
+    let path = with(ctx, &args.dir, &args.key, &args.key_password, &args.password)?;
     ctx.report.out(path.as_str());
     Ok(())
 }
 
-/// Signs `dir` with the key in the file `key`, and says where the signature is.
+/// Verifies `dir`, signs it with the key in the file `key`, and says where the signature is. `password` is what the media
+/// were built with.
 ///
 /// # Errors
 /// As [`run`].
-pub(super) fn with(ctx: &Ctx, dir: &Utf8Path, key: &Utf8Path, password: &KeyPassword) -> Result<Utf8PathBuf> {
-    sign::sign(dir, &ctx.absolute(key.to_owned())?, password.get(ctx)?)?;
+pub(super) fn with(
+    ctx: &Ctx,
+    dir: &Utf8Path,
+    key: &Utf8Path,
+    key_password: &KeyPassword,
+    password: &PasswordArgs,
+) -> Result<Utf8PathBuf> {
+    let (what, password) = (dir.to_string(), password.clone());
+    let asked = VerifyArgs { what, password, fetch: ctx.has_repository, ..VerifyArgs::default() };
+    let loaded = if ctx.has_repository { Some(load::load(ctx)?) } else { None };
+    let dir = ctx.absolute(dir.to_owned())?;
+    sign::sign(&dir, &ctx.absolute(key.to_owned())?, key_password.get(ctx)?, || {
+        let verified = verify::vouch(ctx, loaded.as_ref(), &dir, &asked)?;
+        verified.list().map_err(anyhow::Error::msg)
+    })?;
     Ok(dir.join(sign::SIGNATURE))
 }

@@ -15,15 +15,22 @@ use buildexec::{paths, schedule, store::Store};
 use failure::{Explain as _, Failure, Kind};
 use mediabuild::workspace::{load, load::Loaded};
 use trust::verify::{
-    self, Checks, FilesRead, Subject, Verdict, expect::Expected, rebuild, remote, set, sums,
+    self, Checks, FilesRead, Subject, Verdict,
+    changes::Snapshot,
+    expect::Expected,
+    profile::{self, Wanted},
+    rebuild, remote, set, sums,
 };
 
 /// Arguments of `verify`.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 pub struct VerifyArgs {
     /// Folder written by `dist` or `publish`, one file of it, a single ISO, or the address of a folder.
     #[arg(value_name = "DIR|FILE|URL")]
     pub what: String,
+    /// Profile that the media must be of [default: any; of a folder that is called as one is, that one].
+    #[arg(long, value_name = "NAME")]
+    pub profile: Option<String>,
     /// Minisign public key that must have signed the media.
     #[arg(long, value_name = "PUB")]
     pub key: Option<Utf8PathBuf>,
@@ -66,6 +73,9 @@ pub fn run(ctx: &Ctx, args: &VerifyArgs) -> Result<()> {
         ctx.require_repository()?;
     }
     let loaded = if ctx.has_repository { Some(load::load(ctx)?) } else { None };
+    if let (Some(loaded), Some(profile)) = (&loaded, &args.profile) {
+        loaded.config.profile(Some(profile))?;
+    }
     let downloaded = ctx.temporary("verify-")?;
     let (dir, only) = if args.what.contains("://") {
         let dir = Utf8PathBuf::try_from(downloaded.path().to_owned())?;
@@ -74,31 +84,53 @@ pub fn run(ctx: &Ctx, args: &VerifyArgs) -> Result<()> {
     } else {
         local(ctx, &args.what)?
     };
-    let key = args.key.clone().map(|key| ctx.absolute(key)).transpose()?;
-    let whole = subject(ctx, loaded.as_ref(), dir, only, &args.password);
-    let mut checks = Checks::default();
-    whole.lists(key.as_deref(), &mut checks)?;
-    let parts = set::parts(&whole);
-    if parts.is_empty() {
-        look_into(ctx, &whole, args, &mut checks)?;
-    } else {
-        checks.add("release", set::complete(&whole, &parts));
-    }
-    for part in &parts {
-        let mut found = Checks::default();
-        look_into(
-            ctx,
-            &subject(ctx, loaded.as_ref(), part.dir.clone(), None, &args.password),
-            args,
-            &mut found,
-        )?;
-        set::add(&mut checks, part, found);
-    }
+    let whole = subject(ctx, loaded.as_ref(), dir, only, args);
+    let checks = look_at(ctx, &whole, args)?;
     show(ctx, &checks);
     if whole.only.is_some() && whole.manifest.is_none() && !sums::is_there(&whole.dir, sums::SHA256) {
         ctx.report.warn("no list or manifest beside this file: only the checks shown were made");
     }
     if args.strict { checks.judge_strictly() } else { checks.judge() }
+}
+
+/// Verifies a folder that is about to be signed or published: as `verify --fetch`, with a warning about what only a
+/// rebuild tells.
+///
+/// # Errors
+/// [`Kind::Digest`], naming the checks that failed; nothing may be done with the folder then.
+pub(super) fn vouch<'a>(
+    ctx: &'a Ctx,
+    loaded: Option<&'a Loaded>,
+    dir: &Utf8Path,
+    args: &VerifyArgs,
+) -> Result<Subject<'a>> {
+    let whole = subject(ctx, loaded, ctx.absolute(dir.to_owned())?, None, args);
+    let checks = look_at(ctx, &whole, args)?;
+    checks.judge()?;
+    if let Some(unknown) = checks.unknown() {
+        ctx.report.warn(format!("{dir}: {unknown}"));
+    }
+    Ok(whole)
+}
+
+/// Every check of `whole`, also where it is a release.
+fn look_at(ctx: &Ctx, whole: &Subject<'_>, args: &VerifyArgs) -> Result<Checks> {
+    let key = args.key.clone().map(|key| ctx.absolute(key)).transpose()?;
+    let mut checks = Checks::default();
+    whole.lists(key.as_deref(), &mut checks)?;
+    let parts = set::parts(whole);
+    if parts.is_empty() {
+        look_into(ctx, whole, args, &mut checks)?;
+    } else {
+        checks.add("release", set::complete(whole, &parts));
+    }
+    for part in &parts {
+        let mut found = Checks::default();
+        look_into(ctx, &subject(ctx, whole.loaded, part.dir.clone(), None, args), args, &mut found)?;
+        set::add(&mut checks, part, found);
+    }
+    whole.unchanged(&mut checks);
+    Ok(checks)
 }
 
 /// Checks one folder of media beyond its lists.
@@ -205,23 +237,46 @@ pub fn subject<'a>(
     loaded: Option<&'a Loaded>,
     dir: Utf8PathBuf,
     only: Option<String>,
-    password: &PasswordArgs,
+    args: &VerifyArgs,
 ) -> Subject<'a> {
+    let before = Snapshot::of(&dir, only.as_deref());
     let manifest = verify::read_manifest(&dir).ok().flatten();
-    let by_name = |name: &String| {
-        let of = |p: &&mediaplan::config::Profile| {
-            name.strip_prefix(&p.name).is_some_and(|rest| rest.starts_with('-'))
-        };
-        loaded?.config.profiles().filter(of).max_by_key(|p| p.name.len()).map(|p| p.name.clone())
+    let alone = || {
+        let (config, only) = (&loaded?.config, only.as_ref()?);
+        let by_name = args.profile.clone().or_else(|| profile::of_file(config, only));
+        by_name.or_else(|| profile::of_iso(config, &dir.join(only)))
     };
-    let profile = manifest.as_ref().map(|m| m.profile.clone()).or_else(|| only.as_ref().and_then(by_name));
+    let profile = manifest.as_ref().map(|m| m.profile.clone()).or_else(alone);
     let expected = match (loaded, &profile) {
         (None, _) => Err(anyhow::anyhow!(verify::NO_REPOSITORY)),
-        (Some(loaded), Some(profile)) => expected(ctx, loaded, profile, manifest.as_ref(), password),
+        (Some(loaded), Some(profile)) => expected(ctx, loaded, profile, manifest.as_ref(), &args.password),
         (Some(_), None) => Err(anyhow::anyhow!("the profile is unknown")),
     };
     let expected = expected.map_err(|e| format!("{e:#}"));
-    Subject { ctx, loaded, dir, only, expected, manifest, profile, read: FilesRead::default() }
+    let wanted = wanted(args, &dir, only.is_none());
+    Subject {
+        ctx,
+        loaded,
+        dir,
+        only,
+        expected,
+        manifest,
+        profile,
+        wanted,
+        before,
+        read: FilesRead::default(),
+    }
+}
+
+/// What a person said that the media in `dir` are: by an option, or by the folder's name as they wrote it.
+fn wanted(args: &VerifyArgs, dir: &Utf8Path, is_folder: bool) -> Wanted {
+    let written = args.what.rsplit(['/', std::path::MAIN_SEPARATOR]).find(|part| !part.is_empty());
+    let folder = written.filter(|name| ![".", ".."].contains(name)).or(dir.file_name());
+    match (&args.profile, folder) {
+        (Some(profile), _) => Wanted::Profile(profile.clone()),
+        (None, Some(folder)) if is_folder => Wanted::Folder(folder.to_owned()),
+        _ => Wanted::Anything,
+    }
 }
 
 /// What this repository makes, by the engine that the manifest names.

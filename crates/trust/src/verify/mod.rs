@@ -5,6 +5,7 @@
 //! `--rebuild` is in [`rebuild`]. A check that cannot be made here is skipped with the reason, and never counts as passed.
 
 mod agree;
+pub mod changes;
 pub mod expect;
 mod image;
 mod inside;
@@ -12,6 +13,7 @@ pub mod measured;
 pub mod netboot;
 mod own_key;
 mod packed;
+pub mod profile;
 pub mod rebuild;
 pub mod remote;
 pub mod set;
@@ -20,7 +22,7 @@ mod signatures;
 mod statements;
 pub mod sums;
 
-use std::{cell::RefCell, collections::BTreeMap};
+use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
@@ -87,13 +89,22 @@ pub struct Subject<'a> {
     pub manifest: Option<Manifest>,
     /// The profile's name, from the manifest or from a file's name.
     pub profile: Option<String>,
+    /// What they are said to be.
+    pub wanted: profile::Wanted,
+    /// The files as they were in the beginning.
+    pub before: changes::Snapshot,
     /// What was read so far.
     pub read: FilesRead,
 }
 
-/// Length and digests of files, each of which is read once for all checks together.
+/// Files, each of which is read once for all checks together.
 #[derive(Default)]
-pub struct FilesRead(RefCell<BTreeMap<String, Result<Sums, String>>>);
+pub struct FilesRead {
+    /// Length and digests.
+    sums: RefCell<BTreeMap<String, Result<Sums, String>>>,
+    /// The list that is signed.
+    list: RefCell<Option<Result<Rc<[u8]>, String>>>,
+}
 
 /// The checks of a run.
 #[derive(Default)]
@@ -135,6 +146,13 @@ impl Checks {
             .source(anyhow::anyhow!(reasons))
             .help("do not use these media; docs/verify.md says what each check means")
             .into())
+    }
+
+    /// What could not be known, with the reasons; nothing when all was.
+    #[must_use]
+    pub fn unknown(&self) -> Option<String> {
+        let (names, reasons) = self.all(Verdict::Skip);
+        (!names.is_empty()).then(|| format!("not known: {names}\n{reasons}"))
     }
 
     /// As [`Self::judge`], and fails when a check could not be made: except for a signature that was not asked for,
@@ -217,7 +235,16 @@ impl Subject<'_> {
         let mut checks = Checks::default();
         self.lists(key, &mut checks)?;
         self.contents(&mut checks)?;
+        self.unchanged(&mut checks);
         Ok(checks)
+    }
+
+    /// Fails when a file is not what it was when the first check began: each may have read another.
+    pub fn unchanged(&self, checks: &mut Checks) {
+        let now = changes::Snapshot::of(&self.dir, self.only.as_deref());
+        if let Some(file) = self.before.difference(&now) {
+            checks.add("files", Err(format!("{file} changed while it was verified")));
+        }
     }
 
     /// Checks what the lists of checksums and the signature say.
@@ -235,6 +262,7 @@ impl Subject<'_> {
     /// # Errors
     /// Ctrl-C.
     pub fn contents(&self, checks: &mut Checks) -> Result<()> {
+        profile::check(self, checks);
         match read_manifest(&self.dir) {
             Ok(Some(manifest)) => {
                 checks.add("manifest", self.outputs(&manifest));
@@ -305,22 +333,41 @@ impl Subject<'_> {
 
     /// Length and digests of the file `path`. What was said of it once is said of it by every check.
     fn sums(&self, path: &str) -> Result<Sums, String> {
-        let known = self.read.0.borrow().get(path).cloned();
+        let known = self.read.sums.borrow().get(path).cloned();
         known.unwrap_or_else(|| {
             let full = sums::regular(&self.dir, path);
             let read = full.and_then(|full| hash::sums(&full).map_err(|e| format!("{e:#}")));
-            self.read.0.borrow_mut().insert(path.to_owned(), read.clone());
+            self.read.sums.borrow_mut().insert(path.to_owned(), read.clone());
             read
         })
+    }
+
+    /// The bytes of `SHA256SUMS`: those that the files were compared with are those that are signed.
+    ///
+    /// # Errors
+    /// Why it cannot be read, as text.
+    pub fn list(&self) -> Result<Rc<[u8]>, String> {
+        let mut known = self.read.list.borrow_mut();
+        known.get_or_insert_with(|| sums::bytes(&self.dir, sums::SHA256).map(Rc::from)).clone()
+    }
+
+    /// The SHA-256 of each file of the folder, as it was when it was verified.
+    ///
+    /// # Errors
+    /// When one cannot be read.
+    pub fn digests(&self) -> Result<BTreeMap<String, String>> {
+        let one = |file: Utf8PathBuf| {
+            let sums = self.sums(file.as_str()).map_err(anyhow::Error::msg)?;
+            Ok((file.into_string(), sums.sha256.to_string()))
+        };
+        paths::listed(&self.dir)?.into_iter().map(one).collect()
     }
 }
 
 fn checks_signature(subject: &Subject<'_>, key: Option<&Utf8Path>, checks: &mut Checks) {
     let signed = subject.dir.join(sign::SIGNATURE).is_file();
     match (key, signed) {
-        (Some(key), _) => {
-            checks.add("signature", sign::check(&subject.dir, key).map_err(|e| format!("{e:#}")))
-        }
+        (Some(key), _) => checks.add("signature", sign::check(subject, key).map_err(|e| format!("{e:#}"))),
         (None, true) => checks.skip("signature", "the media are signed; give the expected key with --key"),
         (None, false) => checks.skip("signature", "not signed, and no --key asks for it"),
     }

@@ -15,7 +15,7 @@ pub fn parts(subject: &Subject<'_>) -> Vec<ReleaseFolder> {
         .filter(|e| e.file_type().is_ok_and(|t| t.is_dir()))
         .filter_map(|e| {
             let manifest = read_manifest(e.path()).ok()??;
-            Some(ReleaseFolder { dir: e.path().to_owned(), manifest })
+            Some(ReleaseFolder { dir: e.path().to_owned(), manifest, verified: None })
         })
         .collect();
     parts.sort_by(|a, b| a.dir.cmp(&b.dir));

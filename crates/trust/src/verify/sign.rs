@@ -1,9 +1,11 @@
 //! minisign signatures over `SHA256SUMS`, which covers everything else. Off unless asked for: a key is a person's.
 
+use std::rc::Rc;
+
 use anyhow::{Context as _, Result};
 use camino::Utf8Path;
 
-use super::{TEXT_LIMIT, sums::SHA256};
+use super::{Subject, TEXT_LIMIT, sums::SHA256};
 pub use attest::SIGNATURE;
 use buildexec::run::read_limited;
 use failure::{Explain as _, Failure, Kind};
@@ -11,17 +13,24 @@ use failure::{Explain as _, Failure, Kind};
 /// No key or signature is longer.
 const KEY_LIMIT: u64 = 64 << 10;
 
-/// Signs `SHA256SUMS` in `dir` with the secret key in the file `key`. Without a password, a key that has one is
-/// asked for it on the terminal.
+/// Signs `SHA256SUMS` in `dir` with the secret key in the file `key`, once `vouch` has verified what that list says.
+/// Without a password, a key that has one is asked for it on the terminal.
 ///
 /// # Errors
-/// [`Kind::Usage`] when the key or its password is wrong; [`Kind::Storage`] when the signature cannot be written.
-pub fn sign(dir: &Utf8Path, key: &Utf8Path, password: Option<String>) -> Result<()> {
-    let list = read_limited(&dir.join(SHA256), TEXT_LIMIT)?;
+/// [`Kind::Usage`] when the key or its password is wrong; [`Kind::Storage`] when the signature cannot be written;
+/// as `vouch`.
+pub fn sign(
+    dir: &Utf8Path,
+    key: &Utf8Path,
+    password: Option<String>,
+    vouch: impl FnOnce() -> Result<Rc<[u8]>>,
+) -> Result<()> {
+    read_limited(&dir.join(SHA256), TEXT_LIMIT)?;
     let secret = secret_key(key, password)?;
+    let list = vouch()?;
     // No time: the list itself names the version, and signing again should change nothing but the signature.
     let comment = format!("file:{SHA256}");
-    let signature = minisign::sign(None, &secret, list.as_slice(), Some(&comment), Some("boot media"))
+    let signature = minisign::sign(None, &secret, &*list, Some(&comment), Some("boot media"))
         .map_err(|e| Failure::new(Kind::Usage, format!("cannot sign with {key}")).source(e))?;
     let mut file = tempfile::NamedTempFile::new_in(dir)?;
     std::io::Write::write_all(&mut file, signature.to_string().as_bytes())?;
@@ -73,12 +82,21 @@ fn is_secret_key(text: &str) -> bool {
     base64::prelude::BASE64_STANDARD.decode(line).is_ok_and(|b| b.len() == 158 && b.starts_with(b"Ed"))
 }
 
-/// Checks the signature over `SHA256SUMS` in `dir` against the public key in the file `key`, and says what was
+/// Whether a text has the four lines of a signature and no more: nobody signs what else stands in that file.
+fn is_signature_alone(text: &str) -> bool {
+    text.starts_with("untrusted comment: ") && text.lines().count() == 4 && !text.contains(is_unprintable)
+}
+
+fn is_unprintable(c: char) -> bool {
+    c.is_control() && !['\r', '\n', '\t'].contains(&c)
+}
+
+/// Checks the signature over the `SHA256SUMS` of `subject` against the public key in the file `key`, and says what was
 /// seen.
 ///
 /// # Errors
 /// Why it does not hold.
-pub(crate) fn check(dir: &Utf8Path, key: &Utf8Path) -> Result<String> {
+pub(crate) fn check(subject: &Subject<'_>, key: &Utf8Path) -> Result<String> {
     let text = |path: &Utf8Path| -> Result<String> {
         let bytes = read_limited(path, KEY_LIMIT)?;
         String::from_utf8(bytes).ok().with_context(|| format!("{path} is not text"))
@@ -87,11 +105,13 @@ pub(crate) fn check(dir: &Utf8Path, key: &Utf8Path) -> Result<String> {
     let public = minisign_verify::PublicKey::decode(&public)
         .or_else(|_| minisign_verify::PublicKey::from_base64(public.trim()))
         .with_context(|| format!("{key} is not a minisign public key"))?;
-    let path = dir.join(SIGNATURE);
+    let path = subject.dir.join(SIGNATURE);
     anyhow::ensure!(path.is_file(), "--key is given, but {SIGNATURE} is missing");
-    let signature = minisign_verify::Signature::decode(&text(&path)?)
+    let signature = text(&path)?;
+    anyhow::ensure!(is_signature_alone(&signature), "{SIGNATURE} holds something else than one signature");
+    let signature = minisign_verify::Signature::decode(&signature)
         .with_context(|| format!("{SIGNATURE} is not a signature"))?;
-    let list = super::read_file(&dir.join(SHA256), TEXT_LIMIT)?;
+    let list = subject.list().map_err(anyhow::Error::msg)?;
     public.verify(&list, &signature, false).with_context(|| {
         format!("{SHA256} was not signed so by the key in {}", key.file_name().unwrap_or("it"))
     })?;
@@ -102,6 +122,22 @@ pub(crate) fn check(dir: &Utf8Path, key: &Utf8Path) -> Result<String> {
 mod tests {
     use super::*;
     use base64::{Engine as _, prelude::BASE64_STANDARD};
+
+    #[test]
+    fn a_signature_has_four_lines_and_nothing_else() {
+        let good = "untrusted comment: boot media\nRUQ\ntrusted comment: file:SHA256SUMS\nAAAA\n";
+        assert!(is_signature_alone(good) && is_signature_alone(&good.replace('\n', "\r\n")));
+        for bad in [
+            format!("{good}{good}"),
+            format!("{good}more\n"),
+            format!("\u{feff}{good}"),
+            good.replace("untrusted comment: ", "SHA256SUMS is signed: "),
+            good.replace("boot", "\u{1b}[2J"),
+            good.lines().take(3).map(|line| format!("{line}\n")).collect(),
+        ] {
+            assert!(!is_signature_alone(&bad), "{bad:?}");
+        }
+    }
 
     #[test]
     fn a_secret_key_is_told_from_what_looks_like_one() {

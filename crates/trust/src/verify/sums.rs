@@ -105,12 +105,20 @@ pub(super) fn is_litter(path: &Utf8Path) -> bool {
 /// # Errors
 /// What is wrong.
 pub fn read(dir: &Utf8Path, name: &str, digits: usize) -> Result<BTreeMap<String, String>, String> {
-    let bytes = read_file(&dir.join(name), TEXT_LIMIT).map_err(|e| match is_there(dir, name) {
+    read_back(&bytes(dir, name)?, name, digits)
+}
+
+/// The bytes of the list `name` in `dir`.
+pub(super) fn bytes(dir: &Utf8Path, name: &str) -> Result<Vec<u8>, String> {
+    read_file(&dir.join(name), TEXT_LIMIT).map_err(|e| match is_there(dir, name) {
         true => format!("{e:#}"),
         false => format!("no such file: {name}"),
-    })?;
-    let text = String::from_utf8(bytes).map_err(|_| format!("{name} is not UTF-8"))?;
-    parse(&text, digits).map_err(|e| format!("{name}: {e}"))
+    })
+}
+
+fn read_back(bytes: &[u8], name: &str, digits: usize) -> Result<BTreeMap<String, String>, String> {
+    let text = std::str::from_utf8(bytes).map_err(|_| format!("{name} is not UTF-8"))?;
+    parse(text, digits).map_err(|e| format!("{name}: {e}"))
 }
 
 /// Whether there is anything of that name: what is there and cannot be read is not a list that is missing.
@@ -135,7 +143,7 @@ pub(super) fn check(subject: &Subject<'_>, checks: &mut Checks) {
         let unknown = "these bytes were not compared with what was published";
         return checks.skip("checksums", format!("no {SHA256} beside it: {unknown}"));
     }
-    let listed = read(dir, SHA256, 64);
+    let listed = subject.list().and_then(|bytes| read_back(&bytes, SHA256, 64));
     checks.add(
         "checksums",
         listed.clone().and_then(|listed| compare(subject, SHA256, &listed, |sums| sums.sha256.to_string())),
