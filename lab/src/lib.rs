@@ -1,9 +1,11 @@
-//! What media are tried with: `serve` and `vm`. Their arguments, and with them their help, are those of `xtask`, which hands
+//! What comes after a build: `serve`, `vm`, `secret-scan` and `publish`. Their arguments, and with them their help, are those of `xtask`, which hands
 //! them over.
 //!
-//! A package of its own, because a build of media needs neither a server nor machines, and what these depend on is a sixth
-//! of all that would be compiled first.
+//! A package of its own, because a build of media needs neither a server nor machines nor patterns of secrets, and what these
+//! depend on is a fifth of all that would be compiled first.
 
+mod publish;
+mod secret_scan;
 mod serve;
 mod signed_media;
 mod vm;
@@ -18,6 +20,8 @@ use xtask::cli::Command;
 /// The command's.
 pub fn run(ctx: &Ctx, command: &Command) -> Result<()> {
     match command {
+        Command::Publish(args) => ctx.require_repository().and_then(|()| publish::run(ctx, args)),
+        Command::SecretScan(args) => secret_scan::run(ctx, args),
         Command::Serve(args) => ctx.require_repository().and_then(|()| serve::run(ctx, args)),
         Command::Vm(args) => ctx.require_repository().and_then(|()| vm::run(ctx, args)),
         other => xtask::cmd::run(ctx, other),

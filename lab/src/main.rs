@@ -1,4 +1,4 @@
-//! Every command but the maintainers', in one program: what `cargo xtask` hands `serve` and `vm` to, and what a release
+//! Every command but the maintainers', in one program: what `cargo xtask` hands some of them to, and what a release
 //! carries.
 
 use std::process::ExitCode;

@@ -114,6 +114,8 @@ fn commands_of_other_packages_are_handed_over_with_their_words_exit_code_and_sig
         ("maintain", &["test", "--only", "a step"][..], "in a clone of its repository"),
         ("lab", &["vm", "ls"], "or by the program that a release carries"),
         ("lab", &["serve", "--tree", "a folder"], ""),
+        ("lab", &["secret-scan", "a folder"], ""),
+        ("lab", &["publish", "--to", "a folder"], ""),
     ] {
         let manifest = repo.path(package).join("Cargo.toml");
         if !manifest.exists() {

@@ -380,7 +380,7 @@ fn tokens() -> Vec<(&'static str, String)> {
 
 /// The names of files that the scan refuses.
 fn refused(lab: &Lab, folder: &str) -> (Vec<String>, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    let mut command = Command::new(super::repo::whole_program());
     command.args(["secret-scan", "--json"]).arg(lab.path(folder)).env("HOME", "/home/builder-of-media");
     let output = command.output().unwrap();
     let said = String::from_utf8_lossy(&[output.stdout.as_slice(), &output.stderr].concat()).into_owned();
@@ -430,7 +430,7 @@ const MOST_OF_VARIABLES: u64 = 2 << 20;
 fn work(lab: &Lab, folder: &str) -> (u64, f64) {
     let mut command = Command::new("sh");
     command.args(["-c", "\"$0\" secret-scan --json \"$1\" 2>/dev/null; times"]);
-    let output = command.arg(env!("CARGO_BIN_EXE_xtask")).arg(lab.path(folder)).output().unwrap();
+    let output = command.arg(super::repo::whole_program()).arg(lab.path(folder)).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     let digits: String = said
         .split_once("\"bytes\":")
@@ -484,7 +484,7 @@ fn a_packed_disk_of_zeros_is_no_bomb() {
     let packed = compressed(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best()), &disk);
     fs::create_dir_all(lab.path("disk")).unwrap();
     fs::write(lab.path("disk/disk.gz"), packed).unwrap();
-    let output = Command::new(env!("CARGO_BIN_EXE_xtask"))
+    let output = Command::new(super::repo::whole_program())
         .args(["secret-scan", lab.path("disk").to_str().unwrap()])
         .output()
         .unwrap();

@@ -102,9 +102,10 @@ fn a_machine_that_knows_the_key_can_check_every_program_and_the_key_is_nowhere()
             assert!(!bytes.windows(line.len()).any(|w| w == line.as_bytes()), "the key is in {file}");
         }
     }
-    repo.xtask(&["-q", "secret-scan", "dist/own"]).assert().success();
+    let scan = || repo.whole(&["-q", "secret-scan", "dist/own"]).status().unwrap().code();
+    assert_eq!(scan(), Some(0));
     fs::copy(repo.path("keys/secure-boot.pem"), repo.path("dist/own/netboot/notes.txt")).unwrap();
-    repo.xtask(&["-q", "secret-scan", "dist/own"]).assert().code(13);
+    assert_eq!(scan(), Some(13));
     fs::remove_file(repo.path("dist/own/netboot/notes.txt")).unwrap();
     let said = repo.xtask(&["verify", "dist/own"]).assert().success().get_output().stdout.clone();
     let said = String::from_utf8(said).unwrap();

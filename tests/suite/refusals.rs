@@ -27,7 +27,6 @@ fn a_path_that_is_not_there_is_named_once() {
     for args in [
         &["verify", "nothere"][..],
         &["sign", "dist", "--key", "nothere"],
-        &["publish", "--to", "out", "--from", "nothere"],
         &["fetch", "linux", "--update", "--artifacts", "nothere"],
     ] {
         fs_err::create_dir_all(repo.path("dist")).unwrap();
@@ -36,6 +35,9 @@ error: no such file or folder: nothere
 
 "#]]);
     }
+    let publish = repo.whole(&["publish", "--to", "out", "--from", "nothere"]).output().unwrap();
+    let said = String::from_utf8(publish.stderr).unwrap();
+    assert!(publish.status.code() == Some(2) && said == "error: no such file or folder: nothere\n", "{said}");
 }
 
 #[test]

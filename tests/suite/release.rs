@@ -138,7 +138,7 @@ impl Repository {
 
     /// As on a machine that has built what is in `target`.
     pub(super) fn run_with(&self, target: &str, args: &[&str]) -> (i32, String) {
-        let output = Command::new(env!("CARGO_BIN_EXE_xtask"))
+        let output = Command::new(super::repo::whole_program())
             .args(args)
             .env_remove("GITHUB_ACTIONS")
             .env("MEDIA_ROOT", self.dir.path())

@@ -17,7 +17,7 @@ fn guard(lab: &Lab, folder: &str) -> (i32, String) {
 }
 
 fn guard_with(lab: &Lab, folder: &str, options: &[&str]) -> (i32, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    let mut command = Command::new(super::repo::whole_program());
     command.arg("guard").args(options).arg(lab.path(folder)).env("HOME", "/home/builder-of-media");
     let output = command.output().unwrap();
     let said = [output.stdout, output.stderr].concat();
@@ -81,7 +81,7 @@ fn the_default_password_is_refused_even_where_secrets_may_pass() {
     let lab = Lab::new();
     lab.write("out/boot.ipxe", "#!ipxe\nkernel vmlinuz rancher.password=rancher quiet\n");
     refused(&lab, "out", &["boot.ipxe: the default password `rancher`"]);
-    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    let mut command = Command::new(super::repo::whole_program());
     let status = command.args(["guard", "--secrets"]).arg(lab.path("out")).output().unwrap().status;
     assert_eq!(status.code(), Some(13));
 }

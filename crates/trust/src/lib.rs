@@ -1,5 +1,4 @@
-//! Verification of media, the scan for secrets, and releases of media that pass both.
+//! Verification of media, and releases of media that pass it and the scan for secrets (`secretscan`).
 
 pub mod release;
-pub mod secret_scan;
 pub mod verify;

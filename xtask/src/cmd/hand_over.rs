@@ -25,10 +25,10 @@ pub(crate) const MAINTAIN: OtherPackage = OtherPackage {
     manifest: "maintain/Cargo.toml",
     help: "`ci`, `codegen` and `test` are for those who change the program: run them by cargo, in a clone of its repository",
 };
-/// What media are tried with.
+/// What comes after a build.
 pub(crate) const LAB: OtherPackage = OtherPackage {
     manifest: "lab/Cargo.toml",
-    help: "run `serve` and `vm` by cargo, in a clone of its repository, or by the program that a release carries",
+    help: "run `serve`, `vm`, `secret-scan` and `publish` by cargo, in a clone of its repository, or by the program that a release carries",
 };
 
 /// Has cargo run `package` with our own command line, in the place of this process. Returns only when that fails.

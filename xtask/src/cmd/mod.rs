@@ -26,9 +26,9 @@ pub mod password;
 mod pattern;
 pub(crate) mod plan;
 pub(crate) mod profiles;
-pub(crate) mod publish;
+pub mod publish;
 mod render_system;
-pub(crate) mod secret_scan;
+pub mod secret_scan;
 pub(crate) mod secure_boot_key;
 pub mod serve;
 pub(crate) mod sign;
@@ -50,15 +50,15 @@ pub fn run(ctx: &Ctx, command: &Command) -> Result<()> {
         Command::Doctor(args) => doctor::run(ctx, args),
         Command::Fetch(args) => fetch::run(ctx, args),
         Command::Gc(args) => gc::run(ctx, args),
-        Command::SecretScan(args) => secret_scan::run(ctx, args),
         Command::Params(args) => params::run(ctx, args),
         Command::Plan(args) => plan::run(ctx, args),
         Command::Profiles(args) => profiles::run(ctx, args),
-        Command::Publish(args) => publish::run(ctx, args),
         Command::Iso(args) => iso::run(ctx, args),
         Command::Kargs(args) => kargs::run(ctx, args),
         Command::Key(args) => key::run(ctx, args),
-        Command::Serve(_) | Command::Vm(_) => hand_over(ctx, &LAB),
+        Command::Publish(_) | Command::SecretScan(_) | Command::Serve(_) | Command::Vm(_) => {
+            hand_over(ctx, &LAB)
+        }
         Command::Store(args) => store::run(ctx, args),
         Command::Sign(args) => sign::run(ctx, args),
         Command::Variants(args) => variants::run(ctx, args),

@@ -98,7 +98,7 @@ pub fn run(ctx: &Ctx, args: &VerifyArgs) -> Result<()> {
 ///
 /// # Errors
 /// [`Kind::Digest`], naming the checks that failed; nothing may be done with the folder then.
-pub(super) fn vouch<'a>(
+pub fn vouch<'a>(
     ctx: &'a Ctx,
     loaded: Option<&'a Loaded>,
     dir: &Utf8Path,
