@@ -1,11 +1,10 @@
 //! Programs of UEFI as far as they hold kernel arguments: unified kernel images, kernels, GRUB with its own files.
 //!
-//! The format is Microsoft's PE; what GRUB appends to itself is in its `include/grub/kernel.h`.
+//! The format is Microsoft's PE.
 
 use crate::error::Result;
-use std::io::Read as _;
 
-use super::place::FilePlace;
+use super::{grub_modules, place::FilePlace};
 use crate::Iso;
 
 /// The headers of a program, which a unified kernel image with profiles has many of.
@@ -14,9 +13,9 @@ const HEAD: u64 = 1 << 16;
 const FIRST: u64 = 1024;
 /// The longest section that is read: GRUB with all its modules in it has some ten MiB.
 const LONGEST: u64 = 64 << 20;
-/// Sections of one program, and files in one GRUB.
+/// Sections of one program.
 const MOST: usize = 256;
-/// A configuration in a GRUB, and a built-in command line.
+/// A built-in command line.
 const LONGEST_TEXT: u64 = 1 << 20;
 
 /// What a program is.
@@ -63,7 +62,7 @@ pub(super) fn program(iso: &Iso, place: &FilePlace) -> Result<EfiProgram> {
         return Ok(EfiProgram::Unified((!lines.is_empty()).then(|| lines.join(" "))));
     }
     if let Some(section) = of_name("mods").next() {
-        return Ok(EfiProgram::Grub(built_in(&read(iso, place, section, LONGEST)?)));
+        return Ok(EfiProgram::Grub(grub_modules::built_in(&read(iso, place, section, LONGEST)?)));
     }
     if of_name(".sdmagic").next().is_some() {
         return Ok(EfiProgram::SystemdBoot);
@@ -82,7 +81,7 @@ fn le16(bytes: &[u8], at: usize) -> Option<usize> {
     Some(usize::from(u16::from_le_bytes([b[0], b[1]])))
 }
 
-fn le32(bytes: &[u8], at: usize) -> Option<usize> {
+pub(super) fn le32(bytes: &[u8], at: usize) -> Option<usize> {
     let b = bytes.get(at..at.checked_add(4)?)?;
     usize::try_from(u32::from_le_bytes([b[0], b[1], b[2], b[3]])).ok()
 }
@@ -103,56 +102,6 @@ fn sections(head: &[u8]) -> Option<Vec<Section>> {
         Some(Section { name, offset: le32(entry, 20)? as u64, length })
     };
     Some((0..count).map_while(section).collect())
-}
-
-/// The configurations in GRUB's modules: objects of a type and a length behind a header.
-fn built_in(mods: &[u8]) -> Vec<(String, String)> {
-    const MEMDISK: usize = 1;
-    const CONFIG: usize = 2;
-    let mut found = Vec::new();
-    if mods.get(..4) != Some(b"mimg") {
-        return found;
-    }
-    // 64-bit firmware has a blank word and longer fields.
-    let is_wide = le32(mods, 4) == Some(0);
-    let (start, end) = if is_wide { (le32(mods, 8), le32(mods, 16)) } else { (le32(mods, 4), le32(mods, 8)) };
-    let (mut at, end) = (start.unwrap_or(mods.len()), end.unwrap_or(0).min(mods.len()));
-    while at < end && found.len() < MOST {
-        let (Some(kind), Some(size)) = (le32(mods, at), le32(mods, at + 4)) else { break };
-        let Some(object) = at.checked_add(size).filter(|_| size >= 8).and_then(|e| mods.get(at + 8..e))
-        else {
-            break;
-        };
-        match kind {
-            CONFIG => found.push((String::new(), text(object))),
-            MEMDISK => found.extend(archived(object)),
-            _ => {}
-        }
-        at += size;
-    }
-    found
-}
-
-fn text(bytes: &[u8]) -> String {
-    let end = bytes.iter().position(|b| *b == 0).unwrap_or(bytes.len());
-    String::from_utf8_lossy(&bytes[..end]).into_owned()
-}
-
-/// The configurations in a tar archive, which is what a memdisk is.
-fn archived(bytes: &[u8]) -> Vec<(String, String)> {
-    let mut archive = tar::Archive::new(bytes);
-    let entries = archive.entries().into_iter().flatten().take(1 << 14).filter_map(Result::ok);
-    let mut found = Vec::new();
-    for entry in entries {
-        let path = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
-        if path.ends_with(".cfg") && found.len() < MOST {
-            let mut bytes = Vec::new();
-            if entry.take(LONGEST_TEXT).read_to_end(&mut bytes).is_ok() {
-                found.push((path, text(&bytes)));
-            }
-        }
-    }
-    found
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod discover;
 mod efi;
 mod fit;
 mod grub;
+mod grub_modules;
 mod grub_words;
 mod isolinux;
 mod ours;
