@@ -18,6 +18,7 @@ mod paths;
 mod place;
 mod systemd_boot;
 mod unreached;
+mod values;
 mod volumes;
 mod words;
 
