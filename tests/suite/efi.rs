@@ -22,8 +22,13 @@ pub(crate) fn program(sections: &[(&str, &[u8])]) -> Vec<u8> {
 
 /// A GRUB with this configuration built in.
 pub(crate) fn grub(config: &[u8]) -> Vec<u8> {
-    let size = u32::try_from(config.len() + 9).unwrap();
-    let object = [&2u32.to_le_bytes()[..], &size.to_le_bytes(), config, b"\0"].concat();
+    grub_with(2, &[config, b"\0"].concat())
+}
+
+/// A GRUB with an object of this kind behind its modules: 1 for a memdisk, 2 for a configuration.
+pub(crate) fn grub_with(kind: u32, content: &[u8]) -> Vec<u8> {
+    let size = u32::try_from(content.len() + 8).unwrap();
+    let object = [&kind.to_le_bytes()[..], &size.to_le_bytes(), content].concat();
     let total = (24 + object.len()) as u64;
     let mods = [&b"mimg\0\0\0\0"[..], &24u64.to_le_bytes(), &total.to_le_bytes(), &object].concat();
     program(&[("mods", &mods)])

@@ -6,7 +6,10 @@ use bootiso::{
     kargs::{self, Edit, Flush},
 };
 
-use super::{efi, fixtures::Lab};
+use super::{
+    efi,
+    fixtures::{Lab, has},
+};
 
 const ISOLINUX: &str = "default a\nlabel a\n linux /vmlinuz\n append base=1\n";
 const GRUB: &str = "boot/grub/grub.cfg";
@@ -528,5 +531,72 @@ fn configurations_of_other_loaders_are_named() {
             assert!(left.iter().any(|l| l.starts_with(&format!("/{name}:"))), "{name} in {left:#?}");
         }
         assert_eq!((left.len(), slots.len()), (cases.len(), 2), "{left:#?} {slots:?}");
+    }
+}
+
+#[test]
+fn what_is_built_into_grub_for_bios_is_named_and_followed() {
+    let lab = Lab::new();
+    if !has("grub-mkimage") || !std::path::Path::new("/usr/lib/grub/i386-pc").is_dir() {
+        return;
+    }
+    let out = b"menuentry out { linux /vmlinuz out=1 }\n";
+    tree(&lab, &[(GRUB, out), ("menu/more.txt", b"menuentry more { linux /vmlinuz more=1 }\n")]);
+    lab.write("early.cfg", "linux /vmlinuz early=1\nconfigfile /menu/more.txt\n");
+    lab.write_bytes("m/boot/grub/grub.cfg", HIDDEN);
+    lab.run("tar", &["-cf", "m.tar", "-C", "m", "boot"]);
+    let line = "-O i386-pc-eltorito -o t/boot/core.img -c early.cfg -m m.tar -p /boot/grub \
+        memdisk tar normal iso9660 biosdisk linux configfile";
+    lab.run("grub-mkimage", &line.split_whitespace().collect::<Vec<_>>());
+    if made(&lab, "-r -b boot/core.img -c boot.cat -no-emul-boot -boot-load-size 4 -boot-info-table") {
+        let (slots, left) = appended(&lab);
+        for place in ["/boot/grub/grub.cfg [out]", "/menu/more.txt [more]"] {
+            assert!(slots.iter().any(|s| s == place), "{place} in {slots:?}");
+        }
+        let all = left.join("\n");
+        let is_named =
+            |what: &str| left.iter().any(|l| l.starts_with("boot image for BIOS") && l.contains(what));
+        assert!(left.len() == 2 && is_named(":/boot/grub/grub.cfg") && is_named("built into GRUB"), "{all}");
+    }
+}
+
+#[test]
+fn a_memdisk_of_any_kind_is_read_or_named() {
+    let lab = Lab::new();
+    let mut cpio = bootiso::cpio::CpioWriter::new();
+    cpio.file("boot/grub/menu.txt", 0o644, HIDDEN).unwrap();
+    if !fat(&lab, "m.img", &[("/boot/grub/grub.cfg", HIDDEN)]) {
+        return;
+    }
+    let disk = fs_err::read(lab.path("m.img")).unwrap();
+    let kinds: [(&[u8], &str, &str); 3] = [
+        (&cpio.finish().unwrap(), "BOOTX64.EFI:/boot/grub/menu.txt", "built into GRUB"),
+        (&disk, "BOOTX64.EFI:/boot/grub/grub.cfg", "built into GRUB"),
+        (b"something else", "BOOTX64.EFI", "not looked into"),
+    ];
+    for (memdisk, place, reason) in kinds {
+        _ = fs_err::remove_dir_all(lab.path("t"));
+        tree(&lab, &[("EFI/BOOT/BOOTX64.EFI", &efi::grub_with(1, memdisk))]);
+        if made(&lab, &format!("-r {BIOS}")) {
+            named(&lab, place, place, reason);
+        }
+    }
+}
+
+#[test]
+fn files_of_udf_alone_are_named() {
+    let lab = Lab::new();
+    tree(&lab, &[(GRUB, HIDDEN)]);
+    // Files do not grow beside UDF, so that room is made within the file.
+    lab.write("t/isolinux/isolinux.cfg", &format!("# a comment that may go\n{ISOLINUX}"));
+    lab.write("t/boot/grub/grub.cfg", "# a comment that may go\nmenuentry hidden { linux /vmlinuz h=1 }\n");
+    for (options, is_hidden) in [("", false), ("-hide grub.cfg", true)] {
+        let line = format!("-quiet -o x.iso -udf -R {options} {BIOS} t");
+        if lab.run("genisoimage", &line.split_whitespace().collect::<Vec<_>>()) {
+            let (slots, left) = appended(&lab);
+            assert_eq!(slots.len(), if is_hidden { 1 } else { 2 }, "{slots:?}");
+            assert_eq!(left.iter().any(|l| l.starts_with("the UDF tree")), is_hidden, "{left:?}");
+            assert_eq!(left.len(), usize::from(is_hidden), "{left:?}");
+        }
     }
 }

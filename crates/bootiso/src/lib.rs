@@ -61,6 +61,7 @@ pub mod kargs;
 mod reader;
 mod source;
 mod susp;
+mod udf;
 mod volume;
 pub mod write;
 mod zisofs;

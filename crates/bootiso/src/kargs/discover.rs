@@ -1,13 +1,15 @@
 //! Which loader files an image has: by their names, by what they include, in the ISO tree and in FAT images.
 
 use crate::error::{Error, Result};
-use std::collections::BTreeSet;
+use std::{cell::Cell, collections::BTreeSet};
 
 use super::{
     Slot,
     config::{self, ArgsLine, FixedArgs, VariableValue, file_name, is_other_program, looks_like_linux},
     efi::{self, EfiProgram},
-    grub, paths,
+    grub,
+    grub_modules::{self, BuiltIn},
+    paths,
     place::{ConfigFile, FilePlace, Text, joined, packing},
     unreached::{self, Unreached},
     values::{take_values, used},
@@ -21,8 +23,13 @@ use bootparams::Os;
 const LONGEST: u64 = 1 << 20;
 /// Loader files of one image, and files that they name.
 const MOST: usize = 512;
-/// Programs of UEFI in one image.
-const MOST_PROGRAMS: usize = 1 << 13;
+/// What one search may cost, in bytes that are read.
+const MOST_WORK: u64 = 2 << 30;
+/// The cost of looking at a program, and of comparing a name with a pattern.
+const A_PROGRAM: u64 = 1 << 16;
+const A_NAME: u64 = 1 << 7;
+/// As much of a boot image for BIOS as is looked at: BIOS has room for half a MiB.
+const LONGEST_CORE: u64 = 1 << 20;
 /// Folders that one file's paths may begin at.
 const MOST_FOLDERS: usize = 16;
 /// What GRUB's `load_env` reads variables from.
@@ -160,6 +167,8 @@ struct Search<'i> {
     started: BTreeSet<(usize, String)>,
     /// Programs that were looked at.
     examined: BTreeSet<(usize, String)>,
+    /// What was spent of [`MOST_WORK`].
+    spent: Cell<u64>,
     seen: BTreeSet<(usize, String)>,
     todo: Vec<ReadTask>,
 }
@@ -168,7 +177,13 @@ impl<'i> Search<'i> {
     fn new(iso: &'i Iso, volumes: &'i [Volume]) -> Self {
         let (found, unreached, todo) = (Vec::new(), Vec::new(), Vec::new());
         let (started, examined, seen) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
-        Self { iso, volumes, found, unreached, started, examined, seen, todo }
+        Self { iso, volumes, found, unreached, started, examined, spent: Cell::new(0), seen, todo }
+    }
+
+    /// Counts work in bytes that are read, so that the search ends in time, whatever an image names.
+    fn spend(&self, work: u64) -> Result<()> {
+        self.spent.set(self.spent.get().saturating_add(work));
+        if self.spent.get() > MOST_WORK { Err(too_many()) } else { Ok(()) }
     }
 
     /// Notes the files that a loader looks for by name.
@@ -220,7 +235,7 @@ impl<'i> Search<'i> {
         {
             return Err(too_many());
         }
-        self.follow(task, &mut config);
+        self.follow(task, &mut config)?;
         self.keep_kernels(task, &mut config)?;
         self.found.push(ConfigFile { name, loader: task.loader, text, config, place: place.clone() });
         Ok(())
@@ -228,13 +243,13 @@ impl<'i> Search<'i> {
 
     /// Notes the files that a configuration continues in. A name that is known at boot only is an argument that cannot
     /// be reached.
-    fn follow(&mut self, from: &ReadTask, config: &mut config::LoaderConfig) {
+    fn follow(&mut self, from: &ReadTask, config: &mut config::LoaderConfig) -> Result<()> {
         let others = self.found.iter().filter(|f| f.loader == Loader::Grub).flat_map(|f| &f.config.values);
         let values: Vec<VariableValue> = config.values.iter().chain(others).cloned().collect();
         let folders = from.folders(config);
         for name in &config.programs {
             let patterns = paths::patterns(from.loader, &folders, name, &values).unwrap_or_default();
-            let started = self.matching(from.loader, &patterns);
+            let started = self.matching(from.loader, &patterns)?;
             self.started.extend(started);
         }
         let of_entries = config.values.iter().filter(|v| v.name == "blsdir").map(|v| &v.text);
@@ -251,7 +266,7 @@ impl<'i> Search<'i> {
                 ReadTask { folders: folders.clone(), loader, is_environment, has_common, ..from.clone() };
             for name in names {
                 match paths::patterns(from.loader, &folders, &name, &values) {
-                    Some(patterns) => self.note(&patterns, &like),
+                    Some(patterns) => self.note(&patterns, &like)?,
                     // The lines that take its variables are changed all the same.
                     None if is_environment => {}
                     None => {
@@ -263,23 +278,26 @@ impl<'i> Search<'i> {
             }
         }
         self.todo.truncate(MOST * 2);
+        Ok(())
     }
 
     /// Notes the files of these names, of all file systems, since scripts search for theirs.
-    fn note(&mut self, patterns: &[String], like: &ReadTask) {
-        let found = self.matching(like.loader, patterns).into_iter();
+    fn note(&mut self, patterns: &[String], like: &ReadTask) -> Result<()> {
+        let found = self.matching(like.loader, patterns)?.into_iter();
         self.todo.extend(found.map(|(volume, path)| ReadTask { volume, path, ..like.clone() }));
+        Ok(())
     }
 
     /// The files of these names, of all file systems.
-    fn matching(&self, loader: Loader, patterns: &[String]) -> Vec<(usize, String)> {
+    fn matching(&self, loader: Loader, patterns: &[String]) -> Result<Vec<(usize, String)>> {
         let mut found = Vec::new();
         for pattern in patterns {
             for (i, volume) in self.volumes.iter().enumerate() {
+                self.spend(if pattern.contains('*') { volume.files.len() as u64 * A_NAME } else { A_NAME })?;
                 found.extend(volume.matching(loader, pattern).into_iter().map(|path| (i, path)));
             }
         }
-        found
+        Ok(found)
     }
 
     /// Drops the lines of commands that start programs of any kind where that is not a kernel.
@@ -293,7 +311,7 @@ impl<'i> Search<'i> {
                     self.takes_arguments(
                         &line,
                         program,
-                        &self.matching(task.loader, &patterns.unwrap_or_default()),
+                        &self.matching(task.loader, &patterns.unwrap_or_default())?,
                     )?
                 }
                 None => true,
@@ -309,11 +327,9 @@ impl<'i> Search<'i> {
         let has_args = line.parts.iter().any(|part| !part.is_empty());
         for (volume, path) in files {
             for (_, place) in self.volumes[*volume].files.get(path).into_iter().flatten() {
-                match efi::program(self.iso, place)? {
-                    EfiProgram::Kernel => return Ok(true),
-                    // It has arguments of its own, which the first word of a loader's would replace.
-                    EfiProgram::Unified(_) => return Ok(has_args),
-                    _ => {}
+                self.spend(A_PROGRAM)?;
+                if efi::takes_arguments(self.iso, place, has_args)? {
+                    return Ok(true);
                 }
             }
         }
@@ -329,6 +345,7 @@ impl<'i> Search<'i> {
                 found.extend(programs.into_iter().map(|program| (volume, program)));
             }
         }
+        self.bios()?;
         self.work()?;
         // What loaders start by other names, and what the configurations start that are built into that.
         while let Some((volume, path)) = self.started.pop_first() {
@@ -338,18 +355,28 @@ impl<'i> Search<'i> {
         Ok(found)
     }
 
+    /// Looks at what BIOS starts: a GRUB has more than its first sector says.
+    fn bios(&mut self) -> Result<()> {
+        for boot in self.iso.boot_entries()?.into_iter().filter(|boot| boot.platform == "bios") {
+            let size = self.iso.size()?.saturating_sub(boot.offset).min(LONGEST_CORE);
+            let image = self.iso.bytes(boot.offset, size)?;
+            if let Some(grub) = grub_modules::of_bios(&image) {
+                self.built_in(0, &format!("boot image for BIOS at byte {}", boot.offset), &grub)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Looks at the program at a path in lower case, once. Names that differ by case alone are several.
     fn program(&mut self, volume: usize, path: &str) -> Result<Vec<EfiProgram>> {
         let mut found = Vec::new();
         if !self.examined.insert((volume, path.to_owned())) {
             return Ok(found);
         }
-        if self.examined.len() > MOST_PROGRAMS {
-            return Err(too_many());
-        }
         let files = &self.volumes[volume];
         for (name, place) in files.files.get(path).into_iter().flatten() {
             let name = format!("{}{name}", files.prefix);
+            self.spend(A_PROGRAM)?;
             let program = efi::program(self.iso, place)?;
             match &program {
                 EfiProgram::Unified(args) => self.unreached.push(Unreached::unified(name, args.clone())),
@@ -357,7 +384,10 @@ impl<'i> Search<'i> {
                     let reason = "firmware starts this kernel without a loader".to_owned();
                     self.unreached.push(Unreached::image(name, reason));
                 }
-                EfiProgram::Grub(texts) => self.built_in(volume, &name, texts)?,
+                EfiProgram::Grub(grub) => {
+                    self.spend(place.size)?;
+                    self.built_in(volume, &name, grub)?;
+                }
                 _ => {}
             }
             found.push(program);
@@ -366,13 +396,17 @@ impl<'i> Search<'i> {
     }
 
     /// Configurations within GRUB itself: what they include is read, what they start cannot be changed.
-    fn built_in(&mut self, volume: usize, name: &str, texts: &[(String, String)]) -> Result<()> {
-        for (path, text) in texts {
+    fn built_in(&mut self, volume: usize, name: &str, grub: &BuiltIn) -> Result<()> {
+        if grub.has_unread {
+            let reason = "what is built into this GRUB is not looked into".to_owned();
+            self.unreached.push(Unreached::image(name.to_owned(), reason));
+        }
+        for (path, text) in &grub.texts {
             let mut config = config::parse(Loader::Grub, text, false);
             let (path, folders) = (path.clone(), vec![format!("/{}", folder_of(path))]);
             let loader = Loader::Grub;
             let task = ReadTask { volume, path, folders, loader, is_environment: false, has_common: false };
-            self.follow(&task, &mut config);
+            self.follow(&task, &mut config)?;
             self.keep_kernels(&task, &mut config)?;
             let path = &task.path;
             let name = if path.is_empty() { name.to_owned() } else { format!("{name}:/{path}") };

@@ -4,7 +4,10 @@
 
 use crate::error::Result;
 
-use super::{grub_modules, place::FilePlace};
+use super::{
+    grub_modules::{self, BuiltIn},
+    place::FilePlace,
+};
 use crate::Iso;
 
 /// The headers of a program, which a unified kernel image with profiles has many of.
@@ -25,8 +28,8 @@ pub(super) enum EfiProgram {
     Unified(Option<String>),
     /// A kernel that can start by itself.
     Kernel,
-    /// GRUB, with the names and texts of the files that are built in.
-    Grub(Vec<(String, String)>),
+    /// GRUB, with what is built in.
+    Grub(BuiltIn),
     /// systemd-boot, which has no configuration within.
     SystemdBoot,
     /// A program of another kind.
@@ -42,33 +45,62 @@ struct Section {
     length: u64,
 }
 
-/// Looks at the program at `place`. Anything that contradicts itself is not treated as a program.
+/// The start of a program, and its sections.
+struct Headers {
+    start: Vec<u8>,
+    sections: Vec<Section>,
+}
+
+impl Headers {
+    /// Nothing for what is not a program, or contradicts itself.
+    fn read(iso: &Iso, place: &FilePlace) -> Result<Option<Self>> {
+        let start = place.part(iso, 0, FIRST.min(place.size))?;
+        let Some(pe) = le32(&start, 0x3C).filter(|_| start.starts_with(b"MZ")) else { return Ok(None) };
+        let pe = (pe as u64).min(place.size);
+        let head = place.part(iso, pe, HEAD.min(place.size - pe))?;
+        Ok(sections(&head).map(|sections| Self { start, sections }))
+    }
+
+    fn of_name(&self, name: &'static str) -> impl Iterator<Item = &Section> {
+        self.sections.iter().filter(move |s| s.name == name.as_bytes())
+    }
+
+    fn is_unified(&self) -> bool {
+        self.of_name(".cmdline").chain(self.of_name(".linux")).next().is_some()
+    }
+
+    fn is_kernel(&self) -> bool {
+        self.start.get(0x202..0x206) == Some(b"HdrS") || self.start.get(0x38..0x3C) == Some(b"ARM\x64")
+    }
+}
+
+/// Whether a program takes arguments for Linux. A unified kernel image has its own, which the first word given would
+/// replace.
+pub(super) fn takes_arguments(iso: &Iso, place: &FilePlace, has_args: bool) -> Result<bool> {
+    let headers = Headers::read(iso, place)?;
+    Ok(headers.is_some_and(|h| if h.is_unified() { has_args } else { h.is_kernel() }))
+}
+
+/// Looks at the program at `place`.
 pub(super) fn program(iso: &Iso, place: &FilePlace) -> Result<EfiProgram> {
-    let start = place.part(iso, 0, FIRST.min(place.size))?;
-    let Some(pe) = le32(&start, 0x3C).filter(|_| start.starts_with(b"MZ")) else {
-        return Ok(EfiProgram::None);
-    };
-    let pe = (pe as u64).min(place.size);
-    let head = place.part(iso, pe, HEAD.min(place.size - pe))?;
-    let Some(sections) = sections(&head) else { return Ok(EfiProgram::None) };
-    let of_name = |name: &'static str| sections.iter().filter(move |s| s.name == name.as_bytes());
-    if of_name(".cmdline").chain(of_name(".linux")).next().is_some() {
+    let Some(headers) = Headers::read(iso, place)? else { return Ok(EfiProgram::None) };
+    if headers.is_unified() {
         let mut lines = Vec::new();
-        for section in of_name(".cmdline") {
+        for section in headers.of_name(".cmdline") {
             let bytes = read(iso, place, section, LONGEST_TEXT)?;
             let text = String::from_utf8_lossy(&bytes);
             lines.push(text.trim_end_matches('\0').trim().to_owned());
         }
         return Ok(EfiProgram::Unified((!lines.is_empty()).then(|| lines.join(" "))));
     }
-    if let Some(section) = of_name("mods").next() {
-        return Ok(EfiProgram::Grub(grub_modules::built_in(&read(iso, place, section, LONGEST)?)));
+    if let Some(section) = headers.of_name("mods").next() {
+        let built_in = grub_modules::modules(&read(iso, place, section, LONGEST)?);
+        return Ok(EfiProgram::Grub(built_in.unwrap_or_default()));
     }
-    if of_name(".sdmagic").next().is_some() {
+    if headers.of_name(".sdmagic").next().is_some() {
         return Ok(EfiProgram::SystemdBoot);
     }
-    let is_kernel = start.get(0x202..0x206) == Some(b"HdrS") || start.get(0x38..0x3C) == Some(b"ARM\x64");
-    Ok(if is_kernel { EfiProgram::Kernel } else { EfiProgram::Other })
+    Ok(if headers.is_kernel() { EfiProgram::Kernel } else { EfiProgram::Other })
 }
 
 fn read(iso: &Iso, place: &FilePlace, section: &Section, most: u64) -> Result<Vec<u8>> {
@@ -179,6 +211,7 @@ pub(super) mod tests {
             (String::new(), "configfile /x.cfg".to_owned()),
             ("boot/grub/grub.cfg".to_owned(), "text".to_owned()),
         ];
+        let expected = BuiltIn { texts: expected, has_unread: false };
         assert_eq!(seen(image(&[("mods", &wide)])), EfiProgram::Grub(expected));
         for cut in 0..wide.len().min(200) {
             seen(image(&[("mods", &wide[..cut])]));

@@ -10,7 +10,7 @@ use super::{
 use crate::error::{Error, Result};
 use crate::fat::{self, FatFile};
 use crate::source::PartitionBytes;
-use crate::{Entry, EntryKind, Extent, Iso, embed::Loader, hybrid};
+use crate::{Entry, EntryKind, Extent, Iso, embed::Loader, hybrid, udf};
 
 /// FAT images of one image; real ones have two or three.
 const MOST: usize = 64;
@@ -42,8 +42,8 @@ pub(super) struct Volume {
 /// The ISO tree, FAT images that firmware may start, and what is in other file systems.
 pub(super) fn all(iso: &Iso) -> Result<(Vec<Volume>, Vec<Unreached>)> {
     let entries = iso.walk()?;
-    let mut volumes = vec![tree(iso, &entries)?];
     let mut unreached = Vec::new();
+    let mut volumes = vec![tree(iso, &entries, &mut unreached)?];
     for image in fat_images(iso)? {
         let is_there = |e: &&Entry| e.size > 0 && e.extents.first().is_some_and(|x| x.offset == image.base);
         let name = entries.iter().find(is_there).map(|e| e.path.clone());
@@ -60,7 +60,7 @@ pub(super) fn all(iso: &Iso) -> Result<(Vec<Volume>, Vec<Unreached>)> {
 
 /// The ISO tree by the names of the best tree of names, with what only another one has: which one a loader goes by
 /// differs, and so may a partition's own.
-fn tree(iso: &Iso, entries: &[Entry]) -> Result<Volume> {
+fn tree(iso: &Iso, entries: &[Entry], unreached: &mut Vec<Unreached>) -> Result<Volume> {
     let trees = iso.walk_all()?;
     // Hard links and the Joliet tree have records of their own for the same bytes.
     let mut records: BTreeMap<Extent, Vec<LengthField>> = BTreeMap::new();
@@ -83,6 +83,10 @@ fn tree(iso: &Iso, entries: &[Entry]) -> Result<Volume> {
                 volume.add(&entry.path, FilePlace::of_iso(&entry, &records));
             }
         }
+    }
+    if udf::has_other_files(iso, |at| known.contains_key(&at))? {
+        let reason = "it has files that ISO 9660 does not show, and is not looked into".to_owned();
+        unreached.push(Unreached::image("the UDF tree".to_owned(), reason));
     }
     volume.links = paths::linked(&volume.files, entries);
     Ok(volume)
