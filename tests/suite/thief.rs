@@ -298,18 +298,33 @@ fn an_iso_alone_is_said_to_be_unchecked_where_it_is() {
     assert!(code == 5 && said.contains("verification failed: kernel\n"), "{said}");
 }
 
+/// `bytes` with another text of the same length wherever `from` is.
+fn replaced(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
+    assert_eq!(from.len(), to.len());
+    let mut bytes = bytes.to_vec();
+    for at in 0..bytes.len() - from.len() {
+        if bytes[at..].starts_with(from) {
+            bytes[at..at + to.len()].copy_from_slice(to);
+        }
+    }
+    bytes
+}
+
 #[test]
 fn an_iso_under_another_name_is_held_against_its_profile_or_against_itself() {
     let Some(repository) = Repository::get() else { return };
     let (media, alone) = (repository.media(), tempfile::tempdir().unwrap());
     let verify = |name: &str| repository.run(&["verify", alone.path().join(name).to_str().unwrap()]);
     let good = media.path(ISO);
-    // What the file is called tells the profile.
-    fs::copy(&good, alone.path().join("mini-of-mine.iso")).unwrap();
-    let (code, said) = verify("mini-of-mine.iso");
-    assert!(code == 0 && said.contains("/vmlinuz of the ISO is the vmlinuz in media.lock"), "{said}");
+    // What the file is called tells the profile, or else what is in it.
+    for name in ["mini-of-mine.iso", "renamed.iso"] {
+        fs::copy(&good, alone.path().join(name)).unwrap();
+        let (code, said) = verify(name);
+        assert!(code == 0 && said.contains("/vmlinuz of the ISO is the vmlinuz in media.lock"), "{said}");
+    }
     // Where nothing tells it, the image's own table is checked.
-    fs::copy(&good, alone.path().join("unknown.iso")).unwrap();
+    let bytes = replaced(&fs::read(&good).unwrap(), b"mini-1.id", b"mono-1.id");
+    fs::write(alone.path().join("unknown.iso"), bytes).unwrap();
     let (code, said) = verify("unknown.iso");
     assert!(code == 0 && said.contains("regions are as /media.json says"), "{said}");
     for name in ["mini-of-mine.iso", "unknown.iso"] {
