@@ -259,6 +259,19 @@ fn a_folder_that_is_a_link_and_what_is_no_file_are_refused() {
         .unwrap();
     let (code, said) = media.verify(&[]);
     assert!(code == 5 && said.contains("netboot/pipe is in no list"), "{said}");
+    // A name that holds a line of a check that passed.
+    let media = repository.media();
+    fs::write(media.path("x\nchecksums  pass  so it is"), "").unwrap();
+    let (code, said) = media.verify(&[]);
+    assert!(code == 5 && said.contains("x\\nchecksums  pass  so it is is in no list"), "{said}");
+    // A file without an end, which takes no room.
+    let media = repository.media();
+    fs::OpenOptions::new().write(true).open(media.path("netboot/initrd")).unwrap().set_len(1 << 42).unwrap();
+    let (code, said) = media.verify(&[]);
+    assert!(
+        code == 5 && said.contains("4398046511104 bytes, more than the 17179869184 that are read"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -298,8 +311,16 @@ fn a_reset_does_not_vouch_for_an_image_that_was_altered() {
     }
     fs::write(&iso, &appended).unwrap();
     let (code, said) = repository.run(&["kargs", "reset", path, "--update-sums"]);
-    assert_eq!(code, 0, "{said}");
+    assert!(code == 0 && said.contains("is as it was built"), "{said}");
     media.accepted(&[]);
+    // Nor when nothing but the lists lies beside it.
+    let mut bytes = appended;
+    bytes[5000] ^= 1;
+    fs::write(&iso, &bytes).unwrap();
+    fs::remove_file(media.path("manifest.json")).unwrap();
+    let (code, said) = repository.run(&["kargs", "reset", path, "--update-sums"]);
+    assert!(code == 5 && said.contains("verification failed: loaders"), "{said}");
+    assert_eq!(fs::read(&iso).unwrap(), bytes);
 }
 
 #[test]

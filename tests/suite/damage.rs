@@ -54,6 +54,7 @@ fn mode(path: &Utf8Path, mode: u32) {
 }
 
 type Damage = fn(&Utf8Path, &Utf8Path);
+type Replacement = fn(&Utf8Path);
 
 /// Kinds of damage to an entry, given its folder and its first output.
 const DAMAGE: &[(&str, Damage)] = &[
@@ -143,6 +144,40 @@ fn every_kind_of_damage_to_the_store_is_noticed_and_mended() {
     println!("reliability: store damage: {tried} tried, {} held", tried - broken.len());
     assert!(broken.is_empty(), "{}", broken.join("\n"));
     assert!(DAMAGE.len() >= 20);
+}
+
+/// What the program keeps beside the store and in `dist/`, where something lies that never ends or never begins.
+#[test]
+fn nothing_is_waited_for_in_the_place_of_a_state_file() {
+    let Some(repo) = built() else { return };
+    let before = repo.dist();
+    let put: [(&str, Replacement); 2] =
+        [("pipe", fifo), ("device's link", |path| symlink("/dev/zero", path).unwrap())];
+    for (kind, put) in put {
+        for file in ["tools.json", "dist-linux.json"] {
+            let path = repo.path("target/media").join(file);
+            _ = fs::remove_file(&path);
+            put(&path);
+            repo.xtask(LINUX).assert().success();
+            assert_eq!(repo.dist(), before, "{kind} for {file}");
+            _ = fs::remove_file(&path);
+            repo.xtask(LINUX).assert().success();
+        }
+        let lock = repo.path("target/media/store.lock");
+        replace(&lock, put);
+        let run = repo.xtask(LINUX).assert().code(8);
+        let said = String::from_utf8(run.get_output().stderr.clone()).unwrap();
+        assert!(said.contains("store.lock is not a regular file"), "{kind}: {said}");
+        fs::remove_file(lock).unwrap();
+    }
+    // A link is followed, and what it leads to stays as it is.
+    repo.write("mine", "mine");
+    symlink(repo.path("mine"), repo.path("target/media/store.lock")).unwrap();
+    repo.xtask(LINUX).assert().success();
+    assert_eq!(repo.read("mine"), "mine");
+    replace(&repo.path("dist/linux/SHA256SUMS"), fifo);
+    repo.xtask(LINUX).assert().success();
+    assert_eq!(repo.dist(), before);
 }
 
 #[test]

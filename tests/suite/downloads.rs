@@ -157,6 +157,46 @@ fn a_server_that_asks_for_a_moment_gets_it() {
 }
 
 #[test]
+fn a_page_is_called_one_and_what_is_of_no_use_goes() {
+    let lab = DownloadLab::new();
+    let bytes = bytes(5);
+    let left = || fs_err::read_dir(lab.path("media/downloads")).unwrap().count();
+    let said = |answer, size| {
+        let server = BadServer::new(&bytes, 50_000, answer);
+        let e = lab.fetch(&bytes, size, &[&server.url], "to").unwrap_err();
+        format!("{e:?}")
+    };
+    let with_length: ServerAnswer = |_, s| {
+        let headers = "Content-Type: text/html; charset=utf-8\r\nContent-Length: 33\r\n";
+        send(s, "200 OK", headers, b"<html>Welcome to our hotel</html>")
+    };
+    let without: ServerAnswer =
+        |_, s| send(s, "200 OK", "Content-Type: text/html\r\n", b"<html>Welcome to our hotel</html>");
+    let right_length: ServerAnswer = |a, s| {
+        send(
+            s,
+            "200 OK",
+            &format!("Content-Type: text/html\r\n{}", length(LENGTH)),
+            &vec![b' '; a.bytes.len()],
+        )
+    };
+    for (answer, size) in [(with_length, true), (with_length, false), (without, false), (right_length, true)]
+    {
+        let text = said(answer, size);
+        assert!(text.contains("a web page, such as a network's login page"), "{text}");
+        assert_eq!(left(), 0, "{text}");
+    }
+    // The beginning of the file is worth keeping, and is said to be.
+    let cut: ServerAnswer = |a, s| match a.number {
+        0 => send(s, "200 OK", &length(a.bytes.len()), &a.bytes[..50_000]),
+        _ => send(s, "404 Not Found", &length(0), b""),
+    };
+    let text = said(cut, true);
+    assert!(text.contains("50.0 kB of it are kept: the next run goes on from there"), "{text}");
+    assert_eq!(left(), 1);
+}
+
+#[test]
 fn two_downloads_of_the_same_bytes_at_once_do_not_disturb_each_other() {
     let lab = DownloadLab::new();
     let bytes = bytes(2);

@@ -153,15 +153,19 @@ impl<H: sha2::Digest + Send + 'static> Worker<H> {
     }
 }
 
-/// Length and both digests of the file at `path`, which is read once.
+/// Length and both digests of the file at `path`, which is read once, and has `limit` bytes at most.
 ///
 /// # Errors
-/// When it cannot be read.
-pub fn sums(path: &Utf8Path) -> Result<Sums> {
-    let mut source = fs_err::File::open(path)?;
+/// When it cannot be read or is longer; as `interrupted`.
+pub fn sums(path: &Utf8Path, limit: u64, interrupted: impl Fn() -> Result<()>) -> Result<Sums> {
+    let source = super::regular::open(path)?;
+    let length = source.metadata()?.len();
+    anyhow::ensure!(length <= limit, "{path} has {length} bytes, more than the {limit} that are read");
+    let mut source = source.take(limit + 1);
     let mut hasher = SumsHasher::both();
     let mut buffer = vec![0; PIECE];
     loop {
+        interrupted()?;
         match source.read(&mut buffer) {
             Ok(0) => return Ok(hasher.finish()),
             Ok(n) => hasher.update(&buffer[..n]),
@@ -211,7 +215,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = Utf8Path::from_path(dir.path()).unwrap().join("file");
         fs_err::write(&file, &bytes).unwrap();
-        assert_eq!(super::sums(&file).unwrap(), sums);
+        assert_eq!(super::sums(&file, 1_000_003, || Ok(())).unwrap(), sums);
+        let refused = super::sums(&file, 1_000_002, || Ok(())).unwrap_err().to_string();
+        assert!(refused.ends_with("has 1000003 bytes, more than the 1000002 that are read"), "{refused}");
+        assert!(super::sums(&file, u64::MAX - 1, || anyhow::bail!("Ctrl-C")).is_err());
         let mut rest = SumsHasher::after(Sha256::new().chain_update(&bytes[..5000]), 5000);
         rest.update(&bytes[5000..]);
         assert_eq!(rest.finish(), Sums { sha512: None, ..sums });

@@ -5,7 +5,10 @@ use std::{cell::RefCell, collections::BTreeMap, rc::Rc, time::Duration};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
-use super::{store::write_json, tree};
+use super::{
+    store::{self, write_json},
+    tree,
+};
 use crate::{
     action::{Builtin, CargoLock},
     ctx::Ctx,
@@ -53,7 +56,7 @@ impl<'c> BuildHost<'c> {
     /// Reads what is remembered of the tools; `epoch` comes from the lock.
     #[must_use]
     pub fn new(ctx: &'c Ctx, epoch: u64) -> Self {
-        let known = fs_err::read(ctx.work.join("tools.json")).ok();
+        let known = store::read_regular(&ctx.work.join("tools.json"));
         let tools = known.and_then(|b| serde_json::from_slice(&b).ok()).unwrap_or_default();
         Self {
             ctx,

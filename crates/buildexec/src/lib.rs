@@ -12,6 +12,7 @@ pub mod midstates;
 pub mod objects;
 mod panics;
 pub mod paths;
+pub mod regular;
 pub mod run;
 mod rust;
 pub mod schedule;

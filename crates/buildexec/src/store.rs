@@ -14,7 +14,6 @@
 
 use std::{
     collections::BTreeMap,
-    io::Read as _,
     sync::{Mutex, PoisonError},
 };
 
@@ -22,13 +21,13 @@ use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
-use super::{action::NodeRun, signals::Interrupt, tree};
+use super::{action::NodeRun, regular, signals::Interrupt, tree};
 use buildplan::{Digest, Input, Material, Node};
 use failure::{Explain as _, Failure, Kind};
 use report::Reporter;
 
-/// No file that describes an entry is larger.
-const TEXT_LIMIT: u64 = 16 << 20;
+/// No file in which this program keeps what it knows is larger.
+pub const TEXT_LIMIT: u64 = 16 << 20;
 /// In `private/`: what is there was asked to stay.
 const STAYS: &str = ".stays";
 
@@ -116,7 +115,9 @@ impl Store {
     pub fn open(work: &Utf8Path, report: &Reporter, interrupt: &Interrupt) -> Result<Self> {
         let dir = work.join("store");
         fs_err::create_dir_all(&dir).explain(Kind::Storage, || format!("cannot create the store {dir}"))?;
-        let lock = fs_err::File::create(work.join("store.lock"))?.into_parts().0;
+        let (lock, _) = regular::open_lock(&work.join("store.lock"))
+            .explain(Kind::Storage, || "cannot lock the store".to_owned())?
+            .into_parts();
         let mut told = false;
         while let Err(e) = lock.try_lock() {
             if let std::fs::TryLockError::Error(e) = e {
@@ -363,10 +364,7 @@ pub fn read_entry(dir: &Utf8Path) -> Option<StoreEntry> {
 /// The bytes of a small file; none of what is another kind of thing, which might be read without an end.
 pub(crate) fn read_regular(path: &Utf8Path) -> Option<Vec<u8>> {
     let is_file = path.symlink_metadata().is_ok_and(|meta| meta.is_file());
-    let mut bytes = Vec::new();
-    let file = is_file.then(|| fs_err::File::open(path).ok()).flatten()?;
-    file.take(TEXT_LIMIT).read_to_end(&mut bytes).ok()?;
-    Some(bytes)
+    is_file.then(|| regular::read(path, TEXT_LIMIT).ok()).flatten()
 }
 
 /// What a node made, compared with what the plan expects.

@@ -98,6 +98,15 @@ pub fn check_channel_name(dated: &str) -> Result<()> {
 pub fn plan(to: &Utf8Path, dated: &str, parts: &[ReleaseFolder]) -> Result<Vec<Channel>> {
     check_channel_name(dated)?;
     for part in parts {
+        if to.starts_with(&part.dir) {
+            let text = format!("{to} is in {}, which is to be published", part.dir);
+            return Err(Failure::new(Kind::Usage, text).help("give a folder elsewhere with --to").into());
+        }
+        let files = paths::listed(&part.dir)?;
+        if let Some(file) = files.iter().find(|file| sums::is_litter(file)) {
+            let text = format!("{}/{file} was left by a file manager, and would be published", part.dir);
+            return Err(Failure::new(Kind::Usage, text).help("remove it").into());
+        }
         part.manifest.check_names().map_err(|e| Failure::new(Kind::Digest, format!("{}: {e}", part.dir)))?;
     }
     let mut names: Vec<String> = parts.iter().map(ReleaseFolder::name).collect();
@@ -376,6 +385,27 @@ mod tests {
             assert!(kind == Kind::Digest && why.contains("changed after it was verified"), "{why}");
             tree::remove(&part.dir).unwrap();
         }
+    }
+
+    #[test]
+    fn a_folder_is_not_published_into_itself() {
+        let mut lab = ReleaseFolders::new();
+        let part = lab.part("a", "1", Engine::Source, "x");
+        for to in [part.dir.clone(), part.dir.join("release")] {
+            lab.to = to;
+            let (kind, why) = lab.refused("day", std::slice::from_ref(&part));
+            assert!(kind == Kind::Usage && why.contains("which is to be published"), "{why}");
+        }
+    }
+
+    #[test]
+    fn what_a_file_manager_left_is_not_published() {
+        let lab = ReleaseFolders::new();
+        lab.publish("day", &[lab.part("a", "1", Engine::Source, "x")]).unwrap();
+        let part = lab.part("b", "1", Engine::Source, "y");
+        fs_err::write(part.dir.join("._medium"), "x").unwrap();
+        let (kind, why) = lab.refused("day", &[part]);
+        assert!(kind == Kind::Usage && why.contains("._medium was left by a file manager"), "{why}");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
 use buildexec::ctx::Ctx;
-use buildexec::run::Streams;
+use buildexec::{regular, run::Streams, store::TEXT_LIMIT};
 use buildplan::Cmd;
 use failure::{Failure, Kind};
 use vmspec::qemu::{Accel, OVMF_PLACES, Ovmf, QemuHost, SECURE_OVMF};
@@ -83,7 +83,8 @@ fn accel(ctx: &Ctx, program: &Utf8Path) -> Result<Accel> {
         return Ok(Accel::Tcg);
     }
     let cache = ctx.work.join("kvm.json");
-    let known = fs_err::read(&cache).ok().and_then(|b| serde_json::from_slice::<ProbeAnswer>(&b).ok());
+    let known =
+        regular::read(&cache, TEXT_LIMIT).ok().and_then(|b| serde_json::from_slice::<ProbeAnswer>(&b).ok());
     if let Some(known) = known.filter(|k| k.at.elapsed().is_ok_and(|age| age < BELIEVED)) {
         return Ok(known.accel);
     }

@@ -277,6 +277,19 @@ pub(super) const FAULTS: &[(&str, bool, ServerAnswer)] = &[
     ("404", false, |_, s| send(s, "404 Not Found", "Content-Length: 0\r\n", b"")),
     ("403 with a page", false, |_, s| send(s, "403 No", &length(4), b"page")),
     ("a login page", false, |_, s| send(s, "200 OK", &length(6), b"<html>")),
+    ("a page of the right length", false, |a, s| {
+        let page = vec![b' '; a.bytes.len()];
+        send(s, "200 OK", &format!("Content-Type: text/html\r\n{}", length(page.len())), &page)
+    }),
+    ("a page without a length", false, |_, s| {
+        send(s, "200 OK", "Content-Type: text/html\r\n", b"<html>log in</html>")
+    }),
+    ("no head at all", false, |a, s| s.write_all(a.bytes)),
+    ("thousands of headers", false, |a, s| send(s, "200 OK", &"X-Header: x\r\n".repeat(30_000), a.bytes)),
+    ("cookies", true, |a, s| honest_with(a, s, "Set-Cookie: a=b\r\n", usize::MAX)),
+    ("leads to a page that it wants a cookie for", false, |_, s| {
+        send(s, "302 Found", "Set-Cookie: a=b\r\nLocation: /file\r\nContent-Length: 0\r\n", b"")
+    }),
     ("leads in a circle", false, |_, s| send(s, "302 Found", "Location: /file\r\n", b"")),
     ("leads nowhere", false, |_, s| send(s, "302 Found", "Content-Length: 0\r\n", b"")),
     ("leads to a file of this machine", false, |_, s| {

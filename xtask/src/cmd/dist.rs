@@ -12,8 +12,8 @@ use super::{
 };
 use buildexec::ctx::Ctx;
 use buildexec::{
-    schedule,
-    store::{Inspection, Store},
+    regular, schedule,
+    store::{Inspection, Store, TEXT_LIMIT},
 };
 use buildplan::{Keys, NodeId, Plan};
 use failure::{Failure, Kind};
@@ -210,9 +210,10 @@ fn make(ctx: &Ctx, build: &Build<'_>, keys: &Keys, store: &Store) -> Result<Publ
 fn show(ctx: &Ctx, built: &Built) -> Result<()> {
     let Built { dir, published, secure_boot } = built;
     let published = *published;
-    let sums = fs_err::read_to_string(dir.join("SHA256SUMS"))?;
+    let sums = regular::read_text(&dir.join("SHA256SUMS"), TEXT_LIMIT)?;
     if ctx.globals.json {
-        let manifest: serde_json::Value = serde_json::from_slice(&fs_err::read(dir.join("manifest.json"))?)?;
+        let manifest: serde_json::Value =
+            serde_json::from_slice(&regular::read(&dir.join("manifest.json"), TEXT_LIMIT)?)?;
         ctx.report.out_json(&serde_json::json!({
             "dir": dir, "changed": published == Published::Written, "manifest": manifest, "secure-boot": secure_boot,
         }));

@@ -4,7 +4,10 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use clap::{Args, Subcommand};
 
-use super::{kargs_lists::Lists, pattern};
+use super::{
+    kargs_lists::{Lists, RESET},
+    pattern,
+};
 use bootiso::{
     Iso,
     embed::Loader,
@@ -287,9 +290,12 @@ fn write(ctx: &Ctx, target: &TargetArgs, iso: &Iso, plan: &PreparedEdit) -> Resu
     }
     let path = target.output.as_ref().unwrap_or(&target.iso);
     let lists = if path == "-" { None } else { Lists::beside(path)? };
-    if let Some(lists) = lists.as_ref().filter(|_| target.update_sums && plan.after.pristine == Some(true)) {
-        lists.vouch(ctx, plan.changed(iso)?)?;
-    }
+    let lists_that_follow =
+        lists.as_ref().filter(|_| target.update_sums && plan.after.pristine == Some(true));
+    let reset = match lists_that_follow {
+        Some(lists) => lists.vouch(ctx, plan.changed(iso)?)?,
+        None => RESET,
+    };
     match &target.output {
         Some(o) if o == "-" => plan.stream(iso, &mut |bytes| ctx.report.out_bytes(bytes))?,
         Some(output) => {
@@ -305,7 +311,7 @@ fn write(ctx: &Ctx, target: &TargetArgs, iso: &Iso, plan: &PreparedEdit) -> Resu
         lists.follow(ctx, target.update_sums)?;
     }
     if path != "-" {
-        done(ctx, target, plan, path);
+        done(ctx, target, plan, (path, reset));
     }
     if plan.unreached.is_empty() { Ok(()) } else { Err(incomplete(plan, "all others were")) }
 }
@@ -318,12 +324,12 @@ fn incomplete(plan: &PreparedEdit, rest: &str) -> anyhow::Error {
         .into()
 }
 
-fn done(ctx: &Ctx, target: &TargetArgs, plan: &PreparedEdit, path: &Utf8Path) {
+fn done(ctx: &Ctx, target: &TargetArgs, plan: &PreparedEdit, (path, reset): (&Utf8Path, &str)) {
     if ctx.globals.json {
         ctx.report.out_json(&plan.after);
     } else {
         let done = match (&target.output, plan.after.pristine) {
-            (_, Some(true)) => "is as it was built",
+            (_, Some(true)) => reset,
             (Some(_), _) => "is written",
             (None, _) => "is changed",
         };

@@ -14,9 +14,14 @@ use buildplan::{Digest, digest::sha512};
 use failure::{Explain as _, Failure, Kind};
 use mediabuild::workspace::load;
 use trust::verify::{
-    NO_REPOSITORY, TEXT_LIMIT,
+    NO_REPOSITORY, TEXT_LIMIT, profile,
     sums::{self, SHA256, SHA512},
 };
+
+/// What is said of an image that was compared with what this repository makes.
+const AS_BUILT: &str = "is as it was built";
+/// What is said of one that was not.
+pub(super) const RESET: &str = "has the parameters that it was built with";
 
 /// The lists beside an image that name it.
 pub(super) struct Lists {
@@ -50,26 +55,30 @@ impl Lists {
     }
 
     /// Checks that `image` is the one that this repository makes, before the lists say that it is as it was built.
+    /// Says which of the two is known; of an image that does not say that it is one of ours, it is less.
     ///
     /// # Errors
     /// [`Kind::Digest`], naming what differs, as `verify` does.
-    pub(super) fn vouch(&self, ctx: &Ctx, image: Iso) -> Result<()> {
-        if self.manifest.is_none() {
-            return Ok(());
-        }
+    pub(super) fn vouch(&self, ctx: &Ctx, image: Iso) -> Result<&'static str> {
         let loaded = if ctx.has_repository { load::load(ctx) } else { Err(anyhow::anyhow!(NO_REPOSITORY)) };
         let loaded = match loaded {
             Ok(loaded) => loaded,
             Err(e) => {
                 ctx.report.warn(format!("cannot tell whether {} was built like this: {e:#}", self.name));
-                return Ok(());
+                return Ok(RESET);
             }
         };
         let folder = ctx.absolute(self.folder.clone())?;
-        let only = Some(self.name.clone());
-        let subject = verify::subject(ctx, Some(&loaded), folder, only, &VerifyArgs::default());
+        // A manifest may be missing because somebody took it away.
+        let profile = profile::of_iso(&loaded.config, &folder.join(&self.name));
+        if self.manifest.is_none() && profile.is_none() {
+            return Ok(RESET);
+        }
+        let (only, asked) = (Some(self.name.clone()), VerifyArgs { profile, ..VerifyArgs::default() });
+        let subject = verify::subject(ctx, Some(&loaded), folder, only, &asked);
         let checks = subject.image(&self.name, image);
-        checks.judge().context("neither the image nor the lists are changed")
+        checks.judge().context("neither the image nor the lists are changed")?;
+        Ok(if checks.unknown().is_none() { AS_BUILT } else { RESET })
     }
 
     /// Updates the lists, or warns that they are out of date.

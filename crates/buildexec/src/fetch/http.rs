@@ -14,8 +14,17 @@ pub(super) struct HttpResponse {
     pub(super) total: Option<u64>,
     /// What to name the file by when more of it is asked for.
     pub(super) validator: Option<String>,
+    /// Whether it is a page for browsers.
+    pub(super) is_page: bool,
     /// The bytes.
     pub(super) body: Body,
+}
+
+impl HttpResponse {
+    fn new(start: u64, total: Option<u64>, response: Response<Body>) -> Self {
+        let is_page = header(&response, "content-type").is_some_and(|kind| kind.starts_with("text/html"));
+        Self { start, total, validator: named(&response), is_page, body: response.into_body() }
+    }
 }
 
 /// Why there is no answer to read.
@@ -75,7 +84,7 @@ pub(super) fn ask(
     match response.status().as_u16() {
         200 => {
             let total = response.body().content_length();
-            Ok(HttpResponse { start: 0, total, validator: named(&response), body: response.into_body() })
+            Ok(HttpResponse::new(0, total, response))
         }
         206 => {
             let multipart = header(&response, "content-type")
@@ -85,9 +94,7 @@ pub(super) fn ask(
                 None => (ask.believe && from > 0 && !multipart).then_some((from, None)),
             };
             match range {
-                Some((start, total)) if start == from => {
-                    Ok(HttpResponse { start, total, validator: named(&response), body: response.into_body() })
-                }
+                Some((start, total)) if start == from => Ok(HttpResponse::new(start, total, response)),
                 _ => Err(HttpFailure::FromZero),
             }
         }

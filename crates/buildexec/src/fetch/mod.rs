@@ -22,7 +22,7 @@ use super::hash::{self, PIECE, Sums, SumsHasher};
 use crate::ctx::Ctx;
 use buildplan::{Digest, FetchSource, FetchSpec, shown_url};
 use failure::{Explain as _, Failure, Kind};
-use report::{Event, ProgressUnit};
+use report::{Event, ProgressUnit, table::bytes};
 pub use retry::RetryPolicy;
 
 /// Fetches `spec` to `to`. `label` is the node's, for progress.
@@ -63,7 +63,17 @@ pub fn fetch(ctx: &Ctx, spec: &FetchSpec, to: &Utf8Path, label: &str, policy: &R
             Err(e) => said.push((name(source), e)),
         }
     }
-    Err(none(ctx, spec, label, &said))
+    Err(none(ctx, spec, label, &said, &left(claim.path())))
+}
+
+/// What the next run goes on from, in words; a file without a byte goes.
+fn left(part: &Utf8Path) -> Option<String> {
+    let length = fs_err::metadata(part).ok()?.len();
+    if length == 0 {
+        _ = super::tree::remove(part);
+        return None;
+    }
+    Some(format!("{} of it are kept: the next run goes on from there", bytes(length)))
 }
 
 /// Downloads `url` to `path`, whose digest is unknown. What an earlier run left there goes.
@@ -131,8 +141,15 @@ impl Bounds {
     }
 }
 
-fn none(ctx: &Ctx, spec: &FetchSpec, label: &str, said: &[(String, anyhow::Error)]) -> anyhow::Error {
-    let lines: Vec<String> = said.iter().map(|(name, e)| format!("{name}: {e:#}")).collect();
+fn none(
+    ctx: &Ctx,
+    spec: &FetchSpec,
+    label: &str,
+    said: &[(String, anyhow::Error)],
+    left: &Option<String>,
+) -> anyhow::Error {
+    let lines = said.iter().map(|(name, e)| format!("{name}: {e:#}")).chain(left.clone());
+    let lines: Vec<String> = lines.collect();
     let failure = if said.iter().any(|(_, e)| failure::kind_of(e) == Some(Kind::Digest)) {
         let want = format!("no source has {label} with the SHA-256 in media.lock, {}", spec.sha256);
         Failure::new(Kind::Digest, want)
@@ -250,6 +267,7 @@ impl<'a> Download<'a> {
                 Ok(()) => {
                     let (sums, pieces) = (part.sums(), part.pieces);
                     let Err(e) = self.want.check(&sums) else { return Ok(()) };
+                    let e = if part.is_page { a_page(e) } else { e };
                     part.restart()?;
                     if pieces < 2 || !again {
                         fs_err::remove_file(self.path)?;
@@ -308,13 +326,13 @@ impl<'a> Download<'a> {
     fn read(&mut self, answer: HttpResponse, part: &mut PartialFile, tries: &mut Tries<'_>) -> Result<()> {
         let total = answer.total.or(self.want.size);
         if let Some(total) = answer.total {
-            self.want.check_length(total)?;
+            self.want.check_length(total).map_err(|e| if answer.is_page { a_page(e) } else { e })?;
         }
         if answer.start != part.have {
             part.restart()?;
         }
         part.pieces += 1;
-        part.validator = answer.validator;
+        (part.validator, part.is_page) = (answer.validator, answer.is_page);
         let mut reader = answer.body.into_reader();
         let mut buffer = vec![0; PIECE];
         loop {
@@ -368,6 +386,11 @@ fn pause(ctx: &Ctx, time: std::time::Duration) -> Result<()> {
 /// Whether nothing that this machine could do changes what a server said.
 fn is_final(e: &anyhow::Error) -> bool {
     is_fatal(e) || !retry::can_get_better(e)
+}
+
+/// What a network sends whose users have to log in first, whatever they asked for.
+fn a_page(e: anyhow::Error) -> anyhow::Error {
+    because(e, "the answer is a web page, such as a network's login page".to_owned())
 }
 
 /// Gives a reason to an error that a person would not understand without.

@@ -55,6 +55,8 @@ pub(super) struct PartialFile {
     pub(super) pieces: u32,
     /// What tells the server which file the beginning is of: an `ETag` or a date.
     pub(super) validator: Option<String>,
+    /// Whether the last answer was a page for browsers.
+    pub(super) is_page: bool,
 }
 
 impl PartialFile {
@@ -83,7 +85,7 @@ impl PartialFile {
         let left = Digest::from(<[u8; 32]>::from(state.clone().finalize()));
         let hasher = SumsHasher::after(state, have);
         let pieces = u32::from(have > 0);
-        Ok(Self { path: path.to_owned(), file, hasher, left, have, pieces, validator: None })
+        Ok(Self { path: path.to_owned(), file, hasher, left, have, pieces, validator: None, is_page: false })
     }
 
     /// Whether an earlier run left the whole file.

@@ -138,7 +138,9 @@ pub(super) fn can_get_better(e: &anyhow::Error) -> bool {
     match e.downcast_ref::<ureq::Error>() {
         Some(ureq::Error::StatusCode(code)) => matches!(code, 408 | 429 | 500 | 502 | 503 | 504),
         // A refused connection will be refused a few seconds later, too.
-        Some(ureq::Error::Io(e)) => e.kind() != std::io::ErrorKind::ConnectionRefused && !unknown_name(e),
+        Some(ureq::Error::Io(e)) => {
+            e.kind() != std::io::ErrorKind::ConnectionRefused && !unknown_name(e) && !refused_certificate(e)
+        }
         Some(ureq::Error::Timeout(_) | ureq::Error::ConnectionFailed) => true,
         // A line that broke in the middle of a head looks like a server that speaks no HTTP.
         Some(ureq::Error::Protocol(_)) => true,
@@ -149,10 +151,40 @@ pub(super) fn can_get_better(e: &anyhow::Error) -> bool {
     }
 }
 
+/// rustls says it within an error of the connection. Who answered is not whom the address names, and will not be.
+fn refused_certificate(e: &std::io::Error) -> bool {
+    e.to_string().starts_with("invalid peer certificate")
+}
+
 /// `EAI_NONAME` in the words of glibc, musl, macOS and Windows; std gives it no kind of its own.
 fn unknown_name(e: &std::io::Error) -> bool {
     let said = e.to_string();
     ["Name or service not known", "Name does not resolve", "nodename nor servname", "No such host"]
         .iter()
         .any(|words| said.contains(words))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Error, ErrorKind};
+
+    #[test]
+    fn only_what_may_be_otherwise_in_a_moment_is_tried_again() {
+        let io =
+            |kind, text: &str| can_get_better(&ureq::Error::Io(Error::new(kind, text.to_owned())).into());
+        assert!(io(ErrorKind::ConnectionReset, "connection reset by peer"));
+        assert!(io(ErrorKind::InvalidData, "received corrupt message of type InvalidContentType"));
+        for (kind, text) in [
+            (ErrorKind::InvalidData, "invalid peer certificate: UnknownIssuer"),
+            (ErrorKind::InvalidData, "invalid peer certificate: certificate expired"),
+            (ErrorKind::ConnectionRefused, "connection refused"),
+            (ErrorKind::Other, "failed to lookup address information: Name or service not known"),
+        ] {
+            assert!(!io(kind, text), "{text}");
+        }
+        for (code, better) in [(503, true), (404, false), (403, false)] {
+            assert_eq!(can_get_better(&ureq::Error::StatusCode(code).into()), better, "{code}");
+        }
+    }
 }

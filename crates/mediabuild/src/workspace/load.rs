@@ -4,7 +4,7 @@ use anyhow::Result;
 use camino::Utf8Path;
 
 use buildexec::ctx::Ctx;
-use buildexec::paths;
+use buildexec::{paths, regular, store::TEXT_LIMIT};
 use failure::{Explain as _, Failure, Kind};
 use mediaplan::config::{Config, Lock};
 use mediaplan::stage::{crates, docker, media::Bootscripts};
@@ -90,7 +90,7 @@ fn text(path: &Utf8Path) -> Result<String> {
             .help("it belongs to the repository: `git restore` brings it back")
             .into());
     }
-    fs_err::read_to_string(path).explain(Kind::Config, || format!("cannot read {path}"))
+    regular::read_text(path, TEXT_LIMIT).explain(Kind::Config, || format!("cannot read {path}"))
 }
 
 fn list(dir: &Utf8Path) -> Result<Vec<String>> {

@@ -15,7 +15,8 @@ use attest::{
 use buildexec::ctx::Ctx;
 use buildexec::{
     hash::{self, Sums, SumsHasher},
-    store::{self, StoreEntry, entry_dir, write_json},
+    regular,
+    store::{self, StoreEntry, TEXT_LIMIT, entry_dir, write_json},
     tree::{self, Stamp},
 };
 use buildplan::{Arg, Artifact, Digest, Keys, Node, NodeId, Product};
@@ -154,7 +155,7 @@ impl Publish<'_> {
     /// What an earlier run wrote into `dir`, each with its stamp where that is known: as this machine remembers, and
     /// as the lists in it say.
     fn written_before(&self, dir: &Utf8Path) -> BTreeMap<String, Option<(u32, u64, u128)>> {
-        let sums = fs_err::read_to_string(dir.join("SHA256SUMS")).unwrap_or_default();
+        let sums = regular::read_text(&dir.join("SHA256SUMS"), TEXT_LIMIT).unwrap_or_default();
         let listed = sums.lines().filter_map(|line| Some(line.split_once("  ")?.1));
         let lists = ["SHA256SUMS", "SHA512SUMS", SIGNATURE];
         let mut before: BTreeMap<_, _> = listed.chain(lists).map(|path| (path.to_owned(), None)).collect();
@@ -191,7 +192,9 @@ impl Publish<'_> {
     }
 
     fn known(&self) -> Option<(Digest, Stamp)> {
-        fs_err::read(self.stamp_file()).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok())
+        regular::read(&self.stamp_file(), TEXT_LIMIT)
+            .ok()
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
     }
 
     /// Whether the folder holds what is wanted, with the sizes and times that it was written with. Contents are not
@@ -274,7 +277,7 @@ impl Publish<'_> {
         let Some((_, then)) = self.known().filter(|_| dir.is_dir()) else { return Ok(BTreeMap::new()) };
         let now = tree::stamp(dir)?;
         let same = |path: &str| now.get(path).filter(|stamp| then.get(path) == Some(stamp));
-        let list = |name: &str| same(name).and_then(|_| fs_err::read_to_string(dir.join(name)).ok());
+        let list = |name: &str| same(name).and_then(|_| regular::read_text(&dir.join(name), TEXT_LIMIT).ok());
         let Some((sha256, sha512)) = list("SHA256SUMS").zip(list("SHA512SUMS")) else {
             return Ok(BTreeMap::new());
         };

@@ -41,6 +41,8 @@ use mediabuild::workspace::load::Loaded;
 
 /// Bytes at most of an SBOM, a list or a signature of ours.
 pub const TEXT_LIMIT: u64 = 16 << 20;
+/// No file of ours is larger, and hashing one takes a minute.
+const FILE_LIMIT: u64 = 16 << 30;
 /// A manifest of ours has some 20 kB.
 const MANIFEST_LIMIT: u64 = 1 << 20;
 /// A plan of ours has some 30 nodes, and at most 6 of them in a row.
@@ -117,12 +119,12 @@ impl Checks {
             Ok(reason) => (Verdict::Pass, reason),
             Err(reason) => (Verdict::Fail, reason),
         };
-        self.0.push(Check { name, verdict, reason });
+        self.0.push(Check { name, verdict, reason: on_one_line(&reason) });
     }
 
     /// Adds a check that could not be made.
     pub(crate) fn skip(&mut self, name: &'static str, reason: impl Into<String>) {
-        self.0.push(Check { name, verdict: Verdict::Skip, reason: reason.into() });
+        self.0.push(Check { name, verdict: Verdict::Skip, reason: on_one_line(&reason.into()) });
     }
 
     /// Whether the check of this name failed.
@@ -180,6 +182,11 @@ impl Checks {
         let reasons: Vec<String> = all.iter().map(|c| format!("{}: {}", c.name, c.reason)).collect();
         (names.join(", "), reasons.join("\n"))
     }
+}
+
+/// A reason without line ends: a name of a file could hold a line that looks like a check that passed.
+fn on_one_line(reason: &str) -> String {
+    reason.replace('\n', "\\n")
 }
 
 /// Reads a file that comes from anywhere: a pipe or a device would never end, so only files are opened.
@@ -336,7 +343,10 @@ impl Subject<'_> {
         let known = self.read.sums.borrow().get(path).cloned();
         known.unwrap_or_else(|| {
             let full = sums::regular(&self.dir, path);
-            let read = full.and_then(|full| hash::sums(&full).map_err(|e| format!("{e:#}")));
+            let read = full.and_then(|full| {
+                let interrupted = || self.ctx.check_interrupt();
+                hash::sums(&full, FILE_LIMIT, interrupted).map_err(|e| format!("{e:#}"))
+            });
             self.read.sums.borrow_mut().insert(path.to_owned(), read.clone());
             read
         })

@@ -95,7 +95,7 @@ fn fields(line: &str, digits: usize) -> Option<(Range<usize>, &str)> {
 }
 
 /// Files that systems leave in folders that are looked at; no firmware or loader reads them.
-pub(super) fn is_litter(path: &Utf8Path) -> bool {
+pub(crate) fn is_litter(path: &Utf8Path) -> bool {
     let name = path.file_name().unwrap_or_default();
     [".DS_Store", "Thumbs.db", "desktop.ini", ".directory"].contains(&name) || name.starts_with("._")
 }
