@@ -27,7 +27,7 @@ include!(concat!(env!("OUT_DIR"), "/code.rs"));
 const LOCK: &str = include_str!("../../../../Cargo.lock");
 
 /// What `bootiso` writes with.
-const WRITERS: &[&str] = &["cpio", "flate2", "serde", "serde_json", "sha2", "tar"];
+const WRITERS: &[&str] = &["cpio", "flate2", "liblzma", "serde", "serde_json", "sha2", "tar"];
 
 /// What packages are unpacked with.
 const UNPACKERS: &[&str] = &["ar", "flate2", "liblzma", "memchr", "ruzstd", "tar"];
@@ -47,6 +47,7 @@ const MEASURERS: &[&str] = &[
     "cpio",
     "der",
     "flate2",
+    "liblzma",
     "memchr",
     "object",
     "ring",
