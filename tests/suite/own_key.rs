@@ -76,6 +76,14 @@ fn new_key(repo: &Repo, folder: &str) {
     assert!(!String::from_utf8([said.stdout, said.stderr].concat()).unwrap().contains("PRIVATE"));
 }
 
+/// The program, signed by the key in `folder` as well.
+fn signed_by(repo: &Repo, folder: &str, program: &[u8]) -> Vec<u8> {
+    let text = repo.read(&format!("{folder}/secure-boot.pem"));
+    let key = pki::Signer::open_for_firmware(&text, Some("correct horse")).unwrap();
+    let certificate = RsaCertificate::from_der(key.certificate().der()).unwrap();
+    sign::sign(program, &certificate, &|data| key.sign_bare(data)).unwrap()
+}
+
 fn fails(repo: &Repo, args: &[&str], code: i32, why: &str) {
     let output = repo.xtask(args).assert().code(code).get_output().clone();
     let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
@@ -113,6 +121,8 @@ fn a_machine_that_knows_the_key_can_check_every_program_and_the_key_is_nowhere()
         "/vmlinuz is signed by `boot media` for boot media",
         "/EFI/BOOT/BOOTX64.EFI is signed by `boot media`",
         "/EFI/BOOT/grubx64.efi is signed by `boot media`",
+        "/EFI/BOOT/BOOTX64.EFI is signed by `Microsoft Windows UEFI Driver Publisher` for Microsoft",
+        " for Debian Secure Boot CA",
         "netboot/vmlinuz is the vmlinuz in media.lock, signed by `boot media`",
         "secure-boot/db.auth is an update of firmware's keys, signed by `boot media`",
     ] {
@@ -139,22 +149,15 @@ fn verify_refuses_what_the_profiles_key_did_not_sign() {
     let signed = repo.read_bytes("dist/own/netboot/vmlinuz");
     // Another key's signature, and another program by the right key: manifests tell both, and so do the programs alone.
     new_key(&repo, "other");
-    let other = pki::Signer::open_for_firmware(&repo.read("other/secure-boot.pem"), Some("correct horse"));
-    let other = other.unwrap();
-    let certificate = RsaCertificate::from_der(other.certificate().der()).unwrap();
     let unsigned = repo.read_bytes("artifacts/vmlinuz");
-    let forged = sign::sign(&unsigned, &certificate, &|data| other.sign_bare(data)).unwrap();
+    let forged = signed_by(&repo, "other", &unsigned);
     assert_eq!(forged.len(), signed.len());
     repo.write("dist/own/netboot/vmlinuz", &forged);
     fails(&repo, &["verify", "dist/own"], 5, "netboot/vmlinuz is not signed by `boot media`");
-    let own =
-        pki::Signer::open_for_firmware(&repo.read("keys/secure-boot.pem"), Some("correct horse")).unwrap();
-    let certificate = RsaCertificate::from_der(own.certificate().der()).unwrap();
     let mut changed = unsigned;
     let middle = changed.len() / 2;
     changed[middle] ^= 1;
-    let changed = sign::sign(&changed, &certificate, &|data| own.sign_bare(data)).unwrap();
-    repo.write("dist/own/netboot/vmlinuz", changed);
+    repo.write("dist/own/netboot/vmlinuz", signed_by(&repo, "keys", &changed));
     fails(&repo, &["verify", "dist/own"], 5, "netboot/vmlinuz is not the vmlinuz in media.lock");
     repo.write("dist/own/netboot/vmlinuz", &signed);
     repo.xtask(&["-q", "verify", "dist/own"]).assert().success();
@@ -327,16 +330,38 @@ fn an_ipxe_that_came_signed_takes_the_place_of_the_engines() {
 }
 
 #[test]
-fn an_ipxe_that_nobody_signed_is_not_taken_for_a_signed_one() {
+fn an_ipxe_or_shim_that_a_stranger_or_nobody_signed_is_not_taken_for_a_signed_one() {
     let Some(repo) = lab_with_signed_ipxe() else { return };
-    let unsigned = sign::without_last(&repo.read_bytes("artifacts/signed.efi")).unwrap();
-    repo.write("artifacts/signed.efi", unsigned);
-    let mut lock = Lock::parse(&repo.read("media.lock")).unwrap();
-    lock.files.get_mut("own").unwrap().remove("signed.efi");
-    repo.write("media.lock", lock.render());
-    repo.xtask(&["-q", "fetch", "own", "--update", "--artifacts", "artifacts"]).assert().success();
-    repo.xtask(&[DIST, KEY].concat()).assert().success();
-    fails(&repo, &["verify", "dist/own"], 5, "/EFI/BOOT/grubx64.efi is signed by nobody");
+    new_key(&repo, "other");
+    let unsigned = |name: &str| {
+        let mut program = repo.read_bytes(&format!("artifacts/{name}"));
+        while let Some(without) = sign::without_last(&program) {
+            program = without;
+        }
+        program
+    };
+    let (ipxe, shim) = (unsigned("signed.efi"), unsigned("ipxe-shimx64.efi"));
+    for (name, bytes, why) in [
+        ("signed.efi", ipxe.clone(), "/EFI/BOOT/grubx64.efi is signed by nobody, not by Debian"),
+        (
+            "signed.efi",
+            signed_by(&repo, "other", &ipxe),
+            "/EFI/BOOT/grubx64.efi is signed by `boot media`, not by Debian",
+        ),
+        (
+            "ipxe-shimx64.efi",
+            signed_by(&repo, "other", &shim),
+            "/EFI/BOOT/BOOTX64.EFI is signed by `boot media`, not by Microsoft",
+        ),
+    ] {
+        repo.write(&format!("artifacts/{name}"), bytes);
+        let mut lock = Lock::parse(&repo.read("media.lock")).unwrap();
+        lock.files.get_mut("own").unwrap().remove(name);
+        repo.write("media.lock", lock.render());
+        repo.xtask(&["-q", "fetch", "own", "--update", "--artifacts", "artifacts"]).assert().success();
+        repo.xtask(&[DIST, KEY].concat()).assert().success();
+        fails(&repo, &["verify", "dist/own"], 5, why);
+    }
 }
 
 /// A shim that somebody signed starts an iPXE that the machine knows by its key.

@@ -57,12 +57,11 @@ impl Chain<'_> {
             None => found,
         };
         let (shim, ipxe) = (program(self.iso, STAGES[0])?, program(self.iso, path)?);
-        let by_microsoft = |c: &RsaCertificate| MICROSOFT.contains(&c.fingerprint().as_str());
         let vendor = shim.vendor.as_ref();
         let whose = vendor.map_or_else(|| "the shim".to_owned(), RsaCertificate::subject);
-        let by_vendor = |c: &RsaCertificate| vendor.is_some_and(|v| c == v || c.is_issued_by(v));
+        let by_vendor = |c: &RsaCertificate| vendor.is_some_and(|v| is_of(c, v));
         Ok(vec![
-            or_own(by(&shim, STAGES[0], "Microsoft", by_microsoft), &shim, STAGES[0])?,
+            or_own(by(&shim, STAGES[0], "Microsoft", is_microsofts), &shim, STAGES[0])?,
             or_own(by(&ipxe, path, &whose, by_vendor), &ipxe, path)?,
         ])
     }
@@ -73,17 +72,25 @@ impl Chain<'_> {
         let [shim, grub, kernel] = STAGES;
         let mut lines = Vec::new();
         let first = program(self.iso, shim)?;
-        let by_microsoft = |c: &RsaCertificate| MICROSOFT.contains(&c.fingerprint().as_str());
-        lines.push(by(&first, shim, "Microsoft", by_microsoft)?);
+        lines.push(by(&first, shim, "Microsoft", is_microsofts)?);
         let vendor =
             first.vendor.as_ref().context("the shim trusts no distribution: it has no certificate")?;
         let kernel = Some(kernel).filter(|_| self.profile.media.is_distributions());
         for path in [grub].into_iter().chain(kernel) {
-            let trusted = |c: &RsaCertificate| c == vendor || c.is_issued_by(vendor);
+            let trusted = |c: &RsaCertificate| is_of(c, vendor);
             lines.push(by(&program(self.iso, path)?, path, &vendor.subject(), trusted)?);
         }
         Ok(lines)
     }
+}
+
+fn is_microsofts(certificate: &RsaCertificate) -> bool {
+    MICROSOFT.contains(&certificate.fingerprint().as_str())
+}
+
+/// Whether a shim that carries `vendor` trusts the certificate.
+fn is_of(certificate: &RsaCertificate, vendor: &RsaCertificate) -> bool {
+    certificate == vendor || certificate.is_issued_by(vendor)
 }
 
 /// The line of a program that `whose` key must have signed.
