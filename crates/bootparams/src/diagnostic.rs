@@ -188,7 +188,6 @@ fn visible(text: &str) -> String {
         .map(|c| match u32::from(c) {
             code @ 0..0x20 => char::from_u32(0x2400 + code).unwrap_or('?'),
             0x7f => '\u{2421}',
-            0x80..0xa0 => '\u{fffd}',
             _ if c.width().unwrap_or(0) == 0 => '\u{fffd}',
             _ => c,
         })

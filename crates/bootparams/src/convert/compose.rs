@@ -173,3 +173,61 @@ fn split(text: &str) -> std::result::Result<(), String> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::yaml::document;
+
+    #[test]
+    fn a_command_is_taken_apart_as_go_shlex_does_it() {
+        for text in [
+            "",
+            "a b",
+            "# '",
+            "a # \"\n",
+            "a\\ b",
+            "a\\'",
+            r#""a\"b""#,
+            r"'a\'",
+            "'\"'",
+            "\"é'\"",
+            "# é",
+            "a#b",
+        ] {
+            assert_eq!(split(text), Ok(()), "{text}");
+        }
+        for (text, why) in [
+            ("é", "Unknown rune: 233"),
+            ("aé", "Uknown rune: 233"),
+            ("\\é", "Uknown rune: 233"),
+            ("\"\\é\"", "Uknown rune: 233"),
+            ("a `", "Unknown rune: 96"),
+            ("a\\", "EOF found after escape character"),
+            ("\"a\\", "EOF found after escape character"),
+            ("'a", "EOF found when expecting closing quote."),
+            ("\"a\\\"", "EOF found when expecting closing quote."),
+            ("\"a'", "EOF found when expecting closing quote."),
+            ("a#'", "EOF found when expecting closing quote."),
+            ("# a\n'", "EOF found when expecting closing quote."),
+        ] {
+            assert_eq!(split(text), Err(why.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_limit_is_a_number_or_two() {
+        let is_limit = |text: &str| ulimits(&document::read(&format!("a: {text}\n")).unwrap()).is_ok();
+        for (text, is) in [
+            ("1", true),
+            ("x", false),
+            ("{soft: 1, hard: 2}", true),
+            ("{soft: x, hard: 2}", false),
+            ("{soft: 1, other: x}", true),
+            ("{soft: 1}", false),
+            ("{soft: 1, hard: 2, other: 3}", false),
+        ] {
+            assert_eq!(is_limit(text), is, "{text}");
+        }
+    }
+}

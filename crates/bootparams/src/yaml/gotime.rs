@@ -180,3 +180,31 @@ impl fmt::Display for GoTime {
         write!(f, " {zone} {zone}")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{super::ConfigValue, plain};
+
+    #[test]
+    fn zones_are_read_as_they_are_written_and_shown_by_their_offset() {
+        for (zone, shown) in [
+            ("", "+0000 UTC"),
+            ("Z", "+0000 UTC"),
+            (" Z", "+0000 UTC"),
+            ("+1", "+0100 +0100"),
+            (" +01:30", "+0130 +0130"),
+            ("-05", "-0500 -0500"),
+            ("-00:45", "-0045 -0045"),
+            ("+2:", "+0200 +0200"),
+        ] {
+            let ConfigValue::Time(time) = plain(&format!("2001-12-14 21:59:43{zone}")) else {
+                panic!("{zone} is no time");
+            };
+            assert_eq!(time.to_string(), format!("2001-12-14 21:59:43 {shown}"), "{zone}");
+        }
+        for zone in ["+", "x", "+1:5", "+1:305", "+01:30x"] {
+            let text = format!("2001-12-14 21:59:43{zone}");
+            assert_eq!(plain(&text), ConfigValue::Str(text.clone()), "{zone}");
+        }
+    }
+}

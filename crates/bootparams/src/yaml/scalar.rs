@@ -201,3 +201,18 @@ fn short_escape(c: char) -> Option<char> {
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::ConfigValue;
+    use super::super::document;
+
+    #[test]
+    fn each_escape_of_double_quotes_is_its_character() {
+        let text = r#"a: "\0\a\b\t\n\v\f\r\e\ \"\/\\\N\_\L\P\x41\u00e9\U0001f600""#;
+        let want = "\0\u{7}\u{8}\t\n\u{b}\u{c}\r\u{1b} \"/\\\u{85}\u{a0}\u{2028}\u{2029}Aé\u{1f600}";
+        let read = document::read(text).unwrap().node();
+        assert_eq!(read.get(["a"]), Some(&ConfigValue::Str(want.to_owned())));
+        assert!(document::read(r#"a: "\q""#).is_err());
+    }
+}
