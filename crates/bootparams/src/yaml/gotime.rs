@@ -198,7 +198,7 @@ mod tests {
             ("+2:", "+0200 +0200"),
         ] {
             let ConfigValue::Time(time) = plain(&format!("2001-12-14 21:59:43{zone}")) else {
-                panic!("{zone} is no time");
+                panic!("{zone} does not make a time");
             };
             assert_eq!(time.to_string(), format!("2001-12-14 21:59:43 {shown}"), "{zone}");
         }
