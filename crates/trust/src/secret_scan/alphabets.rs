@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use super::{
     decode::{regex, says_something},
-    encoded::{self, NONE, Values, values},
+    encoded::{self, Alphabets, Decoded, NONE, SHOWN, Values, values},
 };
 use regex::bytes::Regex;
 
@@ -13,58 +13,66 @@ use regex::bytes::Regex;
 const SHORTEST_WIDE: usize = 16;
 
 /// Longer numbers take too long to divide, and are longer than any key.
-const LONGEST_58: usize = 1024;
+const LONGEST_58: usize = 512;
+/// Digits that make up one factor: 58 to the fifth is less than four bytes.
+const FACTOR_58: usize = 5;
 /// What is decoded of a run to see whether it goes on to say something.
 const TRIED: usize = 40;
 
-/// What runs of base32 (RFC 4648, 6 and 7) spell, where that is text or something packed. A run goes on over line ends.
-pub(super) fn base32_runs(text: &[u8], until: usize) -> Vec<Vec<u8>> {
-    let alphabets = [&BASE32, &BASE32_SMALL, &BASE32_HEX];
-    let runs = alphabets
-        .into_iter()
-        .flat_map(|values| encoded::runs(text, until, values).map(|run| base32(&run, values)));
-    runs.filter(|bytes| bytes.len() >= 15 && says_something(bytes)).collect()
+/// The alphabets of base32: RFC 4648 6, the same in small letters, and RFC 4648 7.
+pub(super) static BASE32: [Values; 3] = [
+    values(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"),
+    values(b"abcdefghijklmnopqrstuvwxyz234567"),
+    values(b"0123456789ABCDEFGHIJKLMNOPQRSTUV"),
+];
+pub(super) static BASE58: Values = values(b"123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz");
+
+/// What digits spell that are all of these alphabets, where that is text or something packed.
+pub(super) fn small(digits: &[u8], alphabets: Alphabets, hidden: &mut Decoded) {
+    for (values, alphabet) in BASE32.iter().zip(encoded::IN_32) {
+        if alphabets & alphabet != 0 && says_something(&base32(&digits[..digits.len().min(TRIED)], values)) {
+            let bytes = base32(digits, values);
+            if bytes.len() >= 15 && says_something(&bytes) {
+                hidden.push((encoded::BASE32, bytes));
+            }
+        }
+    }
+    if alphabets & encoded::IN_58 != 0 && digits.len() <= LONGEST_58 {
+        let bytes = base58(digits);
+        if says_something(&bytes) {
+            hidden.push((encoded::BASE58, bytes));
+        }
+    }
 }
 
-static BASE32: Values = values(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567");
-static BASE32_SMALL: Values = values(b"abcdefghijklmnopqrstuvwxyz234567");
-static BASE32_HEX: Values = values(b"0123456789ABCDEFGHIJKLMNOPQRSTUV");
-static BASE58: Values = values(b"123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz");
-static ASCII85: Values =
-    values(b"!\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstu");
-static BASE85: Values =
-    values(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;<=>?@^_`{|}~");
-static Z85: Values =
-    values(b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#");
-
-fn base32(run: &[u8], values: &Values) -> Vec<u8> {
-    let (mut bits, mut held, mut bytes) = (0, 0u16, Vec::new());
-    for b in run {
-        (held, bits) = (held << 5 | u16::from(values[usize::from(*b)]), bits + 5);
+fn base32(digits: &[u8], values: &Values) -> Vec<u8> {
+    let mut bytes = vec![0; digits.len() * 5 / 8];
+    let (mut bits, mut held, mut digit, mut at) = (0, 0_u32, 0, 0);
+    while at < bytes.len() {
+        held = held << 5 | u32::from(values[usize::from(digits[digit])]);
+        (digit, bits) = (digit + 1, bits + 5);
         if bits >= 8 {
             bits -= 8;
-            bytes.push(u8::try_from(held >> bits).expect("at most seven bits were left before these five"));
-            held &= (1 << bits) - 1;
+            bytes[at] = (held >> bits) as u8;
+            at += 1;
         }
     }
     bytes
 }
 
-/// What runs of base58 spell: one large number each.
-pub(super) fn base58_runs(text: &[u8], until: usize) -> Vec<Vec<u8>> {
-    let runs = encoded::runs(text, until, &BASE58).filter(|run| run.len() <= LONGEST_58);
-    runs.map(|run| base58(&run)).filter(|bytes| says_something(bytes)).collect()
-}
-
-fn base58(run: &[u8]) -> Vec<u8> {
+/// One large number.
+fn base58(digits: &[u8]) -> Vec<u8> {
     // Four bytes a place, the lowest first.
     let mut places: Vec<u32> = Vec::new();
-    for b in run {
-        let mut carry = u64::from(BASE58[usize::from(*b)]);
-        for place in &mut places {
-            carry += u64::from(*place) * 58;
-            *place = (carry & 0xFFFF_FFFF) as u32;
+    for digits in digits.chunks(FACTOR_58) {
+        let value = |number, b: &u8| number * 58 + u64::from(BASE58[usize::from(*b)]);
+        let (factor, mut carry) = (58_u64.pow(digits.len() as u32), digits.iter().fold(0, value));
+        let mut at = 0;
+        while at < places.len() {
+            carry += u64::from(places[at]) * factor;
+            places[at] = (carry & 0xFFFF_FFFF) as u32;
             carry >>= 32;
+            at += 1;
         }
         if carry > 0 {
             places.push(carry as u32);
@@ -75,42 +83,76 @@ fn base58(run: &[u8]) -> Vec<u8> {
     bytes[zeros..].to_vec()
 }
 
-/// What base85 spells: btoa's and Adobe's alphabet, that of RFC 1924 (git, Python), and Z85.
-pub(super) fn base85_runs(text: &[u8]) -> Vec<Vec<u8>> {
-    let mut found = Vec::new();
-    for values in [&ASCII85, &BASE85, &Z85] {
-        let mut at = 0;
-        while at < text.len() {
-            let run = run_of_85(&text[at..], values);
-            at += run.len().max(1);
-            if run.len() >= encoded::SHORTEST {
-                found.extend(base85(run, values));
+/// The alphabets of base85: btoa's and Adobe's, that of RFC 1924 (git, Python), and Z85.
+static BASE85: [Values; 3] = [
+    values(b"!\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstu"),
+    values(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;<=>?@^_`{|}~"),
+    values(b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#"),
+];
+/// Those of which a byte is a digit, a bit each. Lines go on in the next.
+static ALPHABETS_85: [u8; 256] = {
+    let (mut table, mut b) = ([0; 256], 0);
+    while b < 256 {
+        let mut n = 0;
+        while n < 3 {
+            if BASE85[n][b] != NONE || matches!(b as u8, b'\n' | b'\r') {
+                table[b] |= 1 << n;
             }
+            n += 1;
+        }
+        b += 1;
+    }
+    table
+};
+
+/// What base85 spells in each of its alphabets.
+pub(super) fn base85_runs(text: &[u8]) -> Vec<Vec<u8>> {
+    let (mut found, mut at) = (Vec::new(), 0);
+    while let Some(start) =
+        encoded::next_run(text, at, encoded::SHORTEST, |b| ALPHABETS_85[usize::from(b)] != 0)
+    {
+        let mut starts = [start; 3];
+        at = start;
+        loop {
+            let alphabets = text.get(at).map_or(0, |b| ALPHABETS_85[usize::from(*b)]);
+            if alphabets != 7 {
+                for n in (0..3).filter(|n| alphabets & 1 << n == 0) {
+                    if at - starts[n] >= encoded::SHORTEST {
+                        found.extend(base85(&text[starts[n]..at], &BASE85[n]));
+                    }
+                    starts[n] = at + 1;
+                }
+            }
+            if alphabets == 0 {
+                break;
+            }
+            at += 1;
         }
     }
     found
 }
 
-/// Up to a character that is none of the alphabet's; lines go on in the next.
-fn run_of_85<'a>(text: &'a [u8], values: &Values) -> &'a [u8] {
-    let mut end = 0;
-    while end < text.len() && (values[usize::from(text[end])] != NONE || matches!(text[end], b'\n' | b'\r')) {
-        end += 1;
-    }
-    &text[..end]
-}
-
 fn base85(run: &[u8], values: &Values) -> Option<Vec<u8>> {
     let run = run.strip_prefix(b"<~").unwrap_or(run);
-    let digits: Vec<u8> = run.iter().map(|b| values[usize::from(*b)]).filter(|v| *v != NONE).collect();
-    let mut bytes = Vec::new();
-    for group in digits.chunks(5) {
-        let digit = |i: usize| u64::from(*group.get(i).unwrap_or(&84));
-        let held = (0..5).fold(0, |held, i| held * 85 + digit(i));
-        bytes.extend_from_slice(&u32::try_from(held).ok()?.to_be_bytes()[..group.len() - 1]);
-        if bytes.len() == TRIED && !says_something(&bytes) {
-            return None;
+    let (mut bytes, mut held, mut digits, mut at) = (Vec::new(), 0_u64, 0, 0);
+    while at < run.len() {
+        let value = values[usize::from(run[at])];
+        at += 1;
+        if value == NONE {
+            continue;
         }
+        (held, digits) = (held * 85 + u64::from(value), digits + 1);
+        if digits == 5 {
+            bytes.extend_from_slice(&u32::try_from(held).ok()?.to_be_bytes());
+            (held, digits) = (0, 0);
+            if bytes.len() == TRIED && !says_something(&bytes) {
+                return None;
+            }
+        }
+    }
+    if digits > 0 {
+        let held = (digits..5).fold(held, |held, _| held * 85 + 84);
+        bytes.extend_from_slice(&u32::try_from(held).ok()?.to_be_bytes()[..digits - 1]);
     }
     says_something(&bytes).then_some(bytes)
 }
@@ -119,6 +161,9 @@ fn base85(run: &[u8], values: &Values) -> Option<Vec<u8>> {
 pub(super) fn uuencoded(text: &[u8]) -> Vec<Vec<u8>> {
     static FILES: LazyLock<Regex> =
         LazyLock::new(|| regex(r"(?m)^begin [0-7]{3,4} [^\r\n]{1,255}\r?\n((?:[!-M][ -`]{1,84}\r?\n?)+)"));
+    if memchr::memmem::find(text, b"begin ").is_none() {
+        return Vec::new();
+    }
     FILES.captures_iter(text).map(|file| file[1].split(|b| *b == b'\n').flat_map(uu_line).collect()).collect()
 }
 
@@ -145,27 +190,53 @@ pub(super) fn wide_runs(bytes: &[u8]) -> Vec<Vec<u8>> {
 }
 
 fn runs_of_width<const WIDTH: usize>(bytes: &[u8]) -> Vec<Vec<u8>> {
-    let shown = |b: u8| (b' '..0x7F).contains(&b) || b"\n\r\t".contains(&b);
-    let (mut runs, mut at) = (Vec::new(), 0);
-    while let Some(zero) = memchr::memchr(0, &bytes[at..]).map(|zero| at + zero) {
-        // The letter may stand in front of the zeros or behind them: a run is taken from where it begins.
-        let (start, letter) =
-            if zero > at && shown(bytes[zero - 1]) { (zero - 1, 0) } else { (zero, WIDTH - 1) };
-        let is_letter =
-            |p: &&[u8; WIDTH]| shown(p[letter]) && p.iter().filter(|b| **b == 0).count() == WIDTH - 1;
-        let run: Vec<u8> =
-            bytes[start..].as_chunks::<WIDTH>().0.iter().take_while(is_letter).map(|p| p[letter]).collect();
-        at = (start + WIDTH * run.len()).max(zero + 1);
-        if run.len() >= SHORTEST_WIDE {
-            runs.push(run);
+    // In a run that is long enough, one of these places is, and the bytes there are a letter and zeros in some order.
+    let step = WIDTH * SHORTEST_WIDE / 2;
+    let (mut runs, mut from, mut at) = (Vec::new(), 0, 0);
+    while at + WIDTH <= bytes.len() {
+        let place = at;
+        at += step;
+        let Some(letter) = only_letter(&bytes[place..place + WIDTH]) else { continue };
+        let (mut start, mut end) = (place + letter, place + letter);
+        while start >= from + WIDTH && only_letter(&bytes[start - WIDTH..start]) == Some(0) {
+            start -= WIDTH;
         }
+        while end + WIDTH < bytes.len() && only_letter(&bytes[end + 1..=end + WIDTH]) == Some(WIDTH - 1) {
+            end += WIDTH;
+        }
+        if end - start >= WIDTH * (SHORTEST_WIDE - 1) {
+            runs.push(bytes[start..=end].iter().step_by(WIDTH).copied().collect());
+        }
+        from = end + 1;
+        at = at.max(from);
     }
     runs
+}
+
+/// Where the letter is among bytes that are zero but for it.
+fn only_letter(bytes: &[u8]) -> Option<usize> {
+    let (mut letter, mut at) = (None, 0);
+    while at < bytes.len() {
+        if bytes[at] != 0 {
+            if letter.is_some() || !SHOWN[usize::from(bytes[at])] {
+                return None;
+            }
+            letter = Some(at);
+        }
+        at += 1;
+    }
+    letter
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn spelled(text: &str, alphabet: &str) -> Vec<Vec<u8>> {
+        let mut hidden = Vec::new();
+        encoded::spellings(text.as_bytes(), text.len(), &mut hidden);
+        hidden.into_iter().filter(|(name, _)| *name == alphabet).map(|(_, bytes)| bytes).collect()
+    }
 
     #[test]
     fn base32_is_decoded_over_line_ends() {
@@ -175,19 +246,17 @@ mod tests {
             "x OJQW4Y3IMVZC44DBONZXO33S\n  MQ6WQ5LOORSXEMQ=\n",
             r"OJQW4Y3IMVZC44DBONZXO33S\nMQ6WQ5LOORSXEMQ=",
         ] {
-            assert_eq!(base32_runs(text.as_bytes(), text.len()), std::slice::from_ref(&want), "{text}");
+            assert_eq!(spelled(text, encoded::BASE32), std::slice::from_ref(&want), "{text}");
         }
-        assert!(
-            base32_runs(b"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA CONFIGURATIONSANDSETTINGSANDMORE", 72)
-                .is_empty()
-        );
+        let none = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA CONFIGURATIONSANDSETTINGSANDMORE";
+        assert!(spelled(none, encoded::BASE32).is_empty());
     }
 
     #[test]
     fn base58_and_base85_are_decoded() {
         let want = "rancher.password=hunter2-and-more";
         let base58 = "ayjSRiVzmKh8Kj1rZGkrBwUmudpnCff3EEfsyiRwNfK72";
-        assert_eq!(base58_runs(base58.as_bytes(), base58.len()), [want.as_bytes()]);
+        assert_eq!(spelled(base58, encoded::BASE58), [want.as_bytes()]);
         for text in [
             r##"Ea`iqBOu3:E+*g/GAhM44_StUFCfJJ/R`O-/T#EHAM,Sf"##,
             r##"<~Ea`iqBOu3:E+*g/GAhM44_StUFCfJJ/R`O-/T#EHAM,Sf~>"##,

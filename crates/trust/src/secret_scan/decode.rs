@@ -2,10 +2,13 @@
 //! variables that are set and used. One pass undoes one layer of each; what comes out is looked at like any text, so
 //! that chains are followed as deep as a scan goes.
 
-use std::{collections::HashMap, io::Read as _, sync::LazyLock};
+use std::{collections::HashMap, io::Read as _};
 
-use super::rules::is_word;
-use regex::bytes::{Captures, Regex, RegexBuilder};
+use super::{
+    encoded::SHOWN,
+    rules::{is_word, run, skip},
+};
+use regex::bytes::{Regex, RegexBuilder};
 
 /// Longer texts are not configuration; they are read as they stand.
 const LONGEST: usize = 1 << 20;
@@ -13,25 +16,21 @@ const LONGEST: usize = 1 << 20;
 const GROWS: usize = 16 << 10;
 /// Bytes that are unpacked in search of what zlib packed.
 const TRIED: u64 = 4 << 20;
+/// A try that fails is as much work as so many bytes.
+const TRY: u64 = 512;
 /// More variables than a script of ours has.
 const VARIABLES: usize = 512;
+/// What a variable stands for that is not set is shorter.
+const LONGEST_DEFAULT: usize = 256;
 
 /// The text that `text` spells in another way; none when it spells nothing so.
 pub(super) fn plain(text: &[u8]) -> Option<Vec<u8>> {
     if text.len() > LONGEST {
         return None;
     }
-    // In most texts there is nothing of the kind, which these tell at no cost.
-    let has = |of: &[u8]| of.iter().any(|b| memchr::memchr(*b, text).is_some());
-    if !has(b"\\\"'%&$@")
-        && ![&b"=\n"[..], b"=\r", b"{{", b"=3D"].iter().any(|w| memchr::memmem::find(text, w).is_some())
-    {
-        return None;
-    }
-    let joined = joined(text);
-    let escaped = unescaped(&joined);
-    let made = substituted(&escaped);
-    (made != text).then_some(made)
+    let joined = replaced(text, b"\\\"'=", joint);
+    let escaped = replaced(joined.as_deref().unwrap_or(text), b"\\%&=", escape).or(joined);
+    substituted(escaped.as_deref().unwrap_or(text)).or(escaped)
 }
 
 /// A pattern of this code over bytes.
@@ -40,100 +39,216 @@ pub(super) fn regex(pattern: &str) -> Regex {
     built.expect("a test uses it")
 }
 
-/// Lines that go on in the next, and strings that are put together.
-fn joined(text: &[u8]) -> Vec<u8> {
-    static JOINTS: LazyLock<Regex> = LazyLock::new(|| {
-        regex(
-            r#"\\\r?\n|=\r?\n|"[ \t]*(?:[+.]|\\?\r?\n)?[ \t]*"|'[ \t]*(?:[+.]|\\?\r?\n)[ \t]*'|'"'"'|""|''"#,
-        )
-    });
-    let word = |b: Option<&u8>| b.is_some_and(|b| is_word(*b));
-    let replace = |c: &Captures<'_>| {
-        let whole = c.get(0).expect("group 0 is the match");
-        let glued = word(text.get(whole.start().wrapping_sub(1))) && word(text.get(whole.end()));
-        let line = whole.as_bytes().starts_with(b"\\");
-        if glued || line { Vec::new() } else { whole.as_bytes().to_vec() }
-    };
-    JOINTS.replace_all(text, replace).into_owned()
+/// `text` with what `undo` makes of each place that begins with one of `marks`, and of so many bytes there; none when it
+/// makes nothing of any.
+fn replaced<'t, M: AsRef<[u8]>>(
+    text: &'t [u8],
+    marks: &[u8],
+    mut undo: impl FnMut(&'t [u8], usize) -> Option<(usize, M)>,
+) -> Option<Vec<u8>> {
+    // In most texts there is nothing of the kind, which this tells at no cost.
+    let mut at = marks.iter().filter_map(|mark| memchr::memchr(*mark, text)).min()?;
+    let mut is_mark = [false; 256];
+    marks.iter().for_each(|mark| is_mark[usize::from(*mark)] = true);
+    let (mut made, mut copied) = (Vec::new(), 0);
+    while at < text.len() {
+        if is_mark[usize::from(text[at])]
+            && let Some((length, bytes)) = undo(text, at)
+        {
+            made.extend_from_slice(&text[copied..at]);
+            made.extend_from_slice(bytes.as_ref());
+            at += length;
+            copied = at;
+            continue;
+        }
+        at += 1;
+    }
+    made.extend_from_slice(&text[copied..]);
+    (copied > 0).then_some(made)
 }
 
-/// One layer of escapes.
-fn unescaped(text: &[u8]) -> Vec<u8> {
-    static ESCAPES: LazyLock<Regex> = LazyLock::new(|| {
-        regex(
-            r"(?x) \\u\{?([0-9a-fA-F]{4,6})\}? | \\x([0-9a-fA-F]{2}) | \\([0-3][0-7]{2}) | \\0?([1-7][0-7])
-            | %([0-9a-fA-F]{2}) | =([0-9A-F]{2}) | &\#x([0-9a-fA-F]{2,6}); | &\#([0-9]{2,6});
-            | &(amp|quot|lt|gt|apos); | \\(/)",
-        )
-    });
-    let replace = |c: &Captures<'_>| -> Vec<u8> {
-        let whole = c[0].to_vec();
-        let number = |n: usize, radix| {
-            let text = std::str::from_utf8(c.get(n)?.as_bytes()).ok()?;
-            u32::from_str_radix(text, radix).ok()
-        };
-        let letter = |code: u32| char::from_u32(code).map(|c| c.to_string().into_bytes());
-        // A byte of a longer character is a byte.
-        let byte = |code: u32| u8::try_from(code).ok().filter(|b| *b != 0).map(|b| vec![b]);
-        let made = (number(1, 16).or(number(7, 16)).or(number(8, 10)).and_then(letter))
-            .or(number(2, 16)
-                .or(number(5, 16))
-                .or(number(6, 16))
-                .or(number(3, 8))
-                .or(number(4, 8))
-                .and_then(byte))
-            .or_else(|| c.get(10).map(|m| m.as_bytes().to_vec()))
-            .or_else(|| {
-                Some(match c.get(9)?.as_bytes() {
-                    b"amp" => b"&".to_vec(),
-                    b"quot" => b"\"".to_vec(),
-                    b"lt" => b"<".to_vec(),
-                    b"gt" => b">".to_vec(),
-                    _ => b"'".to_vec(),
-                })
-            });
-        made.filter(|bytes| bytes.iter().all(|b| *b >= b' ' || b.is_ascii_whitespace())).unwrap_or(whole)
+/// The end of a line that goes on in the next, or of a string of several parts.
+fn joint(text: &[u8], at: usize) -> Option<(usize, &'static [u8])> {
+    let rest = &text[at..];
+    let length = match rest {
+        [b'\\', ..] => return Some((1 + line_end(&rest[1..])?, b"")),
+        [b'=', ..] => 1 + line_end(&rest[1..])?,
+        [b'\'', b'"', b'\'', b'"', b'\'', ..] => 5,
+        [quote, ..] => between_strings(&rest[1..], *quote)?,
+        [] => return None,
     };
-    ESCAPES.replace_all(text, replace).into_owned()
+    let word = |b: Option<&u8>| b.is_some_and(|b| is_word(*b));
+    let glued = word(text.get(at.wrapping_sub(1))) && word(rest.get(length));
+    glued.then_some((length, b""))
 }
+
+fn line_end(rest: &[u8]) -> Option<usize> {
+    match rest {
+        [b'\n', ..] => Some(1),
+        [b'\r', b'\n', ..] => Some(2),
+        _ => None,
+    }
+}
+
+/// From the quote that ends one string, behind which `rest` stands, to the one that begins the next.
+fn between_strings(rest: &[u8], quote: u8) -> Option<usize> {
+    let blanks = |from: usize| from + run(&rest[from..], |b| matches!(b, b' ' | b'\t'));
+    let at = blanks(0);
+    let sign = match rest.get(at..)? {
+        [b'+' | b'.', ..] => 1,
+        [b'\\', end @ ..] => 1 + line_end(end)?,
+        end => line_end(end).unwrap_or(0),
+    };
+    let end = blanks(at + sign);
+    // A shell's strings stand side by side.
+    (rest.get(end) == Some(&quote) && (sign > 0 || quote == b'"' || end == 0)).then_some(end + 2)
+}
+
+/// One escape, and what it stands for, where that can be shown.
+fn escape(text: &[u8], at: usize) -> Option<(usize, Vec<u8>)> {
+    let rest = &text[at..];
+    let number = |from: usize, digits: usize, radix: u32| {
+        let digits = rest.get(from..from + digits).filter(|d| d.iter().all(u8::is_ascii_hexdigit))?;
+        u32::from_str_radix(std::str::from_utf8(digits).ok()?, radix).ok()
+    };
+    // One character by its number, up to `end`.
+    let letter = |from: usize, end: u8, radix: u32| {
+        let digits = run(&rest[from..rest.len().min(from + 7)], u8::is_ascii_hexdigit);
+        let ended = rest.get(from + digits) == Some(&end);
+        Some((from + digits + 1, ended.then(|| number(from, digits, radix))??))
+    };
+    let (length, code) = match rest {
+        [b'\\', b'/', ..] => (2, u32::from(b'/')),
+        [b'\\', b'u' | b'x', b'{', ..] => letter(3, b'}', 16)?,
+        [b'\\', b'u', ..] => (6, number(2, 4, 16)?),
+        [b'\\', b'U', ..] => (10, number(2, 8, 16)?),
+        [b'\\', b'x', ..] => return byte(4, number(2, 2, 16)?),
+        [b'\\', b'0'..=b'3', b'0'..=b'7', b'0'..=b'7', ..] => return byte(4, number(1, 3, 8)?),
+        [b'\\', b'1'..=b'7', b'0'..=b'7', ..] => return byte(3, number(1, 2, 8)?),
+        [b'%', ..] => return byte(3, number(1, 2, 16)?),
+        [b'=', b'0'..=b'9' | b'A'..=b'F', b'0'..=b'9' | b'A'..=b'F', ..] => {
+            return byte(3, number(1, 2, 16)?);
+        }
+        [b'&', b'#', b'x' | b'X', ..] => letter(3, b';', 16)?,
+        [b'&', b'#', ..] => letter(2, b';', 10)?,
+        _ => {
+            NAMED.iter().find_map(|(name, b)| rest.starts_with(name).then(|| (name.len(), u32::from(*b))))?
+        }
+    };
+    let letter = char::from_u32(code).filter(|c| !c.is_ascii_control() || c.is_ascii_whitespace())?;
+    Some((length, letter.to_string().into_bytes()))
+}
+
+/// A byte of a longer character is a byte.
+fn byte(length: usize, code: u32) -> Option<(usize, Vec<u8>)> {
+    let byte = u8::try_from(code).ok().filter(|b| *b >= b' ' || b.is_ascii_whitespace())?;
+    Some((length, vec![byte]))
+}
+
+const NAMED: &[(&[u8], u8)] =
+    &[(b"&amp;", b'&'), (b"&quot;", b'"'), (b"&lt;", b'<'), (b"&gt;", b'>'), (b"&apos;", b'\'')];
 
 /// Each variable that is set to a plain value and used, in its place: shells, GRUB, iPXE, make, templates.
-fn substituted(text: &[u8]) -> Vec<u8> {
-    static SET: LazyLock<Regex> = LazyLock::new(|| {
-        regex(
-            r#"(?m)(?:^|[;&|]|\{%-?)[ \t]*(?:export |local |readonly |declare |typeset |setenv |set |isset \S+ \|\| set |read )?(?:-\w+ )?([A-Za-z_][\w.-]*)(?::\w+)?(?:[ \t]*[:?]?=[ \t]*|[ \t]+|[ \t]*:[ \t]+)(?:"([^"\n]*)"|'([^'\n]*)'|([^\s;"'#][^\s;"']*))"#,
-        )
-    });
-    static USE: LazyLock<Regex> = LazyLock::new(|| {
-        regex(
-            r"\$\{([A-Za-z_][\w.-]*)(?::?[-=+?][^}\n]*|:\w+)?\}|\$\(([A-Za-z_][\w.-]*)\)|\$([A-Za-z_]\w*)|\{\{-?\s*\.?([A-Za-z_][\w.]*)\s*-?\}\}|%([A-Za-z_]\w*)%|@([A-Za-z_]\w*)@",
-        )
-    });
-    if !USE.is_match(text) {
-        return text.to_vec();
-    }
-    let mut values: HashMap<Vec<u8>, Vec<u8>> = HashMap::new();
-    for c in SET.captures_iter(text).take(VARIABLES * 16) {
-        let value = c.get(2).or(c.get(3)).or(c.get(4)).map_or(&b""[..], |m| m.as_bytes());
-        if values.len() < VARIABLES || values.contains_key(&c[1]) {
-            values.entry(c[1].to_vec()).or_insert_with(|| value.to_vec());
-        }
-    }
+fn substituted(text: &[u8]) -> Option<Vec<u8>> {
+    let mut uses = [b'$', b'%', b'@', b'{'].into_iter().flat_map(|mark| memchr::memchr_iter(mark, text));
+    uses.find(|at| used(text, *at).is_some())?;
+    let values = values(text);
     let mut left = text.len() / 16 + GROWS;
-    let replace = |c: &Captures<'_>| -> Vec<u8> {
-        let name = c.iter().skip(1).flatten().next().expect("each way has a name");
-        let value = values.get(name.as_bytes());
-        let fits =
-            value.and_then(|value| left.checked_sub(value.len().saturating_sub(c[0].len())).zip(Some(value)));
-        match fits {
-            Some((rest, value)) => {
-                left = rest;
-                value.clone()
-            }
-            None => c[0].to_vec(),
+    replaced(text, b"$%@{", |text, at| {
+        let (length, name) = used(text, at)?;
+        let value = *values.get(name)?;
+        left = left.checked_sub(value.len().saturating_sub(length))?;
+        Some((length, value))
+    })
+}
+
+/// How long the use of a variable is that begins here, and the variable's name.
+fn used(text: &[u8], at: usize) -> Option<(usize, &[u8])> {
+    let rest = &text[at..];
+    let (from, marks, end): (usize, &[u8], &[u8]) = match rest {
+        [b'$', b'{', ..] => (2, b"_.-", b"}"),
+        [b'$', b'(', ..] => (2, b"_.-", b")"),
+        [b'$', ..] => (1, b"_", b""),
+        [b'{', b'{', inner @ ..] => {
+            let dash = usize::from(inner.starts_with(b"-"));
+            let blanks = run(&inner[dash..], u8::is_ascii_whitespace);
+            (2 + dash + blanks + usize::from(inner.get(dash + blanks) == Some(&b'.')), b"_.", b"}}")
         }
+        [mark @ (b'%' | b'@'), ..] => (1, b"_", std::slice::from_ref(mark)),
+        _ => return None,
     };
-    USE.replace_all(text, replace).into_owned()
+    let length = name(&rest[from..], marks)?;
+    let (name, behind) = rest[from..].split_at(length);
+    let passed = match (end, behind) {
+        (b"}", [b':' | b'-' | b'=' | b'+' | b'?', ..]) => {
+            run(&behind[..behind.len().min(LONGEST_DEFAULT)], |b| !matches!(b, b'}' | b'\n'))
+        }
+        (b"}}", _) => {
+            let blanks = run(behind, u8::is_ascii_whitespace);
+            blanks + usize::from(behind.get(blanks) == Some(&b'-'))
+        }
+        _ => 0,
+    };
+    behind[passed..].starts_with(end).then_some((from + length + passed + end.len(), name))
+}
+
+/// How long a name is that begins here, of letters, digits and `marks`.
+fn name(rest: &[u8], marks: &[u8]) -> Option<usize> {
+    let begins = rest.first().is_some_and(|b| b.is_ascii_alphabetic() || *b == b'_');
+    begins.then(|| run(rest, |b| b.is_ascii_alphanumeric() || marks.contains(b)))
+}
+
+/// What variables are first set to.
+fn values(text: &[u8]) -> HashMap<&[u8], &[u8]> {
+    let mut values = HashMap::new();
+    let is_end = |b: &u8| matches!(b, b'\n' | b';' | b'&' | b'|' | b'%');
+    let (mut at, mut sets) = (0, 0);
+    while at < text.len() && values.len() < VARIABLES && sets < 16 * VARIABLES {
+        if let Some((name, value)) = setting(&text[at..]) {
+            values.entry(name).or_insert(value);
+            sets += 1;
+        }
+        at += run(&text[at..], |b| !is_end(b)) + 1;
+    }
+    values
+}
+
+/// Words in front of a variable's name where it is set.
+const SETS: &[&[u8]] =
+    &[b"export ", b"local ", b"readonly ", b"declare ", b"typeset ", b"setenv ", b"set ", b"read ", b"-set "];
+
+/// The variable that a statement sets, and its value.
+fn setting(statement: &[u8]) -> Option<(&[u8], &[u8])> {
+    let blank = |b: &u8| matches!(b, b' ' | b'\t');
+    let mut rest = skip(statement, b" \t");
+    rest = SETS.iter().find_map(|word| rest.strip_prefix(*word)).unwrap_or(rest);
+    if let [b'-', option @ ..] = rest {
+        let length = run(option, |b| is_word(*b));
+        rest = option[length..].strip_prefix(b" ")?;
+    }
+    let length = name(rest, b"_.-")?;
+    let (name, mut rest) = rest.split_at(length);
+    if let [b':', kind @ ..] = rest {
+        let length = run(kind, u8::is_ascii_alphanumeric);
+        rest = if length > 0 { &kind[length..] } else { rest };
+    }
+    let behind = skip(rest, b" \t");
+    let value = match behind {
+        [b'=', value @ ..] | [b':' | b'?', b'=', value @ ..] => skip(value, b" \t"),
+        [b':', value @ ..] if value.first().is_some_and(blank) => skip(value, b" \t"),
+        _ if behind.len() < rest.len() => behind,
+        _ => return None,
+    };
+    let quoted = |quote: u8| {
+        let length = run(&value[1..], |b| *b != quote && *b != b'\n');
+        (value.get(1 + length) == Some(&quote)).then(|| &value[1..=length])
+    };
+    let value = match value.first()? {
+        quote @ (b'"' | b'\'') => quoted(*quote)?,
+        b'#' => return None,
+        _ => &value[..run(value, |b| !b.is_ascii_whitespace() && !matches!(b, b';' | b'"' | b'\''))],
+    };
+    (!value.is_empty()).then_some((name, value))
 }
 
 /// What zlib packed, from where it begins to where its checksum is right.
@@ -143,7 +258,7 @@ pub(super) fn zlib_runs(bytes: &[u8]) -> Vec<Vec<u8>> {
     for at in memchr::memchr_iter(0x78, bytes).filter(begins) {
         let mut out = Vec::new();
         let read = flate2::bufread::ZlibDecoder::new(&bytes[at..]).take(left).read_to_end(&mut out);
-        left = left.saturating_sub(64 + out.len() as u64);
+        left = left.saturating_sub(TRY + out.len() as u64);
         if read.is_ok() && out.len() >= 8 {
             runs.push(out);
         }
@@ -156,12 +271,22 @@ pub(super) fn zlib_runs(bytes: &[u8]) -> Vec<Vec<u8>> {
 
 /// Whether decoded bytes are more than noise: nearly all text, or the beginning of something packed.
 pub(super) fn says_something(bytes: &[u8]) -> bool {
-    let text = bytes.iter().filter(|b| (b' '..0x7F).contains(*b) || b"\n\r\t".contains(*b)).count();
-    text * 10 >= bytes.len() * 9
+    is_nearly_text(bytes)
         || super::formats::is_packed(bytes)
         || matches!(bytes, [0x78, 0x01 | 0x5E | 0x9C | 0xDA, ..])
         || matches!(bytes, [0x30, 0x81..=0x83, ..] | [0x30, 0x2E, 2, 1, 0, ..])
         || bytes.starts_with(b"openssh-key-v1\0")
+}
+
+fn is_nearly_text(bytes: &[u8]) -> bool {
+    let (mut others, mut at) = (bytes.len() / 10 + 1, 0);
+    while at < bytes.len() && others > 0 {
+        if !SHOWN[usize::from(bytes[at])] {
+            others -= 1;
+        }
+        at += 1;
+    }
+    others > 0
 }
 
 #[cfg(test)]

@@ -197,8 +197,8 @@ impl Forms {
 fn region(window: &[u8], word: &Range<usize>) -> Range<usize> {
     let before = &window[word.start.saturating_sub(BEFORE)..word.start];
     let behind = &window[word.end..window.len().min(word.end + BEHIND)];
-    let start = word.start - before.iter().rev().take_while(|b| **b != 0).count();
-    start..word.end + behind.iter().take_while(|b| **b != 0).count()
+    let start = memchr::memrchr(0, before).map_or(before.len(), |at| before.len() - at - 1);
+    word.start - start..word.end + memchr::memchr(0, behind).unwrap_or(behind.len())
 }
 
 /// The lines that a match stands on.

@@ -9,7 +9,9 @@ use buildexec::signals::Interrupt;
 
 const CHUNK: usize = 1 << 16;
 /// What even the smallest artifact may unpack to, and spell in other ways.
-const ANY_UNPACKS: u64 = 24 << 20;
+const ANY_UNPACKS: u64 = 32 << 20;
+/// What else an artifact may unpack to, times its length: packages of static libraries need three quarters of it.
+const UNPACKS: u64 = 20;
 const ANY_SPELLS: u64 = 8 << 20;
 pub(super) const ZEROS: [u8; 512] = [0; 512];
 
@@ -36,7 +38,7 @@ impl Limit {
 
     /// An artifact of this length comes. Real ones unpack to a few times their length, and spell less than it.
     pub(super) fn begin(&self, length: u64) {
-        self.artifact.set(ANY_UNPACKS + length.saturating_mul(40));
+        self.artifact.set(ANY_UNPACKS + length.saturating_mul(UNPACKS));
         self.spelled.set(ANY_SPELLS + length);
     }
 
@@ -61,14 +63,17 @@ impl Limit {
         self.left.get() == 0 || self.artifact.get() == 0 || self.interrupt.is_set()
     }
 
-    /// Counts bytes that were read. Blocks of zeros are a quarter of the work, and images of disks are full of them.
+    /// Counts bytes that were read. Blocks of zeros are an eighth of the work, and images of disks are full of them.
     fn take(&self, bytes: &[u8]) -> io::Result<()> {
         let zeros: usize =
             bytes.chunks(ZEROS.len()).filter(|c| **c == ZEROS[..c.len()]).map(<[u8]>::len).sum();
-        let work = bytes.len() - zeros + zeros / 4;
-        for (left, n) in [(&self.left, bytes.len()), (&self.artifact, work)] {
-            left.set(left.get().saturating_sub(n as u64));
-        }
+        self.left.set(self.left.get().saturating_sub(bytes.len() as u64));
+        self.work(bytes.len() - zeros + zeros / 8)
+    }
+
+    /// Counts work as so many bytes, where what is done is more than reading them.
+    pub(super) fn work(&self, n: usize) -> io::Result<()> {
+        self.artifact.set(self.artifact.get().saturating_sub(n as u64));
         if self.reached() { Err(io::ErrorKind::QuotaExceeded.into()) } else { Ok(()) }
     }
 }
@@ -76,7 +81,7 @@ impl Limit {
 /// Bytes being looked through.
 pub(super) struct ScannedBytes<'a> {
     inner: &'a mut dyn Read,
-    limit: &'a Limit,
+    pub(super) limit: &'a Limit,
     buffer: Vec<u8>,
     at: usize,
     position: u64,
@@ -106,7 +111,7 @@ impl<'a> ScannedBytes<'a> {
 
     /// Takes back what was read last.
     pub(super) fn put_back(&mut self, bytes: &[u8]) {
-        self.buffer.splice(..self.at, bytes.iter().copied());
+        self.buffer = [bytes, &self.buffer[self.at..]].concat();
         self.at = 0;
         self.position -= bytes.len() as u64;
     }
@@ -129,19 +134,23 @@ impl<'a> ScannedBytes<'a> {
 
     /// Appends a chunk to the buffer; `false` at the end.
     fn more(&mut self) -> io::Result<bool> {
-        self.buffer.drain(..self.at);
-        self.at = 0;
-        let old = self.buffer.len();
-        self.buffer.resize(old + CHUNK, 0);
+        // Zeroed by the allocator: a buffer that grows is zeroed byte by byte where nothing is optimised.
+        let mut chunk = vec![0; CHUNK];
         let n = loop {
-            match self.inner.read(&mut self.buffer[old..]) {
+            match self.inner.read(&mut chunk) {
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                other => break other,
+                other => break other?,
             }
         };
-        self.buffer.truncate(old + *n.as_ref().unwrap_or(&0));
-        let n = n?;
-        self.limit.take(&self.buffer[old..])?;
+        chunk.truncate(n);
+        self.limit.take(&chunk)?;
+        self.buffer.drain(..self.at);
+        self.at = 0;
+        if self.buffer.is_empty() {
+            self.buffer = chunk;
+        } else {
+            self.buffer.extend_from_slice(&chunk);
+        }
         Ok(n > 0)
     }
 }

@@ -1,10 +1,15 @@
 //! Texts that are spelled as numbers: dumps of `xxd`, `hexdump` and `od`, arrays in programs, calls of `chr`. Each number
 //! is a word, and what stands between two of them does not matter.
 
-use super::decode::says_something;
+use super::{
+    decode::says_something,
+    encoded::{NONE, Values, values},
+};
 
 /// Fewer bytes hold no secret with what tells it from other text.
 const SHORTEST: usize = 12;
+/// What is read of a long number to see whether it goes on to say something.
+const TRIED: usize = 64;
 /// More than the indentation, the quotes and the call between two numbers.
 const FARTHEST: usize = 48;
 /// Words that stand next to numbers: calls, directives of assemblers, types, line ends that are escaped.
@@ -36,11 +41,35 @@ const NOTATIONS: [Notation; 7] = [
     Notation::OctalPair,
 ];
 
-const WORD: [bool; 256] = {
-    let (mut table, mut b) = ([false; 256], 0);
+/// What a byte may be in a word, a bit each.
+const LETTER: u8 = 1;
+const HEX_DIGIT: u8 = 2;
+const DIGIT: u8 = 4;
+static KINDS: [u8; 256] = {
+    let (mut table, mut b) = ([0; 256], 0);
     while b < 256 {
-        table[b] = (b as u8).is_ascii_alphanumeric();
+        let byte = b as u8;
+        if byte.is_ascii_alphanumeric() {
+            table[b] |= LETTER;
+        }
+        if byte.is_ascii_hexdigit() {
+            table[b] |= HEX_DIGIT;
+        }
+        if byte.is_ascii_digit() {
+            table[b] |= DIGIT;
+        }
         b += 1;
+    }
+    table
+};
+
+/// What a digit is worth.
+static VALUES: Values = {
+    let mut table = values(b"0123456789abcdef");
+    let mut digit = 10;
+    while digit < 16 {
+        table[b'A' as usize + digit - 10] = digit as u8;
+        digit += 1;
     }
     table
 };
@@ -99,34 +128,39 @@ impl Runs {
     fn line(&mut self, line: &[u8]) {
         let mut at = 0;
         while at < line.len() {
-            let start = at;
-            while at < line.len() && WORD[usize::from(line[at])] {
+            let (start, mut all, mut any) = (at, u8::MAX, 0);
+            while at < line.len() && KINDS[usize::from(line[at])] != 0 {
+                all &= KINDS[usize::from(line[at])];
+                any |= KINDS[usize::from(line[at])];
                 at += 1;
             }
-            if at > start {
-                self.word(&line[start..at]);
-            } else {
+            if at == start {
                 (at, self.gap) = (at + 1, self.gap + 1);
+            } else if any & DIGIT != 0 || all & HEX_DIGIT != 0 {
+                self.number(&line[start..at]);
+            } else if self.begun {
+                self.other(&line[start..at]);
             }
         }
     }
 
-    fn word(&mut self, word: &[u8]) {
-        let is_number = word.iter().any(u8::is_ascii_digit) || word.iter().all(u8::is_ascii_hexdigit);
-        if !is_number && BESIDE.iter().any(|w| word.eq_ignore_ascii_case(w.as_bytes())) {
+    /// A word that is not a number.
+    fn other(&mut self, word: &[u8]) {
+        if word.len() <= 4 && BESIDE.iter().any(|w| word.eq_ignore_ascii_case(w.as_bytes())) {
             self.gap += word.len();
-            return;
-        }
-        if self.gap > FARTHEST || !is_number {
+        } else {
             self.end();
         }
-        self.gap = 0;
-        if is_number {
-            self.begun = true;
-            for (n, notation) in NOTATIONS.into_iter().enumerate() {
-                if notation.read(word, &mut self.bytes[n]).is_none() {
-                    self.finish(n);
-                }
+    }
+
+    fn number(&mut self, word: &[u8]) {
+        if self.gap > FARTHEST {
+            self.end();
+        }
+        (self.gap, self.begun) = (0, true);
+        for (n, notation) in NOTATIONS.into_iter().enumerate() {
+            if notation.read(word, &mut self.bytes[n]).is_none() {
+                self.finish(n);
             }
         }
     }
@@ -150,9 +184,12 @@ impl Runs {
 impl Notation {
     /// Appends what a word stands for; nothing when it is not written so.
     fn read(self, word: &[u8], bytes: &mut Vec<u8>) -> Option<()> {
+        if matches!(self, Self::Hex) {
+            return hex(word, bytes);
+        }
         let (length, plain) = (word.len(), std::str::from_utf8(word).ok()?);
         match self {
-            Self::Hex => return hex(word, bytes),
+            Self::Hex => {}
             Self::HexLittle => {
                 let digits = plain.strip_prefix("0x").unwrap_or(plain);
                 let value = u64::from_str_radix(digits, 16).ok()?;
@@ -197,16 +234,23 @@ fn hex(word: &[u8], bytes: &mut Vec<u8>) -> Option<()> {
     while digits.len() > 2 && digits.len() <= 8 && digits.starts_with(b"00") {
         digits = &digits[2..];
     }
-    let value = |b: &u8| (*b as char).to_digit(16).and_then(|d| u8::try_from(d).ok());
-    if let (Some(_), [digit]) = (marked, digits) {
-        bytes.push(value(digit)?);
+    let value = |at: usize| VALUES[usize::from(digits[at])];
+    if let (true, [_]) = (marked.is_some(), digits) {
+        bytes.push(Some(value(0)).filter(|value| *value != NONE)?);
         return Some(());
     }
-    let (pairs, []) = digits.as_chunks::<2>() else { return None };
-    if pairs.is_empty() || !digits.iter().all(u8::is_ascii_hexdigit) {
+    if digits.is_empty() || !digits.len().is_multiple_of(2) {
         return None;
     }
-    bytes.extend(pairs.iter().filter_map(|[high, low]| Some(value(high)? << 4 | value(low)?)));
+    let (begins, mut read) = (bytes.is_empty(), vec![0; digits.len() / 2]);
+    for at in 0..read.len() {
+        let (high, low) = (value(2 * at), value(2 * at + 1));
+        if high == NONE || low == NONE || at == TRIED && begins && !says_something(&read[..at]) {
+            return None;
+        }
+        read[at] = high << 4 | low;
+    }
+    bytes.extend_from_slice(&read);
     Some(())
 }
 

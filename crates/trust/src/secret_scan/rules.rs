@@ -17,7 +17,10 @@ use std::{
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
 
 use super::{
-    config, encoded, formats, forms::FORMS, input::ScannedBytes, machine, passwords, settings, tokens,
+    config, encoded, formats,
+    forms::FORMS,
+    input::{Limit, ScannedBytes},
+    machine, passwords, settings, tokens,
 };
 
 /// A kind of find.
@@ -66,6 +69,15 @@ impl fmt::Display for FindKind {
 const CHUNK: usize = 1 << 20;
 /// Bytes around a word that its check may look at; longer than any token.
 const AROUND: usize = 1024;
+/// The work that it is to check a word, in bytes that are read; a shorter one stands everywhere and is told by what is
+/// next to it.
+const CHECK: usize = 2048;
+const SHORT_CHECK: usize = 64;
+const LONG_WORD: usize = 6;
+/// That it is to try a pattern around a word.
+const FORM: usize = 256;
+/// That it is to begin anew where an archive begins.
+const ARCHIVE: usize = 16384;
 
 /// What stands around a word.
 pub(super) struct MatchContext<'a> {
@@ -179,7 +191,14 @@ impl Rules {
             };
             // What begins in the last part waits for what follows it.
             let until = if last { window.len() } else { window.len() - AROUND };
-            let end = self.window(&window, kept..until, at, kind, &mut seen);
+            let end = self.window(&window, kept..until, at, kind, input.limit, &mut seen);
+            let end = match end {
+                Ok(end) => end,
+                Err(e) => {
+                    seen.result = Err(e);
+                    return seen;
+                }
+            };
             let rest = &window[kept..end.unwrap_or(window.len())];
             if kind.is_documentation {
                 // Examples are spelled in all ways.
@@ -212,31 +231,38 @@ impl Rules {
         range: Range<usize>,
         at: u64,
         kind: WordContext,
+        limit: &Limit,
         seen: &mut Seen,
-    ) -> Option<usize> {
-        let begin = range.start;
-        let matches: Vec<_> = self
+    ) -> io::Result<Option<usize>> {
+        let matches = self
             .words
-            .find_overlapping_iter(aho_corasick::Input::new(window).range(begin..))
+            .find_overlapping_iter(aho_corasick::Input::new(window).range(range.start..))
             .filter(|m| range.contains(&m.start()))
-            .map(|m| (m.range(), self.uses[m.pattern()]))
-            .collect();
-        let archives = matches.iter().filter(|(r, word)| matches!(word, WordUse::Archive) && r.start > 0);
-        let end = archives.map(|(r, _)| r.start).find(|start| formats::begins(&window[*start..]));
+            .map(|m| (m.range(), self.uses[m.pattern()]));
+        let mut end = None;
         let mut forms: BTreeMap<usize, Vec<Range<usize>>> = BTreeMap::new();
-        for (word, what_for) in matches.iter().filter(|(r, _)| end.is_none_or(|end| r.start < end)) {
+        for (word, what_for) in matches {
             let check = match what_for {
-                WordUse::Archive => continue,
+                WordUse::Archive => {
+                    if word.start > 0 && formats::begins(&window[word.start..]) {
+                        limit.work(ARCHIVE)?;
+                        end = Some(word.start);
+                        break;
+                    }
+                    continue;
+                }
                 WordUse::Form(form) => {
                     let shipped = kind.is_program || kind.is_documentation;
-                    if !shipped && FORMS.counts(*form, word, kind.is_text) {
-                        forms.entry(*form).or_default().push(word.clone());
+                    if !shipped && FORMS.counts(form, &word, kind.is_text) {
+                        limit.work(FORM)?;
+                        forms.entry(form).or_default().push(word);
                     }
                     continue;
                 }
                 WordUse::Check(_) if kind.is_documentation => continue,
                 WordUse::Check(check) | WordUse::Own(check) => check,
             };
+            limit.work(if word.len() >= LONG_WORD { CHECK } else { SHORT_CHECK })?;
             let around = MatchContext {
                 before: &window[word.start.saturating_sub(AROUND)..word.start],
                 word: &window[word.clone()],
@@ -248,12 +274,13 @@ impl Rules {
                 seen.found(what, at + word.start as u64);
             }
         }
+        let window = &window[..end.unwrap_or(window.len())];
         for (form, words) in forms {
-            for (what, start) in FORMS.look(form, &window[..end.unwrap_or(window.len())], &words) {
+            for (what, start) in FORMS.look(form, window, &words) {
                 seen.found(what, at + start as u64);
             }
         }
-        end
+        Ok(end)
     }
 }
 

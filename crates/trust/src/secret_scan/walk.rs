@@ -146,7 +146,7 @@ impl<'a> ScanWalk<'a> {
             _ => self.stream_once(meta.len(), || fs_err::File::open(path)),
         };
         if result.is_err() && self.limit.is_bomb() {
-            self.unread("it unpacks to so many times its size that it must be a bomb");
+            self.unread("there is more to look into than its size allows, so it is taken for a bomb");
             return Ok(());
         }
         self.survive(result).map_err(|e| {
