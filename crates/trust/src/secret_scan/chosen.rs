@@ -1,7 +1,7 @@
 //! Passwords and keys that a person set, told by the syntax around them: loaders and kernel lines, iPXE, `chpasswd`,
 //! netrc, WPA, WireGuard, kickstart, preseed, and whatever else sets up a machine.
 
-use super::{forms::entropy, passwords::password, rules::FindKind};
+use super::{forms::entropy, passwords::password, rules::FindKind, values::phrase_or_random};
 
 /// A rule.
 pub(super) struct ChosenRule {
@@ -130,6 +130,11 @@ pub(super) fn random(value: &[u8]) -> Option<FindKind> {
     if looks { uncommon(value.as_bytes()) } else { None }
 }
 
+/// Random, or a phrase.
+pub(super) fn either(value: &[u8]) -> Option<FindKind> {
+    phrase_or_random(&String::from_utf8_lossy(value))
+}
+
 pub(super) fn token(value: &[u8]) -> Option<FindKind> {
     let digits = value.iter().filter(|b| b.is_ascii_digit()).count();
     let real = value.len() >= 10 && digits >= 3 && entropy(value) >= 3.0;
@@ -247,7 +252,7 @@ pub(super) const RULES: &[ChosenRule] = &[
     ChosenRule {
         words: &["identified", "password"],
         pattern: r"(?i)\b(?:IDENTIFIED\s+(?:WITH\s+\S+\s+)?(?:BY|AS)|(?:ROLE|USER)\s+\S+\s+(?:\w+\s+){0,6}?(?:ENCRYPTED\s+)?PASSWORD)\s+'([^'\s]{1,200})'",
-        judge: random,
+        judge: either,
     },
     // Networks.
     ChosenRule {
@@ -281,14 +286,14 @@ pub(super) const RULES: &[ChosenRule] = &[
         judge: private_key,
     },
     ChosenRule {
-        words: &["psk", "xauth", "eap"],
-        pattern: r#"(?m)^[^\n#:]*:\s*(?:PSK|XAUTH|EAP)\s+(?:"([^"\n]+)"|(0[sx]\S+))"#,
+        words: &["psk", "xauth", "eap", ": rsa", ": ecdsa", ": pkcs", ": p12", ": ntlm"],
+        pattern: r#"(?m)^[^\n#:]*:\s*(?:PSK|XAUTH|EAP|NTLM|(?:RSA|ECDSA|PKCS8|P12|PKCS12)\s+\S+)\s+(?:"([^"\n]+)"|(0[sx]\S+))"#,
         judge: uncommon,
     },
     ChosenRule {
         words: &["chap", "pap"],
         pattern: r#"(?im)^#[ \t][^\n]*\b(?:chap|pap)\b[^\n]*\n(?:#[^\n]*\n)*\s*\S+\s+\S+\s+VALUE"#,
-        judge: random,
+        judge: either,
     },
     // Unattended installations.
     ChosenRule {
@@ -311,12 +316,6 @@ pub(super) const RULES: &[ChosenRule] = &[
         pattern: r"(?im)\bnetcfg/wireless_(?:wpa|wep)(?:=|\s+string\s+)VALUE",
         judge: uncommon,
     },
-    ChosenRule {
-        words: &["password>", "passwd>", "passphrase>", "psk>", "secret>", "keymaterial>"],
-        pattern: r"(?i)<(?:\w+:)?\w*(?:passw(?:or)?d|passphrase|psk|secret|keymaterial)(?:\s[^>]*)?>\s*(?:<(?:\w+:)?value>\s*)?([^<>\s&$%{]{4,200})\s*</",
-        judge: random,
-    },
-    // Commands.
     ChosenRule { words: &["sshpass"], pattern: r"(?i)\bsshpass\s+(?:-\S+\s+)*?-p\s*VALUE", judge: uncommon },
     ChosenRule {
         words: &[
@@ -335,7 +334,7 @@ pub(super) const RULES: &[ChosenRule] = &[
     ChosenRule {
         words: &["mysql", "mariadb"],
         pattern: r"(?i)\b(?:mysql|mariadb)(?:dump|admin)?\b[^\n]*?\s(?:-p|--password=)VALUE",
-        judge: random,
+        judge: either,
     },
     ChosenRule {
         words: &["cryptsetup"],
@@ -345,17 +344,12 @@ pub(super) const RULES: &[ChosenRule] = &[
     ChosenRule {
         words: &["password=", "pass="],
         pattern: r"(?i)\b(?:mount|cifs|smb3?|credentials|username|user)\b[^\n]{0,200}?[,\s]pass(?:word)?=VALUE",
-        judge: random,
+        judge: either,
     },
     ChosenRule {
         words: &["username=", "username ="],
         pattern: r"(?im)^\s*user(?:name)?\s*=\s*\S+\s*\n(?:\s*domain\s*=[^\n]*\n)?\s*pass(?:word|wd)?\s*=\s*VALUE",
         judge: uncommon,
-    },
-    ChosenRule {
-        words: &["--password", "--passwd", "--passphrase", "-password", "--token"],
-        pattern: r"(?i)\s--?(?:[\w-]+-)?(?:password|passwd|passphrase|token)[\s=]VALUE",
-        judge: random,
     },
     ChosenRule {
         words: &["otpauth:"],

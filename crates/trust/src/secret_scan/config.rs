@@ -2,6 +2,7 @@
 //! `content` decodes to.
 
 use super::{
+    accounts,
     encoded::{self, BASE64},
     passwords::password,
     rules::{FindKind, Seen, some},
@@ -17,6 +18,7 @@ const KEYS: &[&[u8]] = &[b"#cloud-config", b"rancher:", b"users:", b"write_files
 
 /// Looks at `text` when it is a cloud-config; its first byte is the one at `at`.
 pub(super) fn look(text: &[u8], at: u64, seen: &mut Seen) {
+    accounts::look(text, at, seen);
     let starts = |key: &&[u8]| {
         let mut places = memchr::memmem::find_iter(text, *key);
         places.any(|i| i == 0 || text[i - 1] == b'\n' || text[..i] == *b"\xEF\xBB\xBF")

@@ -5,6 +5,7 @@
 //! It is not a search for everything secret-like: each rule asks for enough of a secret's form that stock kernels,
 //! BusyBox and Docker, which are full of words such as `PRIVATE KEY` and of other people's folders, stay quiet.
 
+mod accounts;
 mod alphabets;
 mod archives;
 mod chosen;

@@ -2,16 +2,10 @@
 //! mail servers, what is piped into a program that asks.
 
 use super::{
-    chosen::{ChosenRule, hashed, random, token, uncommon},
+    chosen::{ChosenRule, either, hashed, random, token, uncommon},
     rules::FindKind,
-    values::{Form, Named, Value, is_secret},
+    tokens,
 };
-
-/// Random, or a phrase.
-fn either(value: &[u8]) -> Option<FindKind> {
-    let text = String::from_utf8_lossy(value).into_owned();
-    is_secret(Named::Password, &Value { text, form: Form::Bare }, || false)
-}
 
 fn secret(_: &[u8]) -> Option<FindKind> {
     Some(FindKind::Token)
@@ -61,6 +55,21 @@ pub(super) const RULES: &[ChosenRule] = &[
         pattern: r#"(?i)(?:\bredis-cli\b[^\n|]*?\s-a\s+|\bsnmp(?:walk|get|getnext|set|bulkwalk|bulkget|table|trap|inform|status|test)\b[^\n|]*?\s-[cAX]\s*|\bmosquitto_[a-z]+\b[^\n|]*?\s-P\s+|\bkadmin\S*\b[^\n|]*?\s-(?:pw|w)\s+|\bpcs\b[^\n|]*?\s-p\s+|\bkeytool\b[^\n|]*?\s-(?:storepass|keypass)\s+|\blftp\b[^\n|]*?\s-u\s+[^\s,]+,|\bmongo\w*\b[^\n|]*?\s-p\s*|\b(?:sqlcmd|bcp)\b[^\n|]*?\s-P\s*|\bisql\b\s+\S+\s+\S+\s+|\bfence_\w+\b[^\n|]*?\s-p\s+|\bswaks\b[^\n|]*?\s-ap\s+|\b(?:7z\w?|rar|unrar)\s+\w+\s+(?:-\S+\s+)*-h?p|\b(?:un)?zip\b[^\n|]*?\s-P\s+)VALUE"#,
         judge: either,
     },
+    ChosenRule {
+        words: &[" -u", " -l "],
+        pattern: r"(?i)\s-[ul][ =]*[\w.@\\-]+\s(?:[^\n|;]*?\s)?-p[ =]*VALUE",
+        judge: either,
+    },
+    ChosenRule {
+        words: &[" /p ", " /rp ", "/pass:", "/p:", "/password:"],
+        pattern: r"(?i)\s/(?:p|rp|pass|password)[: ]VALUE",
+        judge: either,
+    },
+    ChosenRule {
+        words: &["net use", "psk", " key ", "kdb5_util", "ipa-", "-child-password"],
+        pattern: r#"(?im)(?:\bnet\s+use\s+(?:\w:\s+)?\\\\\S+\s+|\bset_network\s+\d+\s+psk\s+'?|\biw\b[^\n]*\skey\s+\d:|\bkdb5_util\b[^\n]*\s-P\s+|\bipa-\S+-install\b[^\n]*?\s-[apw]\s+)VALUE"#,
+        judge: either,
+    },
     // A user and a password with a sign between them.
     ChosenRule {
         words: &[
@@ -82,11 +91,6 @@ pub(super) const RULES: &[ChosenRule] = &[
         pattern: r#"(?im)(?:^\s*user\s*=\s*["']?[\w.@+-]+:|\bsqlplus\s+[\w.]+/|^\s*\[?[\w.*-]*(?:smtp|mail|relay)[\w.-]*\]?(?::\d+)?[\s:]+[\w.@+-]+:|^\s*\[[\w.-]+\]:\d+\s+[\w.@+-]+:|^\s*BUNDLE_\w+:\s*["']?[\w.-]+:)([^\s"':/@]{6,200})(?:["'@\s]|$)"#,
         judge: either,
     },
-    ChosenRule {
-        words: &["@"],
-        pattern: r"(?m)^[\w.-]+[ \t]+[\w.+-]+@[\w-]+\.[\w.-]+:(\S{6,200})$",
-        judge: either,
-    },
     // In the order in which a command takes them.
     ChosenRule {
         words: &[
@@ -105,8 +109,17 @@ pub(super) const RULES: &[ChosenRule] = &[
             "incominguser",
             "outgoinguser",
             "monitor ",
+            "register ",
+            "http-basic",
+            " using ",
+            "secret-set-value",
+            "mgmt-user",
+            "local-user",
+            "add password",
+            "add userpassword",
+            "connect ",
         ],
-        pattern: r"(?im)(?:\brabbitmqctl\s+(?:add_user|change_password|authenticate_user)\s+\S+\s+|\bradtest\s+(?:-\S+\s+\S+\s+)*\S+\s+|\bset-user-password\s+(?:--\S+\s+)*\S+\s+\S+\s+|\bnet\s+user\s+\S+\s+|\bmkpasswd\b(?:\s+-\S+(?:\s+[a-z]+-?\d*)?)*?\s+|\bopenssl\s+passwd(?:\s+-[\w-]+)*\s+|\buser\s+set\s+password\s+\d+\s+|\b(?:alias\s+set|config\s+host\s+add)\s+\S+\s+\S+\s+\S+\s+|\b(?:incoming|outgoing)user\s+\S+\s+|^\s*MONITOR\s+\S+@\S+\s+\d+\s+\S+\s+)VALUE",
+        pattern: r"(?im)(?:\brabbitmqctl\s+(?:add_user|change_password|authenticate_user)\s+\S+\s+|\bradtest\s+(?:-\S+\s+\S+\s+)*\S+\s+|\bset-user-password\s+(?:--\S+\s+)*\S+\s+\S+\s+|\bnet\s+user\s+\S+\s+|\bmkpasswd\b(?:\s+-\S+(?:\s+[a-z]+-?\d*)?)*?\s+|\bopenssl\s+passwd(?:\s+-[\w-]+)*\s+|\buser\s+set\s+password\s+\d+\s+|\b(?:alias\s+set|config\s+host\s+add)\s+\S+\s+\S+\s+\S+\s+|\b(?:incoming|outgoing)user\s+\S+\s+|^\s*MONITOR\s+\S+@\S+\s+\d+\s+\S+\s+|\bregister\s+\S+\s+[\w-]+\.[\w.-]+\s+|\bhttp-basic\.\S+\s+\S+\s+|\bconnect\s+to\s+\S+\s+user\s+\S+\s+using\s+|\bsecret-set-value\s+\S+\s+(?:--\S+\s+)*|^\s*mgmt-user\s+\S+\s+\S+\s+|^\s*add\s+(?:user)?password\s+\S+\s+\{?|^\s*CONNECT\s+\w+/)VALUE",
         judge: either,
     },
     ChosenRule {
@@ -133,17 +146,23 @@ pub(super) const RULES: &[ChosenRule] = &[
             "vncpasswd",
             "htpasswd",
             "passwd",
+            "stdin",
+            "encfs",
+            "sshfs",
+            "runas",
+            "openconnect",
+            "keepassxc",
             "clevis",
             "ecryptfs",
             "veracrypt",
             "zfs",
         ],
-        pattern: r"(?im)\b(?:echo|printf)\s+(?:-\w+\s+)*(?:'%s(?:\\n)?'\s+)?VALUE(?:\\n)?\s*\|[^\n|]*\b(?:kinit|realm|login|secret|sudo\s+-S|luks\w+|gpg\d?|usermod|ktutil|openssl|smbpasswd|su|vncpasswd|htpasswd|zfs|ecryptfs\S*|veracrypt)\b",
+        pattern: r"(?im)\b(?:echo|printf)\s+(?:-\w+\s+)*(?:'%s(?:\\n)?'\s+)?VALUE(?:\\n)?\s*\|[^\n|]*\b(?:kinit|realm|login|secret|sudo\s+-S|luks\w+|gpg\d?|usermod|ktutil|openssl|smbpasswd|su|vncpasswd|htpasswd|zfs|ecryptfs\S*|veracrypt|encfs|sshfs|runas|openconnect|ocpasswd|saslpasswd2?|keepassxc-cli|adcli|[\w-]*stdin|[\w-]*passwd)\b",
         judge: uncommon,
     },
     ChosenRule {
         words: &["<<<"],
-        pattern: r"(?im)^[^\n#]*\b(?:cryptsetup|kinit|realm|login|secret|sudo|gpg\d?|usermod|ktutil|openssl|smbpasswd|passwd|addent|su)\b[^\n]*<<<\s*VALUE",
+        pattern: r"(?im)^[^\n#]*\b(?:cryptsetup|kinit|realm|login|secret|sudo|gpg\d?|usermod|ktutil|openssl|smbpasswd|passwd|addent|adcli|su|[\w-]*stdin[\w-]*)\b[^\n]*<<<\s*VALUE",
         judge: uncommon,
     },
     ChosenRule {
@@ -265,4 +284,63 @@ pub(super) const RULES: &[ChosenRule] = &[
         pattern: r"(?m)(?:^|:)_auth\s*=\s*([A-Za-z0-9+/]{8,}={0,2})\s*$",
         judge: random,
     },
+    ChosenRule {
+        words: &["login(", "credential", "auth(", "authenticate(", "connect("],
+        pattern: r#"(?i)(?:login|credentials?|auth|authenticate|connect)\(\s*(?:["'][^"'\n]*["']\s*,\s*){1,3}["']([^"'\s]{6,200})["']\s*\)"#,
+        judge: random,
+    },
+    ChosenRule {
+        words: &["passwordeval", "passcmd", "password_command", "passwd.cmd"],
+        pattern: r#"(?i)(?:passwordeval|passcmd|password_command|passwd\.cmd)\s*=?\s*["']?(?:echo|printf)\s+VALUE"#,
+        judge: uncommon,
+    },
+    ChosenRule {
+        words: &["_auth", "authentication ", "credentials", "allow "],
+        pattern: r#"(?im)(?:_auth|\b(?:\w*_)?(?:auth|authentication|credentials|allow))["']?\s{0,3}[=: ]\s{0,3}["']?[\w.@-]+[:/]([^\s"'/:]{6,200})(?:["'\s]|$)"#,
+        judge: either,
+    },
+    // Tables with a head.
+    ChosenRule {
+        words: &["user", "login", "account"],
+        pattern: r#"(?im)^"?[\w ]*(?:user|login|account|e?mail)[\w ]*"?[,;\t]\s*"?\w*pass\w*"?(?:[,;\t][^\n]*)?\n"?[^",;\t\n]+"?[,;\t]\s*"?([^\s",;]{6,200})"#,
+        judge: either,
+    },
+    ChosenRule {
+        words: &["password |", "passwd |", "passphrase |", "secret |"],
+        pattern: r"(?im)^\|[^\n|]*\|\s*(?:password|passwd|passphrase|secret)\s*\|[^\n]*\n\|[-| :]+\n\|[^\n|]*\|\s*`?([^\s|`]{6,200})`?\s*\|",
+        judge: either,
+    },
+    ChosenRule { words: &["wifi:"], pattern: r"\bWIFI:(?:[A-Z]:[^;\n]*;)*?P:([^;\n]+);", judge: uncommon },
+    ChosenRule { words: &["apa91b"], pattern: r"\b(AAAA[\w-]{7}:APA91b[\w-]{100,})", judge: secret },
+    ChosenRule {
+        words: &["erlang_cookie", "setcookie", "auth-pass", "securestring", "$user", "-oauth"],
+        pattern: r#"(?im)(?:\b\w*erlang_cookie["']?[\s=:]+|-setcookie\s+|\bauth-pass\s+\S+\s+|\bSecureString\s+(?:-String\s+)?|^\s*\$USER\d+\$\s*=\s*|"\w+-oauth"\s*:\s*\{\s*"[^"]+"\s*:\s*)VALUE"#,
+        judge: either,
+    },
+    ChosenRule {
+        words: &["variable \""],
+        pattern: r#"(?i)\bvariable\s+"\w*(?:passw|passphrase|secret|token|psk)\w*"\s*\{[^}]*?\bdefault\s*=\s*"([^"\n]+)""#,
+        judge: either,
+    },
+    ChosenRule {
+        words: &["crypt"],
+        pattern: r#"\bcrypt\s*\(?\s*["']([^"'\n]{6,})["']\s*,?\s*["']\$\d"#,
+        judge: either,
+    },
+    ChosenRule {
+        words: &[":::", ":[u", ":xxxxxxxx", "aad3b435"],
+        pattern: r"(?i):\d+:(?:[0-9A-F]{32}|X{32}|\*{32}):([0-9A-F]{32}):",
+        judge: hashed,
+    },
+    ChosenRule {
+        words: &["scram-sha-"],
+        pattern: r"SCRAM-SHA-(?:1|256)\$\d+:[\w+/=]+\$[\w+/=]{20,}:([\w+/=]{20,})",
+        judge: hashed,
+    },
+    ChosenRule {
+        words: &["ss://"],
+        pattern: r"\bss://([A-Za-z0-9+/=]{16,})@",
+        judge: |value| tokens::is_account(value).then_some(FindKind::Password),
+    },
+    ChosenRule { words: &["/bot"], pattern: r"/bot\d{8,10}:(AA[\w-]{32,34})\b", judge: secret },
 ];

@@ -3,7 +3,7 @@
 
 use super::{
     rules::{FindKind, MatchContext, RuleCheck, run, skip},
-    values::{Form, Named, Value, is_secret},
+    values::{Form, Named, Value, is_in, is_secret},
 };
 
 /// Words that stand in the names, and the check.
@@ -22,119 +22,28 @@ pub(super) const WORDS: &[(&[u8], RuleCheck)] = &[
 ];
 
 /// How the last word of a name ends.
-const PASSWORDS: &[&str] = &[
-    "password",
-    "passwords",
-    "passwd",
-    "passphrase",
-    "passcode",
-    "passwort",
-    "kennwort",
-    "pass",
-    "pwd",
-    "pw",
-    "psk",
-    "authtok",
-    "masterauth",
-    "community",
-];
-const TOKENS: &[&str] = &["secret", "token", "apikey", "secretkey", "authkey", "accesskey", "privatekey"];
+const PASSWORDS: &str = "\
+    password passwords passwd passphrase passcode passwort kennwort pass pwd bindpw rootpw sshpw userpw adminpw dbpw psk authtok masterauth \
+    community";
+const TOKENS: &str = "secret token apikey secretkey authkey accesskey privatekey";
 /// What stands before `key` when it is to be kept.
-const OF_KEYS: &[&str] = &[
-    "access",
-    "account",
-    "activation",
-    "admin",
-    "api",
-    "application",
-    "auth",
-    "authentication",
-    "client",
-    "consumer",
-    "encryption",
-    "enrollment",
-    "hmac",
-    "jwt",
-    "license",
-    "master",
-    "network",
-    "preshared",
-    "private",
-    "secret",
-    "session",
-    "shared",
-    "signing",
-    "storage",
-    "wpa",
-];
+const OF_KEYS: &str = "\
+    access account activation admin api application auth authentication client consumer encryption enrollment \
+    hmac jwt license master network preshared private secret session shared signing storage wpa user service \
+    server registration integration validation";
 /// Other words with such an end, and what makes a name one of something public.
-const OTHERS: &[&str] = &[
-    "bypass",
-    "compass",
-    "trespass",
-    "surpass",
-    "multipass",
-    "lowpass",
-    "highpass",
-    "bandpass",
-    "public",
-    "pub",
-    "integrity",
-    "checksum",
-];
+const OTHERS: &str = "\
+    bypass compass trespass surpass multipass lowpass highpass bandpass public pub integrity checksum";
 /// What may follow in a name.
-const SUFFIXES: &[&str] = &[
-    "again",
-    "in",
-    "out",
-    "plain",
-    "plaintext",
-    "clear",
-    "value",
-    "text",
-    "data",
-    "b64",
-    "base64",
-    "base",
-    "literal",
-];
+const SUFFIXES: &str = "again in out plain plaintext clear value text data b64 base64 base literal";
 /// What stands between a word and its value in lines that have no sign between them.
-const BETWEEN: &[&str] = &["plain", "plaintext", "ascii-text", "md5", "string", "password", "is", "="];
+const BETWEEN: &str = "plain plaintext ascii-text md5 string password is is: = simple cipher manager";
 
 /// Words that begin a line in which such a word is followed by its value.
-const VERBS: &[&str] = &[
-    "add",
-    "area-password",
-    "auth",
-    "config",
-    "crypto",
-    "edit",
-    "enable",
-    "env",
-    "export",
-    "ip",
-    "ipsec",
-    "ipv6",
-    "isis",
-    "login",
-    "neighbor",
-    "option",
-    "param",
-    "ppp",
-    "radius-server",
-    "router",
-    "secret",
-    "sentinel",
-    "set",
-    "setenv",
-    "snmp-server",
-    "standby",
-    "tacacs-server",
-    "user",
-    "username",
-    "vrrp",
-    "xauth",
-];
+const VERBS: &str = "\
+    add area-password auth config crypto edit enable env export ip ipsec ipv6 isis login neighbor option param \
+    ppp radius-server router secret sentinel set setenv snmp-server standby tacacs-server user username vrrp \
+    xauth change racadm local-user";
 
 fn setting(a: &MatchContext<'_>) -> Option<FindKind> {
     if !a.is_text || a.is_program {
@@ -144,7 +53,7 @@ fn setting(a: &MatchContext<'_>) -> Option<FindKind> {
     let rest = &a.after[end..];
     let start = a.before.len() - a.before.iter().rev().take_while(|b| is_name(b)).count();
     // Most words are prose, which is seen at once.
-    if end > 40 || a.before.len() - start > 80 || rest.first().is_none_or(|b| b".;!?(".contains(b)) {
+    if end > 40 || a.before.len() - start > 80 || rest.first().is_none_or(|b| b".;!?".contains(b)) {
         return None;
     }
     let name = [&a.before[start..], a.word, &a.after[..end]].concat();
@@ -176,23 +85,25 @@ fn words(name: &str) -> Vec<String> {
     words
 }
 
+fn ends_in(list: &str, word: &str) -> bool {
+    list.split_ascii_whitespace().any(|end| word.ends_with(end))
+}
+
 /// What a name says of its value.
 fn named(name: &str) -> Option<Named> {
     let mut words = words(name);
-    if words.iter().any(|w| OTHERS.contains(&w.as_str())) {
+    if words.iter().any(|w| is_in(OTHERS, w)) {
         return None;
     }
-    while words.len() > 1
-        && words.last().is_some_and(|w| SUFFIXES.contains(&w.as_str()) || w.parse::<u8>().is_ok())
-    {
+    while words.len() > 1 && words.last().is_some_and(|w| is_in(SUFFIXES, w) || w.parse::<u8>().is_ok()) {
         words.pop();
     }
     let last = words.pop()?;
     let last = last.trim_end_matches(|c: char| c.is_ascii_digit());
     let of = words.last().map_or("", String::as_str);
-    if PASSWORDS.iter().any(|p| last.ends_with(p)) && !OTHERS.contains(&last) {
+    if ends_in(PASSWORDS, last) || last == "pw" {
         Some(Named::Password)
-    } else if TOKENS.iter().any(|t| last.ends_with(t)) || last == "key" && OF_KEYS.contains(&of) {
+    } else if ends_in(TOKENS, last) || last == "key" && is_in(OF_KEYS, of) {
         Some(Named::Token)
     } else {
         (last == "key" || last == "encrypt").then_some(Named::Key)
@@ -209,6 +120,7 @@ fn candidates(before: &[u8], rest: &[u8], option: bool) -> Vec<Value> {
         return assigned(value);
     }
     let found = match next.first() {
+        Some(b'(') if !is_closed => call(next),
         Some(b'>' | b'<') if before.iter().rev().take(20).any(|b| *b == b'<') => element(next),
         _ if is_closed || next.starts_with(b"\n") || next.starts_with(b"\r") => pair(before, next),
         _ if gap > 0 => directive(before, next, option).or_else(|| element(next)),
@@ -219,7 +131,7 @@ fn candidates(before: &[u8], rest: &[u8], option: bool) -> Vec<Value> {
 
 /// What follows the sign that gives a name its value.
 fn behind_sign(bytes: &[u8]) -> Option<&[u8]> {
-    let sign = [&b":="[..], b"=>", b"?=", b"=", b":"].into_iter().find(|s| bytes.starts_with(s))?;
+    let sign = [&b":="[..], b":-", b"=>", b"?=", b"=", b":"].into_iter().find(|s| bytes.starts_with(s))?;
     let value = &bytes[sign.len()..];
     let compares = value.first().is_some_and(|b| b"=:~".contains(b));
     (!compares).then(|| skip(value, b" \t"))
@@ -261,6 +173,13 @@ fn element(next: &[u8]) -> Option<Value> {
     (ends && !text.contains('\n')).then(|| Value { text: text.to_owned(), form: Form::Quoted })
 }
 
+/// `password("x")`, with nothing else in the brackets.
+fn call(next: &[u8]) -> Option<Value> {
+    let value = quoted(skip(&next[1..], b" "))?;
+    let end = next.windows(2).position(|w| matches!(w, [b'"' | b'\'', b')']))?;
+    (end <= value.text.len() + 3 && !value.text.contains(' ')).then_some(value)
+}
+
 /// The name is a value itself: `name="password" value="x"`, `name: PASSWORD` and `value: x` in the next line,
 /// `define('PASSWORD', 'x')`.
 fn pair(before: &[u8], next: &[u8]) -> Option<Value> {
@@ -285,7 +204,7 @@ fn directive(before: &[u8], next: &[u8], option: bool) -> Option<Value> {
         let word = run(next, |b| !b.is_ascii_whitespace());
         let text = std::str::from_utf8(&next[..word]).ok()?;
         let number = text.len() == 1 && text.starts_with(|c: char| c.is_ascii_digit());
-        if word == 0 || !number && !BETWEEN.contains(&text) {
+        if word == 0 || !number && !is_in(BETWEEN, text) {
             break;
         }
         next = skip(&next[word..], b" \t");
@@ -298,7 +217,7 @@ fn directive(before: &[u8], next: &[u8], option: bool) -> Option<Value> {
     let before = before.rsplit(|b| *b == b'\n').next().unwrap_or_default();
     let before = String::from_utf8_lossy(before);
     let verb = before.split_whitespace().next().map(|v| v.trim_matches('/').to_ascii_lowercase());
-    let known = verb.is_none_or(|v| VERBS.contains(&v.as_str()));
+    let known = verb.is_none_or(|v| is_in(VERBS, &v));
     let sentence = before.contains(['$', '`', ';']) || behind.split_whitespace().count() > 2;
     (option || known && !sentence).then_some(value)
 }
@@ -339,8 +258,8 @@ fn line(bytes: &[u8]) -> String {
 fn is_code(bytes: &[u8]) -> bool {
     const SIGNS: &[&str] = &[
         "#include", "import ", "def ", "function", "return", "self.", "();", "if (", "const ", "public ",
-        "sub ", "my $", "printf", "::", "fn ", "class ", "->", "else", " == ", "&&", "assert", "expect(",
-        "this.", "/**", " * ", "require(",
+        "sub ", "my $", "printf", "fn ", "class ", "->", "else", " == ", "&&", "assert", "expect(", "this.",
+        "/**", " * ", "require(",
     ];
     SIGNS.iter().any(|s| memchr::memmem::find(bytes, s.as_bytes()).is_some())
 }

@@ -62,7 +62,8 @@ const TECHNICAL: &str = "\
     under unique unit unknown update upload url validation value values variable verify version view visible \
     volume warning web webhook widget window word worker workspace write www xml yaml yes";
 
-fn is_in(list: &'static str, word: &str) -> bool {
+/// Whether a list of words has this one.
+pub(super) fn is_in(list: &str, word: &str) -> bool {
     list.split_ascii_whitespace().any(|w| w.eq_ignore_ascii_case(word))
 }
 
@@ -74,7 +75,7 @@ fn is_prose(words: &[&str]) -> bool {
 
 /// Whether the value of what is so named is a secret; `code` tells whether it stands in a program.
 pub(super) fn is_secret(named: Named, value: &Value, code: impl Fn() -> bool) -> Option<FindKind> {
-    let text = value.text.as_bytes();
+    let text = value.text.trim_matches(['"', '\'']).as_bytes();
     if is_number(&value.text) || is_sentence(&value.text) {
         return None;
     }
@@ -84,10 +85,16 @@ pub(super) fn is_secret(named: Named, value: &Value, code: impl Fn() -> bool) ->
         Named::Token if value.form != Form::Line && token(text).is_some() => token(text),
         Named::Token if is_key(&value.text) => Some(FindKind::Token),
         Named::Token if is_mixed(text) && !code() => uncommon(text).map(|_| FindKind::Token),
+        Named::Password if value.form == Form::Quoted && is_base64(&value.text) => Some(FindKind::Password),
         Named::Password if is_phrase(value, &code) => uncommon(text),
         Named::Token if is_phrase(value, &code) => uncommon(text).map(|_| FindKind::Token),
         _ => None,
     }
+}
+
+/// As [`is_secret`], where the place alone says that it is a password.
+pub(super) fn phrase_or_random(text: &str) -> Option<FindKind> {
+    is_secret(Named::Password, &Value { text: text.to_owned(), form: Form::Bare }, || false)
 }
 
 /// A number of a program, or a name for one; a number and words, as in `2-factor`.
@@ -115,8 +122,18 @@ fn is_key(text: &str) -> bool {
     padded && body.len() >= 22 && body.bytes().all(letter) && entropy(body.as_bytes()) >= 3.5
 }
 
+/// As a cipher has it; a path begins otherwise, or has fewer kinds of letters.
+fn is_base64(text: &str) -> bool {
+    let letter = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=');
+    text.len() >= 24
+        && !text.starts_with('/')
+        && text.bytes().all(letter)
+        && entropy(text.as_bytes()) >= 4.2
+        && is_mixed(text.replace('/', "").as_bytes())
+}
+
 /// Capitals, small letters and digits.
-fn is_mixed(text: &[u8]) -> bool {
+pub(super) fn is_mixed(text: &[u8]) -> bool {
     let has = |of: fn(&u8) -> bool| text.iter().any(of);
     let all = has(u8::is_ascii_uppercase) && has(u8::is_ascii_lowercase) && has(u8::is_ascii_digit);
     text.len() >= 8 && all && random(text).is_some()
