@@ -9,6 +9,7 @@ use super::{
 
 /// A longer file is something else.
 const MOST: usize = 4096;
+
 /// A file whose lines are all accounts: `user:password`, `server user:password`, `"user" "password"`,
 /// `server user password`, `address password`.
 pub(super) fn look(text: &[u8], at: u64, seen: &mut Seen) {

@@ -57,6 +57,10 @@ fn setting(a: &MatchContext<'_>) -> Option<FindKind> {
         return None;
     }
     let name = [&a.before[start..], a.word, &a.after[..end]].concat();
+    // `PASS: name-of-a-test`
+    if name == b"PASS" && rest.starts_with(b":") {
+        return None;
+    }
     let named = named(std::str::from_utf8(&name).ok()?)?;
     let option = name.starts_with(b"-");
     let before = &a.before[..start];
@@ -121,12 +125,21 @@ fn candidates(before: &[u8], rest: &[u8], option: bool) -> Vec<Value> {
     }
     let found = match next.first() {
         Some(b'(') if !is_closed => call(next),
-        Some(b'>' | b'<') if before.iter().rev().take(20).any(|b| *b == b'<') => element(next),
+        Some(b'<') if before.ends_with(b">") => element(next),
+        _ if is_tag(before) => element(next),
         _ if is_closed || next.starts_with(b"\n") || next.starts_with(b"\r") => pair(before, next),
-        _ if gap > 0 => directive(before, next, option).or_else(|| element(next)),
+        _ if gap > 0 => directive(before, next, option),
         _ => None,
     };
     found.into_iter().collect()
+}
+
+/// Whether an element's name stands behind it, with its namespace.
+fn is_tag(before: &[u8]) -> bool {
+    let space = before.strip_suffix(b":").unwrap_or(before);
+    space[..space.len() - space.iter().rev().take_while(|b| b.is_ascii_alphanumeric()).count()]
+        .ends_with(b"<")
+        && (before.ends_with(b"<") || before.ends_with(b":"))
 }
 
 /// What follows the sign that gives a name its value.
@@ -209,7 +222,9 @@ fn directive(before: &[u8], next: &[u8], option: bool) -> Option<Value> {
         }
         next = skip(&next[word..], b" \t");
     }
-    if let Some(value) = quoted(next) {
+    if !next.starts_with(b"`")
+        && let Some(value) = quoted(next)
+    {
         return Some(value);
     }
     let value = bare(next)?;
@@ -333,6 +348,10 @@ mod tests {
             "community edition v2\n",
             "secretName: copper-tls-cert\n",
             "password 4-kill-who\n",
+            "PASS: substitutes-within-limit\n",
+            "hashedPassword = base64_encoded_64_byte_salt\n",
+            "You pass images of type <code>S3Object</code>",
+            "pass `asn1Spec` to guide it\n",
         ] {
             assert_eq!(found(text), None, "{text}");
         }

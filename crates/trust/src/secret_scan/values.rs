@@ -45,7 +45,7 @@ const TECHNICAL: &str = "\
     bool build bytes cache callback camera category cert change channel channels check choose class client \
     cluster code com command config confirmation connection consumer context controller cookie copy create \
     current custom data database date decode delete demo description details device directory display document \
-    domain download driver element email empty enabled encoded encrypted end engine entry environment error \
+    domain download driver element email empty enabled base64 byte encoded salt encrypted end engine entry environment error \
     event exists expired export expression external factory failed field file files filter find first folder \
     form format function generate generated github gitlab global group guest handler hash header hello hidden \
     home host hostname html identifier identity image import index info init input insert instance integration \
@@ -76,7 +76,7 @@ fn is_prose(words: &[&str]) -> bool {
 /// Whether the value of what is so named is a secret; `code` tells whether it stands in a program.
 pub(super) fn is_secret(named: Named, value: &Value, code: impl Fn() -> bool) -> Option<FindKind> {
     let text = value.text.trim_matches(['"', '\'']).as_bytes();
-    if is_number(&value.text) || is_sentence(&value.text) {
+    if is_number(&value.text) || is_sentence(&value.text, ' ') || is_sentence(&value.text, '_') {
         return None;
     }
     match named {
@@ -109,8 +109,10 @@ fn is_number(text: &str) -> bool {
         || text.contains('_') && text.bytes().all(constant)
 }
 
-fn is_sentence(text: &str) -> bool {
-    let words: Vec<&str> = text.split(' ').map(|w| w.trim_matches(|c: char| !c.is_alphanumeric())).collect();
+/// Words that say or name something, with such a sign between them.
+fn is_sentence(text: &str, between: char) -> bool {
+    let words: Vec<&str> =
+        text.split(between).map(|w| w.trim_matches(|c: char| !c.is_alphanumeric())).collect();
     words.len() > 8 || words.len() > 1 && is_prose(&words)
 }
 
