@@ -1,7 +1,7 @@
 //! Converts the rules of gitleaks (<https://github.com/gitleaks/gitleaks>, MIT) into the data of the secret scan:
 //!
 //! ```sh
-//! cargo run -p secretscan --example convert-gitleaks -- gitleaks/config/gitleaks.toml > crates/trust/src/secret_scan/gitleaks.json
+//! cargo run -p secretscan --example convert-gitleaks -- gitleaks/config/gitleaks.toml > crates/secretscan/src/gitleaks.json
 //! ```
 //!
 //! One rule per line, so that an update can be read. Only what the scan uses is kept: words, pattern, which group is the

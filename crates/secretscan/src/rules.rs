@@ -313,7 +313,7 @@ fn is_text(bytes: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::secret_scan::input::Limit;
+    use crate::input::Limit;
     use buildexec::signals::Interrupt;
 
     fn seen(bytes: &[u8], host: &str, is_program: bool) -> Vec<FindKind> {
