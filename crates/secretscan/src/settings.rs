@@ -49,9 +49,10 @@ fn setting(a: &MatchContext<'_>) -> Option<FindKind> {
     if !a.is_text || a.is_program {
         return None;
     }
-    let end = run(a.after, is_name);
+    // No further than a name may be long: a text may be one word.
+    let end = a.after.iter().take(41).take_while(|b| is_name(b)).count();
     let rest = &a.after[end..];
-    let start = a.before.len() - a.before.iter().rev().take_while(|b| is_name(b)).count();
+    let start = a.before.len() - a.before.iter().rev().take(81).take_while(|b| is_name(b)).count();
     // Most words are prose, which is seen at once.
     if end > 40 || a.before.len() - start > 80 || rest.first().is_none_or(|b| b".;!?".contains(b)) {
         return None;
@@ -96,6 +97,10 @@ fn ends_in(list: &str, word: &str) -> bool {
 /// What a name says of its value.
 fn named(name: &str) -> Option<Named> {
     let mut words = words(name);
+    // Of a wireless network, as Windows calls it.
+    if words.ends_with(&["key".to_owned(), "material".to_owned()]) {
+        return Some(Named::Password);
+    }
     if words.iter().any(|w| is_in(OTHERS, w)) {
         return None;
     }
@@ -308,6 +313,7 @@ mod tests {
             "db_password = velvet anchor copper willow\n",
             "{\"adminPassword\": \"velvet anchor copper\"}",
             "'smtp_password' => 'Lantern1987',",
+            "<keyMaterial>velvet anchor copper</keyMaterial>",
             "<dbPassword type=\"x\">velvetanchorcopper</dbPassword>",
             "<Password>\n  <Value>Lantern1987</Value>",
             "<key>Password</key>\n<string>Lantern1987</string>",
