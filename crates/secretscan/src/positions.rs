@@ -123,6 +123,19 @@ pub(super) const RULES: &[ChosenRule] = &[
         judge: either,
     },
     ChosenRule {
+        words: &[
+            "sqlconnectinfo",
+            "smbpasswd",
+            "reg add",
+            "user-name",
+            "/snmp",
+            "identified",
+            "networkcredential",
+        ],
+        pattern: r#"(?im)(?:^\s*SQLConnectInfo\s+\S+\s+\S+\s+|\bsmbpasswd\s+-w\s+|\breg\s+add\b[^\n]*?\s/v\s+"?\w*(?:pass|pwd)\w*"?\s[^\n]*?/d\s+|^\s*password\s+\w+\s+user-name\s+\S+\s+plaintext\s+|/snmp\s+community\s+(?:add|set)\b[^\n]*?\sname=|\bIDENTIFIED\s+BY\s+|\bNetworkCredential\(\s*"[^"\n]*"\s*,\s*)VALUE"#,
+        judge: either,
+    },
+    ChosenRule {
         words: &["virt-", "guestfish", "secret,"],
         pattern: r"(?i)(?:\bvirt-\w+\b[^\n|]*?\s\S*password:|-object\s+secret,[^\s]*?\bdata=|--secret\s+\S*?\bdata=)(?:password:)?([^\s:,]{6,200})",
         judge: either,
