@@ -273,7 +273,7 @@ error: [ROOT]/dist/linux is not a folder, and is not replaced
     assert_eq!(fs::read_to_string(&dist).unwrap(), "mine");
 }
 
-/// Writing past the limit raises SIGXFSZ, which kills a program without a word unless it is handled.
+/// Writing past the limit raises SIGXFSZ, which by default kills the process silently.
 #[test]
 fn a_limit_on_the_size_of_files_is_told_and_leaves_nothing_behind() {
     let Some(repo) = built() else { return };
